@@ -1,0 +1,44 @@
+"""What an accelerator is to the formulas: memory, bandwidth, arithmetic, links."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gpu:
+    """One accelerator as the driver reports it and the vendor rates it.
+
+    `memory` is what the vendor's tool prints for an empty device, `engine_memory` what a serving engine sees of
+    it [B]. `bandwidth` is that of the device memory [B/s]. `flops` are dense peaks without sparsity, by compute
+    format [FLOP/s]. `link_bandwidth` is the scale-up link, one way, per GPU, which joins `link_span` GPUs [B/s];
+    where a device has none, peers talk over `pcie_bandwidth` [B/s, one way]. `memory_basis` says whether the
+    memory was read from a driver or taken from the label; `status` whether the row is verified or announced.
+    """
+
+    id: str
+    title: str
+    vendor: str
+    architecture: str
+    kind: str
+    memory: int
+    engine_memory: int
+    memory_basis: str
+    bandwidth: float
+    flops: Mapping[str, float]
+    link: str | None
+    link_bandwidth: float | None
+    link_span: int
+    pcie: str | None
+    pcie_bandwidth: float | None
+    node_size: int
+    power_watts: float | None
+    status: str
+
+    def peak_flops(self, compute: str) -> float | None:
+        """Dense peak of a compute format, or None where the device has no unit for it. [FLOP/s]"""
+        return self.flops.get(compute)
+
+    @property
+    def half_flops(self) -> float | None:
+        """Dense peak of 16-bit arithmetic: bf16, or fp16 on devices from before bf16. [FLOP/s]"""
+        return self.flops.get("bf16") or self.flops.get("fp16")

@@ -1,0 +1,171 @@
+"""Legal layouts: which degrees an engine accepts, what each GPU then holds, and who talks to whom."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import Literal
+
+from inferplan.core.architecture import Architecture
+from inferplan.core.hardware import Gpu
+
+Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Tensor × pipeline × data parallel degrees. One replica takes tp × pp GPUs."""
+
+    tp: int = 1
+    pp: int = 1
+    dp: int = 1
+
+    @classmethod
+    def tensor(cls, degree: int) -> "Layout":
+        """One replica, split by tensor parallelism alone."""
+        return cls(tp=degree)
+
+    @property
+    def replica(self) -> int:
+        """GPUs that hold one copy of the model."""
+        return self.tp * self.pp
+
+    @property
+    def gpus(self) -> int:
+        """GPUs in use."""
+        return self.replica * self.dp
+
+    @property
+    def strategy(self) -> Strategy:
+        """What the guide calls this combination. Pipeline without tensor counts as the guide's rule 4."""
+        if self.pp > 1:
+            return "tensor+pipeline+data" if self.dp > 1 else "tensor+pipeline"
+        if self.tp > 1:
+            return "tensor+data" if self.dp > 1 else "tensor"
+        return "data" if self.dp > 1 else "none"
+
+
+def tensor_degrees(architecture: Architecture, *, node_size: int) -> tuple[int, ...]:
+    """The tensor-parallel degrees that an engine accepts within a node, smallest first.
+
+    Powers of two up to the node that divide the attention heads and every feed-forward width, and that divide
+    the KV heads or are a multiple of them (KV heads are then replicated).
+
+    Source: vLLM, vllm/config/model.py, `verify_with_parallel_config`, and `QKVParallelLinear` (replication).
+
+    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
+    >>> qwen = Attention(heads=28, kv_heads=4, head_dim=128)
+    >>> group = LayerGroup(count=28, attention=qwen, ffn=DenseFfn(intermediate=18944))
+    >>> tensor_degrees(Architecture(hidden=3584, vocab=152064, groups=(group,), max_positions=32768), node_size=8)
+    (1, 2, 4)
+    """
+    powers = (2**n for n in range(node_size.bit_length()))
+    return tuple(tp for tp in powers if tp <= node_size and all(_divides(tp, architecture)))
+
+
+def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
+    """Whether `tp` cuts each layer group into whole heads and equal columns."""
+    for group in architecture.groups:
+        kv = group.attention.kv_heads
+        yield group.attention.heads % tp == 0
+        yield kv % tp == 0 or tp % kv == 0
+        yield group.ffn.intermediate % tp == 0
+
+
+def stage_ranges(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
+    """First and last layer of each pipeline stage, counted from 1: as even as the layers allow.
+
+    Earlier stages take the remainder, because the last one also holds the output head.
+
+    >>> stage_ranges(126, 2)
+    ((1, 63), (64, 126))
+    >>> stage_ranges(126, 4)
+    ((1, 32), (33, 64), (65, 95), (96, 126))
+    """
+    even, longer = divmod(layers, pp)
+    ranges: list[tuple[int, int]] = []
+    first = 1
+    for stage in range(pp):
+        last = first + even + (1 if stage < longer else 0) - 1
+        ranges.append((first, last))
+        first = last + 1
+    return tuple(ranges)
+
+
+def pipeline_bubble(pp: int, microbatches: int) -> float:
+    """(pp - 1) / (microbatches + pp - 1): the share of time that a stage waits for its neighbours.
+
+    Source: Huang et al., GPipe, arXiv 1811.06965, section 2.3. In steady decode with at least `pp` batches in
+    flight the stages stay busy; the bubble is what filling and draining costs a burst of `microbatches`.
+
+    >>> pipeline_bubble(2, 8), pipeline_bubble(1, 1)
+    (0.1111111111111111, 0.0)
+    """
+    return (pp - 1) / (microbatches + pp - 1)
+
+
+def replica_layouts(architecture: Architecture, *, node_size: int) -> Iterator[Layout]:
+    """Every legal layout of one replica, in the order in which the guide's rules try them.
+
+    One GPU; then tensor parallelism within a node, smallest degree first; then the widest tensor degree with
+    ever more pipeline stages; then narrower degrees with stages, for GPU counts that the widest does not divide.
+    """
+    degrees = tensor_degrees(architecture, node_size=node_size)
+    yield from map(Layout.tensor, degrees)
+    for tp in reversed(degrees):
+        for pp in range(2, architecture.layers + 1):
+            yield Layout(tp=tp, pp=pp)
+
+
+def smallest_replica(
+    architecture: Architecture,
+    *,
+    node_size: int,
+    fits: Callable[[Layout], bool],
+    gpus: int | None = None,
+) -> Layout | None:
+    """The first replica layout, by the guide's rules, that `fits` accepts and `gpus` suffice for.
+
+    Source: GUIDE section 3, "The recommendation logic", with legal degrees only.
+    """
+    layouts = replica_layouts(architecture, node_size=node_size)
+    return next((one for one in layouts if (gpus is None or one.replica <= gpus) and fits(one)), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fabric:
+    """What joins the GPUs of a layout. Bandwidths are one way, per GPU. [B/s]"""
+
+    node_size: int
+    tensor_link: str
+    tensor_bandwidth: float
+    stage_link: str
+    stage_bandwidth: float
+    nodes_per_replica: int
+
+
+def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
+    """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
+
+    Stages that lie in one node talk over the same links; stages in different nodes over the network.
+    """
+    nodes = ceil(layout.replica / node_size)
+    scale_up = gpu.link is not None and gpu.link_bandwidth is not None and layout.tp <= gpu.link_span
+    bus = gpu.pcie_bandwidth or network
+    tensor = gpu.link_bandwidth if scale_up and gpu.link_bandwidth else bus
+    name = gpu.link if scale_up and gpu.link else _bus_name(gpu, network_name)
+    across = nodes > 1
+    return Fabric(
+        node_size=node_size,
+        tensor_link=name,
+        tensor_bandwidth=tensor,
+        stage_link=network_name if across else name,
+        stage_bandwidth=network if across else tensor,
+        nodes_per_replica=nodes,
+    )
+
+
+def _bus_name(gpu: Gpu, network_name: str) -> str:
+    """`PCIe Gen5 x16`, or the network where the host link is not known."""
+    if gpu.pcie is None or gpu.pcie_bandwidth is None:
+        return network_name
+    return f"PCIe {gpu.pcie}" if gpu.pcie.startswith("Gen") else gpu.pcie

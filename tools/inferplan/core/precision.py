@@ -1,0 +1,42 @@
+"""How a checkpoint stores its weights: the bits it really spends, and what stays in 16 bit."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scope = Literal["all", "linear"]
+Quality = Literal["baseline", "safe", "caution"]
+
+BITS_PER_BYTE = 8
+REST_BITS = 16
+"""What a format of scope "linear" leaves embedding, output head, router and norms in. [bits]"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Precision:
+    """A weight format.
+
+    `bits_per_weight` counts scales and zero points of a quantised matrix; `nominal_bits` is what the guide counts
+    with. `scope` says whether every tensor is stored so, or only the linear layers. `kv_bits` is the guide's KV
+    cache element in this format. `compute` names the arithmetic that matrix products run in where the GPU has it;
+    a `weight_only` format is expanded to 16 bit before the product. `codec` names the number format in
+    `core.formats` that encodes one weight, where there is one.
+    """
+
+    id: str
+    title: str
+    bits_per_weight: float
+    nominal_bits: float
+    scope: Scope
+    kv_bits: float
+    compute: str
+    weight_only: bool
+    codec: str | None
+    quality: Quality
+    quality_evidence: str
+    guide: bool = False
+    engines: tuple[str, ...] = ()
+
+    @property
+    def rest_bits(self) -> float:
+        """Bits of the tensors outside the linear layers. [bits]"""
+        return self.bits_per_weight if self.scope == "all" else REST_BITS
