@@ -1,0 +1,178 @@
+"""Models: published totals, the names people say, and the five size classes."""
+
+import pytest
+
+from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.models import MODELS, ModelRow, model_rows
+from inferplan.catalog.prices import AS_OF
+from inferplan.core.architecture import ExpertFfn, count
+
+SIZE_CLASSES = ["7B", "13B", "70B", "405B", "745B MoE"]
+
+SAID = [
+    ("7B", "7B"),
+    ("7b", "7B"),
+    ("13b", "13B"),
+    ("70b", "70B"),
+    ("70 B", "70B"),
+    ("70B-class", "70B"),
+    ("70b class", "70B"),
+    ("70B model", "70B"),
+    ("405b", "405B"),
+    ("745b", "745B MoE"),
+    ("745b moe", "745B MoE"),
+    ("745B-MoE", "745B MoE"),
+    ("moe", "745B MoE"),
+    ("mixture of experts", "745B MoE"),
+    ("llama 3.3 70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("Llama-3.3-70B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("meta-llama/Llama-3.3-70B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("META-LLAMA/LLAMA-3.3-70B-INSTRUCT", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama3.3 70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama 3 3 70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama_3.3_70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("unsloth/Llama-3.3-70B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama 70b", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama3.3", "meta-llama/Llama-3.3-70B-Instruct"),
+    ("llama 8b", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("Llama 3.1 8B", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("Meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
+    ("llama 3.1 405b", "meta-llama/Llama-3.1-405B-Instruct"),
+    ("llama 3 8b instruct", "meta-llama/Meta-Llama-3-8B"),
+    ("llama 3 70b", "meta-llama/Meta-Llama-3-70B"),
+    ("llama-2-7b", "meta-llama/Llama-2-7b-hf"),
+    ("llama 2 70b chat", "meta-llama/Llama-2-70b-hf"),
+    ("qwen3 32b", "Qwen/Qwen3-32B"),
+    ("Qwen 3 32B", "Qwen/Qwen3-32B"),
+    ("qwen3-4b", "Qwen/Qwen3-4B"),
+    ("qwen3 235b", "Qwen/Qwen3-235B-A22B"),
+    ("qwen3-235b-a22b", "Qwen/Qwen3-235B-A22B"),
+    ("qwen3 coder", "Qwen/Qwen3-Coder-480B-A35B-Instruct"),
+    ("qwen 2.5 72b", "Qwen/Qwen2.5-72B-Instruct"),
+    ("qwen2.5-7b-instruct", "Qwen/Qwen2.5-7B-Instruct"),
+    ("qwq", "Qwen/QwQ-32B"),
+    ("mistral 7b", "mistralai/Mistral-7B-Instruct-v0.3"),
+    ("mixtral", "mistralai/Mixtral-8x7B-Instruct-v0.1"),
+    ("Mixtral 8x22B", "mistralai/Mixtral-8x22B-Instruct-v0.1"),
+    ("mistral large 2", "mistralai/Mistral-Large-Instruct-2407"),
+    ("command r", "CohereLabs/c4ai-command-r-v01"),
+    ("command r+", "CohereLabs/c4ai-command-r-plus"),
+    ("phi4", "microsoft/phi-4"),
+    ("glm 4.6", "zai-org/GLM-4.6"),
+    ("glm-4.5-air", "zai-org/GLM-4.5-Air"),
+    ("minimax m2", "MiniMaxAI/MiniMax-M2"),
+    ("r1 distill 70b", "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"),
+    ("dbrx", "databricks/dbrx-instruct"),
+    ("grok 1", "xai-org/grok-1"),
+]
+
+
+@pytest.mark.parametrize(("said", "id_"), SAID)
+def test_a_model_is_found_by_what_people_call_it(said: str, id_: str) -> None:
+    assert MODELS.find(said).id == id_
+
+
+@pytest.mark.parametrize("said", ["llama", "8b", "32b", "qwen3", "mistral", "deepseek r1", "falcon instruct b"])
+def test_a_name_that_fits_several_models_is_not_guessed(said: str) -> None:
+    with pytest.raises(UnknownName):
+        MODELS.find(said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["llama 3.3 8b", "Llama-3.3-70B-Instruct-FP8", "qwen 34b", "kimi", "gpt", "gemma 3 27b", "3.3", "instruct"],
+)
+def test_a_model_that_is_not_catalogued_is_not_mistaken_for_another(said: str) -> None:
+    with pytest.raises(UnknownName):
+        MODELS.find(said)
+
+
+def test_a_slip_of_the_pen_is_answered_with_the_models_it_may_mean() -> None:
+    with pytest.raises(UnknownName) as caught:
+        MODELS.find("lama 3 70b")
+    assert caught.value.nearest[:2] == ("meta-llama/Meta-Llama-3-70B", "meta-llama/Llama-3.3-70B-Instruct")
+    assert str(caught.value).endswith('or a size class such as "70B"')
+
+
+def test_completion_knows_families() -> None:
+    assert "Qwen/Qwen3-32B" in MODELS.complete("qwen3")
+    assert MODELS.complete("llama 3.3") == ["meta-llama/Llama-3.3-70B-Instruct"]
+
+
+def test_the_size_classes_come_first_and_are_the_guides_five() -> None:
+    assert list(MODELS)[:5] == SIZE_CLASSES
+    assert [id_ for id_, model in MODELS.items() if model.is_size_class] == SIZE_CLASSES
+
+
+@pytest.mark.parametrize("row", model_rows().values(), ids=lambda row: row.id)
+def test_the_shape_counts_up_to_the_published_parameters_exactly(row: ModelRow) -> None:
+    model = MODELS[row.id]
+    assert model.total_params == row.params_total
+    assert model.active_params == row.params_active
+
+
+@pytest.mark.parametrize("row", model_rows().values(), ids=lambda row: row.id)
+def test_every_row_is_sane_and_sourced(row: ModelRow) -> None:
+    shape = row.shape
+    assert shape.heads % shape.kv_heads == 0
+    assert row.params_active <= row.params_total
+    assert row.source
+    assert row.checked <= AS_OF
+    assert row.precision in FORMATS
+    assert (row.released or "") <= AS_OF.isoformat()
+    assert row.stands_for is None or row.stands_for in MODELS
+    assert row.size_class or (row.released and row.license and "/" in row.id)
+    assert (row.params_active < row.params_total) == (row.experts is not None)
+
+
+@pytest.mark.parametrize(
+    ("id_", "parameters"),
+    [
+        ("meta-llama/Llama-3.3-70B-Instruct", 70_553_706_496),  # Hugging Face safetensors total
+        ("meta-llama/Llama-3.1-8B-Instruct", 8_030_261_248),
+        ("meta-llama/Llama-3.1-405B-Instruct", 405_853_388_800),
+        ("Qwen/Qwen2.5-7B-Instruct", 7_615_616_512),
+        ("mistralai/Mixtral-8x7B-Instruct-v0.1", 46_702_792_704),
+        ("Qwen/Qwen3-235B-A22B", 235_093_634_560),
+    ],
+)
+def test_famous_checkpoints_have_their_published_size(id_: str, parameters: int) -> None:
+    assert MODELS[id_].total_params == parameters
+
+
+@pytest.mark.parametrize(
+    ("id_", "figures"),
+    [
+        ("7B", (7e9, 32, 4096, 32, 32, 128)),
+        ("13B", (13e9, 40, 5120, 40, 40, 128)),
+        ("70B", (70e9, 80, 8192, 64, 8, 128)),
+        ("405B", (405e9, 126, 16384, 128, 8, 128)),
+        ("745B MoE", (745e9, 64, 8192, 64, 8, 128)),
+    ],
+)
+def test_a_size_class_has_the_guides_figures(id_: str, figures: tuple[float, ...]) -> None:
+    """Parameters, layers, hidden width, heads, KV heads, head dimension."""
+    model, shape = MODELS[id_], MODELS[id_].architecture
+    heads = (shape.attention.heads, shape.attention.kv_heads, shape.attention.head_dim)
+    assert (model.total_params, shape.layers, shape.hidden, *heads) == figures
+
+
+def test_the_moe_class_activates_2_of_128_experts_and_52_billion_parameters() -> None:
+    moe = MODELS["745B MoE"]
+    experts = moe.architecture.experts
+    assert isinstance(experts, ExpertFfn)
+    assert (experts.experts, experts.active, moe.active_params) == (128, 2, 52_000_000_000)
+
+
+def test_the_shape_of_the_moe_class_comes_within_1_percent_of_its_name() -> None:
+    """(745 - 52) B / (126/128) = 704 B routed = 64 layers x 128 experts x 3 x 8192 x 3497."""
+    moe = MODELS["745B MoE"]
+    assert count(moe.architecture).total == pytest.approx(745e9, rel=0.01)
+    assert count(moe.architecture).routed_experts == pytest.approx(704e9, rel=0.001)
+    assert moe.parameters.routed_experts == 704_000_000_000
+
+
+def test_large_size_classes_have_nearly_the_shape_of_what_they_stand_for() -> None:
+    for id_ in ("70B", "405B"):
+        assert count(MODELS[id_].architecture).total == pytest.approx(MODELS[id_].total_params, rel=0.01)

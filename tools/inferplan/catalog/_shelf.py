@@ -1,0 +1,217 @@
+"""Things that people ask for by name, found the way people speak, never guessed."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+LONGEST_NAME = 200
+"""Names beyond this length are refused before anything is compared. [characters]"""
+
+CLOSE_ENOUGH = 0.55
+"""Share of matching characters from which a known name is worth suggesting."""
+
+_GLUE = re.compile(r"(?<=\d)\s+(?=(?:b|gb|gib)\b)")
+_SPLIT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z]{2})")
+_WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
+
+
+class UnknownName(LookupError):  # noqa: N818 - the name says what it is: a name that is not known
+    """No row, or no single row, goes by this name. The message is one actionable sentence."""
+
+    def __init__(self, *, kind: str, name: str, nearest: Sequence[str], message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.name = name
+        self.nearest = tuple(nearest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry(Generic[T]):
+    """One thing on a shelf: its id, its title, the other names it goes by, and itself."""
+
+    id: str
+    title: str
+    aliases: tuple[str, ...]
+    value: T
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name, none twice; of "owner/name", the name too."""
+        given = (self.id, self.title, *self.aliases)
+        return tuple(dict.fromkeys((*given, *(name.rpartition("/")[2] for name in given))))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stock(Generic[T]):
+    """What a shelf holds, and the words that change nothing in its names ("nvidia", "instruct")."""
+
+    entries: tuple[Entry[T], ...]
+    noise: frozenset[str] = frozenset()
+
+
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name: case, spaces, dashes and underscores do not matter; numbers stay whole.
+
+    >>> words("Llama3.3_70B-Instruct")
+    ('llama', '3.3', '70b', 'instruct')
+    >>> words("H100 80 GB")
+    ('h', '100', '80', 'gb')
+    """
+    text = unicodedata.normalize("NFKC", name).casefold().replace("+", " plus ")
+    return tuple(_WORD.findall(_SPLIT.sub(" ", _GLUE.sub("", text))))
+
+
+def key(spoken: Iterable[str]) -> str:
+    """One spelling for words that are written in many ways: a dot counts as a space.
+
+    >>> key(words("Llama-3.3-70B")) == key(words("llama 3 3 70b"))
+    True
+    """
+    return " ".join(spoken).replace(".", " ")
+
+
+class Shelf(Mapping[str, T], Generic[T]):
+    """Rows by id in the order of their file, loaded when first looked at.
+
+    Indexing takes an id; `find` takes whatever people say.
+    """
+
+    def __init__(self, *, kind: str, load: Callable[[], Stock[T]], hint: str = "") -> None:
+        self.kind = kind
+        self._load = load
+        self._hint = hint
+
+    def __getitem__(self, id_: str) -> T:
+        return self._entries[id_].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"Shelf(kind={self.kind!r})"
+
+    def find(self, name: str) -> T:
+        """The one thing that goes by this name; raises `UnknownName` where there is none, or more than one."""
+        return self[self.id_of(name)]
+
+    def id_of(self, name: str) -> str:
+        """The id behind a name; raises `UnknownName` where there is none, or more than one."""
+        if len(name) > LONGEST_NAME:
+            raise self._too_long(name)
+        candidates = self._candidates(name)
+        if len(candidates) != 1:
+            raise self._unknown(name, candidates)
+        return candidates[0]
+
+    def nearest(self, name: str, n: int = 3) -> list[str]:
+        """Ids that this name may mean: all that it fits, else those that read like it, the closest first."""
+        if len(name) > LONGEST_NAME:
+            return []
+        return (self._candidates(name) or self._alike(name))[:n]
+
+    def complete(self, prefix: str, limit: int = 100) -> list[str]:
+        """Ids of which some name begins as typed, then those that hold what was typed anywhere."""
+        typed = key(words(prefix[:LONGEST_NAME]))
+        begins = [id_ for id_, keys in self._keys.items() if any(k.startswith(typed) for k in keys)]
+        holds = [id_ for id_, keys in self._keys.items() if any(typed in k for k in keys)]
+        return list(dict.fromkeys([*begins, *holds]))[:limit]
+
+    @cached_property
+    def _stock(self) -> Stock[T]:
+        return self._load()
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry[T]]:
+        entries = {entry.id: entry for entry in self._stock.entries}
+        if len(entries) != len(self._stock.entries):
+            raise ValueError(f"two rows of one id among the {self.kind} rows")
+        return entries
+
+    @cached_property
+    def _spoken(self) -> dict[str, list[tuple[str, ...]]]:
+        """The names of each row as words."""
+        return {entry.id: [words(name) for name in entry.names] for entry in self._stock.entries}
+
+    @cached_property
+    def _keys(self) -> dict[str, list[str]]:
+        return {id_: [key(name) for name in names] for id_, names in self._spoken.items()}
+
+    @cached_property
+    def _index(self) -> dict[str, list[str]]:
+        """Ids by key, with and without the words that change nothing."""
+        index: dict[str, list[str]] = {}
+        for id_, names in self._spoken.items():
+            for k in {key(form) for name in names for form in (name, self._meant(name))}:
+                index.setdefault(k, []).append(id_)
+        return index
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, frozenset[str]]:
+        """The words of each row's id and title: an alias ("kimi dev 72b") answers only when said in full."""
+        return {entry.id: frozenset((*words(entry.id), *words(entry.title))) for entry in self._stock.entries}
+
+    def _meant(self, spoken: Sequence[str]) -> tuple[str, ...]:
+        """The words without those that change nothing."""
+        return tuple(word for word in spoken if word not in self._stock.noise)
+
+    def _candidates(self, name: str) -> list[str]:
+        """Rows that go by this name, from the strictest reading that any row answers."""
+        if name in self._entries:
+            return [name]
+        for said in dict.fromkeys((name, name.rpartition("/")[2])):
+            spoken = words(said)
+            for form in (spoken, self._meant(spoken)):
+                if form and (ids := self._index.get(key(form))):
+                    return ids
+        return self._holding(self._meant(words(name)))
+
+    def _holding(self, spoken: Sequence[str]) -> list[str]:
+        """Rows whose id and title hold all of these words; bare numbers name nothing."""
+        if not any(word[:1].isalpha() or word[-1:].isalpha() for word in spoken):
+            return []
+        asked = frozenset(spoken)
+        return [id_ for id_, known in self._vocabulary.items() if asked <= known]
+
+    def _alike(self, name: str) -> list[str]:
+        """Ids whose names read like this one, the closest first, in shelf order where equally close."""
+        matcher = SequenceMatcher(autojunk=False)
+        matcher.set_seq2(key(words(name)))
+        score = {id_: max(_ratio(matcher, k) for k in keys) for id_, keys in self._keys.items()}
+        close = [id_ for id_, value in score.items() if value >= CLOSE_ENOUGH]
+        return sorted(close, key=lambda id_: -score[id_])
+
+    def _unknown(self, name: str, candidates: Sequence[str]) -> UnknownName:
+        said = " ".join(name.split())
+        nearest = self.nearest(name)
+        lead = f'no {self.kind} "{said}"'
+        if len(candidates) > 1:
+            lead = f'{self.kind} "{said}" could be any of {len(candidates)}'
+        close = f"nearest: {_quoted(nearest)}{self._hint}"
+        known = f"known are, among {len(self)}: {_quoted(list(self)[:3])}"
+        message = f"{lead}; {close if nearest else known}"
+        return UnknownName(kind=self.kind, name=said, nearest=nearest, message=message)
+
+    def _too_long(self, name: str) -> UnknownName:
+        message = f"a {self.kind} name has at most {LONGEST_NAME} characters, not {len(name):,}"
+        return UnknownName(kind=self.kind, name=name[:40], nearest=(), message=message)
+
+
+def _quoted(ids: Iterable[str]) -> str:
+    return ", ".join(f'"{id_}"' for id_ in ids)
+
+
+def _ratio(matcher: SequenceMatcher[str], text: str) -> float:
+    """How alike two keys are, from 0 to 1; 0 at once where they cannot be close."""
+    matcher.set_seq1(text)
+    if matcher.real_quick_ratio() < CLOSE_ENOUGH or matcher.quick_ratio() < CLOSE_ENOUGH:
+        return 0.0
+    return matcher.ratio()

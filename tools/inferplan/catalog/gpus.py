@@ -1,0 +1,159 @@
+"""Accelerators: memory as the driver reports it, bandwidth, dense peaks, links."""
+
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from inferplan.catalog._shelf import Entry, Shelf, Stock
+from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.core.hardware import Gpu
+from inferplan.core.units import GB, GIB, MIB, TERA
+
+_FILE = "gpus.toml"
+
+LABEL_SHARE = 0.98
+"""Assumed share of the label [GiB] that a driver reports, where no log of it was found.
+
+Drivers that were read report 93.8 % (T4, ECC on) to 100 % of the label in GiB.
+"""
+
+ENGINE_SHARE = 0.985
+"""Assumed share of the driver's total that a serving engine sees, where no log of it was found.
+
+Devices that were read: 98.2 % (RTX 4090) to 99.5 % (H200); the CUDA runtime keeps the rest.
+"""
+
+Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
+
+
+class Link(BaseModel):
+    """The scale-up link of a device: bandwidth one way per device [GB/s], and how many devices it joins."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    name: str
+    gb_s: PositiveFloat
+    span: PositiveInt
+
+
+class HostLink(BaseModel):
+    """The link to the host, one way [GB/s]; without a figure where its width is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    name: str
+    gb_s: PositiveFloat | None = None
+
+
+class GpuRow(NamedRow):
+    """One accelerator in the units of its sources: MiB, GiB, GB/s, TFLOP/s, W.
+
+    `status` is "verified" (read in the sources), "datasheet" (the vendor's figures, not read again),
+    "announced" or "third-party". `guide_menu` marks the GPUs that the guide offers.
+    """
+
+    title: str
+    vendor: str
+    architecture: str
+    kind: Literal["datacenter", "consumer", "workstation", "unified"]
+    year: int = Field(ge=2016, le=2027)
+    memory_mib: PositiveInt | None = None
+    memory_label_gib: PositiveFloat | None = None
+    engine_gib: PositiveFloat | None = None
+    engine_share_of_label: float | None = Field(default=None, gt=0, le=1)
+    bandwidth_gb_s: PositiveFloat
+    tflops: dict[Compute, PositiveFloat]
+    link: Link | None = None
+    host: HostLink | None = None
+    node_size: PositiveInt
+    power_watts: PositiveFloat | None = None
+    status: Literal["verified", "datasheet", "announced", "third-party"]
+    guide_menu: bool = False
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _one_memory(self) -> "GpuRow":
+        if (self.memory_mib is None) == (self.memory_label_gib is None):
+            raise ValueError("give memory_mib (as the driver prints it) or memory_label_gib, not both")
+        if self.engine_share_of_label and self.memory_label_gib is None:
+            raise ValueError("engine_share_of_label needs memory_label_gib")
+        return self
+
+    @property
+    def memory_basis(self) -> Literal["driver", "label"]:
+        """Whether the memory was read from a driver or follows from the label by `LABEL_SHARE`."""
+        return "label" if self.memory_mib is None else "driver"
+
+    @property
+    def engine_basis(self) -> Literal["measured", "estimated"]:
+        """Whether the engine's total was read in a log or follows by `ENGINE_SHARE`."""
+        return "estimated" if self.engine_gib is None else "measured"
+
+    @property
+    def memory(self) -> int:
+        """What the driver reports of an empty device. [B]"""
+        if self.memory_mib is not None:
+            return self.memory_mib * MIB
+        return round((self.memory_label_gib or 0) * LABEL_SHARE * GIB)
+
+    @property
+    def engine_memory(self) -> int:
+        """What a serving engine sees of the device. [B]"""
+        if self.engine_gib is not None:
+            return round(self.engine_gib * GIB)
+        if self.engine_share_of_label is not None and self.memory_label_gib is not None:
+            return round(self.engine_share_of_label * self.memory_label_gib * GIB)
+        return round(self.memory * ENGINE_SHARE)
+
+    def gpu(self) -> Gpu:
+        """The row as the formulas take it."""
+        return Gpu(
+            id=self.id,
+            title=self.title,
+            vendor=self.vendor,
+            architecture=self.architecture,
+            kind=self.kind,
+            memory=self.memory,
+            engine_memory=self.engine_memory,
+            memory_basis=self.memory_basis,
+            bandwidth=self.bandwidth_gb_s * GB,
+            flops={compute: rate * TERA for compute, rate in self.tflops.items()},
+            link=self.link.name if self.link else None,
+            link_bandwidth=self.link.gb_s * GB if self.link else None,
+            link_span=self.link.span if self.link else 1,
+            pcie=self.host.name if self.host else None,
+            pcie_bandwidth=self.host.gb_s * GB if self.host and self.host.gb_s else None,
+            node_size=self.node_size,
+            power_watts=self.power_watts,
+            status=self.status,
+        )
+
+
+@cache
+def gpu_rows() -> dict[str, GpuRow]:
+    """Every row by id: what `Gpu` leaves out is here (year, engine basis, note, sources)."""
+    return {row.id: row for row in read_rows(_FILE, "gpu", GpuRow)}
+
+
+def _stock() -> Stock[Gpu]:
+    entries = tuple(
+        Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.gpu()) for row in gpu_rows().values()
+    )
+    return Stock(entries=entries, noise=frozenset(document(_FILE)["noise"]))
+
+
+GPUS: Shelf[Gpu] = Shelf(kind="GPU", load=_stock)
+
+
+@cache
+def _guide_menu() -> tuple[str, ...]:
+    chosen = (row for row in gpu_rows().values() if row.guide_menu)
+    return tuple(row.id for row in sorted(chosen, key=lambda row: row.bandwidth_gb_s))
+
+
+def __getattr__(name: str) -> tuple[str, ...]:
+    """`GUIDE_MENU`: ids of the GPUs that the guide offers, slowest memory first, read when first asked for."""
+    if name == "GUIDE_MENU":
+        return _guide_menu()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,254 @@
+"""What GPUs, power and tokens cost: the few figures that a plan takes from dated rows."""
+
+import datetime
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from statistics import fmean, median
+from typing import Literal
+
+from inferplan.catalog._price_rows import (
+    GpuPriceT,
+    PriceRow,
+    PurchaseRow,
+    RentalRow,
+    api_rows,
+    facility_rows,
+    ownership_rows,
+    purchase_rows,
+    rental_rows,
+)
+from inferplan.catalog._shelf import Entry, Shelf, Stock
+
+AS_OF = datetime.date(2026, 11, 23)
+"""The day up to which the prices were gathered; ages are counted from it."""
+
+OLDEST_RENTAL = datetime.timedelta(days=365)
+"""Rentals older than this are left out: H100 prices halved in 2025 and rose by half in 2026."""
+
+RentalKind = Literal["on_demand", "spot", "reserved_1y", "reserved_3y"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Quote:
+    """What a GPU rents for, over providers. [USD per GPU-hour]
+
+    `kind` is "on_demand_marketplace" where only peer-to-peer offers are known. `rows` are the offers counted,
+    one per provider.
+    """
+
+    gpu: str
+    kind: str
+    low: float
+    median: float
+    high: float
+    providers: int
+    newest: str
+    rows: tuple[RentalRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Discount:
+    """What a commitment takes off, as a ratio to the on-demand price of the same machine."""
+
+    kind: str
+    ratio: float
+    pairs: tuple[tuple[RentalRow, RentalRow], ...]
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purchase:
+    """What a GPU costs to buy: as its share of a server, or as a card that still needs one. [USD per GPU]"""
+
+    gpu: str
+    usd_per_gpu: float
+    basis: Literal["server", "card"]
+    low: float
+    high: float
+    date: str
+    source: tuple[str, ...]
+    note: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fact:
+    """A constant with the range it is quoted in; both ends equal the value where no range is known."""
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    date: str
+    source: tuple[str, ...]
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """Low, median and high over providers."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiPrice:
+    """What tokens of an open model cost behind an API. [USD per million tokens]"""
+
+    id: str
+    input: Range
+    output: Range
+    providers: int
+    date: str
+    source: tuple[str, ...]
+
+
+@cache
+def rental(gpu_id: str, kind: RentalKind) -> Quote | None:
+    """Low, median and high over providers, each with its newest price of the last year, its cheapest of that day.
+
+    Prices without a firm date count only where no firmly dated one is known, peer-to-peer offers only where no
+    provider offers the GPU on demand.
+    """
+    offers = _fresh(gpu_id, kind)
+    if not offers and kind == "on_demand":
+        offers = _fresh(gpu_id, "on_demand_marketplace")
+    return _quote(offers) if offers else None
+
+
+@cache
+def discount(kind: Literal["reserved_1y", "reserved_3y"]) -> Discount:
+    """The mean ratio of committed to on-demand price, like for like: one provider, one GPU, one machine family.
+
+    The assumption to make where no reserved price of a GPU is known. The pairs are Google Cloud's committed use.
+    """
+    pairs = tuple(
+        (committed, demand)
+        for committed in rental_rows()
+        if committed.kind == kind and (demand := _same_machine_on_demand(committed))
+    )
+    ratio = fmean(committed.usd_per_gpu_hour / demand.usd_per_gpu_hour for committed, demand in pairs)
+    source = dict.fromkeys(text for pair in pairs for row in pair for text in row.source)
+    return Discount(kind=kind, ratio=ratio, pairs=pairs, source=tuple(source))
+
+
+@cache
+def purchase(gpu_id: str) -> Purchase | None:
+    """The newest price of a new GPU: as a share of a server where one is known, else as a card."""
+    new = [row for row in _of(gpu_id, purchase_rows()) if not row.used]
+    priced = [row for row in new if row.basis == "server"] or new
+    return _purchase(priced) if priced else None
+
+
+@cache
+def all_in_kw(gpu_id: str) -> Fact | None:
+    """Power set aside for one GPU: its share of server, network and cooling. [kW]"""
+    row = next(iter(_of(gpu_id, ownership_rows())), None)
+    return row and _fact(row, value=row.all_in_kw, low=row.all_in_kw, high=row.all_in_kw, unit="kW")
+
+
+@cache
+def ownership_cost(gpu_id: str) -> Fact | None:
+    """What one owned GPU costs, all in: a smaller cloud's figure, down to a hyperscaler's. [USD per GPU-hour]"""
+    row = next(iter(_of(gpu_id, ownership_rows())), None)
+    return row and _fact(
+        row,
+        value=row.neocloud_usd_per_hour,
+        low=row.hyperscaler_usd_per_hour,
+        high=row.neocloud_usd_per_hour,
+        unit="USD per GPU-hour",
+    )
+
+
+@cache
+def api(model_id: str) -> ApiPrice | None:
+    """What the tokens of a catalogued model, or of an API's model id, cost."""
+    row = next((row for row in api_rows() if model_id in (row.id, *row.models)), None)
+    return row and ApiPrice(
+        id=row.id,
+        input=_range(row.input),
+        output=_range(row.output),
+        providers=row.providers,
+        date=row.date,
+        source=row.source,
+    )
+
+
+def _of(gpu_id: str, rows: tuple[GpuPriceT, ...]) -> list[GpuPriceT]:
+    return [row for row in rows if row.gpu == gpu_id]
+
+
+def _fresh(gpu_id: str, kind: str) -> list[RentalRow]:
+    """Offers of the last year; those of a guessed month only where there are no others."""
+    offers = [row for row in _of(gpu_id, rental_rows()) if row.kind == kind and AS_OF - row.day <= OLDEST_RENTAL]
+    return [row for row in offers if not row.month_is_guess] or offers
+
+
+def _quote(offers: list[RentalRow]) -> Quote:
+    """One offer per provider, the newest, of equally new ones the cheapest; then the range over providers."""
+    ranked = sorted(offers, key=lambda row: (row.provider, -row.day.toordinal(), row.usd_per_gpu_hour))
+    chosen = [next(rows) for _, rows in groupby(ranked, key=lambda row: row.provider)]
+    chosen.sort(key=lambda row: row.usd_per_gpu_hour)
+    prices = [row.usd_per_gpu_hour for row in chosen]
+    return Quote(
+        gpu=chosen[0].gpu,
+        kind=chosen[0].kind,
+        low=prices[0],
+        median=median(prices),
+        high=prices[-1],
+        providers=len(chosen),
+        newest=max(row.date for row in chosen),
+        rows=tuple(chosen),
+    )
+
+
+def _purchase(rows: list[PurchaseRow]) -> Purchase:
+    """The newest row, with the range over all of them."""
+    row = max(rows, key=lambda row: row.day)
+    return Purchase(
+        gpu=row.gpu,
+        usd_per_gpu=row.usd_per_gpu,
+        basis=row.basis,
+        low=min(row.low or row.usd_per_gpu for row in rows),
+        high=max(row.high or row.usd_per_gpu for row in rows),
+        date=row.date,
+        source=row.source,
+        note=row.note if row.basis == "server" else "A card, not a server: host and network come on top.",
+    )
+
+
+def _same_machine_on_demand(committed: RentalRow) -> RentalRow | None:
+    """The same provider's on-demand offer of the same GPU in the same machine family, the newest."""
+    same = [
+        row
+        for row in _of(committed.gpu, rental_rows())
+        if row.kind == "on_demand" and (row.provider, row.family) == (committed.provider, committed.family)
+    ]
+    return max(same, key=lambda row: row.day, default=None)
+
+
+def _fact(row: PriceRow, *, value: float, low: float, high: float, unit: str) -> Fact:
+    return Fact(value=value, low=low, high=high, unit=unit, date=row.date, source=row.source, note=row.note)
+
+
+def _range(figures: tuple[float, float, float]) -> Range:
+    low, middle, high = figures
+    return Range(low=low, median=middle, high=high)
+
+
+def _facility() -> Stock[Fact]:
+    entries = tuple(
+        Entry(
+            id=row.id,
+            title=row.title,
+            aliases=row.aliases,
+            value=_fact(row, value=row.value, low=row.low or row.value, high=row.high or row.value, unit=row.unit),
+        )
+        for row in facility_rows()
+    )
+    return Stock(entries=entries)
+
+
+FACILITY: Shelf[Fact] = Shelf(kind="facility constant", load=_facility)
