@@ -98,9 +98,7 @@ class TestWorkedFigures:
         assert isclose(per_million, 0.65)
 
     @pytest.mark.parametrize(("option", "crossing"), [("reserved_1yr", 14.4), ("reserved_3yr", 24 * 1.5 / 3.5)])
-    def test_the_guides_rates_break_even_where_24_times_their_ratio_says(
-        self, option: str, crossing: float
-    ) -> None:
+    def test_the_guides_rates_break_even_where_24_times_their_ratio_says(self, option: str, crossing: float) -> None:
         flat = cost.reserved_month(gpus=1, usd_per_gpu_hour=GUIDE[option])
         found = cost.breakeven_hours(on_demand_usd_per_hour=GUIDE["on_demand"], flat_usd_per_month=flat)
         assert found is not None
@@ -138,9 +136,7 @@ class TestLaws:
         assert n == 1 or (n - 1) * per_instance < demand * (1 + 1e-12)
 
     @given(demand=demands, capacity=capacities, utilization=utilizations)
-    def test_a_fleet_is_never_busier_than_planned(
-        self, demand: float, capacity: float, utilization: float
-    ) -> None:
+    def test_a_fleet_is_never_busier_than_planned(self, demand: float, capacity: float, utilization: float) -> None:
         n = cost.instances(demand=demand, capacity=capacity, utilization=utilization)
         busy = cost.fleet_utilization(demand=demand, capacity=capacity, instances=n)
         assert 0 < busy <= utilization * (1 + 1e-12)
@@ -175,9 +171,7 @@ class TestLaws:
             assert over >= flat * (1 - 1e-12)
 
     @given(rate=rates, flat=bills, usage=hours)
-    def test_bills_that_never_cross_are_ordered_at_every_hour(
-        self, rate: float, flat: float, usage: float
-    ) -> None:
+    def test_bills_that_never_cross_are_ordered_at_every_hour(self, rate: float, flat: float, usage: float) -> None:
         winner = cost.cheaper_all_day(on_demand_usd_per_hour=rate, flat_usd_per_month=flat)
         crossing = cost.breakeven_hours(on_demand_usd_per_hour=rate, flat_usd_per_month=flat)
         assert (winner is None) == (crossing is not None)

@@ -29,9 +29,7 @@ class TestWorkedFigures:
 
     def test_mixtral_8x7b_splits_as_its_tensors_do(self) -> None:
         # 32 layers × 8 experts × 3 × 4096 × 14336 = 45.097 B routed, of 46.703 B in all and 12.880 B active
-        routed = sparsity.routed_params(
-            total_params=46_702_792_704, active_params=12_879_925_248, experts=8, active=2
-        )
+        routed = sparsity.routed_params(total_params=46_702_792_704, active_params=12_879_925_248, experts=8, active=2)
         assert routed == 32 * 8 * 3 * 4096 * 14336
 
     def test_seven_percent_of_the_745b_class_computes_a_token(self) -> None:

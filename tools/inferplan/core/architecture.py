@@ -227,9 +227,12 @@ class Nominal:
     active: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Model:
-    """A model to serve: a size class (with `nominal`) or a catalogued checkpoint (without)."""
+    """A model to serve: a size class (with `nominal`) or a catalogued checkpoint (without).
+
+    Compared by identity, so that results can be remembered by model at little cost.
+    """
 
     id: str
     title: str

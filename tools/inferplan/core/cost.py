@@ -50,16 +50,12 @@ class Ownership:
     @property
     def energy_month(self) -> float:
         """Electricity. [USD/GPU/month]"""
-        return energy_month(
-            power_kw=self.power_kw, pue=self.pue, electricity_usd_per_kwh=self.electricity_usd_per_kwh
-        )
+        return energy_month(power_kw=self.power_kw, pue=self.pue, electricity_usd_per_kwh=self.electricity_usd_per_kwh)
 
     @property
     def colocation_month(self) -> float:
         """Rack space. [USD/GPU/month]"""
-        return colocation_month(
-            power_kw=self.power_kw, colocation_usd_per_kw_month=self.colocation_usd_per_kw_month
-        )
+        return colocation_month(power_kw=self.power_kw, colocation_usd_per_kw_month=self.colocation_usd_per_kw_month)
 
 
 def demand(
@@ -236,9 +232,7 @@ def cheaper_all_day(*, on_demand_usd_per_hour: float, flat_usd_per_month: float)
     'on_demand'
     >>> cheaper_all_day(on_demand_usd_per_hour=3.50, flat_usd_per_month=2.10 * 730)
     """
-    crossing = breakeven_hours(
-        on_demand_usd_per_hour=on_demand_usd_per_hour, flat_usd_per_month=flat_usd_per_month
-    )
+    crossing = breakeven_hours(on_demand_usd_per_hour=on_demand_usd_per_hour, flat_usd_per_month=flat_usd_per_month)
     if flat_usd_per_month == 0:
         return "flat" if on_demand_usd_per_hour > 0 else "equal"
     return "on_demand" if crossing is None else None

@@ -4,8 +4,9 @@ The rules are read off published logs of vLLM 0.11 to 0.28 on H100, A100, L4 and
 for the busiest rank. They hold for models with plain attention (MHA, GQA, MQA); what they miss is said at each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup, Model
@@ -13,7 +14,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.memory import WeightBytes, weights
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.units import GIB
+from inferplan.core.units import GIB, MIB
 
 BLOCK_TOKENS = 16
 """Tokens in one KV cache block: vLLM's default block size."""
@@ -64,14 +65,14 @@ def rank_weights(model: Model, precision: Precision, layout: Layout) -> float:
 
     Attention is sharded by heads (KV heads are replicated once there are more ranks than KV heads), feed-forward
     blocks by columns, embedding and head by vocabulary; norms, router and the RoPE table are on every rank. The
-    first stage also holds the embedding, the last one the head.
+    first stage also holds the embedding, the last one the head. On top comes what the allocator rounds up.
 
-    Limits: models whose layers differ are spread evenly over the stages; allocator rounding is left out (0.1 %).
+    Limits: models whose layers differ are spread evenly over the stages.
     """
     parts, layers = weights(model, precision), model.architecture.layers
     longest, shortest = ceil(layers / layout.pp), layers // layout.pp
     rope = model.architecture.max_positions * model.architecture.attention.head_dim * ROPE_BYTES
-    layer = _layer_weights(model.architecture, parts, layout.tp) / layers
+    layer = (_layer_weights(model.architecture, parts, layout.tp) + _rounding(model, precision, layout.tp)) / layers
     embedding, head = parts.embedding / layout.tp, parts.output_head / layout.tp
     if layout.pp == 1:
         return layers * layer + embedding + head + rope
@@ -90,6 +91,42 @@ def _layer_weights(architecture: Architecture, parts: WeightBytes, tp: int) -> f
     return parts.attention * share + (parts.ffn + parts.routed_experts) / tp + parts.replicated
 
 
+def allocated(size: float) -> float:
+    """What PyTorch's allocator takes for a tensor: from 10 MiB on, whole 2 MiB where at most 1 MiB is left over. [B]
+
+    Source: PyTorch, c10/cuda/CUDACachingAllocator.cpp (a rest above 1 MiB is split off and used again); it accounts
+    for the 0.06 GiB by which published logs of Qwen2.5-7B exceed parameters x 2 bytes.
+
+    >>> [allocated(mebibytes * MIB) / MIB for mebibytes in (7, 12, 31.5, 24.5)]
+    [7.0, 12.0, 32.0, 24.5]
+    """
+    whole = ceil(size / (2 * MIB)) * 2 * MIB
+    return whole if size >= 10 * MIB and whole - size <= MIB else size
+
+
+def _rounding(model: Model, precision: Precision, tp: int) -> float:
+    """What the allocator adds to the matrices of all layers on one of `tp` ranks. [B]"""
+    size = precision.nominal_bits / BITS_PER_BYTE
+    hidden, groups = model.architecture.hidden, model.architecture.groups
+    return sum(
+        group.count * (allocated(params * size) - params * size)
+        for group in groups
+        for params in _rank_matrices(hidden, group, tp)
+    )
+
+
+def _rank_matrices(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:
+    """The fused matrices of one layer on one rank: query-key-value, output, gate-up, down. [parameters]"""
+    attention, ffn = group.attention, group.ffn
+    query, kv = attention.query_width / tp, attention.head_dim * max(1.0, attention.kv_heads / tp)
+    yield hidden * (query + 2 * kv)
+    yield hidden * query
+    copies, shared = (ffn.experts, ffn.shared_intermediate) if isinstance(ffn, ExpertFfn) else (1, 0)
+    for count, width in ((copies, ffn.intermediate), (1, shared)):
+        yield count * hidden * width / tp * (2 if ffn.gated else 1)
+        yield count * hidden * width / tp
+
+
 def activation_peak(architecture: Architecture, engine: Engine, *, tp: int) -> float:
     """max(forward, sampler) of vLLM's profile run, plus the expert workspace. [B]
 
@@ -97,18 +134,25 @@ def activation_peak(architecture: Architecture, engine: Engine, *, tp: int) -> f
 
     Source: published logs; within 0.04 GiB on average of 76 measured peaks.
     """
-    forward = max(_forward_peak(architecture.hidden, group, engine, tp=tp) for group in architecture.groups)
-    return max(forward, _sampler_peak(architecture, engine))
+    hidden = architecture.hidden
+    forward = max(_forward_peak(hidden, group, engine, tp=tp) for group in architecture.groups)
+    workspace = max(_expert_workspace(hidden, group, engine, tp=tp) for group in architecture.groups)
+    return max(forward, _sampler_peak(architecture, engine)) + workspace
 
 
 def _forward_peak(hidden: int, group: LayerGroup, engine: Engine, *, tp: int) -> float:
-    """2 B × T × (3 × intermediate / tp + 4 × hidden) where gated (2 × where not), plus the expert workspace. [B]"""
-    ffn, tokens = group.ffn, engine.max_num_batched_tokens
-    if isinstance(ffn, ExpertFfn):
-        columns = 3 if ffn.gated else 2
-        dense = 2 * tokens * (columns * ffn.shared_intermediate / tp + 4 * hidden)
-        return dense + 2 * tokens * ffn.active * (hidden + max(2 * ffn.intermediate / tp, hidden))
-    return 2 * tokens * ((3 if ffn.gated else 2) * ffn.intermediate / tp + 4 * hidden)
+    """2 B × T × (3 × intermediate / tp + 4 × hidden) where gated (2 × where not), shared width for experts. [B]"""
+    ffn = group.ffn
+    width = ffn.shared_intermediate if isinstance(ffn, ExpertFfn) else ffn.intermediate
+    return 2 * engine.max_num_batched_tokens * ((3 if ffn.gated else 2) * width / tp + 4 * hidden)
+
+
+def _expert_workspace(hidden: int, group: LayerGroup, engine: Engine, *, tp: int) -> float:
+    """2 B × T × active × (hidden + max(2 × intermediate / tp, hidden)): it stays allocated for every step. [B]"""
+    ffn = group.ffn
+    if not isinstance(ffn, ExpertFfn):
+        return 0.0
+    return 2 * engine.max_num_batched_tokens * ffn.active * (hidden + max(2 * ffn.intermediate / tp, hidden))
 
 
 def _sampler_peak(architecture: Architecture, engine: Engine) -> float:
@@ -146,6 +190,7 @@ def graph_memory(architecture: Architecture, engine: Engine, layout: Layout) -> 
     return (0.37 + 0.016 * ceil(architecture.layers / layout.pp)) * GIB
 
 
+@lru_cache(maxsize=8192)
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes.
 

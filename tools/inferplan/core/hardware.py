@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Gpu:
-    """One accelerator as the driver reports it and the vendor rates it.
+    """One accelerator as the driver reports it and the vendor rates it; compared by identity.
 
     `memory` is what the vendor's tool prints for an empty device, `engine_memory` what a serving engine sees of
     it [B]. `bandwidth` is that of the device memory [B/s]. `flops` are dense peaks without sparsity, by compute

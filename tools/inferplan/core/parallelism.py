@@ -131,6 +131,32 @@ def smallest_replica(
     return next((one for one in layouts if (gpus is None or one.replica <= gpus) and fits(one)), None)
 
 
+def nodes(layout: Layout, *, node_size: int) -> int:
+    """⌈pp × dp / ⌊node_size / tp⌋⌉: tensor groups never straddle nodes, pipelines may. [nodes]
+
+    >>> nodes(Layout(tp=8, pp=2, dp=2), node_size=8), nodes(Layout(tp=2, pp=3, dp=4), node_size=8)
+    (4, 3)
+    """
+    return ceil(layout.pp * layout.dp / groups_per_node(layout, node_size=node_size))
+
+
+def groups_per_node(layout: Layout, *, node_size: int) -> int:
+    """⌊node_size / tp⌋: whole tensor groups in one node. [tensor groups]"""
+    return max(1, node_size // layout.tp)
+
+
+def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int) -> int:
+    """The number, from 0, of the first GPU of a stage of a replica: groups are placed one after the other.
+
+    >>> first_gpu(Layout(tp=8, pp=2, dp=2), replica=1, stage=0, node_size=8)
+    16
+    >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6)
+    6
+    """
+    node, slot = divmod(replica * layout.pp + stage, groups_per_node(layout, node_size=node_size))
+    return node * node_size + slot * layout.tp
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fabric:
     """What joins the GPUs of a layout. Bandwidths are one way, per GPU. [B/s]"""
@@ -140,27 +166,26 @@ class Fabric:
     tensor_bandwidth: float
     stage_link: str
     stage_bandwidth: float
-    nodes_per_replica: int
 
 
 def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
     """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
 
-    Stages that lie in one node talk over the same links; stages in different nodes over the network.
+    Stages that lie in one node talk over the same links; where a replica reaches into another node, over the
+    network.
     """
-    nodes = ceil(layout.replica / node_size)
     scale_up = gpu.link is not None and gpu.link_bandwidth is not None and layout.tp <= gpu.link_span
     bus = gpu.pcie_bandwidth or network
     tensor = gpu.link_bandwidth if scale_up and gpu.link_bandwidth else bus
     name = gpu.link if scale_up and gpu.link else _bus_name(gpu, network_name)
-    across = nodes > 1
+    slots = groups_per_node(layout, node_size=node_size)
+    across = layout.pp > slots or (slots % layout.pp > 0 and layout.pp * layout.dp > slots)
     return Fabric(
         node_size=node_size,
         tensor_link=name,
         tensor_bandwidth=tensor,
         stage_link=network_name if across else name,
         stage_bandwidth=network if across else tensor,
-        nodes_per_replica=nodes,
     )
 
 

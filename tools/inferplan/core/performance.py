@@ -1,10 +1,11 @@
 """A roofline with measured efficiencies: how long a forward pass takes, and what a replica then serves.
 
 Memory time and compute time of a pass add up (fitted corner sharpness 1), with a fixed time per layer. The
-constants are the 13 free parameters of a closed form fitted to 7,315 published measurements (vLLM, TensorRT-LLM,
-SGLang, llama.cpp; 79 accelerators). They were published with these median errors: 15 % on TPOT with the source
-left out, 6 % on batch-1 decode, 48 % on TTFT under load. They have not been refitted here, and know neither the
-engine nor the GPU generation: treat every figure as an estimate. Units: bytes, FLOP, seconds, tokens.
+constants are the 13 free parameters of a closed form that others fitted to 7,315 published measurements (vLLM,
+TensorRT-LLM, SGLang, llama.cpp; 79 accelerators); they know neither the engine nor the GPU generation. Held
+against 1,022 published closed-loop runs of plain-attention models on H100, H200, B200, B300 and A100, half of
+the TPOTs lie within 14 % and half of the TTFTs within 37 % (`tests/core/test_performance_against_published_runs`):
+every figure is an estimate. Units: bytes, FLOP, seconds, tokens.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +21,8 @@ from inferplan.core.units import MICRO
 
 ACTIVATION_BYTES = 2
 TPOT_BAND = 0.15
-"""Half of the published runs lie within this share of the estimate."""
-TTFT_BAND = 0.48
+"""Half of 1,022 published runs lie within this share of the estimate."""
+TTFT_BAND = 0.40
 """The same for TTFT under load, which depends on how requests arrive."""
 
 

@@ -11,9 +11,9 @@ REST_BITS = 16
 """What a format of scope "linear" leaves embedding, output head, router and norms in. [bits]"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Precision:
-    """A weight format.
+    """A weight format; compared by identity.
 
     `bits_per_weight` counts scales and zero points of a quantised matrix; `nominal_bits` is what the guide counts
     with. `scope` says whether every tensor is stored so, or only the linear layers. `kv_bits` is the guide's KV

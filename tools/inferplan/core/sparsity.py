@@ -79,9 +79,7 @@ def experts_touched(*, tokens: float, experts: int, active: int) -> float:
     return experts * expert_coverage(tokens=tokens, experts=experts, active=active)
 
 
-def step_weight_bytes(
-    *, always_bytes: float, routed_bytes: float, tokens: float, experts: int, active: int
-) -> float:
+def step_weight_bytes(*, always_bytes: float, routed_bytes: float, tokens: float, experts: int, active: int) -> float:
     """always + phi(T) × routed: weights that one decode step over T sequences reads. [B]
 
     A dense model has no routed bytes: it reads all of its weights at every batch size.

@@ -1,0 +1,96 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferplan.core.architecture import Nominal
+from inferplan.core.memory import devices_for, kv_bytes_per_token, kv_cache, overhead, weights
+from inferplan.core.units import GB
+from shapes import dense, model, precision, sparse
+
+LLAMA_70B = model(dense())
+CLASS_70B = replace(LLAMA_70B, nominal=Nominal(total=70 * GB, active=70 * GB))
+
+BITS = st.sampled_from([2, 3, 4, 4.25, 6, 8, 16, 32])
+TOKENS = st.integers(1, 10**8)
+USERS = st.integers(1, 10**6)
+
+
+@pytest.mark.parametrize(("bits", "gigabytes"), [(32, 280), (16, 140), (8, 70), (4, 35)])
+def test_a_70b_class_weighs_its_parameters_times_the_guides_bytes_to_the_byte(bits: float, gigabytes: int) -> None:
+    assert weights(CLASS_70B, precision(bits=bits)).total == gigabytes * GB
+
+
+def test_a_size_class_spends_the_nominal_bits_whatever_the_format_really_spends() -> None:
+    assert weights(CLASS_70B, precision(bits=8.004, nominal=8, scope="linear")).total == 70 * GB
+
+
+def test_a_checkpoint_in_fp8_keeps_embedding_head_and_norms_in_16_bit() -> None:
+    """Llama 3.3 70B: 68,451,041,280 linear x 8.004 bit + 2,102,665,216 others x 16 bit = 72.69 GB."""
+    held = weights(LLAMA_70B, precision(bits=8.004, nominal=8, scope="linear"))
+    assert held.total == pytest.approx(68_451_041_280 * 8.004 / 8 + 2_102_665_216 * 2)
+    assert held.embedding == held.output_head == 128256 * 8192 * 2
+
+
+@pytest.mark.parametrize(
+    ("layers", "kv_heads", "bits", "expected"),
+    [(32, 32, 16, 524_288), (80, 8, 8, 163_840), (80, 8, 16, 327_680), (126, 8, 16, 516_096)],
+    ids=["Llama 2 7B", "70B FP8", "70B FP16", "405B FP16"],
+)
+def test_a_token_takes_a_key_and_a_value_in_each_head_and_layer(
+    layers: int, kv_heads: int, bits: int, expected: int
+) -> None:
+    assert kv_bytes_per_token(dense(layers=layers, kv_heads=kv_heads), kv_bits=bits) == expected
+
+
+def test_the_guides_overhead_is_15_percent_of_both() -> None:
+    assert overhead(70e9, 30e9) == pytest.approx(15e9)
+
+
+@pytest.mark.parametrize(("need", "devices"), [(0, 1), (1, 1), (80, 1), (80.001, 2), (160, 2), (161, 3)])
+def test_devices_are_counted_up_and_never_zero(need: float, devices: int) -> None:
+    assert devices_for(need, 80) == devices
+
+
+@given(bits=BITS)
+def test_weights_are_linear_in_bits(bits: float) -> None:
+    for one in (LLAMA_70B, model(sparse())):
+        whole = weights(one, precision(bits=16)).total
+        assert weights(one, precision(bits=bits)).total == pytest.approx(whole * bits / 16)
+
+
+@given(bits=BITS, more=BITS)
+def test_more_bits_never_weigh_less(bits: float, more: float) -> None:
+    low, high = sorted((bits, more))
+    assert weights(LLAMA_70B, precision(bits=low)).total <= weights(LLAMA_70B, precision(bits=high)).total
+
+
+@given(bits=BITS)
+def test_the_parts_of_the_weights_add_up_to_every_parameter(bits: float) -> None:
+    for one in (LLAMA_70B, model(sparse(shared=4096))):
+        assert weights(one, precision(bits=bits)).total == pytest.approx(one.total_params * bits / 8)
+
+
+@given(tokens=TOKENS, users=USERS, more=USERS)
+def test_the_kv_cache_of_two_groups_of_users_is_the_sum_of_theirs(tokens: int, users: int, more: int) -> None:
+    both = kv_cache(163_840, tokens=tokens, sequences=users + more)
+    apart = kv_cache(163_840, tokens=tokens, sequences=users) + kv_cache(163_840, tokens=tokens, sequences=more)
+    assert both == apart
+
+
+@given(tokens=TOKENS, users=USERS)
+def test_users_and_tokens_are_interchangeable_in_the_kv_cache(tokens: int, users: int) -> None:
+    assert kv_cache(1024, tokens=tokens, sequences=users) == kv_cache(1024, tokens=users, sequences=tokens)
+
+
+@given(bits=BITS)
+def test_an_8_bit_cache_is_half_of_a_16_bit_one(bits: float) -> None:
+    assert kv_bytes_per_token(dense(), kv_bits=bits / 2) * 2 == kv_bytes_per_token(dense(), kv_bits=bits)
+
+
+@given(need=st.floats(0, 1e18), capacity=st.floats(1e9, 1e12))
+def test_the_devices_hold_the_need_and_one_fewer_would_not(need: float, capacity: float) -> None:
+    devices = devices_for(need, capacity)
+    assert devices * capacity >= need * (1 - 1e-12)
+    assert devices == 1 or (devices - 1) * capacity < need * (1 + 1e-12)

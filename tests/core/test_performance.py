@@ -1,0 +1,234 @@
+from dataclasses import astuple, replace
+from math import isfinite
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferplan.core.hardware import Gpu
+from inferplan.core.memory import kv_bytes_per_token, weights
+from inferplan.core.parallelism import Layout, fabric
+from inferplan.core.performance import (
+    Efficiency,
+    Load,
+    Machine,
+    Pass,
+    Service,
+    all_reduce_time,
+    forward_pass,
+    machine,
+    serve,
+    work,
+)
+from inferplan.core.precision import Precision
+from shapes import dense, h100, model, precision, sparse
+
+LLAMA_70B = model(dense())
+MIXTRAL = model(sparse())
+BF16 = precision(bits=16)
+FP8 = replace(precision(bits=8), compute="fp8")
+IDEAL = Efficiency(
+    bandwidth=1,
+    compute=1,
+    expert_compute=1,
+    attention_compute=1,
+    link=1,
+    layer_s=0,
+    expert_layer_s=0,
+    all_reduce_s=0,
+    sequence_s=0,
+    prefill_interference=0,
+    front_end_s=0,
+    prompt_queue=0,
+)
+
+
+def joined(layout: Layout, form: Precision = BF16, efficiency: Efficiency | None = None) -> Machine:
+    links = fabric(h100(), layout, node_size=8, network=50e9)
+    found = machine(h100(), form, links, efficiency or Efficiency())
+    assert found is not None
+    return found
+
+
+def step(layout: Layout, *, decode: int = 1, context: float = 0, efficiency: Efficiency | None = None) -> Pass:
+    one = work(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16)
+    return forward_pass(one, joined(layout, efficiency=efficiency), layout, decode=decode, context=context)
+
+
+def service(*, sequences: int = 1, context: float = 8192, layout: Layout | None = None, tokens: int = 500) -> Service:
+    layout = layout or Layout(tp=4)
+    load = Load(sequences=sequences, context=context, input_tokens=tokens, output_tokens=tokens)
+    return serve(work(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16), joined(layout), layout, load)
+
+
+def test_an_ideal_decode_step_reads_the_layers_and_the_head_once() -> None:
+    """Llama 70B BF16 on 4 ranks: (141.1 GB less the embedding of 2.1 GB) / 4 at 3.35 TB/s = 10.4 ms."""
+    read = (70_553_706_496 - 128_256 * 8192) * 2 / 4
+    assert step(Layout(tp=4), efficiency=IDEAL).weights_s == pytest.approx(read / 3.35e12)
+
+
+def test_an_ideal_decode_step_reads_the_kv_cache_of_every_sequence() -> None:
+    """64 x 8,192 tokens x 327,680 B / 4 ranks at 3.35 TB/s = 12.8 ms."""
+    taken = step(Layout(tp=4), decode=64, context=8192, efficiency=IDEAL).kv_cache_s
+    assert taken == pytest.approx(64 * 8192 * 327_680 / 4 / 3.35e12)
+
+
+def test_an_ideal_prefill_computes_two_operations_per_parameter_and_token() -> None:
+    """1,000 tokens through the 68,451,041,280 linear parameters, the head for the last token only."""
+    one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
+    layout = Layout()
+    taken = forward_pass(
+        replace(one, attention_flops_per_pair=0),
+        joined(layout, efficiency=IDEAL),
+        layout,
+        decode=0,
+        context=0,
+        prefill=1000,
+        prompt=1000,
+    )
+    flops = 2 * 1000 * 68_451_041_280 + 2 * 128_256 * 8192
+    assert taken.compute_s == pytest.approx(flops / 989e12)
+    assert taken.kv_cache_s == 0
+
+
+def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None:
+    """Half of the pairs of a causal prompt: 1,000 x 1,000 / 2."""
+    one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
+    assert one.attention_flops_per_pair == 4 * 64 * 128 * 80
+
+
+def test_an_all_reduce_over_8_gpus_moves_7_quarters_of_the_payload() -> None:
+    """1 GB over 450 GB/s: 2 x 7/8 / 450 s."""
+    assert all_reduce_time(1e9, tp=8, bandwidth=450e9, efficiency=IDEAL) == pytest.approx(1.75 / 450)
+
+
+def test_one_gpu_reduces_nothing() -> None:
+    assert all_reduce_time(1e9, tp=1, bandwidth=450e9, efficiency=Efficiency()) == 0
+    assert step(Layout()).collectives_s == 0
+
+
+def test_a_stage_boundary_costs_one_hand_over_of_the_hidden_state() -> None:
+    """16,384 B over InfiniBand at 50 GB/s."""
+    assert step(Layout(pp=16), efficiency=IDEAL).collectives_s == pytest.approx(15 * 16_384 / 50e9)
+
+
+def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
+    """Mixtral, one token: a quarter of the experts; a large batch reads them all."""
+    one = work(MIXTRAL, BF16, tp=1, kv_bits=16)
+    layout, m = Layout(), joined(Layout(), efficiency=IDEAL)
+    single, many = (forward_pass(one, m, layout, decode=n, context=0).weights_s * 3.35e12 for n in (1, 4096))
+    always = one.dense_bytes + one.head_bytes
+    assert single == pytest.approx(always + one.expert_bytes / 4)
+    assert many == pytest.approx(always + one.expert_bytes)
+
+
+def test_the_work_of_a_rank_is_the_models_weights_and_cache_divided() -> None:
+    one = work(LLAMA_70B, FP8, tp=4, kv_bits=8)
+    held = weights(LLAMA_70B, FP8)
+    assert (one.dense_bytes + one.head_bytes) * 4 == pytest.approx(held.total - held.embedding)
+    assert one.kv_bytes_per_token * 4 == kv_bytes_per_token(LLAMA_70B.architecture, kv_bits=8)
+
+
+def test_more_ranks_than_kv_heads_read_copies_of_the_cache() -> None:
+    wide, even = (work(LLAMA_70B, BF16, tp=tp, kv_bits=16).kv_bytes_per_token for tp in (16, 8))
+    assert wide == even
+
+
+def test_a_format_is_computed_in_its_own_arithmetic_only_where_the_gpu_has_it() -> None:
+    links = fabric(h100(), Layout(), node_size=8, network=50e9)
+
+    def flops(gpu: Gpu, form: Precision) -> float:
+        found = machine(gpu, form, links, Efficiency())
+        assert found is not None
+        return found.matrix_flops
+
+    ampere = replace(h100(), flops={"bf16": 312e12})
+    assert flops(h100(), FP8) == 1979e12
+    assert flops(ampere, FP8) == 312e12
+    assert flops(h100(), replace(FP8, weight_only=True)) == 989e12
+
+
+def test_a_gpu_of_unknown_arithmetic_gives_no_machine() -> None:
+    links = fabric(h100(), Layout(), node_size=8, network=50e9)
+    assert machine(replace(h100(), flops={"int8": 1e12}), BF16, links, Efficiency()) is None
+
+
+def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> None:
+    alone = service()
+    assert alone.tokens_per_s == pytest.approx(500 / (alone.ttft_s + 499 * alone.tpot_s))
+    assert alone.requests_per_s == pytest.approx(alone.tokens_per_s / 500)
+
+
+def test_the_first_token_waits_for_the_front_end_the_prompt_and_a_step() -> None:
+    alone, e = service(), Efficiency()
+    assert alone.ttft_s == pytest.approx(e.front_end_s + alone.decode.total_s + alone.prefill.total_s)
+
+
+LOADS = st.tuples(st.integers(1, 2000), st.integers(1, 200_000))
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.sampled_from([1, 2, 4]))
+
+
+@given(sequences=st.integers(1, 2000), short=st.integers(1, 10**6), long=st.integers(1, 10**6), layout=LAYOUTS)
+def test_tokens_come_no_faster_in_longer_contexts(sequences: int, short: int, long: int, layout: Layout) -> None:
+    times = [service(sequences=sequences, context=n, layout=layout).tpot_s for n in sorted((short, long))]
+    assert times == sorted(times)
+
+
+@given(few=st.integers(1, 5000), many=st.integers(1, 5000), layout=LAYOUTS)
+def test_each_user_waits_no_less_where_more_are_served(few: int, many: int, layout: Layout) -> None:
+    a, b = (service(sequences=n, layout=layout) for n in sorted((few, many)))
+    assert a.tpot_s <= b.tpot_s
+    assert a.ttft_s <= b.ttft_s
+
+
+@given(load=LOADS, layout=LAYOUTS)
+def test_everything_that_a_replica_delivers_is_finite_and_positive(load: tuple[int, int], layout: Layout) -> None:
+    sequences, context = load
+    one = service(sequences=sequences, context=context, layout=layout)
+    figures = (one.ttft_s, one.tpot_s, one.tokens_per_s, one.requests_per_s, *astuple(one.decode)[:1])
+    assert all(isfinite(figure) and figure > 0 for figure in figures)
+
+
+@given(load=LOADS, layout=LAYOUTS)
+def test_the_parts_of_a_step_add_up(load: tuple[int, int], layout: Layout) -> None:
+    sequences, context = load
+    one = step(layout, decode=sequences, context=context)
+    assert one.total_s == pytest.approx(sum(astuple(one)))
+
+
+@given(sequences=st.integers(1, 1000))
+def test_throughput_is_at_most_every_user_at_full_decode_speed(sequences: int) -> None:
+    one = service(sequences=sequences)
+    assert one.tokens_per_s <= sequences / one.tpot_s * (1 + 1 / 499)
+
+
+@given(sequences=st.integers(1, 500), tokens=st.integers(1, 4000))
+def test_fp8_is_never_slower_than_16_bit_on_hopper(sequences: int, tokens: int) -> None:
+    layout = Layout(tp=4)
+    load = Load(sequences=sequences, context=tokens, input_tokens=tokens, output_tokens=tokens)
+    half, whole = (
+        serve(work(LLAMA_70B, form, tp=4, kv_bits=16), joined(layout, form), layout, load) for form in (FP8, BF16)
+    )
+    assert half.tpot_s <= whole.tpot_s
+    assert half.ttft_s <= whole.ttft_s
+
+
+@given(factor=st.floats(0.1, 10), sequences=st.integers(1, 100))
+def test_seconds_scale_with_bytes_over_bandwidth(factor: float, sequences: int) -> None:
+    """Dimensions: a device of f times the bandwidth, the arithmetic and the links takes 1/f of the ideal time."""
+    layout = Layout(tp=4)
+    one, m = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(layout, efficiency=IDEAL)
+    links = replace(
+        m.fabric,
+        tensor_bandwidth=m.fabric.tensor_bandwidth * factor,
+        stage_bandwidth=m.fabric.stage_bandwidth * factor,
+    )
+    faster = replace(
+        m,
+        bandwidth=m.bandwidth * factor,
+        matrix_flops=m.matrix_flops * factor,
+        half_flops=m.half_flops * factor,
+        fabric=links,
+    )
+    before, after = (forward_pass(one, x, layout, decode=sequences, context=4096).total_s for x in (m, faster))
+    assert after * factor == pytest.approx(before)
