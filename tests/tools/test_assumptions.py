@@ -1,0 +1,208 @@
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from inferplan.tools._assumptions import Ledger, Setting, parse_overrides, settings
+from inferplan.tools._tool import Tool
+from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+
+ALL = tuple(settings().values())
+GROUPS = {setting.group for setting in ALL}
+
+
+def taken(tool: Tool[Any, Any]) -> list[Setting]:
+    return [setting for setting in ALL if setting.group in tool.question.settings]
+
+
+def values(setting: Setting) -> Iterator[float]:
+    """Values over the whole range that a setting takes."""
+    for share in (0.0, 0.02, 0.3, 0.7, 1.0):
+        value = setting.low + share * (setting.high - setting.low)
+        yield round(value) if setting.whole else value
+
+
+PAIRS = [pytest.param(tool, one, id=f"{tool.name}-{one.name}") for tool in TOOLS for one in taken(tool)]
+
+
+@pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_is_where_it_comes_from_and_how_far_it_may_go(setting: Setting) -> None:
+    assert setting.name.isidentifier()
+    assert setting.name == setting.name.lower()
+    assert setting.what
+    assert setting.source
+    assert setting.low < setting.high
+    assert setting.default is None or setting.low <= setting.default <= setting.high
+    assert not setting.whole or setting.default is None or setting.default % 1 == 0
+
+
+@pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.name)
+def test_every_setting_is_taken_by_some_tool(setting: Setting) -> None:
+    assert any(setting.group in tool.question.settings for tool in TOOLS)
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_every_group_that_a_tool_takes_has_settings(tool: Tool[Any, Any]) -> None:
+    assert set(tool.question.settings) <= GROUPS
+
+
+@pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.name)
+def test_the_bounds_themselves_are_allowed_and_what_lies_beyond_is_not(setting: Setting) -> None:
+    assert setting.check(repr(setting.low)) == setting.low
+    assert setting.check(repr(setting.high)) == setting.high
+    for beyond in (setting.low - 1, setting.high + 1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=rf'"{setting.name}" takes .* from .* to ') as caught:
+            setting.check(repr(beyond))
+        assert f"{setting.low:g} to {setting.high:g}" in str(caught.value)
+
+
+def test_a_whole_setting_takes_no_fraction() -> None:
+    with pytest.raises(ValueError, match=r'takes a whole number from 1 to 65536 sequences; got "1\.5"'):
+        settings()["max_num_seqs"].check("1.5")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["pue=1.2,utilization=0.6", " pue = 1.2 ; utilization=0.6 ", "pue=1.2,,utilization=0.6,"],
+)
+def test_overrides_are_separated_by_commas_or_semicolons(text: str) -> None:
+    assert parse_overrides(text, groups=("prices", "demand")) == {"pue": 1.2, "utilization": 0.6}
+
+
+def test_no_overrides_are_no_overrides() -> None:
+    assert parse_overrides("", groups=("prices",)) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("memory_utilisation=0.9", 'no assumption "memory_utilisation"; nearest: memory_utilization'),
+        ("engine=0.2", 'no assumption "engine"; nearest: engine_version'),
+        ("pue=1.2", '"pue" plays no part in this tool; it takes memory_utilization, engine_version'),
+        ("memory_utilization", '"memory_utilization" is not of the form name=value'),
+        ("memory_utilization=", '"memory_utilization" takes a number from 0.1 to 0.99; got ""'),
+        ("memory_utilization=lots", 'takes a number from 0.1 to 0.99; got "lots"'),
+        ("memory_utilization=1.5", 'takes a number from 0.1 to 0.99; got "1.5"'),
+        ("max_num_seqs=8, max_num_seqs=9", '"max_num_seqs=9" comes twice'),
+    ],
+)
+def test_each_mistake_is_answered_by_what_is_allowed(text: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        parse_overrides(text, groups=("memory",))
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"lots.*; .*nope.*; .*name=value"):
+        parse_overrides("memory_utilization=lots, nope=1, max_num_seqs", groups=("memory",))
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_a_tool_refuses_settings_that_it_does_not_take(tool: Tool[Any, Any]) -> None:
+    for other in (one for one in ALL if one.group not in tool.question.settings):
+        with pytest.raises(ValidationError, match=f'"{other.name}" plays no part in this tool'):
+            tool.ask({**tool.example, "overrides": f"{other.name}={other.high}"})
+
+
+@pytest.mark.parametrize(("tool", "setting"), PAIRS)
+def test_an_override_is_listed_with_the_value_given_and_that_the_caller_said_so(
+    tool: Tool[Any, Any], setting: Setting
+) -> None:
+    value = next(value for value in list(values(setting))[1:] if value != setting.default)
+    answer = tool.ask({**tool.example, "overrides": f"{setting.name}={value!r}"})
+    listed = {entry.name: entry for entry in answer.assumptions}[setting.name]
+    assert listed.value == pytest.approx(value)
+    assert listed.unit == setting.unit
+    assert listed.why in ("you said so", "given, but nothing here depends on it")
+
+
+CASES: dict[str, list[dict[str, Any]]] = {
+    "estimate_vram": [
+        {"model": "70B", "precision": "fp8", "concurrent_users": 200},
+        {"model": "7B", "precision": "fp16", "concurrent_users": 2000, "context_window": 16},
+    ],
+    "plan_parallelism": [
+        {"model": "70B", "precision": "fp8", "total_gpus": 8, "concurrent_users": 50, "context_window": 32768},
+        {"model": "745B", "precision": "fp16", "total_gpus": 24, "concurrent_users": 20},
+        {"model": "7B", "precision": "fp16", "total_gpus": 1, "concurrent_users": 2000, "context_window": 16},
+    ],
+}
+
+
+def numbers(answer: Any) -> dict[str, Any]:
+    """What an answer says, less what it repeats of the question."""
+    return {name: value for name, value in answer.structured().items() if name not in ("assumptions", "inputs")}
+
+
+def moved(tool: Tool[Any, Any], setting: Setting, case: dict[str, Any]) -> bool:
+    """Whether some value of the setting changes some figure of the section."""
+    section = tool.answer.section()
+    plain = numbers(tool.ask(case))
+    for value in values(setting):
+        other = numbers(tool.ask({**case, "overrides": f"{setting.name}={value!r}"}))
+        if any(other[name] != plain[name] for name in section):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("tool", "setting"),
+    [
+        pytest.param(TOOLS_BY_NAME[name], one, id=f"{name}-{one.name}")
+        for name in CASES
+        for one in taken(TOOLS_BY_NAME[name])
+    ],
+)
+def test_every_setting_that_a_tool_takes_moves_a_number_somewhere(tool: Tool[Any, Any], setting: Setting) -> None:
+    assert any(moved(tool, setting, case) for case in CASES[tool.name])
+
+
+@pytest.mark.parametrize("setting", ["expert_compute_efficiency", "expert_layer_overhead_us"])
+def test_a_setting_of_experts_is_said_to_have_no_effect_on_a_dense_model(setting: str) -> None:
+    tool = TOOLS_BY_NAME["plan_parallelism"]
+    dense = tool.ask({"model": "70B", "total_gpus": 8, "overrides": f"{setting}=0.9"})
+    assert {e.name: e.why for e in dense.assumptions}[setting] == "given, but nothing here depends on it"
+    sparse = tool.ask({"model": "745B", "total_gpus": 24, "overrides": f"{setting}=0.9"})
+    assert {e.name: e.why for e in sparse.assumptions}[setting] == "you said so"
+
+
+def test_a_ledger_gives_the_override_before_the_default_of_the_caller_before_its_own() -> None:
+    assert Ledger({"gpus_per_node": 4}).take("gpus_per_node", 8) == 4
+    assert Ledger({}).take("gpus_per_node", 8) == 8
+    assert Ledger({}).take("memory_utilization") == 0.9
+
+
+def test_a_setting_without_any_default_is_never_guessed() -> None:
+    with pytest.raises(LookupError, match="gpus_per_node has no default"):
+        Ledger({}).take("gpus_per_node")
+
+
+def test_a_quiet_setting_is_listed_only_where_the_caller_changed_it() -> None:
+    silent, said = Ledger({}), Ledger({"pue": 1.5})
+    silent.take("pue", 1.3, quiet=True)
+    said.take("pue", 1.3, quiet=True)
+    assert silent.entries() == []
+    assert [entry.line() for entry in said.entries()] == ["pue = 1.5 (you said so)"]
+
+
+def test_an_assumption_reads_as_one_line() -> None:
+    ledger = Ledger({})
+    ledger.note("request", "500 in, 500 out", unit="tokens", why="a user's turn")
+    assert ledger.entries()[0].line() == "request = 500 in, 500 out tokens (a user's turn)"
+
+
+def test_an_override_that_nothing_asked_for_is_reported() -> None:
+    assert [entry.why for entry in Ledger({"pue": 1.5}).entries()] == ["given, but nothing here depends on it"]
+
+
+@given(text=st.text(max_size=80))
+def test_any_text_is_either_understood_or_refused_in_words(text: str) -> None:
+    try:
+        parsed = parse_overrides(text, groups=GROUPS)
+    except ValueError as refused:
+        assert str(refused)  # noqa: PT017 (either outcome is right; both are held)
+    else:
+        assert all(settings()[name].low <= value <= settings()[name].high for name, value in parsed.items())

@@ -1,0 +1,185 @@
+"""Two models side by side: the guide's section 5, and what real models and other pairs make of it."""
+
+from math import isclose
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from data_files import rows
+from golden_files import check_golden
+from inferplan.catalog.models import MODELS
+from inferplan.tools.moe import TOOL, MoeAnswer
+from summary_numbers import unsupported_numbers
+
+PRECISIONS = ["fp32", "fp16", "bf16", "fp8", "int8", "int4", "nvfp4", "q4_k_m"]
+PAIRS = {
+    "dense against experts": {},
+    "experts against dense": {"dense_model": "745B MoE", "moe_model": "70B"},
+    "two dense models": {"dense_model": "7B", "moe_model": "405B", "precision": "int4"},
+    "two mixtures": {"dense_model": "mixtral 8x7b", "moe_model": "Qwen/Qwen3-235B-A22B", "precision": "fp8"},
+    "a model with itself": {"dense_model": "70B", "moe_model": "70B"},
+    "one GPU that holds neither": {"gpu": "rtx-4090", "precision": "fp32"},
+}
+
+
+def ask(**arguments: Any) -> MoeAnswer:
+    return TOOL.ask(arguments)
+
+
+def aspects(answer: MoeAnswer) -> dict[str, tuple[str, str, str]]:
+    return {row.aspect: (row.dense, row.moe, row.better) for row in answer.tradeoffs}
+
+
+class TestGuide:
+    @pytest.mark.parametrize("row", rows("guide_moe.tsv"), ids=lambda row: row["precision"])
+    def test_the_guides_table_is_reproduced_at_every_precision(self, row: dict[str, str]) -> None:
+        answer = ask(precision=row["precision"])
+        assert answer.dense.memory_gb == int(row["dense_bytes"]) / 1e9
+        assert answer.moe.memory_gb == int(row["moe_bytes"]) / 1e9
+        assert (answer.dense.gpus, answer.moe.gpus) == (int(row["dense_gpus"]), int(row["moe_gpus"]))
+        assert isclose(answer.moe.active_percent / 100, float(row["active_fraction"]), abs_tol=1e-6)
+        assert isclose(answer.compute_ratio, float(row["compute_ratio"]), abs_tol=1e-6)
+
+    def test_the_mixture_takes_26_percent_less_compute_despite_ten_times_the_parameters(self) -> None:
+        answer = ask()
+        assert round(100 * (1 - answer.compute_ratio)) == 26
+        assert 10 < answer.params_ratio < 11
+        assert "26 % less compute per token despite 10.6x the parameters" in answer.summary
+
+    def test_toggling_fp16_to_int4_takes_the_mixture_from_1490_to_372_and_a_half_gb(self) -> None:
+        assert ask(precision="fp16").moe.memory_gb == 1490
+        assert ask(precision="int4").moe.memory_gb == 372.5
+
+    def test_the_first_next_step_is_the_other_end_of_the_toggle(self) -> None:
+        step = ask(precision="fp16").next_steps[0]
+        assert step.arguments["precision"] == "int4"
+        assert TOOL.ask(step.arguments).moe.memory_gb == 372.5
+        assert ask(precision="int4").next_steps[0].arguments["precision"] == "fp16"
+
+    def test_all_experts_are_loaded_though_two_compute(self) -> None:
+        moe = ask().moe
+        assert (moe.experts, moe.active_experts) == (128, 2)
+        assert (moe.total_params, moe.active_params) == (745_000_000_000, 52_000_000_000)
+
+    def test_an_engine_needs_more_gpus_than_the_weights_alone(self) -> None:
+        # 18 GPUs hold 1,490 GB, but 24 are the fewest that three whole nodes of tensor parallel 8 make
+        answer = ask()
+        assert answer.moe.deploy_gpus == 24
+        assert answer.dense.deploy_gpus == 4
+
+    def test_what_the_guide_judges_by_eye_is_marked_as_not_computed(self) -> None:
+        answer = ask()
+        assert aspects(answer)["quality per FLOP"][2] == "moe"
+        assert any(a.name == "quality" and a.value == "not computed" for a in answer.assumptions)
+
+
+class TestBatches:
+    def test_one_sequence_reads_the_active_weights_of_the_mixture(self) -> None:
+        # (41 + 2/128 × 704) B parameters × 2 bytes = 104 GB, against all 140 GB of the dense model
+        first = ask().batches[0]
+        assert (first.batch, first.moe_read_gb, first.dense_read_gb) == (1, 104, 140)
+        assert first.experts_touched_percent == 1.56
+
+    def test_64_sequences_touch_two_thirds_of_the_experts(self) -> None:
+        # 1 - (126/128)^64 = 0.6350; 82 + 0.6350 × 1,408 = 976 GB
+        row = next(row for row in ask().batches if row.batch == 64)
+        assert row.experts_touched_percent == 63.5
+        assert isclose(row.moe_read_gb, 976.1, abs_tol=0.05)
+
+    def test_a_dense_model_reads_the_same_at_every_batch(self) -> None:
+        answer = ask(dense_model="7B", moe_model="70B")
+        assert {row.moe_read_gb for row in answer.batches} == {140}
+        assert {row.experts_touched_percent for row in answer.batches} == {None}
+
+    @pytest.mark.parametrize("name", PAIRS)
+    def test_reads_grow_with_the_batch_up_to_all_weights(self, name: str) -> None:
+        answer = ask(**PAIRS[name])
+        reads = [row.moe_read_gb for row in answer.batches]
+        assert reads == sorted(reads)
+        assert reads[-1] <= answer.moe.memory_gb + 0.001
+
+
+class TestPairs:
+    def test_swapping_the_sides_inverts_the_ratios(self) -> None:
+        there = ask(dense_model="70B", moe_model="745B MoE")
+        back = ask(dense_model="745B MoE", moe_model="70B")
+        assert isclose(there.compute_ratio * back.compute_ratio, 1, abs_tol=1e-5)
+        assert isclose(there.memory_ratio * back.memory_ratio, 1, abs_tol=1e-4)
+        assert there.dense == back.moe
+
+    def test_a_model_beside_itself_is_equal_in_everything(self) -> None:
+        answer = ask(dense_model="70B", moe_model="70B")
+        assert answer.compute_ratio == answer.memory_ratio == answer.params_ratio == 1
+        assert {row.better for row in answer.tradeoffs} == {"equal"}
+        assert "the same model" in answer.summary
+
+    def test_two_dense_models_are_not_called_mixtures(self) -> None:
+        answer = ask(dense_model="7B", moe_model="405B")
+        assert "experts" not in answer.summary
+        assert "Both are dense" in answer.summary
+        assert answer.moe.active_percent == 100
+
+    def test_two_mixtures_each_show_their_experts(self) -> None:
+        answer = ask(**PAIRS["two mixtures"])
+        assert answer.dense.experts == 8
+        assert answer.moe.experts == 128
+        assert "2 of 8 experts" in answer.diagram
+        assert "8 of 128 experts" in answer.diagram
+
+    def test_mixtral_routes_each_token_past_three_quarters_of_its_experts(self) -> None:
+        # published: 46.7 B parameters, 12.9 B active
+        mixtral = ask(moe_model="mixtral 8x7b").moe
+        assert (mixtral.total_params, mixtral.active_params) == (46_702_792_704, 12_879_925_248)
+
+    @given(
+        dense=st.sampled_from(list(MODELS)), moe=st.sampled_from(list(MODELS)), precision=st.sampled_from(PRECISIONS)
+    )
+    def test_any_two_models_can_be_compared(self, dense: str, moe: str, precision: str) -> None:
+        answer = ask(dense_model=dense, moe_model=moe, precision=precision)
+        for side in (answer.dense, answer.moe):
+            assert 0 < side.active_params <= side.total_params
+            assert side.deploy_gpus is None or side.deploy_gpus >= 1
+        assert max(map(len, answer.diagram.splitlines())) <= 80
+        assert answer.diagram.isascii()
+
+
+class TestDiagram:
+    @pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.architecture.experts])
+    def test_as_many_experts_light_up_as_compute_a_token(self, name: str) -> None:
+        answer = ask(moe_model=name)
+        grid = "".join(answer.diagram.split("\n\n")[1].splitlines()[2:])
+        assert grid.count("#") == answer.moe.active_experts
+        assert grid.count("#") + grid.count(".") == answer.moe.experts
+
+    def test_the_drawing_says_that_the_lit_experts_are_an_illustration(self) -> None:
+        assert "illustration" in ask().diagram
+
+    def test_every_pair_looks_different(self) -> None:
+        assert len({ask(**arguments).diagram for arguments in PAIRS.values()}) == len(PAIRS)
+
+    @pytest.mark.parametrize("name", ["dense against experts", "two mixtures"])
+    def test_the_text_is_as_reviewed(self, name: str) -> None:
+        check_golden(f"moe_{name.replace(' ', '_')}.txt", ask(**PAIRS[name]).text())
+
+
+class TestWords:
+    @pytest.mark.parametrize("name", PAIRS)
+    def test_every_number_of_the_summary_is_in_the_structured_answer(self, name: str) -> None:
+        assert unsupported_numbers(ask(**PAIRS[name]).structured()) == []
+
+    def test_the_same_question_gets_the_same_answer(self) -> None:
+        assert ask().structured() == ask().structured()
+
+    def test_an_unknown_model_is_answered_with_the_nearest(self) -> None:
+        with pytest.raises(ValidationError, match=r'no model "mixtrall 8x7".*nearest: "mistralai/Mixtral-8x7B'):
+            ask(moe_model="mixtrall 8x7")
+
+    def test_a_fuller_gpu_needs_no_more_of_them(self) -> None:
+        lean, full = ask(overrides="memory_utilization=0.7").moe, ask(overrides="memory_utilization=0.95").moe
+        assert lean.deploy_gpus is not None
+        assert full.deploy_gpus is not None
+        assert full.deploy_gpus <= lean.deploy_gpus
+        assert full.model_copy(update={"deploy_gpus": 0}) == lean.model_copy(update={"deploy_gpus": 0})

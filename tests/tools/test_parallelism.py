@@ -1,0 +1,373 @@
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_files import rows
+from golden_files import check_golden
+from inferplan.catalog.models import MODELS
+from inferplan.core.parallelism import Layout, tensor_degrees
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import serving
+from inferplan.tools.parallelism import TOOL, ParallelismAnswer
+
+GUIDE = rows("guide_parallelism.tsv")
+SIZE_CLASSES = ("7B", "13B", "70B", "405B", "745B MoE")
+
+
+def ask(model: str = "405B", precision: str = "fp16", **arguments: Any) -> ParallelismAnswer:
+    return TOOL.ask({"model": model, "precision": precision, **arguments})
+
+
+def guide_answer(row: dict[str, str], **more: Any) -> ParallelismAnswer:
+    return ask(row["model"], row["precision"], total_gpus=int(row["total_gpus"]), **more)
+
+
+def layout(answer: ParallelismAnswer) -> tuple[int, int, int, str]:
+    return answer.tp, answer.pp, answer.dp, answer.strategy
+
+
+def guide_layout(row: dict[str, str]) -> tuple[int, int, int, str]:
+    return int(row["tp"]), int(row["pp"]), int(row["dp"]), row["strategy"]
+
+
+def legal(row: dict[str, str]) -> bool:
+    return int(row["tp"]) in tensor_degrees(MODELS[row["model"]].architecture, node_size=8)
+
+
+def name(row: dict[str, str]) -> str:
+    return f"{row['model']}-{row['precision']}-{row['total_gpus']}"
+
+
+def tight(row: dict[str, str]) -> bool:
+    """70B FP16 on 2 GPUs: 65.2 GiB of weights each, 0.8 GiB left for the cache: less than a session of 8,192."""
+    return (row["model"], row["precision"], row["tp"]) == ("70B", "fp16", "2")
+
+
+ENOUGH = [row for row in GUIDE if row["enough"] == "yes"]
+
+
+@pytest.mark.parametrize("row", GUIDE, ids=name)
+def test_gpus_by_weights_alone_are_the_guides(row: dict[str, str]) -> None:
+    assert guide_answer(row).min_gpus == int(row["min_gpus"])
+
+
+@pytest.mark.parametrize("row", rows("guide_moe.tsv"), ids=lambda row: row["precision"])
+def test_gpus_for_the_guides_dense_and_sparse_classes_are_the_guides(row: dict[str, str]) -> None:
+    assert ask("70B", row["precision"]).min_gpus == int(row["dense_gpus"])
+    assert ask("745B MoE", row["precision"]).min_gpus == int(row["moe_gpus"])
+
+
+@pytest.mark.parametrize("row", GUIDE, ids=name)
+def test_a_model_fits_exactly_where_the_guide_says_there_are_enough_gpus(row: dict[str, str]) -> None:
+    assert guide_answer(row).fits == (row["enough"] == "yes")
+
+
+@pytest.mark.parametrize("row", [row for row in ENOUGH if legal(row) and not tight(row)], ids=name)
+def test_where_the_guides_layout_is_legal_it_is_ours(row: dict[str, str]) -> None:
+    assert layout(guide_answer(row)) == guide_layout(row)
+
+
+@pytest.mark.parametrize("row", [row for row in ENOUGH if tight(row)], ids=name)
+def test_where_the_engine_has_no_room_for_a_session_the_next_degree_is_taken(row: dict[str, str]) -> None:
+    answer = guide_answer(row)
+    assert layout(answer) == (4, 1, 4, "tensor+data")
+    assert "leave room for the KV cache" in answer.why
+    assert layout(guide_answer(row, context_window=4096)) == guide_layout(row)
+
+
+@pytest.mark.parametrize("row", [row for row in ENOUGH if not legal(row)], ids=name)
+def test_where_the_guides_degree_is_illegal_the_next_legal_one_is_taken_and_explained(row: dict[str, str]) -> None:
+    answer = guide_answer(row)
+    assert answer.tp in tensor_degrees(MODELS[row["model"]].architecture, node_size=8)
+    assert answer.tp > int(row["tp"])
+    assert f"{answer.tp} is the smallest legal tensor-parallel degree" in answer.why
+
+
+@pytest.mark.parametrize("row", [row for row in GUIDE if row["enough"] == "no"], ids=name)
+def test_where_gpus_are_too_few_the_smallest_layout_that_would_do_is_shown(row: dict[str, str]) -> None:
+    answer = guide_answer(row)
+    assert answer.gpus_used == answer.max_concurrent_users == 0
+    assert answer.gpus_per_replica > int(row["total_gpus"])
+    assert "does not fit" in answer.summary
+    assert ask(row["model"], row["precision"], total_gpus=answer.gpus_per_replica).fits
+    assert not ask(row["model"], row["precision"], total_gpus=int(row["min_gpus"]) - 1).fits
+
+
+def test_rule_1_one_gpu_that_holds_the_model_needs_no_parallelism() -> None:
+    assert layout(ask("7B", total_gpus=1)) == (1, 1, 1, "none")
+
+
+def test_rule_2_more_gpus_than_the_model_needs_hold_copies() -> None:
+    assert layout(ask("7B", total_gpus=4)) == (1, 1, 4, "data")
+
+
+def test_rule_3_a_model_of_several_gpus_is_split_within_the_node() -> None:
+    assert layout(ask("70B", total_gpus=4)) == (4, 1, 1, "tensor")
+
+
+def test_rule_4_a_model_of_several_nodes_adds_pipeline_stages() -> None:
+    assert layout(ask("745B", total_gpus=24)) == (8, 3, 1, "tensor+pipeline")
+
+
+@pytest.mark.parametrize(("gpus", "replicas"), [(16, 1), (32, 2), (64, 4)])
+def test_rule_5_405b_fp16_grows_from_tensor_8_x_pipeline_2_by_replicas(gpus: int, replicas: int) -> None:
+    """GUIDE section 3, "Try this": 8, 16, 32, 64 GPUs."""
+    answer = ask(total_gpus=gpus)
+    assert (answer.tp, answer.pp, answer.dp) == (8, 2, replicas)
+    assert answer.stages == ["1-63", "64-126"]
+    assert answer.gpus_used == gpus
+    assert answer.nodes == gpus // 8
+
+
+def test_405b_fp16_does_not_fit_on_8_gpus_and_says_by_how_much() -> None:
+    """810 GB of weights against 8 x 85.52 GB."""
+    answer = ask(total_gpus=8)
+    assert not answer.fits
+    assert "810 GB" in answer.why
+    assert "684 GB" in answer.why
+    assert answer.next_steps[0].arguments["total_gpus"] == 16
+
+
+def test_one_gpu_too_few_is_said_in_the_singular() -> None:
+    assert "1 GPU has 85.5 GB" in ask("745B", "fp8", total_gpus=1).why
+
+
+def test_a_pipeline_of_single_gpus_is_not_called_a_split_over_one() -> None:
+    """11 GPUs hold the 745B class in FP8 only as 11 stages: no tensor group times stages makes 11."""
+    answer = ask("745B", "fp8", total_gpus=11)
+    assert (answer.tp, answer.pp) == (1, 11)
+    assert "split over 1" not in answer.why
+
+
+def test_nvlink_carries_tensor_traffic_and_infiniband_stages() -> None:
+    assert ask(total_gpus=16).communication == (
+        "tensor: 252 all-reduces of 32.8 kB a token, NVLink 4 (450 GB/s); "
+        "pipeline: 32.8 kB a token between stages, InfiniBand (50 GB/s)"
+    )
+
+
+def test_without_a_number_of_gpus_the_fewest_that_hold_the_users_are_laid_out() -> None:
+    answer = ask("70B", "fp8", concurrent_users=200)
+    assert answer.serves_users
+    assert answer.gpus_used == 8
+    assert not ask("70B", "fp8", concurrent_users=200, total_gpus=4).serves_users
+
+
+MODEL = st.sampled_from([*SIZE_CLASSES, "llama 3.1 8b", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-30B-A3B", "phi-4"])
+FORMAT = st.sampled_from(["fp32", "fp16", "fp8", "int4", "awq", "nvfp4"])
+CASE = st.fixed_dictionaries(
+    {
+        "model": MODEL,
+        "precision": FORMAT,
+        "concurrent_users": st.integers(1, 1_000_000) | st.integers(1, 300),
+        "context_window": st.integers(1, 100_000_000) | st.integers(1, 200_000),
+        "gpu": st.sampled_from(["h100-sxm", "a100-40gb-sxm", "rtx-4090", "b200-sxm", "l4", "mi300x"]),
+    },
+    optional={"total_gpus": st.integers(1, 100_000) | st.integers(1, 64)},
+)
+
+
+@given(case=CASE)
+@settings(max_examples=80)
+def test_every_plan_is_legal_within_the_gpus_and_really_holds_its_users(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    here = serving(Ledger({}), model=MODELS.id_of(case["model"]), precision=case["precision"], gpu=case["gpu"])
+    if not answer.fits:
+        return
+    degrees = tensor_degrees(here.model.architecture, node_size=here.node_size)
+    held = here.capacity(Layout(tp=answer.tp, pp=answer.pp), case["context_window"]).sessions
+    assert answer.tp in degrees
+    assert answer.ep == 1
+    assert answer.gpus_per_replica == answer.tp * answer.pp
+    assert answer.gpus_used == answer.gpus_per_replica * answer.dp <= case.get("total_gpus", answer.gpus_used)
+    assert case.get("total_gpus", answer.gpus_used) - answer.gpus_used < answer.gpus_per_replica
+    assert answer.gpus_used <= answer.nodes * here.node_size
+    assert answer.max_concurrent_users == answer.dp * held
+    assert answer.serves_users == (answer.max_concurrent_users >= case["concurrent_users"])
+    assert len(answer.stages) == answer.pp
+
+
+@given(case=CASE)
+@settings(max_examples=60)
+def test_throughput_is_no_more_than_all_running_users_get(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    if not answer.fits or answer.tokens_per_s is None:
+        return
+    assert answer.tokens_per_s_per_user is not None
+    assert answer.tpot_ms is not None
+    running = min(case["concurrent_users"], answer.max_concurrent_users)
+    assert answer.tokens_per_s <= running * (1000 / answer.tpot_ms) * (1 + 1 / 250) * 1.01 + 0.1
+    assert answer.tokens_per_s_per_user == pytest.approx(1000 / answer.tpot_ms, abs=0.06, rel=0.01)
+
+
+def test_five_users_on_four_replicas_make_the_tokens_of_five() -> None:
+    one, five = (ask("7B", total_gpus=4, concurrent_users=users, overrides="gpus_per_node=1") for users in (1, 5))
+    assert one.dp == five.dp == 4
+    assert one.tokens_per_s is not None
+    assert five.tokens_per_s is not None
+    assert 4 * one.tokens_per_s < five.tokens_per_s <= 5 * one.tokens_per_s
+
+
+@given(factor=st.integers(1, 50))
+@settings(max_examples=30)
+def test_replicas_multiply_users_and_throughput_exactly(factor: int) -> None:
+    one, many = ask("7B", total_gpus=1), ask("7B", total_gpus=factor)
+    assert many.dp == factor
+    assert many.max_concurrent_users == factor * one.max_concurrent_users
+    assert many.tpot_ms == one.tpot_ms
+    assert one.max_tokens_per_s is not None
+    assert many.max_tokens_per_s == pytest.approx(one.max_tokens_per_s * factor, rel=1e-3)
+
+
+@given(gpus=st.integers(1, 200), more=st.integers(1, 200), model=st.sampled_from(SIZE_CLASSES))
+@settings(max_examples=60)
+def test_more_gpus_never_turn_a_model_that_fits_away(gpus: int, more: int, model: str) -> None:
+    few, many = (ask(model, "fp8", total_gpus=n) for n in sorted((gpus, more)))
+    assert many.fits or not few.fits
+
+
+@given(users=st.integers(1, 2000), context=st.integers(1, 100_000), model=st.sampled_from(SIZE_CLASSES))
+@settings(max_examples=40)
+def test_the_fewest_gpus_serve_the_users_and_are_named_the_same_by_estimate_vram(
+    users: int, context: int, model: str
+) -> None:
+    from inferplan.tools.vram import TOOL as VRAM
+
+    load = {"model": model, "precision": "fp8", "concurrent_users": users, "context_window": context}
+    plan = TOOL.ask(load)
+    row = next(row for row in VRAM.ask(load).hardware if row.gpu == "h100-sxm")
+    assert plan.serves_users
+    assert row.deploy is not None
+    assert plan.gpus_used <= row.deploy.gpus
+
+
+def test_what_fits_nowhere_is_an_answer_without_a_layout() -> None:
+    answer = ask(context_window=100_000_000, gpu="rtx-4090")
+    assert not answer.fits
+    assert answer.gpus_per_replica == answer.nodes == 0
+    assert "No legal layout" in answer.why
+    assert "any number of RTX 4090" in answer.summary
+    assert " 0 x " not in answer.diagram
+
+
+def test_alternatives_are_other_layouts_of_the_same_gpus() -> None:
+    answer = ask("70B", "fp8", total_gpus=8, concurrent_users=50, context_window=32768)
+    chosen = (answer.tp, answer.pp, answer.dp)
+    others = [(one.tp, one.pp, one.dp) for one in answer.alternatives]
+    assert others
+    assert chosen not in others
+    assert len(set(others)) == len(others)
+    assert all(one.gpus_used == one.tp * one.pp * one.dp <= 8 for one in answer.alternatives)
+
+
+def test_turns_are_500_in_and_500_out_or_half_of_a_shorter_context() -> None:
+    assert ask("7B", total_gpus=1).inputs["input_tokens"] == 500
+    assert ask("7B", total_gpus=1, context_window=200).inputs["output_tokens"] == 100
+    assert ask("7B", total_gpus=1, context_window=1).inputs["output_tokens"] == 1
+
+
+@given(case=CASE)
+@settings(max_examples=40)
+def test_the_normalized_inputs_ask_the_same_question_again(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    assert TOOL.ask(answer.inputs) == answer
+
+
+def boxes(answer: ParallelismAnswer) -> list[str]:
+    """The titles of all boxes, in reading order."""
+    return re.findall(r"\+-- (.*?) +-*\+", answer.diagram)
+
+
+def drawn_gpus(answer: ParallelismAnswer) -> list[int]:
+    return sorted(int(gpu) for gpu in re.findall(r"\[ ?(\d+)\]", answer.diagram))
+
+
+def test_the_picture_of_405b_on_32_gpus_has_4_nodes_2_replicas_and_both_layer_ranges() -> None:
+    answer = ask(total_gpus=32)
+    assert boxes(answer) == [
+        "node 1 -- layers   1-63",
+        "node 3 -- layers   1-63",
+        "node 2 -- layers  64-126",
+        "node 4 -- layers  64-126",
+    ]
+    assert drawn_gpus(answer) == list(range(32))
+    assert "replica 1" in answer.diagram
+    assert "replica 2" in answer.diagram
+    assert "replica 3" not in answer.diagram
+    assert answer.diagram.count("activations, InfiniBand") == 2
+
+
+SMALL = st.fixed_dictionaries(
+    {
+        "model": MODEL,
+        "precision": st.sampled_from(["fp16", "fp8", "int4"]),
+        "total_gpus": st.integers(1, 40),
+        "concurrent_users": st.integers(1, 400),
+    },
+    optional={"overrides": st.sampled_from(["gpus_per_node=4", "gpus_per_node=6", "gpus_per_node=16"])},
+)
+
+
+@given(case=SMALL)
+@settings(max_examples=100)
+def test_a_picture_shows_exactly_its_layout(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    if not answer.fits:
+        return
+    gpus = drawn_gpus(answer)
+    assert len(gpus) == len(set(gpus)) <= answer.gpus_used
+    for degree, label in ((answer.tp, "tensor"), (answer.pp, "pipeline"), (answer.dp, "data")):
+        assert (f"{label} {degree}" in answer.diagram) == (degree > 1)
+    replicas = {int(one) for one in re.findall(r"replica (\d+)", answer.diagram)}
+    assert replicas <= set(range(1, answer.dp + 1))
+    if "more" not in answer.diagram:
+        assert len(gpus) == answer.gpus_used
+        assert len(replicas) == answer.dp
+        assert max(int(node) for node in re.findall(r"node (\d+)", answer.diagram)) == answer.nodes
+    for first_last in answer.stages[: 4 if answer.pp > 1 else 1]:
+        first, last = first_last.split("-")
+        assert re.search(rf"layers +{first}-{last}\b", answer.diagram)
+    if answer.tp > 1:
+        assert f"1/{answer.tp} of each layer" in answer.diagram
+
+
+@given(a=st.integers(1, 64), b=st.integers(1, 64))
+@settings(max_examples=40)
+def test_pictures_of_different_layouts_differ(a: int, b: int) -> None:
+    one, other = (ask("70B", "fp8", total_gpus=n) for n in (a, b))
+    assert (one.diagram == other.diagram) == (a == b)
+
+
+@given(case=SMALL)
+@settings(max_examples=60)
+def test_the_memory_bar_is_to_scale(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    if not answer.fits:
+        return
+    bar = re.search(r"busiest GPU  \|(.{40})\| ([\d.]+) GiB", answer.diagram)
+    assert bar
+    for mark in "Wbk.":
+        legend = re.search(rf"{re.escape(mark)} (?:weights|buffers|KV pool|kept free) ([\d.]+)", answer.diagram)
+        assert legend
+        assert bar[1].count(mark) == pytest.approx(40 * float(legend[1]) / float(bar[2]), abs=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("405b_fp16_8_gpus", {"model": "405B", "precision": "fp16", "total_gpus": 8}),
+        ("405b_fp16_16_gpus", {"model": "405B", "precision": "fp16", "total_gpus": 16}),
+        ("405b_fp16_32_gpus", {"model": "405B", "precision": "fp16", "total_gpus": 32}),
+        (
+            "70b_fp8_8_gpus_50_users",
+            {"model": "70B", "precision": "fp8", "total_gpus": 8, "concurrent_users": 50, "context_window": 32768},
+        ),
+        ("7b_fp16_4_gpus", {"model": "7B", "precision": "fp16", "total_gpus": 4}),
+        ("745b_fp8_16_gpus", {"model": "745B", "precision": "fp8", "total_gpus": 16}),
+    ],
+)
+def test_the_text_of_known_questions_changes_only_under_review(name: str, case: dict[str, Any]) -> None:
+    check_golden(f"plan_parallelism/{name}.txt", TOOL.ask(case).text())

@@ -1,0 +1,313 @@
+"""Number formats side by side: the guide's section 2, the bits of 0.7834 by hand, and laws of memory and speed."""
+
+import json
+from itertools import pairwise
+from math import isclose, isfinite
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from golden_files import check_golden
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.tools._draw_bits import Bar, draw_bars
+from inferplan.tools.quantization import TOOL, Encoded, FormatRow, QuantizationAnswer
+
+CASES: dict[str, dict[str, Any]] = {
+    "405B": {"model": "405B"},
+    "70B nvfp4 200 users": {"model": "70B", "precision": "nvfp4", "concurrent_users": 200},
+    "7B nf4 on a small card": {"model": "7B", "precision": "nf4", "gpu": "rtx 4090"},
+    "llama 8b q4_k_m on A100": {"model": "llama 3.1 8b", "precision": "q4_k_m", "gpu": "a100-80gb"},
+    "a negative weight": {"model": "745B MoE", "overrides": "sample_weight=-0.31"},
+}
+SIZE_CLASSES = [name for name, model in MODELS.items() if model.is_size_class]
+
+
+def ask(**arguments: Any) -> QuantizationAnswer:
+    return TOOL.ask(arguments)
+
+
+def by_format(answer: QuantizationAnswer) -> dict[str, FormatRow]:
+    return {row.precision: row for row in answer.formats}
+
+
+def bits(precision: str, **arguments: Any) -> Encoded:
+    encoding = by_format(ask(model="70B", precision=precision, **arguments))[precision].encoding
+    assert encoding is not None
+    return encoding
+
+
+def decode(row: FormatRow) -> float:
+    assert row.speed_multiplier is not None
+    return row.speed_multiplier
+
+
+def prefill(row: FormatRow) -> float:
+    assert row.prefill_speed_multiplier is not None
+    return row.prefill_speed_multiplier
+
+
+def assumption(answer: QuantizationAnswer, name: str) -> str:
+    found = next(one for one in answer.assumptions if one.name == name)
+    return found.line()
+
+
+class TestGuide:
+    def test_405b_takes_1620_gb_in_fp32_and_202_5_gb_in_int4(self) -> None:
+        answer = ask(model="405B")
+        assert [(row.precision, row.memory_gb) for row in answer.formats] == [
+            ("fp32", 1620),
+            ("fp16", 810),
+            ("fp8", 405),
+            ("int4", 202.5),
+        ]
+        assert "1,620 GB in FP32" in answer.summary
+        assert "202.5 GB in INT4" in answer.summary
+
+    def test_the_guides_1_5_tb_is_1509_gib(self) -> None:
+        assert "(1,509 GiB, the guide's 1.5 TB)" in ask(model="405B").summary
+        assert "1.5 TB" not in ask(model="70B").summary
+
+    def test_405b_in_int4_takes_3_h100_by_weights_alone(self) -> None:
+        answer = ask(model="405B")
+        assert by_format(answer)["int4"].gpus == 3
+        assert "19, 10, 5 and 3 x H100" in answer.summary
+
+    def test_fp8_halves_the_memory_of_fp16_and_is_rated_safe(self) -> None:
+        answer = ask(model="405B")
+        assert "FP8 takes 50 % of FP16 (rated safe) and INT4 25 % (rated caution)" in answer.summary
+
+    def test_formats_are_rated_as_in_the_guide(self) -> None:
+        rated = [row.quality for row in ask(model="13B").formats]
+        assert rated == ["baseline", "safe", "safe", "caution"]
+
+    def test_reductions_are_those_of_32_16_8_and_4_bits(self) -> None:
+        rows = ask(model="7B").formats
+        assert [(row.bits_per_weight, row.reduction_percent) for row in rows] == [(32, 0), (16, 50), (8, 75), (4, 87.5)]
+
+    def test_int4_keeps_an_fp16_cache_and_says_why(self) -> None:
+        line = assumption(ask(model="70B"), "kv_cache_element")
+        assert "32 16 8 16 bit" in line
+        assert "INT4 keeps FP16: activations need more precision" in line
+
+    def test_the_playgrounds_speed_constants_are_named_and_not_used(self) -> None:
+        answer = ask(model="70B")
+        assert "not the guide's 1x 2x 3.5x 5x" in assumption(answer, "speed_multiplier")
+        assert [decode(row) for row in answer.formats] != [1, 2, 3.5, 5]
+
+    def test_the_guides_errors_are_named_as_truncation(self) -> None:
+        """By hand: 0.75 is 4.26 % off; 6 x 0.119 = 0.714 is 8.86 % off; 0.8125 and 5/7 are the nearest codes."""
+        line = assumption(ask(model="405B"), "sample_weight")
+        assert "the guide truncates: FP8 0.75 (4.26 %), INT4 0.714 (8.86 %) at scale 0.119" in line
+        assert "nearest: 0.8125 (3.71 %), 0.7143 (8.82 %)" in line
+
+
+class TestBits:
+    @pytest.mark.parametrize(
+        ("precision", "encoded"),
+        [
+            ("fp32", ("0", "01111110", "10010001000110011100111", "0x3F488CE7", 0.7834, 0.0)),
+            ("fp16", ("0", "01110", "1001000100", "0x3A44", 0.783203, 0.025)),
+            ("bf16", ("0", "01111110", "1001001", "0x3F49", 0.785156, 0.224)),
+            ("fp8", ("0", "0110", "101", "0x35", 0.8125, 3.715)),
+            ("int4", (None, None, "0101", "5", 0.714286, 8.822)),
+            ("int8", (None, None, "01100011", "99", 0.779528, 0.494)),
+            ("nf4", (None, None, "1110", "14", 0.722957, 7.715)),
+            ("mxfp4", ("0", "10", "1", "0x5", 0.75, 4.263)),
+            ("nvfp4", ("0", "11", "0", "0x6", 0.6875, 12.242)),
+        ],
+    )
+    def test_0_7834_is_shown_bit_by_bit(self, precision: str, encoded: tuple[Any, ...]) -> None:
+        one = bits(precision)
+        assert (one.sign, one.exponent, one.mantissa, one.code, one.decoded, one.error_percent) == encoded
+        assert one.bits == len((one.sign or "") + (one.exponent or "") + one.mantissa)
+
+    @pytest.mark.parametrize(("precision", "scale"), [("int4", 1 / 7), ("nvfp4", 0.171875), ("fp8", None)])
+    def test_a_scale_is_given_where_the_format_has_one(self, precision: str, scale: float | None) -> None:
+        assert bits(precision).scale == (scale and pytest.approx(scale, rel=1e-5))
+
+    def test_an_encoding_holds_only_what_its_format_has(self) -> None:
+        rows = {row["precision"]: row["encoding"] for row in ask(model="405B").structured()["formats"]}
+        assert list(rows["fp8"]) == ["bits", "sign", "exponent", "mantissa", "code", "decoded", "error_percent"]
+        assert list(rows["int4"]) == ["bits", "mantissa", "code", "decoded", "error_percent", "scale"]
+
+    def test_a_mix_of_blocks_has_no_single_code(self) -> None:
+        answer = ask(model="70B", precision="q4_k_m")
+        assert by_format(answer)["q4_k_m"].encoding is None
+        assert "Q4_K_M    a mix of block formats without one code" in answer.diagram
+
+    def test_another_weight_is_encoded_instead_and_the_guides_errors_are_left_out(self) -> None:
+        answer = ask(model="70B", overrides="sample_weight=-0.5")
+        fp8 = by_format(answer)["fp8"].encoding
+        assert fp8 is not None
+        assert (fp8.sign, fp8.code, fp8.decoded, fp8.error_percent) == ("1", "0xB0", -0.5, 0)
+        assert "truncates" not in answer.text()
+
+    def test_the_picture_shows_the_bits_of_each_format_in_a_line(self) -> None:
+        lines = ask(model="405B").diagram.splitlines()
+        assert "FP8 E4M3  0     0110      101                      0x35        0.812500  3.71 %" in lines
+        assert "INT4      0101 x scale 1/7                         5           0.714286  8.82 %" in lines
+
+
+class TestFormats:
+    def test_the_guides_four_come_first_then_the_one_asked_for_then_the_released_one(self) -> None:
+        rows = ask(model="llama 3.3 70b", precision="NVFP4").formats
+        assert [row.precision for row in rows] == ["fp32", "fp16", "fp8", "int4", "nvfp4", "bf16"]
+
+    def test_a_format_is_listed_once(self) -> None:
+        assert [row.precision for row in ask(model="70B", precision="fp8").formats] == ["fp32", "fp16", "fp8", "int4"]
+
+    def test_a_checkpoint_is_weighed_with_scales_and_16_bit_embeddings(self) -> None:
+        """Llama 3.1 8B: 6,979,321,856 parameters in linear layers, 1,050,939,392 besides."""
+        rows = by_format(ask(model="llama 3.1 8b"))
+        assert isclose(rows["fp8"].memory_gb, (6_979_321_856 * 8.004 + 1_050_939_392 * 16) / 8e9, rel_tol=1e-9)
+        assert (rows["fp8"].bits_per_weight, rows["int4"].bits_per_weight) == (8.004, 4.125)
+
+    def test_what_real_checkpoints_of_a_size_class_weigh_is_said(self) -> None:
+        assert "Llama 3.3 70B Instruct weighs 72.7 GB in FP8" in ask(model="70B").summary
+
+    def test_a_checkpoint_caches_in_16_bit_whatever_its_weights(self) -> None:
+        assert assumption(ask(model="llama 3.1 8b"), "kv_cache_element").startswith("kv_cache_element = 16 bit")
+
+    @pytest.mark.parametrize("model", SIZE_CLASSES)
+    @pytest.mark.parametrize("precision", FORMATS)
+    def test_memory_of_a_size_class_is_linear_in_bits(self, model: str, precision: str) -> None:
+        row = by_format(ask(model=model, precision=precision))[precision]
+        assert isclose(row.memory_gb, MODELS[model].total_params * row.bits_per_weight / 8e9, rel_tol=1e-9)
+
+    @pytest.mark.parametrize("model", MODELS)
+    def test_reduction_follows_from_memory_and_fp8_is_never_larger_than_fp16(self, model: str) -> None:
+        rows = by_format(ask(model=model))
+        for row in rows.values():
+            assert isclose(row.reduction_percent, 100 * (1 - row.memory_gb / rows["fp32"].memory_gb), abs_tol=0.006)
+        assert rows["fp8"].memory_gb < rows["fp16"].memory_gb
+        assert rows["int4"].memory_gb < rows["fp8"].memory_gb
+
+
+class TestSpeed:
+    @pytest.mark.parametrize("model", SIZE_CLASSES)
+    def test_at_batch_1_fewer_bits_decode_faster_on_an_h100(self, model: str) -> None:
+        speeds = [decode(row) for row in ask(model=model).formats]
+        assert speeds[0] == 1
+        assert all(slower < faster for slower, faster in pairwise(speeds))
+
+    @pytest.mark.parametrize("model", SIZE_CLASSES)
+    def test_no_format_speeds_decode_up_by_more_than_its_bytes_shrink(self, model: str) -> None:
+        """At batch 1 decode reads weights and cache; fixed times only dampen the ratio."""
+        assert all(decode(row) <= 32 / row.bits_per_weight for row in ask(model=model).formats)
+
+    def test_under_load_int4_gains_less_than_fp8_because_it_computes_and_caches_in_16_bit(self) -> None:
+        rows = by_format(ask(model="70B", concurrent_users=200))
+        assert decode(rows["int4"]) < decode(rows["fp8"])
+
+    def test_fp8_prefill_gains_nothing_over_fp16_on_an_a100_and_much_on_an_h100(self) -> None:
+        gain = {}
+        for gpu in ("a100-80gb", "h100"):
+            rows = by_format(ask(model="70B", gpu=gpu))
+            gain[gpu] = prefill(rows["fp8"]) / prefill(rows["fp16"])
+        assert isclose(gain["a100-80gb"], 1, abs_tol=0.02)
+        assert gain["h100"] > 1.3
+
+    def test_a_gpu_without_units_of_a_format_is_named(self) -> None:
+        answer = ask(model="70B", gpu="a100-80gb", precision="nvfp4")
+        assert "has no FP8 units, so FP8 saves memory there but no arithmetic" in answer.summary
+        assert assumption(answer, "weight_only_here").startswith("weight_only_here = FP8 and NVFP4")
+        assert "no FP8 units" not in ask(model="70B").summary
+
+    def test_all_formats_are_timed_on_the_layout_that_holds_the_released_one(self) -> None:
+        assert "the fewest GPUs for FP16 (one GPU)" in assumption(ask(model="7B"), "speed_multiplier")
+        assert "a node (tensor 8)" in assumption(ask(model="405B"), "speed_multiplier")
+
+    @pytest.mark.parametrize("gpu", GPUS)
+    def test_multipliers_are_positive_and_finite_on_every_gpu(self, gpu: str) -> None:
+        for row in ask(model="70B", gpu=gpu).formats:
+            assert decode(row) > 0
+            assert prefill(row) > 0
+            assert isfinite(decode(row) + prefill(row))
+
+    def test_a_gpu_without_a_known_fp32_peak_says_so(self) -> None:
+        assert "16-bit peak" in assumption(ask(model="7B", gpu="gaudi-2"), "fp32_peak")
+
+    @given(users=st.integers(1, 10_000), context=st.integers(1, 131_072))
+    def test_multipliers_stay_finite_under_any_load(self, users: int, context: int) -> None:
+        rows = ask(model="70B", concurrent_users=users, context_window=context).formats
+        assert all(isfinite(decode(row)) and decode(row) > 0 for row in rows)
+
+
+class TestWords:
+    def test_one_gpu_that_holds_every_format_is_said_once(self) -> None:
+        assert "by weights alone one A100 SXM4 80GB holds any of them" in ask(model="llama 8b", gpu="a100-80gb").summary
+
+    def test_a_node_that_holds_nothing_is_said(self) -> None:
+        assert "one node of 2 holds none" in ask(model="745B MoE", gpu="rtx 4090").summary
+
+    def test_the_next_step_lays_out_the_most_compressed_safe_format(self) -> None:
+        steps = ask(model="70B", precision="q6_k", gpu="h200").next_steps
+        assert [step.tool for step in steps] == ["plan_parallelism", "estimate_vram"]
+        assert steps[0].arguments == {"model": "70B", "precision": "q6_k", "gpu": "h200-sxm"}
+        assert ask(model="70B", precision="q2_k").next_steps[0].arguments["precision"] == "fp8"
+
+    def test_the_evidence_for_each_rating_is_in_the_text(self) -> None:
+        text = ask(model="70B", precision="q4_k_m").text()
+        for precision in ("fp32", "fp16", "fp8", "int4", "q4_k_m"):
+            form = FORMATS[precision]
+            assert f"{precision} is rated {form.quality}: {form.quality_evidence}" in text
+
+    def test_the_example_stays_within_1200_tokens(self) -> None:
+        tokens = pytest.importorskip("rs_bpe.bpe").openai.o200k_base()
+        compact = json.dumps(TOOL.ask(TOOL.example).structured(), separators=(",", ":"))
+        assert tokens.count(compact) <= 1200
+
+    @pytest.mark.parametrize("precision", FORMATS)
+    @pytest.mark.parametrize("weight", [0.7834, -1, 0, 1e-9, -1.23457e-5, 0.999999])
+    def test_pictures_are_ascii_of_at_most_80_columns(self, precision: str, weight: float) -> None:
+        answer = ask(model="llama 3.3 70b", precision=precision, overrides=f"sample_weight={weight}")
+        assert answer.diagram.isascii()
+        assert max(map(len, answer.diagram.splitlines())) <= 80
+
+    def test_bars_are_to_scale(self) -> None:
+        heights = [8, 4, 2, 1]
+        bars = [Bar(name="x", value=value, written="", notes=()) for value in heights]
+        rows = [line.split() for line in draw_bars(bars, ()) if "#" in line]
+        assert [sum(len(row) > i for row in rows) for i in range(4)] == heights
+
+    @pytest.mark.parametrize("name", CASES)
+    def test_texts_read_as_reviewed(self, name: str) -> None:
+        check_golden(f"quantization_{name.replace(' ', '_')}.txt", ask(**CASES[name]).text())
+
+    def test_every_case_has_a_picture_of_its_own(self) -> None:
+        assert len({ask(model=model).diagram for model in MODELS}) == len(MODELS)
+
+
+class TestQuestion:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"model": "70B", "precision": "fp9"}, 'no precision "fp9"'),
+            ({"model": "70B", "overrides": "sample_weight=2"}, "from -1 to 1"),
+            ({"model": "70B", "overrides": "pue=1.2"}, "plays no part in this tool"),
+            ({"model": "70B", "precisions": "fp8"}, "Extra inputs"),
+            ({}, "model"),
+        ],
+    )
+    def test_what_it_cannot_take_is_refused_in_words(self, arguments: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValidationError, match=message):
+            TOOL.ask(arguments)
+
+    def test_the_inputs_can_be_asked_again(self) -> None:
+        answer = ask(model="llama 8b", precision="Q4_K_M", gpu="H200")
+        assert answer.inputs == {
+            "model": "meta-llama/Llama-3.1-8B-Instruct",
+            "precision": "q4_k_m",
+            "gpu": "h200-sxm",
+            "concurrent_users": 1,
+            "context_window": 8192,
+        }
+        assert TOOL.ask(answer.inputs) == answer
+
+    def test_the_description_is_short(self) -> None:
+        assert len(TOOL.description.split()) <= 50

@@ -1,0 +1,156 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferplan.core.parallelism import Layout
+from inferplan.core.performance import Efficiency, Load
+from inferplan.core.units import GB
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import MAX_STAGES, Serving, note_roofline, serving
+
+ONE_TURN = Load(sequences=1, context=8192, input_tokens=500, output_tokens=500)
+
+
+def on(
+    model: str = "70B",
+    precision: str = "fp8",
+    gpu: str = "h100-sxm",
+    *,
+    kv_precision: str | None = None,
+    overrides: dict[str, float] | None = None,
+) -> Serving:
+    return serving(Ledger(overrides or {}), model=model, precision=precision, gpu=gpu, kv_precision=kv_precision)
+
+
+def test_without_overrides_the_roofline_has_the_fitted_constants() -> None:
+    for model in ("70B", "745B MoE"):
+        here = on(model).efficiency
+        for field in Efficiency.__slots__:
+            assert getattr(here, field) == pytest.approx(getattr(Efficiency(), field))
+
+
+def test_the_engine_has_the_defaults_of_its_gpu() -> None:
+    large, small = on(gpu="h200-sxm").engine, on(gpu="l40s").engine
+    assert (large.max_num_batched_tokens, large.max_num_seqs) == (8192, 1024)
+    assert (small.max_num_batched_tokens, small.max_num_seqs) == (2048, 256)
+    assert large.memory_utilization == 0.9
+    assert large.cuda_graphs
+
+
+@pytest.mark.parametrize(("version", "name"), [(0.11, "vLLM 0.11"), (0.2, "vLLM 0.20"), (0.28, "vLLM 0.28")])
+def test_an_engine_version_is_read_as_people_write_it(version: float, name: str) -> None:
+    assert on(overrides={"engine_version": version}).engine_name == name
+
+
+def test_overrides_reach_the_engine_the_node_the_network_and_the_roofline() -> None:
+    here = on(
+        overrides={
+            "memory_utilization": 0.8,
+            "max_num_seqs": 64,
+            "max_num_batched_tokens": 4096,
+            "cuda_graphs": 0,
+            "gpus_per_node": 4,
+            "inter_node_gb_per_s": 25,
+            "bandwidth_efficiency": 0.5,
+            "layer_overhead_us": 10,
+            "front_end_ms": 5,
+        }
+    )
+    engine = here.engine
+    assert (engine.memory_utilization, engine.max_num_seqs, engine.max_num_batched_tokens) == (0.8, 64, 4096)
+    assert not engine.cuda_graphs
+    assert (here.node_size, here.network) == (4, 25 * GB)
+    assert here.efficiency.bandwidth == 0.5
+    assert here.efficiency.layer_s == pytest.approx(10e-6)
+    assert here.efficiency.front_end_s == pytest.approx(5e-3)
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "kv_precision", "bits"),
+    [
+        ("70B", "fp8", None, 8),
+        ("70B", "int4", None, 16),
+        ("meta-llama/Llama-3.3-70B-Instruct", "fp8", None, 16),
+        ("meta-llama/Llama-3.3-70B-Instruct", "fp8", "fp8", 8),
+        ("70B", "fp8", "fp16", 16),
+    ],
+)
+def test_the_cache_is_the_guides_for_a_size_class_and_the_engines_for_a_checkpoint(
+    model: str, precision: str, kv_precision: str | None, bits: float
+) -> None:
+    assert on(model, precision, kv_precision=kv_precision).kv_bits == bits
+
+
+def test_the_smallest_replica_is_the_first_that_holds_a_session() -> None:
+    here = on("405B", "fp16")
+    assert here.smallest(8192) == Layout(tp=8, pp=2)
+    assert not here.capacity(Layout(tp=8), 8192).fits
+    assert here.smallest(8192, gpus=15) != Layout(tp=8, pp=2)
+
+
+def test_a_gpu_of_unknown_arithmetic_serves_without_a_latency() -> None:
+    here = on("7B")
+    unknown = replace(here, gpu=replace(here.gpu, flops={}))
+    assert unknown.capacity(Layout(), 8192).fits
+    assert unknown.service(Layout(), ONE_TURN) is None
+
+
+def test_the_accuracy_of_the_roofline_is_said_once() -> None:
+    ledger = Ledger({})
+    note_roofline(ledger)
+    note_roofline(ledger)
+    assert [entry.name for entry in ledger.entries()] == ["speed_model"]
+
+
+CLASSES = st.sampled_from(["7B", "13B", "70B", "405B", "745B MoE"])
+MENU = st.sampled_from(["h100-sxm", "h200-sxm", "b200-sxm", "a100-80gb-sxm", "l40s"])
+
+
+@given(model=CLASSES, gpu=MENU, users=st.integers(1, 20_000), context=st.integers(1, 200_000))
+@settings(max_examples=80)
+def test_a_deployment_holds_its_users_and_a_replica_fewer_would_not(
+    model: str, gpu: str, users: int, context: int
+) -> None:
+    here = on(model, gpu=gpu)
+    found = here.for_users(users, context)
+    if found is None:
+        assert here.smallest(context) is None
+        return
+    assert found.users >= users
+    assert found.users - found.capacity.sessions < users
+    assert found.capacity == here.capacity(found.layout, context)
+
+
+@given(model=CLASSES, users=st.integers(1, 5000), context=st.integers(1, 100_000))
+@settings(max_examples=60)
+def test_no_tensor_group_or_pipeline_of_16_stages_holds_the_users_on_fewer_gpus(
+    model: str, users: int, context: int
+) -> None:
+    here = on(model)
+    found = here.for_users(users, context)
+    assert found is not None
+    for pp in range(1, MAX_STAGES + 1):
+        for tp in (8,) if pp > 1 else (1, 2, 4, 8):
+            held = here.capacity(Layout(tp=tp, pp=pp), context).sessions
+            if held:
+                assert found.layout.gpus <= tp * pp * -(-users // held)
+
+
+@given(replicas=st.integers(1, 1000), context=st.integers(1, 100_000))
+@settings(max_examples=40)
+def test_replicas_multiply_users_exactly(replicas: int, context: int) -> None:
+    here = on()
+    one, many = (here.deployment(Layout(tp=4, dp=dp), context) for dp in (1, replicas))
+    assert many.users == replicas * one.users
+    assert many.capacity == one.capacity
+    assert many.nodes == -(-replicas // 2)
+
+
+@given(low=st.floats(0.1, 0.99), high=st.floats(0.1, 0.99))
+@settings(max_examples=40)
+def test_a_larger_share_of_memory_never_needs_more_gpus(low: float, high: float) -> None:
+    deployments = [on(overrides={"memory_utilization": share}).for_users(100, 8192) for share in sorted((low, high))]
+    gpus = [found.layout.gpus if found else float("inf") for found in deployments]
+    assert gpus[0] >= gpus[1]

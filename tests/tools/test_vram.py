@@ -1,0 +1,303 @@
+import json
+import re
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_files import rows
+from golden_files import check_golden
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core.parallelism import Layout, tensor_degrees
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import MAX_STAGES, serving
+from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
+
+GUIDE = rows("guide_vram.tsv")
+SIZE_CLASSES = ("7B", "13B", "70B", "405B", "745B MoE")
+
+
+def ask(model: str = "70B", precision: str = "fp8", **arguments: Any) -> VramAnswer:
+    return TOOL.ask({"model": model, "precision": precision, **arguments})
+
+
+def on(answer: VramAnswer, gpu: str) -> HardwareRow:
+    return next(row for row in answer.hardware if row.gpu == gpu)
+
+
+def in_bytes(gigabytes: float) -> int:
+    return round(gigabytes * 1e9)
+
+
+@cache
+def guide_answer(number: int) -> VramAnswer:
+    row = GUIDE[number]
+    return ask(
+        row["model"],
+        row["precision"],
+        context_window=int(row["context_window"]),
+        concurrent_users=int(row["concurrent_users"]),
+    )
+
+
+@pytest.mark.parametrize("number", range(len(GUIDE)), ids=lambda n: "-".join(list(GUIDE[n].values())[:4]))
+def test_the_guides_formula_is_reproduced_to_the_byte(number: int) -> None:
+    answer, row = guide_answer(number), GUIDE[number]
+    assert in_bytes(answer.weights_gb) == int(row["weights_bytes"])
+    assert answer.kv_bytes_per_token == int(row["kv_bytes_per_token"])
+    assert in_bytes(answer.kv_cache_gb) == int(row["kv_bytes"])
+    assert in_bytes(answer.total_gb) == int(row["total_bytes"])
+
+
+def test_the_guides_grid_covers_every_size_class_and_format() -> None:
+    assert {row["model"] for row in GUIDE} == set(SIZE_CLASSES)
+    assert {row["precision"] for row in GUIDE} == {"fp32", "fp16", "fp8", "int4"}
+
+
+def test_405b_in_int4_takes_about_202_gb() -> None:
+    """GUIDE section 2: "INT4 brings it down to ~202 GB"."""
+    assert ask("405B", "int4").weights_gb == 202.5
+
+
+def test_the_745b_moe_goes_from_1490_gb_in_fp16_to_372_gb_in_int4() -> None:
+    """GUIDE section 5."""
+    assert ask("745B", "fp16").weights_gb == 1490
+    assert ask("745B", "int4").weights_gb == 372.5
+
+
+@pytest.mark.parametrize("row", rows("guide_moe.tsv"), ids=lambda row: row["precision"])
+def test_the_guides_dense_and_sparse_classes_weigh_what_it_says_and_compute_what_it_says(row: dict[str, str]) -> None:
+    dense, moe = MODELS["70B"], MODELS["745B MoE"]
+    assert in_bytes(ask("70B", row["precision"]).weights_gb) == int(row["dense_bytes"])
+    assert in_bytes(ask("745B MoE", row["precision"]).weights_gb) == int(row["moe_bytes"])
+    assert moe.active_params / moe.total_params == pytest.approx(float(row["active_fraction"]))
+    assert moe.active_params / dense.active_params == pytest.approx(float(row["compute_ratio"]))
+
+
+def test_the_kv_cache_of_70b_fp8_at_32k_grows_from_a_small_part_to_the_dominant_one() -> None:
+    """GUIDE section 1, "Try this": 1 to 200 users."""
+    answers = [ask(context_window=32768, concurrent_users=users) for users in (1, 2, 5, 10, 20, 50, 100, 200)]
+    shares = [answer.kv_cache_gb / answer.total_gb for answer in answers]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.1
+    assert answers[0].dominant == "weights"
+    assert shares[-1] > 0.8
+    assert answers[-1].dominant == "kv_cache"
+
+
+def test_200_users_of_70b_fp8_by_hand() -> None:
+    """70 GB + 163,840 B x 8,192 x 200 = 268.4 GB, and 15 %: 389.2 GB; 5 H100 by memory, 8 in vLLM."""
+    answer = ask(concurrent_users=200)
+    assert (answer.weights_gb, answer.kv_cache_gb, answer.overhead_gb) == (70, 268.435456, 50.765318400)
+    assert answer.total_gib == pytest.approx(389.2007744e9 / 2**30, abs=1e-6)
+    row = on(answer, "h100-sxm")
+    assert (row.gpus_by_formula, row.nodes_by_formula, row.fit) == (5, 1, "single_node")
+    assert row.deploy is not None
+    assert (row.deploy.gpus, row.deploy.tp, row.deploy.pp, row.deploy.dp) == (8, 8, 1, 1)
+    assert row.max_concurrent_users >= 200
+
+
+def test_a_real_70b_fp8_checkpoint_weighs_more_because_embeddings_stay_in_16_bit() -> None:
+    answer = ask("llama 3.3 70b")
+    assert answer.weights_gb == pytest.approx(72.69, abs=0.01)
+    assert answer.kv_bytes_per_token == 327_680
+    assert "72.7 GB" in ask().summary
+
+
+def test_the_menu_holds_the_guides_six_gpus_and_the_one_asked_for() -> None:
+    menu = [row.gpu for row in ask(gpu="l40s").hardware]
+    assert menu == sorted(menu, key=lambda id_: GPUS[id_].memory)
+    six = {"rtx-4090", "a100-40gb-sxm", "a100-80gb-sxm", "h100-sxm", "h200-sxm", "b200-sxm"}
+    assert set(menu) == six | {"l40s"}
+
+
+MODEL = st.sampled_from([*SIZE_CLASSES, "llama 3.1 8b", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-30B-A3B", "phi-4"])
+FORMAT = st.sampled_from(["fp32", "fp16", "fp8", "int4", "awq", "nvfp4"])
+USERS = st.integers(1, 1_000_000) | st.integers(1, 300)
+CONTEXT = st.integers(1, 100_000_000) | st.integers(1, 200_000)
+GPU = st.sampled_from(["h100-sxm", "a100-40gb-sxm", "rtx-4090", "b200-sxm", "l4", "mi300x"])
+CASE = st.fixed_dictionaries(
+    {"model": MODEL, "precision": FORMAT, "concurrent_users": USERS, "context_window": CONTEXT, "gpu": GPU}
+)
+
+
+@given(case=CASE)
+@settings(max_examples=60)
+def test_the_total_is_the_sum_of_its_parts(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    assert answer.total_gb == pytest.approx(answer.weights_gb + answer.kv_cache_gb + answer.overhead_gb)
+    assert answer.overhead_gb == pytest.approx(0.15 * (answer.weights_gb + answer.kv_cache_gb))
+    assert answer.total_gib == pytest.approx(answer.total_gb * 1e9 / 2**30)
+    assert answer.kv_cache_gb == pytest.approx(answer.kv_gb_per_user * case["concurrent_users"])
+
+
+@given(case=CASE)
+@settings(max_examples=60)
+def test_every_deployment_is_legal_and_holds_the_users_and_one_replica_fewer_would_not(case: dict[str, Any]) -> None:
+    users, context = case["concurrent_users"], case["context_window"]
+    for row in TOOL.ask(case).hardware:
+        if row.deploy is None:
+            assert row.max_concurrent_users == 0
+            continue
+        placed = row.deploy
+        here = serving(Ledger({}), model=MODELS.id_of(case["model"]), precision=case["precision"], gpu=row.gpu)
+        replica = Layout(tp=placed.tp, pp=placed.pp)
+        held = here.capacity(replica, context).sessions
+        assert placed.tp in tensor_degrees(here.model.architecture, node_size=here.node_size)
+        assert placed.pp <= here.model.architecture.layers
+        assert placed.tp * placed.pp * placed.dp == placed.gpus
+        assert placed.gpus <= placed.nodes * here.node_size
+        assert row.max_concurrent_users == placed.dp * held >= users
+        assert (placed.dp - 1) * held < users
+
+
+@given(case=CASE, wider=FORMAT)
+@settings(max_examples=60)
+def test_more_bits_never_take_fewer_gpus_where_the_cache_is_the_same(case: dict[str, Any], wider: str) -> None:
+    pair = sorted((case["precision"], wider), key=lambda id_: FORMATS[id_].bits_per_weight)
+    fewer, more = (TOOL.ask(case | {"precision": id_, "kv_precision": "fp16"}) for id_ in pair)
+    for narrow, wide in zip(fewer.hardware, more.hardware, strict=True):
+        assert narrow.gpus_by_formula <= wide.gpus_by_formula
+        if wide.deploy:
+            assert narrow.deploy is not None
+
+
+@given(users=st.integers(1, 3000), context=st.integers(1, 200_000), model=st.sampled_from(SIZE_CLASSES))
+@settings(max_examples=40)
+def test_a_size_class_in_fp8_never_needs_more_than_in_16_bit(users: int, context: int, model: str) -> None:
+    load = {"concurrent_users": users, "context_window": context}
+    half, whole = ask(model, "fp8", **load), ask(model, "fp16", **load)
+    assert half.total_gb <= whole.total_gb
+    for a, b in zip(half.hardware, whole.hardware, strict=True):
+        assert a.gpus_by_formula <= b.gpus_by_formula
+        if b.deploy is not None and b.deploy.pp <= MAX_STAGES:
+            assert a.deploy is not None
+            assert a.deploy.gpus <= b.deploy.gpus
+
+
+@given(users=st.integers(1, 5000), more=st.integers(1, 5000), context=st.integers(1, 200_000))
+@settings(max_examples=40)
+def test_more_users_never_take_fewer_gpus(users: int, more: int, context: int) -> None:
+    few, many = (ask(concurrent_users=n, context_window=context) for n in sorted((users, more)))
+    for a, b in zip(few.hardware, many.hardware, strict=True):
+        assert a.gpus_by_formula <= b.gpus_by_formula
+        assert a.deploy is not None
+        assert b.deploy is not None
+        assert a.deploy.gpus <= b.deploy.gpus
+
+
+@given(context=st.integers(1, 200_000), longer=st.integers(1, 200_000))
+@settings(max_examples=40)
+def test_longer_contexts_never_take_fewer_gpus(context: int, longer: int) -> None:
+    short, long = (ask(concurrent_users=100, context_window=n) for n in sorted((context, longer)))
+    for a, b in zip(short.hardware, long.hardware, strict=True):
+        assert a.deploy is not None
+        assert b.deploy is not None
+        assert a.deploy.gpus <= b.deploy.gpus
+
+
+def bar_columns(line: str) -> tuple[int, int]:
+    """Where the marks of a bar begin, and how many there are."""
+    bar = line.split("|")[1]
+    return len(bar) - len(bar.lstrip(" ")), bar.count("#")
+
+
+@given(case=CASE)
+@settings(max_examples=60)
+def test_the_bars_are_to_scale_and_follow_one_another(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    drawn = [bar_columns(line) for line in answer.diagram.splitlines() if line.count("|") == 2]
+    parts = (answer.weights_gb, answer.kv_cache_gb, answer.overhead_gb)
+    assert len(drawn) == 3
+    whole = max(begin + length for begin, length in drawn)
+    for (begin, length), part, before in zip(drawn, parts, (0, parts[0], sum(parts[:2])), strict=True):
+        assert length == pytest.approx(whole * part / answer.total_gb, abs=1.5)
+        assert begin == pytest.approx(whole * before / answer.total_gb, abs=1.5)
+    assert whole >= 23  # the axis ends at less than twice the total
+
+
+@pytest.mark.parametrize("users", [1, 40, 100, 200])
+def test_the_brackets_under_the_bar_are_the_gpus_by_memory_alone(users: int) -> None:
+    answer = ask(concurrent_users=users)
+    gpus = on(answer, "h100-sxm").gpus_by_formula
+    brackets = [line for line in answer.diagram.splitlines() if line.strip().startswith("'")]
+    assert f"{gpus} x H100" in answer.diagram
+    assert all(line.count("'") == gpus + 1 for line in brackets)
+
+
+def test_a_gpu_larger_than_the_picture_is_not_drawn_under_it() -> None:
+    assert "'" not in ask("7B", "int4").diagram
+
+
+def test_units_of_the_picture_grow_with_the_total() -> None:
+    picture = ask("405B", "fp16", concurrent_users=1_000_000, context_window=100_000_000).diagram
+    assert " PB " in picture
+    assert " GB " not in picture.splitlines()[2]
+
+
+def test_an_explicit_null_is_an_argument_not_given() -> None:
+    assert ask(kv_precision=None, gpu=None) == ask()
+
+
+def test_names_and_numbers_are_taken_as_people_type_them() -> None:
+    said = TOOL.ask({"model": "70b", "precision": "FP8", "context_window": "32k", "concurrent_users": "1,200"})
+    meant = TOOL.ask({"model": "70B", "precision": "fp8", "context_window": 32768, "concurrent_users": 1200})
+    assert said == meant
+
+
+def test_an_fp8_cache_on_a_16_bit_checkpoint_halves_it_and_is_not_called_an_assumption() -> None:
+    plain, half = ask("llama 3.3 70b", "bf16"), ask("llama 3.3 70b", "bf16", kv_precision="fp8")
+    assert half.kv_bytes_per_token * 2 == plain.kv_bytes_per_token
+    assert "kv_cache_element" in {a.name for a in plain.assumptions}
+    assert "kv_cache_element" not in {a.name for a in half.assumptions}
+
+
+def test_a_context_beyond_the_training_of_a_checkpoint_is_said() -> None:
+    assert "trained for contexts up to 131,072 tokens" in ask("llama 3.3 70b", context_window=200_000).summary
+    assert "trained" not in ask("llama 3.3 70b", context_window=131_072).summary
+
+
+def test_the_summary_names_every_part_and_what_the_engine_needs() -> None:
+    summary = ask(concurrent_users=200).summary
+    for figure in ("389 GB", "70 GB", "268 GB", "50.8 GB", "1.3 GB", "5 x H100", "8 GPUs on 1 node", "200 concurrent"):
+        assert figure in summary
+
+
+@given(case=CASE)
+@settings(max_examples=40)
+def test_the_normalized_inputs_ask_the_same_question_again(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    assert TOOL.ask(answer.inputs) == answer
+
+
+def test_a_layout_that_no_number_of_gpus_makes_fit_is_an_answer_not_an_error() -> None:
+    """One session of 100 million tokens of the 405B class: 51.6 TB of cache, above 2 x 126 RTX 4090."""
+    row = on(ask("405B", "fp16", context_window=100_000_000), "rtx-4090")
+    assert row.deploy is None
+    assert row.gpus_by_formula > 2000
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("70b_fp8_200_users", {"model": "70B", "precision": "fp8", "concurrent_users": 200, "context_window": 8192}),
+        ("llama_3_3_70b_fp8", {"model": "llama 3.3 70b", "precision": "fp8"}),
+        ("7b_int4_1_user", {"model": "7B", "precision": "int4"}),
+        ("745b_fp16", {"model": "745B", "precision": "fp16"}),
+    ],
+)
+def test_the_text_of_known_questions_changes_only_under_review(name: str, case: dict[str, Any]) -> None:
+    check_golden(f"estimate_vram/{name}.txt", TOOL.ask(case).text())
+
+
+def test_headline_numbers_of_the_structured_answer_stand_in_its_text() -> None:
+    answer = ask(concurrent_users=200)
+    text = answer.text()
+    shown = {float(figure.replace(",", "")) for figure in re.findall(r"\d[\d,]*\.?\d*", text)}
+    for name in ("weights_gb", "kv_cache_gb", "overhead_gb", "total_gb", "total_gib", "kv_bytes_per_token"):
+        value = json.loads(json.dumps(answer.structured()))[name]
+        assert any(figure == pytest.approx(value, rel=2e-3) for figure in shown), name

@@ -1,0 +1,1 @@
+"""The six tools: a question, an answer, a function each."""

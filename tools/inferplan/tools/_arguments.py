@@ -1,0 +1,68 @@
+"""The arguments that tools share: the same name, type, unit and words everywhere."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from inferplan.catalog._shelf import Shelf, UnknownName
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.catalog.presets import PRESETS
+
+T = TypeVar("T")
+
+_SUFFIXES = {"k": 1024, "m": 1024**2}
+
+
+def _known(shelf: Shelf[Any]) -> AfterValidator:
+    """The id behind a name that people say, or one sentence with the nearest names."""
+
+    def check(name: str) -> str:
+        try:
+            return shelf.id_of(name)
+        except UnknownName as unknown:
+            raise ValueError(str(unknown)) from None
+
+    return AfterValidator(check)
+
+
+def _plain_number(value: object) -> object:
+    """Numbers as people type them ("50,000"); true and false are no numbers."""
+    if isinstance(value, bool):
+        raise ValueError(f"a number is needed, not {str(value).lower()}")  # noqa: TRY004 (pydantic words ValueErrors)
+    return value.strip().replace(",", "").replace("_", "") if isinstance(value, str) else value
+
+
+def _tokens(value: object) -> object:
+    """The same, and "32k" as people say context windows: 32 × 1,024."""
+    plain = _plain_number(value)
+    if isinstance(plain, str) and plain[:-1].isdigit() and plain[-1:].lower() in _SUFFIXES:
+        return int(plain[:-1]) * _SUFFIXES[plain[-1].lower()]
+    return plain
+
+
+NUMBER = BeforeValidator(_plain_number)
+
+ModelName = Annotated[
+    str,
+    _known(MODELS),
+    Field(description="70B, or llama 3.3 70b.", min_length=1),
+]
+PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, int4…")]
+KvPrecisionName = Annotated[
+    str,
+    _known(KV_FORMATS),
+    Field(description="KV cache: fp16, fp8…"),
+]
+GpuName = Annotated[str, _known(GPUS), Field(description="GPU, as H200.")]
+PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
+Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]
+ContextWindow = Annotated[
+    int, Field(ge=1, le=100_000_000, description="Tokens a session holds."), BeforeValidator(_tokens)
+]
+Gpus = Annotated[int, Field(ge=1, le=100_000, description="GPUs available."), NUMBER]
+Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Requests per day."), NUMBER]
+Hours = Annotated[float, Field(gt=0, le=24, description="Hours of service."), NUMBER]
+InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), NUMBER]
+OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), NUMBER]

@@ -1,0 +1,138 @@
+"""Every assumption has a name, a unit, a source and bounds; and every name can be given back as an override."""
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.resources import files
+from math import isfinite
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SAID_SO = "you said so"
+"""Why a value is what it is, where the caller overrode it."""
+
+
+class Setting(BaseModel):
+    """A named assumption. Where `default` is None, the catalogue or the engine decides."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    group: str
+    what: str
+    unit: str = ""
+    default: float | None = None
+    low: float
+    high: float
+    whole: bool = False
+    source: str
+
+    def check(self, text: str) -> float:
+        """The value that an override gives, or a ValueError that says what is allowed."""
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
+            kind = "a whole number" if self.whole else "a number"
+            unit = f" {self.unit}" if self.unit else ""
+            raise ValueError(f'"{self.name}" takes {kind} from {self.low:g} to {self.high:g}{unit}; got "{text}"')
+        return value
+
+
+@cache
+def settings() -> Mapping[str, Setting]:
+    """Every setting by name, in the order of `assumptions.toml`."""
+    rows = tomllib.loads(files("inferplan.tools").joinpath("assumptions.toml").read_text(encoding="utf-8"))
+    return {name: Setting(name=name, **row) for name, row in rows.items()}
+
+
+class Assumption(BaseModel):
+    """A default that mattered, or what the caller put in its place."""
+
+    name: str
+    value: str | int | float
+    unit: str = Field(default="", exclude_if=lambda unit: not unit)
+    why: str
+
+    def line(self) -> str:
+        """`name = value unit (why)`."""
+        return " ".join(f"{self.name} = {self.value} {self.unit}".split()) + f" ({self.why})"
+
+
+def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
+    """`"name=value, name=value"` as numbers. Raises one ValueError that words every problem.
+
+    >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "demand"))
+    {'pue': 1.2, 'utilization': 0.6}
+    """
+    taken = set(groups)
+    names = tuple(name for name, setting in settings().items() if setting.group in taken) if text else ()
+    values: dict[str, float] = {}
+    problems: list[str] = []
+    for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
+        name, equals, value = (word.strip() for word in part.partition("="))
+        if not equals or name in values:
+            problems.append(f'"{part}" ' + ("comes twice" if equals else "is not of the form name=value"))
+            continue
+        try:
+            values[name] = _setting(name, names).check(value)
+        except ValueError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return values
+
+
+def _setting(name: str, allowed: tuple[str, ...]) -> Setting:
+    """The setting of that name if this tool takes it, else a ValueError with the nearest names."""
+    if name in allowed:
+        return settings()[name]
+    if name in settings():
+        raise ValueError(f'"{name}" plays no part in this tool; it takes {", ".join(allowed)}')
+    near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
+    raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: inferplan://assumptions)')
+
+
+class Ledger:
+    """Gives out the assumptions of one question and remembers which of them the answer used."""
+
+    def __init__(self, overrides: Mapping[str, float]) -> None:
+        """`overrides` are validated values by name."""
+        self._overrides = dict(overrides)
+        self._used: dict[str, Assumption] = {}
+
+    def take(self, name: str, default: float | None = None, *, why: str | None = None, quiet: bool = False) -> float:
+        """The value of a setting: what the caller said, else `default`, else the setting's own.
+
+        A `quiet` setting is listed only where the caller changed it.
+        """
+        setting = settings()[name]
+        overridden = name in self._overrides
+        value = self._overrides[name] if overridden else default if default is not None else setting.default
+        if value is None:
+            raise LookupError(f"{name} has no default and none was given")
+        if overridden or not quiet:
+            self.note(name, value, unit=setting.unit, why=SAID_SO if overridden else why or setting.source)
+        return value
+
+    def given(self, name: str) -> bool:
+        """Whether the caller overrides this setting."""
+        return name in self._overrides
+
+    def note(self, name: str, value: float | str, *, why: str, unit: str = "") -> None:
+        """List an assumption that is no setting: a fact of the catalogue, a correction of the guide."""
+        shown = int(value) if isinstance(value, float) and value.is_integer() else value
+        self._used[name] = Assumption(name=name, value=shown, unit=unit, why=why)
+
+    def entries(self) -> list[Assumption]:
+        """What was assumed, in order of use. An override that nothing used says so."""
+        for name in [name for name in self._overrides if name not in self._used]:
+            self.note(
+                name,
+                self._overrides[name],
+                unit=settings()[name].unit,
+                why="given, but nothing here depends on it",
+            )
+        return list(self._used.values())

@@ -1,0 +1,191 @@
+"""ASCII drawing: figures, tables, bars. Nothing here knows what the numbers mean."""
+
+from collections.abc import Mapping, Sequence
+from math import floor, log10
+from typing import Any, cast
+
+WIDTH = 80
+"""Columns that a diagram may take."""
+PROSE = 40
+"""Characters from which a text is a paragraph rather than a cell."""
+
+
+def figure(value: float, digits: int = 3) -> str:
+    """A number as people write it: grouped thousands, and `digits` significant digits below that.
+
+    >>> figure(389.219), figure(163840), figure(0.0123), figure(8.0), figure(72_706)
+    ('389', '163,840', '0.0123', '8', '72,706')
+    """
+    if value == 0:
+        return "0"
+    if abs(value) >= 10 ** (digits - 1):
+        return f"{value:,.0f}"
+    text = f"{value:.{digits}g}"
+    return text if "e" not in text else f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"
+
+
+def fixed(value: float, decimals: int = 1) -> str:
+    """A number with grouped thousands and a fixed number of decimals: for columns.
+
+    >>> fixed(1490), fixed(0.25, 2)
+    ('1,490.0', '0.25')
+    """
+    return f"{value:,.{decimals}f}"
+
+
+def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: int = 1, gap: int = 2) -> str:
+    """Rows in aligned columns: the first `left` columns to the left, the others to the right.
+
+    >>> print(table([["a", "1"], ["bcd", "22"]], header=["x", "n"]))
+    x     n
+    a     1
+    bcd  22
+    """
+    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    if not lines:
+        return ""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    padded = (
+        (cell.ljust(width) if i < left else cell.rjust(width))
+        for line in lines
+        for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+    )
+    columns = len(widths)
+    cells = list(padded)
+    return "\n".join((" " * gap).join(cells[i : i + columns]).rstrip() for i in range(0, len(cells), columns))
+
+
+def bar(value: float, full: float, width: int, *, mark: str = "#", start: float = 0) -> str:
+    """`width` columns in which `value` of `full` is filled, from `start` on; anything above zero shows.
+
+    >>> bar(50, 100, 10), bar(25, 100, 8, start=50), bar(0.001, 100, 4)
+    ('#####     ', '    ##  ', '#   ')
+    """
+    first = min(round(start / full * width), width - 1) if full else 0
+    last = min(round((start + value) / full * width), width) if full else 0
+    length = max(last - first, 1 if value > 0 else 0)
+    return (" " * first + mark * length)[:width].ljust(width)
+
+
+def axis(full: float, width: int, unit: str, *, ticks: int = 5) -> str:
+    """A scale from 0 to `full` under a bar of `width` columns.
+
+    >>> axis(400, 40, "GB", ticks=4)
+    '0         100       200       300       400 GB'
+    """
+    line = "0"
+    for i in range(1, ticks + 1):
+        column = round(i / ticks * width)
+        line = line.ljust(column) + figure(full * i / ticks)
+    return f"{line} {unit}".rstrip()
+
+
+def nice_ceiling(value: float) -> float:
+    """The next 1, 2, 4, 6 or 8 times a power of ten: where an axis may end that is cut in four.
+
+    >>> nice_ceiling(389.2), nice_ceiling(34.6), nice_ceiling(0.7)
+    (400.0, 40.0, 0.8)
+    """
+    power = 1.0
+    while power < value / 10:
+        power *= 10
+    while power >= value and power > 0:
+        power /= 10
+    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-12))
+
+
+def box(title: str, lines: Sequence[str], width: int) -> list[str]:
+    """A box of `width` columns with its title in the upper edge.
+
+    >>> for line in box("node 1", ["[ 0][ 1]"], 16):
+    ...     print(line)
+    +-- node 1 ----+
+    | [ 0][ 1]     |
+    +--------------+
+    """
+    edge = f"+-- {title} ".ljust(width - 1, "-")[: width - 1] + "+" if title else "+" + "-" * (width - 2) + "+"
+    body = [f"| {line[: width - 4].ljust(width - 4)} |" for line in lines]
+    return [edge, *body, "+" + "-" * (width - 2) + "+"]
+
+
+def beside(left: Sequence[str], right: Sequence[str], gap: int = 3) -> list[str]:
+    """Two blocks next to each other, their top lines level."""
+    height = max(len(left), len(right))
+    width = max((len(line) for line in left), default=0)
+    pairs = zip([*left, *[""] * (height - len(left))], [*right, *[""] * (height - len(right))], strict=True)
+    return [f"{a.ljust(width)}{' ' * gap}{b}".rstrip() for a, b in pairs]
+
+
+def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list[str]:
+    """Items flowed into lines of at most `width` columns."""
+    lines = [""]
+    for item in items:
+        joined = lines[-1] + (separator if lines[-1] else "") + item
+        if len(joined) > width and lines[-1]:
+            lines.append(item)
+        else:
+            lines[-1] = joined
+    return lines
+
+
+def numbers(section: Mapping[str, Any]) -> str:
+    """The numbers of an answer as text: single values line by line, then sentences, then lists as tables."""
+    flat = _flatten(section)
+    lists = [(name, cast("list[Any]", value)) for name, value in flat if isinstance(value, list) and value]
+    prose = [(name, value) for name, value in flat if isinstance(value, str) and len(value) > PROSE]
+    singles = [
+        [name, _cell(value)] for name, value in flat if not isinstance(value, list) and (name, value) not in prose
+    ]
+    blocks = [table(singles, left=2)] if singles else []
+    blocks += ["\n".join(f"{name}: {value}" for name, value in prose)] if prose else []
+    blocks += [f"{name}\n{_rows(items)}" for name, items in lists]
+    return "\n\n".join(blocks)
+
+
+def _flatten(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested objects as dotted names."""
+    flat: list[tuple[str, Any]] = []
+    for name, value in section.items():
+        if isinstance(value, dict):
+            flat += _flatten(cast("dict[str, Any]", value), f"{prefix}{name}.")
+        else:
+            flat.append((f"{prefix}{name}", value))
+    return flat
+
+
+def _rows(items: Sequence[Any]) -> str:
+    """A list of flat objects as a table with a column per field, or a list of words as one line."""
+    if not isinstance(items[0], Mapping):
+        return ", ".join(map(_cell, items))
+    flat = [dict(_flatten(item)) for item in items]
+    names = list(dict.fromkeys(name for item in flat for name in item))
+    names = [name for name in names if any(item.get(name) not in (None, "") for item in flat)]
+    return table([[_cell(item.get(name)) for name in names] for item in flat], header=names)
+
+
+def _decimal(value: float) -> str:
+    """Three decimals and more below 1, fewer above, so that four digits are seen.
+
+    >>> _decimal(1490.0), _decimal(389.219), _decimal(50.765), _decimal(0.25), _decimal(0.000131072)
+    ('1,490', '389.2', '50.77', '0.25', '0.0001311')
+    """
+    if 0 < abs(value) < 1:
+        places = 3 - floor(log10(abs(value)))
+        return f"{value:.{places}f}".rstrip("0")
+    decimals = next(places for least, places in ((1000, 0), (100, 1), (0, 2)) if abs(value) >= least)
+    return f"{value:,.{decimals}f}"
+
+
+def _cell(value: Any) -> str:
+    """One value as text."""
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return _decimal(value)
+        case _:
+            return str(value)

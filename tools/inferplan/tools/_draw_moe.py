@@ -1,0 +1,90 @@
+"""Two models drawn as the way of one token through them: straight through, or past a router to a few experts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import gcd
+from zlib import crc32
+
+from inferplan.tools._draw import WIDTH
+
+WIDE_GRID = 128
+"""Experts from which on a row of the grid holds 32 rather than 16."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Portrait:
+    """What the drawing of one model says. Parameters and memory are already words."""
+
+    name: str
+    memory: str
+    gpus: str
+    total: str
+    active: str
+    always: str
+    routed: str
+    experts: int
+    chosen: int
+
+
+def draw_pair(first: Portrait, second: Portrait) -> str:
+    """Both models, one above the other, and what the signs mean."""
+    lines = [*_portrait(first), "", *_portrait(second)]
+    if first.experts or second.experts:
+        lines += ["", "# computes this token, . waits in memory. Which light up is an illustration:"]
+        lines += ["the router chooses anew for every token and layer."]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _portrait(one: Portrait) -> Iterator[str]:
+    """A title with memory and GPUs on the right, then the way of a token."""
+    needs = f"{one.memory}, {one.gpus}"
+    kind = f"{one.chosen} of {one.experts} experts" if one.experts else "dense"
+    title = f"{one.name}, {kind}"
+    room = WIDTH - len(needs) - 2
+    yield f"{title if len(title) <= room else title[: room - 3] + '...'}".ljust(WIDTH - len(needs)) + needs
+    yield from _through_experts(one) if one.experts else _straight(one)
+
+
+def _straight(one: Portrait) -> Iterator[str]:
+    """token --> [all parameters] --> next token."""
+    label = f" all {one.total} parameters compute "
+    yield f"token --> [{label.center(45, '#')}] --> next token"
+
+
+def _through_experts(one: Portrait) -> Iterator[str]:
+    """Token, router, the grid of experts, and the sum of those that were chosen."""
+    yield f"{one.always} for every token + {one.chosen}/{one.experts} of {one.routed} = {one.active} active"
+    lit = lit_experts(one.name, experts=one.experts, chosen=one.chosen)
+    rows = grid(lit, experts=one.experts)
+    middle = (len(rows) - 1) // 2
+    for i, (cells, active) in enumerate(rows):
+        lead = "token --> router --" if i == middle else ""
+        out = "-> sum --> next" if i == middle else ""
+        left = "--> " if active else "    "
+        right = " --" if active else "   "
+        bus = "+" if active or i == middle else "|"
+        yield f"{lead:<19}{bus}{left}{cells}{right}{bus}{out}"
+
+
+def lit_experts(name: str, *, experts: int, chosen: int) -> frozenset[int]:
+    """`chosen` different experts, spread by the golden ratio from a place that the name decides: an illustration.
+
+    >>> sorted(lit_experts("a model", experts=8, chosen=2)), len(lit_experts("a model", experts=8, chosen=8))
+    ([2, 5], 8)
+    """
+    golden = round(0.618 * experts)
+    step = next(n for n in range(golden, 0, -1) if gcd(n, experts) == 1) if experts > 1 else 1
+    start = crc32(name.encode())
+    return frozenset((start + i * step) % experts for i in range(chosen))
+
+
+def grid(lit: frozenset[int], *, experts: int) -> Sequence[tuple[str, bool]]:
+    """Rows of the expert grid, each with whether an expert of it is lit.
+
+    >>> grid(frozenset({1, 6}), experts=8)
+    [('.#....#.', True)]
+    """
+    columns = 16 if experts <= WIDE_GRID else 32
+    members = [range(first, min(first + columns, experts)) for first in range(0, experts, columns)]
+    width = min(columns, experts)
+    return [("".join(".#"[n in lit] for n in row).ljust(width), not lit.isdisjoint(row)) for row in members]

@@ -1,0 +1,87 @@
+"""The one-call answer at a glance: a line or two for each section."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.tools import _draw as draw
+from inferplan.tools import _words as words
+from inferplan.tools.costs import CostsAnswer
+from inferplan.tools.moe import MoeAnswer
+from inferplan.tools.parallelism import ParallelismAnswer
+from inferplan.tools.vram import VramAnswer
+
+LABEL = 9
+BAR = 40
+
+
+def draw_preset(
+    controls: Mapping[str, Any], vram: VramAnswer, plan: ParallelismAnswer, costs: CostsAnswer | str, moe: MoeAnswer
+) -> str:
+    """Memory, layout, users, bills and experts under each other, each to its own scale."""
+    title = (
+        f"{controls['model']}, {FORMATS[controls['precision']].title}, "
+        f"{words.count(controls['concurrent_users'], 'user')} x {controls['context_window']:,} tokens, "
+        f"{GPUS[controls['gpu']].title}"
+    )
+    blocks = [_memory(vram), _layout(plan), _users(controls["concurrent_users"], plan), *_bills(costs), _experts(moe)]
+    return "\n".join([title[: draw.WIDTH], "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
+
+
+def _line(label: str, picture: str, note: str) -> str:
+    """A label, a picture between bars, a note."""
+    return f"{label:<{LABEL}}|{picture}| {note}"
+
+
+def _memory(vram: VramAnswer) -> str:
+    """One bar of three parts."""
+    parts = (("W", vram.weights_gb), ("k", vram.kv_cache_gb), ("o", vram.overhead_gb))
+    picture = "".join(mark * round(size / vram.total_gb * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
+    return _line("memory", picture, f"{words.significant(vram.total_gb)} GB (W, k KV, o)")
+
+
+def _layout(plan: ParallelismAnswer) -> str:
+    """Replicas in brackets, their stages in them, a mark per GPU."""
+    if not plan.fits:
+        return f"{'layout':<{LABEL}} does not fit: a replica takes {plan.gpus_per_replica or 'more than any'} GPUs"
+    stage = "#" * plan.tp if plan.tp <= 8 else f"#x{plan.tp}"
+    replica = f"[{'>'.join([stage] * min(plan.pp, 3))}{'>..' if plan.pp > 3 else ''}]"
+    shown = min(plan.dp, max(1, (BAR - 4) // len(replica)))
+    more = f" +{plan.dp - shown}" if plan.dp > shown else ""
+    degrees = " x ".join(f"{name}{n}" for name, n in (("TP", plan.tp), ("PP", plan.pp), ("DP", plan.dp)) if n > 1)
+    size = words.count(plan.gpus_used, "GPU")
+    return f"{'layout':<{LABEL}} {(replica * shown + more).ljust(BAR)}  {size}{f', {degrees}' if degrees else ''}"
+
+
+def _users(asked: int, plan: ParallelismAnswer) -> str:
+    """The users that fit, against those asked for."""
+    full = max(asked, plan.max_concurrent_users)
+    picture = draw.bar(min(asked, plan.max_concurrent_users), full, BAR)
+    spare = draw.bar(plan.max_concurrent_users, full, BAR, mark=".")
+    merged = "".join(a if a != " " else b for a, b in zip(picture, spare, strict=True))
+    return _line("users", merged, f"{asked:,} asked, {plan.max_concurrent_users:,} fit")
+
+
+def _bills(costs: CostsAnswer | str) -> list[str]:
+    """A bar for each way to pay, or a line that there is no price."""
+    if isinstance(costs, str):
+        return [f"{'cost':<{LABEL}} no price known for this GPU"]
+    full = max(option.monthly_usd for option in costs.options)
+    names = {"reserved_1yr": "1-year", "reserved_3yr": "3-year", "on_demand": "on-demand"}
+    return [
+        _line(
+            names.get(option.name, option.name),
+            draw.bar(option.monthly_usd, full, BAR, mark="$"),
+            f"{words.usd(option.monthly_usd)}/month{' best' if option.best else ''}",
+        )
+        for option in costs.options
+    ]
+
+
+def _experts(moe: MoeAnswer) -> str:
+    """Both models of the last section in one line."""
+    return (
+        f"{'MoE':<{LABEL}} {moe.moe.model}: {moe.compute_ratio:.2f}x the compute, {moe.memory_ratio:.1f}x the memory "
+        f"of {moe.dense.model}"
+    )

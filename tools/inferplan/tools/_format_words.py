@@ -1,0 +1,163 @@
+"""Number formats in words: the paragraph, the arithmetic, and what the comparison takes for granted."""
+
+from collections.abc import Iterable, Iterator
+
+from inferplan.catalog.models import MODELS
+from inferplan.core import memory
+from inferplan.core.element_formats import E4M3, INT4
+from inferplan.core.units import GB, MILLI
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._forms import Comparison, Form
+
+GUIDE_WEIGHT = 0.7834
+GUIDE_INT4_SCALE = 0.119
+"""The step between INT4 levels that the guide divides its weight by, where absmax 1 gives 1/7."""
+GUIDE_SPEEDS = "1x 2x 3.5x 5x"
+"""The playground's constants for its four formats: named beside ours, never used."""
+GUIDE_BINARY_TERABYTES = {"405B": "1.5 TB"}
+"""What the guide calls the FP32 weights of a class, counted in units of 2^40 bytes."""
+
+
+def gb(form: Form) -> str:
+    """Weights with one decimal, so that 202.5 GB stays 202.5 GB; without it where it says nothing."""
+    value = form.weights / GB
+    return f"{value:,.1f}".removesuffix(".0") if value >= 1 else words.significant(value)
+
+
+def summary(case: Comparison) -> Iterator[str]:
+    """The paragraph to paste into a design document."""
+    yield _memory_sentence(case)
+    yield _quality_sentence(case)
+    yield from _speed_sentence(case)
+    yield from _checkpoint_sentence(case)
+
+
+def _memory_sentence(case: Comparison) -> str:
+    """Weights in every format, and the GPUs that they take by themselves."""
+    subject = f"A {case.model.id}-class model" if case.model.is_size_class else case.model.title
+    said = GUIDE_BINARY_TERABYTES.get(case.model.id)
+    binary = words.gib(case.fp32.weights) + (f", the guide's {said}" if said else "")
+    others = [f"{gb(form)} GB in {form.title}" for form in case.forms[1:]]
+    return f"{subject} takes {gb(case.fp32)} GB in FP32 ({binary}), {words.join(others)}: {_gpus(case)}."
+
+
+def _gpus(case: Comparison) -> str:
+    """GPUs by weights alone; the formats that one GPU holds, and those that take a node."""
+    size = case.fp32.on.node_size
+    if case.fp32.gpus == 1:
+        return f"by weights alone one {case.gpu.title} holds any of them"
+    counts = words.join([f"{form.gpus:,}" for form in case.forms])
+    single = [form.title for form in case.forms if form.gpus == 1]
+    node = [form.title for form in case.forms if 1 < form.gpus <= size]
+    holds = [f"one GPU holds {words.join(single)}"] if single else []
+    holds += [f"one node of {size} holds {words.join(node)}"] if node else []
+    held = " and ".join(holds) or f"one node of {size} holds none"
+    return f"by weights alone {counts} x {case.gpu.title}; {held}"
+
+
+def _quality_sentence(case: Comparison) -> str:
+    """What the formats below 16 bit take of it, and how they are rated."""
+    half = case.of("fp16").weights
+    smaller = [form for form in case.forms if form.weights < half]
+    said = [
+        f"{form.title}{'' if i else ' takes'} {100 * form.weights / half:.0f} %"
+        f"{'' if i else ' of FP16'} (rated {form.precision.quality})"
+        for i, form in enumerate(smaller)
+    ]
+    return f"{words.join(said)}."
+
+
+def _speed_sentence(case: Comparison) -> Iterator[str]:
+    """Decode against FP32, on GPUs and under a load that are the same for all."""
+    speeds = [(form.decode_speed(case.fp32), form.title) for form in case.forms[1:]]
+    rates = [(speed, title) for speed, title in speeds if speed is not None]
+    said = [f"{rate:.1f}x{'' if i else ' the FP32 speed'} in {title}" for i, (rate, title) in enumerate(rates)]
+    if said:
+        yield f"At {_load(case)} on {_layout(case)}, decode runs at {words.join(said)}."
+    if case.of("fp8").emulated:
+        yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
+
+
+def _load(case: Comparison) -> str:
+    """Users and context."""
+    load = case.fp32.load
+    return f"{words.count(load.sequences, 'user')} x {load.input_tokens:,} tokens"
+
+
+def _layout(case: Comparison) -> str:
+    """The layout that all formats share."""
+    return words.layout(case.fp32.layout.tp, 1, 1)
+
+
+def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
+    """What checkpoints really weigh: with scales, and embeddings that stay in 16 bit."""
+    if not case.model.is_size_class:
+        bits = 8 * case.of("int4").weights / case.model.total_params
+        yield f"With scales and 16-bit embeddings INT4 averages {bits:.2f} bit a weight."
+    elif real := MODELS.get(case.model.stands_for or ""):
+        forms = (case.of("fp8"), case.of("int4"))
+        said = [f"{words.gb(memory.weights(real, form.precision).total)} in {form.title}" for form in forms]
+        yield f"{real.title} weighs {words.join(said)}."
+
+
+def formula(case: Comparison) -> Iterator[str]:
+    """The arithmetic with the numbers put in, the formats in order."""
+    parts, total = case.model.parameters, case.model.total_params
+    each = [form.precision for form in case.forms]
+    if case.model.is_size_class:
+        counted = f"{words.params(total)} parameters x {_listed(form.nominal_bits for form in each)} bit"
+    else:
+        linear = f"{words.params(parts.linear)} linear x {_listed(form.bits_per_weight for form in each)} bit"
+        counted = (
+            f"({linear} + {words.params(total - parts.linear)} others x {_listed(form.rest_bits for form in each)} bit)"
+        )
+    yield f"{counted} / 8 = {', '.join(map(gb, case.forms))} GB"
+    yield f"reduction = 1 - GB / {gb(case.fp32)}"
+    steps = [form.service.decode.total_s / MILLI for form in case.forms if form.service]
+    if steps:
+        yield f"decode step = {', '.join(map(words.significant, steps))} ms"
+
+
+def _listed(bits: Iterable[float]) -> str:
+    """Bits of one format after the other."""
+    return ", ".join(f"{width:g}" for width in bits)
+
+
+def note_limits(ledger: Ledger, case: Comparison) -> None:
+    """How formats are timed, cached and rated."""
+    released = case.of(case.released)
+    where = f"the fewest GPUs for {released.title}" if released.fits else "a node"
+    held = f"{where} ({_layout(case)}) for all, fitting or not"
+    why = f"{held}; half of runs within 15 %; not the guide's {GUIDE_SPEEDS}"
+    ledger.note("speed_multiplier", "roofline", why=why)
+    if emulated := [form.title for form in case.forms if form.emulated]:
+        why = f"{case.gpu.title} has no such units: expanded before each product, fewer bytes but no faster arithmetic"
+        ledger.note("weight_only_here", words.join(emulated), why=why)
+    if case.gpu.peak_flops("fp32") is None:
+        ledger.note("fp32_peak", "16 bit", why=f"no FP32 peak of {case.gpu.title} is known: timed at its 16-bit peak")
+    _note_cache(ledger, case)
+
+
+def _note_cache(ledger: Ledger, case: Comparison) -> None:
+    """What the KV cache is stored in beside these weights."""
+    if case.model.is_size_class:
+        why = "INT4 keeps FP16: activations need more precision"
+        value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
+        ledger.note("kv_cache_element", value, unit="bit", why=why)
+    else:
+        why = f"{case.fp32.on.engine_name}'s default: activations need more precision than weights"
+        ledger.note("kv_cache_element", case.fp32.on.kv_bits, unit="bit", why=why)
+
+
+def rounding() -> str:
+    """The guide's errors of its weight, as the truncation that they are, against rounding to nearest."""
+    cut = E4M3.truncate(GUIDE_WEIGHT), INT4.truncate(GUIDE_WEIGHT, absmax=INT4.max_level * GUIDE_INT4_SCALE)
+    near = E4M3.encode(GUIDE_WEIGHT), INT4.encode(GUIDE_WEIGHT)
+    fp8, int4, nearest_fp8, nearest_int4 = (
+        f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in (*cut, *near)
+    )
+    return (
+        f"the guide truncates: FP8 {fp8}, INT4 {int4} at scale {GUIDE_INT4_SCALE}; "
+        f"nearest: {nearest_fp8}, {nearest_int4}"
+    )

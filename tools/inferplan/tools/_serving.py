@@ -1,0 +1,203 @@
+"""One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
+from math import ceil
+
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core.architecture import Model
+from inferplan.core.engine_memory import Capacity, Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.performance import TPOT_BAND, TTFT_BAND, Efficiency, Load, Service
+from inferplan.core.precision import Precision
+from inferplan.core.units import GB, MICRO, MILLI
+from inferplan.tools._assumptions import Ledger
+
+SETTINGS = ("memory", "layout", "speed")
+"""The groups of assumptions that a serving takes."""
+
+MAX_STAGES = 16
+"""Pipeline stages beyond which no deeper layout is looked for, unless the model needs it to fit at all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """A layout with its replicas, the sessions that it holds at full context, and its nodes."""
+
+    layout: Layout
+    capacity: Capacity
+    nodes: int
+
+    @property
+    def users(self) -> int:
+        """Sessions at full context, all replicas together."""
+        return self.layout.dp * self.capacity.sessions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving:
+    """The pieces that every tool puts together in the same way."""
+
+    model: Model
+    precision: Precision
+    gpu: Gpu
+    kv_bits: float
+    engine: Engine
+    efficiency: Efficiency
+    node_size: int
+    network: float
+
+    @property
+    def engine_name(self) -> str:
+        """Engine and version, as answers name it."""
+        return f"vLLM 0.{self.engine.version:02d}"
+
+    def capacity(self, layout: Layout, context: int) -> Capacity:
+        """The KV cache that one replica of this layout has room for."""
+        return engine_memory.capacity(
+            self.model, self.precision, self.gpu, layout, self.engine, context=context, kv_bits=self.kv_bits
+        )
+
+    def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
+        """One replica by the guide's rules, on at most `gpus` GPUs."""
+        return parallelism.smallest_replica(
+            self.model.architecture,
+            node_size=self.node_size,
+            fits=lambda layout: self.capacity(layout, context).fits,
+            gpus=gpus,
+        )
+
+    def deployment(self, layout: Layout, context: int) -> Deployment:
+        """A layout with what it holds and where it stands."""
+        return Deployment(layout=layout, capacity=self.capacity(layout, context), nodes=self._nodes(layout))
+
+    def _nodes(self, layout: Layout) -> int:
+        """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
+        return parallelism.nodes(layout, node_size=self.node_size)
+
+    def for_users(self, users: int, context: int) -> Deployment | None:
+        """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
+
+        Stages across nodes are looked at only where the load needs more than a node. None where no layout holds
+        even one session.
+        """
+        return _fewest(self, users, context)
+
+    def staged(self, context: int, tp: int) -> Iterator[Layout]:
+        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache."""
+        first = self.smallest(context)
+        if first is not None:
+            start = max(2, first.pp)
+            stop = max(start, min(MAX_STAGES, self.model.architecture.layers))
+            yield from (Layout(tp=tp, pp=pp) for pp in range(start, stop + 1))
+
+    def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
+        """As many replicas of a layout as the users need; None where it holds no session."""
+        held = self.capacity(one, context)
+        if not held.fits:
+            return None
+        layout = Layout(tp=one.tp, pp=one.pp, dp=ceil(users / held.sessions))
+        return Deployment(layout=layout, capacity=held, nodes=self._nodes(layout))
+
+    def fabric(self, layout: Layout) -> Fabric:
+        """The links of a layout on this GPU."""
+        return parallelism.fabric(self.gpu, layout, node_size=self.node_size, network=self.network)
+
+    def service(self, layout: Layout, load: Load) -> Service | None:
+        """What one replica delivers; None where the GPU's arithmetic peak is not known."""
+        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
+        if machine is None:
+            return None
+        work = performance.work(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits)
+        return performance.serve(work, machine, layout, load)
+
+
+@lru_cache(maxsize=1024)
+def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
+    """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
+    degrees = parallelism.tensor_degrees(on.model.architecture, node_size=on.node_size)
+    best: Deployment | None = None
+    for layout in chain(map(Layout.tensor, degrees), on.staged(context, degrees[-1])):
+        if best and layout.pp > 1 and best.layout.gpus <= max(on.node_size, layout.replica):
+            break
+        one = on.replicated(layout, users, context)
+        if one and (best is None or _smaller(one) < _smaller(best)):
+            best = one
+    return best
+
+
+def _smaller(one: Deployment) -> tuple[int, int, int]:
+    """The order in which deployments for the same users are preferred."""
+    return (one.layout.gpus, one.layout.pp, -one.users)
+
+
+def serving(
+    ledger: Ledger, *, model: str, precision: str, gpu: str, kv_precision: str | None = None, quiet: bool = False
+) -> Serving:
+    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed."""
+    chosen, form, device = MODELS[model], FORMATS[precision], GPUS[gpu]
+    kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
+    return Serving(
+        model=chosen,
+        precision=form,
+        gpu=device,
+        kv_bits=kv_bits,
+        engine=_engine(ledger, device, quiet=quiet),
+        efficiency=_efficiency(ledger, experts=chosen.architecture.experts is not None),
+        node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
+        network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
+    )
+
+
+def _engine(ledger: Ledger, gpu: Gpu, *, quiet: bool) -> Engine:
+    """vLLM with its own defaults for this GPU, unless told otherwise."""
+    tokens, sequences = engine_memory.default_batching(gpu)
+    return Engine(
+        version=round(ledger.take("engine_version", quiet=quiet) * 100),
+        memory_utilization=ledger.take("memory_utilization", quiet=quiet),
+        max_num_seqs=int(ledger.take("max_num_seqs", sequences, quiet=True)),
+        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
+        cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
+    )
+
+
+def _efficiency(ledger: Ledger, *, experts: bool) -> Efficiency:
+    """The roofline's constants, each of which an override may change; those of experts where there are any."""
+
+    def of(name: str, scale: float = 1) -> float:
+        return ledger.take(name, quiet=True) * scale
+
+    efficiency = Efficiency(
+        bandwidth=of("bandwidth_efficiency"),
+        compute=of("compute_efficiency"),
+        attention_compute=of("attention_compute_efficiency"),
+        link=of("link_efficiency"),
+        layer_s=of("layer_overhead_us", MICRO),
+        all_reduce_s=of("all_reduce_latency_us", MICRO),
+        sequence_s=of("sequence_overhead_us", MICRO),
+        prefill_interference=of("prefill_interference"),
+        front_end_s=of("front_end_ms", MILLI),
+        prompt_queue=of("prompt_queue_slope"),
+    )
+    if not experts:
+        return efficiency
+    return replace(
+        efficiency,
+        expert_compute=of("expert_compute_efficiency"),
+        expert_layer_s=of("expert_layer_overhead_us", MICRO),
+    )
+
+
+def note_roofline(ledger: Ledger) -> None:
+    """Say once that latency and throughput are estimates, and how far they may be off."""
+    ledger.note(
+        "speed_model",
+        "roofline",
+        why=f"of 1,022 published runs half lie within {TPOT_BAND:.0%} (TPOT) and {TTFT_BAND:.0%} (TTFT)",
+    )

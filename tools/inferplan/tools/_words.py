@@ -1,0 +1,107 @@
+"""Quantities as an engineer writes them in a sentence."""
+
+from inferplan.core.units import GB, GIB, TB
+
+
+def gb(value: float) -> str:
+    """Bytes in decimal gigabytes.
+
+    >>> gb(389.2e9), gb(1_490e9), gb(5.37e9), gb(268_435)
+    ('389 GB', '1,490 GB', '5.4 GB', '0.00027 GB')
+    """
+    return f"{significant(value / GB)} GB"
+
+
+def gib(value: float) -> str:
+    """Bytes in binary gibibytes.
+
+    >>> gib(8 * 2**30)
+    '8 GiB'
+    """
+    return f"{significant(value / GIB)} GiB"
+
+
+def significant(value: float) -> str:
+    """Whole above 100, one decimal above 1, two significant digits below; thousands grouped.
+
+    >>> [significant(x) for x in (0, 0.0123, 1.34, 8.0, 72.7, 389.2, 34669.6)]
+    ['0', '0.012', '1.3', '8', '72.7', '389', '34,670']
+    """
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    if abs(value) >= 1:
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.2g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.8f}".rstrip("0").rstrip(".") or "0"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> count(1, "user"), count(1200, "user")
+    ('1 user', '1,200 users')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def devices(number: int, title: str) -> str:
+    """GPUs of a type.
+
+    >>> devices(5, "H100 SXM")
+    '5 x H100 SXM'
+    """
+    return f"{number:,} x {title}"
+
+
+def params(number: float) -> str:
+    """Parameters as models are named by.
+
+    >>> params(70_553_706_496), params(745e9), params(494_032_768)
+    ('70.6B', '745B', '494M')
+    """
+    scaled, suffix = (number / GB, "B") if number >= GB else (number / 10**6, "M")
+    if number >= TB:
+        scaled, suffix = number / TB, "T"
+    text = f"{scaled:.1f}" if scaled < 100 else f"{scaled:.0f}"
+    return f"{text.removesuffix('.0')}{suffix}"
+
+
+def usd(value: float) -> str:
+    """Money: cents below 100 dollars, whole dollars above.
+
+    >>> usd(3.894), usd(22743.4), usd(0.0021)
+    ('$3.89', '$22,743', '$0.0021')
+    """
+    if value and abs(value) < 0.1:
+        return f"${value:.2g}"
+    return f"${value:,.2f}" if abs(value) < 100 else f"${value:,.0f}"
+
+
+def seconds(value: float) -> str:
+    """A duration: milliseconds below a second.
+
+    >>> seconds(0.0243), seconds(0.0031), seconds(1.25), seconds(95)
+    ('24 ms', '3.1 ms', '1.2 s', '95 s')
+    """
+    if value < 1:
+        milli = value * 1000
+        return f"{milli:.0f} ms" if milli >= 10 else f"{milli:.1f} ms"
+    return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
+
+
+def layout(tp: int, pp: int, dp: int) -> str:
+    """Degrees in words.
+
+    >>> layout(8, 2, 3), layout(1, 1, 1), layout(1, 1, 4)
+    ('tensor 8 x pipeline 2 x data 3', 'one GPU', 'data 4')
+    """
+    named = [f"{name} {degree:,}" for name, degree in (("tensor", tp), ("pipeline", pp), ("data", dp)) if degree > 1]
+    return " x ".join(named) or "one GPU"
+
+
+def join(items: list[str]) -> str:
+    """A list in a sentence.
+
+    >>> join(["a"]), join(["a", "b"]), join(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""

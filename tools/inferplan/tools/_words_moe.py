@@ -1,0 +1,170 @@
+"""Two models side by side in sentences, and the arithmetic behind them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inferplan.core import memory, sparsity
+from inferplan.core.architecture import ExpertFfn, Model
+from inferplan.core.memory import WeightBytes
+from inferplan.core.parallelism import Layout
+from inferplan.core.units import GB
+from inferplan.tools import _words as words
+from inferplan.tools._serving import Serving
+
+FEW, MANY = 1, 64
+"""Sequences in a decode step: one user, and a busy server."""
+GIGA = 10**9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """A model on its GPUs, with its weights and its smallest deployment."""
+
+    on: Serving
+    stored: WeightBytes
+    placed: Layout | None
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.on.model
+
+    @property
+    def experts(self) -> ExpertFfn | None:
+        """Its routed block, where it has one."""
+        return self.model.architecture.experts
+
+    @property
+    def gpus(self) -> int:
+        """GPUs by weights alone."""
+        return memory.devices_for(self.stored.total, self.on.gpu.memory)
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """KV cache of one token. [B]"""
+        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
+
+    def touched(self, batch: int) -> float | None:
+        """The share of its experts that a decode step touches, None where it has none."""
+        routed = self.experts
+        if routed is None:
+            return None
+        return sparsity.expert_coverage(tokens=batch, experts=routed.experts, active=routed.active)
+
+    def read(self, batch: int) -> float:
+        """Weights that a decode step over `batch` sequences reads. [B]"""
+        routed = self.experts
+        return sparsity.step_weight_bytes(
+            always_bytes=self.stored.total - self.stored.routed_experts,
+            routed_bytes=self.stored.routed_experts,
+            tokens=batch,
+            experts=routed.experts if routed else 1,
+            active=routed.active if routed else 1,
+        )
+
+
+def compute_ratio(dense: Side, moe: Side) -> float:
+    """Arithmetic per token, the second model over the first."""
+    return sparsity.compute_ratio(
+        active_params=moe.model.active_params, reference_active_params=dense.model.active_params
+    )
+
+
+def relative(ratio: float) -> str:
+    """A ratio as people say it.
+
+    >>> relative(52 / 70), relative(1), relative(1.25), relative(10.64)
+    ('26 % less', 'the same', '25 % more', '10.6x')
+    """
+    if round(100 * ratio) == 100:
+        return "the same"
+    if ratio >= 2:
+        return f"{words.significant(ratio)}x"
+    return f"{abs(100 * (ratio - 1)):.0f} % {'less' if ratio < 1 else 'more'}"
+
+
+def summarize(dense: Side, moe: Side) -> str:
+    """The paragraph to paste into a design document."""
+    if dense.model.id == moe.model.id:
+        return f"{_introduced(dense)} {_holds(dense)} Both sides of this comparison are the same model."
+    sentences = [_introduced(dense), _introduced(moe), _compute_sentence(dense, moe), _memory_sentence(dense, moe)]
+    return " ".join([*sentences, _reading_sentence(dense, moe)])
+
+
+def _introduced(side: Side) -> str:
+    """What is loaded, and what of it computes a token."""
+    model, experts = side.model, side.experts
+    total = words.params(model.total_params)
+    if experts is None:
+        return f"{_named(model)} is dense: all {total} parameters compute every token."
+    share = model.active_params / model.total_params
+    return (
+        f"{_named(model)} routes each token to {experts.active} of {experts.experts} experts per layer: "
+        f"{words.params(model.active_params)} of its {total} parameters compute it ({100 * share:.1f} %)."
+    )
+
+
+def _named(model: Model) -> str:
+    """`The 70B class`, or a checkpoint by its title."""
+    return f"The {model.title}" if model.is_size_class else model.title
+
+
+def _compute_sentence(dense: Side, moe: Side) -> str:
+    """Compute per token against total parameters."""
+    compute, size = compute_ratio(dense, moe), moe.model.total_params / dense.model.total_params
+    link = "despite" if (compute < 1) != (size < 1) else "with"
+    change = relative(compute)
+    taken = f"{change} the" if change.endswith("x") else change if change != "the same" else "the same"
+    return f"{_named(moe.model)} takes {taken} compute per token {link} {words.significant(size)}x the parameters."
+
+
+def _memory_sentence(dense: Side, moe: Side) -> str:
+    """Memory, and the GPUs that hold it."""
+    idle = "; all of them are loaded, though few compute" if moe.experts else ""
+    return f"In {moe.on.precision.title} its weights take {_needs(moe)}, against {_needs(dense)}{idle}."
+
+
+def _needs(side: Side) -> str:
+    """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
+    devices = f"{side.gpus:,} {side.on.gpu.title}"
+    if side.placed is None:
+        devices += " by memory alone, no legal deployment"
+    elif side.placed.gpus != side.gpus:
+        devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
+    return f"{words.gb(side.stored.total)} ({devices})"
+
+
+def _holds(side: Side) -> str:
+    """Memory of a model that is compared with itself."""
+    return f"In {side.on.precision.title} its weights take {_needs(side)}."
+
+
+def _reading_sentence(dense: Side, moe: Side) -> str:
+    """Where the saving in bytes ends: a larger batch touches more experts."""
+    if not dense.experts and not moe.experts:
+        return "Both are dense: a decode step reads all weights at every batch size."
+    reads = [
+        f"{words.gb(moe.read(batch))} of its weights at batch {batch} (against {words.gb(dense.read(batch))})"
+        for batch in (FEW, MANY)
+    ]
+    touched = moe.touched(MANY)
+    where = f", which touches {100 * touched:.0f} % of its experts" if touched is not None else ""
+    return f"One decode step reads {words.join(reads)}{where}."
+
+
+def formula(dense: Side, moe: Side) -> Iterator[str]:
+    """The arithmetic with the numbers put in."""
+    for side in (dense, moe):
+        if (experts := side.experts) is not None:
+            routed = side.model.parameters.routed_experts
+            always = side.model.total_params - routed
+            yield (
+                f"{side.model.id}: {always / GIGA:,.1f} B always + {experts.active}/{experts.experts} x "
+                f"{routed / GIGA:,.1f} B routed = {side.model.active_params / GIGA:,.1f} B active"
+            )
+    active = [side.model.active_params / GIGA for side in (moe, dense)]
+    yield f"compute ratio = {active[0]:,.1f} / {active[1]:,.1f} B = {active[0] / active[1]:.4f}"
+    weigh = [side.stored.total / GB for side in (moe, dense)]
+    yield f"memory ratio = {weigh[0]:,.1f} / {weigh[1]:,.1f} GB = {weigh[0] / weigh[1]:.2f}"
+    if moe.experts:
+        yield f"touched(batch) = 1 - (1 - {moe.experts.active}/{moe.experts.experts})^batch"

@@ -1,0 +1,263 @@
+"""What does a mixture of experts cost and save beside a dense model?"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.core import memory, sparsity
+from inferplan.core.units import GB
+from inferplan.tools import _words as words
+from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._draw_moe import Portrait, draw_pair
+from inferplan.tools._serving import serving
+from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, formula, relative, summarize
+
+BATCHES = (FEW, 8, MANY, 256)
+"""Sequences in a decode step, from one user to a busy server."""
+SESSION_TOKENS = 8192
+"""The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
+FLOP_PER_PARAMETER = 2
+
+Better = Literal["dense", "moe", "equal"]
+
+
+class MoeQuestion(Question):
+    """Two models in one format on one GPU type; either of them may be dense or routed."""
+
+    settings = ("memory", "layout")
+
+    dense_model: ModelName = "70B"
+    moe_model: ModelName = "745B MoE"
+    precision: PrecisionName = "fp16"
+    gpu: GpuName = "h100-sxm"
+
+
+class Contestant(BaseModel):
+    """One of the two models: what is loaded, what computes a token, and the GPUs that hold it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    total_params: int
+    active_params: int
+    active_percent: float
+    experts: int = Field(description="Routed experts per layer, 0 in a dense model.")
+    active_experts: int
+    memory_gb: float
+    gpus: int = Field(description="GPUs by weights alone.")
+    deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
+
+
+class BatchRow(BaseModel):
+    """Weights that one decode step over `batch` sequences reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch: int
+    dense_read_gb: float
+    moe_read_gb: float
+    experts_touched_percent: float | None = Field(
+        description="Of the moe side, or of the dense side where only that one has experts."
+    )
+
+
+class TradeOff(BaseModel):
+    """One aspect of both models, in words with units, and which side it favors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    aspect: str
+    dense: str
+    moe: str
+    better: Better
+
+
+class MoeAnswer(Answer):
+    """Both models side by side; ratios are moe over dense."""
+
+    dense: Contestant
+    moe: Contestant
+    compute_ratio: float = Field(description="Arithmetic per token.")
+    memory_ratio: float = Field(description="Weights in memory.")
+    params_ratio: float = Field(description="Total parameters.")
+    batches: list[BatchRow]
+    tradeoffs: list[TradeOff]
+
+
+def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
+    """Put two models side by side: parameters that are loaded and that compute, memory, GPUs, bytes per step."""
+    ledger = q.ledger()
+    dense, moe = (_side(q, ledger, name) for name in (q.dense_model, q.moe_model))
+    _note_limits(ledger, dense, moe)
+    batches = [_batch(dense, moe, batch) for batch in BATCHES]
+    tradeoffs = list(_tradeoffs(dense, moe))
+    return MoeAnswer(
+        summary=summarize(dense, moe),
+        diagram=draw_pair(_portrait(dense), _portrait(moe)),
+        dense=_contestant(dense),
+        moe=_contestant(moe),
+        compute_ratio=round(compute_ratio(dense, moe), 6),
+        memory_ratio=round(moe.stored.total / dense.stored.total, 6),
+        params_ratio=round(moe.model.total_params / dense.model.total_params, 6),
+        batches=batches,
+        tradeoffs=tradeoffs,
+        formula=list(formula(dense, moe)),
+        assumptions=ledger.entries(),
+        inputs=q.inputs(),
+        next_steps=_next(q, moe),
+    )
+
+
+def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
+    """One model in the format and on the GPUs of the question."""
+    on = serving(ledger, model=name, precision=q.precision, gpu=q.gpu, quiet=True)
+    context = min(SESSION_TOKENS, on.model.architecture.max_positions)
+    return Side(on=on, stored=memory.weights(on.model, on.precision), placed=on.smallest(context))
+
+
+def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
+    """What the comparison takes for granted."""
+    why = f"holds one session of {SESSION_TOKENS:,} tokens under {moe.on.engine_name}'s rules"
+    ledger.note("deploy_gpus", "smallest legal layout", why=why)
+    if dense.experts or moe.experts:
+        ledger.note("routing", "uniform", why="real routers are skewed: a batch touches fewer experts")
+    if bool(dense.experts) != bool(moe.experts):
+        why = "the guide expects more from experts that specialize; measure it on your task"
+        ledger.note("quality", "not computed", why=why)
+
+
+def _contestant(side: Side) -> Contestant:
+    """A side as results show it."""
+    model, experts = side.model, side.experts
+    share = sparsity.active_fraction(total_params=model.total_params, active_params=model.active_params)
+    return Contestant(
+        model=model.id,
+        total_params=model.total_params,
+        active_params=model.active_params,
+        active_percent=round(100 * share, 4),
+        experts=experts.experts if experts else 0,
+        active_experts=experts.active if experts else 0,
+        memory_gb=round(side.stored.total / GB, 6),
+        gpus=side.gpus,
+        deploy_gpus=side.placed.gpus if side.placed else None,
+    )
+
+
+def _batch(dense: Side, moe: Side, batch: int) -> BatchRow:
+    """What a decode step over `batch` sequences reads of each model."""
+    share = moe.touched(batch) if moe.experts else dense.touched(batch)
+    return BatchRow(
+        batch=batch,
+        dense_read_gb=round(dense.read(batch) / GB, 3),
+        moe_read_gb=round(moe.read(batch) / GB, 3),
+        experts_touched_percent=None if share is None else round(100 * share, 2),
+    )
+
+
+def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
+    """The guide's table: compute, memory, hardware, quality; and what a step reads."""
+    flops = [FLOP_PER_PARAMETER * side.model.active_params for side in (dense, moe)]
+    change = relative(compute_ratio(dense, moe))
+    yield TradeOff(
+        aspect="compute per token",
+        dense=f"{words.significant(flops[0] / GIGA)} GFLOP",
+        moe=f"{words.significant(flops[1] / GIGA)} GFLOP ({change})",
+        better=_lower(*flops),
+    )
+    yield _bytes("weights in memory", dense.stored.total, moe.stored.total)
+    yield TradeOff(
+        aspect="smallest deployment",
+        dense=_deployment(dense),
+        moe=_deployment(moe),
+        better=_lower(*(side.placed.gpus if side.placed else float("inf") for side in (dense, moe))),
+    )
+    for batch in (FEW, MANY):
+        yield _bytes(f"weights read per step, batch {batch}", dense.read(batch), moe.read(batch))
+    yield TradeOff(
+        aspect="KV cache per token",
+        dense=f"{dense.kv_bytes_per_token:,.0f} B",
+        moe=f"{moe.kv_bytes_per_token:,.0f} B",
+        better=_lower(dense.kv_bytes_per_token, moe.kv_bytes_per_token),
+    )
+    yield _quality(dense, moe)
+
+
+def _quality(dense: Side, moe: Side) -> TradeOff:
+    """Which side the guide expects more quality per FLOP of."""
+    said = ["experts specialize" if side.experts else "every parameter in use" for side in (dense, moe)]
+    if bool(dense.experts) == bool(moe.experts):
+        better: Better = "equal"
+    else:
+        better = "moe" if moe.experts else "dense"
+    return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better=better)
+
+
+def _bytes(aspect: str, dense: float, moe: float) -> TradeOff:
+    """An aspect in gigabytes, of which less is better."""
+    return TradeOff(aspect=aspect, dense=words.gb(dense), moe=words.gb(moe), better=_lower(dense, moe))
+
+
+def _lower(dense: float, moe: float) -> Better:
+    """The side with the lower figure."""
+    return "equal" if dense == moe else "dense" if dense < moe else "moe"
+
+
+def _deployment(side: Side) -> str:
+    """`24 x H100, tensor 8 x pipeline 3`."""
+    if side.placed is None:
+        return "none can run"
+    layout = words.layout(side.placed.tp, side.placed.pp, 1)
+    return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
+
+
+def _portrait(side: Side) -> Portrait:
+    """A side as the drawing shows it."""
+    model, experts = side.model, side.experts
+    routed = model.parameters.routed_experts
+    return Portrait(
+        name=model.title,
+        memory=words.gb(side.stored.total),
+        gpus=f"{side.gpus:,} x {side.on.gpu.title} by memory",
+        total=words.params(model.total_params),
+        active=words.params(model.active_params),
+        always=words.params(model.total_params - routed),
+        routed=words.params(routed),
+        experts=experts.experts if experts else 0,
+        chosen=experts.active if experts else 0,
+    )
+
+
+def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
+    """The other end of the guide's toggle, and what traffic costs on the second model."""
+    other = "fp16" if q.precision == "int4" else "int4"
+    toggled = memory.weights(moe.model, FORMATS[other])
+    return [
+        NextStep(
+            tool="compare_moe_dense",
+            arguments={"dense_model": q.dense_model, "moe_model": q.moe_model, "precision": other, "gpu": q.gpu},
+            why=f"{moe.model.title} in {FORMATS[other].title}: {words.gb(toggled.total)}",
+        ),
+        NextStep(
+            tool="compare_costs",
+            arguments={"model": moe.model.id, "requests_per_day": 50_000, "gpu": q.gpu},
+            why="what traffic costs on it",
+        ),
+    ]
+
+
+TOOL = Tool(
+    step=5,
+    title="Compare MoE and dense",
+    description=(
+        "Two models side by side, by default 70B dense and a 745B mixture of experts: active parameters, memory, GPUs, "
+        "compute, weights read per batch, trade-offs. For price, compare_costs."
+    ),
+    question=MoeQuestion,
+    answer=MoeAnswer,
+    run=compare_moe_dense,
+    example={"dense_model": "70B", "moe_model": "745B MoE", "precision": "fp16"},
+)

@@ -1,0 +1,202 @@
+"""What does each number format cost and save: memory, GPUs, speed, quality, and the bits of one weight?"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.core.element_formats import CodebookFormat
+from inferplan.core.encoding import Encoding
+from inferplan.core.formats import FORMATS as NUMBER_FORMATS
+from inferplan.core.precision import Quality
+from inferplan.core.units import GB
+from inferplan.tools import _draw as draw
+from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._draw_bits import Bar, Sample, draw_bars, draw_bits
+from inferplan.tools._format_words import formula, gb, note_limits, rounding, summary
+from inferplan.tools._forms import Comparison, Form, compare
+from inferplan.tools._serving import SETTINGS
+from inferplan.tools._tool import Answer, NextStep, Question, Tool
+
+
+class QuantizationQuestion(Question):
+    """A model, and the GPU and load at which its formats are compared."""
+
+    settings = ("encoding", *SETTINGS)
+
+    model: ModelName
+    precision: PrecisionName | None = Field(default=None, description="One more format: nvfp4, q4_k_m…")
+    gpu: GpuName = "h100-sxm"
+    concurrent_users: Users = 1
+    context_window: ContextWindow = 8192
+
+
+def _absent(value: object) -> bool:
+    """Whether an encoding lacks this field."""
+    return value is None
+
+
+class Encoded(BaseModel):
+    """One weight in one format, as strings of bits; integers and codebooks put all of theirs into `mantissa`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bits: int
+    sign: str | None = Field(default=None, exclude_if=_absent)
+    exponent: str | None = Field(default=None, exclude_if=_absent)
+    mantissa: str
+    code: str = Field(description="Hex of a float, level of an integer, index into a codebook.")
+    decoded: float
+    error_percent: float
+    scale: float | None = Field(default=None, exclude_if=_absent, description="Where decoded = element x scale.")
+
+
+class FormatRow(BaseModel):
+    """One format against FP32: memory, GPUs, speed, quality, bits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    precision: str
+    bits_per_weight: float = Field(description="Of a size class nominal, of a checkpoint with its scales.")
+    memory_gb: float
+    reduction_percent: float
+    speed_multiplier: float | None = Field(description="Decode over FP32 on the same GPUs.")
+    prefill_speed_multiplier: float | None = Field(description="Prefill over FP32 on the same GPUs.")
+    gpus: int = Field(description="GPUs by weights alone.")
+    quality: Quality
+    encoding: Encoded | None = Field(description="sample_weight; null where a format mixes codes.")
+
+
+class QuantizationAnswer(Answer):
+    """Every format side by side, FP32 first."""
+
+    formats: list[FormatRow]
+
+    def text(self) -> str:
+        """The answer as text: the picture shows the bits, so the table does without; evidence of quality follows."""
+        lean = [row.model_copy(update={"encoding": None}) for row in self.formats]
+        plain = super(QuantizationAnswer, self.model_copy(update={"formats": lean})).text()
+        found = [f"{row.precision} is rated {row.quality}: {FORMATS[row.precision].quality_evidence}" for row in lean]
+        return "\n".join([plain, "", "Quality, as published", *found])
+
+
+def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
+    """Put number formats side by side: memory, GPUs, speed, quality, and one weight bit by bit."""
+    ledger = q.ledger()
+    case = compare(
+        ledger,
+        model=q.model,
+        precision=q.precision,
+        gpu=q.gpu,
+        users=q.concurrent_users,
+        context=q.context_window,
+        weight=ledger.take("sample_weight", why=rounding()),
+    )
+    note_limits(ledger, case)
+    return QuantizationAnswer(
+        summary=" ".join(summary(case)),
+        diagram=_diagram(case),
+        formats=[_row(case, form) for form in case.forms],
+        formula=list(formula(case)),
+        assumptions=ledger.entries(),
+        inputs=q.inputs(),
+        next_steps=_next(q, case),
+    )
+
+
+def _row(case: Comparison, form: Form) -> FormatRow:
+    """A form as results show it."""
+    precision = form.precision
+    return FormatRow(
+        precision=precision.id,
+        bits_per_weight=precision.nominal_bits if case.model.is_size_class else precision.bits_per_weight,
+        memory_gb=round(form.weights / GB, 9),
+        reduction_percent=round(100 * form.saved(case.fp32), 2),
+        speed_multiplier=_rounded(form.decode_speed(case.fp32)),
+        prefill_speed_multiplier=_rounded(form.prefill_speed(case.fp32)),
+        gpus=form.gpus,
+        quality=precision.quality,
+        encoding=_encoded(case.weight, form.encoding) if form.encoding else None,
+    )
+
+
+def _rounded(ratio: float | None) -> float | None:
+    """A multiplier to two decimals, where there is one."""
+    return None if ratio is None else round(ratio, 2)
+
+
+def _encoded(weight: float, one: Encoding) -> Encoded:
+    """An encoding as results show it."""
+    return Encoded(
+        bits=one.bits,
+        sign=one.sign or None,
+        exponent=one.exponent or None,
+        mantissa=one.mantissa,
+        code=_code(one),
+        decoded=_significant(one.value),
+        error_percent=round(one.error_percent(weight), 3),
+        scale=None if one.scale == 1 else _significant(one.scale),
+    )
+
+
+def _significant(value: float) -> float:
+    """Six significant digits, as the picture shows."""
+    return float(f"{value:.6g}")
+
+
+def _code(one: Encoding) -> str:
+    """Hex of a float, level of an integer, index into a codebook."""
+    if one.exponent:
+        return f"0x{one.code:0{one.bits // 4}X}"
+    return str(one.code if isinstance(NUMBER_FORMATS[one.format], CodebookFormat) else int(one.level))
+
+
+def _diagram(case: Comparison) -> str:
+    """Columns of memory to scale with what they save, and the bits of one weight under them."""
+    title = f"{case.subject}: weights [GB]"
+    bars = draw_bars([_bar(case, form) for form in case.forms], ("saved", "quality"))
+    samples = [
+        Sample(name=_sample_name(form), encoding=form.encoding, code=_code(form.encoding) if form.encoding else "")
+        for form in case.forms
+    ]
+    return "\n".join([title[: draw.WIDTH], "", *bars, "", *draw_bits(case.weight, samples)])
+
+
+def _bar(case: Comparison, form: Form) -> Bar:
+    """A form as a column with its notes."""
+    saved = f"{100 * form.saved(case.fp32):.1f}".removesuffix(".0") + "%"
+    return Bar(
+        name=form.title,
+        value=form.weights / GB,
+        written=gb(form),
+        notes=(saved, form.precision.quality),
+    )
+
+
+def _sample_name(form: Form) -> str:
+    """The format, and of FP8 which."""
+    codec = (form.precision.codec or "").upper().replace("_", " ")
+    return codec if codec.startswith(form.title) else form.title
+
+
+def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
+    """The most compressed safe format, laid out; and its memory in full."""
+    safe = case.safest.precision
+    load = q.model_dump(include={"gpu", "concurrent_users", "context_window"}, exclude_defaults=True)
+    arguments = {"model": q.model, "precision": safe.id, **load}
+    return [
+        NextStep(tool="plan_parallelism", arguments=arguments, why="smallest safe format"),
+        NextStep(tool="estimate_vram", arguments=arguments, why="KV cache too"),
+    ]
+
+
+TOOL = Tool(
+    step=2,
+    title="Compare number formats",
+    description=(
+        "Number formats of an LLM side by side (FP32, FP16, FP8, INT4, one more): memory, GPUs, speed, quality, one "
+        "weight bit by bit. To choose a quantization; for its KV cache and fit use estimate_vram."
+    ),
+    question=QuantizationQuestion,
+    answer=QuantizationAnswer,
+    run=compare_quantization,
+    example={"model": "405B"},
+)
