@@ -1,0 +1,1 @@
+"""The words of the five-step planning workflow."""
