@@ -1,0 +1,86 @@
+"""The command line: `inferplan` serves a client over stdio, `inferplan call` asks one question from a shell."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+HELP = """\
+usage: inferplan                                       serve an MCP client over stdio
+       inferplan call                                  list the tools
+       inferplan call TOOL --help                      what a tool takes
+       inferplan call TOOL name=value ... [--json]     ask, and print the answer
+       inferplan --version
+
+inferplan plans LLM serving: GPU memory, quantization, parallel layout, latency and cost.
+An assistant starts it as an MCP server. To try it without one, ask from the shell:
+
+  inferplan call run_preset preset=production concurrent_users=200
+  inferplan call estimate_vram model=70B precision=fp8 concurrent_users=200 context_window=8192
+  inferplan call estimate_vram model="llama 3.3 70b" overrides="memory_utilization=0.95"
+
+--json prints the structured answer on one line instead of the text that a model reads.
+Exit codes: 0 answered, 2 the question cannot be answered as asked (why is on stderr).
+"""
+
+WAITING = (
+    "inferplan: serving MCP on stdin and stdout, which here are a terminal. Start it from an MCP client, "
+    "or ask from a shell: inferplan call run_preset preset=production (see inferplan --help). Ctrl-C ends."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what the command line asks; the exit code."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    arguments = _parser().parse_intermixed_args(argv)
+    if arguments.version:
+        return _say(f"inferplan {version('inferplan')}")
+    if arguments.command == "call":
+        from inferplan.server.call import call  # noqa: PLC0415 - `--version` and help stay instant
+
+        return call(arguments.words, as_json=arguments.json, usage=arguments.help)
+    if arguments.command:
+        _parser().error(f'no command "{arguments.command}"; try: inferplan call (see inferplan --help)')
+    return _say(HELP.rstrip()) if arguments.help else _serve()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="inferplan",
+        usage="inferplan [call TOOL name=value ... [--json]] [--help] [--version]",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("command", nargs="?")
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    return parser
+
+
+def _say(text: str) -> int:
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def _serve() -> int:
+    """Serve stdio until the client closes it. Only protocol lines reach stdout, from the first import on."""
+    wire, sys.stdout = sys.stdout, sys.stderr
+    try:
+        if sys.stdin and sys.stdin.isatty():
+            sys.stderr.write(WAITING + "\n")
+        from inferplan.server.app import create_server  # noqa: PLC0415 - what it imports must not print
+
+        server = create_server()
+    finally:
+        sys.stdout = wire
+    server.run()
+    sys.stderr.flush()
+    os._exit(0)  # the SDK's reader thread would hold a regular exit back
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""A call of a tool, answered: in both kinds of content, or with what is wrong and what to do about it."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from inferplan.catalog._shelf import UnknownName
+from inferplan.server import errors
+from inferplan.server.schema import arguments_schema
+from inferplan.tools._tool import Tool
+
+log = logging.getLogger(__name__)
+
+ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "tool"})
+"""Keys that n8n's agent node adds to the arguments of every call; no tool of ours takes one of these names."""
+
+
+def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any]) -> CallToolResult:
+    """The result of a call. Every failure is a result that says what to do next, never an exception."""
+    try:
+        return _answer(load(), {key: arguments[key] for key in arguments if key not in ADDED_BY_HOSTS})
+    except Exception:
+        log.exception("%s failed", name)
+        return _refused(errors.own_bug(name))
+
+
+def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> CallToolResult:
+    """Both kinds of content, each enough alone; or what is wrong with the arguments."""
+    try:
+        question = tool.question.model_validate(arguments)
+    except ValidationError as error:
+        return _refused(errors.explain(error, tool=tool, schema=arguments_schema(tool.question)))
+    try:
+        answered = tool.run(question)
+    except UnknownName as unknown:
+        return _refused(errors.refusal(tool.name, [str(unknown)]))
+    return CallToolResult(content=[_text(answered.text())], structured_content=answered.structured())
+
+
+def _refused(text: str) -> CallToolResult:
+    """An error that the model reads: one text block, no structured content."""
+    return CallToolResult(content=[_text(text)], is_error=True)
+
+
+def _text(text: str) -> TextContent:
+    return TextContent(type="text", text=text)

@@ -1,0 +1,108 @@
+"""`inferplan call`: one question from a shell, asked through a real client so that it is what a model gets."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+from mcp import Client, MCPError
+from mcp.server.mcpserver import MCPServer
+from mcp.types import CallToolResult, Tool
+
+from inferplan.server.app import create_server
+from inferplan.server.words import allowed, nearest, quoted
+
+CANNOT_ANSWER = 2
+"""The exit code for a question that cannot be answered as asked."""
+
+_NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
+
+
+def call(words: Sequence[str], *, as_json: bool, usage: bool, server: MCPServer[Any] | None = None) -> int:
+    """Ask `TOOL name=value ...` and print the answer, or how to ask; the exit code."""
+    return anyio.run(_call, server or create_server(), words, as_json, usage)
+
+
+async def _call(server: MCPServer[Any], words: Sequence[str], as_json: bool, usage: bool) -> int:  # noqa: FBT001 - anyio passes by position
+    async with Client(server) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        if not words:
+            return _print(_overview(tools))
+        name, *given = words
+        if name not in tools:
+            near = nearest(name, tools)
+            return _fail(f"no tool {quoted(name)}; " + (f"nearest: {', '.join(near)}" if near else _known(tools)))
+        if usage:
+            return _print(_usage(tools[name]))
+        loose = [word for word in given if "=" not in word]
+        if loose:
+            return _fail(f"{quoted(loose[0])} is not of the form name=value; see `inferplan call {name} --help`")
+        return await _ask(client, tools[name], given, as_json=as_json)
+
+
+async def _ask(client: Client, tool: Tool, given: Sequence[str], *, as_json: bool) -> int:
+    """The tool's answer to these arguments."""
+    pairs = [word.split("=", 1) for word in given]
+    schema = tool.input_schema.get("properties", {})
+    try:
+        result = await client.call_tool(tool.name, {n: value_of(v, schema.get(n, {})) for n, v in pairs})
+    except MCPError as error:
+        return _fail(error.message)
+    if result.is_error:
+        return _fail(texts(result))
+    compact = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
+    return _print(compact if as_json else texts(result))
+
+
+def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
+    """A word of the command line as JSON: a plain number or true/false, unless the argument is a text.
+
+    >>> value_of("200", {"type": "integer"}), value_of("70", {"type": "string"}), value_of("true", {})
+    (200, '70', True)
+    """
+    if schema.get("type") == "string":
+        return text
+    if text in {"true", "false"}:
+        return text == "true"
+    if _NUMBER.fullmatch(text):
+        return float(text) if set(text) & set(".eE") else int(text)
+    return text
+
+
+def _overview(tools: Mapping[str, Tool]) -> str:
+    """The tools, a line each."""
+    width = max(map(len, tools), default=0)
+    lines = [f"  {name.ljust(width)}  {tool.title}" for name, tool in tools.items()]
+    return "\n".join(["Tools (inferplan call TOOL --help says what each takes):", *lines])
+
+
+def _usage(tool: Tool) -> str:
+    """What a tool does and takes."""
+    required = set(tool.input_schema.get("required", ()))
+    lines = [f"inferplan call {tool.name} name=value ...", "", tool.description or "", "", "Arguments"]
+    for name, schema in tool.input_schema["properties"].items():
+        default = "required" if name in required else f"default {schema['default']}" if "default" in schema else ""
+        notes = ", ".join(filter(None, (allowed(schema).replace("text in quotes", "text"), default)))
+        lines += [f"  {name}  ({notes})", f"      {schema.get('description', '')}"]
+    return "\n".join(lines)
+
+
+def _known(tools: Mapping[str, Tool]) -> str:
+    return f"there are {', '.join(tools)}"
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text + "\n")
+    return 0
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return CANNOT_ANSWER
+
+
+def texts(result: CallToolResult) -> str:
+    """The text of a result, as a model sees it."""
+    return "\n\n".join(block.text for block in result.content if block.type == "text")

@@ -1,0 +1,68 @@
+"""Requests for things that are not here, answered before the SDK does: -32602, and what is here instead."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.types import INVALID_PARAMS
+
+from inferplan.server.words import code, listed, nearest, not_an_object, quoted, shown
+
+Problem = str | None
+
+
+def guard(
+    *, tools: Collection[str], prompts: Collection[str], resource_problem: Callable[[str], Problem]
+) -> ServerMiddleware[Any]:
+    """Middleware that refuses a call, prompt or read which cannot succeed, with one actionable sentence."""
+    checks: Mapping[str, Callable[[Mapping[str, Any]], Problem]] = {
+        "tools/call": lambda params: _unknown("tool", params.get("name"), tools) or _arguments(params),
+        "prompts/get": lambda params: _unknown("prompt", params.get("name"), prompts) or _texts(params),
+        "resources/read": lambda params: _uri(params.get("uri"), resource_problem),
+    }
+
+    async def refuse_or_pass_on(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        check = checks.get(ctx.method)
+        problem = check(ctx.params or {}) if check else None
+        if problem:
+            raise MCPError(code=INVALID_PARAMS, message=problem)
+        return await call_next(ctx)
+
+    return refuse_or_pass_on
+
+
+def _unknown(kind: str, name: object, names: Collection[str]) -> Problem:
+    """A name that nothing has."""
+    if isinstance(name, str) and name in names:
+        return None
+    if not isinstance(name, str):
+        return f"`name` takes the name of a {kind}; got {shown(name)}. There are {listed(names)}."
+    near = nearest(name, names)
+    hint = f"nearest: {listed(near)}." if near else f"there are {listed(names)}."
+    return f"no {kind} {quoted(name)}; {hint}"
+
+
+def _arguments(params: Mapping[str, Any]) -> Problem:
+    """Arguments that are no object."""
+    arguments = params.get("arguments")
+    if arguments is None or isinstance(arguments, Mapping):
+        return None
+    return not_an_object(str(params["name"]), arguments)
+
+
+def _texts(params: Mapping[str, Any]) -> Problem:
+    """Arguments of a prompt that are no object of strings."""
+    problem = _arguments(params)
+    if problem:
+        return problem
+    arguments: Mapping[str, object] = params.get("arguments") or {}
+    wrong = (f"{code(n)} takes text in quotes; got {shown(v)}." for n, v in arguments.items() if not isinstance(v, str))
+    return next(wrong, None)
+
+
+def _uri(uri: object, resource_problem: Callable[[str], Problem]) -> Problem:
+    """A resource that does not exist."""
+    if not isinstance(uri, str):
+        return f"`uri` takes the address of a resource, like inferplan://models; got {shown(uri)}."
+    return resource_problem(uri)

@@ -1,0 +1,108 @@
+"""Our tools and prompts as the SDK publishes them."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mcp import MCPError
+from mcp.server.mcpserver.context import Context
+from mcp.server.mcpserver.prompts import Prompt
+from mcp.server.mcpserver.prompts.base import Message, PromptArgument, UserMessage
+from mcp.server.mcpserver.tools import Tool as SdkTool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.types import INVALID_PARAMS, CallToolResult, ToolAnnotations
+from pydantic import PrivateAttr
+
+from inferplan.prompts.workflow import Argument
+from inferplan.prompts.workflow import Prompt as Words
+from inferplan.server.listing import Listing
+from inferplan.server.words import code, listed, lower_first, nearest
+
+if TYPE_CHECKING:
+    from inferplan.tools._tool import Tool
+
+CALCULATOR = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
+
+
+class PublishedTool(SdkTool):
+    """A tool of ours behind the SDK's: its own closed schema, its own words for errors, both kinds of content."""
+
+    _load: "Callable[[], Tool[Any, Any]]" = PrivateAttr()
+
+    @classmethod
+    def of(cls, listing: Listing, load: "Callable[[], Tool[Any, Any]]") -> "PublishedTool":
+        """The tool, ready for `MCPServer(tools=...)`; `load` gives the tool itself when it is first called."""
+        published = cls(
+            fn=load,
+            name=listing.name,
+            title=listing.title,
+            description=listing.description,
+            parameters=listing.arguments,
+            fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=listing.answer),
+            is_async=False,
+            context_kwarg=None,
+            annotations=CALCULATOR,
+        )
+        published._load = load
+        return published
+
+    async def run(
+        self,
+        arguments: dict[str, Any],
+        context: Context[Any, Any],  # noqa: ARG002 - the SDK's signature
+        convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
+    ) -> CallToolResult:
+        """Answer the call. Every failure is a result that says what to do next, never an exception."""
+        from inferplan.server.answer import answer  # noqa: PLC0415 - listing tools needs none of them
+
+        return answer(self._load, self.name, arguments)
+
+
+class PublishedPrompt(Prompt):
+    """A prompt of ours behind the SDK's: its arguments are checked, and a wrong one is told how to be right."""
+
+    _words: Words = PrivateAttr()
+
+    @classmethod
+    def of(cls, words: Words) -> "PublishedPrompt":
+        """The prompt, ready for `MCPServer.add_prompt`."""
+        published = cls(
+            name=words.name,
+            title=words.title,
+            description=words.description,
+            arguments=[_blank(argument) for argument in words.arguments],
+            context_kwarg=None,
+            fn=words.render,
+        )
+        published._words = words
+        return published
+
+    async def render(
+        self,
+        arguments: dict[str, Any] | None,
+        context: Context[Any, Any],  # noqa: ARG002 - the SDK's signature
+    ) -> list[Message]:
+        """The prompt as one message of the user."""
+        given = {name: str(value) for name, value in (arguments or {}).items()}
+        problem = _prompt_problem(self._words, given)
+        if problem:
+            raise MCPError(code=INVALID_PARAMS, message=f"prompt {code(self.name)} {problem}")
+        return [UserMessage(self._words.render(given))]
+
+
+def _blank(argument: Argument) -> PromptArgument:
+    """An argument of a prompt as the SDK publishes it."""
+    return PromptArgument(name=argument.name, description=argument.description, required=argument.required)
+
+
+def _prompt_problem(words: Words, given: Mapping[str, str]) -> str | None:
+    """What is wrong with a prompt's arguments, in one sentence, or None."""
+    names = [argument.name for argument in words.arguments]
+    for name in given:
+        if name not in names:
+            near = nearest(name, names, count=1)
+            hint = f"did you mean {listed(near)}?" if near else f"it takes {listed(names)}."
+            return f"has no argument {code(name)}; {hint}"
+    for argument in words.arguments:
+        if argument.required and not given.get(argument.name, "").strip():
+            return f"needs {code(argument.name)}: {lower_first(argument.description)}"
+    return None

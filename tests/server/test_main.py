@@ -1,0 +1,124 @@
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from inferplan.server.call import value_of
+
+TOOLS = (
+    "estimate_vram",
+    "compare_quantization",
+    "plan_parallelism",
+    "compare_costs",
+    "compare_moe_dense",
+    "run_preset",
+)
+
+
+def inferplan(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "inferplan.server", *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_the_version_is_that_of_the_package_and_imports_nothing_heavy():
+    code = (
+        "import sys; from inferplan.server.__main__ import main; main(['--version']); "
+        "sys.exit(bool({'mcp', 'pydantic', 'anyio'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stdout) == (0, f"inferplan {version('inferplan')}\n")
+
+
+def test_help_shows_a_newcomer_what_to_type():
+    done = inferplan("--help")
+    assert done.returncode == 0
+    assert "inferplan call run_preset preset=production concurrent_users=200" in done.stdout
+    assert inferplan("-h").stdout == done.stdout
+
+
+def test_every_example_of_the_help_runs():
+    import shlex
+
+    examples = [line.strip() for line in inferplan("--help").stdout.splitlines() if line.startswith("  inferplan ")]
+    assert examples
+    for example in examples:
+        done = inferplan(*shlex.split(example)[1:])
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_question_is_answered_with_the_text_that_a_model_reads():
+    done = inferplan("call", "estimate_vram", "model=70B", "precision=fp8", "concurrent_users=200")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "389" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_the_structured_answer_is_one_line_of_json_wherever_the_flag_stands(place: int):
+    words = ["call", "estimate_vram", "model=70B"]
+    done = inferplan(*words[:place], "--json", *words[place:])
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["inputs"]["model"] == "70B"
+
+
+def test_the_tools_are_listed_a_line_each():
+    done = inferplan("call")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == list(TOOLS)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_each_tool_says_what_it_takes(tool: str):
+    done = inferplan("call", tool, "--help")
+    assert done.returncode == 0
+    assert f"inferplan call {tool} name=value" in done.stdout
+    assert "overrides" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("call", "estimate_vrm", "model=70B"), "estimate_vram"),
+        (("call", "qqqqqq"), "run_preset"),
+        (("call", "estimate_vram", "70B"), "name=value"),
+        (("call", "estimate_vram", "modl=70B"), "did you mean `model`?"),
+        (("call", "estimate_vram", "model=lama 3 70b"), "nearest"),
+        (("call", "estimate_vram"), "`model` is missing"),
+        (("serv",), "inferplan call"),
+        (("--jsn",), "--jsn"),
+    ],
+)
+def test_what_cannot_be_answered_is_explained_on_stderr(words: tuple[str, ...], said: str):
+    done = inferplan(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "value"),
+    [
+        ("200", "integer", 200),
+        ("0.5", "number", 0.5),
+        ("1e3", "number", 1000.0),
+        ("-3", "integer", -3),
+        ("true", "boolean", True),
+        ("false", "boolean", False),
+        ("70", "string", "70"),
+        ("true", "string", "true"),
+        ("70B", "string", "70B"),
+        ("32k", "integer", "32k"),
+        ("1,000", "integer", "1,000"),
+        ("9" * 5000, "integer", "9" * 5000),
+        ("", "integer", ""),
+    ],
+)
+def test_plain_numbers_and_truth_values_are_sent_as_such_unless_text_is_asked_for(text: str, kind: str, value: object):
+    assert value_of(text, {"type": kind}) == value
+    assert type(value_of(text, {"type": kind})) is type(value)

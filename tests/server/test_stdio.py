@@ -1,0 +1,241 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
+
+NOISY = """
+import os, subprocess, sys
+print("printed while importing")
+from pydantic import Field
+from inferplan.tools._tool import Answer, Question, Tool
+
+class NoisyQuestion(Question):
+    users: int = Field(default=1, description="Sessions.")
+
+class NoisyAnswer(Answer):
+    total_gb: float = Field(description="GB.")
+
+def shout(q: NoisyQuestion) -> NoisyAnswer:
+    print("printed")
+    sys.stdout.flush()
+    os.write(1, b"written\\n")
+    subprocess.run([sys.executable, "-c", "print('printed by a child')"], check=True)
+    return NoisyAnswer(summary="s", diagram="d", formula=[], assumptions=[], inputs={}, next_steps=[], total_gb=1.0)
+
+TOOL = Tool(
+    step=1, title="Shout", description="Shout.", question=NoisyQuestion, answer=NoisyAnswer, run=shout, example={}
+)
+"""
+
+SERVE_NOISY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import inferplan.server.__main__ as command
+import inferplan.server.app as app
+
+create_server = app.create_server
+
+def create_noisy_server():
+    import noisy
+    return create_server(tools=[noisy.TOOL])
+
+app.create_server = create_noisy_server
+sys.exit(command.main([]))
+"""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_revision_of_the_protocol_is_served(connect: Callable[..., Any], version: str):
+    wire = connect(version)
+    greeting = wire.greeting
+    assert greeting.get("protocolVersion", version) == version
+    assert greeting.get("supportedVersions", [version]) == [version]
+    assert greeting["instructions"]
+    tools = {tool["name"]: tool for tool in wire.result("tools/list")["tools"]}
+    assert next(iter(tools)) == "estimate_vram"
+    called = wire.result("tools/call", name="estimate_vram", arguments={"model": "70B", "precision": "fp8"})
+    assert called["structuredContent"]["weights_gb"] == 70
+    assert called["content"][0]["text"].startswith(called["structuredContent"]["summary"])
+    prompts = [prompt["name"] for prompt in wire.result("prompts/list")["prompts"]]
+    assert prompts[0] == "plan_llm_serving"
+    prompt = wire.result("prompts/get", name="size_memory", arguments={"model": "70B"})
+    assert 'model="70B"' in prompt["messages"][0]["content"]["text"]
+    assert {"uri": "inferplan://gpus"}.items() <= wire.result("resources/list")["resources"][1].items()
+    assert wire.result("resources/templates/list")["resourceTemplates"]
+    read = wire.result("resources/read", uri="inferplan://gpus/H100")
+    assert json.loads(read["contents"][0]["text"])["id"] == "h100-sxm"
+    completed = wire.result(
+        "completion/complete",
+        ref={"type": "ref/prompt", "name": "size_memory"},
+        argument={"name": "model", "value": "70"},
+    )
+    assert completed["completion"]["values"][0] == "70B"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_not_there_is_a_protocol_error_that_says_what_is(connect: Callable[..., Any], version: str):
+    wire = connect(version)
+    for method, params, near in (
+        ("tools/call", {"name": "estimate_vrm", "arguments": {}}, "`estimate_vram`"),
+        ("tools/call", {"name": "estimate_vram", "arguments": ["70B"]}, "one JSON object"),
+        ("tools/call", {"name": 7}, "name of a tool"),
+        ("prompts/get", {"name": "size_memry"}, "`size_memory`"),
+        ("prompts/get", {"name": "size_memory"}, "`model`"),
+        ("prompts/get", {"name": "size_memory", "arguments": {"model": 70}}, "text in quotes"),
+        ("prompts/get", {"name": "size_memory", "arguments": ["70B"]}, "one JSON object"),
+        ("resources/read", {"uri": "inferplan://gpu"}, "inferplan://gpus"),
+        ("resources/read", {"uri": "inferplan://gpus/h10"}, "inferplan://gpus/h100-sxm"),
+        ("resources/read", {"uri": 7}, "address of a resource"),
+    ):
+        error = wire.ask(method, **params)["error"]
+        assert error["code"] == -32602, error
+        assert near in error["message"]
+        assert "\n" not in error["message"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 400])
+def test_a_number_that_is_none_is_refused_by_name(connect: Callable[..., Any], number: str):
+    wire = connect("2025-11-25")
+    call = '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"estimate_vram","arguments":%s}}'
+    wire.say(call % f'{{"model":"70B","concurrent_users":{number}}}')
+    result = wire.listen()["result"]
+    assert result["isError"]
+    assert "structuredContent" not in result
+    assert "`concurrent_users` takes a whole number from 1" in result["content"][0]["text"]
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+def test_nothing_but_the_protocol_reaches_stdout(connect: Callable[..., Any], tmp_path: Path, version: str):
+    (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
+    script = tmp_path / "serve.py"
+    script.write_text(SERVE_NOISY, encoding="utf-8")
+    wire = connect(version, "-u", str(script), str(tmp_path))
+    assert wire.result("tools/call", name="shout", arguments={})["structuredContent"]["total_gb"] == 1.0
+    rest, errors = wire.process.communicate()
+    assert rest == ""
+    for noise in ("printed while importing", "printed", "written", "printed by a child"):
+        assert noise in errors
+
+
+def test_everything_asked_is_answered_before_the_end_of_the_input_ends_the_server():
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    lines = [{"id": 0, "method": "initialize", "params": hello}, {"method": "notifications/initialized"}]
+    lines += [
+        {"id": n, "method": "tools/call", "params": {"name": "estimate_vram", "arguments": {"model": "70B"}}}
+        for n in range(1, 21)
+    ]
+    said = "\n".join(json.dumps({"jsonrpc": "2.0"} | line) for line in lines)
+    done = subprocess.run(
+        [sys.executable, "-m", "inferplan.server"], input=said, capture_output=True, encoding="utf-8", check=False
+    )
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["id"] for reply in replies] == list(range(21))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_files_are_served_as_well_as_pipes(tmp_path: Path):
+    asked, answered = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl"
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    asked.write_text(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) + "\n", "utf-8")
+    with asked.open() as source, answered.open("w") as sink:
+        done = subprocess.run([sys.executable, "-m", "inferplan.server"], stdin=source, stdout=sink, check=False)
+    assert done.returncode == 0
+    assert json.loads(answered.read_text("utf-8"))["result"]["serverInfo"]["name"] == "inferplan"
+
+
+def test_a_client_that_stops_reading_ends_the_server_quietly(connect: Callable[..., Any]):
+    wire = connect("2025-11-25")
+    wire.process.stdout.close()
+    for number in range(5):
+        wire.say({"jsonrpc": "2.0", "id": number, "method": "tools/list", "params": {}})
+    wire.process.stdin.close()
+    assert wire.process.wait(timeout=8) == 0
+    assert wire.process.stderr.read() == ""
+
+
+def test_a_client_that_is_slow_to_read_gets_every_answer(connect: Callable[..., Any]):
+    wire = connect("2026-07-28")
+    asked = [{"jsonrpc": "2.0", "id": n, "method": "tools/list", "params": {"_meta": ENVELOPE}} for n in range(60)]
+    for message in asked:
+        wire.say(message)
+    wire.process.stdin.close()
+    assert [json.loads(line)["id"] for line in wire.process.stdout] == list(range(60))
+
+
+def test_a_message_longer_than_a_pipe_is_read_whole(connect: Callable[..., Any]):
+    wire = connect("2025-11-25")
+    called = wire.result("tools/call", name="estimate_vram", arguments={"model": "x" * 3_000_000})
+    assert "`model`" in called["content"][0]["text"]
+    assert len(called["content"][0]["text"]) < 700
+
+
+def test_an_empty_input_ends_the_server_quietly():
+    done = subprocess.run(
+        [sys.executable, "-m", "inferplan.server"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_line_of_garbage_does_not_stop_the_server(connect: Callable[..., Any]):
+    wire = connect("2025-11-25")
+    wire.say("this is not JSON")
+    wire.say('{"jsonrpc":"2.0"}')
+    assert wire.result("tools/list")["tools"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_at_once_and_without_a_traceback(connect: Callable[..., Any], sent: signal.Signals):
+    wire = connect("2026-07-28")
+    wire.process.send_signal(sent)
+    assert wire.process.wait(timeout=10) == -sent
+    _, errors = wire.process.communicate()
+    assert errors == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")
+def test_a_person_who_starts_it_in_a_terminal_is_told_what_it_waits_for():
+    import pty
+
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "inferplan.server"],
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as server:
+        assert server.stderr
+        line = server.stderr.readline()
+        server.kill()
+    os.close(leader)
+    os.close(follower)
+    assert "inferplan call run_preset" in line
+    assert "Ctrl-C" in line
+
+
+@pytest.mark.anyio
+async def test_the_sdk_client_is_served_over_stdio(era: Any):
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "inferplan.server"])
+    async with Client(parameters, mode=era) as client:
+        assert len((await client.list_tools()).tools) == 6
+        result = await client.call_tool("run_preset", {"preset": "production", "concurrent_users": 200})
+        assert result.structured_content is not None
+        assert result.structured_content["preset"] == "production"
