@@ -1,0 +1,120 @@
+"""The README says what is so: generated blocks are current, snippets have their host's shape, commands are whole."""
+
+import json
+import os
+import re
+import textwrap
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.glossary import GLOSSARY
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+
+README = Path(__file__).parents[1] / "README.md"
+BINARY = ".venv/bin/inferplan"
+HOSTS = ("Claude Code", "Claude Desktop", "Cursor", "VS Code", "Codex", "Zed", "JetBrains", "Gemini CLI")
+
+
+def tools_table() -> str:
+    lines = ["| tool | answers | arguments |", "|---|---|---|"]
+    for tool in TOOLS:
+        names = [f"`{name}`" for name in tool.question.model_fields if name != "overrides"]
+        lines.append(f"| `{tool.name}` | {tool.description.split('. ')[0].rstrip('.')} | {', '.join(names)} |")
+    return "\n".join(lines)
+
+
+def answer() -> str:
+    question = {"preset": "production", "concurrent_users": 200}
+    found = TOOLS_BY_NAME["run_preset"].ask(question)
+    summary = textwrap.fill(found.summary, 100)
+    return f"```text\n{summary}\n\n{found.diagram}\n```"
+
+
+def counts() -> str:
+    classes = sum(model.is_size_class for model in MODELS.values())
+    return (
+        f"{classes} size classes, {len(MODELS) - classes} checkpoints, {len(GPUS)} accelerators, "
+        f"{len(FORMATS)} weight formats, {len(GLOSSARY)} terms."
+    )
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"tools": tools_table, "answer": answer, "counts": counts}
+
+
+def block_pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- generated: {name} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_a_generated_block_of_the_readme_is_what_the_product_says_now(name: str) -> None:
+    text = README.read_text(encoding="utf-8")
+    current = BLOCKS[name]()
+    if os.environ.get("INFERPLAN_UPDATE_GOLDEN"):
+        text = block_pattern(name).sub(lambda match: match[1] + current + "\n" + match[3], text)
+        README.write_text(text, encoding="utf-8")
+    found = block_pattern(name).search(text)
+    assert found is not None, f"no block {name!r} in the README"
+    assert found[2] == current + "\n", "set INFERPLAN_UPDATE_GOLDEN=1 to rewrite it, then read the diff"
+
+
+def section(title: str) -> str:
+    return README.read_text(encoding="utf-8").split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(rf"^\s*```{language}\n(.*?)\n\s*```", text, re.DOTALL | re.MULTILINE)
+
+
+def test_the_quick_start_is_two_commands_of_one_line_each() -> None:
+    commands = fenced(section("Quick start"), "sh")
+    assert len(commands) == 2
+    assert all("\n" not in command for command in commands)
+
+
+def test_each_quick_start_command_makes_its_own_environment() -> None:
+    for command in fenced(section("Quick start"), "sh"):
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+
+
+def test_the_first_command_asks_a_question_that_its_tool_takes() -> None:
+    first = fenced(section("Quick start"), "sh")[0].split("inferplan call ")[1].split()
+    arguments = dict(word.split("=", 1) for word in first[1:])
+    assert TOOLS_BY_NAME[first[0]].ask(arguments).summary
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_common_host_has_a_snippet_that_starts_the_clone(host: str) -> None:
+    part = section("Set up your host").split(f"**{host}**", 1)[1].split("</details>", 1)[0]
+    assert BINARY in part
+
+
+def test_json_snippets_parse_and_name_the_server_under_the_key_of_their_host() -> None:
+    keys = {next(iter(json.loads(snippet))) for snippet in fenced(section("Set up your host"), "json")}
+    assert keys == {"mcpServers", "servers", "context_servers"}
+    for snippet in fenced(section("Set up your host"), "json"):
+        (servers,) = json.loads(snippet).values()
+        assert servers["inferplan"]["command"].endswith(BINARY)
+
+
+def test_toml_snippets_parse() -> None:
+    (snippet,) = fenced(section("Set up your host"), "toml")
+    assert tomllib.loads(snippet)["mcp_servers"]["inferplan"]["command"].endswith(BINARY)
+
+
+def test_the_readme_does_not_speak_as_if_anything_were_published() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert "uvx inferplan" not in text
+    assert not re.search(r"pip install (-q )?inferplan\b", text)
+
+
+def test_relative_links_of_the_readme_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README.read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        assert (README.parent / link.split("#")[0]).exists(), link
