@@ -161,9 +161,12 @@ def test_without_replication_tensor_parallelism_divides_the_matrices_and_repeats
 
 
 def test_more_ranks_than_kv_heads_repeat_the_kv_projections() -> None:
-    """Llama 70B on 16 ranks: each holds one of 8 KV heads, so that two ranks hold the same one."""
-    even = rank_weights(LLAMA_70B, BF16, Layout(tp=8)) / 2
-    assert rank_weights(LLAMA_70B, BF16, Layout(tp=16)) > even
+    """Llama 70B on 16 ranks: 4 query heads and a whole KV head each, so that two ranks hold the same one."""
+    parts = weights(LLAMA_70B, BF16)
+    attention = 80 * 8192 * (2 * 4 * 128 + 2 * 128) * 2
+    shared = parts.replicated + 131_072 * 128 * 2
+    rest = (parts.ffn + parts.embedding + parts.output_head) / 16
+    assert rank_weights(LLAMA_70B, BF16, Layout(tp=16)) == attention + rest + shared
     assert rank_kv_bytes_per_token(LLAMA_70B.architecture, Layout(tp=16), kv_bits=16) == 80 * 2 * 128 * 2
 
 
@@ -172,13 +175,11 @@ def test_the_last_of_two_stages_holds_its_layers_and_the_head() -> None:
     assert rank_weights(LLAMA_8B, BF16, Layout(pp=4)) / GIB == pytest.approx(4.26, abs=0.005)
 
 
-def test_a_session_takes_whole_blocks() -> None:
-    """17 tokens take 2 blocks of 16."""
-    one, two = (
-        capacity(LLAMA_8B, BF16, h100(), Layout(), engine(sequences=65536), context=n, kv_bits=16) for n in (17, 32)
-    )
-    assert one.sessions == two.sessions
-    assert one.tokens % BLOCK_TOKENS == 0
+@pytest.mark.parametrize(("context", "blocks"), [(8177, 512), (8192, 512), (8193, 513), (2000, 125), (2001, 126)])
+def test_a_session_takes_whole_blocks_of_16_tokens(context: int, blocks: int) -> None:
+    held = capacity(LLAMA_8B, BF16, h100(), Layout(), engine(), context=context, kv_bits=16)
+    assert held.tokens % BLOCK_TOKENS == 0
+    assert held.sessions == held.tokens // BLOCK_TOKENS // blocks > 1
 
 
 def test_the_engine_runs_no_more_than_max_num_seqs() -> None:

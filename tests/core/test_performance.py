@@ -94,7 +94,12 @@ def test_an_ideal_prefill_computes_two_operations_per_parameter_and_token() -> N
 def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None:
     """Half of the pairs of a causal prompt: 1,000 x 1,000 / 2."""
     one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
-    assert one.attention_flops_per_pair == 4 * 64 * 128 * 80
+    m, layout = joined(Layout(), efficiency=IDEAL), Layout()
+    with_it, without = (
+        forward_pass(w, m, layout, decode=0, context=0, prefill=1000, prompt=1000).compute_s
+        for w in (one, replace(one, attention_flops_per_pair=0))
+    )
+    assert with_it - without == pytest.approx(4 * 64 * 128 * 80 * 1000 * 1000 / 2 / 989e12)
 
 
 def test_an_all_reduce_over_8_gpus_moves_7_quarters_of_the_payload() -> None:
@@ -105,6 +110,12 @@ def test_an_all_reduce_over_8_gpus_moves_7_quarters_of_the_payload() -> None:
 def test_one_gpu_reduces_nothing() -> None:
     assert all_reduce_time(1e9, tp=1, bandwidth=450e9, efficiency=Efficiency()) == 0
     assert step(Layout()).collectives_s == 0
+
+
+def test_each_layer_reduces_the_hidden_state_of_every_token_twice() -> None:
+    """2 x 80 rings over 8 GPUs of 64 tokens x 8,192 x 2 B, at 450 GB/s."""
+    taken = step(Layout(tp=8), decode=64, efficiency=IDEAL).collectives_s
+    assert taken == pytest.approx(160 * 1.75 * 64 * 8192 * 2 / 450e9)
 
 
 def test_a_stage_boundary_costs_one_hand_over_of_the_hidden_state() -> None:
@@ -162,6 +173,12 @@ def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> Non
 def test_the_first_token_waits_for_the_front_end_the_prompt_and_a_step() -> None:
     alone, e = service(), Efficiency()
     assert alone.ttft_s == pytest.approx(e.front_end_s + alone.decode.total_s + alone.prefill.total_s)
+
+
+def test_a_pipeline_works_on_as_many_batches_as_it_has_stages() -> None:
+    """10 sequences in 4 stages: batches of 3."""
+    layout = Layout(tp=2, pp=4)
+    assert service(sequences=10, layout=layout).decode == step(layout, decode=3, context=8192)
 
 
 LOADS = st.tuples(st.integers(1, 2000), st.integers(1, 200_000))

@@ -326,6 +326,8 @@ def test_a_picture_shows_exactly_its_layout(case: dict[str, Any]) -> None:
     if "more" not in answer.diagram:
         assert len(gpus) == answer.gpus_used
         assert len(replicas) == answer.dp
+        assert gpus[0] == 0
+        assert "gpus_per_node=6" in case.get("overrides", "") or gpus == list(range(answer.gpus_used))
         assert max(int(node) for node in re.findall(r"node (\d+)", answer.diagram)) == answer.nodes
     for first_last in answer.stages[: 4 if answer.pp > 1 else 1]:
         first, last = first_last.split("-")

@@ -234,9 +234,15 @@ def test_a_gpu_larger_than_the_picture_is_not_drawn_under_it() -> None:
 
 
 def test_units_of_the_picture_grow_with_the_total() -> None:
-    picture = ask("405B", "fp16", concurrent_users=1_000_000, context_window=100_000_000).diagram
-    assert " PB " in picture
-    assert " GB " not in picture.splitlines()[2]
+    answers = [
+        ask("405B", "fp16", concurrent_users=users, context_window=tokens)
+        for users, tokens in ((1, 8192), (1000, 1_000_000), (1_000_000, 1_000_000), (1_000_000, 100_000_000))
+    ]
+    for answer, unit, scale in zip(answers, ("GB", "TB", "PB", "PB"), (1, 1e3, 1e6, 1e6), strict=True):
+        drawn = re.search(r"KV cache .*\| +([\d,.]+) (\w+) ", answer.diagram)
+        assert drawn
+        assert drawn[2] == unit
+        assert float(drawn[1].replace(",", "")) == pytest.approx(answer.kv_cache_gb / scale, abs=0.051)
 
 
 def test_an_explicit_null_is_an_argument_not_given() -> None:

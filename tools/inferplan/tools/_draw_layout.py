@@ -63,13 +63,13 @@ def _stage_box(on: Serving, layout: Layout, replica: int, stage: int, layers: tu
     first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size)
     node = first // on.node_size + 1
     title = f"node {node} -- layers {layers[0]:>3}-{layers[1]:<3}"
-    return draw.box(title, [*_gpu_lines(first, layout.tp), *_shard_lines(on, layout)], COLUMN)
+    return draw.box(title, [*_gpu_lines(first, layout.tp, most=ROWS), *_shard_lines(on, layout)], COLUMN)
 
 
-def _gpu_lines(first: int, tp: int) -> list[str]:
+def _gpu_lines(first: int, tp: int, *, most: int) -> list[str]:
     """A tensor group's GPUs, each in its brackets; a group of more lines than are drawn as its first and last."""
     lines = draw.wrap_items([f"[{gpu:>2}]" for gpu in range(first, first + tp)], COLUMN - 4)
-    return lines if len(lines) <= ROWS else [f"[{first}] ... [{first + tp - 1}], {tp} GPUs"]
+    return lines if len(lines) <= most else [f"[{first}] ... [{first + tp - 1}], {tp} GPUs"]
 
 
 def _shard_lines(on: Serving, layout: Layout) -> list[str]:
@@ -117,7 +117,7 @@ def _node_box(on: Serving, layout: Layout, node: int, replicas: Sequence[int]) -
 def _replica_lines(on: Serving, layout: Layout, replica: int, layers: int) -> list[str]:
     """`[ 0][ 1] replica 1, layers 1-80`, in two lines where one is too short."""
     first = first_gpu(layout, replica=replica, stage=0, node_size=on.node_size)
-    parts = [*_gpu_lines(first, layout.tp), f"replica {replica + 1}, layers 1-{layers}"]
+    parts = [*_gpu_lines(first, layout.tp, most=2), f"replica {replica + 1}, layers 1-{layers}"]
     return draw.wrap_items(parts, COLUMN - 4, separator=" ")
 
 
