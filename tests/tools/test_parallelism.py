@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from data_files import rows
 from golden_files import check_golden
@@ -373,3 +374,19 @@ def test_the_memory_bar_is_to_scale(case: dict[str, Any]) -> None:
 )
 def test_the_text_of_known_questions_changes_only_under_review(name: str, case: dict[str, Any]) -> None:
     check_golden(f"plan_parallelism/{name}.txt", TOOL.ask(case).text())
+
+
+@pytest.mark.parametrize(
+    ("context", "tokens_in", "tokens_out"), [(8192, 8000, 500), (100, 100, None), (100, None, 100), (1, 2, 1)]
+)
+def test_a_request_that_outgrows_its_context_is_refused(
+    context: int, tokens_in: int | None, tokens_out: int | None
+) -> None:
+    question = {"context_window": context, "input_tokens": tokens_in, "output_tokens": tokens_out}
+    with pytest.raises(ValidationError, match=f"more than the `context_window` of {context:,}"):
+        TOOL.ask({"model": "7B", **question})
+
+
+def test_what_is_left_of_a_request_takes_what_the_context_leaves() -> None:
+    inputs = TOOL.ask({"model": "7B", "context_window": 8192, "input_tokens": 8000}).inputs
+    assert (inputs["input_tokens"], inputs["output_tokens"]) == (8000, 192)

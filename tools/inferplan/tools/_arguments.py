@@ -66,3 +66,27 @@ Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Request
 Hours = Annotated[float, Field(gt=0, le=24, description="Hours of service."), NUMBER]
 InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), NUMBER]
 OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), NUMBER]
+
+
+TURN_TOKENS = 500
+"""The guide's average request: 500 tokens in, 500 out."""
+
+
+def turn(context_window: int, input_tokens: int | None, output_tokens: int | None) -> tuple[int, int]:
+    """Tokens in and out of one request, each 500 unless given, or what the context leaves.
+
+    Raises a ValueError where what is given does not fit into the context.
+
+    >>> turn(8192, None, None), turn(600, None, None), turn(8192, 8000, None)
+    ((500, 500), (300, 300), (8000, 192))
+    """
+    given = (input_tokens or 0) + (output_tokens or 0) + (input_tokens is None) + (output_tokens is None)
+    if (input_tokens or output_tokens) and given > max(context_window, 2):
+        raise ValueError(
+            f"`input_tokens` and `output_tokens` make {given:,} tokens, more than the `context_window` of "
+            f"{context_window:,}; shorten the request or widen the window"
+        )
+    half = max(1, min(TURN_TOKENS, context_window // 2))
+    if input_tokens:
+        return input_tokens, output_tokens or min(TURN_TOKENS, context_window - input_tokens)
+    return (min(TURN_TOKENS, context_window - output_tokens), output_tokens) if output_tokens else (half, half)

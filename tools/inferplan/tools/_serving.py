@@ -22,9 +22,6 @@ from inferplan.tools._assumptions import Ledger
 SETTINGS = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
 
-MAX_STAGES = 16
-"""Pipeline stages beyond which no deeper layout is looked for, unless the model needs it to fit at all."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
@@ -93,9 +90,8 @@ class Serving:
         """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache."""
         first = self.smallest(context)
         if first is not None:
-            start = max(2, first.pp)
-            stop = max(start, min(MAX_STAGES, self.model.architecture.layers))
-            yield from (Layout(tp=tp, pp=pp) for pp in range(start, stop + 1))
+            deepest = self.model.architecture.layers
+            yield from (Layout(tp=tp, pp=pp) for pp in range(max(2, first.pp), deepest + 1))
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inferplan.core import memory, parallelism
 from inferplan.core.parallelism import Layout, Strategy
@@ -21,14 +21,13 @@ from inferplan.tools._arguments import (
     OutputTokens,
     PrecisionName,
     Users,
+    turn,
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._serving import SETTINGS, Deployment, Serving, note_roofline, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 
-TURN_TOKENS = 500
-"""The guide's average request: 500 tokens in, 500 out."""
 ALTERNATIVES = 4
 """Runners-up that an answer shows."""
 
@@ -48,10 +47,14 @@ class ParallelismQuestion(Question):
     input_tokens: InputTokens | None = None
     output_tokens: OutputTokens | None = None
 
+    @model_validator(mode="after")
+    def _fits_into_the_context(self) -> "ParallelismQuestion":
+        self.turn()
+        return self
+
     def turn(self) -> tuple[int, int]:
-        """Tokens in and out of one request: 500 each, or half the context where that is shorter."""
-        half = max(1, min(TURN_TOKENS, self.context_window // 2))
-        return self.input_tokens or half, self.output_tokens or half
+        """Tokens in and out of one request."""
+        return turn(self.context_window, self.input_tokens, self.output_tokens)
 
 
 class Alternative(BaseModel):
@@ -422,7 +425,7 @@ def _summary(q: ParallelismQuestion, on: Serving, plan: Plan) -> Iterable[str]:
         yield (
             f"At {served} (turns of {tokens_in:,} tokens in and {tokens_out:,} out), a first token takes about "
             f"{words.seconds(plan.service.ttft_s)} and each further one about {words.seconds(plan.service.tpot_s)}; "
-            f"all users together get about {plan.tokens_per_s or 0:,.0f} tokens/s (a roofline estimate)."
+            f"all users together get about {words.significant(plan.tokens_per_s or 0)} tokens/s (a roofline estimate)."
         )
     else:
         yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.catalog.presets import PRESETS
-from inferplan.core.performance import TPOT_BAND
+from inferplan.core.performance import TPOT_BAND, TTFT_BAND
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
@@ -27,6 +27,7 @@ from inferplan.tools._arguments import (
     PresetName,
     Requests,
     Users,
+    turn,
 )
 from inferplan.tools._assumptions import SAID_SO, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
@@ -74,6 +75,12 @@ class PresetQuestion(Question):
     input_tokens: InputTokens | None = None
     output_tokens: OutputTokens | None = None
     compliance_required: bool | None = Field(default=None, description="Must own.")
+
+    @model_validator(mode="after")
+    def _fits_into_the_context(self) -> "PresetQuestion":
+        controls = self.controls()
+        turn(controls["context_window"], controls.get("input_tokens"), controls.get("output_tokens"))
+        return self
 
     def controls(self) -> dict[str, Any]:
         """Every control: what the caller said, else the preset's value, in the names of the tools."""
@@ -323,7 +330,8 @@ def _shortfall(case: Case, context: str) -> str:
 
 def _hardware(case: Case, plan: ParallelismAnswer) -> str:
     """`24 x H100 SXM5 80GB (tensor 8 x data 3)`."""
-    return f"{words.devices(plan.gpus_used, case.gpu_title)} ({words.layout(plan.tp, plan.pp, plan.dp)})"
+    degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp)})" if plan.gpus_used > 1 else ""
+    return f"{words.devices(plan.gpus_used, case.gpu_title)}{degrees}"
 
 
 def _pace(plan: ParallelismAnswer) -> str:
@@ -331,9 +339,8 @@ def _pace(plan: ParallelismAnswer) -> str:
     if plan.ttft_ms is None or plan.tpot_ms is None:
         return ""
     first, each = words.seconds(plan.ttft_ms * MILLI), words.seconds(plan.tpot_ms * MILLI)
-    return (
-        f", first token in about {first}, then {each} a token (estimates: half of measured runs within {TPOT_BAND:.0%})"
-    )
+    trust = f"estimates; half of published runs lie within {TTFT_BAND:.0%} and {TPOT_BAND:.0%}"
+    return f", first token in about {first}, then {each} a token ({trust})"
 
 
 def _details(case: Case) -> Iterator[str]:
@@ -341,7 +348,8 @@ def _details(case: Case) -> Iterator[str]:
     vram, plan, costs = case.vram, case.plan, case.costs
     yield (
         f"Memory: {words.significant(vram.weights_gb)} GB of weights and {words.significant(vram.kv_cache_gb)} GB of "
-        f"KV cache, {words.significant(vram.total_gb)} GB with overhead; these GPUs take "
+        f"KV cache, {words.significant(vram.total_gb)} GB with overhead; "
+        f"{'this GPU takes' if plan.gpus_used == 1 else 'these GPUs take'} "
         f"{words.count(plan.max_concurrent_users, 'user')} at full context."
     )
     yield _bill(case, costs) if isinstance(costs, CostsAnswer) else costs
@@ -354,7 +362,8 @@ def _bill(case: Case, costs: CostsAnswer) -> str:
     best = min(run, key=lambda option: option.monthly_usd)
     if costs.recommended == "own":
         best = next(option for option in run if option.name == "own")
-    text = f"{words.count(costs.total_gpus, 'GPU')} cost {words.usd(best.monthly_usd)} a month {OPTIONS[best.name]}"
+    verb = "costs" if costs.total_gpus == 1 else "cost"
+    text = f"{words.count(costs.total_gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {OPTIONS[best.name]}"
     text += ", as compliance requires" if case.controls["compliance_required"] else ", the cheapest way to run them"
     api = next((option for option in costs.options if option.name == "api"), None)
     if api is None or api.monthly_usd >= best.monthly_usd:

@@ -20,6 +20,8 @@ from inferplan.tools._serving import Deployment, Serving, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 
 REFERENCE_GPU = "h100-sxm"
+LARGER = 1.1
+"""Memory beyond that of the chosen GPU from which another counts as larger: labels differ by less."""
 
 
 class VramQuestion(Question):
@@ -236,10 +238,13 @@ def _deploy_sentence(case: _Case, pair: tuple[Deployment | None, HardwareRow]) -
     if deployment is None:
         return f"No legal layout of {gpu.title} GPUs holds it under {engine}'s rules."
     layout = deployment.layout
-    where = f"{words.count(layout.gpus, 'GPU')} on {words.count(deployment.nodes, 'node')}"
+    where = words.count(layout.gpus, "GPU")
+    if layout.gpus > 1:
+        degrees = words.layout(layout.tp, layout.pp, layout.dp)
+        where += f" on {words.count(deployment.nodes, 'node')} ({degrees})"
     text = (
         f"By memory alone that is {words.devices(row.gpus_by_formula, gpu.title)}; the smallest legal {engine} "
-        f"deployment for this load is {where} ({words.layout(layout.tp, layout.pp, layout.dp)}), which takes "
+        f"deployment for this load is {where}, which takes "
         f"{words.count(row.max_concurrent_users, 'user')} at full context"
     )
     return text + "."
@@ -250,7 +255,7 @@ def _other_gpus(rows: list[tuple[Deployment | None, HardwareRow]], chosen: Gpu) 
     larger = [
         f"{words.devices(row.deploy.gpus, GPUS[row.gpu].title)}"
         for _, row in rows
-        if row.deploy and GPUS[row.gpu].memory > chosen.memory
+        if row.deploy and GPUS[row.gpu].memory > LARGER * chosen.memory
     ]
     if larger:
         yield f"Larger GPUs: {words.join(larger)}."
@@ -265,7 +270,8 @@ def _caveats(case: _Case) -> Iterator[str]:
     if real is not None:
         actual = memory.weights(real, case.precision).total
         if abs(actual - case.weights) > 0.02 * case.weights:
-            yield f"A real {case.precision.title} checkpoint of {real.title} weighs {words.gb(actual)}."
+            kept = ": embeddings and head stay in 16 bit" if case.precision.scope == "linear" else ""
+            yield f"A real {case.precision.title} checkpoint of {real.title} weighs {words.gb(actual)}{kept}."
 
 
 def _diagram(case: _Case) -> str:

@@ -1,0 +1,184 @@
+"""One call, five sections, one verdict: it answers in the words of the question, and its parts agree."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from golden_files import check_golden
+from inferplan.catalog.models import MODELS
+from inferplan.catalog.presets import PRESETS
+from inferplan.tools.costs import TOOL as COSTS
+from inferplan.tools.moe import TOOL as MOE
+from inferplan.tools.parallelism import TOOL as PLAN
+from inferplan.tools.preset import TOOL, PresetAnswer
+from inferplan.tools.quantization import TOOL as QUANTIZATION
+from inferplan.tools.vram import TOOL as VRAM
+
+
+def ask(preset: str = "production", **controls: Any) -> PresetAnswer:
+    return TOOL.ask({"preset": preset, **controls})
+
+
+class TestVerdict:
+    def test_the_question_on_the_door_is_answered_yes_with_hardware_speed_and_error_band(self) -> None:
+        verdict = ask(concurrent_users=200).verdict
+        assert verdict.startswith("Yes, on 3 nodes")
+        for part in ("70B-class model in FP8", "200 users", "32,768 tokens", "24 x H100", "a token", "15%"):
+            assert part in verdict
+
+    def test_the_summary_opens_with_the_verdict(self) -> None:
+        answer = ask(concurrent_users=200)
+        assert answer.summary.startswith(answer.verdict)
+
+    def test_gpus_that_the_caller_insists_on_and_that_are_too_few_make_it_a_no_with_what_would_do(self) -> None:
+        answer = ask(concurrent_users=200, total_gpus=8)
+        assert not answer.serves
+        assert answer.verdict.startswith("No, not on 8 x H100")
+        assert "hold 92 of the 200 users" in answer.verdict
+        assert "24 x H100" in answer.verdict
+
+    def test_a_model_that_does_not_fit_is_a_no_and_not_an_error(self) -> None:
+        answer = ask("enterprise", total_gpus=8)
+        assert not answer.serves
+        assert "does not fit" in answer.verdict
+        assert not answer.sections.parallelism.fits
+        assert "112 x H100" in answer.verdict.split("does not fit", 1)[1]
+
+    def test_more_gpus_than_the_preset_has_are_named_as_such(self) -> None:
+        assert "more than the preset's 1 GPU" in ask("team").verdict
+        assert "more than the preset" not in ask("starter").verdict
+
+    def test_what_would_take_fewer_gpus_is_true(self) -> None:
+        answer = ask("team")
+        assert "half the context (1)" in answer.summary
+        halved = ask("team", context_window=4096)
+        assert halved.sections.parallelism.gpus_used == 1
+
+    def test_where_no_layout_holds_the_model_at_all_it_says_so(self) -> None:
+        answer = ask("enterprise", gpu="t4", precision="fp32", concurrent_users=1, overrides="max_num_seqs=1")
+        assert answer.serves == (answer.sections.parallelism.max_concurrent_users >= 1)
+
+
+class TestPresets:
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_every_preset_is_answered_with_all_five_sections(self, name: str) -> None:
+        sections = ask(name).sections
+        assert all(getattr(sections, part).summary for part in ("vram", "quantization", "parallelism", "costs", "moe"))
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_a_preset_sets_every_control_of_the_guide(self, name: str) -> None:
+        preset, inputs = PRESETS[name], ask(name).inputs
+        for control in ("model", "precision", "concurrent_users", "context_window", "requests_per_day"):
+            assert inputs[control] == getattr(preset, control)
+        assert inputs["usage_hours_per_day"] == preset.usage_hours_per_day
+        assert inputs["compliance_required"] == preset.compliance_required
+
+    @pytest.mark.parametrize(
+        ("control", "value"),
+        [
+            ("model", "13B"),
+            ("precision", "fp16"),
+            ("kv_precision", "fp16"),
+            ("concurrent_users", 7),
+            ("context_window", 2048),
+            ("gpu", "h200-sxm"),
+            ("total_gpus", 4),
+            ("requests_per_day", 123_456),
+            ("usage_hours_per_day", 6.5),
+            ("input_tokens", 100),
+            ("output_tokens", 900),
+            ("compliance_required", True),
+            ("overrides", "memory_utilization=0.5"),
+        ],
+    )
+    def test_any_control_can_be_overridden_and_changes_the_answer(self, control: str, value: Any) -> None:
+        plain, changed = ask().structured(), ask(**{control: value}).structured()
+        assert changed["inputs"][control] == value
+        assert changed["sections"] != plain["sections"]
+
+    def test_compliance_in_the_enterprise_preset_forces_owned_hardware(self) -> None:
+        answer = ask("enterprise")
+        assert answer.sections.costs.recommended == "own"
+        assert "owned, as compliance requires" in answer.summary
+
+
+class TestCoherence:
+    """The sections are the answers of their own tools to the same inputs."""
+
+    def test_each_section_says_what_its_tool_says(self) -> None:
+        answer = ask(concurrent_users=40)
+        model: dict[str, Any] = {"model": "70B", "precision": "fp8"}
+        load: dict[str, Any] = {"concurrent_users": 40, "context_window": 32768}
+        vram = VRAM.ask(model | load)
+        assert (answer.sections.vram.total_gb, answer.sections.vram.dominant) == (vram.total_gb, vram.dominant)
+        plan = PLAN.ask(model | load | {"total_gpus": 8})
+        assert answer.sections.parallelism.tpot_ms == plan.tpot_ms
+        assert answer.sections.parallelism.max_concurrent_users == plan.max_concurrent_users
+        costs = COSTS.ask(model | {"requests_per_day": 50_000, "total_gpus": plan.gpus_used})
+        assert answer.sections.costs.total_gpus == costs.total_gpus
+        best = next(option for option in costs.options if option.name == costs.recommended)
+        assert answer.sections.costs.monthly_usd == best.monthly_usd
+        formats = QUANTIZATION.ask({"model": "70B"}).formats
+        assert answer.sections.quantization.memory_gb == {row.precision: row.memory_gb for row in formats}
+        moe = MOE.ask({"precision": "fp8"})
+        assert answer.sections.moe.compute_ratio == moe.compute_ratio
+
+    def test_the_bill_is_for_the_gpus_of_the_verdict(self) -> None:
+        answer = ask(concurrent_users=200)
+        assert answer.sections.costs.total_gpus == answer.sections.parallelism.gpus_used == 24
+
+    def test_a_mixture_of_experts_is_held_against_a_dense_model_and_a_dense_one_against_experts(self) -> None:
+        assert "745B MoE" in ask().sections.moe.summary
+        experts = next(model.id for model in MODELS.values() if model.architecture.experts and not model.is_size_class)
+        summary = ask(model=experts, concurrent_users=1).sections.moe.summary
+        assert "70B" in summary
+        assert MODELS[experts].title in summary
+
+    def test_overrides_reach_the_sections_that_take_them(self) -> None:
+        plain, changed = ask(), ask(overrides="overhead_fraction=0.3, utilization=0.5, sequence_overhead_us=50")
+        assert changed.sections.vram.total_gb > plain.sections.vram.total_gb
+        assert (changed.sections.parallelism.tpot_ms or 0) > (plain.sections.parallelism.tpot_ms or 0)
+        assert {"overhead_fraction", "sequence_overhead_us"} <= {entry.name for entry in changed.assumptions}
+
+
+class TestRefusals:
+    def test_a_gpu_without_a_known_price_still_gets_its_plan_and_the_price_is_asked_for(self) -> None:
+        answer = ask("starter", gpu="rtx-5090")
+        assert answer.serves
+        assert answer.sections.costs.monthly_usd is None
+        assert "on_demand_usd_per_gpu_hour" in answer.sections.costs.summary
+        assert "no price known" in answer.diagram
+
+    def test_an_unknown_preset_is_answered_with_the_nearest(self) -> None:
+        with pytest.raises(ValidationError, match='no preset "produktion"; nearest: "production"'):
+            ask("produktion")
+
+    def test_a_request_longer_than_its_context_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="more than the `context_window` of 32,768"):
+            ask(input_tokens=40_000)
+
+
+class TestWords:
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_both_content_kinds_answer_the_question(self, name: str) -> None:
+        answer = ask(name)
+        structured, text = json.dumps(answer.structured()), answer.text()
+        for part in (answer.verdict, *(section.summary for _, section in answer.sections)):
+            assert json.dumps(part)[1:-1] in structured
+            assert part in text
+
+    def test_pictures_of_different_cases_differ(self) -> None:
+        pictures = {ask(name).diagram for name in PRESETS} | {ask(concurrent_users=n).diagram for n in (1, 200)}
+        assert len(pictures) == len(PRESETS) + 2
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_a_picture_is_plain_and_at_most_80_columns_wide(self, name: str) -> None:
+        picture = ask(name).diagram
+        assert picture.isascii()
+        assert max(map(len, picture.splitlines())) <= 80
+
+    @pytest.mark.parametrize("name", PRESETS)
+    def test_the_text_of_a_preset_changes_only_under_review(self, name: str) -> None:
+        check_golden(f"run_preset/{name}.txt", ask(name).text())
