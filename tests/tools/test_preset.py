@@ -4,9 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from golden_files import check_golden
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.catalog.presets import PRESETS
 from inferplan.tools.costs import TOOL as COSTS
@@ -158,6 +162,36 @@ class TestRefusals:
     def test_a_request_longer_than_its_context_is_refused(self) -> None:
         with pytest.raises(ValidationError, match="more than the `context_window` of 32,768"):
             ask(input_tokens=40_000)
+
+
+ANY_QUESTION = st.fixed_dictionaries(
+    {
+        "preset": st.sampled_from(list(PRESETS)),
+        "model": st.sampled_from(list(MODELS)),
+        "precision": st.sampled_from(list(FORMATS)),
+        "gpu": st.sampled_from(list(GPUS)),
+        "concurrent_users": st.integers(1, 1_000_000),
+        "context_window": st.integers(2, 100_000_000),
+    },
+    optional={
+        "total_gpus": st.integers(1, 100_000),
+        "kv_precision": st.sampled_from(list(KV_FORMATS)),
+        "requests_per_day": st.integers(1, 10**12),
+        "usage_hours_per_day": st.floats(0.01, 24),
+        "input_tokens": st.integers(1, 1),
+        "compliance_required": st.booleans(),
+    },
+)
+
+
+@given(question=ANY_QUESTION)
+@settings(max_examples=250)
+def test_any_question_gets_a_finite_answer_in_a_picture_of_80_columns(question: dict[str, Any]) -> None:
+    answer = TOOL.ask(question)
+    json.dumps(answer.structured(), allow_nan=False)
+    assert answer.diagram.isascii()
+    assert max(map(len, answer.diagram.splitlines())) <= 80
+    assert answer.verdict.startswith(("Yes, on ", "No, not on "))
 
 
 class TestWords:

@@ -77,8 +77,8 @@ def turn(context_window: int, input_tokens: int | None, output_tokens: int | Non
 
     Raises a ValueError where what is given does not fit into the context.
 
-    >>> turn(8192, None, None), turn(600, None, None), turn(8192, 8000, None)
-    ((500, 500), (300, 300), (8000, 192))
+    >>> turn(8192, None, None), turn(600, None, None), turn(8192, 8000, None), turn(1, None, 1)
+    ((500, 500), (300, 300), (8000, 192), (1, 1))
     """
     given = (input_tokens or 0) + (output_tokens or 0) + (input_tokens is None) + (output_tokens is None)
     if (input_tokens or output_tokens) and given > max(context_window, 2):
@@ -88,5 +88,5 @@ def turn(context_window: int, input_tokens: int | None, output_tokens: int | Non
         )
     half = max(1, min(TURN_TOKENS, context_window // 2))
     if input_tokens:
-        return input_tokens, output_tokens or min(TURN_TOKENS, context_window - input_tokens)
-    return (min(TURN_TOKENS, context_window - output_tokens), output_tokens) if output_tokens else (half, half)
+        return input_tokens, output_tokens or max(1, min(TURN_TOKENS, context_window - input_tokens))
+    return (max(1, min(TURN_TOKENS, context_window - output_tokens)), output_tokens) if output_tokens else (half, half)

@@ -5,6 +5,7 @@ from typing import Any
 
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
 from inferplan.tools.costs import CostsAnswer
@@ -20,13 +21,20 @@ def draw_preset(
     controls: Mapping[str, Any], vram: VramAnswer, plan: ParallelismAnswer, costs: CostsAnswer | str, moe: MoeAnswer
 ) -> str:
     """Memory, layout, users, bills and experts under each other, each to its own scale."""
-    title = (
-        f"{controls['model']}, {FORMATS[controls['precision']].title}, "
-        f"{words.count(controls['concurrent_users'], 'user')} x {controls['context_window']:,} tokens, "
-        f"{GPUS[controls['gpu']].title}"
-    )
     blocks = [_memory(vram), _layout(plan), _users(controls["concurrent_users"], plan), *_bills(costs), _experts(moe)]
-    return "\n".join([title[: draw.WIDTH], "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
+    return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
+
+
+def _title(controls: Mapping[str, Any]) -> list[str]:
+    """What serves whom on what, in as many lines as it takes."""
+    model = MODELS[controls["model"]]
+    parts = [
+        model.id if model.is_size_class else model.title,
+        FORMATS[controls["precision"]].title,
+        f"{words.count(controls['concurrent_users'], 'user')} x {controls['context_window']:,} tokens",
+        GPUS[controls["gpu"]].title,
+    ]
+    return draw.wrap_items(parts, draw.WIDTH, separator=", ")
 
 
 def _line(label: str, picture: str, note: str) -> str:
