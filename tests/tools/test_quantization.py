@@ -14,7 +14,7 @@ from golden_files import check_golden
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.tools._draw_bits import Bar, draw_bars
+from inferplan.tools._draw_quantization import Bar, draw_bars
 from inferplan.tools.quantization import TOOL, Encoded, FormatRow, QuantizationAnswer
 
 CASES: dict[str, dict[str, Any]] = {
@@ -102,8 +102,8 @@ class TestGuide:
     def test_the_guides_errors_are_named_as_truncation(self) -> None:
         """By hand: 0.75 is 4.26 % off; 6 x 0.119 = 0.714 is 8.86 % off; 0.8125 and 5/7 are the nearest codes."""
         line = assumption(ask(model="405B"), "sample_weight")
-        assert "the guide truncates: FP8 0.75 (4.26 %), INT4 0.714 (8.86 %) at scale 0.119" in line
-        assert "nearest: 0.8125 (3.71 %), 0.7143 (8.82 %)" in line
+        assert "4.3 and 8.7 % by truncation (0.75 (4.26 %); 0.714 (8.86 %), scale 0.119)" in line
+        assert "nearest 0.8125 (3.71 %), 0.7143 (8.82 %)" in line
 
 
 class TestBits:

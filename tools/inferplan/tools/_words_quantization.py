@@ -158,6 +158,6 @@ def rounding() -> str:
         f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in (*cut, *near)
     )
     return (
-        f"the guide truncates: FP8 {fp8}, INT4 {int4} at scale {GUIDE_INT4_SCALE}; "
-        f"nearest: {nearest_fp8}, {nearest_int4}"
+        f"guide: 4.3 and 8.7 % by truncation ({fp8}; {int4}, scale {GUIDE_INT4_SCALE}); "
+        f"nearest {nearest_fp8}, {nearest_int4}"
     )

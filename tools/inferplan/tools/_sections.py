@@ -1,0 +1,200 @@
+"""The answers of the five tools to one set of controls, and each of them in short."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from inferplan.catalog.presets import Preset
+from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools.costs import CostsAnswer
+from inferplan.tools.moe import MoeAnswer
+from inferplan.tools.parallelism import ParallelismAnswer
+from inferplan.tools.quantization import QuantizationAnswer
+from inferplan.tools.vram import VramAnswer
+
+SENTENCES = 2
+"""Sentences of a summary that a section keeps: the rest is one call of its tool away."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """Controls with the answers of the five tools; `costs` is the reason where there is no bill.
+
+    `given_gpus` is what the caller insists on. `enough` is the plan on as many GPUs as the users need, or `plan`
+    again where it serves them or no number of GPUs would.
+    """
+
+    preset: Preset
+    controls: Mapping[str, Any]
+    given_gpus: int | None
+    on: Serving
+    fewest: Deployment | None
+    vram: VramAnswer
+    quantization: QuantizationAnswer
+    plan: ParallelismAnswer
+    enough: ParallelismAnswer
+    costs: CostsAnswer | str
+    moe: MoeAnswer
+
+    @property
+    def bill(self) -> CostsAnswer | None:
+        """The bill, where there is one."""
+        return None if isinstance(self.costs, str) else self.costs
+
+
+class VramSection(BaseModel):
+    """Section 1 in short."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    total_gb: float
+    weights_gb: float
+    kv_cache_gb: float
+    dominant: str
+
+
+class QuantizationSection(BaseModel):
+    """Section 2 in short: memory of the weights by format."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    memory_gb: dict[str, float]
+
+
+class ParallelismSection(BaseModel):
+    """Section 3 in short."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    fits: bool
+    strategy: str
+    tp: int
+    pp: int
+    dp: int
+    gpus_used: int
+    nodes: int
+    max_concurrent_users: int
+    ttft_ms: float | None
+    tpot_ms: float | None
+    tokens_per_s: float | None
+
+
+class CostsSection(BaseModel):
+    """Section 4 in short; null, and the summary says why, where a price is missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    recommended: str | None
+    total_gpus: int | None
+    monthly_usd: float | None
+    annual_usd: float | None
+    usd_per_million_tokens: float | None
+
+
+class MoeSection(BaseModel):
+    """Section 5 in short."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    compute_ratio: float
+    memory_ratio: float
+    dense_gpus: int
+    moe_gpus: int
+
+
+class Sections(BaseModel):
+    """The five sections, each with its summary and headline numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vram: VramSection
+    quantization: QuantizationSection
+    parallelism: ParallelismSection
+    costs: CostsSection
+    moe: MoeSection
+
+
+def in_short(case: Case) -> Sections:
+    """The five answers in short."""
+    return Sections(
+        vram=_vram(case.vram),
+        quantization=_quantization(case.quantization),
+        parallelism=_parallelism(case.plan),
+        costs=_costs(case),
+        moe=_moe(case.moe),
+    )
+
+
+def _vram(answer: VramAnswer) -> VramSection:
+    """Memory and its parts."""
+    return VramSection(
+        summary=_opening(answer.summary),
+        total_gb=answer.total_gb,
+        weights_gb=answer.weights_gb,
+        kv_cache_gb=answer.kv_cache_gb,
+        dominant=answer.dominant,
+    )
+
+
+def _quantization(answer: QuantizationAnswer) -> QuantizationSection:
+    """Memory by format."""
+    return QuantizationSection(
+        summary=_opening(answer.summary),
+        memory_gb={row.precision: row.memory_gb for row in answer.formats},
+    )
+
+
+def _parallelism(answer: ParallelismAnswer) -> ParallelismSection:
+    """The layout, what it holds and how fast it is."""
+    return ParallelismSection(
+        summary=_opening(answer.summary),
+        fits=answer.fits,
+        strategy=answer.strategy,
+        tp=answer.tp,
+        pp=answer.pp,
+        dp=answer.dp,
+        gpus_used=answer.gpus_used,
+        nodes=answer.nodes,
+        max_concurrent_users=answer.max_concurrent_users,
+        ttft_ms=answer.ttft_ms,
+        tpot_ms=answer.tpot_ms,
+        tokens_per_s=answer.tokens_per_s,
+    )
+
+
+def _costs(case: Case) -> CostsSection:
+    """The recommended bill, or why there is none."""
+    costs, bill = case.costs, case.bill
+    best = bill and next(option for option in bill.options if option.name == bill.recommended)
+    return CostsSection(
+        summary=costs if isinstance(costs, str) else _opening(costs.summary),
+        recommended=best and best.name,
+        total_gpus=bill and bill.total_gpus,
+        monthly_usd=best and best.monthly_usd,
+        annual_usd=best and best.annual_usd,
+        usd_per_million_tokens=best and best.usd_per_million_tokens,
+    )
+
+
+def _moe(answer: MoeAnswer) -> MoeSection:
+    """Both ratios, and the GPUs of both models."""
+    return MoeSection(
+        summary=_opening(answer.summary),
+        compute_ratio=answer.compute_ratio,
+        memory_ratio=answer.memory_ratio,
+        dense_gpus=answer.dense.gpus,
+        moe_gpus=answer.moe.gpus,
+    )
+
+
+def _opening(paragraph: str) -> str:
+    """The first sentences of a paragraph."""
+    return " ".join(re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)[:SENTENCES])

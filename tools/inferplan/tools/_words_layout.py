@@ -1,0 +1,175 @@
+"""A parallel layout in sentences: what it delivers, why it was taken, who talks to whom; and the arithmetic."""
+
+from collections.abc import Iterator
+from math import ceil
+
+from inferplan.core.parallelism import Layout
+from inferplan.core.performance import ACTIVATION_BYTES, Service
+from inferplan.core.units import GB, GIB, KB
+from inferplan.tools import _words as words
+from inferplan.tools._plans import Case, Plan
+from inferplan.tools._serving import Serving
+
+
+def summary(case: Case) -> Iterator[str]:
+    """The paragraph to paste into a design document."""
+    on, plan, layout = case.on, case.chosen, case.chosen.layout
+    yield (
+        f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
+        f"{words.layout(layout.tp, layout.pp, layout.dp)}, "
+        f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
+        f"{words.count(plan.deployment.nodes, 'node')}."
+    )
+    verdict = "holds" if plan.users >= case.demand.users else "does not hold"
+    yield (
+        f"Under {on.engine_name} it takes {words.count(plan.users, 'user')} at {case.demand.context:,} tokens, so it "
+        f"{verdict} the {words.count(case.demand.users, 'user')} asked for."
+    )
+    if plan.service:
+        yield _speed_sentence(case, plan.service)
+    else:
+        yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."
+
+
+def _subject(on: Serving) -> str:
+    """`A 70B-class model in FP8`, or a checkpoint by its title."""
+    name = f"A {on.model.id}-class model" if on.model.is_size_class else on.model.title
+    return f"{name} in {on.precision.title}"
+
+
+def _speed_sentence(case: Case, service: Service) -> str:
+    """Latency of one user, throughput of all."""
+    demand, plan = case.demand, case.chosen
+    served = "that load" if plan.users >= demand.users else "the users it holds"
+    return (
+        f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), a first token "
+        f"takes about {words.seconds(service.ttft_s)} and each further one about {words.seconds(service.tpot_s)}; "
+        f"all users together get about {words.significant(plan.tokens_per_s or 0)} tokens/s (a roofline estimate)."
+    )
+
+
+def why(case: Case) -> str:
+    """The rule that applied, and what the load changed."""
+    layout, first = case.chosen.layout, case.plans[0]
+    idle = (case.demand.gpus or layout.gpus) - layout.gpus
+    left = f" {words.count(idle, 'GPU')} left over: too few for another replica." if idle else ""
+    return (_rule(case.on, layout) if case.chosen is first else _trade(case, first)) + left
+
+
+def _trade(case: Case, first: Plan) -> str:
+    """What the load gains by another layout than the guide's rules give."""
+    chosen, small, taken = case.chosen, first.layout, case.chosen.layout
+    held = f"{first.users:,}" if first.users < case.demand.users else "the users"
+    speed = ""
+    if first.tokens_per_s and chosen.tokens_per_s:
+        speed = f" at {first.tokens_per_s:,.0f} tokens/s; this one gives {chosen.tokens_per_s:,.0f}"
+    return (
+        f"The smallest replica ({words.layout(small.tp, small.pp, small.dp)}) would hold {held}{speed}: "
+        f"{words.layout(taken.tp, taken.pp, taken.dp)} keeps fewer copies of the weights, so "
+        f"{words.count(chosen.users, 'user')} fit."
+    )
+
+
+def _rule(on: Serving, layout: Layout) -> str:
+    """The guide's rule for this layout, in one sentence."""
+    if layout.pp > 1 and layout.tp == 1:
+        text = (
+            f"One GPU does not hold the model and no wider tensor group is legal or fits these GPUs, so its "
+            f"{on.model.architecture.layers} layers are spread over {layout.pp} stages"
+        )
+    elif layout.pp > 1:
+        text = (
+            f"The model needs more than {layout.tp} GPUs, so each layer is split over {layout.tp} and the "
+            f"{on.model.architecture.layers} layers over {layout.pp} stages"
+        )
+    elif layout.tp > 1:
+        text = (
+            f"The model needs more than one GPU; {layout.tp} is the smallest legal tensor-parallel degree whose "
+            f"shards leave room for the KV cache"
+        )
+    else:
+        text = "The model fits on one GPU"
+    copies = f"; the other GPUs hold {words.count(layout.dp - 1, 'more replica')}" if layout.dp > 1 else ""
+    return f"{text}{copies}."
+
+
+def communication(on: Serving, layout: Layout) -> str:
+    """Who sends what to whom, over which link, and how many bytes a token makes of it."""
+    fabric, architecture = on.fabric(layout), on.model.architecture
+    payload = architecture.hidden * ACTIVATION_BYTES
+    parts: list[str] = []
+    if layout.tp > 1:
+        parts.append(
+            f"tensor: {2 * architecture.layers} all-reduces of {payload / KB:.1f} kB a token, {fabric.tensor_link} "
+            f"({fabric.tensor_bandwidth / GB:.0f} GB/s)"
+        )
+    if layout.pp > 1:
+        parts.append(
+            f"pipeline: {payload / KB:.1f} kB a token between stages, {fabric.stage_link} "
+            f"({fabric.stage_bandwidth / GB:.0f} GB/s)"
+        )
+    if layout.dp > 1:
+        parts.append("data: none")
+    return "; ".join(parts) or "none: one GPU holds everything"
+
+
+def formula(case: Case) -> Iterator[str]:
+    """Memory of the busiest GPU, sessions, and where a decode step's time goes."""
+    on, plan, held = case.on, case.chosen, case.chosen.deployment.capacity
+    rank = held.memory
+    yield weights_line(case)
+    yield (
+        f"KV pool     {on.engine.memory_utilization:g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
+        f" - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
+        f" - graphs {rank.graphs / GIB:.2f} = {rank.pool / GIB:.2f} GiB a GPU"
+    )
+    yield (
+        f"users       {held.tokens:,} tokens / {case.demand.context:,} = {held.sessions:,} a replica"
+        f" x {plan.layout.dp} = {plan.users:,}"
+    )
+    if plan.service:
+        yield _step_line(plan.service)
+
+
+def weights_line(case: Case) -> str:
+    """Weights against device memory."""
+    device, needed = case.on.gpu.memory, words.count(case.min_gpus, "GPU")
+    return f"by weights  {case.weights / GB:,.1f} GB / {device / GB:.2f} GB a GPU -> {needed}"
+
+
+def _step_line(service: Service) -> str:
+    """A decode step, part by part."""
+    step, tpot = service.decode, service.tpot_s
+    return (
+        f"TPOT        weights {step.weights_s * 1000:.2f} + KV {step.kv_cache_s * 1000:.2f}"
+        f" + compute {step.compute_s * 1000:.2f} + links {step.collectives_s * 1000:.2f}"
+        f" + fixed {step.fixed_s * 1000:.2f} + new prompts {(tpot - step.total_s) * 1000:.2f}"
+        f" = {tpot * 1000:.1f} ms"
+    )
+
+
+def shortage(case: Case) -> Iterator[str]:
+    """The paragraph for too few GPUs."""
+    on, total, needed = case.on, case.demand.gpus, case.needed
+    have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
+    yield f"{_subject(on)} does not fit on {have}. {why_not(case)}"
+    if needed:
+        nodes = words.count(ceil(needed.replica / on.node_size), "node")
+        yield (
+            f"The smallest legal layout is {words.layout(needed.tp, needed.pp, 1)}: "
+            f"{words.count(needed.replica, 'GPU')} on {nodes}. Fewer bits per weight would also help."
+        )
+
+
+def why_not(case: Case) -> str:
+    """Why the GPUs are too few, by weights or by layout."""
+    gpu, total, context = case.on.gpu, case.demand.gpus or 0, case.demand.context
+    if case.needed is None:
+        return f"No legal layout of {gpu.title} holds the model and one session of {context:,} tokens."
+    if total * gpu.memory < case.weights:
+        have = f"{words.count(total, 'GPU')} {'has' if total == 1 else 'have'} {words.gb(total * gpu.memory)}"
+        return f"The weights alone take {words.gb(case.weights)}; {have}."
+    return (
+        f"The weights would fit, but no legal layout of {words.count(total, 'GPU')} leaves the engine room for one "
+        f"session of {context:,} tokens."
+    )

@@ -1,0 +1,136 @@
+"""The one-call answer in sentences: the verdict, its memory, its bill, and what would take fewer GPUs."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core.performance import TPOT_BAND, TTFT_BAND
+from inferplan.core.units import MILLI
+from inferplan.tools import _words as words
+from inferplan.tools._bills import OptionName
+from inferplan.tools._sections import Case
+from inferplan.tools.costs import CostsAnswer
+from inferplan.tools.parallelism import ParallelismAnswer
+
+FP8_BITS = 8
+SIXTEEN_BIT = ("bf16", "fp16")
+PAID: dict[OptionName, str] = {
+    "on_demand": "on demand",
+    "reserved_1yr": "reserved for a year",
+    "reserved_3yr": "reserved for three years",
+    "own": "owned",
+    "api": "through an API",
+}
+
+
+def verdict(case: Case) -> Iterator[str]:
+    """The answer in the words of the question: yes or no, on what, how fast."""
+    if case.plan.serves_users:
+        load, hardware = f"{_users(case)} at {_context(case)}", _hardware(case, case.plan)
+        yield f"{_yes(case)}: {_subject(case)} serves {load} on {hardware}{_pace(case.plan)}."
+        return
+    title = GPUS[case.controls["gpu"]].title
+    yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
+    if case.fewest is None:
+        yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
+    else:
+        yield f"{_hardware(case, case.enough)} would serve them all{_pace(case.enough)}."
+
+
+def _yes(case: Case) -> str:
+    """A plain yes, or a yes on more GPUs than the preset has."""
+    own = case.preset.total_gpus
+    where = words.count(case.plan.nodes, "node")
+    if case.plan.gpus_used > own and case.given_gpus is None:
+        return f"Yes, on {where} and more than the preset's {words.count(own, 'GPU')}"
+    return f"Yes, on {where}"
+
+
+def _shortfall(case: Case) -> str:
+    """What the given GPUs cannot do."""
+    if not case.plan.fits:
+        return f"{_subject(case)} does not fit there"
+    return f"they hold {case.plan.max_concurrent_users:,} of the {_users(case)} of {_subject(case)} at {_context(case)}"
+
+
+def _subject(case: Case) -> str:
+    """The model and its format in words."""
+    model = MODELS[case.controls["model"]]
+    name = f"a {model.id}-class model" if model.is_size_class else model.title
+    return f"{name} in {FORMATS[case.controls['precision']].title}"
+
+
+def _users(case: Case) -> str:
+    """`200 users`."""
+    return words.count(case.controls["concurrent_users"], "user")
+
+
+def _context(case: Case) -> str:
+    """`8,192 tokens of context`."""
+    return f"{case.controls['context_window']:,} tokens of context"
+
+
+def _hardware(case: Case, plan: ParallelismAnswer) -> str:
+    """`24 x H100 SXM5 80GB (tensor 8 x data 3)`."""
+    degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp)})" if plan.gpus_used > 1 else ""
+    return f"{words.devices(plan.gpus_used, GPUS[case.controls['gpu']].title)}{degrees}"
+
+
+def _pace(plan: ParallelismAnswer) -> str:
+    """First token and time per token, with how far they may be off."""
+    if plan.ttft_ms is None or plan.tpot_ms is None:
+        return ""
+    first, each = words.seconds(plan.ttft_ms * MILLI), words.seconds(plan.tpot_ms * MILLI)
+    trust = f"estimates; half of published runs lie within {TTFT_BAND:.0%} and {TPOT_BAND:.0%}"
+    return f", first token in about {first}, then {each} a token ({trust})"
+
+
+def details(case: Case) -> Iterator[str]:
+    """Memory, bill, and what would make it cheaper."""
+    yield _memory_sentence(case)
+    yield case.costs if isinstance(case.costs, str) else _bill_sentence(case, case.costs)
+    yield from _ways_to_save(case)
+
+
+def _memory_sentence(case: Case) -> str:
+    """Weights, KV cache, the total, and the users that the GPUs take."""
+    vram, plan = case.vram, case.plan
+    return (
+        f"Memory: {words.significant(vram.weights_gb)} GB of weights and {words.significant(vram.kv_cache_gb)} GB of "
+        f"KV cache, {words.significant(vram.total_gb)} GB with overhead; "
+        f"{'this GPU takes' if plan.gpus_used == 1 else 'these GPUs take'} "
+        f"{words.count(plan.max_concurrent_users, 'user')} at full context."
+    )
+
+
+def _bill_sentence(case: Case, costs: CostsAnswer) -> str:
+    """The cheapest way to run the GPUs, and the API where that is cheaper still."""
+    run = [option for option in costs.options if option.name != "api"]
+    best = min(run, key=lambda option: option.monthly_usd)
+    if costs.recommended == "own":
+        best = next(option for option in run if option.name == "own")
+    verb = "costs" if costs.total_gpus == 1 else "cost"
+    text = f"{words.count(costs.total_gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
+    text += ", as compliance requires" if case.controls["compliance_required"] else ", the cheapest way to run them"
+    api = next((option for option in costs.options if option.name == "api"), None)
+    if api is None or api.monthly_usd >= best.monthly_usd:
+        return f"{text}."
+    requests = f"{case.controls['requests_per_day']:,} requests a day"
+    return f"{text}; an API would charge {words.usd(api.monthly_usd)} for the {requests}."
+
+
+def _ways_to_save(case: Case) -> Iterator[str]:
+    """The changes that would need fewer GPUs for the same users, each with its effect."""
+    if case.fewest is None:
+        return
+    users, context, needed = case.controls["concurrent_users"], case.controls["context_window"], case.fewest.layout.gpus
+    changes = {"half the context": case.on.for_users(users, max(1, context // 2))}
+    if case.on.kv_bits > FP8_BITS:
+        changes["an FP8 KV cache"] = replace(case.on, kv_bits=FP8_BITS).for_users(users, context)
+    if case.controls["precision"] in SIXTEEN_BIT:
+        changes["FP8 weights"] = replace(case.on, precision=FORMATS["fp8"]).for_users(users, context)
+    found = [f"{change} ({one.layout.gpus:,})" for change, one in changes.items() if one and one.layout.gpus < needed]
+    if found:
+        yield f"Fewer than {words.count(needed, 'GPU')} would do with {' or '.join(found)}."
