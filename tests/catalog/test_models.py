@@ -6,7 +6,7 @@ from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS, ModelRow, model_rows
 from inferplan.catalog.prices import AS_OF
-from inferplan.core.architecture import ExpertFfn, count
+from inferplan.core.architecture import Attention, ExpertFfn, count
 
 SIZE_CLASSES = ["7B", "13B", "70B", "405B", "745B MoE"]
 
@@ -65,6 +65,17 @@ SAID = [
     ("r1 distill 70b", "deepseek-ai/DeepSeek-R1-Distill-Llama-70B"),
     ("dbrx", "databricks/dbrx-instruct"),
     ("grok 1", "xai-org/grok-1"),
+    ("deepseek r1", "deepseek-ai/DeepSeek-R1"),
+    ("deepseek v3", "deepseek-ai/DeepSeek-V3"),
+    ("gpt-oss-120b", "openai/gpt-oss-120b"),
+    ("gpt oss 20b", "openai/gpt-oss-20b"),
+    ("gemma 3 27b", "google/gemma-3-27b-it"),
+    ("kimi k2", "moonshotai/Kimi-K2-Instruct"),
+    ("mistral 7b v0.1", "mistralai/Mistral-7B-v0.1"),
+    ("qwen3 next", "Qwen/Qwen3-Next-80B-A3B-Instruct"),
+    ("llama 4 scout", "meta-llama/Llama-4-Scout-17B-16E-Instruct"),
+    ("glm 5", "zai-org/GLM-5"),
+    ("jamba 1.5 mini", "ai21labs/AI21-Jamba-Mini-1.5"),
 ]
 
 
@@ -73,7 +84,7 @@ def test_a_model_is_found_by_what_people_call_it(said: str, id_: str) -> None:
     assert MODELS.find(said).id == id_
 
 
-@pytest.mark.parametrize("said", ["llama", "8b", "32b", "qwen3", "mistral", "deepseek r1", "falcon instruct b"])
+@pytest.mark.parametrize("said", ["llama", "8b", "32b", "qwen3", "mistral", "deepseek r1 distill", "falcon instruct b"])
 def test_a_name_that_fits_several_models_is_not_guessed(said: str) -> None:
     with pytest.raises(UnknownName):
         MODELS.find(said)
@@ -81,7 +92,7 @@ def test_a_name_that_fits_several_models_is_not_guessed(said: str) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    ["llama 3.3 8b", "Llama-3.3-70B-Instruct-FP8", "qwen 34b", "kimi", "gpt", "gemma 3 27b", "3.3", "instruct"],
+    ["llama 3.3 8b", "Llama-3.3-70B-Instruct-FP8", "qwen 34b", "kimi 9", "gpt", "gemma 3 28b", "3.3", "instruct"],
 )
 def test_a_model_that_is_not_catalogued_is_not_mistaken_for_another(said: str) -> None:
     with pytest.raises(UnknownName):
@@ -97,7 +108,8 @@ def test_a_slip_of_the_pen_is_answered_with_the_models_it_may_mean() -> None:
 
 def test_completion_knows_families() -> None:
     assert "Qwen/Qwen3-32B" in MODELS.complete("qwen3")
-    assert MODELS.complete("llama 3.3") == ["meta-llama/Llama-3.3-70B-Instruct"]
+    completed = MODELS.complete("llama 3.3")
+    assert completed == ["meta-llama/Llama-3.3-70B-Instruct", "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5"]
 
 
 def test_the_size_classes_come_first_and_are_the_guides_five() -> None:
@@ -114,8 +126,9 @@ def test_the_shape_counts_up_to_the_published_parameters_exactly(row: ModelRow) 
 
 @pytest.mark.parametrize("row", model_rows().values(), ids=lambda row: row.id)
 def test_every_row_is_sane_and_sourced(row: ModelRow) -> None:
-    shape = row.shape
-    assert shape.heads % shape.kv_heads == 0
+    architecture = MODELS[row.id].architecture
+    attentions = [mixer for _, mixer in architecture.mixers if isinstance(mixer, Attention)]
+    assert all(one.heads % one.kv_heads == 0 for one in attentions)
     assert row.params_active <= row.params_total
     assert row.source
     assert row.checked <= AS_OF
@@ -123,7 +136,7 @@ def test_every_row_is_sane_and_sourced(row: ModelRow) -> None:
     assert (row.released or "") <= AS_OF.isoformat()
     assert row.stands_for is None or row.stands_for in MODELS
     assert row.size_class or (row.released and row.license and "/" in row.id)
-    assert (row.params_active < row.params_total) == (row.experts is not None)
+    assert (row.params_active < row.params_total) == bool(architecture.experts or architecture.lookup_params)
 
 
 @pytest.mark.parametrize(

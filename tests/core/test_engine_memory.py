@@ -11,6 +11,7 @@ from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
+from inferplan.core.attention import Latent
 from inferplan.core.engine_memory import (
     BLOCK_TOKENS,
     Capacity,
@@ -265,3 +266,95 @@ def test_what_fits_is_confirmed_by_the_longest_context(layout: Layout, context: 
 
     longest = longest_context(fits, limit=10**8)
     assert fits(context) == (-(-context // BLOCK_TOKENS) * BLOCK_TOKENS <= longest)
+
+
+@pytest.mark.parametrize(
+    ("id_", "precision_id", "tp", "gib", "within"),
+    [
+        ("google/gemma-2-27b-it", "bf16", 1, 50.72, 0.001),
+        ("google/gemma-2-2b-it", "bf16", 1, 4.90, 0.001),
+        ("google/gemma-3-12b-it", "bf16", 1, 23.31, 0.001),  # with its vision tower and two tables of rotations
+        ("deepseek-ai/DeepSeek-V2-Lite", "bf16", 1, 29.43, 0.003),  # with 0.11 GiB of absorbed copies
+        ("openai/gpt-oss-120b", "mxfp4", 1, 64.38, 0.003),
+        ("openai/gpt-oss-20b", "mxfp4", 1, 13.47, 0.003),
+    ],
+)
+def test_weights_of_every_family_are_what_vllm_printed_for_it(
+    id_: str, precision_id: str, tp: int, gib: float, within: float
+) -> None:
+    ours = rank_weights(MODELS[id_], FORMATS[precision_id], Layout(tp=tp)) / GIB
+    assert ours == pytest.approx(gib, rel=within)
+
+
+def test_deepseek_v3_keeps_a_quarter_of_a_gib_of_absorbed_copies_on_each_of_eight_ranks() -> None:
+    """61 layers x 512 x 16 heads x (128 + 128) x 2 B; the norms and latents' projections are on every rank."""
+    v3 = MODELS["deepseek-ai/DeepSeek-V3"]
+    latents = [mixer for _, mixer in v3.architecture.mixers if isinstance(mixer, Latent)]
+    assert 61 * latents[0].absorbed_params(8) * 2 == 61 * 512 * 16 * 256 * 2
+    assert rank_weights(v3, FORMATS["fp8"], Layout(tp=8)) * 8 > weights(v3, FORMATS["fp8"]).total
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "gib", "tokens", "concurrency"),
+    [("google/gemma-2-27b-it", 19, 20.59, 58_672, 7.16), ("google/gemma-2-2b-it", 19, 66.47, 670_160, 81.73)],
+)
+def test_windowed_models_hold_end_to_end_what_vllm_printed(
+    id_: str, version: int, gib: float, tokens: int, concurrency: float
+) -> None:
+    """vLLM 0.19 on one H100 at 0.95 with 8,192 batched tokens and contexts of 8,192."""
+    held = capacity(
+        MODELS[id_],
+        FORMATS["bf16"],
+        GPUS["h100-sxm"],
+        Layout(),
+        engine(version=version, utilization=0.95),
+        context=8192,
+        kv_bits=16,
+    )
+    assert held.memory.pool / GIB == pytest.approx(gib, abs=0.05)
+    assert held.tokens == pytest.approx(tokens, rel=0.003)
+    assert held.concurrency == pytest.approx(concurrency, rel=0.003)
+
+
+def test_mxfp4_kernels_keep_no_workspace() -> None:
+    oss = MODELS["openai/gpt-oss-20b"].architecture
+    assert activation_peak(oss, engine(version=15), tp=1, workspace=False) / GIB == pytest.approx(7.41, abs=0.03)
+
+
+def test_a_cache_that_is_not_modelled_fits_nothing_and_says_why() -> None:
+    v4 = MODELS["deepseek-ai/DeepSeek-V4-Flash"]
+    held = capacity(v4, FORMATS["fp8"], GPUS["b200-sxm"], Layout(tp=8), engine(), context=8192, kv_bits=8)
+    assert held.not_modelled is not None
+    assert (held.fits, held.tokens, held.sessions) == (False, 0, 0)
+
+
+@pytest.mark.parametrize("id_", MODELS)
+@pytest.mark.parametrize("tp", [1, 4])
+def test_every_model_is_either_modelled_or_says_why_not(id_: str, tp: int) -> None:
+    """On a GPU large enough for anything a longer context never admits more sessions, and half the bits no fewer."""
+    gpu = replace(GPUS["b200-sxm"], memory=10**16, engine_memory=10**16)
+    settings = replace(engine(), max_num_seqs=10**9)
+
+    def held(context: int, bits: float) -> Capacity:
+        return capacity(MODELS[id_], FORMATS["bf16"], gpu, Layout(tp=tp), settings, context=context, kv_bits=bits)
+
+    short, long, half = held(1000, 16), held(100_000, 16), held(100_000, 8)
+    assert (short.not_modelled is None) == short.fits
+    assert short.sessions >= long.sessions
+    assert half.sessions >= long.sessions
+
+
+@pytest.mark.parametrize("id_", ["deepseek-ai/DeepSeek-R1", "Qwen/Qwen3-Next-80B-A3B-Instruct", "openai/gpt-oss-120b"])
+@pytest.mark.parametrize("pp", [2, 3, 5])
+def test_stages_of_unlike_layers_hold_the_model_together_and_the_heaviest_is_no_lighter_than_its_share(
+    id_: str, pp: int
+) -> None:
+    whole, stage = (rank_weights(MODELS[id_], FORMATS["fp8"], Layout(pp=n)) for n in (1, pp))
+    assert whole / pp <= stage < whole
+
+
+def test_three_dense_layers_make_the_first_stage_of_deepseek_the_lighter_one() -> None:
+    """61 layers in two stages of 31 and 30: 28 and 30 of them have experts."""
+    r1 = MODELS["deepseek-ai/DeepSeek-R1"]
+    even = rank_weights(r1, FORMATS["fp8"], Layout(tp=8)) / 2
+    assert rank_weights(r1, FORMATS["fp8"], Layout(tp=8, pp=2)) / even == pytest.approx(60 / 58, rel=0.01)

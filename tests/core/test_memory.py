@@ -4,8 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Nominal
-from inferplan.core.memory import devices_for, kv_bytes_per_token, kv_cache, overhead, weights
+from inferplan.core.memory import (
+    devices_for,
+    kv_bytes_per_token,
+    kv_cache,
+    kv_cache_bytes,
+    overhead,
+    rank_kv_cache_bytes,
+    state_bytes,
+    weights,
+)
 from inferplan.core.units import GB
 from shapes import dense, model, precision, sparse
 
@@ -94,3 +104,28 @@ def test_the_devices_hold_the_need_and_one_fewer_would_not(need: float, capacity
     devices = devices_for(need, capacity)
     assert devices * capacity >= need * (1 - 1e-12)
     assert devices == 1 or (devices - 1) * capacity < need * (1 + 1e-12)
+
+
+def test_a_latent_is_whole_on_every_rank_and_heads_and_states_are_shared_out() -> None:
+    def on_rank(id_: str, tp: int) -> float:
+        return rank_kv_cache_bytes(MODELS[id_].architecture, 32768, kv_bits=16, tp=tp)
+
+    assert on_rank("deepseek-ai/DeepSeek-V3", 8) == on_rank("deepseek-ai/DeepSeek-V3", 1) == 32768 * 70_272
+    assert on_rank("Qwen/Qwen3-235B-A22B", 4) * 4 == on_rank("Qwen/Qwen3-235B-A22B", 1)
+    assert on_rank("Qwen/Qwen3-235B-A22B", 8) == on_rank("Qwen/Qwen3-235B-A22B", 4)
+    hybrid = MODELS["Qwen/Qwen3-Next-80B-A3B-Instruct"].architecture
+    empty = [rank_kv_cache_bytes(hybrid, 0, kv_bits=16, tp=tp) for tp in (1, 2)]
+    assert empty == [state_bytes(hybrid), state_bytes(hybrid) / 2]
+
+
+@given(context=st.integers(4096, 10**6), longer=st.integers(0, 10**6))
+def test_a_window_that_is_full_takes_no_more(context: int, longer: int) -> None:
+    mistral = MODELS["mistralai/Mistral-7B-v0.1"].architecture
+    full, fuller = (kv_cache_bytes(mistral, tokens, kv_bits=16) for tokens in (context, context + longer))
+    assert full == fuller == 2**29
+    assert kv_bytes_per_token(mistral, kv_bits=16) == 0
+
+
+@given(context=st.integers(0, 10**6), bits=st.sampled_from([4, 8, 16]))
+def test_with_plain_attention_the_cache_of_a_sequence_is_tokens_times_rate(context: int, bits: float) -> None:
+    assert kv_cache_bytes(dense(), context, kv_bits=bits) == context * kv_bytes_per_token(dense(), kv_bits=bits)

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferplan.catalog.models import MODELS
 from inferplan.core.hardware import Gpu
-from inferplan.core.memory import kv_bytes_per_token, weights
+from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.performance import (
     Efficiency,
@@ -249,3 +250,28 @@ def test_seconds_scale_with_bytes_over_bandwidth(factor: float, sequences: int) 
     )
     before, after = (forward_pass(one, x, layout, decode=sequences, context=4096).total_s for x in (m, faster))
     assert after * factor == pytest.approx(before)
+
+
+def test_a_latent_is_read_whole_by_every_rank_and_a_prompt_computes_it_expanded() -> None:
+    """DeepSeek-V3: 61 x 576 x 2 B a token; 4 x 128 x (512 + 32) FLOP in decode, 2 x 128 x (192 + 128) in a prompt."""
+    one, eight = (work(MODELS["deepseek-ai/DeepSeek-V3"], BF16, tp=tp, kv_bits=16) for tp in (1, 8))
+    assert one.kv_bytes_per_token == eight.kv_bytes_per_token == 70_272
+    assert one.decode_flops(1) == 61 * 4 * 128 * (512 + 32)
+    assert one.prompt_flops(2) == 61 * 2 * 128 * (192 + 128)
+
+
+def test_a_windowed_layer_reads_no_more_than_its_window() -> None:
+    mistral = work(MODELS["mistralai/Mistral-7B-v0.1"], BF16, tp=1, kv_bits=16)
+    assert mistral.cache_read(1000) == 1000 * 131_072
+    assert mistral.cache_read(4096) == mistral.cache_read(100_000) == 2**29
+
+
+def test_a_state_is_read_and_written_whatever_the_context() -> None:
+    hybrid = MODELS["Qwen/Qwen3-Next-80B-A3B-Instruct"]
+    assert work(hybrid, BF16, tp=2, kv_bits=16).cache_read(0) == state_bytes(hybrid.architecture)
+
+
+def test_what_an_indexer_leaves_out_is_not_read() -> None:
+    """DeepSeek-V3.2 reads 2,048 latents and every index key."""
+    sparse_latent = work(MODELS["deepseek-ai/DeepSeek-V3.2"], BF16, tp=8, kv_bits=16)
+    assert sparse_latent.cache_read(100_000) == 61 * 2 * (2048 * 576 + 100_000 * 128)

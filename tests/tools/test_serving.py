@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Efficiency, Load
 from inferplan.core.units import GB
@@ -99,9 +100,17 @@ def test_a_gpu_of_unknown_arithmetic_serves_without_a_latency() -> None:
 
 def test_the_accuracy_of_the_roofline_is_said_once() -> None:
     ledger = Ledger({})
-    note_roofline(ledger)
-    note_roofline(ledger)
+    note_roofline(ledger, on("7B"))
+    note_roofline(ledger, on("7B"))
     assert [entry.name for entry in ledger.entries()] == ["speed_model"]
+
+
+@pytest.mark.parametrize(("model", "said"), [("7B", "1,022 published runs"), ("deepseek-v3", "plain attention only")])
+def test_speed_that_no_published_run_was_held_against_says_so(model: str, said: str) -> None:
+    ledger = Ledger({})
+    note_roofline(ledger, on(MODELS.find(model).id))
+    (entry,) = ledger.entries()
+    assert said in entry.why
 
 
 CLASSES = st.sampled_from(["7B", "13B", "70B", "405B", "745B MoE"])

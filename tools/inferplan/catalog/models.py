@@ -1,9 +1,14 @@
-"""Models to serve: the guide's five size classes, and checkpoints whose layers share one plain attention.
+"""Models to serve: the guide's five size classes, and checkpoints with their layers as published.
 
-A checkpoint is here only where its shape counts up to the published parameter total exactly.
+A checkpoint is here only where its layers count up to the parameter total of its row exactly; what the published
+total could not prove about it is named in the row.
 """
 
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Literal, Never
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
@@ -15,24 +20,53 @@ from inferplan.core.architecture import (
     DenseFfn,
     ExpertFfn,
     LayerGroup,
+    Mixer,
     Model,
+    MultiToken,
+    NativeBits,
     Nominal,
     QkNorm,
 )
+from inferplan.core.attention import Compressed, Latent
+from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 
 _FILE = "models.toml"
+_TOKEN = re.compile(r"\(([^()]*)\)(\d+)|(\S)(\d*)")
+
+Verification = Literal["exact", "exact-elsewhere", "vision-derived", "published-rounding", "within-0.03%"]
+
+
+def layer_letters(text: str) -> str:
+    """One letter per layer: a number repeats a letter or what stands in parentheses, `-` is a block left out.
+
+    >>> layer_letters("D (L3 F)2")
+    'DLLLFLLLF'
+    """
+    spans = _TOKEN.findall(text)
+    return "".join(
+        layer_letters(inner) * int(times) if inner else letter * int(number or 1)
+        for inner, times, letter, number in spans
+    )
+
+
+def _none() -> dict[str, Never]:
+    """No layer letters."""
+    return {}
 
 
 class Shape(BaseModel):
-    """A decoder as its config states it: widths, heads, vocabulary. [elements]"""
+    """A decoder as its config states it: widths, heads, vocabulary. [elements]
+
+    Heads stand here where all layers share one attention, and in tables of the row by layer letter where not.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     layers: PositiveInt
     hidden: PositiveInt
-    heads: PositiveInt
-    kv_heads: PositiveInt
-    head_dim: PositiveInt
+    heads: PositiveInt | None = None
+    kv_heads: PositiveInt | None = None
+    head_dim: PositiveInt | None = None
     ffn: PositiveInt | None = None
     vocab: PositiveInt
     context: PositiveInt
@@ -41,14 +75,26 @@ class Shape(BaseModel):
     output_bias: bool = False
     qk_norm: QkNorm = "none"
     output_gate: bool = False
+    head_gate: bool = False
+    window: PositiveInt | None = None
+    extra_params: int = 0
     gated: bool = True
     ffn_bias: bool = False
-    norms: PositiveInt = 2
+    norms: int = Field(default=2, ge=0)
     norm_bias: bool = False
+    final_norms: int = Field(default=1, ge=0)
+    norm_params: int = Field(default=0, ge=0)
     other_params: int = Field(default=0, ge=0)
+    lookup_params: int = Field(default=0, ge=0)
+    head_bias: bool = False
+    state_bytes: PositiveInt = 2
+    rotary_dim: PositiveInt | None = None
+    rope_tables: PositiveInt = 1
 
-    def attention(self) -> Attention:
-        """The attention that every layer has."""
+    def attention(self) -> Attention | None:
+        """The attention that every layer has, where they share one."""
+        if self.heads is None or self.kv_heads is None or self.head_dim is None:
+            return None
         return Attention(
             heads=self.heads,
             kv_heads=self.kv_heads,
@@ -57,6 +103,9 @@ class Shape(BaseModel):
             output_bias=self.output_bias,
             qk_norm=self.qk_norm,
             output_gate=self.output_gate,
+            head_gate=self.head_gate,
+            window=self.window,
+            extra_params=self.extra_params,
         )
 
     def dense(self, width: int) -> DenseFfn:
@@ -88,7 +137,10 @@ class Experts(BaseModel):
 class ModelRow(NamedRow):
     """One model; `params_total` and `params_active` are published data that the shape has to reproduce.
 
-    `vision_params` and `mtp_layers` say what a checkpoint carries beside the text decoder counted here.
+    `mix` and `blocks` give, a letter a layer, what mixes tokens and what each token passes through; tables by
+    kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
+    `mtp_params` are what a checkpoint carries beside the text decoder counted here. `unverified` names what the
+    total cannot prove, `inferred` what was solved from it.
     """
 
     title: str
@@ -96,13 +148,32 @@ class ModelRow(NamedRow):
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
     precision: str
+    native_bits: NativeBits | None = None
     shape: Shape
+    attention: Mapping[str, Attention] = Field(default_factory=_none)
+    latent: Mapping[str, Latent] = Field(default_factory=_none)
+    compressed: Mapping[str, Compressed] = Field(default_factory=_none)
+    gated_delta: Mapping[str, GatedDelta] = Field(default_factory=_none)
+    kimi_delta: Mapping[str, KimiDelta] = Field(default_factory=_none)
+    mamba1: Mapping[str, Mamba1] = Field(default_factory=_none)
+    mamba2: Mapping[str, Mamba2] = Field(default_factory=_none)
+    lightning: Mapping[str, Lightning] = Field(default_factory=_none)
+    short_conv: Mapping[str, ShortConv] = Field(default_factory=_none)
+    parallel: Mapping[str, tuple[str, str]] = Field(default_factory=_none)
+    mix: str | None = None
     experts: Experts | None = None
+    dense: Mapping[str, DenseFfn] = Field(default_factory=_none)
+    routed: Mapping[str, ExpertFfn] = Field(default_factory=_none)
+    blocks: str | None = None
     params_total: PositiveInt
     params_active: PositiveInt
     size_class: bool = False
     vision_params: int = Field(default=0, ge=0)
     mtp_layers: int = Field(default=0, ge=0)
+    mtp_params: int = Field(default=0, ge=0)
+    verification: Verification = "exact"
+    unverified: tuple[str, ...] = ()
+    inferred: tuple[str, ...] = ()
     note: str | None = None
 
     def model(self) -> Model:
@@ -114,39 +185,95 @@ class ModelRow(NamedRow):
             native_precision=self.precision,
             nominal=Nominal(total=self.params_total, active=self.params_active) if self.size_class else None,
             stands_for=self.stands_for,
+            native_bits=self.native_bits,
         )
 
     def architecture(self) -> Architecture:
-        """The decoder that the shape describes."""
+        """The decoder that the row describes."""
+        shape = self.shape
+        groups, order = self._groups()
         return Architecture(
-            hidden=self.shape.hidden,
-            vocab=self.shape.vocab,
-            groups=tuple(self._groups()),
-            max_positions=self.shape.context,
-            tied_embeddings=self.shape.tied,
-            other_params=self.shape.other_params,
+            hidden=shape.hidden,
+            vocab=shape.vocab,
+            groups=groups,
+            order=order,
+            max_positions=shape.context,
+            tied_embeddings=shape.tied,
+            other_params=shape.other_params,
+            lookup_params=shape.lookup_params,
+            head_bias=shape.head_bias,
+            final_norms=shape.final_norms,
+            norm_params=shape.norm_params,
+            state_bytes=shape.state_bytes,
+            rotary_dim=shape.rotary_dim,
+            rope_tables=shape.rope_tables,
+            vision_params=self.vision_params,
+            multi_token=MultiToken(layers=self.mtp_layers, params=self.mtp_params) if self.mtp_layers else None,
         )
 
-    def _groups(self) -> list[LayerGroup]:
-        """Dense layers, then layers with experts; either may be absent."""
-        dense = self.experts.dense_layers if self.experts else self.shape.layers
-        groups: list[LayerGroup] = []
-        if dense:
-            if self.shape.ffn is None:
-                raise ValueError(f"{self.id}: dense layers need shape.ffn, their feed-forward width")
-            groups.append(self._group(dense, self.shape.dense(self.shape.ffn)))
-        if self.experts:
-            groups.append(self._group(self.shape.layers - dense, self.experts.ffn()))
-        return groups
-
-    def _group(self, count: int, ffn: DenseFfn | ExpertFfn) -> LayerGroup:
-        return LayerGroup(
-            count=count,
-            attention=self.shape.attention(),
-            ffn=ffn,
-            norms=self.shape.norms,
-            norm_bias=self.shape.norm_bias,
+    def _groups(self) -> tuple[tuple[LayerGroup, ...], tuple[int, ...]]:
+        """The kinds of layers, those met first in front, and the kind of each layer where kinds alternate."""
+        pairs = list(zip(self._mix(), self._blocks(), strict=True))
+        counts = Counter(pairs)
+        kinds = {pair: number for number, pair in enumerate(counts)}
+        mixers, ffns = self._mixers(), self._ffns()
+        groups = tuple(
+            LayerGroup(
+                count=count,
+                attention=mixers[mix[0]] if mix else None,
+                beside=mixers[mix[1]] if len(mix) > 1 else None,
+                ffn=ffns[block] if block != "-" else None,
+                norms=self.shape.norms,
+                norm_bias=self.shape.norm_bias,
+            )
+            for (mix, block), count in counts.items()
         )
+        order = tuple(kinds[pair] for pair in pairs)
+        return groups, order if list(order) != sorted(order) else ()
+
+    def _mix(self) -> Iterator[tuple[str, ...]]:
+        """The letters of what mixes tokens in each layer: none, one, or two in parallel."""
+        only = next(iter(self.parallel or self._mixers()))
+        letters = layer_letters(self.mix) if self.mix else only * self.shape.layers
+        for letter in letters:
+            yield () if letter == "-" else self.parallel.get(letter, (letter,))
+
+    def _mixers(self) -> Mapping[str, Mixer]:
+        """What each letter of `mix` stands for; F is the attention of the shape."""
+        shared = self.shape.attention()
+        tables: Mapping[str, Mixer] = {
+            **self.attention,
+            **self.latent,
+            **self.compressed,
+            **self.gated_delta,
+            **self.kimi_delta,
+            **self.mamba1,
+            **self.mamba2,
+            **self.lightning,
+            **self.short_conv,
+        }
+        return {"F": shared, **tables} if shared else tables
+
+    def _blocks(self) -> str:
+        """The letter of the feed-forward block of each layer: dense layers first where nothing else is said."""
+        if self.blocks:
+            return layer_letters(self.blocks)
+        if self.dense or self.routed:
+            return next(iter({**self.dense, **self.routed})) * self.shape.layers
+        first = self.experts.dense_layers if self.experts else self.shape.layers
+        return "D" * first + "M" * (self.shape.layers - first)
+
+    def _ffns(self) -> Mapping[str, DenseFfn | ExpertFfn]:
+        """What each letter of `blocks` stands for; D is the shape's dense block, M its experts."""
+        tables: dict[str, DenseFfn | ExpertFfn] = {**self.dense, **self.routed}
+        if self.shape.ffn is not None:
+            tables.setdefault("D", self.shape.dense(self.shape.ffn))
+        if self.experts is not None:
+            tables.setdefault("M", self.experts.ffn())
+        missing = set(self._blocks()) - set(tables) - {"-"}
+        if "D" in missing:
+            raise ValueError(f"{self.id}: dense layers need shape.ffn, their feed-forward width")
+        return tables
 
 
 @cache

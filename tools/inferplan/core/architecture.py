@@ -5,38 +5,40 @@ A size class of the guide ("70B") is nominal: its totals are what its name says,
 shape of the model that it stands for.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
+from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.sparsity import routed_params
 
-QkNorm = Literal["none", "per_head", "full_width", "per_head_layernorm"]
+__all__ = [
+    "Architecture",
+    "Attention",
+    "DenseFfn",
+    "ExpertFfn",
+    "LayerGroup",
+    "Mixer",
+    "Model",
+    "MultiToken",
+    "NativeBits",
+    "Nominal",
+    "NotPlain",
+    "Parameters",
+    "QkNorm",
+    "attention_params",
+    "count",
+    "ffn_params",
+    "idle_params",
+    "layer_params",
+]
+
+Recurrent = GatedDelta | KimiDelta | Mamba1 | Mamba2 | Lightning | ShortConv
+Mixer = Attention | Latent | Compressed | Recurrent
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attention:
-    """Multi-head attention: MHA where kv_heads = heads, MQA where kv_heads = 1, GQA between.
-
-    heads × head_dim differs from the hidden width in many models: it is read, never divided.
-    """
-
-    heads: int
-    kv_heads: int
-    head_dim: int
-    qkv_bias: bool = False
-    output_bias: bool = False
-    qk_norm: QkNorm = "none"
-    output_gate: bool = False
-
-    @property
-    def query_width(self) -> int:
-        """heads × head_dim: the width of the query, and of what the output projection reads. [elements]"""
-        return self.heads * self.head_dim
-
-    @property
-    def kv_width(self) -> int:
-        """kv_heads × head_dim: the width of one key, or of one value. [elements]"""
-        return self.kv_heads * self.head_dim
+class NotPlain(ValueError):  # noqa: N818 - the name says what it is: an architecture that is not plain
+    """One attention was asked of a model whose layers do not share one, or keep no plain keys and values."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,44 +48,92 @@ class DenseFfn:
     intermediate: int
     gated: bool = True
     bias: bool = False
+    extra_params: int = 0
 
     @property
     def width(self) -> int:
         """The widest matrix a token passes through. [elements]"""
         return self.intermediate
 
+    @property
+    def dense_width(self) -> int:
+        """The width that every token passes through. [elements]"""
+        return self.intermediate
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpertFfn:
-    """Routed experts, `active` of them per token, next to a shared expert of `shared_intermediate` width."""
+    """Routed experts, `active` of them per token, next to a shared expert of `shared_intermediate` width.
+
+    `dense_intermediate` is a dense block beside the experts; `expert_hidden` the narrower width in which latent
+    experts work, between two projections. A router may have more outputs than experts (those compute nothing).
+    """
 
     experts: int
     active: int
     intermediate: int
     shared_intermediate: int = 0
     gated: bool = True
+    bias: bool = False
+    shared_gate: bool = False
+    dense_intermediate: int = 0
+    expert_hidden: int | None = None
+    router_outputs: int | None = None
+    router_bias: bool = False
     router_params_per_expert: int | None = None
+    extra_router_params: int = 0
+    extra_latent_params: int = 0
 
     @property
     def width(self) -> int:
         """The widest matrix a token passes through. [elements]"""
-        return max(self.intermediate, self.shared_intermediate)
+        return max(self.intermediate, self.shared_intermediate, self.dense_intermediate)
+
+    @property
+    def dense_width(self) -> int:
+        """The width that every token passes through: shared expert or dense block. [elements]"""
+        return max(self.shared_intermediate, self.dense_intermediate)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerGroup:
-    """`count` layers of one kind, in the order of the forward pass."""
+    """`count` layers of one kind: what mixes tokens, what each token passes through, and norms.
+
+    `beside` mixes tokens in parallel with `attention` (Falcon-H1); either block may be absent (Nemotron-H).
+    """
 
     count: int
-    attention: Attention
-    ffn: DenseFfn | ExpertFfn
+    attention: Mixer | None
+    ffn: DenseFfn | ExpertFfn | None
     norms: int = 2
     norm_bias: bool = False
+    beside: Mixer | None = None
+
+    @property
+    def mixers(self) -> tuple[Mixer, ...]:
+        """What mixes tokens in one layer."""
+        return tuple(one for one in (self.attention, self.beside) if one is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MultiToken:
+    """Layers that predict further tokens: loaded only for speculative decoding. [parameters]"""
+
+    layers: int
+    params: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """A decoder: token embedding, layer groups, final norm, output head."""
+    """A decoder: token embedding, layer groups, final norm, output head.
+
+    `order` gives the group of each layer where kinds alternate; without it the groups follow each other.
+    `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic. `other_params` and
+    `norm_params` are what the published tensors have beyond layers and final norm. `state_bytes` is the element
+    of recurrent states, `rotary_dim` what of a head rotates, `rope_tables` the rows of rotations per position: as
+    many as a linear scale stretches it, and one more where windowed layers rotate otherwise. What stands beside
+    the text decoder, `vision_params` and `multi_token`, is in no total.
+    """
 
     hidden: int
     vocab: int
@@ -91,6 +141,16 @@ class Architecture:
     max_positions: int
     tied_embeddings: bool = False
     other_params: int = 0
+    order: tuple[int, ...] = ()
+    head_bias: bool = False
+    final_norms: int = 1
+    norm_params: int = 0
+    lookup_params: int = 0
+    state_bytes: int = 2
+    rotary_dim: int | None = None
+    rope_tables: int = 1
+    vision_params: int = 0
+    multi_token: MultiToken | None = None
 
     @property
     def layers(self) -> int:
@@ -98,9 +158,37 @@ class Architecture:
         return sum(group.count for group in self.groups)
 
     @property
+    def sequence(self) -> tuple[int, ...]:
+        """The group of each layer, in the order of the forward pass."""
+        return self.order or tuple(i for i, group in enumerate(self.groups) for _ in range(group.count))
+
+    @property
+    def plain(self) -> Attention | None:
+        """The attention that all layers share, where each keeps every token's keys and values; None elsewhere."""
+        first = self.groups[0].attention
+        if not isinstance(first, Attention) or not first.is_plain:
+            return None
+        return first if all(group.mixers == (first,) for group in self.groups) else None
+
+    @property
     def attention(self) -> Attention:
-        """The attention of the first layer; the catalogue holds models whose layers share one attention."""
-        return self.groups[0].attention
+        """The attention that all layers share; raises `NotPlain` where there is no such thing."""
+        if self.plain is None:
+            raise NotPlain("this model's layers do not share one plain attention")
+        return self.plain
+
+    @property
+    def mixers(self) -> Iterator[tuple[int, Mixer]]:
+        """Every mixer with the number of layers that have it."""
+        return ((group.count, mixer) for group in self.groups for mixer in group.mixers)
+
+    @property
+    def rope_dim(self) -> int:
+        """The width of the table of rotations. [elements]"""
+        if self.rotary_dim is not None:
+            return self.rotary_dim
+        heads = (one for _, one in self.mixers if isinstance(one, Attention | Latent | Compressed))
+        return max((one.rope_dim if isinstance(one, Latent) else one.head_dim for one in heads), default=0)
 
     @property
     def experts(self) -> ExpertFfn | None:
@@ -115,10 +203,7 @@ class Architecture:
     @property
     def widest_ffn(self) -> int:
         """The widest dense or shared feed-forward block, which sets the activation peak. [elements]"""
-        return max(
-            g.ffn.intermediate if isinstance(g.ffn, DenseFfn) else max(g.ffn.shared_intermediate, g.ffn.intermediate)
-            for g in self.groups
-        )
+        return max(g.ffn.width for g in self.groups if g.ffn is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,38 +219,20 @@ class Parameters:
     router: int
     norms: int
     other: int = 0
+    linear_attention: int = 0
+    lookup: int = 0
 
     @property
     def total(self) -> int:
         """Everything that is loaded."""
-        return self.linear + self.embedding + self.output_head + self.router + self.norms + self.other
+        ends = self.embedding + self.output_head + self.lookup
+        return self.linear + ends + self.router + self.norms + self.other
 
     @property
     def linear(self) -> int:
         """The matrices that quantised checkpoints quantise: attention, feed-forward, experts."""
-        return self.attention + self.dense_ffn + self.routed_experts + self.shared_experts
-
-
-def attention_params(hidden: int, attention: Attention) -> int:
-    """hidden × (2 × query_width + 2 × kv_width), plus gate, biases and query-key norms. [parameters]
-
-    Source: Hugging Face transformers, `LlamaAttention`, `Qwen2Attention` (q, k, v bias), `Qwen3Attention`
-    (per-head norm), `Olmo2Attention` (full-width norm).
-
-    >>> attention_params(8192, Attention(heads=64, kv_heads=8, head_dim=128)) * 80
-    12079595520
-    """
-    query, kv = attention.query_width, attention.kv_width
-    gate = hidden * query if attention.output_gate else 0
-    qkv_bias = query + 2 * kv if attention.qkv_bias else 0
-    output_bias = hidden if attention.output_bias else 0
-    norm = {
-        "none": 0,
-        "per_head": 2 * attention.head_dim,
-        "full_width": query + kv,
-        "per_head_layernorm": query + kv,
-    }[attention.qk_norm]
-    return hidden * (2 * query + 2 * kv) + gate + qkv_bias + output_bias + norm
+        mixing = self.attention + self.linear_attention
+        return mixing + self.dense_ffn + self.routed_experts + self.shared_experts
 
 
 def ffn_params(hidden: int, intermediate: int, *, gated: bool, bias: bool = False) -> int:
@@ -182,7 +249,7 @@ def ffn_params(hidden: int, intermediate: int, *, gated: bool, bias: bool = Fals
 def count(architecture: Architecture) -> Parameters:
     """Parameters of every tensor class, summed over the layers. [parameters]
 
-    Limits: text decoder only; no vision tower and no multi-token-prediction layers.
+    Limits: text decoder only; no vision tower, no multi-token-prediction layers, no buffers.
 
     >>> group = LayerGroup(
     ...     count=80,
@@ -192,31 +259,68 @@ def count(architecture: Architecture) -> Parameters:
     >>> count(Architecture(hidden=8192, vocab=128256, groups=(group,), max_positions=131072)).total
     70553706496
     """
-    hidden = architecture.hidden
-    embedding = architecture.vocab * hidden
-    attention = dense = routed = shared = router = norms = 0
+    embedding = architecture.vocab * architecture.hidden
+    classes: dict[str, int] = dict.fromkeys(_LAYER_CLASSES, 0)
     for group in architecture.groups:
-        n, ffn = group.count, group.ffn
-        attention += n * attention_params(hidden, group.attention)
-        norms += n * group.norms * hidden * (2 if group.norm_bias else 1)
-        if isinstance(ffn, DenseFfn):
-            dense += n * ffn_params(hidden, ffn.intermediate, gated=ffn.gated, bias=ffn.bias)
-        else:
-            routed += n * ffn.experts * ffn_params(hidden, ffn.intermediate, gated=ffn.gated)
-            shared += n * ffn_params(hidden, ffn.shared_intermediate, gated=ffn.gated)
-            router += n * ffn.experts * (ffn.router_params_per_expert or hidden)
-    final = hidden * (2 if architecture.groups[-1].norm_bias else 1)
+        for name, params in layer_params(architecture.hidden, group):
+            classes[name] += group.count * params
+    final = architecture.final_norms * architecture.hidden * (2 if architecture.groups[-1].norm_bias else 1)
+    classes["norms"] += final + architecture.norm_params
+    bias = architecture.vocab if architecture.head_bias else 0
     return Parameters(
         embedding=embedding,
-        output_head=0 if architecture.tied_embeddings else embedding,
-        attention=attention,
-        dense_ffn=dense,
-        routed_experts=routed,
-        shared_experts=shared,
-        router=router,
-        norms=norms + final,
+        output_head=0 if architecture.tied_embeddings else embedding + bias,
         other=architecture.other_params,
+        lookup=architecture.lookup_params,
+        **classes,
     )
+
+
+_LAYER_CLASSES = (
+    "attention",
+    "linear_attention",
+    "dense_ffn",
+    "routed_experts",
+    "shared_experts",
+    "router",
+    "norms",
+)
+
+
+def layer_params(hidden: int, group: LayerGroup) -> Iterator[tuple[str, int]]:
+    """The tensor classes of one layer. [parameters]"""
+    for mixer in group.mixers:
+        linear = not isinstance(mixer, Attention | Latent | Compressed)
+        yield "linear_attention" if linear else "attention", mixer.params(hidden)
+    yield "norms", group.norms * hidden * (2 if group.norm_bias else 1)
+    if isinstance(group.ffn, DenseFfn):
+        ffn = group.ffn
+        yield "dense_ffn", ffn_params(hidden, ffn.intermediate, gated=ffn.gated, bias=ffn.bias) + ffn.extra_params
+    elif group.ffn is not None:
+        yield from _expert_params(hidden, group.ffn)
+
+
+def _expert_params(hidden: int, ffn: ExpertFfn) -> Iterator[tuple[str, int]]:
+    """Routed experts, in their own width where it is latent; what stands beside them; the router. [parameters]"""
+    inner = ffn.expert_hidden or hidden
+    bias = inner + (2 if ffn.gated else 1) * ffn.intermediate if ffn.bias else 0
+    yield "routed_experts", ffn.experts * (ffn_params(inner, ffn.intermediate, gated=ffn.gated) + bias)
+    latent = 2 * hidden * ffn.expert_hidden + ffn.extra_latent_params if ffn.expert_hidden else 0
+    gate = hidden if ffn.shared_gate else 0
+    yield "shared_experts", ffn_params(hidden, ffn.shared_intermediate, gated=ffn.gated) + gate + latent
+    yield "dense_ffn", ffn_params(hidden, ffn.dense_intermediate, gated=ffn.gated)
+    router = (ffn.router_outputs or ffn.experts) * (ffn.router_params_per_expert or hidden)
+    yield "router", router + (ffn.experts if ffn.router_bias else 0) + ffn.extra_router_params
+
+
+def idle_params(architecture: Architecture) -> int:
+    """Σ layers × (experts - active) × parameters of an expert, and the lookup tables. [parameters]"""
+    idle = architecture.lookup_params
+    for group in architecture.groups:
+        if isinstance(group.ffn, ExpertFfn):
+            routed = dict(_expert_params(architecture.hidden, group.ffn))["routed_experts"]
+            idle += group.count * routed * (group.ffn.experts - group.ffn.active) // group.ffn.experts
+    return idle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,6 +329,16 @@ class Nominal:
 
     total: int
     active: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NativeBits:
+    """What a checkpoint that is quantised in parts spends on each tensor class; the rest is 16 bit. [bits]"""
+
+    mixers: float = 16
+    ffn: float = 16
+    routed_experts: float = 16
+    lookup: float = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -240,6 +354,7 @@ class Model:
     native_precision: str
     nominal: Nominal | None = None
     stands_for: str | None = None
+    native_bits: NativeBits | None = None
 
     @property
     def is_size_class(self) -> bool:
@@ -268,12 +383,7 @@ class Model:
         """Parameters that take part in computing one token, embedding and head included."""
         if self.nominal is not None:
             return self.nominal.active
-        experts = self.architecture.experts
-        parameters = self.parameters
-        if experts is None:
-            return parameters.total
-        idle = parameters.routed_experts * (experts.experts - experts.active) // experts.experts
-        return parameters.total - idle
+        return self.parameters.total - idle_params(self.architecture)
 
 
 def _stretch(exact: Parameters, architecture: Architecture, nominal: Nominal) -> Parameters:

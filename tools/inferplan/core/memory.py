@@ -1,12 +1,16 @@
 """Weights, KV cache and overhead: what a model needs, before any engine has its say. All in bytes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
 from inferplan.core.architecture import Architecture, Model, Parameters
+from inferplan.core.attention import Cached
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 
+CONVOLUTION_BYTES = 2
+HALF_BYTES = 2
 OVERHEAD_FRACTION = 0.15
 """The guide's allowance for runtime context, activations and buffers, as a share of weights and KV cache."""
 
@@ -21,6 +25,7 @@ class WeightBytes:
     embedding: float
     output_head: float
     replicated: float
+    lookup: float = 0.0
 
     @property
     def layers(self) -> float:
@@ -30,7 +35,7 @@ class WeightBytes:
     @property
     def total(self) -> float:
         """Everything that is loaded. [B]"""
-        return self.layers + self.embedding + self.output_head
+        return self.layers + self.embedding + self.output_head + self.lookup
 
 
 @lru_cache(maxsize=1024)
@@ -38,7 +43,8 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
     """Parameters of each tensor class × the bits that the format spends on that class / 8. [B]
 
     A size class spends the guide's nominal bits on everything; a checkpoint spends the format's real bits, scales
-    included, on its linear layers, and 16 bit on the rest where the format's scope is "linear".
+    included, on its linear layers, and 16 bit on the rest where the format's scope is "linear". A checkpoint that
+    is released quantised in parts spends, in that format, its own bits on each class.
 
     Source: GUIDE section 1 (size classes); the safetensors headers of published quantised checkpoints.
     """
@@ -46,20 +52,43 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
     linear = (precision.nominal_bits if nominal else precision.bits_per_weight) / BITS_PER_BYTE
     rest = (precision.nominal_bits if nominal else precision.rest_bits) / BITS_PER_BYTE
     parts: Parameters = model.parameters
+    mixers = ffn = experts = linear
+    lookup = rest
+    if model.native_bits and precision.id == model.native_precision:
+        own = model.native_bits
+        mixers, ffn, experts, lookup = (
+            bits / BITS_PER_BYTE for bits in (own.mixers, own.ffn, own.routed_experts, own.lookup)
+        )
     return WeightBytes(
-        attention=parts.attention * linear,
-        ffn=(parts.dense_ffn + parts.shared_experts) * linear,
-        routed_experts=parts.routed_experts * linear,
+        attention=(parts.attention + parts.linear_attention) * mixers,
+        ffn=(parts.dense_ffn + parts.shared_experts) * ffn,
+        routed_experts=parts.routed_experts * experts,
         embedding=parts.embedding * rest,
         output_head=parts.output_head * rest,
+        lookup=parts.lookup * lookup,
         replicated=(parts.router + parts.norms + parts.other) * rest,
     )
 
 
-def kv_bytes_per_token(architecture: Architecture, *, kv_bits: float) -> float:
-    """2 × layers × kv_heads × head_dim × bytes: one key and one value per head, layer and token. [B/token]
+def multi_token_bytes(model: Model, precision: Precision) -> float:
+    """Parameters of the layers that predict further tokens × the format's bits / 8. [B]
 
-    Holds for MHA, GQA and MQA.
+    They are loaded for speculative decoding only, so that no other figure holds them. 0 where there are none.
+    """
+    extra = model.architecture.multi_token
+    return extra.params * precision.bits_per_weight / BITS_PER_BYTE if extra else 0.0
+
+
+def vision_bytes(model: Model) -> float:
+    """Parameters of the vision tower × 2 B: engines load it in 16 bit unless told not to. [B]"""
+    return model.architecture.vision_params * HALF_BYTES
+
+
+def kv_bytes_per_token(architecture: Architecture, *, kv_bits: float) -> float:
+    """Σ layers × elements / compress × bytes: what one more token takes in a long context. [B/token]
+
+    With MHA, GQA or MQA in every layer: 2 × layers × kv_heads × head_dim × bytes. A windowed layer whose window is
+    full takes no more, so that this is 0 where all layers are windowed; `kv_cache_bytes` is exact for a context.
 
     Source: GUIDE section 1; vLLM, vllm/v1/kv_cache_interface.py, `AttentionSpec.real_page_size_bytes`.
 
@@ -70,7 +99,60 @@ def kv_bytes_per_token(architecture: Architecture, *, kv_bits: float) -> float:
     >>> kv_bytes_per_token(llama_70b, kv_bits=16)
     327680.0
     """
-    return sum(2 * group.count * group.attention.kv_width for group in architecture.groups) * kv_bits / BITS_PER_BYTE
+    parts = cached_parts(architecture)
+    elements = sum(layers * part.elements / part.compress for layers, part in parts if part.window is None)
+    return elements * kv_bits / BITS_PER_BYTE
+
+
+def cached_parts(architecture: Architecture) -> Iterator[tuple[int, Cached]]:
+    """What layers keep per token, with the number of layers that do."""
+    return ((layers, part) for layers, mixer in architecture.mixers for part in mixer.cached)
+
+
+def state_bytes(architecture: Architecture) -> float:
+    """Σ layers × (convolution × 2 B + recurrent × its own bytes): constant per sequence. [B]
+
+    A recurrent state is stored as its config says, often in fp32; the convolution's tail in the model's 16 bit.
+    """
+    states = ((layers, mixer.state) for layers, mixer in architecture.mixers)
+    return sum(
+        layers * (state.convolution * CONVOLUTION_BYTES + state.recurrent * architecture.state_bytes)
+        for layers, state in states
+        if state
+    )
+
+
+def kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float) -> float:
+    """Σ layers × elements × min(context, window) or ⌊context / compress⌋, × bytes, and the state. [B/sequence]
+
+    What the architecture has to keep for one sequence of `context` tokens; engines allocate in blocks on top.
+
+    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
+    >>> sliding = Attention(heads=32, kv_heads=8, head_dim=128, window=4096)
+    >>> group = LayerGroup(count=32, attention=sliding, ffn=DenseFfn(intermediate=14336))
+    >>> mistral_7b = Architecture(hidden=4096, vocab=32000, groups=(group,), max_positions=32768)
+    >>> kv_cache_bytes(mistral_7b, 32768, kv_bits=16) / 2**30
+    0.5
+    """
+    elements = sum(layers * part.elements * part.entries(context) for layers, part in cached_parts(architecture))
+    return elements * kv_bits / BITS_PER_BYTE + state_bytes(architecture)
+
+
+def rank_kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float, tp: int) -> float:
+    """What one of `tp` ranks keeps of one sequence: its KV heads, at least one; whole latents; its share of states.
+
+    Source: vLLM, `get_num_kv_heads(parallel_config)`, `MLAAttentionSpec`, `MambaStateShapeCalculator`. [B/sequence]
+
+    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
+    >>> gqa = Attention(heads=64, kv_heads=8, head_dim=128)
+    >>> group = LayerGroup(count=80, attention=gqa, ffn=DenseFfn(intermediate=28672))
+    >>> llama_70b = Architecture(hidden=8192, vocab=128256, groups=(group,), max_positions=131072)
+    >>> [rank_kv_cache_bytes(llama_70b, 8192, kv_bits=16, tp=tp) / 2**20 for tp in (1, 8, 16)]
+    [2560.0, 320.0, 320.0]
+    """
+    parts = cached_parts(architecture)
+    elements = sum(layers * part.on_rank(tp) * part.entries(context) for layers, part in parts)
+    return elements * kv_bits / BITS_PER_BYTE + state_bytes(architecture) / tp
 
 
 def kv_cache(bytes_per_token: float, *, tokens: int, sequences: int) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from inferplan.core.architecture import Architecture
+from inferplan.core.architecture import Architecture, Attention
 from inferplan.core.hardware import Gpu
 
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
@@ -65,10 +65,12 @@ def tensor_degrees(architecture: Architecture, *, node_size: int) -> tuple[int, 
 def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
     """Whether `tp` cuts each layer group into whole heads and equal columns."""
     for group in architecture.groups:
-        kv = group.attention.kv_heads
-        yield group.attention.heads % tp == 0
-        yield kv % tp == 0 or tp % kv == 0
-        yield group.ffn.intermediate % tp == 0
+        for mixer in group.mixers:
+            yield mixer.heads % tp == 0
+            if isinstance(mixer, Attention):
+                yield mixer.kv_heads % tp == 0 or tp % mixer.kv_heads == 0
+        if group.ffn is not None:
+            yield group.ffn.intermediate % tp == 0
 
 
 def stage_ranges(layers: int, pp: int) -> tuple[tuple[int, int], ...]:

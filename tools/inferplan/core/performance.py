@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from inferplan.core.architecture import Model
+from inferplan.core.attention import Cached
 from inferplan.core.hardware import Gpu
-from inferplan.core.memory import WeightBytes, kv_bytes_per_token, weights
+from inferplan.core.memory import WeightBytes, cached_parts, state_bytes, weights
 from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.precision import Precision
+from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.sparsity import expert_coverage
 from inferplan.core.units import MICRO
 
@@ -61,6 +62,34 @@ class Work:
     attention_flops_per_pair: float
     experts: int
     active: int
+    prompt_saving_per_pair: float = 0.0
+    bounded: tuple["Bounded", ...] = ()
+    state_bytes: float = 0.0
+
+    def cache_read(self, context: float) -> float:
+        """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
+        near = sum(min(context, part.tokens) * part.bytes_per_token for part in self.bounded)
+        return context * self.kv_bytes_per_token + near + 2 * self.state_bytes
+
+    def decode_flops(self, context: float) -> float:
+        """Attention arithmetic of one decoded token. [FLOP]"""
+        near = sum(min(context, part.tokens) * part.flops_per_pair for part in self.bounded)
+        return context * self.attention_flops_per_pair + near
+
+    def prompt_flops(self, prompt: float) -> float:
+        """Attention arithmetic of one token in the middle of a prompt. [FLOP]"""
+        near = sum(min(prompt / 2, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
+        return prompt / 2 * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounded:
+    """Layers that read no more than `tokens` of the context: windows, and what an indexer picks."""
+
+    tokens: int
+    bytes_per_token: float
+    flops_per_pair: float
+    prompt_flops_per_pair: float
 
 
 @lru_cache(maxsize=4096)
@@ -69,8 +98,8 @@ def work(model: Model, precision: Precision, *, tp: int, kv_bits: float) -> Work
     architecture, parts = model.architecture, model.parameters
     stored: WeightBytes = weights(model, precision)
     experts = architecture.experts
-    kv_copies = max(1, tp / architecture.attention.kv_heads)
-    attention = architecture.attention
+    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits) for layers, part in cached_parts(architecture)]
+    endless = [part for part in parts_read if part.tokens == 0]
     share = experts.active / experts.experts if experts else 0.0
     return Work(
         layers=architecture.layers,
@@ -79,13 +108,29 @@ def work(model: Model, precision: Precision, *, tp: int, kv_bits: float) -> Work
         dense_bytes=(stored.attention + stored.ffn + stored.replicated) / tp,
         expert_bytes=stored.routed_experts / tp,
         head_bytes=(stored.output_head or stored.embedding) / tp,
-        dense_params=(parts.attention + parts.dense_ffn + parts.shared_experts + parts.router) / tp,
+        dense_params=(parts.attention + parts.linear_attention + parts.dense_ffn + parts.shared_experts + parts.router)
+        / tp,
         active_expert_params=parts.routed_experts * share / tp,
         head_params=(parts.output_head or parts.embedding) / tp,
-        kv_bytes_per_token=kv_bytes_per_token(architecture, kv_bits=kv_bits) * kv_copies / tp,
-        attention_flops_per_pair=4 * attention.query_width * architecture.layers / tp,
+        kv_bytes_per_token=sum(part.bytes_per_token for part in endless),
+        attention_flops_per_pair=sum(part.flops_per_pair for part in endless),
+        prompt_saving_per_pair=sum(part.flops_per_pair - part.prompt_flops_per_pair for part in endless),
+        bounded=tuple(part for part in parts_read if part.tokens > 0),
+        state_bytes=state_bytes(architecture) / tp,
         experts=experts.experts if experts else 0,
         active=experts.active if experts else 0,
+    )
+
+
+def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
+    """What a pass reads and computes of one part of the cache, on one rank; 0 tokens stands for no bound."""
+    limit = part.window or (part.read or 0) * part.compress
+    prompt = part.flops if part.prefill_flops is None else part.prefill_flops
+    return Bounded(
+        tokens=limit,
+        bytes_per_token=layers * part.on_rank(tp) / part.compress * kv_bits / BITS_PER_BYTE,
+        flops_per_pair=layers * part.flops / part.compress / tp,
+        prompt_flops_per_pair=layers * prompt / part.compress / tp,
     )
 
 
@@ -152,7 +197,8 @@ def forward_pass(
     Weights are read once per pass (of the experts, those that the batch touches), the KV cache once per decoded
     token; matrix products cost 2 FLOP per parameter and token. Stages of a pipeline run one after the other.
 
-    Limits: no speculative decoding, no overlap of communication and computation.
+    Limits: no speculative decoding, no overlap of communication and computation; the products inside recurrent
+    layers are not counted. Fitted on plain attention; latent, windowed and recurrent layers follow the same form.
     """
     e, tokens = m.efficiency, decode + prefill
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0
@@ -161,11 +207,11 @@ def forward_pass(
     dense = 2 * tokens * w.dense_params / (m.matrix_flops * e.compute)
     head = 2 * heads * w.head_params / (m.half_flops * e.compute)
     routed = 2 * tokens * w.active_expert_params / (m.matrix_flops * e.expert_compute)
-    pairs = decode * context + prefill * prompt / 2
-    attention = pairs * w.attention_flops_per_pair / (m.half_flops * e.attention_compute)
+    attention_flops = decode * w.decode_flops(context) + prefill * w.prompt_flops(prompt)
+    attention = attention_flops / (m.half_flops * e.attention_compute)
     return Pass(
         weights_s=read / (m.bandwidth * e.bandwidth),
-        kv_cache_s=decode * context * w.kv_bytes_per_token / (m.bandwidth * e.bandwidth),
+        kv_cache_s=decode * w.cache_read(context) / (m.bandwidth * e.bandwidth),
         compute_s=dense + head + routed + attention,
         collectives_s=_collectives(w, m, layout, tokens),
         fixed_s=w.layers * e.layer_s + w.expert_layers * e.expert_layer_s + decode * e.sequence_s,

@@ -13,6 +13,8 @@ COLUMN = 38
 COLUMNS = 2
 STAGES = 4
 """Stages drawn of each replica before the rest is summed up."""
+BOX_LINES = 24
+"""Lines of replicas drawn of a shared node before the rest is summed up."""
 ROWS = 8
 """Replicas drawn of a shared node, and lines of GPUs of a stage, before the rest is summed up."""
 NODES = 6
@@ -108,8 +110,9 @@ def _shared_nodes(on: Serving, layout: Layout) -> list[str]:
 def _node_box(on: Serving, layout: Layout, node: int, replicas: Sequence[int]) -> list[str]:
     """The replicas in one node, each with its GPUs."""
     layers = on.model.architecture.layers
-    lines = [line for replica in replicas[:ROWS] for line in _replica_lines(on, layout, replica, layers)]
-    hidden = len(replicas) - ROWS
+    shown = min(ROWS, max(1, BOX_LINES // len(_replica_lines(on, layout, replicas[0], layers))))
+    lines = [line for replica in replicas[:shown] for line in _replica_lines(on, layout, replica, layers)]
+    hidden = len(replicas) - shown
     lines += [f"... and {words.count(hidden, 'more replica')}"] if hidden > 0 else []
     return draw.box(f"node {node}", [*lines, *_shard_lines(on, layout)], COLUMN)
 
@@ -141,7 +144,10 @@ def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:
     """GPUs there are against GPUs that the smallest legal layout takes, in nodes."""
     what = f"{on.model.id if on.model.is_size_class else on.model.title}, {on.precision.title}:"
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
-    lines = [*draw.wrap_items([what, f"does not fit on {have}"], draw.WIDTH, separator=" "), ""]
+    verdict = f"not known to fit on {have}" if on.not_modelled else f"does not fit on {have}"
+    lines = [*draw.wrap_items([what, verdict], draw.WIDTH, separator=" "), ""]
+    if on.not_modelled:
+        return "\n".join([*lines, *draw.wrap_items(on.not_modelled.split(), draw.WIDTH, separator=" ")])
     if needed is None:
         return "\n".join([*lines, "no legal layout holds the model and one session"])
     layout = needed.layout

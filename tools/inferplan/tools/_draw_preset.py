@@ -18,10 +18,17 @@ BAR = 40
 
 
 def draw_preset(
-    controls: Mapping[str, Any], vram: VramAnswer, plan: ParallelismAnswer, costs: CostsAnswer | str, moe: MoeAnswer
+    controls: Mapping[str, Any],
+    vram: VramAnswer,
+    plan: ParallelismAnswer,
+    costs: CostsAnswer | str,
+    moe: MoeAnswer,
+    *,
+    modelled: bool = True,
 ) -> str:
     """Memory, layout, users, bills and experts under each other, each to its own scale."""
-    blocks = [_memory(vram), _layout(plan), _users(controls["concurrent_users"], plan), *_bills(costs), _experts(moe)]
+    held = [_layout(plan), _users(controls["concurrent_users"], plan)] if modelled else [_unknown()]
+    blocks = [_memory(vram), *held, *_bills(costs), _experts(moe)]
     return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -47,6 +54,11 @@ def _memory(vram: VramAnswer) -> str:
     parts = (("W", vram.weights_gb), ("k", vram.kv_cache_gb), ("o", vram.overhead_gb))
     picture = "".join(mark * round(size / vram.total_gb * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
     return _line("memory", picture, f"{words.significant(vram.total_gb)} GB (W, k KV, o)")
+
+
+def _unknown() -> str:
+    """In place of layout and users, where the engine's cache is not modelled."""
+    return f"{'layout':<{LABEL}} not known: this model's cache is not modelled"
 
 
 def _layout(plan: ParallelismAnswer) -> str:

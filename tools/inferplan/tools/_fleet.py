@@ -111,6 +111,8 @@ def fleet_problem(on: Serving, traffic: Traffic) -> str:
     """Why no fleet can be built, in one sentence."""
     if on.gpu.half_flops is None and on.gpu.peak_flops("fp32") is None:
         return f"the arithmetic peak of {on.gpu.title} is not known, so its throughput cannot be estimated"
+    if on.not_modelled:
+        return f"{on.not_modelled}"
     return (
         f"no legal layout of {on.gpu.title} holds {on.model.title} in {on.precision.title} and one request of "
         f"{traffic.tokens_per_request:,} tokens; take a larger gpu, a smaller precision or shorter requests"

@@ -36,18 +36,18 @@ class Need:
 
     @cached_property
     def kv_per_token(self) -> float:
-        """KV cache of one token. [B]"""
+        """KV cache that one more token adds once windows are full. [B]"""
         return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
 
-    @property
+    @cached_property
     def kv_per_user(self) -> float:
-        """KV cache of one user at full context. [B]"""
-        return self.kv_per_token * self.context
+        """KV cache of one user at full context, windows and constant state included. [B]"""
+        return memory.kv_cache_bytes(self.model.architecture, self.context, kv_bits=self.on.kv_bits)
 
     @cached_property
     def kv_cache(self) -> float:
         """KV cache of all users. [B]"""
-        return memory.kv_cache(self.kv_per_token, tokens=self.context, sequences=self.users)
+        return self.users * self.kv_per_user
 
     @cached_property
     def overhead(self) -> float:

@@ -9,7 +9,7 @@ from math import ceil
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core import engine_memory, kv_blocks, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.engine_memory import Capacity, Engine
 from inferplan.core.hardware import Gpu
@@ -18,6 +18,9 @@ from inferplan.core.performance import TPOT_BAND, TTFT_BAND, Efficiency, Load, S
 from inferplan.core.precision import Precision
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
+
+UNCHECKED_SPEED = "an estimate, checked on published runs of plain attention only"
+"""What is said of speed where the attention is latent, windowed, sparse or recurrent."""
 
 SETTINGS = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
@@ -55,6 +58,17 @@ class Serving:
         """Engine and version, as answers name it."""
         return f"vLLM 0.{self.engine.version:02d}"
 
+    @property
+    def speed_checked(self) -> bool:
+        """Whether published runs of this kind of attention were held against the speed model."""
+        return self.model.architecture.plain is not None
+
+    @property
+    def not_modelled(self) -> str | None:
+        """Why no deployment can be given: what the engine's cache of this architecture is not known to take."""
+        reason = kv_blocks.not_modelled(self.model.architecture, version=self.engine.version)
+        return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
+
     def capacity(self, layout: Layout, context: int) -> Capacity:
         """The KV cache that one replica of this layout has room for."""
         return engine_memory.capacity(
@@ -62,7 +76,9 @@ class Serving:
         )
 
     def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
-        """One replica by the guide's rules, on at most `gpus` GPUs."""
+        """One replica by the guide's rules, on at most `gpus` GPUs; None where its cache is not modelled."""
+        if self.not_modelled:
+            return None
         return parallelism.smallest_replica(
             self.model.architecture,
             node_size=self.node_size,
@@ -117,6 +133,8 @@ class Serving:
 @lru_cache(maxsize=1024)
 def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
+    if on.not_modelled:
+        return None
     degrees = parallelism.tensor_degrees(on.model.architecture, node_size=on.node_size)
     best: Deployment | None = None
     for layout in chain(map(Layout.tensor, degrees), on.staged(context, degrees[-1])):
@@ -190,10 +208,7 @@ def _efficiency(ledger: Ledger, *, experts: bool) -> Efficiency:
     )
 
 
-def note_roofline(ledger: Ledger) -> None:
+def note_roofline(ledger: Ledger, on: Serving) -> None:
     """Say once that latency and throughput are estimates, and how far they may be off."""
-    ledger.note(
-        "speed_model",
-        "roofline",
-        why=f"of 1,022 published runs half lie within {TPOT_BAND:.0%} (TPOT) and {TTFT_BAND:.0%} (TTFT)",
-    )
+    band = f"of 1,022 published runs half lie within {TPOT_BAND:.0%} (TPOT) and {TTFT_BAND:.0%} (TTFT)"
+    ledger.note("speed_model", "roofline", why=band if on.speed_checked else UNCHECKED_SPEED)

@@ -152,6 +152,9 @@ def shortage(case: Case) -> Iterator[str]:
     """The paragraph for too few GPUs."""
     on, total, needed = case.on, case.demand.gpus, case.needed
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
+    if on.not_modelled:
+        yield f"Whether {_subject(on)} fits on {have} is not known. {why_not(case)}"
+        return
     yield f"{_subject(on)} does not fit on {have}. {why_not(case)}"
     if needed:
         nodes = words.count(ceil(needed.replica / on.node_size), "node")
@@ -164,6 +167,8 @@ def shortage(case: Case) -> Iterator[str]:
 def why_not(case: Case) -> str:
     """Why the GPUs are too few, by weights or by layout."""
     gpu, total, context = case.on.gpu, case.demand.gpus or 0, case.demand.context
+    if case.on.not_modelled:
+        return f"No layout is given: {case.on.not_modelled}."
     if case.needed is None:
         return f"No legal layout of {gpu.title} holds the model and one session of {context:,} tokens."
     if total * gpu.memory < case.weights:

@@ -55,7 +55,7 @@ class Side:
         """Weights that a decode step over `batch` sequences reads. [B]"""
         routed = self.experts
         return sparsity.step_weight_bytes(
-            always_bytes=self.stored.total - self.stored.routed_experts,
+            always_bytes=self.stored.total - self.stored.routed_experts - self.stored.lookup,
             routed_bytes=self.stored.routed_experts,
             tokens=batch,
             experts=routed.experts if routed else 1,
@@ -128,7 +128,7 @@ def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
     devices = f"{side.gpus:,} {side.on.gpu.title}"
     if side.placed is None:
-        devices += " by memory alone, no legal deployment"
+        devices += " by memory alone, " + ("deployment not known" if side.on.not_modelled else "no legal deployment")
     elif side.placed.gpus != side.gpus:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
     return f"{words.gb(side.stored.total)} ({devices})"

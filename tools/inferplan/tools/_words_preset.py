@@ -11,6 +11,7 @@ from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._bills import OptionName
 from inferplan.tools._sections import Case
+from inferplan.tools._serving import UNCHECKED_SPEED
 from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
 
@@ -29,14 +30,17 @@ def verdict(case: Case) -> Iterator[str]:
     """The answer in the words of the question: yes or no, on what, how fast."""
     if case.plan.serves_users:
         load, hardware = f"{_users(case)} at {_context(case)}", _hardware(case, case.plan)
-        yield f"{_yes(case)}: {_subject(case)} serves {load} on {hardware}{_pace(case.plan)}."
+        yield f"{_yes(case)}: {_subject(case)} serves {load} on {hardware}{_pace(case, case.plan)}."
+        return
+    if case.on.not_modelled:
+        yield f"Not known for {_subject(case)}: {case.on.not_modelled}."
         return
     title = GPUS[case.controls["gpu"]].title
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
     if case.fewest is None:
         yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
     else:
-        yield f"{_hardware(case, case.enough)} would serve them all{_pace(case.enough)}."
+        yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
 
 
 def _yes(case: Case) -> str:
@@ -78,12 +82,13 @@ def _hardware(case: Case, plan: ParallelismAnswer) -> str:
     return f"{words.devices(plan.gpus_used, GPUS[case.controls['gpu']].title)}{degrees}"
 
 
-def _pace(plan: ParallelismAnswer) -> str:
+def _pace(case: Case, plan: ParallelismAnswer) -> str:
     """First token and time per token, with how far they may be off."""
     if plan.ttft_ms is None or plan.tpot_ms is None:
         return ""
     first, each = words.seconds(plan.ttft_ms * MILLI), words.seconds(plan.tpot_ms * MILLI)
-    trust = f"estimates; half of published runs lie within {TTFT_BAND:.0%} and {TPOT_BAND:.0%}"
+    band = f"estimates; half of published runs lie within {TTFT_BAND:.0%} and {TPOT_BAND:.0%}"
+    trust = band if case.on.speed_checked else UNCHECKED_SPEED
     return f", first token in about {first}, then {each} a token ({trust})"
 
 
@@ -95,14 +100,16 @@ def details(case: Case) -> Iterator[str]:
 
 
 def _memory_sentence(case: Case) -> str:
-    """Weights, KV cache, the total, and the users that the GPUs take."""
+    """Weights, KV cache, the total, and the users that the GPUs take where that is known."""
     vram, plan = case.vram, case.plan
-    return (
+    text = (
         f"Memory: {words.significant(vram.weights_gb)} GB of weights and {words.significant(vram.kv_cache_gb)} GB of "
-        f"KV cache, {words.significant(vram.total_gb)} GB with overhead; "
-        f"{'this GPU takes' if plan.gpus_used == 1 else 'these GPUs take'} "
-        f"{words.count(plan.max_concurrent_users, 'user')} at full context."
+        f"KV cache, {words.significant(vram.total_gb)} GB with overhead"
     )
+    if case.on.not_modelled:
+        return f"{text}."
+    these = "this GPU takes" if plan.gpus_used == 1 else "these GPUs take"
+    return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context."
 
 
 def _bill_sentence(case: Case, costs: CostsAnswer) -> str:
@@ -133,4 +140,4 @@ def _ways_to_save(case: Case) -> Iterator[str]:
         changes["FP8 weights"] = replace(case.on, precision=FORMATS["fp8"]).for_users(users, context)
     found = [f"{change} ({one.layout.gpus:,})" for change, one in changes.items() if one and one.layout.gpus < needed]
     if found:
-        yield f"Fewer than {words.count(needed, 'GPU')} would do with {' or '.join(found)}."
+        yield f"{words.count(needed, 'GPU')} hold these users; fewer would with {' or '.join(found)}."

@@ -134,6 +134,8 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
     if emulated := [form.title for form in case.forms if form.emulated]:
         why = f"{case.gpu.title} has no such units: expanded before each product, fewer bytes but no faster arithmetic"
         ledger.note("weight_only_here", words.join(emulated), why=why)
+    if unknown := released.on.not_modelled:
+        ledger.note("fits", "not known", why=unknown)
     if case.gpu.peak_flops("fp32") is None:
         ledger.note("fp32_peak", "16 bit", why=f"no FP32 peak of {case.gpu.title} is known: timed at its 16-bit peak")
     _note_cache(ledger, case)

@@ -49,6 +49,8 @@ def _share_sentence(need: Need) -> str:
 def _deployment_sentence(need: Need, here: Fit) -> str:
     """What the engine really needs on the chosen GPU, and how that differs from the planning total."""
     engine = need.on.engine_name
+    if here.placed is None and need.on.not_modelled:
+        return f"No deployment is given: {need.on.not_modelled}."
     if here.placed is None:
         return f"No legal layout of {here.gpu.title} GPUs holds it under {engine}'s rules."
     layout = here.placed.layout
@@ -89,19 +91,30 @@ def _caveats(need: Need) -> Iterator[str]:
 
 def formula(need: Need) -> Iterator[str]:
     """The arithmetic with the numbers put in."""
-    architecture, attention = need.model.architecture, need.model.architecture.attention
     weights, cache = f"{need.weights / GB:,.1f}", f"{need.kv_cache / GB:,.1f}"
     yield f"weights    {_weights_line(need)} = {weights} GB"
-    yield (
-        f"per token  2 x {architecture.layers} layers x {attention.kv_heads} KV heads x "
-        f"{attention.head_dim} x {need.on.kv_bits / 8:g} B = {need.kv_per_token:,.0f} B"
-    )
-    yield (
-        f"KV cache   {need.kv_per_token:,.0f} B x {need.context:,} tokens x "
-        f"{words.count(need.users, 'user')} = {cache} GB"
-    )
+    yield from _cache_lines(need)
     yield f"overhead   {need.overhead_fraction:.0%} of ({weights} + {cache}) GB = {need.overhead / GB:,.1f} GB"
     yield f"total      = {need.total / GB:,.1f} GB = {need.total / GIB:,.1f} GiB"
+
+
+def _cache_lines(need: Need) -> Iterator[str]:
+    """The KV cache: one rate where all layers share a plain attention, else the sum over the parts of a sequence."""
+    architecture, kv_bytes = need.model.architecture, need.on.kv_bits / 8
+    users, cache = words.count(need.users, "user"), f"{need.kv_cache / GB:,.1f} GB"
+    if (plain := architecture.plain) is not None:
+        yield (
+            f"per token  2 x {architecture.layers} layers x {plain.kv_heads} KV heads x "
+            f"{plain.head_dim} x {kv_bytes:g} B = {need.kv_per_token:,.0f} B"
+        )
+        yield f"KV cache   {need.kv_per_token:,.0f} B x {need.context:,} tokens x {users} = {cache}"
+        return
+    for layers, part in memory.cached_parts(architecture):
+        entries = part.entries(need.context)
+        yield f"per user   {part.what}: {layers} layers x {part.elements:,} x {entries:,} x {kv_bytes:g} B"
+    if state := memory.state_bytes(architecture):
+        yield f"per user   state, whatever the context: {state:,.0f} B"
+    yield f"KV cache   {need.kv_per_user:,.0f} B x {users} = {cache}"
 
 
 def _weights_line(need: Need) -> str:

@@ -20,7 +20,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import OptionName, crossings, monthly_bills, price_problem, take_rates
 from inferplan.tools._draw_costs import Bill, Crossing, draw_costs
 from inferplan.tools._fleet import Fleet, Traffic, fleet_problem, smallest_fleet
-from inferplan.tools._serving import SETTINGS, Serving, serving
+from inferplan.tools._serving import SETTINGS, UNCHECKED_SPEED, Serving, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_costs import Case, formula, lacks_units, reason, summarize
 
@@ -210,7 +210,8 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
     """What a reader of the guide would not expect, where it changes the answer."""
     on, hours = case.on, case.traffic.usage_hours_per_day
     guide = "; the guide's are unphysical" if on.model.is_size_class else ""
-    ledger.note("throughput", "roofline", why=f"half of runs within {TPOT_BAND:.0%}{guide}")
+    trust = f"half of runs within {TPOT_BAND:.0%}" if on.speed_checked else UNCHECKED_SPEED
+    ledger.note("throughput", "roofline", why=f"{trust}{guide}")
     if hours < HOURS_PER_DAY:
         ledger.note("busy_hours", hours, unit="h", why="all requests fall within them; the guide spreads them over 24")
     if case.recommended == "own":

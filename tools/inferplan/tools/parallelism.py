@@ -110,19 +110,20 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     case = compare(q.serving(ledger), q.demand)
     if not case.plans:
         return _does_not_fit(q, case, ledger)
-    _note_load(case.demand, ledger)
+    _note_load(case, ledger)
     return _fits(q, case, ledger)
 
 
-def _note_load(demand: Demand, ledger: Ledger) -> None:
+def _note_load(case: Case, ledger: Ledger) -> None:
     """What the latency figures take for granted."""
+    demand = case.demand
     ledger.note(
         "request",
         f"{demand.input_tokens} in, {demand.output_tokens} out",
         unit="tokens",
         why="a user's turn; sessions are full, earlier turns cached",
     )
-    note_roofline(ledger)
+    note_roofline(ledger, case.on)
 
 
 def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:

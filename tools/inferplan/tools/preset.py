@@ -100,7 +100,9 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
     said = " ".join(verdict(case))
     return PresetAnswer(
         summary=" ".join([said, *details(case)]),
-        diagram=draw_preset(case.controls, case.vram, case.plan, case.costs, case.moe),
+        diagram=draw_preset(
+            case.controls, case.vram, case.plan, case.costs, case.moe, modelled=not case.on.not_modelled
+        ),
         preset=q.preset,
         verdict=said,
         serves=case.plan.serves_users,

@@ -56,7 +56,7 @@ class HardwareRow(BaseModel):
     gpus_by_formula: int
     nodes_by_formula: int
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
-    deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run.")
+    deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run or is known.")
     max_concurrent_users: int = Field(description="Users that `deploy` takes at full context.")
 
 

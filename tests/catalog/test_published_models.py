@@ -1,0 +1,157 @@
+"""Every model of the catalog against published figures: parameters by tensor class, KV cache and state, exactly."""
+
+import pytest
+
+from data_files import rows
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.models import MODELS, layer_letters, model_rows
+from inferplan.core.architecture import Attention, NotPlain, count
+from inferplan.core.engine_memory import rank_weights
+from inferplan.core.memory import (
+    cached_parts,
+    kv_bytes_per_token,
+    kv_cache_bytes,
+    multi_token_bytes,
+    state_bytes,
+    vision_bytes,
+    weights,
+)
+from inferplan.core.parallelism import Layout
+
+PUBLISHED = {row["id"]: row for row in rows("published_models.tsv")}
+CLASSES = (
+    "embedding",
+    "output_head",
+    "attention",
+    "linear_attention",
+    "dense_ffn",
+    "routed_experts",
+    "shared_experts",
+    "router",
+    "norms",
+)
+
+
+@pytest.mark.parametrize("id_", PUBLISHED)
+def test_every_tensor_class_counts_up_to_the_published_parameters(id_: str) -> None:
+    published, parts = PUBLISHED[id_], count(MODELS[id_].architecture)
+    assert {name: getattr(parts, name) for name in CLASSES} == {name: int(published[name]) for name in CLASSES}
+    assert parts.other + parts.lookup == int(published["other"])
+    assert (parts.total, MODELS[id_].active_params) == (int(published["total"]), int(published["active"]))
+
+
+@pytest.mark.parametrize("id_", PUBLISHED)
+@pytest.mark.parametrize("context", [8192, 32768, 131072])
+def test_one_sequence_takes_the_published_kv_cache_and_state(id_: str, context: int) -> None:
+    published, architecture = PUBLISHED[id_], MODELS[id_].architecture
+    assert kv_cache_bytes(architecture, context, kv_bits=16) == int(published[f"kv_{context}"])
+    assert state_bytes(architecture) == int(published["state"])
+
+
+def test_the_catalog_holds_the_published_models_and_the_size_classes_and_nothing_else() -> None:
+    assert set(PUBLISHED) == {id_ for id_, row in model_rows().items() if not row.size_class}
+    assert len(PUBLISHED) == 240
+
+
+@pytest.mark.parametrize(
+    ("id_", "gib"),
+    [
+        ("meta-llama/Llama-3.1-70B-Instruct", 10.00),
+        ("meta-llama/Llama-3.1-405B-Instruct", 15.75),
+        ("mistralai/Mistral-7B-v0.1", 0.50),
+        ("deepseek-ai/DeepSeek-V3", 2.145),
+        ("openai/gpt-oss-120b", 1.129),
+        ("google/gemma-3-27b-it", 2.906),
+        ("Qwen/Qwen3-235B-A22B", 5.875),
+    ],
+)
+def test_one_32k_sequence_in_16_bit(id_: str, gib: float) -> None:
+    assert kv_cache_bytes(MODELS[id_].architecture, 32768, kv_bits=16) / 2**30 == pytest.approx(gib, abs=0.0005)
+
+
+@pytest.mark.parametrize("id_", PUBLISHED)
+def test_a_longer_context_never_takes_less_and_windows_and_states_fill_up(id_: str) -> None:
+    architecture = MODELS[id_].architecture
+    taken = [kv_cache_bytes(architecture, context, kv_bits=16) for context in (0, 1, 100, 4096, 65536, 131072)]
+    assert taken == sorted(taken)
+    assert taken[0] == state_bytes(architecture)
+    assert taken[-1] - taken[-2] == 65536 * kv_bytes_per_token(architecture, kv_bits=16)
+
+
+@pytest.mark.parametrize("id_", PUBLISHED)
+def test_no_rank_holds_less_than_its_share_and_a_latent_is_held_whole(id_: str) -> None:
+    for _, part in cached_parts(MODELS[id_].architecture):
+        held = [part.on_rank(tp) for tp in (1, 2, 4, 8, 16)]
+        assert held[0] == part.elements
+        assert all(one * tp >= part.elements for one, tp in zip(held, (1, 2, 4, 8, 16), strict=True))
+        assert (held[-1] == part.elements) == (part.heads is None or part.heads == 1)
+
+
+@pytest.mark.parametrize("id_", PUBLISHED)
+@pytest.mark.parametrize("tp", [2, 8])
+def test_all_ranks_together_hold_every_mixer_at_least_once(id_: str, tp: int) -> None:
+    hidden = MODELS[id_].architecture.hidden
+    assert all(mixer.share(hidden, tp) * tp >= 1 for _, mixer in MODELS[id_].architecture.mixers)
+    assert all(mixer.share(hidden, 1) == pytest.approx(1) for _, mixer in MODELS[id_].architecture.mixers)
+
+
+def test_a_model_whose_layers_differ_has_no_one_attention() -> None:
+    for id_ in ("openai/gpt-oss-20b", "deepseek-ai/DeepSeek-V3", "Qwen/Qwen3-Next-80B-A3B-Instruct"):
+        assert MODELS[id_].architecture.plain is None
+        with pytest.raises(NotPlain):
+            _ = MODELS[id_].architecture.attention
+    assert isinstance(MODELS["Qwen/Qwen3-32B"].architecture.attention, Attention)
+
+
+@pytest.mark.parametrize(
+    ("id_", "gb"),
+    [
+        ("moonshotai/Kimi-K2-Thinking", 594.2),  # 594 GB published: INT4 experts, the rest in 16 bit
+        ("moonshotai/Kimi-K3", 1559.9),  # 1.56 TB published: MXFP4 experts
+        ("openai/gpt-oss-120b", 65.2),  # 60.8 GiB
+    ],
+)
+def test_a_checkpoint_that_is_quantised_in_parts_weighs_what_is_published(id_: str, gb: float) -> None:
+    model = MODELS[id_]
+    assert weights(model, FORMATS[model.native_precision]).total / 1e9 == pytest.approx(gb, rel=0.002)
+
+
+def test_deepseek_v3_by_hand() -> None:
+    """Low-rank query, latent, up-projection and output of 61 layers; 512 + 64 elements cached for all 128 heads."""
+    parts = count(MODELS["deepseek-ai/DeepSeek-V3"].architecture)
+    query, latent = 7168 * 1536 + 1536 + 1536 * 128 * 192, 7168 * 576 + 512
+    assert parts.attention == 61 * (query + latent + 512 * 128 * 256 + 128 * 128 * 7168)
+    assert kv_bytes_per_token(MODELS["deepseek-ai/DeepSeek-V3"].architecture, kv_bits=16) == 61 * 576 * 2
+
+
+def test_layer_letters_repeat_letters_and_groups() -> None:
+    assert layer_letters("W2 (C H)2 C") == "WWCHCHC"
+    assert layer_letters("(M -)2 F") == "M-M-F"
+
+
+@pytest.mark.parametrize("id_", PUBLISHED)
+def test_the_kind_of_every_layer_is_known_in_order(id_: str) -> None:
+    architecture = MODELS[id_].architecture
+    counts = [architecture.sequence.count(number) for number in range(len(architecture.groups))]
+    assert counts == [group.count for group in architecture.groups]
+
+
+def test_the_names_that_people_gave_their_models_are_not_ambiguous() -> None:
+    for id_, row in model_rows().items():
+        for alias in row.aliases:
+            assert MODELS.find(alias).id == id_, alias
+
+
+def test_what_a_total_cannot_prove_is_labelled() -> None:
+    labelled = [row for row in model_rows().values() if row.unverified or row.inferred or row.verification != "exact"]
+    assert len(labelled) == 42
+    assert "attention layer positions" in model_rows()["LiquidAI/LFM2-1.2B"].unverified
+
+
+def test_layers_for_further_tokens_and_vision_towers_are_counted_apart() -> None:
+    """DeepSeek-V3 stores 671.03 B and 13.46 B more for its second token; Gemma 3 12B a tower of 0.42 B."""
+    v3, gemma = MODELS["deepseek-ai/DeepSeek-V3"], MODELS["google/gemma-3-12b-it"]
+    assert multi_token_bytes(v3, FORMATS["bf16"]) == 2 * 13_463_426_304
+    assert multi_token_bytes(gemma, FORMATS["bf16"]) == vision_bytes(v3) == 0
+    assert vision_bytes(gemma) == 2 * (12_187_325_040 - gemma.total_params)
+    assert rank_weights(gemma, FORMATS["bf16"], Layout()) > gemma.total_params * 2 + vision_bytes(gemma)

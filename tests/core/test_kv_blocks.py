@@ -1,0 +1,173 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_files import rows
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
+from inferplan.core.attention import Latent
+from inferplan.core.kv_blocks import Blocks, cut, not_modelled
+from inferplan.core.parallelism import Layout
+from inferplan.core.recurrence import GatedDelta
+from inferplan.core.units import GIB
+from shapes import dense
+
+RUNS = rows("published_kv_blocks.tsv")
+FULL = Attention(heads=32, kv_heads=8, head_dim=128)
+
+
+def mixed(first: int, second: int, window: int = 1024) -> Architecture:
+    ffn = DenseFfn(intermediate=8192)
+    groups = (
+        LayerGroup(count=first, attention=replace(FULL, window=window), ffn=ffn),
+        LayerGroup(count=second, attention=FULL, ffn=ffn),
+    )
+    return Architecture(hidden=4096, vocab=32000, groups=groups, max_positions=131072)
+
+
+def blocks_of(id_: str, *, tp: int = 1, bits: float = 16, tokens: int = 8192, caching: bool = True) -> Blocks:
+    architecture = MODELS[id_].architecture
+    return cut(architecture, Layout(tp=tp), kv_bits=bits, batched_tokens=tokens, prefix_caching=caching)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
+def test_tokens_and_concurrency_are_what_vllm_printed(run: dict[str, str]) -> None:
+    """To what the two decimals of the printed GiB leave open."""
+    blocks = cut(
+        MODELS[run["model"]].architecture,
+        Layout(tp=int(run["tp"])),
+        kv_bits=float(run["kv_bits"]),
+        batched_tokens=int(run["batched_tokens"]),
+        prefix_caching=run["prefix_caching"] == "1",
+    )
+    number, context = int(float(run["kv_gib"]) * GIB // blocks.block_bytes), int(run["context"])
+    version = int(run["vllm"].split(".")[1])
+    printed = blocks.printed(number, context=context, version=version)
+    assert printed == pytest.approx(int(run["kv_tokens"]), rel=0.0005)
+    assert number / blocks.per_sequence(context) == pytest.approx(float(run["concurrency"]), rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("id_", "bits", "tokens"),
+    [
+        ("Qwen/Qwen3.6-35B-A3B", 8, 2096),
+        ("Qwen/Qwen3.6-35B-A3B", 16, 1056),
+        ("Qwen/Qwen3.5-4B", 16, 528),
+        ("Qwen/Qwen3.8-27B", 16, 784),
+        ("Qwen/Qwen3.8-27B", 8, 1568),
+    ],
+)
+def test_the_attention_block_grows_to_the_page_of_a_state_as_logged(id_: str, bits: float, tokens: int) -> None:
+    assert blocks_of(id_, bits=bits).tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("id_", "tp", "bits", "context", "blocks"),
+    [
+        ("Qwen/Qwen3.6-35B-A3B", 1, 8, 131072, 69),
+        ("Qwen/Qwen3.8-27B", 1, 8, 32768, 27),
+        ("Qwen/Qwen3.8-27B", 2, 16, 262144, 341),
+        ("Qwen/Qwen3.8-27B", 2, 8, 262144, 174),
+    ],
+)
+def test_a_sequence_takes_the_blocks_that_published_tokens_follow_from(
+    id_: str, tp: int, bits: float, context: int, blocks: int
+) -> None:
+    assert blocks_of(id_, tp=tp, bits=bits).per_sequence(context) == blocks
+
+
+def test_gpt_oss_120b_on_four_gpus_holds_284_sequences_by_its_two_groups() -> None:
+    """18 sliding and 18 full layers; at 131,072 tokens 8,192 blocks, and 137 of the window and 2,048 in flight."""
+    blocks = blocks_of("openai/gpt-oss-120b", tp=4, tokens=2048)
+    assert [(number, spec.kind) for number, spec in blocks.groups] == [(1, "sliding"), (1, "full")]
+    assert blocks.per_sequence(131072) == 8192 + 137
+
+
+def test_gemma_3_27b_pads_62_layers_to_70() -> None:
+    blocks = blocks_of("google/gemma-3-27b-it")
+    assert sum(number for number, _ in blocks.groups) * 10 == 70
+
+
+def test_layers_with_smaller_pages_take_larger_blocks() -> None:
+    """Gemma 4 31B: 16 sliding KV heads of 256 against 4 full ones of 512, so 16 and 32 tokens."""
+    kinds = {spec.kind: spec.block_tokens for _, spec in blocks_of("google/gemma-4-31B-it").groups}
+    assert kinds == {"sliding": 16, "full": 32}
+
+
+def test_gemma_4_31b_printed_55000_tokens_before_windows_were_counted() -> None:
+    blocks = blocks_of("google/gemma-4-31B-it", tokens=2048)
+    number = int(50 * GIB // blocks.block_bytes)
+    assert blocks.printed(number, context=131072, version=20) == pytest.approx(55_000, rel=0.01)
+    assert blocks.printed(number, context=131072, version=21) == pytest.approx(525_000, rel=0.02)
+
+
+@pytest.mark.parametrize("tp", [1, 2, 4, 8])
+def test_a_latent_takes_as_much_on_every_rank_however_many_there_are(tp: int) -> None:
+    """DeepSeek-V3: 61 x 576 x 2 B; 46.80 GiB hold 715,072 tokens."""
+    blocks = blocks_of("deepseek-ai/DeepSeek-V3", tp=tp)
+    assert blocks.block_bytes == 16 * 70_272
+    assert int(46.80 * GIB // blocks.block_bytes) * blocks.tokens == pytest.approx(715_072, rel=0.0005)
+
+
+def test_a_sparse_latent_in_8_bit_takes_656_bytes_and_its_index_key_132() -> None:
+    blocks = blocks_of("deepseek-ai/DeepSeek-V3.2", tp=8, bits=8)
+    assert blocks.block_bytes == 64 * 61 * (656 + 132)
+
+
+@pytest.mark.parametrize(
+    ("id_", "version"),
+    [
+        ("deepseek-ai/DeepSeek-V4-Flash", 28),
+        ("moonshotai/Kimi-Linear-48B-A3B-Instruct", 28),
+        ("MiniMaxAI/MiniMax-Text-01", 28),
+        ("MiniMaxAI/MiniMax-M3", 28),
+        ("meta-llama/Llama-3.2-11B-Vision-Instruct", 28),
+        ("XiaomiMiMo/MiMo-V2-Flash", 28),
+        ("thinkingmachines/Inkling", 28),
+    ],
+)
+def test_what_is_not_known_of_vllms_cache_is_said_and_not_guessed(id_: str, version: int) -> None:
+    assert not_modelled(MODELS[id_].architecture, version=version)
+
+
+def test_lightning_attention_is_counted_while_vllm_served_it() -> None:
+    minimax = MODELS["MiniMaxAI/MiniMax-Text-01"].architecture
+    assert not_modelled(minimax, version=23) is None
+    assert not_modelled(dense(), version=28) is None
+
+
+@given(context=st.integers(1, 10**6), more=st.integers(1, 10**6), sliding=st.integers(1, 60), full=st.integers(1, 60))
+def test_a_longer_context_never_takes_fewer_blocks_and_a_full_window_no_more(
+    context: int, more: int, sliding: int, full: int
+) -> None:
+    short, long = sorted((context, more))
+    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, batched_tokens=2048)
+    assert blocks.per_sequence(short) <= blocks.per_sequence(long)
+    (number, windowed), _ = blocks.groups
+    assert number * windowed.blocks(10**6, batched_tokens=2048, state_blocks=1) == number * 193
+
+
+@given(sliding=st.integers(1, 60), full=st.integers(1, 60))
+def test_groups_have_room_for_every_layer(sliding: int, full: int) -> None:
+    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, batched_tokens=2048)
+    size = blocks.block_bytes / (16 * FULL.kv_width * 2 * 2)
+    assert all(number * size >= layers for (number, _), layers in zip(blocks.groups, (sliding, full), strict=True))
+
+
+@given(context=st.integers(1, 10**6), tp=st.sampled_from([1, 2, 4, 8]))
+def test_a_state_takes_as_many_blocks_whatever_the_context(context: int, tp: int) -> None:
+    delta = GatedDelta(key_heads=16, value_heads=32, key_dim=128, value_dim=128, convolution=4)
+    ffn = DenseFfn(intermediate=8192)
+    groups = (LayerGroup(count=30, attention=delta, ffn=ffn), LayerGroup(count=10, attention=FULL, ffn=ffn))
+    hybrid = Architecture(hidden=2048, vocab=32000, groups=groups, max_positions=131072, state_bytes=4)
+    blocks = cut(hybrid, Layout(tp=tp), kv_bits=16, batched_tokens=2048, prefix_caching=False)
+    assert blocks.per_sequence(context) == 3 + -(-context // blocks.tokens)
+
+
+@given(heads=st.integers(1, 128), tp=st.sampled_from([2, 4, 8, 16]))
+def test_a_latent_layer_keeps_what_makes_latents_on_every_rank(heads: int, tp: int) -> None:
+    latent = Latent(heads=heads, query_rank=1536, kv_rank=512, nope_dim=128, rope_dim=64, value_dim=128)
+    assert 1 / tp < latent.share(7168, tp) < 1
+    assert latent.share(7168, 1) == pytest.approx(1)

@@ -1,0 +1,240 @@
+"""How vLLM cuts the KV cache of a rank into blocks: one rate, groups of windowed layers, pages of states.
+
+The rules reproduce what vLLM 0.11 to 0.28 printed for models with windows, latents and Gated DeltaNet; Mamba, short
+convolutions and sparse latents follow from the same code, without a published figure to hold them against. What they
+do not cover is said by `not_modelled`, and nothing is counted for it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Literal
+
+from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
+from inferplan.core.memory import CONVOLUTION_BYTES
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import BITS_PER_BYTE
+from inferplan.core.recurrence import Lightning
+
+BLOCK_TOKENS = 16
+"""Tokens in one KV cache block: vLLM's default block size."""
+SPARSE_BLOCK_TOKENS = 64
+"""Tokens in one block of latents under an indexer, which the kernels for them ask for."""
+SPARSE_LATENT_BYTES = 656
+"""vLLM's `fp8_ds_mla`: 512 B of latent, 16 B of scales and 64 rotary elements of 2 B."""
+INDEX_KEY_BYTES = 132
+"""128 elements of 1 B and one scale of 4 B, whatever the cache is stored in."""
+CLOSE_COUNTS = 1.25
+"""Layer counts of two kinds that differ by less than this make groups of the larger count."""
+LAST_BLIND_COUNT = 20
+"""The last vLLM (0.20) whose printed KV cache size leaves out what windows save."""
+LAST_LIGHTNING = 23
+"""The last vLLM (0.23) that serves lightning attention."""
+
+Kind = Literal["full", "sliding", "chunked", "state"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """Layers of one rank that are cached alike: `bytes` per token and layer, of a state per sequence and layer."""
+
+    kind: Kind
+    bytes: float
+    layers: int
+    window: int = 0
+    block_tokens: int = BLOCK_TOKENS
+
+    @property
+    def page(self) -> float:
+        """One block of one layer. [B]"""
+        return self.bytes * self.block_tokens
+
+    def blocks(self, context: int, *, batched_tokens: int, state_blocks: int) -> int:
+        """Blocks of one group that a sequence takes: those of its context, of its window and what is in flight.
+
+        full: ⌈context / block⌉; sliding: ⌈min(window - 1 + batched tokens, context) / block⌉ + 1; chunked: the
+        same with the whole chunk and without the 1; state: 1, or 2 with prefix caching.
+
+        Source: vLLM, vllm/v1/kv_cache_interface.py, `max_memory_usage_bytes` of each spec.
+
+        >>> sliding = Spec(kind="sliding", bytes=1024, layers=12, window=128)
+        >>> sliding.blocks(131072, batched_tokens=2048, state_blocks=1)
+        137
+        """
+        if self.kind == "state":
+            return state_blocks
+        if self.kind == "full":
+            return ceil(context / self.block_tokens)
+        held = self.window + batched_tokens - (1 if self.kind == "sliding" else 0)
+        return ceil(min(held, context) / self.block_tokens) + (1 if self.kind == "sliding" else 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blocks:
+    """The cut of one rank's cache: bytes of a block over all its layers, and groups that each take blocks."""
+
+    block_bytes: float
+    groups: tuple[tuple[int, Spec], ...]
+    batched_tokens: int
+    state_blocks: int = 1
+
+    def per_sequence(self, context: int) -> int:
+        """Σ groups × blocks of a group: what one sequence of `context` tokens takes. [blocks]"""
+        return sum(
+            number * spec.blocks(context, batched_tokens=self.batched_tokens, state_blocks=self.state_blocks)
+            for number, spec in self.groups
+        )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens in the smallest block of any group that keeps tokens. [tokens]"""
+        return min(spec.block_tokens for _, spec in self.groups if spec.kind != "state")
+
+    def printed(self, number: int, *, context: int, version: int) -> int:
+        """The KV cache size that vLLM 0.`version` prints for `number` blocks. [tokens]
+
+        Blocks × their tokens where every layer keeps every token. With windows, up to 0.20 the same over the
+        groups, which leaves out what windows save; from 0.21 on, and with states, concurrency × context.
+        """
+        if self.is_uniform:
+            return number * self.tokens
+        states = any(spec.kind == "state" for _, spec in self.groups)
+        if version <= LAST_BLIND_COUNT and not states:
+            return number // sum(groups for groups, _ in self.groups) * self.tokens
+        return int(number / self.per_sequence(context) * context)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether blocks are tokens: one group, and it keeps every token."""
+        return len(self.groups) == 1 and self.groups[0] == (1, self.groups[0][1]) and self.groups[0][1].kind == "full"
+
+
+def not_modelled(architecture: Architecture, *, version: int) -> str | None:
+    """Why vLLM's cache of this architecture is not computed here, None where it is."""
+    reasons = (_reason(mixer, version=version) for _, mixer in architecture.mixers)
+    found = next((reason for reason in reasons if reason), None)
+    if found:
+        return found
+    states = any(mixer.state for _, mixer in architecture.mixers)
+    if states and any(not _is_plain(mixer) for _, mixer in architecture.mixers if mixer.cached):
+        return "states beside a latent or windowed cache: vLLM's pages for that mix are not known here"
+    if not any(mixer.cached for _, mixer in architecture.mixers):
+        return "no layer keeps keys and values: vLLM's pages for states alone are not known here"
+    return _odd_pages(architecture)
+
+
+def _odd_pages(architecture: Architecture) -> str | None:
+    """Pages of windowed and full layers have to be multiples of each other on every rank."""
+    pages = {part.elements for _, mixer in architecture.mixers for part in mixer.cached if part.heads}
+    if any(max(pages) % page for page in pages):
+        return "the layers' pages are no multiples of each other: vLLM refuses them, or pads in a way not known here"
+    return None
+
+
+def _is_plain(mixer: Mixer) -> bool:
+    return isinstance(mixer, Attention) and mixer.is_plain
+
+
+def _reason(mixer: Mixer, *, version: int) -> str | None:
+    """What about one mixer is not covered."""
+    if isinstance(mixer, Compressed):
+        return "compressed keys (DeepSeek-V4): vLLM's layout of them is not known here"
+    if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
+        return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
+    if isinstance(mixer, Latent) and mixer.indexer and mixer.indexer.compress > 1:
+        return "pooled index keys beside a latent: vLLM's layout of them is not known here"
+    return _attention_reason(mixer) if isinstance(mixer, Attention) else None
+
+
+def _attention_reason(attention: Attention) -> str | None:
+    """What about keys and values is not covered."""
+    if attention.indexer:
+        return "index keys beside keys and values: vLLM's layout of them is not known here"
+    if attention.convolution_state:
+        return "convolutions on keys and values: vLLM's layout of their state is not known here"
+    if attention.cross:
+        return "cross-attention to an image: what vLLM keeps of it is not known here"
+    if attention.value_width != attention.kv_width:
+        return "values narrower than keys: vLLM's pages for them are not known here"
+    return None
+
+
+def cut(
+    architecture: Architecture, layout: Layout, *, kv_bits: float, batched_tokens: int, prefix_caching: bool = False
+) -> Blocks:
+    """The blocks of the fullest stage of a replica, on one rank.
+
+    One kind of layer: a block holds its tokens in all layers. Several: groups of equally many layers, each with
+    its own blocks of equal bytes (see `_groups`). With states the attention's block grows to the state's page.
+
+    Source: vLLM, vllm/v1/core/kv_cache_utils.py, `get_kv_cache_groups`.
+    """
+    specs = _specs(architecture, layout, kv_bits=kv_bits)
+    if {spec.kind for spec in specs} == {"full"}:
+        return Blocks(
+            block_bytes=sum(spec.layers * spec.page for spec in specs),
+            groups=((1, specs[0]),),
+            batched_tokens=batched_tokens,
+        )
+    specs = _with_state_pages(specs) if any(spec.kind == "state" for spec in specs) else _with_one_page(specs)
+    size = _group_size([spec.layers for spec in specs])
+    return Blocks(
+        block_bytes=size * max(spec.page for spec in specs if spec.kind != "state"),
+        groups=tuple((ceil(spec.layers / size), spec) for spec in specs),
+        batched_tokens=batched_tokens,
+        state_blocks=2 if prefix_caching else 1,
+    )
+
+
+def _specs(architecture: Architecture, layout: Layout, *, kv_bits: float) -> list[Spec]:
+    """Layers by how they are cached, on one rank of a stage."""
+    counts: dict[Spec, int] = {}
+    for layers, mixer in architecture.mixers:
+        for spec in _cached(mixer, architecture, tp=layout.tp, kv_bits=kv_bits):
+            counts[spec] = counts.get(spec, 0) + layers
+    return [replace(spec, layers=ceil(layers / layout.pp)) for spec, layers in counts.items()]
+
+
+def _cached(mixer: Mixer, architecture: Architecture, *, tp: int, kv_bits: float) -> Iterator[Spec]:
+    """How one layer is cached. Latents and index keys are on every rank; heads and states are shared out."""
+    element = kv_bits / BITS_PER_BYTE
+    sparse = isinstance(mixer, Latent) and mixer.indexer is not None
+    tokens = SPARSE_BLOCK_TOKENS if sparse else BLOCK_TOKENS
+    for part in mixer.cached:
+        size = part.on_rank(tp) * element
+        if part.what == "index keys":
+            size = INDEX_KEY_BYTES
+        elif sparse and kv_bits == BITS_PER_BYTE:
+            size = SPARSE_LATENT_BYTES
+        kind: Kind = "full" if part.window is None else "chunked" if part.chunked else "sliding"
+        yield Spec(kind=kind, bytes=size, layers=0, window=part.window or 0, block_tokens=tokens)
+    if state := mixer.state:
+        size = state.convolution * CONVOLUTION_BYTES + state.recurrent * architecture.state_bytes
+        yield Spec(kind="state", bytes=size / tp, layers=0, block_tokens=1)
+
+
+def _with_one_page(specs: list[Spec]) -> list[Spec]:
+    """Blocks of layers with smaller pages take as many more tokens, so that every page has the same bytes."""
+    page = max(spec.page for spec in specs)
+    return [replace(spec, block_tokens=round(spec.block_tokens * page / spec.page)) for spec in specs]
+
+
+def _with_state_pages(specs: list[Spec]) -> list[Spec]:
+    """16 × ⌈page / (16 × bytes per token)⌉ tokens in a block of attention: the state's page fits in it.
+
+    Source: vLLM, vllm/model_executor/models/config.py, `HybridAttentionMambaModelConfig`.
+    """
+    page = max(spec.page for spec in specs if spec.kind == "state")
+    return [
+        replace(spec, block_tokens=BLOCK_TOKENS * max(1, ceil(page / spec.page))) if spec.kind != "state" else spec
+        for spec in specs
+    ]
+
+
+def _group_size(layers: list[int]) -> int:
+    """The layers of a group: the fewest of any kind, or the most where they are close.
+
+    >>> _group_size([10, 52]), _group_size([12, 12]), _group_size([21, 24])
+    (10, 12, 24)
+    """
+    return max(layers) if max(layers) < CLOSE_COUNTS * min(layers) else min(layers)

@@ -1,0 +1,193 @@
+"""Layers that keep a state of constant size instead of a cache: delta nets, Mamba, lightning, short convolutions."""
+
+from dataclasses import dataclass
+
+from inferplan.core.attention import Cached, State
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recurrence:
+    """What all of them share: nothing is kept per token, and tensor parallelism splits channels evenly."""
+
+    @property
+    def cached(self) -> tuple[Cached, ...]:
+        """Nothing is kept per token."""
+        return ()
+
+    def share(self, _hidden: int, tp: int) -> float:
+        """1 / tp: what a rank holds of the projections. [fraction]"""
+        return 1 / tp
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GatedDelta(Recurrence):
+    """Gated DeltaNet (Qwen3-Next, OLMo-Hybrid): one key × value matrix per value head."""
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    convolution: int
+
+    @property
+    def heads(self) -> int:
+        """What tensor parallelism has to divide."""
+        return self.key_heads
+
+    @property
+    def channels(self) -> int:
+        """2 × keys + values: what the convolution runs over. [elements]"""
+        return 2 * self.key_heads * self.key_dim + self.value_heads * self.value_dim
+
+    @property
+    def state(self) -> State:
+        """(convolution - 1) × channels, and value_heads × key_dim × value_dim. [elements]"""
+        recurrent = self.value_heads * self.key_dim * self.value_dim
+        return State(convolution=(self.convolution - 1) * self.channels, recurrent=recurrent)
+
+    def params(self, hidden: int) -> int:
+        """hidden × (channels + 2 × values + 2 × value heads), convolution, decay and norm. [parameters]
+
+        Source: transformers, `Qwen3NextGatedDeltaNet`.
+        """
+        values = self.value_heads * self.value_dim
+        projections = hidden * (self.channels + 2 * values + 2 * self.value_heads)
+        return projections + self.channels * self.convolution + 2 * self.value_heads + self.value_dim
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KimiDelta(Recurrence):
+    """Kimi Delta Attention: a delta net with one decay per channel; low-rank decay and gate unless full."""
+
+    heads: int
+    head_dim: int
+    convolution: int
+    full_gate: bool = False
+    full_decay: bool = False
+
+    @property
+    def state(self) -> State:
+        """(convolution - 1) × 3 × width, and heads × head_dim². [elements]"""
+        width = self.heads * self.head_dim
+        return State(convolution=(self.convolution - 1) * 3 * width, recurrent=width * self.head_dim)
+
+    def params(self, hidden: int) -> int:
+        """4 × hidden × width, convolutions, step size, decay, gate and norm. [parameters]
+
+        Source: Kimi-Linear modeling_kimi.py, `KimiDeltaAttention`.
+        """
+        width = self.heads * self.head_dim
+        low = (hidden + width) * self.head_dim
+        gates = sum(hidden * width if full else low for full in (self.full_gate, self.full_decay))
+        small = hidden * self.heads + self.heads + width + self.head_dim
+        return 4 * hidden * width + 3 * width * self.convolution + gates + small
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mamba1(Recurrence):
+    """Mamba (Jamba): a diagonal state of `state_dim` per channel."""
+
+    width: int
+    state_dim: int
+    convolution: int
+    step_rank: int
+    norms: bool = True
+
+    @property
+    def heads(self) -> int:
+        """Channels, which tensor parallelism has to divide."""
+        return self.width
+
+    @property
+    def state(self) -> State:
+        """(convolution - 1) × width, and width × state_dim. [elements]"""
+        return State(convolution=(self.convolution - 1) * self.width, recurrent=self.width * self.state_dim)
+
+    def params(self, hidden: int) -> int:
+        """3 × hidden × width, convolution with bias, step and state projections, A, D and norms. [parameters]
+
+        Source: transformers, `JambaMambaMixer`.
+        """
+        inner = self.step_rank + 2 * self.state_dim
+        per_channel = self.convolution + 1 + inner + self.step_rank + 1 + self.state_dim + 1
+        return 3 * hidden * self.width + self.width * per_channel + (inner if self.norms else 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mamba2(Recurrence):
+    """Mamba-2 (Nemotron-H, Granite 4, Falcon-H1): a head_dim × state_dim matrix per head."""
+
+    heads: int
+    head_dim: int
+    groups: int
+    state_dim: int
+    convolution: int
+
+    @property
+    def width(self) -> int:
+        """heads × head_dim. [elements]"""
+        return self.heads * self.head_dim
+
+    @property
+    def channels(self) -> int:
+        """width + 2 × groups × state_dim: what the convolution runs over. [elements]"""
+        return self.width + 2 * self.groups * self.state_dim
+
+    @property
+    def state(self) -> State:
+        """(convolution - 1) × channels, and width × state_dim. [elements]"""
+        return State(convolution=(self.convolution - 1) * self.channels, recurrent=self.width * self.state_dim)
+
+    def params(self, hidden: int) -> int:
+        """hidden × (2 × width + channels + heads), convolution with bias, A, D, step bias and norm. [parameters]
+
+        Source: transformers, `Mamba2Mixer`, `NemotronHMamba2Mixer`.
+        """
+        projections = hidden * (2 * self.width + self.channels + self.heads)
+        return projections + self.channels * (self.convolution + 1) + 3 * self.heads + self.width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lightning(Recurrence):
+    """Lightning attention (MiniMax-01): linear attention with a fixed decay per head."""
+
+    heads: int
+    head_dim: int
+
+    @property
+    def state(self) -> State:
+        """heads × head_dim². [elements]"""
+        return State(recurrent=self.heads * self.head_dim**2)
+
+    def params(self, hidden: int) -> int:
+        """5 × hidden × width + width: query, key, value, gate, output and a norm. [parameters]
+
+        Source: transformers, `MiniMaxLightningAttention`.
+        """
+        width = self.heads * self.head_dim
+        return 5 * hidden * width + width
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShortConv(Recurrence):
+    """A gated short convolution (LFM2), without any recurrent matrix."""
+
+    width: int
+    convolution: int
+
+    @property
+    def heads(self) -> int:
+        """Channels, which tensor parallelism has to divide."""
+        return self.width
+
+    @property
+    def state(self) -> State:
+        """(convolution - 1) × width. [elements]"""
+        return State(convolution=(self.convolution - 1) * self.width)
+
+    def params(self, hidden: int) -> int:
+        """4 × hidden × width + width × convolution. [parameters]
+
+        Source: transformers, `Lfm2ShortConv`.
+        """
+        return 4 * hidden * self.width + self.width * self.convolution
