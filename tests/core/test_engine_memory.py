@@ -13,19 +13,18 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.attention import Latent
 from inferplan.core.engine_memory import (
-    BLOCK_TOKENS,
     Capacity,
     activation_peak,
     allocated,
     capacity,
     default_batching,
     graph_memory,
-    longest_context,
     non_torch,
     rank_kv_bytes_per_token,
     rank_memory,
     rank_weights,
 )
+from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.memory import weights
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB, MIB
@@ -249,23 +248,6 @@ def test_more_batched_tokens_never_need_less_memory(few: int, many: int) -> None
     for shape in (dense(), sparse()):
         peaks = [activation_peak(shape, engine(tokens=n), tp=2) for n in sorted((few, many))]
         assert peaks == sorted(peaks)
-
-
-@given(limit=st.integers(0, 10**7), holds=st.integers(0, 10**7))
-def test_the_longest_context_fits_and_one_block_more_does_not(limit: int, holds: int) -> None:
-    longest = longest_context(lambda tokens: tokens <= holds, limit=limit)
-    assert longest % BLOCK_TOKENS == 0
-    assert longest <= min(limit, holds)
-    assert longest + BLOCK_TOKENS > min(limit, holds)
-
-
-@given(layout=LAYOUTS, context=st.integers(1, 200_000))
-def test_what_fits_is_confirmed_by_the_longest_context(layout: Layout, context: int) -> None:
-    def fits(tokens: int) -> bool:
-        return capacity(LLAMA_70B, BF16, h100(), layout, engine(), context=tokens, kv_bits=16).fits
-
-    longest = longest_context(fits, limit=10**8)
-    assert fits(context) == (-(-context // BLOCK_TOKENS) * BLOCK_TOKENS <= longest)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ shape of the model that it stands for.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
@@ -368,10 +369,7 @@ class Model:
         The residual goes to the matrices that make up most of the model: the dense feed-forward blocks, or,
         in a mixture of experts, to the split that total and active parameters define (see `core.sparsity`).
         """
-        exact = count(self.architecture)
-        if self.nominal is None:
-            return exact
-        return _stretch(exact, self.architecture, self.nominal)
+        return _parameters(self)
 
     @property
     def total_params(self) -> int:
@@ -384,6 +382,13 @@ class Model:
         if self.nominal is not None:
             return self.nominal.active
         return self.parameters.total - idle_params(self.architecture)
+
+
+@lru_cache(maxsize=1024)
+def _parameters(model: Model) -> Parameters:
+    """What `Model.parameters` says, remembered by model."""
+    exact = count(model.architecture)
+    return exact if model.nominal is None else _stretch(exact, model.architecture, model.nominal)
 
 
 def _stretch(exact: Parameters, architecture: Architecture, nominal: Nominal) -> Parameters:

@@ -4,7 +4,7 @@ The rules are read off published logs of vLLM 0.11 to 0.28 on H100, A100, L4 and
 for the busiest rank. How the cache is cut into blocks is in `kv_blocks`; what the rules miss is said at each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -12,7 +12,7 @@ from math import ceil
 from inferplan.core.architecture import Architecture, Attention, ExpertFfn, LayerGroup, Model, count, layer_params
 from inferplan.core.attention import Cached, Latent
 from inferplan.core.hardware import Gpu
-from inferplan.core.kv_blocks import BLOCK_TOKENS, Blocks, cut, not_modelled
+from inferplan.core.kv_blocks import Blocks, cut, not_modelled
 from inferplan.core.memory import HALF_BYTES, WeightBytes, cached_parts, vision_bytes, weights
 from inferplan.core.parallelism import Layout, stage_ranges
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -320,7 +320,7 @@ def capacity(
     `max_num_seqs` of them.
     """
     memory = rank_memory(model, precision, gpu, layout, engine)
-    reason = not_modelled(model.architecture, version=engine.version)
+    reason = cache_not_modelled(model, engine.version)
     if reason:
         return Capacity(memory=memory, tokens=0, sessions=0, not_modelled=reason)
     blocks = _cut(model, layout, kv_bits, engine.max_num_batched_tokens, engine.prefix_caching)
@@ -331,6 +331,12 @@ def capacity(
         sessions=min(number // each, engine.max_num_seqs),
         concurrency=number / each,
     )
+
+
+@lru_cache(maxsize=1024)
+def cache_not_modelled(model: Model, version: int) -> str | None:
+    """Why vLLM 0.`version`'s cache of this model is not computed here, None where it is; remembered by model."""
+    return not_modelled(model.architecture, version=version)
 
 
 @lru_cache(maxsize=4096)
@@ -347,18 +353,3 @@ def default_kv_bits(model: Model, precision: Precision) -> float:
     The guide's element for a size class; for a checkpoint the engine's default, which is the model's 16-bit type.
     """
     return precision.kv_bits if model.is_size_class else 16
-
-
-def longest_context(fits: Callable[[int], bool], *, limit: int) -> int:
-    """The longest context, in whole blocks, for which `fits` holds; 0 where none does. [tokens]
-
-    `fits` must be monotone: true up to some context, false beyond.
-
-    >>> longest_context(lambda tokens: tokens <= 1000, limit=4096)
-    992
-    """
-    low, high = 0, limit // BLOCK_TOKENS
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle * BLOCK_TOKENS) else (low, middle - 1)
-    return low * BLOCK_TOKENS

@@ -9,7 +9,7 @@ from math import ceil
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import engine_memory, kv_blocks, parallelism, performance
+from inferplan.core import engine_memory, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.engine_memory import Capacity, Engine
 from inferplan.core.hardware import Gpu
@@ -66,7 +66,7 @@ class Serving:
     @property
     def not_modelled(self) -> str | None:
         """Why no deployment can be given: what the engine's cache of this architecture is not known to take."""
-        reason = kv_blocks.not_modelled(self.model.architecture, version=self.engine.version)
+        reason = engine_memory.cache_not_modelled(self.model, self.engine.version)
         return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
 
     def capacity(self, layout: Layout, context: int) -> Capacity:
@@ -103,11 +103,16 @@ class Serving:
         return _fewest(self, users, context)
 
     def staged(self, context: int, tp: int) -> Iterator[Layout]:
-        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache."""
+        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache.
+
+        Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
+        """
         first = self.smallest(context)
         if first is not None:
-            deepest = self.model.architecture.layers
-            yield from (Layout(tp=tp, pp=pp) for pp in range(max(2, first.pp), deepest + 1))
+            layers = self.model.architecture.layers
+            start = max(2, first.pp)
+            shallowest = {ceil(layers / pp): pp for pp in range(layers, start - 1, -1)}
+            yield from (Layout(tp=tp, pp=pp) for pp in sorted(shallowest.values()))
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""
