@@ -1,7 +1,7 @@
 """Small builders of value objects, so that a test says only what it is about. Defaults are Llama 3 70B on H100."""
 
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Model
-from inferplan.core.engine_memory import Engine
+from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.precision import Precision, Scope
 from inferplan.core.units import GIB, MIB, TERA

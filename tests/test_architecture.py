@@ -21,11 +21,14 @@ ARROWS = {
 }
 THIRD_PARTY = {
     "core": set[str](),
-    "catalog": {"pydantic"},
+    "catalog": {"pydantic", "httpx", "huggingface_hub"},
     "tools": {"pydantic"},
     "prompts": set[str](),
     "server": {"mcp", "pydantic", "pydantic_core", "anyio"},
 }
+OPTIONAL = {"hub": {"httpx", "huggingface_hub"}}
+"""Libraries by extra: imported inside functions alone, so that the server starts and answers without them."""
+
 DISTRIBUTION = {"pydantic_core": "pydantic"}
 INPUT_OUTPUT = {
     "asyncio",
@@ -131,9 +134,27 @@ def test_a_package_imports_only_the_libraries_it_is_allowed(name: str) -> None:
 
 def test_every_library_that_is_imported_is_declared() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {line.split(">")[0].split("<")[0].split("=")[0].strip() for line in project["dependencies"]}
-    imported = set[str]().union(*THIRD_PARTY.values())
-    assert {DISTRIBUTION.get(name, name) for name in imported} == declared
+    extras = project["optional-dependencies"]
+    imported = set[str]().union(*THIRD_PARTY.values()).difference(*OPTIONAL.values())
+    assert {DISTRIBUTION.get(name, name) for name in imported} == distributions(project["dependencies"])
+    assert {name: distributions(extras[name]) for name in OPTIONAL} == OPTIONAL
+
+
+def distributions(lines: list[str]) -> set[str]:
+    return {line.split(">")[0].split("<")[0].split("=")[0].strip() for line in lines}
+
+
+def test_a_library_of_an_extra_is_imported_only_where_it_is_used() -> None:
+    optional = set[str]().union(*OPTIONAL.values())
+    early = [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}"
+        for path in sources()
+        for node in tree(path).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (getattr(node, "module", None) or node.names[0].name,)
+        if name.split(".")[0] in optional
+    ]
+    assert not early
 
 
 def test_only_the_server_knows_the_protocol() -> None:

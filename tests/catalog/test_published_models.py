@@ -6,7 +6,6 @@ from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS, layer_letters, model_rows
 from inferplan.core.architecture import Attention, NotPlain, count
-from inferplan.core.engine_memory import rank_weights
 from inferplan.core.memory import (
     cached_parts,
     kv_bytes_per_token,
@@ -17,6 +16,7 @@ from inferplan.core.memory import (
     weights,
 )
 from inferplan.core.parallelism import Layout
+from inferplan.core.rank_weights import rank_weights
 
 PUBLISHED = {row["id"]: row for row in rows("published_models.tsv")}
 CLASSES = (

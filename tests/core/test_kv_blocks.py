@@ -8,11 +8,11 @@ from data_files import rows
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
 from inferplan.core.attention import Latent
-from inferplan.core.kv_blocks import Blocks, cut, not_modelled
+from inferplan.core.kv_blocks import Blocks, Kind, Spec, cut, not_modelled
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB
-from shapes import dense
+from shapes import dense, engine
 
 RUNS = rows("published_kv_blocks.tsv")
 FULL = Attention(heads=32, kv_heads=8, head_dim=128)
@@ -27,23 +27,24 @@ def mixed(first: int, second: int, window: int = 1024) -> Architecture:
     return Architecture(hidden=4096, vocab=32000, groups=groups, max_positions=131072)
 
 
-def blocks_of(id_: str, *, tp: int = 1, bits: float = 16, tokens: int = 8192, caching: bool = True) -> Blocks:
+def blocks_of(id_: str, *, tp: int = 1, bits: float = 16, tokens: int = 8192, version: int = 19) -> Blocks:
     architecture = MODELS[id_].architecture
-    return cut(architecture, Layout(tp=tp), kv_bits=bits, batched_tokens=tokens, prefix_caching=caching)
+    return cut(architecture, Layout(tp=tp), kv_bits=bits, engine=engine(version=version, tokens=tokens))
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
 def test_tokens_and_concurrency_are_what_vllm_printed(run: dict[str, str]) -> None:
     """To what the two decimals of the printed GiB leave open."""
+    version = int(run["vllm"].split(".")[1])
     blocks = cut(
         MODELS[run["model"]].architecture,
         Layout(tp=int(run["tp"])),
         kv_bits=float(run["kv_bits"]),
-        batched_tokens=int(run["batched_tokens"]),
-        prefix_caching=run["prefix_caching"] == "1",
+        engine=replace(
+            engine(version=version, tokens=int(run["batched_tokens"])), prefix_caching=run["prefix_caching"] == "1"
+        ),
     )
     number, context = int(float(run["kv_gib"]) * GIB // blocks.block_bytes), int(run["context"])
-    version = int(run["vllm"].split(".")[1])
     printed = blocks.printed(number, context=context, version=version)
     assert printed == pytest.approx(int(run["kv_tokens"]), rel=0.0005)
     assert number / blocks.per_sequence(context) == pytest.approx(float(run["concurrency"]), rel=0.002)
@@ -138,20 +139,105 @@ def test_lightning_attention_is_counted_while_vllm_served_it() -> None:
     assert not_modelled(dense(), version=28) is None
 
 
+def test_qwen3_5_printed_its_tokens_without_what_states_save_up_to_0_20() -> None:
+    """Qwen3.5-35B-A3B on 0.17, fp8 cache: 284 blocks of 2,096 tokens over 4 groups, 22 for a sequence of 32,768."""
+    blocks = blocks_of("Qwen/Qwen3.5-35B-A3B", bits=8, version=17)
+    number = int(5.69 * GIB // blocks.block_bytes)
+    assert (number, blocks.tokens, blocks.per_sequence(32768)) == (284, 2096, 3 * 2 + 16)
+    assert blocks.printed(number, context=32768, version=17) == blocks.printed(number, context=32768, version=20)
+    assert blocks.printed(number, context=32768, version=20) == 148_816
+    assert blocks.printed(number, context=32768, version=21) == 423_005
+    assert number / blocks.per_sequence(32768) == pytest.approx(12.91, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("version", "sliding", "full", "size"),
+    [
+        (17, 20, 24, 24),
+        (17, 20, 25, 20),
+        (18, 20, 25, 25),
+        (28, 20, 29, 29),
+        (18, 20, 30, 20),
+        (28, 30, 20, 20),
+        (28, 10, 52, 10),
+    ],
+)
+def test_kinds_of_layers_make_one_group_each_where_their_counts_are_close(
+    version: int, sliding: int, full: int, size: int
+) -> None:
+    """Close is less than 1.25 times as many up to 0.17, and less than 1.5 times since."""
+    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, engine=engine(version=version))
+    assert blocks.block_bytes == size * 16 * FULL.kv_width * 2 * 2
+    assert [number for number, _ in blocks.groups] == [-(-sliding // size), -(-full // size)]
+
+
+@pytest.mark.parametrize(("version", "pp", "batches"), [(25, 1, 1), (25, 4, 1), (26, 1, 2), (26, 2, 2), (28, 4, 4)])
+def test_a_window_leaves_room_for_every_batch_in_flight_since_0_26(version: int, pp: int, batches: int) -> None:
+    blocks = cut(mixed(12, 12), Layout(pp=pp), kv_bits=16, engine=engine(version=version, tokens=2048))
+    assert blocks.in_flight == 2048 * batches
+    (_, windowed), (_, full) = blocks.groups
+    window = -(-(1023 + 2048 * batches) // 16) + 1
+    assert windowed.blocks(10**6, in_flight=blocks.in_flight, state_blocks=1) == window
+    assert blocks.per_sequence(10**6) == window + 62_500
+    assert full.kind == "full"
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 8])
+def test_context_parallel_ranks_multiply_tokens_and_divide_what_a_sequence_takes(ranks: int) -> None:
+    v3 = MODELS["deepseek-ai/DeepSeek-V3"].architecture
+    blocks = cut(v3, Layout(tp=8), kv_bits=16, engine=replace(engine(), context_parallel=ranks))
+    assert blocks.printed(1000, context=32768, version=28) == 16_000 * ranks
+    assert blocks.per_sequence(32_768) == 2048 / ranks
+    assert blocks.per_sequence(32_769) == 2048 / ranks + 1
+
+
+def test_without_windows_windowed_layers_keep_every_token_in_one_group() -> None:
+    blocks = cut(mixed(12, 36), Layout(), kv_bits=16, engine=replace(engine(), windows=False))
+    assert blocks.is_uniform
+    assert blocks.block_bytes == 48 * 16 * FULL.kv_width * 2 * 2
+    assert blocks.per_sequence(131_072) == 8192
+    assert blocks.printed(10, context=131_072, version=28) == 160
+
+
+def test_without_windows_states_stay_states() -> None:
+    architecture = MODELS["Qwen/Qwen3.5-4B"].architecture
+    on, off = (cut(architecture, Layout(), kv_bits=16, engine=replace(engine(), windows=w)) for w in (True, False))
+    assert on == off
+
+
+@pytest.mark.parametrize(
+    ("kind", "blocks"), [("sliding", 1 + (1023 + 2049) // 16), ("chunked", 1 + (1024 + 2048) // 16), ("full", 625)]
+)
+def test_chunks_are_whole_and_windows_end_before_the_token_that_sees_them(kind: Kind, blocks: int) -> None:
+    one = Spec(kind=kind, bytes=1024, layers=12, window=1024)
+    assert one.blocks(10_000, in_flight=2049, state_blocks=1) == blocks
+
+
+@pytest.mark.parametrize("version", [20, 21])
+def test_windows_alone_are_counted_like_windows_among_others(version: int) -> None:
+    """Every layer has a window, so that blocks are not tokens: a pool holds more than they add up to since 0.21."""
+    (near, _) = mixed(12, 12).groups
+    alone = replace(mixed(12, 12), groups=(near,))
+    blocks = cut(alone, Layout(), kv_bits=16, engine=engine(version=version, tokens=2048))
+    assert not blocks.is_uniform
+    tokens = blocks.printed(1930, context=131_072, version=version)
+    assert tokens == (1930 * 16 if version == 20 else 10 * 131_072)
+
+
 @given(context=st.integers(1, 10**6), more=st.integers(1, 10**6), sliding=st.integers(1, 60), full=st.integers(1, 60))
 def test_a_longer_context_never_takes_fewer_blocks_and_a_full_window_no_more(
     context: int, more: int, sliding: int, full: int
 ) -> None:
     short, long = sorted((context, more))
-    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, batched_tokens=2048)
+    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, engine=engine(version=19, tokens=2048))
     assert blocks.per_sequence(short) <= blocks.per_sequence(long)
     (number, windowed), _ = blocks.groups
-    assert number * windowed.blocks(10**6, batched_tokens=2048, state_blocks=1) == number * 193
+    assert number * windowed.blocks(10**6, in_flight=2048, state_blocks=1) == number * 193
 
 
 @given(sliding=st.integers(1, 60), full=st.integers(1, 60))
 def test_groups_have_room_for_every_layer(sliding: int, full: int) -> None:
-    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, batched_tokens=2048)
+    blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, engine=engine(version=19, tokens=2048))
     size = blocks.block_bytes / (16 * FULL.kv_width * 2 * 2)
     assert all(number * size >= layers for (number, _), layers in zip(blocks.groups, (sliding, full), strict=True))
 
@@ -162,7 +248,8 @@ def test_a_state_takes_as_many_blocks_whatever_the_context(context: int, tp: int
     ffn = DenseFfn(intermediate=8192)
     groups = (LayerGroup(count=30, attention=delta, ffn=ffn), LayerGroup(count=10, attention=FULL, ffn=ffn))
     hybrid = Architecture(hidden=2048, vocab=32000, groups=groups, max_positions=131072, state_bytes=4)
-    blocks = cut(hybrid, Layout(tp=tp), kv_bits=16, batched_tokens=2048, prefix_caching=False)
+    plain = replace(engine(), prefix_caching=False)
+    blocks = cut(hybrid, Layout(tp=tp), kv_bits=16, engine=plain)
     assert blocks.per_sequence(context) == 3 + -(-context // blocks.tokens)
 
 

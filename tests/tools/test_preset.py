@@ -28,8 +28,8 @@ def ask(preset: str = "production", **controls: Any) -> PresetAnswer:
 class TestVerdict:
     def test_the_question_on_the_door_is_answered_yes_with_hardware_speed_and_error_band(self) -> None:
         verdict = ask(concurrent_users=200).verdict
-        assert verdict.startswith("Yes, on 3 nodes")
-        for part in ("70B-class model in FP8", "200 users", "32,768 tokens", "24 x H100", "a token", "15%"):
+        assert verdict.startswith("Yes, on 2 nodes")
+        for part in ("70B-class model in FP8", "200 users", "32,768 tokens", "16 x H100", "a token", "15%"):
             assert part in verdict
 
     def test_the_summary_opens_with_the_verdict(self) -> None:
@@ -40,8 +40,8 @@ class TestVerdict:
         answer = ask(concurrent_users=200, total_gpus=8)
         assert not answer.serves
         assert answer.verdict.startswith("No, not on 8 x H100")
-        assert "hold 92 of the 200 users" in answer.verdict
-        assert "24 x H100" in answer.verdict
+        assert "hold 94 of the 200 users" in answer.verdict
+        assert "16 x H100" in answer.verdict
 
     def test_a_model_that_does_not_fit_is_a_no_and_not_an_error(self) -> None:
         answer = ask("enterprise", total_gpus=8)
@@ -131,7 +131,7 @@ class TestCoherence:
 
     def test_the_bill_is_for_the_gpus_of_the_verdict(self) -> None:
         answer = ask(concurrent_users=200)
-        assert answer.sections.costs.total_gpus == answer.sections.parallelism.gpus_used == 24
+        assert answer.sections.costs.total_gpus == answer.sections.parallelism.gpus_used == 16
 
     def test_a_mixture_of_experts_is_held_against_a_dense_model_and_a_dense_one_against_experts(self) -> None:
         assert "745B MoE" in ask().sections.moe.summary

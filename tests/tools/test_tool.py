@@ -27,7 +27,7 @@ class WeightAnswer(Answer):
 def weigh(q: WeightQuestion) -> WeightAnswer:
     """Weigh."""
     ledger = q.ledger()
-    ledger.take("memory_utilization")
+    ledger.take("overhead_fraction")
     return WeightAnswer(
         summary=f"{q.users} users.",
         diagram="|##|  ",
@@ -76,7 +76,7 @@ def test_the_text_reads_paragraph_picture_numbers_formula_assumptions_next() -> 
         "total_gb  5.00",
         "Formula",
         "Assumptions",
-        "memory_utilization = 0.9",
+        "overhead_fraction = 0.15",
         "Next",
         "weigh(",
     ]

@@ -97,7 +97,7 @@ def test_200_users_of_70b_fp8_by_hand() -> None:
     row = on(answer, "h100-sxm")
     assert (row.gpus_by_formula, row.nodes_by_formula, row.fit) == (5, 1, "single_node")
     assert row.deploy is not None
-    assert (row.deploy.gpus, row.deploy.tp, row.deploy.pp, row.deploy.dp) == (8, 8, 1, 1)
+    assert (row.deploy.gpus, row.deploy.nodes, row.deploy.tp, row.deploy.pp) == (8, 1, 8, 1)
     assert row.max_concurrent_users >= 200
 
 
@@ -149,10 +149,11 @@ def test_every_deployment_is_legal_and_holds_the_users_and_one_replica_fewer_wou
         held = here.capacity(replica, context).sessions
         assert placed.tp in tensor_degrees(here.model.architecture, node_size=here.node_size)
         assert placed.pp <= here.model.architecture.layers
-        assert placed.tp * placed.pp * placed.dp == placed.gpus
+        replicas = placed.gpus // (placed.tp * placed.pp)
+        assert placed.tp * placed.pp * replicas == placed.gpus
         assert placed.gpus <= placed.nodes * here.node_size
-        assert row.max_concurrent_users == placed.dp * held >= users
-        assert (placed.dp - 1) * held < users
+        assert row.max_concurrent_users == replicas * held >= users
+        assert (replicas - 1) * held < users
 
 
 @given(case=CASE, wider=FORMAT)
@@ -269,7 +270,7 @@ def test_a_context_beyond_the_training_of_a_checkpoint_is_said() -> None:
 
 def test_the_summary_names_every_part_and_what_the_engine_needs() -> None:
     summary = ask(concurrent_users=200).summary
-    for figure in ("389 GB", "70 GB", "268 GB", "50.8 GB", "1.3 GB", "5 x H100", "8 GPUs on 1 node", "200 concurrent"):
+    for figure in ("389 GB", "70 GB", "268 GB", "50.8 GB", "1.3 GB", "5 x H100", "8 GPUs (tensor 8)", "200 concurrent"):
         assert figure in summary
 
 

@@ -1,4 +1,4 @@
-"""The command line: `inferplan` serves a client over stdio, `inferplan call` asks one question from a shell."""
+"""The command line: serve a client over stdio, ask one question from a shell, hold the rules against measurements."""
 
 import argparse
 import os
@@ -12,6 +12,7 @@ usage: inferplan                                       serve an MCP client over 
        inferplan call                                  list the tools
        inferplan call TOOL --help                      what a tool takes
        inferplan call TOOL name=value ... [--json]     ask, and print the answer
+       inferplan validate memory FILE [--json]         hold published measurements against the rules
        inferplan --version
 
 inferplan plans LLM serving: GPU memory, quantization, parallel layout, latency and cost.
@@ -41,15 +42,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         from inferplan.server.call import call  # noqa: PLC0415 - `--version` and help stay instant
 
         return call(arguments.words, as_json=arguments.json, usage=arguments.help)
-    if arguments.command:
-        _parser().error(f'no command "{arguments.command}"; try: inferplan call (see inferplan --help)')
+    if arguments.command == "validate" and not arguments.help:
+        from inferplan.server.validate import validate  # noqa: PLC0415 - same
+
+        return validate(arguments.words, as_json=arguments.json)
+    if arguments.command and not arguments.help:
+        _parser().error(
+            f'no command "{arguments.command}"; try: inferplan call, inferplan validate (see inferplan --help)'
+        )
     return _say(HELP.rstrip()) if arguments.help else _serve()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inferplan",
-        usage="inferplan [call TOOL name=value ... [--json]] [--help] [--version]",
+        usage="inferplan [call TOOL name=value ... | validate memory FILE] [--json] [--help] [--version]",
         add_help=False,
         allow_abbrev=False,
     )

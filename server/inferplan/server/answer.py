@@ -2,17 +2,27 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog.asked_models import only_on_hub
 from inferplan.server import errors
 from inferplan.server.schema import arguments_schema
+from inferplan.tools._models import MODEL_ARGUMENTS
 from inferplan.tools._tool import Tool
 
 log = logging.getLogger(__name__)
+
+WAITING_AT_MOST = 8
+"""Calls that wait for a model hub at the same time; the next one waits for one of them."""
+
+_limiters: RunVar[CapacityLimiter] = RunVar("waiting for a model hub")
 
 ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "tool"})
 """Keys that n8n's agent node adds to the arguments of every call; no tool of ours takes one of these names."""
@@ -25,6 +35,30 @@ def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str
     except Exception:
         log.exception("%s failed", name)
         return _refused(errors.own_bug(name))
+
+
+def has_to_wait(arguments: Mapping[str, Any]) -> bool:
+    """Whether the call names a model that only a model hub can know, which may take seconds to say so."""
+    named = (arguments.get(name) for name in MODEL_ARGUMENTS)
+    return any(isinstance(name, str) and "/" in name and only_on_hub(name.strip()) for name in named)
+
+
+async def answer_in_a_thread(
+    load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any]
+) -> CallToolResult:
+    """The same answer, while the event loop goes on; threads are few and are not those that read the input."""
+    work = partial(answer, load, name, arguments)
+    return await to_thread.run_sync(work, limiter=_limiter(), abandon_on_cancel=True)
+
+
+def _limiter() -> CapacityLimiter:
+    """The threads of the running event loop that wait for a model hub."""
+    try:
+        return _limiters.get()
+    except LookupError:
+        limiter = CapacityLimiter(WAITING_AT_MOST)
+        _limiters.set(limiter)
+        return limiter
 
 
 def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> CallToolResult:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 INSTRUCTIONS = """\
 Plans LLM serving: GPU memory, quantization, parallelism, latency, cost. Use it for "which GPUs", "how many \
-users", "rent or buy". One call answers most: run_preset(preset="production", concurrent_users=200). Offline. \
+users", "rent or buy". One call answers most: run_preset(preset="production", concurrent_users=200). Works offline. \
 GB = 10^9 bytes, GiB = 2^30. Change any assumption with overrides="name=value".
 
 Go deeper with one tool for each question: estimate_vram (memory, which GPUs hold it), compare_quantization \

@@ -52,8 +52,11 @@ class PublishedTool(SdkTool):
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
     ) -> CallToolResult:
         """Answer the call. Every failure is a result that says what to do next, never an exception."""
-        from inferplan.server.answer import answer  # noqa: PLC0415 - listing tools needs none of them
+        # Listing tools needs none of them.
+        from inferplan.server.answer import answer, answer_in_a_thread, has_to_wait  # noqa: PLC0415
 
+        if has_to_wait(arguments):
+            return await answer_in_a_thread(self._load, self.name, arguments)
         return answer(self._load, self.name, arguments)
 
 

@@ -55,10 +55,7 @@ def assumptions() -> str:
     from inferplan.tools._assumptions import settings  # noqa: PLC0415
 
     takers = _takers()
-    rows = [
-        setting.model_dump(exclude={"group"}, exclude_defaults=True) | {"tools": takers.get(setting.group, [])}
-        for setting in settings().values()
-    ]
+    rows = [setting.row() | {"tools": takers.get(setting.group, [])} for setting in settings().values()]
     return compact({"change": 'overrides="name=value, name=value" on a tool that takes it', "assumptions": rows})
 
 

@@ -27,8 +27,8 @@ from mcp.types import (
 )
 from pydantic import ValidationError
 
-GRACE_S = 10.0
-"""How long the end of the input waits for answers that may never come."""
+GRACE_S = 20.0
+"""How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
 LONGEST_LINE = 2**30
 """Bytes of one message; memory is only taken for what comes."""
 

@@ -5,20 +5,13 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from inferplan.tools._words import printable
+
 SHOWN = 60
 """Characters of a value that an error repeats."""
 
 _WORDLESS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _SHOWN: dict[type, str] = {list: "a list", tuple: "a list", dict: "an object", type(None): "null"}
-
-
-def printable(text: str) -> str:
-    r"""The text with every control, direction or half character escaped.
-
-    >>> printable("a\nb\x1b[31m")
-    'a\\nb\\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def quoted(text: str, limit: int = SHOWN) -> str:

@@ -103,6 +103,10 @@ class Shelf(Mapping[str, T], Generic[T]):
         """The one thing that goes by this name; raises `UnknownName` where there is none, or more than one."""
         return self[self.id_of(name)]
 
+    def knows(self, name: str) -> bool:
+        """Whether any row goes by this name, or more than one."""
+        return len(name) <= LONGEST_NAME and bool(self._candidates(name))
+
     def id_of(self, name: str) -> str:
         """The id behind a name; raises `UnknownName` where there is none, or more than one."""
         if len(name) > LONGEST_NAME:

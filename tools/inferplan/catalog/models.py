@@ -169,6 +169,7 @@ class ModelRow(NamedRow):
     params_active: PositiveInt
     size_class: bool = False
     vision_params: int = Field(default=0, ge=0)
+    vision_replicated: int = Field(default=0, ge=0)
     mtp_layers: int = Field(default=0, ge=0)
     mtp_params: int = Field(default=0, ge=0)
     verification: Verification = "exact"
@@ -208,6 +209,7 @@ class ModelRow(NamedRow):
             rotary_dim=shape.rotary_dim,
             rope_tables=shape.rope_tables,
             vision_params=self.vision_params,
+            vision_replicated=self.vision_replicated,
             multi_token=MultiToken(layers=self.mtp_layers, params=self.mtp_params) if self.mtp_layers else None,
         )
 

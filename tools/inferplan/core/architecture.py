@@ -131,9 +131,12 @@ class Architecture:
     `order` gives the group of each layer where kinds alternate; without it the groups follow each other.
     `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic. `other_params` and
     `norm_params` are what the published tensors have beyond layers and final norm. `state_bytes` is the element
-    of recurrent states, `rotary_dim` what of a head rotates, `rope_tables` the rows of rotations per position: as
-    many as a linear scale stretches it, and one more where windowed layers rotate otherwise. What stands beside
-    the text decoder, `vision_params` and `multi_token`, is in no total.
+    of recurrent states, `rotary_dim` what of a head rotates, `rope_tables` the 16-bit rows of rotations per position:
+    as many as a linear scale stretches it, one more where windowed layers rotate otherwise, two where vLLM keeps
+    them in fp32 (`DeepseekScalingRotaryEmbedding`), four where positions have sections for time, height and width
+    (`MRotaryEmbedding`). What stands beside
+    the text decoder, `vision_params` and `multi_token`, is in no total; of the former `vision_replicated` are on
+    every rank.
     """
 
     hidden: int
@@ -151,6 +154,7 @@ class Architecture:
     rotary_dim: int | None = None
     rope_tables: int = 1
     vision_params: int = 0
+    vision_replicated: int = 0
     multi_token: MultiToken | None = None
 
     @property

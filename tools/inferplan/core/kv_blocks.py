@@ -11,6 +11,7 @@ from math import ceil
 from typing import Literal
 
 from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
+from inferplan.core.engine import Engine
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE
@@ -25,9 +26,9 @@ SPARSE_LATENT_BYTES = 656
 INDEX_KEY_BYTES = 132
 """128 elements of 1 B and one scale of 4 B, whatever the cache is stored in."""
 CLOSE_COUNTS = 1.25
-"""Layer counts of two kinds that differ by less than this make groups of the larger count."""
+"""Up to 0.17, layer counts of two kinds that differ by less than this make groups of the larger count; 1.5 since."""
 LAST_BLIND_COUNT = 20
-"""The last vLLM (0.20) whose printed KV cache size leaves out what windows save."""
+"""The last vLLM (0.20) whose printed KV cache size leaves out what windows and states save."""
 LAST_LIGHTNING = 23
 """The last vLLM (0.23) that serves lightning attention."""
 
@@ -49,39 +50,44 @@ class Spec:
         """One block of one layer. [B]"""
         return self.bytes * self.block_tokens
 
-    def blocks(self, context: int, *, batched_tokens: int, state_blocks: int) -> int:
+    def blocks(self, context: int, *, in_flight: int, state_blocks: int) -> int:
         """Blocks of one group that a sequence takes: those of its context, of its window and what is in flight.
 
-        full: ⌈context / block⌉; sliding: ⌈min(window - 1 + batched tokens, context) / block⌉ + 1; chunked: the
+        full: ⌈context / block⌉; sliding: ⌈min(window - 1 + in flight, context) / block⌉ + 1; chunked: the
         same with the whole chunk and without the 1; state: 1, or 2 with prefix caching.
 
         Source: vLLM, vllm/v1/kv_cache_interface.py, `max_memory_usage_bytes` of each spec.
 
         >>> sliding = Spec(kind="sliding", bytes=1024, layers=12, window=128)
-        >>> sliding.blocks(131072, batched_tokens=2048, state_blocks=1)
+        >>> sliding.blocks(131072, in_flight=2048, state_blocks=1)
         137
         """
         if self.kind == "state":
             return state_blocks
         if self.kind == "full":
             return ceil(context / self.block_tokens)
-        held = self.window + batched_tokens - (1 if self.kind == "sliding" else 0)
+        held = self.window + in_flight - (1 if self.kind == "sliding" else 0)
         return ceil(min(held, context) / self.block_tokens) + (1 if self.kind == "sliding" else 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocks:
-    """The cut of one rank's cache: bytes of a block over all its layers, and groups that each take blocks."""
+    """The cut of one rank's cache: bytes of a block over all its layers, and groups that each take blocks.
+
+    `in_flight` tokens are scheduled and not yet settled; `context_parallel` ranks share out the tokens of a sequence.
+    """
 
     block_bytes: float
     groups: tuple[tuple[int, Spec], ...]
-    batched_tokens: int
+    in_flight: int
     state_blocks: int = 1
+    context_parallel: int = 1
 
     def per_sequence(self, context: int) -> int:
         """Σ groups × blocks of a group: what one sequence of `context` tokens takes. [blocks]"""
+        local = ceil(context / self.context_parallel)
         return sum(
-            number * spec.blocks(context, batched_tokens=self.batched_tokens, state_blocks=self.state_blocks)
+            number * spec.blocks(local, in_flight=self.in_flight, state_blocks=self.state_blocks)
             for number, spec in self.groups
         )
 
@@ -93,13 +99,12 @@ class Blocks:
     def printed(self, number: int, *, context: int, version: int) -> int:
         """The KV cache size that vLLM 0.`version` prints for `number` blocks. [tokens]
 
-        Blocks × their tokens where every layer keeps every token. With windows, up to 0.20 the same over the
-        groups, which leaves out what windows save; from 0.21 on, and with states, concurrency × context.
+        Blocks × their tokens where every layer keeps every token. With windows or states, up to 0.20 the same over
+        the groups, which leaves out what they save; from 0.21 on concurrency × context.
         """
         if self.is_uniform:
-            return number * self.tokens
-        states = any(spec.kind == "state" for _, spec in self.groups)
-        if version <= LAST_BLIND_COUNT and not states:
+            return number * self.tokens * self.context_parallel
+        if version <= LAST_BLIND_COUNT:
             return number // sum(groups for groups, _ in self.groups) * self.tokens
         return int(number / self.per_sequence(context) * context)
 
@@ -159,38 +164,47 @@ def _attention_reason(attention: Attention) -> str | None:
     return None
 
 
-def cut(
-    architecture: Architecture, layout: Layout, *, kv_bits: float, batched_tokens: int, prefix_caching: bool = False
-) -> Blocks:
+def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: Engine) -> Blocks:
     """The blocks of the fullest stage of a replica, on one rank.
 
     One kind of layer: a block holds its tokens in all layers. Several: groups of equally many layers, each with
-    its own blocks of equal bytes (see `_groups`). With states the attention's block grows to the state's page.
+    its own blocks of equal bytes (see `_group_size`). With states the attention's block grows to the state's page.
 
     Source: vLLM, vllm/v1/core/kv_cache_utils.py, `get_kv_cache_groups`.
     """
-    specs = _specs(architecture, layout, kv_bits=kv_bits)
-    if {spec.kind for spec in specs} == {"full"}:
-        return Blocks(
-            block_bytes=sum(spec.layers * spec.page for spec in specs),
-            groups=((1, specs[0]),),
-            batched_tokens=batched_tokens,
-        )
-    specs = _with_state_pages(specs) if any(spec.kind == "state" for spec in specs) else _with_one_page(specs)
-    size = _group_size([spec.layers for spec in specs])
+    specs = _specs(architecture, layout, kv_bits=kv_bits, windows=engine.windows)
+    if len({(spec.kind, spec.window) for spec in specs}) == 1:
+        groups = ((1, specs[0]),)
+        block_bytes = sum(spec.layers * spec.page for spec in specs)
+    else:
+        specs = _with_state_pages(specs) if any(spec.kind == "state" for spec in specs) else _with_one_page(specs)
+        size = _group_size([spec.layers for spec in specs], version=engine.version)
+        groups = tuple((ceil(spec.layers / size), spec) for spec in specs)
+        block_bytes = size * max(spec.page for spec in specs if spec.kind != "state")
     return Blocks(
-        block_bytes=size * max(spec.page for spec in specs if spec.kind != "state"),
-        groups=tuple((ceil(spec.layers / size), spec) for spec in specs),
-        batched_tokens=batched_tokens,
-        state_blocks=2 if prefix_caching else 1,
+        block_bytes=block_bytes,
+        groups=groups,
+        in_flight=engine.max_num_batched_tokens * _batches_in_flight(layout, engine),
+        state_blocks=2 if engine.prefix_caching else 1,
+        context_parallel=engine.context_parallel,
     )
 
 
-def _specs(architecture: Architecture, layout: Layout, *, kv_bits: float) -> list[Spec]:
+def _batches_in_flight(layout: Layout, engine: Engine) -> int:
+    """Steps that are scheduled before the first is settled: one a stage, two on one stage since 0.26.
+
+    Source: vLLM, vllm/config/vllm.py, `max_concurrent_batches` (scheduling is asynchronous by default) and
+    `max_in_flight_tokens`; before 0.26 a window was sized for one step.
+    """
+    return 1 if engine.version < 26 else 2 if layout.pp == 1 else layout.pp
+
+
+def _specs(architecture: Architecture, layout: Layout, *, kv_bits: float, windows: bool) -> list[Spec]:
     """Layers by how they are cached, on one rank of a stage."""
     counts: dict[Spec, int] = {}
     for layers, mixer in architecture.mixers:
-        for spec in _cached(mixer, architecture, tp=layout.tp, kv_bits=kv_bits):
+        for cached in _cached(mixer, architecture, tp=layout.tp, kv_bits=kv_bits):
+            spec = cached if windows or cached.kind == "state" else replace(cached, kind="full", window=0)
             counts[spec] = counts.get(spec, 0) + layers
     return [replace(spec, layers=ceil(layers / layout.pp)) for spec, layers in counts.items()]
 
@@ -231,10 +245,13 @@ def _with_state_pages(specs: list[Spec]) -> list[Spec]:
     ]
 
 
-def _group_size(layers: list[int]) -> int:
+def _group_size(layers: list[int], *, version: int) -> int:
     """The layers of a group: the fewest of any kind, or the most where they are close.
 
-    >>> _group_size([10, 52]), _group_size([12, 12]), _group_size([21, 24])
-    (10, 12, 24)
+    Source: vLLM, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_page_size`, 0.11 to 0.28.
+
+    >>> _group_size([10, 52], version=28), _group_size([21, 24], version=17), _group_size([20, 28], version=28)
+    (10, 24, 28)
     """
-    return max(layers) if max(layers) < CLOSE_COUNTS * min(layers) else min(layers)
+    close = CLOSE_COUNTS if version <= 17 else 1.5
+    return max(layers) if max(layers) < close * min(layers) else min(layers)

@@ -1,7 +1,8 @@
 """Legal layouts: which degrees an engine accepts, what each GPU then holds, and who talks to whom."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 from typing import Literal
 
@@ -73,24 +74,25 @@ def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
             yield group.ffn.intermediate % tp == 0
 
 
-def stage_ranges(layers: int, pp: int) -> tuple[tuple[int, int], ...]:
+def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tuple[int, int], ...]:
     """First and last layer of each pipeline stage, counted from 1: as even as the layers allow.
 
-    Earlier stages take the remainder, because the last one also holds the output head.
+    What is left over goes to the stages before the last, from the back: the last one also holds the output head, the
+    first one the embedding. Up to vLLM 0.7 it went to the last one (`last_longer`).
+
+    Source: vLLM, vllm/distributed/utils.py, `get_pp_indices`.
 
     >>> stage_ranges(126, 2)
     ((1, 63), (64, 126))
     >>> stage_ranges(126, 4)
-    ((1, 32), (33, 64), (65, 95), (96, 126))
+    ((1, 31), (32, 63), (64, 95), (96, 126))
     """
-    even, longer = divmod(layers, pp)
-    ranges: list[tuple[int, int]] = []
-    first = 1
-    for stage in range(pp):
-        last = first + even + (1 if stage < longer else 0) - 1
-        ranges.append((first, last))
-        first = last + 1
-    return tuple(ranges)
+    even, left = divmod(layers, pp)
+    lengths = [even + (pp - 1 - left <= stage < pp - 1) for stage in range(pp)]
+    if last_longer:
+        lengths = [even] * (pp - 1) + [even + left]
+    ends = list(accumulate(lengths))
+    return tuple((end - length + 1, end) for length, end in zip(lengths, ends, strict=True))
 
 
 def pipeline_bubble(pp: int, microbatches: int) -> float:
@@ -105,13 +107,13 @@ def pipeline_bubble(pp: int, microbatches: int) -> float:
     return (pp - 1) / (microbatches + pp - 1)
 
 
-def replica_layouts(architecture: Architecture, *, node_size: int) -> Iterator[Layout]:
+def replica_layouts(architecture: Architecture, *, degrees: Sequence[int]) -> Iterator[Layout]:
     """Every legal layout of one replica, in the order in which the guide's rules try them.
 
-    One GPU; then tensor parallelism within a node, smallest degree first; then the widest tensor degree with
-    ever more pipeline stages; then narrower degrees with stages, for GPU counts that the widest does not divide.
+    One GPU; then tensor parallelism within a node, smallest of the legal `degrees` first; then the widest tensor
+    degree with ever more pipeline stages; then narrower degrees with stages, for GPU counts that the widest does not
+    divide.
     """
-    degrees = tensor_degrees(architecture, node_size=node_size)
     yield from map(Layout.tensor, degrees)
     for tp in reversed(degrees):
         for pp in range(2, architecture.layers + 1):
@@ -121,7 +123,7 @@ def replica_layouts(architecture: Architecture, *, node_size: int) -> Iterator[L
 def smallest_replica(
     architecture: Architecture,
     *,
-    node_size: int,
+    degrees: Sequence[int],
     fits: Callable[[Layout], bool],
     gpus: int | None = None,
 ) -> Layout | None:
@@ -129,7 +131,7 @@ def smallest_replica(
 
     Source: GUIDE section 3, "The recommendation logic", with legal degrees only.
     """
-    layouts = replica_layouts(architecture, node_size=node_size)
+    layouts = replica_layouts(architecture, degrees=degrees)
     return next((one for one in layouts if (gpus is None or one.replica <= gpus) and fits(one)), None)
 
 

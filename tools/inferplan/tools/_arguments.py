@@ -5,9 +5,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from inferplan.catalog._shelf import Shelf, UnknownName
+from inferplan.catalog.asked_models import model_id
+from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.catalog.models import MODELS
 from inferplan.catalog.presets import PRESETS
 
 T = TypeVar("T")
@@ -46,8 +47,8 @@ NUMBER = BeforeValidator(_plain_number)
 
 ModelName = Annotated[
     str,
-    _known(MODELS),
-    Field(description="70B, or llama 3.3 70b.", min_length=1),
+    AfterValidator(model_id),
+    Field(description="70B, llama 3.3 70b, or config.json text.", min_length=1),
 ]
 PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, int4…")]
 KvPrecisionName = Annotated[
@@ -56,6 +57,7 @@ KvPrecisionName = Annotated[
     Field(description="KV cache: fp16, fp8…"),
 ]
 GpuName = Annotated[str, _known(GPUS), Field(description="GPU, as H200.")]
+EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]
 ContextWindow = Annotated[

@@ -1,13 +1,17 @@
 """Every assumption has a name, a unit, a source and bounds; and every name can be given back as an override."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from math import isfinite
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+
+_VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
 
 SAID_SO = "you said so"
 """Why a value is what it is, where the caller overrode it."""
@@ -26,19 +30,42 @@ class Setting(BaseModel):
     low: float
     high: float
     whole: bool = False
+    version: bool = False
     source: str
+
+    def row(self) -> dict[str, Any]:
+        """The setting for a reader: what it leaves open is left out, versions are written as such."""
+        row = self.model_dump(exclude={"group", "version"}, exclude_defaults=True)
+        bounds = {name: row[name] for name in ("default", "low", "high") if name in row}
+        return row | ({name: self.shown(value) for name, value in bounds.items()} if self.version else {})
 
     def check(self, text: str) -> float:
         """The value that an override gives, or a ValueError that says what is allowed."""
-        try:
-            value = float(text)
-        except ValueError:
-            value = float("nan")
+        value = self._number(text)
         if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
-            kind = "a whole number" if self.whole else "a number"
+            kind = "a version" if self.version else "a whole number" if self.whole else "a number"
             unit = f" {self.unit}" if self.unit else ""
-            raise ValueError(f'"{self.name}" takes {kind} from {self.low:g} to {self.high:g}{unit}; got "{text}"')
+            bounds = f"from {self.shown(self.low)} to {self.shown(self.high)}"
+            raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"')
         return value
+
+    def _number(self, text: str) -> float:
+        """What the text says: a number, or of a version the part after the first point (0.28.1 is 28)."""
+        if self.version:
+            found = _VERSION.fullmatch(text)
+            return float(found[1]) if found else float("nan")
+        try:
+            return float(text)
+        except ValueError:
+            return float("nan")
+
+    def shown(self, value: float) -> str:
+        """The value as people write it.
+
+        >>> settings()["engine_version"].shown(28.0), settings()["pue"].shown(1.2)
+        ('0.28', '1.2')
+        """
+        return f"0.{value:.0f}" if self.version else f"{value:g}"
 
 
 @cache
@@ -114,7 +141,8 @@ class Ledger:
         if value is None:
             raise LookupError(f"{name} has no default and none was given")
         if overridden or not quiet:
-            self.note(name, value, unit=setting.unit, why=SAID_SO if overridden else why or setting.source)
+            why = SAID_SO if overridden else why or setting.source
+            self.note(name, setting.shown(value) if setting.version else value, unit=setting.unit, why=why)
         return value
 
     def given(self, name: str) -> bool:
@@ -129,10 +157,12 @@ class Ledger:
     def entries(self) -> list[Assumption]:
         """What was assumed, in order of use. An override that nothing used says so."""
         for name in [name for name in self._overrides if name not in self._used]:
+            setting = settings()[name]
+            value = self._overrides[name]
             self.note(
                 name,
-                self._overrides[name],
-                unit=settings()[name].unit,
+                setting.shown(value) if setting.version else value,
+                unit=setting.unit,
                 why="given, but nothing here depends on it",
             )
         return list(self._used.values())

@@ -34,7 +34,8 @@ class Crossing:
 
 def draw_costs(title: str, bills: Sequence[Bill], crossings: Sequence[Crossing], *, hours_now: float) -> str:
     """Title, bars, and a day's line per flat option."""
-    lines = [title[: draw.WIDTH], *_bars(bills), "", *_day(crossings, hours_now=hours_now)]
+    named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
+    lines = [*named, *_bars(bills), "", *_day(crossings, hours_now=hours_now)]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.catalog.models import MODELS
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
 from inferplan.tools.costs import CostsAnswer
@@ -34,7 +34,7 @@ def draw_preset(
 
 def _title(controls: Mapping[str, Any]) -> list[str]:
     """What serves whom on what, in as many lines as it takes."""
-    model = MODELS[controls["model"]]
+    model = model_of(controls["model"])
     parts = [
         model.id if model.is_size_class else model.title,
         FORMATS[controls["precision"]].title,

@@ -45,7 +45,7 @@ def _devices_line(gpu: Gpu, total: float, column: float) -> str:
     """Under the bar, one bracket per GPU while they can be told apart; `column` is what one stands for. [B]"""
     needed = memory.devices_for(total, gpu.memory)
     columns = gpu.memory / column
-    parts = [words.devices(needed, gpu.title), "by memory alone,", f"of {gpu.memory / GB:.1f} GB each"]
+    parts = [words.devices(needed, gpu.title), f"({gpu.memory / GB:.1f} GB)", "by memory alone"]
     lines = draw.wrap_items(parts, draw.WIDTH - INDENT, separator=" ")
     note = "\n".join(f"{'':<{INDENT}}{line}" for line in lines)
     if columns < 4 or INDENT + round(needed * columns) >= draw.WIDTH:

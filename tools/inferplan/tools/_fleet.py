@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inferplan.core import cost, parallelism
+from inferplan.core import cost
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Load, Service
 from inferplan.tools._assumptions import Ledger
@@ -85,8 +85,7 @@ def instances(on: Serving, traffic: Traffic) -> Iterator[Instance]:
 
 def _replicas(on: Serving, tokens: int) -> list[Layout]:
     """Every tensor degree within a node that holds a request, or else the smallest layout across nodes."""
-    degrees = parallelism.tensor_degrees(on.model.architecture, node_size=on.node_size)
-    inside = [layout for layout in map(Layout.tensor, degrees) if on.capacity(layout, tokens).fits]
+    inside = [layout for layout in map(Layout.tensor, on.degrees) if on.capacity(layout, tokens).fits]
     across = None if inside else on.smallest(tokens)
     return [across] if across else inside
 
@@ -112,7 +111,11 @@ def fleet_problem(on: Serving, traffic: Traffic) -> str:
     if on.gpu.half_flops is None and on.gpu.peak_flops("fp32") is None:
         return f"the arithmetic peak of {on.gpu.title} is not known, so its throughput cannot be estimated"
     if on.not_modelled:
-        return f"{on.not_modelled}"
+        return on.not_modelled
+    if not on.degrees:
+        return (
+            f"no tensor group in a node shares out the cache over {on.engine.context_parallel} ranks for each KV head"
+        )
     return (
         f"no legal layout of {on.gpu.title} holds {on.model.title} in {on.precision.title} and one request of "
         f"{traffic.tokens_per_request:,} tokens; take a larger gpu, a smaller precision or shorter requests"

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
-from inferplan.catalog.models import MODELS
-from inferplan.core import memory, parallelism
+from inferplan.core import memory
 from inferplan.core.architecture import Model
 from inferplan.core.encoding import Encoding
 from inferplan.core.formats import encode
@@ -124,14 +124,14 @@ def compare(
     def on(name: str) -> Serving:
         return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
 
-    released = FORMATS.id_of(MODELS[model].native_precision)
+    released = FORMATS.id_of(model_of(model).native_precision)
     layout = common_layout(on(released), context)
     load = Load(sequences=users, context=context, input_tokens=context, output_tokens=1)
     names = dict.fromkeys([*GUIDE_FORMATS, *filter(None, [precision]), released])
     forms = tuple(
         Form(on=one, layout=layout, load=load, encoding=_encoding(one.precision, weight)) for one in map(on, names)
     )
-    return Comparison(model=MODELS[model], forms=forms, released=released, weight=weight)
+    return Comparison(model=model_of(model), forms=forms, released=released, weight=weight)
 
 
 def common_layout(released: Serving, context: int) -> Layout:
@@ -139,7 +139,7 @@ def common_layout(released: Serving, context: int) -> Layout:
     smallest = released.smallest(context)
     if smallest and smallest.pp == 1:
         return smallest
-    return Layout(tp=parallelism.tensor_degrees(released.model.architecture, node_size=released.node_size)[-1])
+    return Layout(tp=max(released.degrees, default=1))
 
 
 def _encoding(precision: Precision, weight: float) -> Encoding | None:

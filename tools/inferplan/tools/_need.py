@@ -2,22 +2,29 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
 
-from inferplan.core import memory
+from inferplan.core import engine_memory, memory
 from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
+from inferplan.core.rank_memory import RankMemory
 from inferplan.tools._serving import Deployment, Serving
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """A model in its format, and the users that it serves, each at full context. Sizes are in bytes."""
+    """A model in its format, and the users that it serves, each at full context. Sizes are in bytes.
+
+    `own_cache` says whether the caller chose what the cache is stored in.
+    """
 
     on: Serving
     users: int
     context: int
     overhead_fraction: float
+    own_cache: bool = False
 
     @property
     def model(self) -> Model:
@@ -59,32 +66,123 @@ class Need:
         """All of it together. [B]"""
         return self.weights + self.kv_cache + self.overhead
 
+    @property
+    def longest_limit(self) -> int:
+        """The context that nothing is said beyond: what a checkpoint was trained for, or what is asked. [tokens]"""
+        return max(self.context, LONGEST if self.model.is_size_class else self.model.architecture.max_positions)
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+LONGEST = 10_000_000
+"""The longest context that is looked for with a size class. [tokens]"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fit:
-    """GPUs of one type: as many as memory alone asks for, and the smallest deployment that the engine can run."""
+    """GPUs of one type: as many as memory alone asks for, and what the engine can run on at most `limit` of them.
 
-    gpu: Gpu
-    by_formula: int
-    node_size: int
+    `placed` is the smallest deployment that holds all users, or the one that holds the most; None where not even one
+    session is held.
+    """
+
+    need: Need
+    on: Serving
+    limit: int | None
     placed: Deployment | None
+
+    @property
+    def gpu(self) -> Gpu:
+        """The type of GPU."""
+        return self.on.gpu
+
+    @property
+    def by_formula(self) -> int:
+        """GPUs that memory alone asks for."""
+        return memory.devices_for(self.need.total, self.gpu.memory)
 
     @property
     def nodes_by_formula(self) -> int:
         """Servers of the GPUs that memory alone asks for. [nodes]"""
-        return -(-self.by_formula // self.node_size)
+        return -(-self.by_formula // self.on.node_size)
 
     @property
     def users(self) -> int:
         """Users that the deployment takes at full context."""
         return self.placed.users if self.placed else 0
 
+    @property
+    def holds(self) -> bool:
+        """Whether all users fit at full context."""
+        return self.users >= self.need.users
 
-def fit(need: Need, on: Serving) -> Fit:
-    """A need held against the GPU that `on` stands on, by formula and by the engine's rules."""
-    return Fit(
-        gpu=on.gpu,
-        by_formula=memory.devices_for(need.total, on.gpu.memory),
-        node_size=on.node_size,
-        placed=on.for_users(need.users, need.context),
+    @cached_property
+    def half_users(self) -> int:
+        """Users that the same deployment takes at half the context."""
+        if self.placed is None:
+            return 0
+        layout = self.placed.layout
+        return layout.dp * self.on.capacity(layout, max(1, self.need.context // 2)).sessions
+
+    @cached_property
+    def longest(self) -> int:
+        """The longest context at which the same deployment takes all users; 0 where there is none. [tokens]"""
+        return longest_context(self.on, self.placed.layout, self.need) if self.placed else 0
+
+    @property
+    def engine_kv_per_user(self) -> float | None:
+        """What the engine allocates for one user on all GPUs of a replica; None where that is not known. [B]"""
+        if self.on.not_modelled:
+            return None
+        layout = self.tightest.layout
+        return layout.replica * self.on.session_bytes(layout, self.need.context)
+
+    @cached_property
+    def tightest(self) -> "Refusal":
+        """What one replica of the layout at hand, or of the widest one, lacks for its users."""
+        if self.placed is not None:
+            layout, users = self.placed.layout, ceil(self.need.users / self.placed.layout.dp)
+        else:
+            layout, users = self._widest, 1
+        return Refusal(
+            layout=layout,
+            memory=self.on.capacity(layout, self.need.context).memory,
+            wanted=users * self.on.session_bytes(layout, self.need.context),
+        )
+
+    @property
+    def _widest(self) -> Layout:
+        """The replica that leaves the most cache on at most `limit` GPUs: the widest tensor group, then stages."""
+        gpus = self.limit or self.on.node_size
+        tp = max((degree for degree in self.on.degrees if degree <= gpus), default=1)
+        return Layout(tp=tp, pp=max(1, min(gpus // tp, self.need.model.architecture.layers)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why a layout does not take its users: the memory of its busiest GPU, and the cache wanted there. [B]"""
+
+    layout: Layout
+    memory: RankMemory
+    wanted: float
+
+    @property
+    def shortfall(self) -> float:
+        """What one GPU lacks: cache beyond the pool, or memory beyond the budget where warm-up runs out of it. [B]
+
+        0 where memory suffices, and only the sequences that the engine runs at once are too few.
+        """
+        return max(0.0, self.wanted - self.memory.pool, -self.memory.headroom)
+
+
+def longest_context(on: Serving, layout: Layout, need: Need) -> int:
+    """The longest context at which a layout takes all users of a need; 0 where there is none. [tokens]"""
+    each = ceil(need.users / layout.dp)
+    return engine_memory.longest_context(
+        lambda tokens: on.capacity(layout, tokens).sessions >= each,
+        guess=on.capacity(layout, need.context).tokens // each,
+        limit=need.longest_limit,
     )
+
+
+def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:
+    """A need held against the GPU that `on` stands on, by formula and by the engine's rules."""
+    return Fit(need=need, on=on, limit=limit, placed=on.within(need.users, need.context, limit))

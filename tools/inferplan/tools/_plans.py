@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
-from inferplan.core import memory, parallelism
+from inferplan.core import memory
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Load, Service
 from inferplan.tools._serving import Deployment, Serving
@@ -109,10 +109,9 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     first = on.smallest(demand.context, total)
     if first is None:
         return []
-    degrees = parallelism.tensor_degrees(on.model.architecture, node_size=on.node_size)
-    staged = [Layout(tp=degrees[-1], pp=pp) for pp in DEPTHS if pp <= on.model.architecture.layers]
+    staged = [Layout(tp=on.degrees[-1], pp=pp) for pp in DEPTHS if pp <= on.model.architecture.layers]
     holding = [replace(fewest.layout, dp=1)] if fewest else []
-    offered = dict.fromkeys([first, *map(Layout.tensor, degrees), *holding, *staged])
+    offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged])
     return [one for one in offered if one.replica <= total and on.capacity(one, demand.context).fits]
 
 

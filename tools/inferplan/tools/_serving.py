@@ -6,12 +6,23 @@ from functools import lru_cache
 from itertools import chain
 from math import ceil
 
+from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.catalog.models import MODELS
-from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core import (
+    engine_memory,
+    llamacpp_memory,
+    memory,
+    parallelism,
+    performance,
+    sglang_memory,
+    tensorrt_memory,
+    vllm_memory,
+)
 from inferplan.core.architecture import Model
-from inferplan.core.engine_memory import Capacity, Engine
+from inferplan.core.engine import Engine, EngineName
+from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.performance import TPOT_BAND, TTFT_BAND, Efficiency, Load, Service
@@ -21,6 +32,9 @@ from inferplan.tools._assumptions import Ledger
 
 UNCHECKED_SPEED = "an estimate, checked on published runs of plain attention only"
 """What is said of speed where the attention is latent, windowed, sparse or recurrent."""
+
+DEFAULT = "default"
+"""Why a setting of the engine is what it is, where nobody set it."""
 
 SETTINGS = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
@@ -56,7 +70,30 @@ class Serving:
     @property
     def engine_name(self) -> str:
         """Engine and version, as answers name it."""
-        return f"vLLM 0.{self.engine.version:02d}"
+        info = ENGINES[self.engine.name]
+        return f"{info.title} {f'0.{self.engine.version}' if self.engine.name == 'vllm' else info.covers}"
+
+    def utilization(self, layout: Layout) -> float:
+        """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
+        return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """The tensor-parallel degrees that the engine accepts within a node, smallest first.
+
+        llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
+        each KV head.
+        """
+        if self.engine.name == "llama.cpp":
+            return (1,)
+        degrees = parallelism.tensor_degrees(self.model.architecture, node_size=self.node_size)
+        shared = self.engine.context_parallel * max([1, *self._kv_heads])
+        return tuple(tp for tp in degrees if self.engine.context_parallel == 1 or tp % shared == 0)
+
+    @property
+    def _kv_heads(self) -> Iterator[int]:
+        """The KV heads of each kind of layer that has any; a latent is one for all."""
+        return (part.heads or 1 for _, part in memory.cached_parts(self.model.architecture))
 
     @property
     def speed_checked(self) -> bool:
@@ -66,7 +103,7 @@ class Serving:
     @property
     def not_modelled(self) -> str | None:
         """Why no deployment can be given: what the engine's cache of this architecture is not known to take."""
-        reason = engine_memory.cache_not_modelled(self.model, self.engine.version)
+        reason = engine_memory.cache_not_modelled(self.model, self.engine)
         return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
 
     def capacity(self, layout: Layout, context: int) -> Capacity:
@@ -81,7 +118,7 @@ class Serving:
             return None
         return parallelism.smallest_replica(
             self.model.architecture,
-            node_size=self.node_size,
+            degrees=self.degrees,
             fits=lambda layout: self.capacity(layout, context).fits,
             gpus=gpus,
         )
@@ -102,7 +139,27 @@ class Serving:
         """
         return _fewest(self, users, context)
 
-    def staged(self, context: int, tp: int) -> Iterator[Layout]:
+    def within(self, users: int, context: int, gpus: int | None) -> Deployment | None:
+        """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most."""
+        fewest = self.for_users(users, context)
+        if gpus is None or fewest is None or fewest.layout.gpus <= gpus:
+            return fewest
+        held = (self.deployment(layout, context) for layout in self.filling(context, gpus))
+        return max(held, key=lambda one: (one.users, -one.layout.gpus), default=None)
+
+    def filling(self, context: int, gpus: int) -> Iterator[Layout]:
+        """Each replica that holds a session of this context, as often as the GPUs hold it."""
+        offered = chain(
+            map(Layout.tensor, self.degrees), self.staged(context), filter(None, [self.smallest(context, gpus)])
+        )
+        replicas = (one for one in dict.fromkeys(offered) if one.replica <= gpus and self.capacity(one, context).fits)
+        return (replace(one, dp=gpus // one.replica) for one in replicas)
+
+    def session_bytes(self, layout: Layout, context: int) -> float:
+        """What the engine allocates for one session on one GPU. [B]"""
+        return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
+
+    def staged(self, context: int) -> Iterator[Layout]:
         """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache.
 
         Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
@@ -112,7 +169,7 @@ class Serving:
             layers = self.model.architecture.layers
             start = max(2, first.pp)
             shallowest = {ceil(layers / pp): pp for pp in range(layers, start - 1, -1)}
-            yield from (Layout(tp=tp, pp=pp) for pp in sorted(shallowest.values()))
+            yield from (Layout(tp=self.degrees[-1], pp=pp) for pp in sorted(shallowest.values()))
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""
@@ -140,9 +197,8 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    degrees = parallelism.tensor_degrees(on.model.architecture, node_size=on.node_size)
     best: Deployment | None = None
-    for layout in chain(map(Layout.tensor, degrees), on.staged(context, degrees[-1])):
+    for layout in chain(map(Layout.tensor, on.degrees), on.staged(context)):
         if best and layout.pp > 1 and best.layout.gpus <= max(on.node_size, layout.replica):
             break
         one = on.replicated(layout, users, context)
@@ -157,33 +213,56 @@ def _smaller(one: Deployment) -> tuple[int, int, int]:
 
 
 def serving(
-    ledger: Ledger, *, model: str, precision: str, gpu: str, kv_precision: str | None = None, quiet: bool = False
+    ledger: Ledger,
+    *,
+    model: str,
+    precision: str,
+    gpu: str,
+    kv_precision: str | None = None,
+    engine: EngineName = "vllm",
+    quiet: bool = False,
 ) -> Serving:
     """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed."""
-    chosen, form, device = MODELS[model], FORMATS[precision], GPUS[gpu]
+    chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
     return Serving(
         model=chosen,
         precision=form,
         gpu=device,
         kv_bits=kv_bits,
-        engine=_engine(ledger, device, quiet=quiet),
+        engine=_engine(ledger, engine, chosen, device, quiet=quiet),
         efficiency=_efficiency(ledger, experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
         network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
     )
 
 
-def _engine(ledger: Ledger, gpu: Gpu, *, quiet: bool) -> Engine:
-    """vLLM with its own defaults for this GPU, unless told otherwise."""
-    tokens, sequences = engine_memory.default_batching(gpu)
-    return Engine(
-        version=round(ledger.take("engine_version", quiet=quiet) * 100),
-        memory_utilization=ledger.take("memory_utilization", quiet=quiet),
-        max_num_seqs=int(ledger.take("max_num_seqs", sequences, quiet=True)),
-        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
+def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
+    """An engine with its own defaults for this GPU, unless told otherwise."""
+    version = int(ledger.take("engine_version", quiet=quiet or name != "vllm"))
+    tokens, sequences = _default_batching(name, gpu, version)
+    engine = Engine(
+        name=name,
+        version=version,
+        memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
+        max_num_seqs=int(ledger.take("max_num_seqs", sequences, why=DEFAULT, quiet=quiet)),
+        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, why=DEFAULT, quiet=quiet)),
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
+        prefix_caching=bool(ledger.take("prefix_caching", quiet=True)),
+        windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
+        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
     )
+    share = RULES[name].utilization(model.architecture, gpu, Layout(), engine)
+    ledger.take("memory_utilization", round(share, 3), why=DEFAULT, quiet=quiet)
+    return engine
+
+
+def _default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
+    """Tokens of a step and sequences at once that an engine takes by default on this GPU."""
+    if name == "vllm":
+        return vllm_memory.default_batching(gpu, version)
+    modules = {"sglang": sglang_memory, "tensorrt-llm": tensorrt_memory, "llama.cpp": llamacpp_memory}
+    return modules[name].default_batching(gpu)
 
 
 def _efficiency(ledger: Ledger, *, experts: bool) -> Efficiency:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.tools import _draw as draw
 from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides
+from inferplan.tools._models import MODEL_ARGUMENTS, note_models
 
 
 class Question(BaseModel):
@@ -42,7 +43,9 @@ class Question(BaseModel):
 
     def ledger(self) -> Ledger:
         """The assumptions of this question: defaults, and what the caller said instead."""
-        return Ledger(parse_overrides(self.overrides, groups=self.settings))
+        ledger = Ledger(parse_overrides(self.overrides, groups=self.settings))
+        note_models(ledger, {name: value for name, value in self if name in MODEL_ARGUMENTS})
+        return ledger
 
     def inputs(self, **resolved: Any) -> dict[str, Any]:
         """The normalized arguments, defaults included and empties left out, fit to call a tool with."""
@@ -76,7 +79,7 @@ class Answer(BaseModel):
     def structured(self) -> dict[str, Any]:
         """The object for a client that reads structured content: headline first, workings last."""
         dumped = self.model_dump(mode="json")
-        return {name: dumped[name] for name in (*self._head, *self.section(), *self._tail)}
+        return {name: dumped[name] for name in (*self._head, *self.section(), *self._tail) if name in dumped}
 
     @classmethod
     def section(cls) -> tuple[str, ...]:
@@ -86,7 +89,7 @@ class Answer(BaseModel):
     def text(self) -> str:
         """The same answer for a client that reads text: paragraph, picture, numbers, workings."""
         dumped = self.structured()
-        numbers = draw.numbers({name: dumped[name] for name in self.section()})
+        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped})
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)

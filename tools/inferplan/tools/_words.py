@@ -98,10 +98,19 @@ def layout(tp: int, pp: int, dp: int) -> str:
     return " x ".join(named) or "one GPU"
 
 
-def join(items: list[str]) -> str:
+def printable(text: str) -> str:
+    r"""The text with every control, direction or half character escaped.
+
+    >>> printable("a\nb\x1b[31m")
+    'a\\nb\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def join(items: list[str], *, last: str = "and") -> str:
     """A list in a sentence.
 
-    >>> join(["a"]), join(["a", "b"]), join(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
+    >>> join(["a"]), join(["a", "b"]), join(["a", "b", "c"], last="or")
+    ('a', 'a and b', 'a, b or c')
     """
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else ""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""

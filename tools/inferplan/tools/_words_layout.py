@@ -119,7 +119,7 @@ def formula(case: Case) -> Iterator[str]:
     rank = held.memory
     yield weights_line(case)
     yield (
-        f"KV pool     {on.engine.memory_utilization:g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
+        f"KV pool     {on.utilization(plan.layout):.3g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
         f" - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
         f" - graphs {rank.graphs / GIB:.2f} = {rank.pool / GIB:.2f} GiB a GPU"
     )

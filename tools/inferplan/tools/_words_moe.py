@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from inferplan.catalog.asked_models import shown_id
 from inferplan.core import memory, sparsity
 from inferplan.core.architecture import ExpertFfn, Model
 from inferplan.core.memory import WeightBytes
@@ -159,7 +160,7 @@ def formula(dense: Side, moe: Side) -> Iterator[str]:
             routed = side.model.parameters.routed_experts
             always = side.model.total_params - routed
             yield (
-                f"{side.model.id}: {always / GIGA:,.1f} B always + {experts.active}/{experts.experts} x "
+                f"{shown_id(side.model)}: {always / GIGA:,.1f} B always + {experts.active}/{experts.experts} x "
                 f"{routed / GIGA:,.1f} B routed = {side.model.active_params / GIGA:,.1f} B active"
             )
     active = [side.model.active_params / GIGA for side in (moe, dense)]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.catalog.models import MODELS
 from inferplan.core.performance import TPOT_BAND, TTFT_BAND
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
@@ -61,7 +61,7 @@ def _shortfall(case: Case) -> str:
 
 def _subject(case: Case) -> str:
     """The model and its format in words."""
-    model = MODELS[case.controls["model"]]
+    model = model_of(case.controls["model"])
     name = f"a {model.id}-class model" if model.is_size_class else model.title
     return f"{name} in {FORMATS[case.controls['precision']].title}"
 

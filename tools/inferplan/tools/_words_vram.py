@@ -1,36 +1,44 @@
 """A need for memory in sentences, the GPUs that hold it, and the arithmetic behind both."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
 from inferplan.core.architecture import Model
-from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
-from inferplan.tools._need import Fit, Need
+from inferplan.tools._changes import Change
+from inferplan.tools._need import Fit, Need, Refusal
+from inferplan.tools._serving import Deployment
 
+NOTABLE = 1.02
+"""What the engine allocates over what the architecture keeps, from which it is worth a word."""
 LARGER = 1.1
 """Memory beyond that of the chosen GPU from which another counts as larger: labels differ by less."""
 
 
-def summary(need: Need, fits: list[Fit]) -> Iterator[str]:
+def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int | None) -> Iterator[str]:
     """The paragraph to paste into a design document."""
-    chosen = need.on.gpu
+    here = next(one for one in fits if one.gpu.id == need.on.gpu.id)
     yield _memory_sentence(need)
-    yield _share_sentence(need)
-    yield _deployment_sentence(need, next(one for one in fits if one.gpu.id == chosen.id))
-    yield from _other_gpus(fits, chosen)
+    yield _deployment_sentence(need, here, limit) + _next_gpu(fits, here, limit) + "."
+    yield from _remedies_sentence(remedies)
+    yield from _allocation_sentence(need, here)
     yield from _caveats(need)
 
 
 def _memory_sentence(need: Need) -> str:
-    """The load, the total and its parts."""
+    """The load, the total and its parts, and which of them is the larger."""
     load = f"{words.count(need.users, 'concurrent user')} with {need.context:,}-token contexts"
+    larger = ", the larger part" if need.kv_cache > need.weights else ""
+    heavier = "" if larger else ", the larger part"
     return (
         f"Serving {_named(need.model)} in {need.precision.title} to {load} takes about {words.gb(need.total)} "
-        f"({words.gib(need.total)}) of GPU memory: {words.gb(need.weights)} of weights, "
-        f"{words.gb(need.kv_cache)} of KV cache and {words.gb(need.overhead)} of overhead."
+        f"({words.gib(need.total)}): {words.gb(need.weights)} of weights{_counted(need)}{heavier}, "
+        f"{words.gb(need.kv_cache)} of KV cache ({words.gb(need.kv_per_user)} a user{larger}) and "
+        f"{words.gb(need.overhead)} of overhead."
     )
 
 
@@ -39,40 +47,118 @@ def _named(model: Model) -> str:
     return f"a {model.id}-class model" if model.is_size_class else model.title
 
 
-def _share_sentence(need: Need) -> str:
-    """The larger part, and what a user adds."""
-    share = need.kv_cache / (need.weights + need.kv_cache)
-    who = "The KV cache dominates" if share > 0.5 else "The weights dominate"
-    return f"{who}: each user at full context holds {words.gb(need.kv_per_user)} of cache."
+def _counted(need: Need) -> str:
+    """That weights are those of a real checkpoint, where its size class would weigh otherwise."""
+    if need.model.is_size_class or need.precision.scope != "linear":
+        return ""
+    return " (a checkpoint, with embeddings and head in 16 bit)"
 
 
-def _deployment_sentence(need: Need, here: Fit) -> str:
+def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
     """What the engine really needs on the chosen GPU, and how that differs from the planning total."""
-    engine = need.on.engine_name
-    if here.placed is None and need.on.not_modelled:
-        return f"No deployment is given: {need.on.not_modelled}."
+    engine, alone = _engine(need, here), f"By memory alone {words.devices(here.by_formula, here.gpu.title)}"
+    if need.on.not_modelled:
+        return f"{alone}; no deployment is given: {need.on.not_modelled}"
     if here.placed is None:
-        return f"No legal layout of {here.gpu.title} GPUs holds it under {engine}'s rules."
-    layout = here.placed.layout
-    where = words.count(layout.gpus, "GPU")
-    if layout.gpus > 1:
-        degrees = words.layout(layout.tp, layout.pp, layout.dp)
-        where += f" on {words.count(here.placed.nodes, 'node')} ({degrees})"
+        return _refusal(here, engine, limit)
+    where = _where(here.placed)
+    if not here.holds:
+        short = here.tightest.shortfall
+        want = f"for want of {words.gib(short)} of cache on each GPU" if short else _too_few(here)
+        asked = words.count(need.users, "user")
+        return f"{alone}; under {engine} {where} take only {here.users:,} of {asked} at full context, {want}"
     return (
-        f"By memory alone that is {words.devices(here.by_formula, here.gpu.title)}; the smallest legal {engine} "
-        f"deployment for this load is {where}, which takes {words.count(here.users, 'user')} at full context."
+        f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context, "
+        f"{here.half_users:,} at half{_longest(need, here)}"
     )
 
 
-def _other_gpus(fits: list[Fit], chosen: Gpu) -> Iterator[str]:
-    """The same deployment on the larger GPUs of the menu, in one sentence."""
-    larger = [
-        words.devices(one.placed.layout.gpus, one.gpu.title)
-        for one in fits
-        if one.placed and one.gpu.memory > LARGER * chosen.memory
-    ]
-    if larger:
-        yield f"Larger GPUs: {words.join(larger)}."
+def _too_few(here: Fit) -> str:
+    """That sequences, not memory, are what is short."""
+    return f"as it runs at most {here.on.engine.max_num_seqs:,} sequences at once on each replica"
+
+
+def _where(placed: Deployment) -> str:
+    """GPUs, nodes and degrees."""
+    layout, gpus = placed.layout, words.count(placed.layout.gpus, "GPU")
+    if layout.gpus == 1:
+        return gpus
+    nodes = f" on {placed.nodes:,} nodes" if placed.nodes > 1 else ""
+    return f"{gpus}{nodes} ({words.layout(layout.tp, layout.pp, layout.dp)})"
+
+
+def _engine(need: Need, here: Fit) -> str:
+    """Engine, version, and the share of memory that it may fill."""
+    share = here.on.utilization(here.tightest.layout)
+    return f"{need.on.engine_name} (memory utilization {share:.3g})"
+
+
+def _longest(need: Need, here: Fit) -> str:
+    """The context up to which the deployment takes the users asked."""
+    if here.longest <= need.context:
+        return ""
+    return f", or {need.users:,} up to {here.longest:,} tokens"
+
+
+def _allocation_sentence(need: Need, here: Fit) -> Iterator[str]:
+    """What the engine allocates for a user, where that is more than the architecture keeps."""
+    taken = here.engine_kv_per_user
+    if taken is not None and taken > NOTABLE * need.kv_per_user:
+        gpus = words.count(here.tightest.layout.replica, "GPU")
+        yield (
+            f"{need.on.engine_name} allocates {words.gb(taken)} for a user on {gpus}, where the architecture keeps "
+            f"{words.gb(need.kv_per_user)}."
+        )
+
+
+def _refusal(here: Fit, engine: str, limit: int | None) -> str:
+    """Why not even one session runs: what is left for the cache, what it takes, what is short."""
+    lacks = here.tightest
+    gpus, one = words.devices(lacks.layout.replica, here.gpu.title), lacks.layout.replica == 1
+    which = f"{gpus} {'holds' if one else 'hold'} no session" if limit else f"Not even {gpus} hold a session"
+    return f"{which}: {engine} refuses to start, {_why(lacks)}; {words.gib(lacks.shortfall)} are short on each GPU"
+
+
+def _why(lacks: Refusal) -> str:
+    """What is left for the cache of a refused layout, and what it takes."""
+    pool, wanted = lacks.memory.pool, lacks.wanted
+    if pool <= 0:
+        return f"as weights and overhead exceed its budget by {words.gib(-pool)} before any cache"
+    if pool >= wanted:
+        return "as graphs, runtime and sampler need more than its budget leaves of each GPU: warm-up runs out of memory"
+    return f"as {words.gib(pool)} are left for the cache where a session takes {words.gib(wanted)}"
+
+
+def _remedies_sentence(remedies: list[Change]) -> Iterator[str]:
+    """Each change that makes it fit, in a clause."""
+    if remedies:
+        yield f"It fits with {words.join([_clause(one) for one in remedies], last='or')}."
+
+
+def _clause(change: Change) -> str:
+    """One change as a clause."""
+    ((name, value),) = change.arguments.items()
+    clauses: Mapping[str, Callable[[], str]] = {
+        "concurrent_users": lambda: words.count(int(value), "user"),
+        "context_window": lambda: f"contexts of {value:,} tokens",
+        "kv_precision": lambda: f"a cache in {KV_FORMATS[str(value)].title}",
+        "precision": lambda: f"weights in {FORMATS[str(value)].title}",
+        "total_gpus": lambda: words.count(int(value), "GPU"),
+        "gpu": lambda: words.devices(change.gpus, GPUS[str(value)].title),
+        "overrides": lambda: str(value).rpartition(", ")[2],
+    }
+    return clauses[name]()
+
+
+def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
+    """The deployment on the next larger GPU of the menu, in a clause."""
+    if limit or not here.holds:
+        return ""
+    larger = (one for one in fits if one.holds and one.gpu.memory > LARGER * here.gpu.memory)
+    found = next(larger, None)
+    if found is None or found.placed is None:
+        return ""
+    return f"; on {found.gpu.id} {found.placed.layout.gpus:,}"
 
 
 def _caveats(need: Need) -> Iterator[str]:
@@ -86,7 +172,7 @@ def _caveats(need: Need) -> Iterator[str]:
         actual = memory.weights(real, form).total
         if abs(actual - need.weights) > 0.02 * need.weights:
             kept = ": embeddings and head stay in 16 bit" if form.scope == "linear" else ""
-            yield f"A real {form.title} checkpoint of {real.title} weighs {words.gb(actual)}{kept}."
+            yield f"A real {form.title} checkpoint weighs {words.gb(actual)}{kept}."
 
 
 def formula(need: Need) -> Iterator[str]:
@@ -94,8 +180,8 @@ def formula(need: Need) -> Iterator[str]:
     weights, cache = f"{need.weights / GB:,.1f}", f"{need.kv_cache / GB:,.1f}"
     yield f"weights    {_weights_line(need)} = {weights} GB"
     yield from _cache_lines(need)
-    yield f"overhead   {need.overhead_fraction:.0%} of ({weights} + {cache}) GB = {need.overhead / GB:,.1f} GB"
-    yield f"total      = {need.total / GB:,.1f} GB = {need.total / GIB:,.1f} GiB"
+    total = f"{need.total / GB:,.1f} GB = {need.total / GIB:,.1f} GiB"
+    yield f"total      ({weights} + {cache}) GB x {1 + need.overhead_fraction:g} = {total}"
 
 
 def _cache_lines(need: Need) -> Iterator[str]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inferplan.catalog.asked_models import OWN, shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
 from inferplan.core.units import GB
@@ -135,7 +136,7 @@ def _contestant(side: Side) -> Contestant:
     model, experts = side.model, side.experts
     share = sparsity.active_fraction(total_params=model.total_params, active_params=model.active_params)
     return Contestant(
-        model=model.id,
+        model=shown_id(model),
         total_params=model.total_params,
         active_params=model.active_params,
         active_percent=round(100 * share, 4),
@@ -219,7 +220,7 @@ def _portrait(side: Side) -> Portrait:
     model, experts = side.model, side.experts
     routed = model.parameters.routed_experts
     return Portrait(
-        name=model.title,
+        name=model.title.removesuffix(OWN),
         memory=words.gb(side.stored.total),
         gpus=f"{side.gpus:,} x {side.on.gpu.title} by memory",
         total=words.params(model.total_params),

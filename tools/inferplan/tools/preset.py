@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from inferplan.catalog.models import MODELS
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.presets import PRESETS
 from inferplan.tools._arguments import (
     ContextWindow,
@@ -163,7 +163,7 @@ def _overrides(q: PresetQuestion, kind: type[Question]) -> str:
 def _pair(q: PresetQuestion) -> dict[str, str]:
     """The two models of the last section: the one asked for, and the guide's opposite."""
     name = q.controls()["model"]
-    if MODELS[name].architecture.experts is None:
+    if model_of(name).architecture.experts is None:
         return {"dense_model": name, "moe_model": OTHER_MOE}
     return {"dense_model": OTHER_DENSE, "moe_model": name}
 

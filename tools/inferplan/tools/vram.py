@@ -1,18 +1,37 @@
 """How much GPU memory does serving this model take, and which GPUs hold it?"""
 
+from collections.abc import Mapping
+from typing import cast
+
 from pydantic import BaseModel, ConfigDict, Field
 
+from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS, GUIDE_MENU
+from inferplan.core.engine import EngineName
 from inferplan.core.units import GB, GIB
-from inferplan.tools._arguments import ContextWindow, GpuName, KvPrecisionName, ModelName, PrecisionName, Users
+from inferplan.tools._arguments import (
+    ContextWindow,
+    EngineChoice,
+    GpuName,
+    Gpus,
+    KvPrecisionName,
+    ModelName,
+    PrecisionName,
+    Users,
+)
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._changes import Change, changes
 from inferplan.tools._draw_vram import draw_need
+from inferplan.tools._launch import launch
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_vram import formula, summary
 
 REFERENCE_GPU = "h100-sxm"
+HALF = 16
+"""Bits of a weight from which fewer are worth a look. [bits]"""
 
 
 class VramQuestion(Question):
@@ -26,16 +45,24 @@ class VramQuestion(Question):
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
     gpu: GpuName = REFERENCE_GPU
+    total_gpus: Gpus | None = None
+    engine: EngineChoice = "vllm"
 
     def serving(self, ledger: Ledger, gpu: str, *, quiet: bool = False) -> Serving:
         """The model on a GPU."""
         return serving(
-            ledger, model=self.model, precision=self.precision, gpu=gpu, kv_precision=self.kv_precision, quiet=quiet
+            ledger,
+            model=self.model,
+            precision=self.precision,
+            gpu=gpu,
+            kv_precision=self.kv_precision,
+            engine=cast("EngineName", self.engine),
+            quiet=quiet,
         )
 
 
 class Placed(BaseModel):
-    """The smallest legal deployment that the engine can run for this load."""
+    """The smallest legal deployment that the engine can run for this load, or the one that holds most of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -43,7 +70,6 @@ class Placed(BaseModel):
     nodes: int
     tp: int
     pp: int
-    dp: int
 
 
 class HardwareRow(BaseModel):
@@ -58,20 +84,58 @@ class HardwareRow(BaseModel):
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
     deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run or is known.")
     max_concurrent_users: int = Field(description="Users that `deploy` takes at full context.")
+    users_at_half: int
+    longest_context: int = Field(description="Longest context at which `deploy` takes all users.")
+    shortfall_gib_per_gpu: float | None = Field(
+        default=None, exclude_if=lambda gib: gib is None, description="What each GPU lacks, where it does not fit."
+    )
+
+
+class GpuMemory(BaseModel):
+    """What the engine counts against the budget of the busiest GPU, and the cache that is left. [GiB]"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weights: float
+    activation: float
+    non_torch: float
+    graphs: float
+    kv_pool: float
+
+
+class Remedy(BaseModel):
+    """One change that makes it fit, as arguments to ask again with, and what then fits."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    change: Mapping[str, str | int]
+    gpus: int
+    max_concurrent_users: int
 
 
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
+    fits: bool | None = Field(description="Whether the GPUs take all users; null where not known.")
     weights_gb: float
     kv_cache_gb: float
     overhead_gb: float
     total_gb: float
     total_gib: float
     kv_bytes_per_token: int
-    kv_gb_per_user: float
+    kv_gb_per_user: float = Field(description="By architecture.")
+    engine_kv_gb_per_user: float | None = Field(
+        description="What the engine allocates for it on all GPUs of a replica."
+    )
     dominant: str = Field(description="weights or kv_cache.")
+    gpu_gib: GpuMemory | None = Field(description="The busiest GPU of `gpu`. [GiB]")
     hardware: list[HardwareRow]
+    changes: list[Remedy] = Field(
+        default_factory=list,
+        exclude_if=lambda remedies: not remedies,
+        description="Each single change that makes it fit.",
+    )
+    launch: str | None = Field(description="Command that starts one replica.")
 
 
 def estimate_vram(q: VramQuestion) -> VramAnswer:
@@ -82,12 +146,19 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         users=q.concurrent_users,
         context=q.context_window,
         overhead_fraction=ledger.take("overhead_fraction"),
+        own_cache=q.kv_precision is not None,
     )
     _note_cache(q, need, ledger)
-    fits = [fit(need, need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True)) for gpu in _menu(q.gpu)]
+    servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
+    fits = [fit(need, on, q.total_gpus) for on in servings.values()]
+    here = next(one for one in fits if one.gpu.id == q.gpu)
+    refused = not here.holds and not need.on.not_modelled
+    remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
+    _note_rules(need, ledger)
     return VramAnswer(
-        summary=" ".join(summary(need, fits)),
+        summary=" ".join(summary(need, fits, remedies, limit=q.total_gpus)),
         diagram=draw_need(need),
+        fits=None if need.on.not_modelled else here.holds,
         weights_gb=_exact_gb(need.weights),
         kv_cache_gb=_exact_gb(need.kv_cache),
         overhead_gb=_exact_gb(need.overhead),
@@ -95,8 +166,12 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         total_gib=round(need.total / GIB, 6),
         kv_bytes_per_token=round(need.kv_per_token),
         kv_gb_per_user=_exact_gb(need.kv_per_user),
+        engine_kv_gb_per_user=_rounded(here.engine_kv_per_user, GB),
         dominant="weights" if need.weights >= need.kv_cache else "kv_cache",
+        gpu_gib=_busiest(here),
         hardware=[_row(one) for one in fits],
+        changes=[_remedy(one) for one in remedies],
+        launch=_command(here, q, ledger),
         formula=list(formula(need)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
@@ -104,15 +179,51 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     )
 
 
+def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
+    """The model on the GPUs of the menu that have more memory, smallest first."""
+    return [on for on in servings.values() if on.gpu.memory > here.gpu.memory]
+
+
+def _note_rules(need: Need, ledger: Ledger) -> None:
+    """How far the engine's memory rules are off; with vLLM's version where that is its own default."""
+    evidence = ENGINES[need.on.engine.name].evidence
+    if need.on.engine.name == "vllm" and not ledger.given("engine_version"):
+        ledger.take("engine_version", why=evidence)
+    else:
+        ledger.note("memory_rules", need.on.engine_name, why=evidence)
+
+
+def _rounded(value: float | None, unit: float) -> float | None:
+    """A size in a larger unit, to a thousandth."""
+    return None if value is None else round(value / unit, 3)
+
+
+def _busiest(here: Fit) -> GpuMemory | None:
+    """Where the memory of the busiest GPU goes; none where the engine's cache is not modelled."""
+    if here.on.not_modelled:
+        return None
+    rank = here.tightest.memory
+    parts = (rank.weights, rank.activation, rank.non_torch, rank.graphs, rank.pool)
+    return GpuMemory(**dict(zip(GpuMemory.model_fields, (round(part / GIB, 2) for part in parts), strict=True)))
+
+
+def _remedy(change: Change) -> Remedy:
+    """A change as results show it."""
+    return Remedy(change=change.arguments, gpus=change.gpus, max_concurrent_users=change.users)
+
+
+def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
+    """What starts a replica of the deployment at hand."""
+    if here.placed is None:
+        return None
+    users = min(q.concurrent_users, here.users)
+    return launch(here.on, here.placed.layout, context=q.context_window, users=users, ledger=ledger)
+
+
 def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
     """What the cache is stored in and by whose rules, which the reader may not expect."""
-    if q.kv_precision:
-        return
-    if need.model.is_size_class:
-        why = f"the guide's cache for {need.precision.title}; kv_precision changes it"
-    else:
-        why = f"{need.on.engine_name} keeps the cache in the model's 16-bit type unless told otherwise"
-    ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why=why)
+    if not q.kv_precision and not need.model.is_size_class:
+        ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why="engine default")
 
 
 def _exact_gb(value: float) -> float:
@@ -135,27 +246,27 @@ def _row(one: Fit) -> HardwareRow:
         fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
         deploy=_placed(one.placed) if one.placed else None,
         max_concurrent_users=one.users,
+        users_at_half=one.half_users,
+        longest_context=one.longest,
+        shortfall_gib_per_gpu=None if one.holds or one.on.not_modelled else _rounded(one.tightest.shortfall, GIB),
     )
 
 
 def _placed(deployment: Deployment) -> Placed:
     """A deployment as results show it."""
     layout = deployment.layout
-    return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp, dp=layout.dp)
+    return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp)
 
 
 def _next(q: VramQuestion) -> list[NextStep]:
-    """Quantization first, then the layout."""
-    same = {"model": q.model, "gpu": q.gpu}
-    load = {"concurrent_users": q.concurrent_users, "context_window": q.context_window}
-    return [
-        NextStep(tool="compare_quantization", arguments={**same, **load}, why="fewer bits, fewer GPUs?"),
-        NextStep(
-            tool="plan_parallelism",
-            arguments={**same, "precision": q.precision, **load},
-            why="the layout, its latency and throughput",
-        ),
-    ]
+    """Quantization while the weights are in 16 bit or more, the layout once they are in less."""
+    same = {"model": q.model, "concurrent_users": q.concurrent_users, "context_window": q.context_window}
+    if q.gpu != REFERENCE_GPU:
+        same["gpu"] = q.gpu
+    if FORMATS[q.precision].bits_per_weight >= HALF:
+        return [NextStep(tool="compare_quantization", arguments=same, why="fewer bits, fewer GPUs?")]
+    same["precision"] = q.precision
+    return [NextStep(tool="plan_parallelism", arguments=same, why="layout")]
 
 
 TOOL = Tool(

@@ -1,0 +1,68 @@
+"""`inferplan validate`: a file of published measurements, each predicted and held against what was measured."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from inferplan.server.words import nearest, printable, quoted
+from inferplan.tools._memory_validation import validate as validate_memory
+from inferplan.tools._validation import Report
+
+CANNOT_READ = 2
+"""The exit code for a file that cannot be read as cases."""
+LARGEST_FILE = 64 * 2**20
+"""Files beyond this size are refused before they are read. [B]"""
+
+SUBJECTS: Mapping[str, Callable[[Iterable[object]], Report]] = {"memory": validate_memory}
+"""What can be validated."""
+
+
+def validate(words: Sequence[str], *, as_json: bool) -> int:
+    """Print the report on a file of cases, or why there is none; the exit code."""
+    if len(words) != 2 or words[0] not in SUBJECTS:
+        return _fail(_usage(words))
+    try:
+        report = SUBJECTS[words[0]](cases_of(Path(words[1])))
+    except ValueError as problem:
+        return _fail(str(problem))
+    sys.stdout.write((json.dumps(report.structured()) if as_json else report.text()) + "\n")
+    return 0
+
+
+def cases_of(path: Path) -> list[object]:
+    """The cases of a file: a JSON list, or an object with a list of `cases`. Raises a ValueError in one sentence."""
+    name = printable(str(path))
+    try:
+        size, text = path.stat().st_size, ""
+        if size <= LARGEST_FILE:
+            text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is no JSON text: {error.reason} at byte {error.start}") from None
+    if size > LARGEST_FILE:
+        raise ValueError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB; split it")
+    try:
+        found: object = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is no JSON text: {str(error).partition(';')[0]}") from None
+    cases: object = cast("dict[str, object]", found).get("cases") if isinstance(found, dict) else found
+    if isinstance(cases, list):
+        return cast("list[object]", cases)
+    raise ValueError(f'{name} holds no cases; it takes a list of them, or {{"cases": [...]}}')
+
+
+def _usage(words: Sequence[str]) -> str:
+    """What the command takes, and what came."""
+    takes = f"inferplan validate takes a subject ({', '.join(SUBJECTS)}) and a file of cases"
+    if not words or words[0] in SUBJECTS:
+        return takes
+    near = nearest(words[0], SUBJECTS)
+    return f"{takes}; not {quoted(words[0])}" + (f", did you mean {quoted(near[0])}?" if near else "")
+
+
+def _fail(text: str) -> int:
+    sys.stderr.write(text + "\n")
+    return CANNOT_READ

@@ -1,0 +1,134 @@
+"""Looking up any model that can be asked for: one id, one object, and as few questions to a hub as can be."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from inferplan.catalog import asked_models, hub
+from inferplan.catalog._hub_models import hub_model
+from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, only_on_hub, provenance, shown_id
+from inferplan.catalog.hub import Repository, Stored, StoredTensors
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import NativeBits
+from loopback_hub import LoopbackHub, answer, loopback_hub
+
+ID = "someone/tiny-llama"
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 4,
+    "num_hidden_layers": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 2048,
+    "vocab_size": 256,
+}
+MIXING, FFN = 2 * (2 * 64 * 64 + 2 * 32 * 64), 2 * 3 * 64 * 128
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
+    """A hub on this machine in place of the configured one; huggingface_hub reads the environment but once."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    asked_models.forget()
+    hub.forget()
+    with loopback_hub() as running:
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + template)
+        monkeypatch.setattr(constants, "ENDPOINT", running.url)
+        yield running
+    asked_models.forget()
+    hub.forget()
+
+
+def test_names_of_the_catalogue_are_what_the_catalogue_makes_of_them() -> None:
+    assert model_id("llama 3.3 70b") == MODELS.id_of("llama 3.3 70b")
+    assert all(model_of(id_) is MODELS[id_] for id_ in MODELS)
+    assert provenance("70B") is None
+    with pytest.raises(UnknownModel, match='no model "lama 3 70b"; nearest'):
+        model_id("lama 3 70b")
+
+
+def test_a_config_has_a_short_text_as_its_id_and_one_model() -> None:
+    short = model_id(json.dumps(LLAMA, indent=8))
+    assert model_id(short) == short
+    assert json.loads(short).items() <= LLAMA.items()
+    assert model_of(short) is model_of(short)
+    assert model_of(model_id(json.dumps(LLAMA))) is model_of(short)
+    assert short not in MODELS
+    assert shown_id(model_of(short)) == model_of(short).title
+    assert shown_id(MODELS["70B"]) == "70B"
+
+
+def test_a_repository_is_one_model_however_often_it_is_asked_for(loopback: LoopbackHub) -> None:
+    loopback.publish(ID, LLAMA, only={"model.norm.weight": ("BF16", [64])})
+    assert only_on_hub(ID)
+    assert model_id(ID) == ID
+    one, asked = model_of(ID), len(loopback.asked)
+    assert model_of(model_id(ID)) is one
+    assert len(loopback.asked) == asked
+    assert (one.id, one.title, shown_id(one)) == (ID, ID, ID)
+
+
+def test_a_long_name_is_cut_where_it_is_shown(loopback: LoopbackHub) -> None:
+    long = f"someone/{'x' * 90}"
+    loopback.publish(long, LLAMA)
+    assert model_of(model_id(long)).title == f"someone/{'x' * 37}..."
+
+
+def test_only_the_latest_are_kept(loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asked_models, "REMEMBERED", 2)
+    for name in ("a", "b", "c"):
+        loopback.publish(f"someone/{name}", LLAMA)
+        model_id(f"someone/{name}")
+    assert provenance("someone/a") is None
+    assert provenance("someone/c")
+
+
+def test_what_was_missing_for_now_is_asked_for_again_but_not_at_once(
+    loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loopback.publish(ID, LLAMA)
+    loopback.answer(ID, "model.safetensors.index.json", answer(503))
+    model_id(ID)
+    one, asked = model_of(ID), len(loopback.asked)
+    assert model_of(model_id(ID)) is one
+    assert len(loopback.asked) == asked
+    monkeypatch.setattr(asked_models, "ASK_AGAIN_SECONDS", 0.0)
+    assert model_of(model_id(ID)) is not one
+    assert len(loopback.asked) > asked
+
+
+def test_what_is_missing_for_good_is_not_asked_for_again(
+    loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asked_models, "ASK_AGAIN_SECONDS", 0.0)
+    loopback.publish(ID, LLAMA)
+    model_id(ID)
+    one, asked = model_of(ID), len(loopback.asked)
+    assert model_of(model_id(ID)) is one
+    assert len(loopback.asked) == asked
+
+
+def bits(config: dict[str, Any], *, mixers: int, ffn: int) -> NativeBits | None:
+    """The bits of a repository that stores this. [B]"""
+    tensors = StoredTensors(mixers=Stored(bytes=mixers), ffn=Stored(bytes=ffn))
+    return hub_model(Repository(id=ID, revision="main", config=json.dumps(config), tensors=tensors)).model.native_bits
+
+
+FP8 = {**LLAMA, "quantization_config": {"quant_method": "fp8"}}
+
+
+def test_bits_are_those_of_the_files_where_the_checkpoint_is_quantised() -> None:
+    own = NativeBits(mixers=round(8 + 512 / MIXING, 4), ffn=16, routed_experts=16, lookup=16)
+    assert bits(FP8, mixers=MIXING + 64, ffn=2 * FFN) == own
+    assert bits(LLAMA, mixers=MIXING + 64, ffn=2 * FFN) is None
+
+
+@pytest.mark.parametrize("stored", [0, MIXING // 100, 5 * MIXING])
+def test_bits_that_cannot_be_right_leave_those_of_the_config(stored: int) -> None:
+    assert bits(FP8, mixers=stored, ffn=FFN) is None

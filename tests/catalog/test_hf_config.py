@@ -1,0 +1,472 @@
+"""Reading config.json files: published ones count what their catalogued models count; broken ones get one sentence."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferplan.catalog._hf_precision import BITS
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.hf_config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import Architecture, Attention, Model, NativeBits, count
+from inferplan.core.memory import kv_cache_bytes, state_bytes
+from inferplan.core.parallelism import Layout
+from inferplan.core.rank_weights import rank_weights
+
+FOLDER = Path(__file__).parents[1] / "data" / "configs"
+FOUND = dict(
+    line.split("\t")
+    for line in (FOLDER / "models.tsv").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+)
+"""Which catalogued model each config is of."""
+
+NO_TOWER = {
+    "llama-3.2-11b-vision",
+    "llama-4-maverick-17b-128e-instruct",
+    "minimax-m3",
+    "mistral4-defaults",
+}
+"""Configs without a vision config, or whose tower is not counted."""
+
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "max_position_embeddings": 8192,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "torch_dtype": "bfloat16",
+    "vocab_size": 128256,
+}
+
+
+@cache
+def text_of(slug: str) -> str:
+    return (FOLDER / f"{slug}.json").read_text(encoding="utf-8")
+
+
+def read(slug: str) -> Model:
+    return described(text_of(slug)).model
+
+
+def catalogued(slug: str) -> Model:
+    return MODELS[FOUND[slug]]
+
+
+def llama(**changed: Any) -> Model:
+    return described(json.dumps({**LLAMA, **changed})).model
+
+
+def llama_without(key: str, **changed: Any) -> str:
+    return problem({name: value for name, value in {**LLAMA, **changed}.items() if name != key})
+
+
+def problem(config: object) -> str:
+    text = config if isinstance(config, str) else json.dumps(config)
+    with pytest.raises(ConfigProblem) as raised:
+        described(text)
+    return str(raised.value)
+
+
+def test_every_config_is_paired_with_a_catalogued_model() -> None:
+    assert {path.stem for path in FOLDER.glob("*.json")} == set(FOUND)
+    assert len(FOUND) >= 100
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_a_published_config_counts_what_the_catalogue_counts(slug: str) -> None:
+    one, other = read(slug), catalogued(slug)
+    assert count(one.architecture) == count(other.architecture)
+    assert (one.total_params, one.active_params) == (other.total_params, other.active_params)
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_a_published_config_caches_what_the_catalogue_caches(slug: str) -> None:
+    one, other = read(slug).architecture, catalogued(slug).architecture
+    for context in (8192, 32768, 131072):
+        assert kv_cache_bytes(one, context, kv_bits=16) == kv_cache_bytes(other, context, kv_bits=16)
+    assert state_bytes(one) == state_bytes(other)
+    assert one.sequence == other.sequence
+
+
+@pytest.mark.parametrize("slug", FOUND)
+@pytest.mark.parametrize("tp", [1, 8])
+def test_a_published_config_weighs_on_a_rank_what_the_catalogue_weighs(slug: str, tp: int) -> None:
+    """But for what the catalogue knows apart: towers of configs that state none, and rotations of a part of a head."""
+    one, other = read(slug), catalogued(slug)
+    if any(mixer.heads % tp for _, mixer in other.architecture.mixers):
+        return
+    kept = other.architecture
+    alike = replace(one.architecture, vision_params=kept.vision_params, rotary_dim=kept.rotary_dim)
+    precision, layout = FORMATS["bf16"], Layout(tp=tp)
+    mine = Model(id="", title="", architecture=alike, native_precision="bf16")
+    theirs = Model(id="", title="", architecture=kept, native_precision="bf16")
+    assert rank_weights(mine, precision, layout) == rank_weights(theirs, precision, layout)
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_a_published_config_rotates_as_the_catalogue_says(slug: str) -> None:
+    one, other = read(slug).architecture, catalogued(slug).architecture
+    assert one.rope_tables == other.rope_tables
+    assert one.max_positions == other.max_positions
+    if other.rotary_dim is not None:
+        assert one.rope_dim == other.rope_dim
+
+
+@pytest.mark.parametrize("slug", set(FOUND) - NO_TOWER)
+def test_a_vision_tower_is_as_large_as_the_catalogue_says(slug: str) -> None:
+    assert read(slug).architecture.vision_params == catalogued(slug).architecture.vision_params
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_layers_for_further_tokens_are_those_of_the_catalogue_or_are_named(slug: str) -> None:
+    one, other = read(slug).architecture.multi_token, catalogued(slug).architecture.multi_token
+    notes = " ".join(described(text_of(slug)).notes)
+    assert one == other or (one is None and ("further tokens" in notes or "predict" not in text_of(slug)))
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_the_id_is_a_short_config_that_says_the_same(slug: str) -> None:
+    one = read(slug)
+    again = described(one.id).model
+    assert again.id == one.id
+    assert again.architecture == one.architecture
+    assert (again.native_precision, again.native_bits) == (one.native_precision, one.native_bits)
+    assert again.title == one.title
+    assert len(one.id) < 650
+    assert one.id == json.dumps(json.loads(one.id), sort_keys=True, separators=(",", ":"))
+
+
+def test_a_text_is_read_once() -> None:
+    text = json.dumps(LLAMA)
+    assert described(text) is described(text)
+
+
+def test_the_title_is_the_name_or_the_class_with_the_size() -> None:
+    assert llama().title == "LlamaForCausalLM, 8.03B (your config.json)"
+    assert llama(_name_or_path="acme/llama").title == "acme/llama, 8.03B (your config.json)"
+    assert llama(_name_or_path="./my models").title == "LlamaForCausalLM, 8.03B (your config.json)"
+
+
+def test_llama_3_1_8b_by_hand() -> None:
+    """Embedding and head, 32 layers of attention, feed-forward and two norms, and a final norm."""
+    layer = 4096 * (2 * 4096 + 2 * 1024) + 3 * 4096 * 14336 + 2 * 4096
+    assert llama().total_params == 2 * 128256 * 4096 + 32 * layer + 4096 == 8_030_261_248
+    assert llama().architecture.attention == Attention(heads=32, kv_heads=8, head_dim=128)
+
+
+def test_every_size_that_is_missing_is_named_at_once() -> None:
+    assert problem(
+        {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32}
+    ) == ('config.json: needs "num_hidden_layers" and "vocab_size"')
+
+
+def test_a_nested_text_config_has_the_defaults_of_transformers() -> None:
+    """Gemma 3 4B states neither heads nor vocabulary."""
+    assert "num_attention_heads" not in json.loads(text_of("gemma-3-4b"))["text_config"]
+    assert read("gemma-3-4b").architecture.vocab == 262_208
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ("", "not valid JSON at line 1, column 1"),
+        ('{"model_type": "llama"', "not valid JSON"),
+        ("[]", "must be one JSON object"),
+        ('"llama"', "must be one JSON object"),
+        ('{"a": 1, "a": 2}', '"a" is given twice'),
+        ("[" * 20_000, "nest too deeply"),
+        ('{"a": ' * 9_000, "nest too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "too many digits"),
+        ('{"a": "' + "x" * LONGEST_CONFIG + '"}', "longer than 65,536 bytes"),
+        ({}, 'needs "model_type"'),
+        ({"model_type": 3}, 'needs "model_type"'),
+        ({"model_type": "lama"}, 'no model_type "lama" among the'),
+        ({"model_type": "gemma3", "text_config": {"model_type": "nonsense"}}, 'no model_type "nonsense"'),
+        ({"model_type": "nonsense", "text_config": {"model_type": "llama"}}, 'no model_type "nonsense"'),
+    ],
+)
+def test_what_is_no_config_is_answered_in_one_sentence(config: object, said: str) -> None:
+    assert said in problem(config)
+
+
+def test_an_unknown_family_is_answered_with_the_nearest_and_how_many_are_known() -> None:
+    assert problem({"model_type": "qwen3moe"}) == (
+        f'config.json: no model_type "qwen3moe" among the {len(known_model_types())} known; nearest: "qwen3_moe", '
+        '"qwen3_5_moe" or "qwen2_moe"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"hidden_size": True}, '"hidden_size" must be a whole number from 1 to 100000000, not true'),
+        ({"hidden_size": 4096.5}, "not 4096.5"),
+        ({"hidden_size": 0}, "not 0"),
+        ({"hidden_size": -1}, "not -1"),
+        ({"hidden_size": "big\n"}, 'not "big\\n"'),
+        ({"vocab_size": float("nan")}, "not NaN"),
+        ({"vocab_size": float("inf")}, "not Infinity"),
+        ({"num_hidden_layers": 10**6}, "from 1 to 1000"),
+        ({"num_key_value_heads": 5}, "5 does not divide the 32 attention heads"),
+        ({"num_attention_heads": 31}, "31 attention heads do not divide the hidden size of 4096"),
+        ({"tie_word_embeddings": "no"}, "must be true or false"),
+        ({"torch_dtype": "float4"}, '"torch_dtype" must be one of'),
+        ({"rope_scaling": {"rope_type": "spiral"}}, '"rope_scaling.rope_type" must be one of'),
+        ({"hidden_size": 0, "vocab_size": 0}, '"vocab_size"'),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_it_must_be(changed: Mapping[str, Any], said: str) -> None:
+    assert said in problem({**LLAMA, **changed})
+
+
+def test_layer_types_have_to_be_as_many_as_layers() -> None:
+    config = json.loads(text_of("gpt-oss-20b"))
+    assert '"layer_types" has 23 entries for 24 layers' in problem({**config, "layer_types": config["layer_types"][1:]})
+    assert "one for each layer" in problem({**config, "layer_types": ["round"] * 24})
+
+
+def test_a_mistral_window_is_in_every_layer_and_null_is_none() -> None:
+    mistral = {**LLAMA, "model_type": "mistral", "max_position_embeddings": 32768}
+    windows = {
+        text: described(json.dumps({**mistral, **more})).model.architecture.groups[0].attention
+        for text, more in (("default", {}), ("none", {"sliding_window": None}), ("own", {"sliding_window": 1024}))
+    }
+    found = {text: one.window for text, one in windows.items() if isinstance(one, Attention)}
+    assert found == {"default": 4096, "none": None, "own": 1024}
+
+
+def test_qwen_windows_need_their_flag() -> None:
+    qwen = {**LLAMA, "model_type": "qwen2", "sliding_window": 1024, "max_window_layers": 30}
+    plain = described(json.dumps(qwen)).model.architecture
+    windowed = described(json.dumps({**qwen, "use_sliding_window": True})).model.architecture
+    assert plain.plain is not None
+    assert [group.count for group in windowed.groups] == [30, 2]
+
+
+def bits_of(quantization: Mapping[str, Any], **changed: Any) -> tuple[str, NativeBits | None]:
+    model = llama(quantization_config=quantization, **changed)
+    return model.native_precision, model.native_bits
+
+
+FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
+
+
+def test_a_dtype_is_the_native_precision() -> None:
+    assert llama().native_precision == "bf16"
+    assert llama(torch_dtype="float16").native_precision == "fp16"
+    assert llama(torch_dtype="float32").native_precision == "fp32"
+    assert llama(torch_dtype=None, dtype="torch.float16").native_precision == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("quantization", "format_", "bits"),
+    [
+        (FP8, "fp8", None),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}, "gptq", None),
+        ({"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": True}, "gptq", 4.5),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8", None),
+        ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, "awq", None),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", None),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True}, "nf4", 4.127),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8", None),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, "nvfp4", None),
+        ({"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}, "fp8", None),
+        ({"quant_method": "fbgemm_fp8"}, "fp8", None),
+    ],
+)
+def test_a_quantised_checkpoint_is_in_a_format_of_the_catalogue(
+    quantization: Mapping[str, Any], format_: str, bits: float | None
+) -> None:
+    expected = None if bits is None else NativeBits(mixers=bits, ffn=bits, routed_experts=bits)
+    assert bits_of(quantization) == (format_, expected)
+    assert format_ in FORMATS
+
+
+def groups(**weights: Any) -> dict[str, Any]:
+    return {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
+
+
+@pytest.mark.parametrize(
+    ("weights", "format_", "bits"),
+    [
+        ({"num_bits": 8, "type": "float"}, "fp8", None),
+        ({"num_bits": 8, "type": "int"}, "int8", None),
+        ({"num_bits": 4, "type": "int", "group_size": 128}, "int4", None),
+        ({"num_bits": 4, "type": "int", "group_size": 32}, "int4", 4.5),
+        ({"num_bits": 4, "type": "float", "group_size": 16}, "nvfp4", None),
+        ({"num_bits": 4, "type": "float", "group_size": 32}, "mxfp4", None),
+    ],
+)
+def test_compressed_tensors_say_their_format_in_groups(
+    weights: Mapping[str, Any], format_: str, bits: float | None
+) -> None:
+    expected = None if bits is None else NativeBits(mixers=bits, ffn=bits, routed_experts=bits)
+    assert bits_of(groups(**weights)) == (format_, expected)
+
+
+def test_kinds_of_tensors_that_are_left_out_stay_in_16_bit() -> None:
+    assert bits_of({**FP8, "modules_to_not_convert": ["lm_head", "self_attn"]}) == (
+        "fp8",
+        NativeBits(mixers=16, ffn=8.004, routed_experts=8.004),
+    )
+    half = [f"model.layers.{layer}.self_attn" for layer in range(16)]
+    assert bits_of({**FP8, "ignored_layers": half}) == (
+        "fp8",
+        NativeBits(mixers=12.002, ffn=8.004, routed_experts=8.004),
+    )
+    small = [f"model.layers.{layer}.{name}" for layer in range(32) for name in ("input_layernorm", "mlp.gate")]
+    small += ["mtp.layers.0*", "model.visual.blocks.3.attn", "re:.*vision_tower.*", "model.layers.61.self_attn"]
+    assert bits_of({**FP8, "modules_to_not_convert": small}) == ("fp8", None)
+
+
+def test_experts_alone_are_quantised_in_kimi_k2_and_gpt_oss() -> None:
+    assert read("kimi-k2.5").native_bits == NativeBits(routed_experts=4.5)
+    for slug in ("kimi-k2.5", "gpt-oss-20b", "gpt-oss-120b", "deepseek-v3", "minimax-m2.5", "mimo-v2-flash"):
+        assert read(slug).native_precision == catalogued(slug).native_precision
+        assert read(slug).native_bits == catalogued(slug).native_bits
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["model.layers.3.wobble"], '"model.layers.3.wobble".'),
+        (["wobble", "lm_head", "wabble"], '"wobble" and "wabble".'),
+        (["wobble", "wabble", "x" * 100, "webble"], '"wobble", "wabble" and "webble".'),
+        (["wobble", "wabble", "webble", "wibble", "wubble"], '"wobble", "wabble", "webble" and others.'),
+    ],
+)
+def test_names_that_are_not_understood_are_reported(names: list[str], said: str) -> None:
+    one = described(json.dumps({**LLAMA, "quantization_config": {**FP8, "modules_to_not_convert": names}}))
+    assert one.notes == (f"Not understood in quantization_config, so not left in 16 bit: {said}",)
+    assert described(one.model.id).notes == one.notes
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> None:
+    assert described(read(slug).id).notes == described(text_of(slug)).notes
+
+
+@pytest.mark.parametrize(
+    ("quantization", "said"),
+    [
+        ({"quant_method": "hqq"}, '"quantization_config.quant_method": "hqq" is not supported'),
+        ({}, ""),
+        ({"quant_method": "gptq", "bits": 3}, '"quantization_config.bits": 3 is not supported'),
+        ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, '"MIXED_PRECISION" is not supported'),
+        ({"quant_method": "compressed-tensors"}, 'needs "quantization_config.config_groups"'),
+        (groups(num_bits=2, type="int"), "num_bits"),
+    ],
+)
+def test_a_quantisation_that_is_not_known_is_refused_by_name(quantization: Mapping[str, Any], said: str) -> None:
+    config = {**LLAMA, "quantization_config": quantization}
+    if quantization:
+        assert said in problem(config)
+    else:
+        assert described(json.dumps(config)).model.native_precision == "bf16"
+
+
+def test_the_bits_are_those_of_the_catalogued_formats() -> None:
+    assert {id_: FORMATS[id_].bits_per_weight for id_ in BITS} == BITS
+
+
+def test_a_tower_that_is_not_known_is_reported() -> None:
+    towered = {"model_type": "aya_vision", "text_config": {**LLAMA, "model_type": "cohere2"}, "vision_config": {}}
+    one = described(json.dumps(towered))
+    assert one.model.architecture.vision_params == 0
+    assert any("vision tower" in note for note in one.notes)
+
+
+def test_positions_that_a_scale_stretches() -> None:
+    yarn = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8192}
+    assert llama(rope_scaling=yarn).architecture.max_positions == 32768
+    assert llama(rope_scaling={"type": "linear", "factor": 2.0}).architecture.rope_tables == 2
+    assert llama(partial_rotary_factor=0.5).architecture.rope_dim == 64
+
+
+def test_run_lengths_stand_for_lists_of_layers() -> None:
+    config = json.loads(text_of("gpt-oss-20b"))
+    packed = described(json.dumps({**config, "layer_types": "sliding_attention,full_attention"})).model
+    assert packed.architecture == read("gpt-oss-20b").architecture
+
+
+def test_types_that_are_known_have_nothing_in_common_but_being_known() -> None:
+    assert len(known_model_types()) >= 100
+    for type_ in ("llama", "qwen3_moe", "deepseek_v3", "gemma3", "gpt_oss", "kimi_linear", "nemotron_h"):
+        assert type_ in known_model_types()
+
+
+VALUES = st.one_of(
+    st.sampled_from([0, -1, None, "x", True, [], {}, 10**30, 1e-9, float("nan"), "1e400", 3, [1, 2], {"a": 1}]),
+    st.integers(-(10**12), 10**12),
+    st.text(max_size=8),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def answered(text: str) -> None:
+    """A model that its id describes again, or one printable line."""
+    said = ""
+    try:
+        one, notes = described(text).model, described(text).notes
+        assert described(one.id).notes == notes
+    except ConfigProblem as raised:
+        said, one = str(raised), llama()
+    assert said.isprintable()
+    assert said.isascii()
+    assert len(said) < 600
+    assert not {"Traceback", "Error", "Exception"} & set(said.split())
+    again = described(one.id).model
+    assert (again.id, again.architecture) == (one.id, one.architecture)
+    assert isinstance(one.architecture, Architecture)
+    assert one.total_params > 0
+
+
+@given(text=st.text(max_size=60))
+def test_any_text_is_answered(text: str) -> None:
+    answered(text)
+
+
+@given(config=st.dictionaries(st.sampled_from([*LLAMA, "rope_scaling", "quantization_config", "text_config"]), JSON))
+def test_any_object_is_answered(config: dict[str, Any]) -> None:
+    answered(json.dumps(config))
+    answered(json.dumps({**config, "model_type": "llama"}))
+
+
+DROPPED = "(dropped)"
+
+
+def edited(config: dict[str, Any], edits: Sequence[tuple[int, Any]]) -> dict[str, Any]:
+    """The config with some values dropped or replaced, in itself and in the objects that it holds."""
+    for number, value in edits:
+        inner = [one for one in (config, *config.values()) if isinstance(one, dict) and one]
+        places = [(one, key) for one in inner for key in one]
+        one, key = places[number % len(places)] if places else (config, "model_type")
+        if value == DROPPED:
+            one.pop(key, None)
+        else:
+            one[key] = value
+    return config
+
+
+@given(
+    slug=st.sampled_from(sorted(FOUND)),
+    edits=st.lists(st.tuples(st.integers(0, 10**6), st.just(DROPPED) | VALUES), min_size=1, max_size=3),
+)
+@settings(max_examples=800)
+def test_a_config_with_a_wrong_or_missing_value_is_answered(slug: str, edits: list[tuple[int, Any]]) -> None:
+    answered(json.dumps(edited(json.loads(text_of(slug)), edits)).replace('"1e400"', "1e400"))

@@ -1,0 +1,259 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import Architecture, Model
+from inferplan.core.attention import Latent
+from inferplan.core.memory import weights
+from inferplan.core.parallelism import Layout
+from inferplan.core.rank_weights import Loader, allocated, rank_weights, stage_weights
+from inferplan.core.units import GIB, MIB
+from inferplan.tools._short_form import ShortForm
+from shapes import dense, model, precision, sparse
+
+LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
+LLAMA_70B = model(dense())
+BF16 = precision(bits=16)
+MARLIN, FIRST_ENGINE = Loader(marlin=True), Loader(first_engine=True)
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80))
+
+
+def small(**changes: int) -> Model:
+    """Matrices below the 10 MiB from which the allocator rounds; 640 words fill whole rows."""
+    return model(replace(dense(layers=2, hidden=256, heads=4, kv_heads=2, head_dim=64, ffn=512, vocab=640), **changes))
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "taken"),
+    [(9.5, 9.5), (10, 10), (31, 32), (31.5, 32), (24.5, 24.5), (129.5, 130), (259, 260), (64.75, 64.75)],
+)
+def test_the_allocator_rounds_large_tensors_to_2_mib_unless_the_rest_is_worth_splitting(
+    mebibytes: float, taken: float
+) -> None:
+    assert allocated(mebibytes * MIB) == taken * MIB
+
+
+@pytest.mark.parametrize("tp", [1, 2, 4, 8])
+def test_without_replication_tensor_parallelism_divides_the_matrices_and_repeats_norms_and_rope(tp: int) -> None:
+    parts = weights(LLAMA_70B, BF16)
+    shared = parts.replicated + 131_072 * 128 * 2
+    assert rank_weights(LLAMA_70B, BF16, Layout(tp=tp)) == (parts.total - parts.replicated) / tp + shared
+
+
+def test_more_ranks_than_kv_heads_repeat_the_kv_projections() -> None:
+    """Llama 70B on 16 ranks: 4 query heads and a whole KV head each, so that two ranks hold the same one."""
+    parts = weights(LLAMA_70B, BF16)
+    attention = 80 * 8192 * (2 * 4 * 128 + 2 * 128) * 2
+    shared = parts.replicated + 131_072 * 128 * 2
+    rest = (parts.ffn + parts.embedding + parts.output_head) / 16
+    assert rank_weights(LLAMA_70B, BF16, Layout(tp=16)) == attention + rest + shared
+
+
+@pytest.mark.parametrize(("vocab", "rows"), [(640, 640), (641, 704), (703, 704), (704, 704), (100, 128)])
+@pytest.mark.parametrize("pp", [1, 2])
+def test_embedding_and_head_are_padded_to_64_rows(vocab: int, rows: int, pp: int) -> None:
+    """Each of the two matrices takes 256 x 2 B a row; with two stages each of them holds one."""
+    more = rank_weights(small(vocab=vocab), BF16, Layout(pp=pp)) - rank_weights(small(), BF16, Layout(pp=pp))
+    assert more == pytest.approx((rows - 640) * 256 * 2 * (2 if pp == 1 else 1))
+
+
+@pytest.mark.parametrize(("id_", "size"), [("bf16", 2), ("fp16", 2), ("fp8", 2), ("awq", 2), ("fp32", 4)])
+@pytest.mark.parametrize("layout", [Layout(), Layout(tp=2), Layout(pp=2)], ids=["one", "tensor", "stages"])
+def test_the_table_of_rotations_is_on_every_rank_in_the_element_that_the_model_runs_in(
+    id_: str, size: int, layout: Layout
+) -> None:
+    """Llama-3.1-8B: 131,072 positions x 128 x 2 B = 32 MiB; 64 MiB in fp32, where 29.98 GiB were printed."""
+    format_ = FORMATS[id_]
+    long, short = (
+        rank_weights(model(replace(LLAMA_8B.architecture, max_positions=n)), format_, layout) for n in (131_072, 1)
+    )
+    assert long - short == pytest.approx(131_071 * 128 * size)
+
+
+def test_llama_3_1_8b_in_fp32_weighs_what_vllm_printed() -> None:
+    assert rank_weights(LLAMA_8B, FORMATS["fp32"], Layout()) / GIB == pytest.approx(29.98, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("id_", "precision_id", "tp", "gib", "within"),
+    [
+        ("google/gemma-2-27b-it", "bf16", 1, 50.72, 0.001),
+        ("google/gemma-2-2b-it", "bf16", 1, 4.90, 0.001),
+        ("google/gemma-3-12b-it", "bf16", 1, 23.31, 0.001),  # with its vision tower and two tables of rotations
+        ("deepseek-ai/DeepSeek-V2-Lite", "bf16", 1, 29.43, 0.003),  # with 0.11 GiB of absorbed copies
+        ("openai/gpt-oss-120b", "mxfp4", 1, 64.38, 0.003),
+        ("openai/gpt-oss-20b", "mxfp4", 1, 13.47, 0.003),
+        ("openai/gpt-oss-20b", "mxfp4", 2, 7.01, 0.0091),
+    ],
+)
+def test_weights_of_every_family_are_what_vllm_printed_for_it(
+    id_: str, precision_id: str, tp: int, gib: float, within: float
+) -> None:
+    ours = rank_weights(MODELS[id_], FORMATS[precision_id], Layout(tp=tp)) / GIB
+    assert ours == pytest.approx(gib, rel=within)
+
+
+@pytest.mark.parametrize(
+    ("id_", "tp", "gib"), [("openai/gpt-oss-20b", 1, 13.72), ("openai/gpt-oss-120b", 4, 17.22)], ids=["one", "four"]
+)
+def test_marlin_kernels_pad_mxfp4_experts_as_logged_on_a100(id_: str, tp: int, gib: float) -> None:
+    ours = rank_weights(MODELS[id_], FORMATS["mxfp4"], Layout(tp=tp), MARLIN) / GIB
+    assert ours == pytest.approx(gib, rel=0.004)
+
+
+@pytest.mark.parametrize(
+    ("loader", "tp", "padding"),
+    [
+        (Loader(), 1, 3072 / 2880),
+        (MARLIN, 1, 2944 * 3072 / 2880**2),
+        (Loader(), 2, 1536 * 3072 / (1440 * 2880)),
+        (MARLIN, 4, 768 * 3072 / (720 * 2880)),
+        (MARLIN, 8, 384 * 3072 / (360 * 2880)),
+    ],
+    ids=["one H100", "one A100", "two", "four", "eight"],
+)
+def test_mxfp4_experts_are_padded_to_whole_tiles(loader: Loader, tp: int, padding: float) -> None:
+    """gpt-oss: 2,880 columns to a multiple of 128 on each rank where Marlin works, and 2,880 rows to 3,072."""
+    oss, mxfp4 = MODELS["openai/gpt-oss-20b"], FORMATS["mxfp4"]
+    blocks = tuple(replace(group, ffn=None) for group in oss.architecture.groups)
+    without = replace(oss, architecture=replace(oss.architecture, groups=blocks))
+    routers = weights(oss, mxfp4).replicated - weights(without, mxfp4).replicated
+    ours, less = (rank_weights(one, mxfp4, Layout(tp=tp), loader) for one in (oss, without))
+    assert ours - less - routers == pytest.approx(weights(oss, mxfp4).routed_experts * padding / tp)
+
+
+def test_what_is_not_mxfp4_is_not_padded() -> None:
+    assert rank_weights(model(sparse(width=14_337)), BF16, Layout(), MARLIN) == rank_weights(
+        model(sparse(width=14_337)), BF16, Layout()
+    )
+
+
+def kimi_vl() -> Model:
+    """Kimi-VL-A3B: DeepSeek-V2-Lite's layers, 163,840 words, MoonViT."""
+    form = ShortForm.model_validate(
+        {"H": 2048, "L": 27, "nh": 16, "nkv": 0, "hd": 0, "I": 1408, "V": 163_840, "tie": False, "pos": 131_072}
+        | {"mla": [512, 64, 128, 128, None], "E": 64, "topk": 6, "shared": 2816, "dense": 1, "dI": 11_264}
+        | {"vis": "moonvit"}
+    )
+    return model(form.build("Kimi-VL-A3B-Instruct"))
+
+
+@pytest.mark.parametrize(("tp", "gib", "within"), [(1, 30.74, 0.003), (2, 15.53, 0.006)])
+def test_kimi_vl_weighs_what_vllm_printed_with_its_tower(tp: int, gib: float, within: float) -> None:
+    """vLLM 0.19 on one and two H100: the tower is shared out, but its projector is on every rank."""
+    assert rank_weights(kimi_vl(), BF16, Layout(tp=tp)) / GIB == pytest.approx(gib, rel=within)
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout(tp=4), Layout(tp=4, pp=2)], ids=["one", "tensor", "stages"])
+def test_of_a_vision_tower_the_projector_is_on_every_rank_of_the_first_stage(layout: Layout) -> None:
+    blind, seeing = (
+        stage_weights(small(vision_params=params, vision_replicated=kept), BF16, layout)
+        for params, kept in ((0, 0), (40_000, 8_000))
+    )
+    assert seeing[0] - blind[0] == pytest.approx((32_000 / layout.tp + 8_000) * 2)
+    assert seeing[1:] == blind[1:]
+
+
+def test_deepseek_v3_keeps_a_quarter_of_a_gib_of_absorbed_copies_on_each_of_eight_ranks() -> None:
+    """61 layers x 512 x 16 heads x (128 + 128) x 2 B; the norms and latents' projections are on every rank."""
+    v3 = MODELS["deepseek-ai/DeepSeek-V3"]
+    latents = [mixer for _, mixer in v3.architecture.mixers if isinstance(mixer, Latent)]
+    assert 61 * latents[0].absorbed_params(8) * 2 == 61 * 512 * 16 * 256 * 2
+    assert rank_weights(v3, FORMATS["fp8"], Layout(tp=8)) * 8 > weights(v3, FORMATS["fp8"]).total
+
+
+def test_deepseek_r1_on_the_first_engine_loads_what_it_printed_on_the_first_of_two_stages() -> None:
+    """vLLM 0.7.2, tensor 8 x pipeline 2: 39.66 GiB."""
+    stages = stage_weights(MODELS["deepseek-ai/DeepSeek-R1"], FORMATS["fp8"], Layout(tp=8, pp=2), FIRST_ENGINE)
+    assert stages[0] / GIB == pytest.approx(39.66, rel=0.01)
+
+
+@pytest.mark.parametrize(("id_", "size"), [("bf16", 2), ("fp8", 1)])
+def test_the_first_engine_keeps_latents_multiplied_into_their_neighbours(id_: str, size: int) -> None:
+    """DeepSeek-R1 on 8 ranks, 61 layers of 16 heads: 16 x 512 x (1,536 + 7,168), and 1,536 x 16 x 64 x 2 B."""
+    r1 = MODELS["deepseek-ai/DeepSeek-R1"]
+    first, today = (rank_weights(r1, FORMATS[id_], Layout(tp=8), loader) for loader in (FIRST_ENGINE, Loader()))
+    assert first - today == pytest.approx(61 * (16 * 512 * (1536 + 7168) * size + 1536 * 16 * 64 * 2))
+
+
+def test_the_first_engine_loads_models_without_latents_as_the_newest_does() -> None:
+    assert rank_weights(LLAMA_70B, BF16, Layout(tp=8), FIRST_ENGINE) == rank_weights(LLAMA_70B, BF16, Layout(tp=8))
+
+
+def test_the_last_of_four_stages_holds_its_layers_and_the_head() -> None:
+    """Llama 8B in 4 stages of 8 layers: 8 x 436,224,000 B + 1,050,673,152 B + RoPE = 4.26 GiB, as vLLM printed."""
+    assert rank_weights(LLAMA_8B, BF16, Layout(pp=4)) / GIB == pytest.approx(4.26, abs=0.005)
+
+
+def test_what_is_left_over_goes_to_the_stages_before_the_last_and_to_the_last_on_the_first_engine() -> None:
+    """Five equal layers in three stages are 2, 2 and 1; on the first engine 1, 1 and 3."""
+    five = small_layers(5)
+    layer = stage_weights(small_layers(6), BF16, Layout(pp=3))[1] / 2
+    now, before = (stage_weights(five, BF16, Layout(pp=3), loader) for loader in (Loader(), FIRST_ENGINE))
+    ends = 640 * 256 * 2
+    assert now == pytest.approx((2 * layer + ends, 2 * layer, layer + ends), rel=1e-4)
+    assert before == pytest.approx((layer + ends, layer, 3 * layer + ends), rel=1e-4)
+
+
+def small_layers(count: int) -> Model:
+    """So few positions that rotations take nothing to speak of."""
+    shape = dense(layers=count, hidden=256, heads=4, kv_heads=2, head_dim=64, ffn=512, vocab=640)
+    return model(replace(shape, max_positions=0))
+
+
+def test_a_tied_head_is_loaded_again_on_the_last_stage() -> None:
+    tied, untied = (stage_weights(model(dense(layers=4, tied=tied)), BF16, Layout(pp=2)) for tied in (True, False))
+    assert tied == untied
+
+
+@pytest.mark.parametrize("id_", ["deepseek-ai/DeepSeek-R1", "Qwen/Qwen3-Next-80B-A3B-Instruct", "openai/gpt-oss-120b"])
+@pytest.mark.parametrize("pp", [2, 3, 5])
+def test_stages_of_unlike_layers_hold_the_model_together_and_the_heaviest_is_no_lighter_than_its_share(
+    id_: str, pp: int
+) -> None:
+    whole, stage = (rank_weights(MODELS[id_], FORMATS["fp8"], Layout(pp=n)) for n in (1, pp))
+    assert whole / pp <= stage < whole
+
+
+def test_three_dense_layers_make_the_first_stage_of_deepseek_the_lighter_one() -> None:
+    """61 layers in two stages of 31 and 30: 28 and 30 of them have experts."""
+    r1 = MODELS["deepseek-ai/DeepSeek-R1"]
+    even = rank_weights(r1, FORMATS["fp8"], Layout(tp=8)) / 2
+    assert rank_weights(r1, FORMATS["fp8"], Layout(tp=8, pp=2)) / even == pytest.approx(60 / 58, rel=0.01)
+
+
+@pytest.mark.parametrize(("id_", "pp"), [("openai/gpt-oss-20b", 2), ("openai/gpt-oss-20b", 3)])
+def test_stages_of_padded_experts_add_up_to_one_stage_and_the_repeated_table(id_: str, pp: int) -> None:
+    rope = 131_072 * 64 * 2
+    oss, mxfp4 = MODELS[id_], FORMATS["mxfp4"]
+    (whole,) = stage_weights(oss, mxfp4, Layout(), MARLIN)
+    assert sum(stage_weights(oss, mxfp4, Layout(pp=pp), MARLIN)) == pytest.approx(whole + (pp - 1) * rope, rel=1e-6)
+
+
+def test_the_stages_of_a_model_with_tower_latents_and_experts_add_up_to_one_stage_and_the_repeated_table() -> None:
+    kimi, rope = kimi_vl(), 131_072 * 64 * 2
+    (whole,) = stage_weights(kimi, BF16, Layout(tp=2))
+    assert sum(stage_weights(kimi, BF16, Layout(tp=2, pp=3))) == pytest.approx(whole + 2 * rope, rel=1e-6)
+
+
+@given(layout=LAYOUTS)
+def test_all_ranks_together_hold_at_least_the_whole_model(layout: Layout) -> None:
+    assert rank_weights(LLAMA_70B, BF16, layout) * layout.replica >= weights(LLAMA_70B, BF16).total
+
+
+@given(size=st.floats(1, 2**34))
+def test_the_allocator_takes_no_less_than_the_tensor_and_at_most_a_mebibyte_more(size: float) -> None:
+    assert size <= allocated(size) <= size + MIB
+
+
+@given(vocab=st.integers(1, 10**6), tp=st.sampled_from([1, 2, 4, 8]))
+def test_a_larger_vocabulary_never_weighs_less(vocab: int, tp: int) -> None:
+    def of(words: int) -> Architecture:
+        return replace(LLAMA_8B.architecture, vocab=words)
+
+    sizes = [rank_weights(model(of(words)), BF16, Layout(tp=tp)) for words in (vocab, vocab + 1)]
+    assert sizes == sorted(sizes)

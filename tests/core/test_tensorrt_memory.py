@@ -1,0 +1,187 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_files import rows
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core.engine import Engine
+from inferplan.core.parallelism import Layout
+from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.tensorrt_memory import (
+    default_batching,
+    forward_peak,
+    graph_memory,
+    held,
+    memory,
+    not_modelled,
+    token_bytes,
+    utilization,
+)
+from inferplan.core.units import GIB, MIB
+from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT
+from shapes import dense, h100, model
+
+RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "tensorrt-llm"]
+ENGINE = Engine(name="tensorrt-llm", max_num_seqs=2048, max_num_batched_tokens=8192)
+LLAMA_70B = model(dense())
+BF16 = FORMATS["bf16"]
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
+def test_a_pool_holds_the_tokens_that_tensorrt_llm_printed(run: dict[str, str]) -> None:
+    """To what the two decimals of the printed GiB leave open."""
+    ours = held(
+        MODELS[run["model"]],
+        Layout(tp=int(run["tp"])),
+        ENGINE,
+        float(run["kv_gib"]) * GIB,
+        context=8192,
+        kv_bits=float(run["kv_bits"]),
+    )
+    assert ours.tokens == pytest.approx(int(run["kv_tokens"]), rel=0.002)
+    assert ours.tokens % 32 == 0
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
+def test_a_token_takes_the_bytes_that_tensorrt_llm_printed(run: dict[str, str]) -> None:
+    architecture, layout = MODELS[run["model"]].architecture, Layout(tp=int(run["tp"]))
+    ours = token_bytes(architecture, layout, kv_bits=float(run["kv_bits"]))
+    assert ours == pytest.approx(float(run["token_bytes"]), rel=0.002)
+
+
+def test_gpt_oss_120b_keeps_every_token_of_its_windowed_layers_unless_told_otherwise() -> None:
+    """36 layers x 2 x 8 x 64 x 2 B: the log of 1.1 has kv size 73728."""
+    assert token_bytes(MODELS["openai/gpt-oss-120b"].architecture, Layout(), kv_bits=16) == 73_728
+
+
+def test_a_latent_is_one_copy_on_every_rank() -> None:
+    """Kimi-K2.5 in fp8: 61 x 576 B."""
+    kimi = MODELS["moonshotai/Kimi-K2.5"].architecture
+    assert token_bytes(kimi, Layout(tp=8), kv_bits=8) == token_bytes(kimi, Layout(), kv_bits=8) == 35_136
+
+
+def test_an_index_key_takes_132_bytes() -> None:
+    v32 = MODELS["deepseek-ai/DeepSeek-V3.2"].architecture
+    assert token_bytes(v32, Layout(tp=8), kv_bits=8) == 61 * (576 + 132)
+
+
+@pytest.mark.parametrize(("free", "pool"), [(85.57, 77.02), (21.89, 19.70), (17.83, 16.05)])
+def test_the_pool_is_nine_tenths_of_what_is_free(free: float, pool: float) -> None:
+    assert RankMemory(total=90, budget=90, weights=90 - free, pool_share=0.9).pool == pytest.approx(pool, abs=0.01)
+
+
+def test_the_last_block_is_rounded_up() -> None:
+    """0.9 x 21.89 GiB at 512 KiB a token were 631 blocks of 64; here 1,261 of 32."""
+    qwen = model(dense(layers=32, hidden=4096, heads=32, kv_heads=32, ffn=11008, vocab=151936))
+    pool = 0.9 * 21.89 * GIB
+    assert token_bytes(qwen.architecture, Layout(), kv_bits=16) == 2**19
+    tokens = held(qwen, Layout(), ENGINE, pool, context=64, kv_bits=16).tokens
+    assert tokens == -(-int(pool // 2**19) // 32) * 32
+    assert -(-tokens // 64) == 631
+
+
+def test_the_peak_of_free_memory_by_hand_as_logged_on_a_gb10() -> None:
+    """(119.70 - 113.65 + 0.56 GiB) x 0.9 = 5.95 GiB; weights 63.52, dry run 0.85 GiB, one GPU of shared memory."""
+    rank = RankMemory(
+        total=119.70, budget=119.70, weights=63.52, activation=0.85 - 0.56, non_torch=49.28, pool_share=0.9
+    )
+    assert rank.pool == pytest.approx(5.95, abs=0.01)
+
+
+def test_the_dry_run_of_gpt_oss_120b_is_within_150_mib_of_the_one_log() -> None:
+    ours = forward_peak(MODELS["openai/gpt-oss-120b"].architecture, Layout(), ENGINE)
+    assert ours / GIB == pytest.approx(0.85, abs=0.15)
+
+
+def test_weights_of_gpt_oss_120b_are_within_2_percent_of_the_one_log() -> None:
+    rank = memory(MODELS["openai/gpt-oss-120b"], FORMATS["mxfp4"], h100(), Layout(), ENGINE)
+    assert rank.weights / GIB == pytest.approx(63.52, rel=0.02)
+
+
+def test_batching_is_the_same_on_every_gpu_and_nine_tenths_are_taken_unless_set() -> None:
+    assert default_batching(GPUS["l40s"]) == default_batching(GPUS["b200-sxm"]) == (8192, 2048)
+    assert utilization(dense(), h100(), Layout(), ENGINE) == 0.9
+    assert utilization(dense(), h100(), Layout(), replace(ENGINE, memory_utilization=0.5)) == 0.5
+
+
+def test_graphs_are_captured_for_19_batches_at_most() -> None:
+    layers = dense(layers=32)
+    assert graph_memory(layers, Layout(), ENGINE) == pytest.approx(0.17 * MIB * 32 * 19)
+    assert graph_memory(layers, Layout(), replace(ENGINE, max_num_seqs=64)) == pytest.approx(0.17 * MIB * 32 * 11)
+    assert graph_memory(layers, Layout(), replace(ENGINE, cuda_graphs=False)) == 0
+
+
+def test_several_ranks_set_memory_aside_for_their_collectives() -> None:
+    one, eight = (memory(LLAMA_70B, BF16, h100(), Layout(tp=n), ENGINE).non_torch for n in (1, 8))
+    assert (one, eight) == (CONTEXT, CONTEXT + COLLECTIVES)
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "deepseek-ai/DeepSeek-V4-Flash",
+        "Qwen/Qwen3.5-4B",
+        "moonshotai/Kimi-Linear-48B-A3B-Instruct",
+        "MiniMaxAI/MiniMax-M3",
+        "meta-llama/Llama-3.2-11B-Vision-Instruct",
+        "google/gemma-4-31B-it",
+        "google/gemma-3n-E4B-it",
+        "XiaomiMiMo/MiMo-V2-Flash",
+    ],
+)
+def test_what_is_not_known_of_its_cache_is_said_and_not_guessed(id_: str) -> None:
+    assert not_modelled(MODELS[id_].architecture, ENGINE)
+
+
+@pytest.mark.parametrize("id_", MODELS)
+def test_every_model_is_modelled_or_says_why_not_and_longer_contexts_never_admit_more(id_: str) -> None:
+    if not_modelled(MODELS[id_].architecture, ENGINE):
+        return
+    short, long, half = (
+        held(MODELS[id_], Layout(tp=4), ENGINE, 4096 * GIB, context=n, kv_bits=bits)
+        for n, bits in ((1000, 16), (100_000, 16), (1000, 8))
+    )
+    assert short.concurrency >= long.concurrency > 0
+    assert half.tokens >= short.tokens > 0
+
+
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 8))
+
+
+@given(layout=LAYOUTS, share=st.floats(0.1, 0.99))
+def test_the_pool_is_a_share_of_what_the_parts_leave(layout: Layout, share: float) -> None:
+    rank = memory(LLAMA_70B, BF16, h100(), layout, replace(ENGINE, memory_utilization=share))
+    parts = rank.weights + rank.activation + rank.non_torch + rank.graphs
+    assert rank.pool == pytest.approx(share * (rank.total - parts))
+    assert rank.headroom == 0
+
+
+@given(low=st.integers(1, 10**6), high=st.integers(1, 10**6))
+def test_a_larger_pool_never_holds_less(low: int, high: int) -> None:
+    counts = [
+        held(LLAMA_70B, Layout(), ENGINE, size * MIB, context=1000, kv_bits=16).tokens for size in sorted((low, high))
+    ]
+    assert counts == sorted(counts)
+
+
+@given(layout=LAYOUTS, bits=st.sampled_from([16, 8]))
+def test_all_ranks_together_hold_at_least_the_whole_cache_of_a_token(layout: Layout, bits: float) -> None:
+    assert token_bytes(dense(), layout, kv_bits=bits) * layout.replica >= 2 * 80 * 8 * 128 * bits / 8
+
+
+@given(few=st.integers(16, 65536), many=st.integers(16, 65536))
+def test_more_tokens_in_a_step_never_leave_a_larger_pool(few: int, many: int) -> None:
+    pools = [
+        memory(LLAMA_70B, BF16, h100(), Layout(tp=4), replace(ENGINE, max_num_batched_tokens=n)).pool
+        for n in sorted((few, many))
+    ]
+    assert pools == sorted(pools, reverse=True)
+
+
+@pytest.mark.parametrize("pool", [0, -GIB])
+def test_a_pool_of_nothing_holds_nothing(pool: float) -> None:
+    assert held(LLAMA_70B, Layout(), ENGINE, pool, context=100, kv_bits=16) == Held(tokens=0, concurrency=0)

@@ -1,0 +1,621 @@
+import json
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from math import isfinite
+from statistics import mean
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data_files import DATA
+from inferplan.core.parallelism import Layout
+from inferplan.tools._memory_cases import MemoryCase, Setup, catalogued
+from inferplan.tools._memory_validation import QUANTITIES, UNITS, predict, validate
+from inferplan.tools._validation import Errors, Outcome, Report, Unit, percentile
+
+Case = dict[str, Any]
+CASES: list[Case] = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+BY_ID = {case["id"]: case for case in CASES}
+LLAMA = BY_ID["lldv019-llama-3.1-8b-instruct-tp1pp1-4096-bf16-kvbf16"]
+
+
+@cache
+def report() -> Report:
+    return validate(CASES)
+
+
+@cache
+def outcomes() -> dict[str, Outcome]:
+    return {one.id: one for one in report().outcomes}
+
+
+def errors(quantity: str) -> dict[str, float]:
+    """Every error of a quantity, by case."""
+    (found,) = (one for one in report().errors if one.quantity == quantity)
+    return {id_: size for size, id_ in found.of}
+
+
+def is_on_h100(id_: str) -> bool:
+    return BY_ID[id_].get("gpu") == "H100-80GB"
+
+
+def is_plain(id_: str) -> bool:
+    """Whether its layers are all alike, and nothing stands beside them."""
+    return not {"E", "mla", "win", "gdn", "vis"} & set(BY_ID[id_]["architecture"])
+
+
+def reasons(one: Report) -> Iterator[str]:
+    for outcome in one.outcomes:
+        yield from outcome.left_out.values()
+        if outcome.skipped is not None:
+            yield outcome.skipped
+
+
+# --- what the product promises ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("quantity", "least", "bound"),
+    [
+        ("weights_gib_per_gpu", 47, 0.1),
+        ("activation_peak_gib", 40, 0.05),
+        ("non_torch_gib", 39, 0.02),
+        ("cuda_graph_gib", 39, 0.15),
+        ("kv_cache_gib_per_gpu", 35, 0.5),
+        ("kv_cache_tokens", 46, 0.5),
+        ("kv_bytes_per_token", 87, 1.0),
+        ("max_concurrency", 34, 0.5),
+    ],
+)
+def test_predictions_are_close_to_what_engines_printed(quantity: str, least: int, bound: float) -> None:
+    """The mean error in percent, or in GiB, of at least so many measurements: leaving some out must not improve it."""
+    found = errors(quantity)
+    assert len(found) >= least
+    assert mean(found.values()) <= bound
+
+
+def test_no_weights_are_off_by_3_percent() -> None:
+    assert max(errors("weights_gib_per_gpu").values()) < 3
+
+
+@pytest.mark.parametrize(
+    ("quantity", "least", "average", "worst"),
+    [
+        ("weights_gib_per_gpu", 34, 0.1, 1),
+        ("activation_peak_gib", 34, 0.05, 0.15),
+        ("non_torch_gib", 34, 0.025, 0.25),
+        ("cuda_graph_gib", 32, 0.1, 0.3),
+        ("kv_cache_gib_per_gpu", 34, 0.25, 2),
+        ("kv_cache_tokens", 34, 0.25, 2),
+        ("max_concurrency", 34, 0.25, 2),
+    ],
+)
+def test_memory_on_h100_is_predicted_end_to_end(quantity: str, least: int, average: float, worst: float) -> None:
+    """Runs of vLLM 0.16 to 0.19: the KV pool is what all other parts leave, and that is within a quarter percent."""
+    found = [size for id_, size in errors(quantity).items() if is_on_h100(id_)]
+    assert len(found) >= least
+    assert mean(found) <= average
+    assert max(found) <= worst
+
+
+def test_weights_of_plain_models_on_h100_are_within_a_twentieth_of_a_percent() -> None:
+    found = [size for id_, size in errors("weights_gib_per_gpu").items() if is_on_h100(id_) and is_plain(id_)]
+    assert len(found) >= 22
+    assert mean(found) <= 0.05
+
+
+def test_no_case_is_said_to_fit_that_did_not_nor_the_other_way_round() -> None:
+    found = errors("fits")
+    assert len(found) >= 47
+    assert not [id_ for id_, wrong in found.items() if wrong]
+    assert [id_ for id_ in found if not BY_ID[id_]["measured"]["fits"]] == [
+        "iss10517-llama31-8b-3090-29000",
+        "iss27508-gptoss120b-h100",
+        "lldv019-gptoss20b-tp2-oom",
+        "rec893-glm53-fp8-8xh200",
+    ]
+
+
+def test_nine_of_ten_cases_with_an_architecture_are_predicted() -> None:
+    """A case counts where at least one quantity is predicted that was measured too."""
+    stated = [outcomes()[case["id"]] for case in CASES if case.get("architecture")]
+    predicted = [one for one in stated if set(one.predicted) & set(one.measured)]
+    assert len(stated) >= 98
+    assert len(predicted) / len(stated) >= 0.9
+
+
+# --- from the configuration alone -------------------------------------------------------------------------------------
+
+
+def falsified(case: Case) -> Case:
+    """Every figure ten times as large, every verdict the opposite."""
+    wrong = {name: not value if isinstance(value, bool) else 10 * value for name, value in case["measured"].items()}
+    return case | {"measured": wrong}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_a_case_is_predicted_from_its_configuration_alone(case: Case) -> None:
+    stripped = {name: value for name, value in case.items() if name != "measured"}
+    true, without, false = validate([case, stripped, falsified(case)]).outcomes
+    assert true.predicted == without.predicted == false.predicted
+    assert true.left_out == without.left_out == false.left_out
+    assert true.skipped == without.skipped == false.skipped
+
+
+@pytest.mark.parametrize("name", ["source", "about", "note"])
+def test_what_is_said_about_a_case_decides_nothing(name: str) -> None:
+    (plain, noted) = validate([LLAMA, LLAMA | {name: "weights 14.99 GiB, KV cache 58.11 GiB, 476016 tokens"}]).outcomes
+    assert plain.predicted == noted.predicted
+
+
+def test_cases_without_measured_figures_are_predicted_and_have_no_errors() -> None:
+    bare = validate([case | {"measured": measured} for case in CASES for measured in ({}, None)])
+    assert [one.predicted for one in bare.outcomes[::2]] == [one.predicted for one in report().outcomes]
+    assert bare.errors == ()
+    assert bare.structured()["summary"]["errors"] == {}
+    assert "quantity" not in bare.text()
+
+
+def test_what_is_measured_in_another_form_is_not_held_against() -> None:
+    """Numbers as text, infinite or nothing, verdicts as numbers, numbers as verdicts, names that are not known."""
+    odd = {
+        "weights_gib_per_gpu": "14.99",
+        "kv_cache_gib_per_gpu": -0.12,
+        "kv_cache_tokens": 0,
+        "activation_peak_gib": float("inf"),
+        "non_torch_gib": float("nan"),
+        "max_concurrency": 10**400,
+        "cuda_graph_gib": True,
+        "fits": 1,
+        "weights": 14.99,
+    }
+    (one,) = validate([LLAMA | {"measured": odd}]).outcomes
+    assert one.measured == {}
+    assert one.predicted == outcomes()[LLAMA["id"]].predicted
+
+
+def test_llama_3_1_8b_on_one_h100_is_predicted_as_worked_by_hand() -> None:
+    """vLLM 0.19 at 0.95 of 79.19 GiB: 14.99 GiB of weights, 1.87 + 0.25 GiB beside, 58.1 GiB of 2 MiB blocks."""
+    found = predict(MemoryCase.model_validate(LLAMA)).predicted
+    assert found["weights_gib_per_gpu"] == pytest.approx((16_060_522_496 + 131_072 * 128 * 2) / 2**30)
+    assert found["activation_peak_gib"] == pytest.approx((14.75 * 1024 * 128_256 + 2 * 8192 * 4096) / 2**30)
+    assert found["non_torch_gib"] == 0.25
+    assert found["cuda_graph_gib"] == pytest.approx(0.37 + 0.016 * 32)
+    assert found["kv_cache_gib_per_gpu"] == pytest.approx(58.11, abs=0.03)
+    assert found["kv_cache_tokens"] == int(found["kv_cache_gib_per_gpu"] * 2**30 // 2**21) * 16
+    assert found["kv_bytes_per_token"] == 131_072
+    assert found["max_concurrency"] == found["kv_cache_tokens"] / 4096
+    assert found["fits"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ({"engine_version": "0.19.0"}, 19),
+        ({"engine_version": "0.26.1rc1.dev608+g99a10304d"}, 26),
+        ({"engine_version": "0.17-0.18 (V1)"}, 17),
+        ({"engine_version": "0.6.4 (V0)"}, 6),
+        ({"engine_version": "0.9.x (V0)"}, 7),
+        ({"engine_version": None}, 28),
+        ({"engine_version": "1.x (PyTorch backend)"}, 28),
+        ({"engine_version": "0.8.4", "gpu": "T4"}, 7),
+        ({"engine_version": "0.11.2", "gpu": "T4"}, 11),
+        ({"engine_version": None, "gpu": "T4"}, 28),
+    ],
+)
+def test_the_version_is_read_as_cases_write_it(changes: Case, version: int) -> None:
+    """V0 is the first engine, whose last version is 0.7; T4 ran it up to 0.10."""
+    assert Setup(MemoryCase.model_validate(LLAMA | changes)).version == version
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B"),
+        ("Qwen3-8B-FP8", "Qwen/Qwen3-8B"),
+        ("qwen3-8b-awq-int4", "Qwen/Qwen3-8B"),
+        ("Qwen/Qwen3-8B (sft)", "Qwen/Qwen3-8B"),
+        ("meta-llama/Llama-3.3-70B-Instruct-quantized.w8a8", "meta-llama/Llama-3.3-70B-Instruct"),
+    ],
+)
+def test_a_checkpoint_is_known_without_what_names_its_format(name: str, id_: str) -> None:
+    found = catalogued(name)
+    assert found is not None
+    assert found.id == id_
+
+
+def test_a_catalogued_name_with_other_layers_is_what_is_stated() -> None:
+    form = LLAMA["architecture"] | {"L": 16}
+    (one,) = validate([LLAMA | {"architecture": form}]).outcomes
+    assert float(one.predicted["weights_gib_per_gpu"]) < 9
+
+
+def test_decode_context_parallelism_multiplies_the_tokens_of_a_case() -> None:
+    case = BY_ID["lldv019-kimi-vl-a3b-instruct-tp2pp1-8192-bf16-kvbf16"]
+    one, two = validate([case, case | {"extra": case["extra"] | {"dcp": 2}}]).outcomes
+    assert two.predicted["kv_cache_tokens"] == 2 * one.predicted["kv_cache_tokens"]
+
+
+@pytest.mark.parametrize(("name", "share"), [("mem_fraction_static", 0.5), ("free_gpu_mem_fraction", 0.5)])
+def test_other_engines_name_their_share_otherwise(name: str, share: float) -> None:
+    setup = Setup(MemoryCase.model_validate(LLAMA | {"extra": {name: share}}))
+    assert setup.share == share
+
+
+@pytest.mark.parametrize(("version", "tokens"), [("0.6.4 (V0)", 29_000), ("0.8.4", 8192)])
+def test_the_first_engine_takes_a_whole_context_in_one_step_unless_told_otherwise(version: str, tokens: int) -> None:
+    changes = {"engine_version": version, "max_model_len": 29_000, "max_num_batched_tokens": None}
+    setup = Setup(MemoryCase.model_validate(LLAMA | changes))
+    assert setup.engine(gpu=setup.gpu).max_num_batched_tokens == tokens
+
+
+@pytest.mark.parametrize(("gpus", "stages"), [(4, 4), (None, 1)])
+def test_llama_cpp_lays_layers_over_its_gpus_one_after_the_other(gpus: int | None, stages: int) -> None:
+    setup = Setup(MemoryCase.model_validate(LLAMA | {"engine": "llama.cpp", "gpu_count": gpus, "tp": 2}))
+    assert setup.layout == Layout(pp=stages)
+
+
+def test_llama_cpp_sets_up_the_whole_context_of_every_slot() -> None:
+    (one,) = validate([LLAMA | {"engine": "llama.cpp", "max_num_seqs": 4, "max_model_len": 8192}]).outcomes
+    assert one.predicted["kv_cache_tokens"] == 4 * 8192
+
+
+def test_what_a_windowed_layer_keeps_follows_the_batch_that_an_unknown_gpu_leaves_open() -> None:
+    changes = {"gpu": None, "max_num_batched_tokens": None, "extra": {}}
+    gemma = BY_ID["lldv019-gemma-2-27b-it-tp1pp1-8192-bf16-kvbf16"]
+    windowed, plain = validate([gemma | changes, LLAMA | changes]).outcomes
+    assert windowed.left_out.get("kv_bytes_per_token") == "`gpu` is not stated"
+    assert plain.predicted["kv_bytes_per_token"] == 131_072
+
+
+def test_eager_mode_captures_no_graphs() -> None:
+    (one,) = validate([LLAMA | {"enforce_eager": True}]).outcomes
+    assert one.predicted["cuda_graph_gib"] == 0
+
+
+# --- what is not predicted --------------------------------------------------------------------------------------------
+
+
+def test_every_quantity_is_predicted_or_left_out_with_a_reason_on_one_printable_line() -> None:
+    for one in report().outcomes:
+        assert one.skipped or set(one.predicted) | set(one.left_out) == set(QUANTITIES)
+        assert not set(one.predicted) & set(one.left_out)
+    assert all(reason and reason.isprintable() and len(reason) < 200 for reason in reasons(report()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "quantity", "said"),
+    [
+        ({"gpu_memory_utilization": None}, "kv_cache_gib_per_gpu", "`gpu_memory_utilization` is not stated"),
+        ({"max_num_seqs": None}, "activation_peak_gib", "`max_num_seqs` is not stated"),
+        ({"max_num_seqs": None, "max_num_batched_tokens": None}, "kv_cache_tokens", "`max_num_seqs` is not stated"),
+        ({"max_num_batched_tokens": None}, "max_concurrency", "`max_num_batched_tokens` is not stated"),
+        ({"weight_format": None}, "weights_gib_per_gpu", "the weight format is not stated"),
+        ({"weight_format": "nvfp4"}, "weights_gib_per_gpu", 'the weight format "nvfp4" does not say'),
+        ({"gpu": None, "extra": {}}, "non_torch_gib", "`gpu` is not stated"),
+        ({"gpu": "Abacus 9"}, "fits", 'the GPU "Abacus 9" is not in the catalog'),
+        ({"tp": None}, "weights_gib_per_gpu", "`tp` is not stated"),
+        ({"pp": 33}, "weights_gib_per_gpu", "`pp` is more than the model has layers"),
+        ({"kv_dtype": "q9_9"}, "kv_bytes_per_token", 'the KV cache format "q9_9" is not known'),
+        ({"extra": {"lora_enabled": True}}, "weights_gib_per_gpu", "slots for LoRA adapters"),
+        ({"engine": "transformers"}, "fits", "no rules are known here for the engine transformers"),
+        ({"engine": "aphrodite (vLLM fork)"}, "activation_peak_gib", "the overheads of aphrodite"),
+        ({"engine": "sglang"}, "cuda_graph_gib", "graphs of sglang are not known"),
+        ({"engine": "tensorrt-llm", "engine_version": "0.13"}, "fits", "TensorRT-LLM before 1.0"),
+        (
+            {"architecture": LLAMA["architecture"] | {"nkv": 10**9, "hd": 10**9}},
+            "kv_bytes_per_token",
+            "a token takes more than any GPU has",
+        ),
+        ({"weight_format": "a\nb\x1b[31m"}, "fits", r'the weight format "a\nb\x1b[31m" does not say'),
+        ({"gpu": "H\x85"}, "fits", r'the GPU "H\x85" is not in the catalog'),
+        ({"engine": "v\u202ellm"}, "fits", r"no rules are known here for the engine v\u202ellm"),
+        ({"kv_dtype": "k\tv"}, "kv_bytes_per_token", r'the KV cache format "k\tv" is not known'),
+    ],
+)
+def test_what_a_case_leaves_open_is_said(changes: Case, quantity: str, said: str) -> None:
+    (one,) = validate([LLAMA | changes]).outcomes
+    assert one.skipped is None
+    assert quantity not in one.predicted
+    assert said in one.left_out[quantity]
+    assert all(reason.isprintable() for reason in one.left_out.values())
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        (7, "it is no object"),
+        ("a case", "it is no object"),
+        (None, "it is no object"),
+        ([LLAMA], "it is no object"),
+        ({}, "`id` is missing; `engine` is missing; `model` is missing"),
+        ({"architecture": {}}, "`id` is missing; `engine` is missing; `model` is missing; and 9 more"),
+        ({name: value for name, value in LLAMA.items() if name != "model"}, "`model` is missing"),
+        (LLAMA | {"tp": 0}, "`tp` should be greater than or equal to 1"),
+        (LLAMA | {"tp": "2"}, "`tp` should be a valid integer"),
+        (LLAMA | {"tp": True}, "`tp` should be a valid integer"),
+        (LLAMA | {"tp": 1.5}, "`tp` should be a valid integer"),
+        (LLAMA | {"pp": 10**6}, "`pp` should be less than or equal to 1024"),
+        (LLAMA | {"max_model_len": 10**400}, "`max_model_len`"),
+        (LLAMA | {"gpu_memory_utilization": float("nan")}, "`gpu_memory_utilization` should be"),
+        (LLAMA | {"gpu_memory_utilization": 1.1}, "`gpu_memory_utilization` should be less than or equal to 1"),
+        (LLAMA | {"gpu_memory_utilization": "0.9"}, "`gpu_memory_utilization` should be a valid number"),
+        (LLAMA | {"enforce_eager": "no"}, "`enforce_eager` should be a valid boolean"),
+        (LLAMA | {"architecture": {"H": 4096}}, "`architecture.L` is missing; `architecture.nh` is missing"),
+        (LLAMA | {"architecture": LLAMA["architecture"] | {"heads": 8}}, "`architecture.heads` is not known"),
+        (LLAMA | {"architecture": LLAMA["architecture"] | {"L": 10**9}}, "`architecture.L` should be less than"),
+        (LLAMA | {"architecture": LLAMA["architecture"] | {"a\nb": 8}}, "`architecture.a\\nb` is not known"),
+        (LLAMA | {"extra": {"gpu_total_gib": -5}}, "`extra.gpu_total_gib` should be greater than 0"),
+        (LLAMA | {"extra": {"gpu_total_gib": float("inf")}}, "`extra.gpu_total_gib` should be"),
+        (LLAMA | {"measured": [14.99]}, "`measured` should be"),
+        (LLAMA | {"model": "\ud800"}, "`model` should be a valid string"),
+        (LLAMA | {"model": "x" * 10_000}, "`model` is too long"),
+    ],
+)
+def test_a_case_that_cannot_be_read_is_skipped_with_what_is_wrong(case: object, said: str) -> None:
+    bad, good = validate([case, LLAMA]).outcomes
+    assert bad.skipped is not None
+    assert bad.skipped.startswith("the case cannot be read: ")
+    assert said in bad.skipped
+    assert bad.skipped.isprintable()
+    assert (bad.predicted, bad.measured) == ({}, {})
+    assert good.predicted == outcomes()[LLAMA["id"]].predicted
+
+
+def test_a_case_without_an_id_is_named_by_its_place() -> None:
+    assert [one.id for one in validate([LLAMA, {}, 7, LLAMA | {"id": 5}]).outcomes[1:]] == [
+        "case 2",
+        "case 3",
+        "case 4",
+    ]
+
+
+def test_a_model_that_is_neither_stated_nor_known_is_skipped() -> None:
+    (one,) = validate([LLAMA | {"model": "nobody/nothing-9b", "architecture": None}]).outcomes
+    assert one.skipped == 'no architecture is stated, and no model "nobody/nothing-9b" is in the catalog'
+
+
+def test_what_a_short_form_leaves_open_is_the_reason_why_a_case_is_skipped() -> None:
+    form = LLAMA["architecture"] | {"I": 0}
+    (one,) = validate([LLAMA | {"model": "nobody/nothing-9b", "architecture": form}]).outcomes
+    assert one.skipped == "`I` is 0: the layers' widths differ, and the short form does not say how"
+
+
+# --- nothing breaks it ------------------------------------------------------------------------------------------------
+
+NUMBERS = (0, 1, -1, 3, 7, 10**6, 10**9, 10**12, 10**30, 10**400, -(10**400), 0.5, 1e308, -1e308)
+WORDS = ("", "x", "8", "alt", "1:0", "999:999", "²:1", "a\nb\x1b[31m", "\ud800", "x" * 5000, "0." + "9" * 199, "V0")
+NAMES = ("sglang", "llama.cpp", "tensorrt-llm", "T4", "mxfp4", "siglip")
+JUNK = st.sampled_from(
+    [None, True, False, float("nan"), float("inf"), float("-inf"), *NUMBERS, *WORDS, *NAMES],
+)
+JUNKS = st.one_of(JUNK, st.lists(JUNK, max_size=6), st.dictionaries(st.sampled_from(["a", "full", "dcp"]), JUNK))
+KEYS = st.sampled_from(
+    ["zz", "dcp", "gpu_total_gib", "vis", "pat", "win", "mla", "gdn", "E", "dense", "dI", "pp", "a\nb"]
+)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every object or list inside with each of its keys."""
+    if isinstance(value, dict | list):
+        for key, inner in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            yield value, key
+            yield from places(inner)
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> object:
+    """A real case of which keys are dropped, added, or given other values."""
+    case: Any = deepcopy(draw(st.sampled_from(CASES)))
+    for _ in range(draw(st.integers(1, 3))):
+        holder, key = draw(st.sampled_from(list(places(case)) or [(case, "id")]))
+        action = draw(st.sampled_from(["drop", "add", "change", "change"]))
+        if action == "drop":
+            del holder[key]
+        elif action == "add" and isinstance(holder, dict):
+            holder[draw(KEYS)] = draw(JUNKS)
+        else:
+            holder[key] = draw(JUNKS)
+    return case
+
+
+def assert_sound(one: Report) -> None:
+    """Every case has figures or a reason, and both forms of the report can be written."""
+    for outcome in one.outcomes:
+        assert bool(outcome.predicted or outcome.left_out) != bool(outcome.skipped)
+        assert all(isfinite(value) for value in outcome.predicted.values())
+    assert all(reason and reason.isprintable() for reason in reasons(one))
+    assert all(line.isprintable() for line in one.text().split("\n"))
+    one.text().encode()
+    json.dumps(one.structured(), allow_nan=False)
+
+
+@settings(max_examples=400)
+@given(case=mutants())
+def test_no_case_breaks_the_report(case: object) -> None:
+    assert_sound(validate([case]))
+
+
+@given(case=st.one_of(JUNKS, st.dictionaries(st.sampled_from(list(LLAMA)), JUNKS)))
+def test_no_junk_breaks_the_report(case: object) -> None:
+    assert_sound(validate([case]))
+
+
+SETTINGS = st.fixed_dictionaries(
+    {
+        "tp": st.integers(1, 1024),
+        "pp": st.integers(1, 1024),
+        "gpu_memory_utilization": st.floats(0.01, 1),
+        "max_model_len": st.integers(1, 10**9),
+        "max_num_seqs": st.integers(1, 10**9),
+        "max_num_batched_tokens": st.integers(1, 10**9),
+        "engine": st.sampled_from(["vllm", "sglang", "tensorrt-llm", "llama.cpp", "ik_llama.cpp"]),
+    }
+)
+
+
+@given(case=st.sampled_from(CASES), changes=SETTINGS)
+def test_every_setting_in_its_range_is_predicted_or_left_out(case: Case, changes: Case) -> None:
+    assert_sound(validate([case | changes]))
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+
+def outcome(id_: str, predicted: dict[str, float | bool], measured: dict[str, float | bool]) -> Outcome:
+    return Outcome(id=id_, predicted=predicted, measured=measured, left_out={})
+
+
+TINY = Report(
+    outcomes=(
+        outcome("a", {"tokens": 101.0, "peak": 1.0, "fits": True}, {"tokens": 100.0, "peak": 1.5, "fits": False}),
+        outcome("b", {"tokens": 98.0, "peak": 2.0, "fits": True}, {"tokens": 100.0, "fits": True}),
+        outcome("c", {"tokens": 206.0, "fits": False}, {"tokens": 200.0, "peak": 1.0, "fits": False}),
+        outcome("d", {"tokens": 50.0}, {"tokens": 40.0}),
+        Outcome(id="e", predicted={}, measured={"tokens": 1.0}, left_out={}, skipped="it is empty"),
+        Outcome(id="f", predicted={}, measured={"peak": 1.0}, left_out={"peak": "`x` is not stated", "fits": "no"}),
+        Outcome(id="f", predicted={}, measured={"peak": 2.0}, left_out={"peak": "`x` is not stated"}),
+    ),
+    units={"tokens": "%", "peak": "GiB", "fits": "wrong", "never": "%"},
+)
+"""Errors by hand: tokens 1, 2, 3 and 25 %; peak 0.5 GiB; one verdict of three wrong; two things never predicted."""
+
+
+def test_errors_are_in_percent_of_the_measurement_in_gib_or_wrong_as_often() -> None:
+    tokens, peak, fits = TINY.errors
+    assert [(size, id_) for size, id_ in tokens.of] == [
+        (pytest.approx(1), "a"),
+        (pytest.approx(2), "b"),
+        (pytest.approx(3), "c"),
+        (25, "d"),
+    ]
+    assert peak.of == ((0.5, "a"),)
+    assert fits.of == ((1, "a"), (0, "b"), (0, "c"))
+
+
+def test_the_summary_has_mean_median_ninetieth_percentile_and_the_worst_with_its_id() -> None:
+    summary = TINY.structured()["summary"]
+    assert summary == {
+        "cases": 7,
+        "predicted": 6,
+        "skipped": 1,
+        "errors": {
+            "tokens": {
+                "n": 4,
+                "unit": "%",
+                "mean": pytest.approx(31 / 4),
+                "median": pytest.approx(2.5),
+                "p90": 25,
+                "worst": 25,
+                "worst_id": "d",
+            },
+            "peak": {"n": 1, "unit": "GiB", "mean": 0.5, "median": 0.5, "p90": 0.5, "worst": 0.5, "worst_id": "a"},
+            "fits": {
+                "n": 3,
+                "unit": "wrong",
+                "mean": pytest.approx(1 / 3),
+                "median": 0,
+                "p90": 1,
+                "worst": 1,
+                "worst_id": "a",
+            },
+        },
+    }
+
+
+def test_the_text_has_the_table_the_skipped_and_what_was_not_predicted_by_reason() -> None:
+    assert TINY.text() == (
+        "7 cases, 6 predicted, 1 skipped\n"
+        "\n"
+        "quantity  n      mean    median       P90     worst  in\n"
+        "tokens    4    7.75 %    2.50 %   25.00 %   25.00 %   d\n"
+        "peak      1  0.50 GiB  0.50 GiB  0.50 GiB  0.50 GiB   a\n"
+        "fits      3   1 wrong                                 a\n"
+        "\n"
+        "Skipped\n"
+        "  e: it is empty\n"
+        "\n"
+        "Not predicted, though measured\n"
+        "  `x` is not stated: peak of 2"
+    )
+
+
+def test_the_row_of_a_quantity_has_its_statistics_in_the_order_of_the_header() -> None:
+    """Errors of 1 to 20 GiB: mean and median 10.5, eighteen of twenty at most 18."""
+    twenty = Errors(quantity="peak", unit="GiB", of=tuple((float(size), f"case {size}") for size in range(1, 21)))
+    assert twenty.row() == ["peak", "20", "10.50 GiB", "10.50 GiB", "18.00 GiB", "20.00 GiB", "case 20"]
+
+
+def test_where_no_verdict_is_wrong_none_is_named() -> None:
+    right = Errors(quantity="fits", unit="wrong", of=((0.0, "a"), (0.0, "b")))
+    assert right.row() == ["fits", "2", "0 wrong", "", "", "", ""]
+
+
+def test_no_cases_are_an_empty_report() -> None:
+    nothing = validate([])
+    assert nothing.text() == "0 cases, 0 predicted, 0 skipped"
+    assert nothing.structured() == {"cases": [], "summary": {"cases": 0, "predicted": 0, "skipped": 0, "errors": {}}}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_text_has_a_line_for_every_quantity(name: str) -> None:
+    (line,) = (line for line in report().text().splitlines() if line.startswith(f"{name} "))
+    (found,) = (one for one in report().errors if one.quantity == name)
+    unit: Unit = UNITS[name]
+    assert line.split()[1] == str(len(found.of))
+    assert f" {unit}" in line
+
+
+def test_the_structured_report_has_every_case_with_figures_or_a_reason() -> None:
+    found = report().structured()
+    assert set(found) == {"cases", "summary"}
+    assert [case["id"] for case in found["cases"]] == [case["id"] for case in CASES]
+    for case in found["cases"]:
+        assert set(case) == {"id", "predicted", "skipped", "left_out"}
+        assert (case["skipped"] is None) == bool(case["predicted"])
+    assert found["summary"]["cases"] == found["summary"]["predicted"] + found["summary"]["skipped"] == len(CASES)
+    assert list(found["summary"]["errors"]) == list(UNITS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+VALUES = st.lists(st.floats(0, 1e6), min_size=1, max_size=50)
+
+
+@given(values=VALUES, share=st.floats(0, 1))
+def test_a_percentile_is_one_of_the_values_and_so_many_do_not_exceed_it(values: list[float], share: float) -> None:
+    found = percentile(values, share)
+    assert found in values
+    assert sum(value <= found for value in values) >= share * len(values) - 1e-9
+    assert sum(value < found for value in values) <= share * len(values)
+
+
+@given(values=VALUES, low=st.floats(0, 1), high=st.floats(0, 1))
+def test_percentiles_rise_from_the_least_to_the_greatest(values: list[float], low: float, high: float) -> None:
+    assert percentile(values, 0) == min(values)
+    assert percentile(values, 1) == max(values)
+    assert percentile(values, min(low, high)) <= percentile(values, max(low, high))
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(1, 1), (2, 2), (9, 9), (10, 9), (11, 10), (19, 18), (20, 18), (21, 19), (100, 90)]
+)
+def test_the_ninetieth_percentile_is_the_value_that_a_tenth_may_exceed(count: int, rank: int) -> None:
+    assert percentile(range(count, 0, -1), 0.9) == rank
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_file_has_a_case_on_each_line_and_every_case_its_source() -> None:
+    text = (DATA / "memory_cases.json").read_text(encoding="utf-8")
+    assert len(text.encode()) < 80_000
+    assert sum(line.startswith('{"id":') for line in text.splitlines()) == len(CASES) == len(BY_ID)
+    assert all(case["source"] for case in CASES)
+
+
+def test_the_file_has_no_names_that_are_not_read() -> None:
+    known = {*MemoryCase.model_fields, "source"}
+    assert not [(case["id"], name) for case in CASES for name in case if name not in known]

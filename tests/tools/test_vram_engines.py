@@ -1,0 +1,261 @@
+"""What an engine makes of the memory: which layouts it runs, when it refuses, what helps, and how it is started."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.gpus import GPUS
+from inferplan.core.units import GIB
+from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
+
+CHECKPOINT = {"model": "llama 3.3 70b", "precision": "fp8"}
+
+
+def ask(**arguments: Any) -> VramAnswer:
+    return TOOL.ask({**CHECKPOINT, **arguments})
+
+
+def row(answer: VramAnswer, gpu: str = "h100-sxm") -> HardwareRow:
+    return next(one for one in answer.hardware if one.gpu == gpu)
+
+
+def test_70b_fp8_on_one_h100_is_refused_with_what_is_short_and_what_would_help() -> None:
+    """0.92 x 79.18 GiB less 67.7 of weights, 1.9 of activation, 0.3 of libraries, 1.7 of graphs: 1.3 GiB of cache."""
+    answer = ask(total_gpus=1)
+    assert answer.fits is False
+    assert answer.launch is None
+    assert row(answer).deploy is None
+    assert row(answer).shortfall_gib_per_gpu == pytest.approx(1.2, abs=0.1)
+    assert "vLLM 0.28 (memory utilization 0.92) refuses to start" in answer.summary
+    changes = {next(iter(one.change)) for one in answer.changes}
+    assert changes == {"context_window", "kv_precision", "precision", "overrides", "total_gpus", "gpu"}
+
+
+def test_on_vllm_0_11_the_weights_alone_exceed_the_budget_by_1_4_gib() -> None:
+    """Published: 67.72 GiB of weights leave -1.44 GiB for the KV cache, and vLLM does not start."""
+    answer = ask(total_gpus=1, overrides="engine_version=0.11")
+    assert answer.gpu_gib is not None
+    assert answer.gpu_gib.weights == pytest.approx(67.72, abs=0.02)
+    assert answer.gpu_gib.kv_pool == pytest.approx(-1.44, abs=0.05)
+    assert "exceed its budget by 1.4 GiB" in answer.summary
+
+
+CASE = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(
+            ["70B", "405B", "llama 3.3 70b", "openai/gpt-oss-120b", "qwen3-next-80b-a3b-instruct"]
+        ),
+        "precision": st.sampled_from(["bf16", "fp8", "int4"]),
+        "concurrent_users": st.integers(1, 400),
+        "context_window": st.integers(300, 130_000),
+        "gpu": st.sampled_from(["h100-sxm", "a100-40gb-sxm", "rtx-4090"]),
+        "total_gpus": st.sampled_from([1, 2, 4, 8, 12]),
+        "engine": st.sampled_from(["vllm", "sglang", "tensorrt-llm"]),
+    }
+)
+
+
+@given(case=CASE)
+@settings(max_examples=120)
+def test_each_change_that_is_offered_makes_it_fit_and_as_many_users_as_it_says(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    assert bool(answer.changes) <= (answer.fits is False)
+    for change in answer.changes:
+        again = TOOL.ask({**case, **change.change})
+        assert again.fits, change
+        placed = row(again, str(change.change.get("gpu", case["gpu"])))
+        assert placed.max_concurrent_users == change.max_concurrent_users
+        assert placed.deploy is not None
+        assert placed.deploy.gpus == change.gpus
+
+
+@given(case=CASE)
+@settings(max_examples=80)
+def test_a_deployment_takes_its_users_at_its_longest_context_and_not_beyond(case: dict[str, Any]) -> None:
+    answer = TOOL.ask({**case, "total_gpus": None})
+    for one in answer.hardware:
+        if one.deploy is None:
+            assert one.longest_context == one.users_at_half == 0
+            continue
+        assert one.longest_context >= case["context_window"]
+        assert one.users_at_half >= one.max_concurrent_users >= case["concurrent_users"]
+        there = TOOL.ask({**case, "gpu": one.gpu, "total_gpus": one.deploy.gpus, "context_window": one.longest_context})
+        assert row(there, one.gpu).max_concurrent_users >= case["concurrent_users"]
+
+
+@given(case=CASE)
+@settings(max_examples=60)
+def test_what_is_short_is_said_exactly_where_users_do_not_fit(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    for one in answer.hardware if answer.fits is not None else []:
+        fits = one.max_concurrent_users >= case["concurrent_users"]
+        assert (one.shortfall_gib_per_gpu is None) == fits
+        assert one.shortfall_gib_per_gpu is None or one.shortfall_gib_per_gpu >= 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_is_named_with_its_version_its_share_and_its_error(engine: str) -> None:
+    answer = ask(engine=engine, precision="q4_k_m" if engine == "llama.cpp" else "fp8")
+    info = ENGINES[engine]
+    assert re.search(rf"{re.escape(info.title)} \S.* \(memory utilization 0\.\d+\)", answer.summary)
+    assert info.evidence in {entry.why for entry in answer.assumptions}
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "llama.cpp"])
+def test_the_parts_of_a_gpu_and_its_cache_fill_what_the_engine_may_fill(engine: str) -> None:
+    answer = ask(engine=engine, gpu="h200", overrides="memory_utilization=0.8")
+    parts = answer.gpu_gib
+    assert parts is not None
+    used = parts.weights + parts.activation + parts.non_torch + parts.graphs
+    total = GPUS["h200-sxm"].engine_memory / GIB
+    if engine == "tensorrt-llm":
+        assert parts.kv_pool == pytest.approx(0.8 * (total - used), abs=0.03)
+    else:
+        assert used + parts.kv_pool == pytest.approx(0.8 * total, abs=0.8)
+
+
+def test_gpt_oss_at_32k_takes_more_in_vllm_than_its_architecture_keeps_and_both_are_shown() -> None:
+    """1.129 GiB by architecture; 2,048 blocks of full layers and 1,033 of windowed ones, 18 x 16 x 2 KiB each."""
+    answer = TOOL.ask({"model": "gpt-oss-120b", "precision": "mxfp4", "context_window": 32768})
+    assert answer.kv_gb_per_user * 1e9 / GIB == pytest.approx(1.129, abs=0.001)
+    assert answer.engine_kv_gb_per_user == pytest.approx((2048 + 1033) * 18 * 16 * 2048 / 1e9, abs=0.001)
+    assert "vLLM 0.28 allocates 1.8 GB for a user on 1 GPU" in answer.summary
+
+
+def test_a_latent_is_held_by_every_rank_and_the_answer_says_how_much_that_makes() -> None:
+    answer = TOOL.ask({"model": "deepseek v3", "precision": "fp8", "gpu": "h200", "context_window": 32768})
+    assert answer.kv_gb_per_user * 1e9 / GIB == pytest.approx(2.145, abs=0.001)
+    assert answer.engine_kv_gb_per_user == pytest.approx(8 * answer.kv_gb_per_user, rel=0.001)
+
+
+def test_llama_cpp_splits_by_layers_alone() -> None:
+    answer = ask(engine="llama.cpp", precision="q4_k_m", gpu="rtx-4090")
+    for one in answer.hardware:
+        assert one.deploy is not None
+        assert one.deploy.tp == 1
+    placed = row(answer, "rtx-4090").deploy
+    assert placed is not None
+    assert placed.pp == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (
+            {"concurrent_users": 10},
+            (
+                "vllm serve meta-llama/Llama-3.3-70B-Instruct --quantization fp8 --tensor-parallel-size 2 "
+                "--max-model-len 8192"
+            ),
+        ),
+        (
+            {"kv_precision": "fp8", "overrides": "memory_utilization=0.85, cuda_graphs=0, max_num_seqs=64"},
+            (
+                "vllm serve meta-llama/Llama-3.3-70B-Instruct --quantization fp8 --tensor-parallel-size 2 "
+                "--max-model-len 8192 --max-num-seqs 64 --kv-cache-dtype fp8 --gpu-memory-utilization 0.85 "
+                "--enforce-eager"
+            ),
+        ),
+        (
+            {"model": "llama 3.1 405b", "precision": "bf16"},
+            (
+                "vllm serve meta-llama/Llama-3.1-405B-Instruct --tensor-parallel-size 8 --pipeline-parallel-size 2 "
+                "--nnodes 2 --node-rank 0 --master-addr HOST --max-model-len 8192"
+            ),
+        ),
+        (
+            {"precision": "awq", "engine": "sglang"},
+            "python -m sglang.launch_server --model-path Llama-3.3-70B-Instruct-AWQ --context-length 8192",
+        ),
+        (
+            {"engine": "trtllm", "precision": "bf16", "gpu": "h200", "context_window": 32768},
+            "trtllm-serve meta-llama/Llama-3.3-70B-Instruct --tp_size 2 --max_seq_len 32768",
+        ),
+        (
+            {"engine": "llama.cpp", "precision": "q4_k_m", "concurrent_users": 4, "kv_precision": "q8_0"},
+            "llama-server -m Llama-3.3-70B-Instruct-Q4_K_M.gguf -ngl 999 -fa on -c 32768 -np 4 -ctk q8_0 -ctv q8_0",
+        ),
+    ],
+)
+def test_the_launch_command_has_the_flags_that_follow_from_the_answer(arguments: dict[str, Any], command: str) -> None:
+    assert ask(**arguments).launch == command
+
+
+def test_every_layout_and_setting_of_the_command_is_that_of_the_answer() -> None:
+    answer = TOOL.ask(
+        {
+            "model": "deepseek v3",
+            "precision": "fp8",
+            "gpu": "h200",
+            "overrides": "decode_context_parallel=8, prefix_caching=0, hybrid_kv_cache=0, max_num_batched_tokens=4096",
+        }
+    )
+    assert answer.launch == (
+        "vllm serve deepseek-ai/DeepSeek-V3 --tensor-parallel-size 8 --decode-context-parallel-size 8 "
+        "--max-model-len 8192 --max-num-batched-tokens 4096 --no-enable-prefix-caching "
+        "--disable-hybrid-kv-cache-manager"
+    )
+
+
+def test_context_parallel_ranks_share_out_the_latents_of_a_session() -> None:
+    plain, shared = (
+        TOOL.ask({"model": "deepseek v3", "precision": "fp8", "gpu": "h200", "total_gpus": 8, "overrides": given})
+        for given in ("max_num_seqs=65536", "max_num_seqs=65536, decode_context_parallel=8")
+    )
+    assert row(shared, "h200-sxm").max_concurrent_users >= 7.5 * row(plain, "h200-sxm").max_concurrent_users
+
+
+def test_windows_that_are_switched_off_cost_users() -> None:
+    load = {
+        "model": "gemma 3 27b",
+        "precision": "bf16",
+        "context_window": 32768,
+        "total_gpus": 2,
+        "concurrent_users": 100,
+    }
+    on, off = (TOOL.ask({**load, "overrides": f"hybrid_kv_cache={kept}"}) for kept in (1, 0))
+    assert row(off).max_concurrent_users < row(on).max_concurrent_users
+
+
+def test_where_sequences_and_not_memory_are_short_that_is_said_and_more_of_them_help() -> None:
+    """An L40S runs 256 sequences by default, however short they are."""
+    answer = TOOL.ask(
+        {"model": "llama 3.2 1b", "gpu": "l40s", "total_gpus": 1, "concurrent_users": 400, "context_window": 300}
+    )
+    assert row(answer, "l40s").max_concurrent_users == 256
+    assert row(answer, "l40s").shortfall_gib_per_gpu == 0
+    assert "at most 256 sequences at once" in answer.summary
+    assert {"overrides": "max_num_seqs=400"} in [dict(one.change) for one in answer.changes]
+
+
+def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:
+    answer = TOOL.ask({"model": "deepseek v4 flash", "precision": "fp8", "total_gpus": 8})
+    assert answer.fits is None
+    assert answer.weights_gb > 0
+    assert answer.changes == []
+    assert (answer.gpu_gib, answer.launch, answer.engine_kv_gb_per_user) == (None, None, None)
+    assert "not modelled" in answer.summary
+
+
+@pytest.mark.parametrize("said", ["vLLM", "SGLang", "trt-llm", "llamacpp"])
+def test_engines_go_by_the_names_that_people_say(said: str) -> None:
+    assert ask(engine=said).inputs["engine"] in ENGINES
+
+
+def test_an_unknown_engine_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r'no engine "tgi"; known are, among 4: "vllm"'):
+        ask(engine="tgi")
+
+
+@given(utilization=st.floats(0.5, 0.92), more=st.floats(0.5, 0.92))
+@settings(max_examples=30)
+def test_a_larger_share_never_takes_fewer_users(utilization: float, more: float) -> None:
+    low, high = (
+        row(ask(total_gpus=4, concurrent_users=1000, overrides=f"memory_utilization={share}")).max_concurrent_users
+        for share in sorted((utilization, more))
+    )
+    assert low <= high

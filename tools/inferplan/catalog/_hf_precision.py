@@ -1,0 +1,192 @@
+"""How a checkpoint stores its weights, from `dtype` and `quantization_config`."""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from inferplan.catalog._hf_ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
+from inferplan.catalog._hf_keys import Keys
+from inferplan.catalog._hf_text import listed, quoted
+from inferplan.core.architecture import Architecture, NativeBits
+
+BITS: Mapping[str, float] = {
+    "fp8": 8.004, "int8": 8.004, "int4": 4.125, "gptq": 4.125, "awq": 4.156, "nvfp4": 4.5, "mxfp4": 4.25, "nf4": 4.5,
+}  # fmt: skip
+"""Bits that the catalogue's formats spend on a weight; a test holds them to it. [bits]"""
+
+SIXTEEN = 16.0
+
+NAMED_MODULES = 3
+LONGEST_MODULE = 60
+"""Module names that are not understood: so many are named, of at most so many characters."""
+
+_DTYPES: Mapping[str, str] = {
+    "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32", "auto": "bf16",
+    "float8_e4m3fn": "fp8",
+}  # fmt: skip
+_METHODS = (
+    "fp8", "fbgemm_fp8", "mxfp4", "gptq", "awq", "bitsandbytes", "compressed-tensors", "modelopt", "modelopt_fp4",
+)  # fmt: skip
+_LISTS = ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules")
+
+Stored = tuple[str, float]
+"""A format's id and the bits that it spends here on a quantised weight."""
+
+
+def native_precision(root: Keys, body: Keys, architecture: Architecture) -> tuple[str, NativeBits | None]:
+    """The format that a checkpoint is released in, and its bits by kind of tensor where only some are quantised.
+
+    MXFP4 as a method of its own quantises experts only. Source: transformers, `Mxfp4HfQuantizer`.
+    """
+    where = root if root.has("quantization_config") else body
+    one = where.child("quantization_config", defaults={})
+    if one is None or not one.values:
+        where.read.pop("quantization_config", None)
+        return _dtype(root, body), None
+    format_, bits = _stored(one)
+    if format_ == "mxfp4" and one.values.get("quant_method") == "mxfp4":
+        return format_, NativeBits(routed_experts=bits)
+    return format_, _by_kind(one, format_, bits, Ignored(_names(one), architecture))
+
+
+def _not_understood(one: Keys, unknown: Iterable[str]) -> list[str]:
+    """Say which names are not understood, and return the few short ones from which the same would be said again."""
+    names = list(unknown)
+    kept = [name for name in names if len(name) <= LONGEST_MODULE][: NAMED_MODULES + 1]
+    said = [quoted(name, LONGEST_MODULE) for name in kept[:NAMED_MODULES]]
+    if len(kept) > NAMED_MODULES or not kept:
+        said.append("others")
+    if names:
+        one.notes[f"Not understood in quantization_config, so not left in 16 bit: {listed(said)}."] = None
+    return kept
+
+
+def _dtype(root: Keys, body: Keys) -> str:
+    """The id of the type that weights are stored in; bf16, and a note, where the config does not say."""
+    for keys in (body, root):
+        key = keys.given(("dtype", "torch_dtype"))
+        if keys.has(key):
+            value = keys.values[key]
+            if isinstance(value, str):
+                keys.values = {**keys.values, key: value.removeprefix("torch.")}
+            return _DTYPES[keys.word(key, allowed=tuple(_DTYPES), default="bfloat16")]
+    return "bf16"
+
+
+def _stored(one: Keys) -> Stored:
+    """The format, by the method that quantised the checkpoint."""
+    method = one.text("quant_method") or ("modelopt" if one.has("quant_algo") or one.has("quantization") else "")
+    if not method and one.has("config_groups"):
+        method = "compressed-tensors"
+    if method not in _METHODS:
+        one.values = {**one.values, "quant_method": one.values.get("quant_method", "")}
+        one.unsupported("quant_method", "known: " + ", ".join(_METHODS))
+        return "bf16", SIXTEEN
+    one.keep("quant_method", method, None)
+    if method in ("fp8", "fbgemm_fp8", "mxfp4"):
+        return ("mxfp4" if method == "mxfp4" else "fp8"), BITS["mxfp4" if method == "mxfp4" else "fp8"]
+    if method in ("gptq", "awq"):
+        return _grouped(one, method)
+    if method == "bitsandbytes":
+        return _bitsandbytes(one)
+    return _modelopt(one) if one.has("quant_algo") or one.has("quantization") else _groups(one)
+
+
+def _grouped(one: Keys, method: str) -> Stored:
+    """GPTQ and AWQ: a scale per group, and a zero point where asymmetric."""
+    key = one.given(("bits", "w_bit"))
+    width = one.integer(key, default=4, high=16)
+    group = one.integer(one.given(("group_size", "q_group_size")), default=128, low=-1, high=10**6)
+    uneven = one.flag("zero_point", default=True) if method == "awq" else not one.flag("sym", default=True)
+    if width == 8:
+        return "int8", BITS["int8"]
+    if width != 4:
+        one.unsupported(key, "known: 4 and 8 bits")
+    return method, _integer_bits(group, uneven=uneven)
+
+
+def _integer_bits(group: int, *, uneven: bool = False) -> float:
+    """4 + (16 + 4 where asymmetric) / group: four-bit integers with a scale per group, or per channel. [bits]
+
+    >>> _integer_bits(128), _integer_bits(32), _integer_bits(128, uneven=True), _integer_bits(-1)
+    (4.125, 4.5, 4.156, 4.004)
+    """
+    return round(4 + (20 if uneven else 16) / group, 3) if group > 0 else 4.004
+
+
+def _bitsandbytes(one: Keys) -> Stored:
+    """Eight bits, or four with one or two levels of scales. Source: QLoRA, arXiv 2305.14314."""
+    if one.flag("load_in_8bit") or not one.flag("load_in_4bit"):
+        return "int8", BITS["int8"]
+    return "nf4", 4.127 if one.flag("bnb_4bit_use_double_quant") else BITS["nf4"]
+
+
+def _modelopt(one: Keys) -> Stored:
+    """NVIDIA Model Optimizer names its format."""
+    inner = one.child("quantization", defaults={}) or one
+    known = {"FP8": "fp8", "NVFP4": "nvfp4", "W4A16_NVFP4": "nvfp4", "MXFP4": "mxfp4", "FP8_PB_WO": "fp8"}
+    algorithm = inner.text("quant_algo") or ""
+    if algorithm not in known:
+        inner.unsupported("quant_algo", "known: " + ", ".join(known))
+        return "bf16", SIXTEEN
+    inner.keep("quant_algo", algorithm, None)
+    return known[algorithm], BITS[known[algorithm]]
+
+
+def _groups(one: Keys) -> Stored:
+    """compressed-tensors: groups of modules, which have to share one format."""
+    groups = one.child("config_groups", defaults={})
+    if groups is None:
+        one.problems.missing[one.name("config_groups")] = None
+        return "bf16", SIXTEEN
+    found = {_group(groups, name) for name in list(groups.values)[:100]}
+    if len(found) != 1:
+        one.problems.wrong[f"{one.name('config_groups')} mixes formats, which is not supported"] = None
+        return "bf16", SIXTEEN
+    for name in list(groups.read)[1:]:
+        del groups.read[name]
+    return found.pop()
+
+
+def _group(groups: Keys, name: str) -> Stored:
+    """The format of one group."""
+    group = groups.child(name, defaults={})
+    weights = group.child("weights", defaults={}) if group else None
+    if weights is None:
+        groups.problems.missing[groups.name(f"{name[:40]}.weights")] = None
+        return "bf16", SIXTEEN
+    bits = weights.integer("num_bits", high=64)
+    kind = weights.word("type", allowed=("int", "float"), default="int")
+    size = weights.optional("group_size", low=-1) or -1
+    uneven = not weights.flag("symmetric", default=True)
+    floats = {8: "fp8", 4: "nvfp4" if size == 16 else "mxfp4"}
+    format_ = floats.get(bits) if kind == "float" else {8: "int8", 4: "int4"}.get(bits)
+    if format_ is None:
+        weights.unsupported("num_bits", "known: 4 and 8 bits")
+        return "bf16", SIXTEEN
+    return format_, _integer_bits(size, uneven=uneven) if format_ == "int4" else BITS[format_]
+
+
+def _names(one: Keys) -> list[str]:
+    """The modules that are left out; canonically all of them under one key."""
+    lists = [value for keys in (one.values, _inner(one)) for key in _LISTS if (value := keys.get(key)) is not None]
+    items = [item for value in lists if isinstance(value, list) for item in cast("list[object]", value)]
+    return [item for item in items if isinstance(item, str)]
+
+
+def _inner(one: Keys) -> Mapping[str, object]:
+    """What older Model Optimizer files nest once more."""
+    value = one.values.get("quantization")
+    return cast("dict[str, object]", value) if isinstance(value, dict) else {}
+
+
+def _by_kind(one: Keys, format_: str, bits: float, ignored: Ignored) -> NativeBits | None:
+    """Bits of each kind of tensor, None where all linear layers are quantised as the format's row says."""
+    names = ignored.names()
+    one.keep("ignore", [*names, *_not_understood(one, ignored.unknown)], [])
+    if not names and bits == BITS.get(format_):
+        return None
+
+    def mean(*kinds: str) -> float:
+        return round(bits + (SIXTEEN - bits) * ignored.share(*kinds), 4)
+
+    return NativeBits(mixers=mean(MIXERS), ffn=mean(SHARED, DENSE), routed_experts=mean(EXPERTS))

@@ -1,0 +1,114 @@
+"""From the text of a config.json to a plain object, and the one sentence that says what is wrong with it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Never, cast
+
+LONGEST_CONFIG = 65536
+"""Texts beyond this length are refused before anything is read. [B]"""
+
+LONGEST_LIST = 6
+"""Problems that one sentence names; the rest are counted."""
+
+
+class ConfigProblem(ValueError):  # noqa: N818 - the name says what it is: what is wrong with a config
+    """A config.json that cannot be read as a model. The message is one actionable sentence."""
+
+
+def parsed(text: str) -> dict[str, object]:
+    """The object that the text holds; raises `ConfigProblem` for anything else.
+
+    >>> parsed('{"model_type": "llama"}')
+    {'model_type': 'llama'}
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > LONGEST_CONFIG:
+        raise ConfigProblem(f"config.json: longer than {LONGEST_CONFIG:,} bytes; leave out lists of module names")
+    value = _loaded(text)
+    if not isinstance(value, dict):
+        raise ConfigProblem("config.json: must be one JSON object, such as a model's config.json on Hugging Face")
+    return cast("dict[str, object]", value)
+
+
+def _loaded(text: str) -> object:
+    """What the text holds; raises `ConfigProblem` where it is not JSON."""
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except ConfigProblem:
+        raise
+    except RecursionError:
+        raise ConfigProblem("config.json: objects and lists nest too deeply") from None
+    except json.JSONDecodeError as broken:
+        where = f"line {broken.lineno}, column {broken.colno}"
+        raise ConfigProblem(f"config.json: not valid JSON at {where}; paste the whole file") from None
+    except ValueError:
+        raise ConfigProblem("config.json: holds a number with too many digits") from None
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """The object of these pairs; raises `ConfigProblem` where a key comes twice."""
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ConfigProblem(f"config.json: {quoted(key)} is given twice in one object; keep one")
+        found[key] = value
+    return found
+
+
+def quoted(value: object, longest: int = 40) -> str:
+    """A value as JSON on one printable line, cut where it is long.
+
+    >>> quoted("llama"), quoted({"a": 1}), quoted("long " * 20, longest=11)
+    ('"llama"', 'an object', '"long long ...')
+    """
+    text = _compact(value)
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+def _compact(value: object) -> str:
+    """A value as JSON; of an object or a list only what it is."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return re.sub(r"[^ -~]", "?", json.dumps(value))
+
+
+def listed(items: Iterable[str], last: str = "and") -> str:
+    """Items as a sentence has them: a few, and how many more.
+
+    >>> listed(["a", "b", "c"]), listed("abcdefgh")
+    ('a, b and c', 'a, b, c, d, e, f and 2 more')
+    """
+    all_ = list(items)
+    named, more = all_[:LONGEST_LIST], len(all_) - LONGEST_LIST
+    if more > 0:
+        return f"{', '.join(named)} {last} {more} more"
+    return f" {last} ".join(filter(None, (", ".join(named[:-1]), named[-1]))) if named else ""
+
+
+class Problems:
+    """What is wrong with one config, gathered so that all of it is said at once.
+
+    What the values contradict is only said where none of them is missing or wrong.
+    """
+
+    def __init__(self) -> None:
+        self.missing: dict[str, None] = {}
+        self.wrong: dict[str, None] = {}
+        self.contrary: dict[str, None] = {}
+
+    def raise_any(self) -> None:
+        """Raise what is missing and wrong, else what is contradictory, where there is any."""
+        first = (f"needs {listed(self.missing)}",) if self.missing else ()
+        if first or self.wrong:
+            _raise((*first, *self.wrong))
+        if self.contrary:
+            _raise(self.contrary)
+
+
+def _raise(problems: Iterable[str]) -> Never:
+    """All problems in one sentence, no longer than a message may be."""
+    several = list(problems)
+    text = "; ".join(several[:3]) + (f"; and {len(several) - 3} more" if len(several) > 3 else "")
+    raise ConfigProblem(f"config.json: {text}" if len(text) < 540 else f"config.json: {text[:540]}...")

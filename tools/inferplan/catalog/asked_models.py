@@ -1,0 +1,151 @@
+"""Any model that can be asked for: of the catalogue, described by the text of its config.json, or on a model hub.
+
+An id is all that an answer has to echo: that of a row, the short text of a config, or "owner/name".
+"""
+
+from dataclasses import dataclass
+from threading import Lock
+from time import monotonic
+
+from inferplan.catalog._hf_title import OWN
+from inferplan.catalog._hub_models import hub_model
+from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog.hf_config import ConfigProblem, Described, described
+from inferplan.catalog.hub import HubProblem, Repository, is_repository_id, read_repository
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import Model
+
+ASK_AGAIN_SECONDS = 60.0
+"""A repository whose tensors were not to be had is asked for again, but not within one question. [s]"""
+
+__all__ = [
+    "OWN",
+    "UnknownModel",
+    "is_config",
+    "model_id",
+    "model_of",
+    "only_on_hub",
+    "provenance",
+    "shown_id",
+]
+
+REMEMBERED = 64
+"""Models on a hub that are kept for the life of the process."""
+
+
+class UnknownModel(ValueError):  # noqa: N818 - the name says what it is: a model that is not known
+    """Nothing could be made of what was said. The message is one actionable sentence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A model as a hub describes it, and when it was read there. [s]"""
+
+    repository: Repository
+    model: Described
+    at: float
+
+    @property
+    def will_do(self) -> bool:
+        """Whether there is no need to ask again."""
+        return self.repository.tensors is not None or monotonic() - self.at < ASK_AGAIN_SECONDS
+
+
+_held: dict[str, Held] = {}
+_lock = Lock()
+
+
+def is_config(said: str) -> bool:
+    """Whether this is meant to be the text of a config.json.
+
+    >>> is_config('{"model_type": "llama"}'), is_config("70B")
+    (True, False)
+    """
+    return said.startswith("{")
+
+
+def only_on_hub(said: str) -> bool:
+    """Whether a hub has to be asked: this names a repository, and nothing in the catalogue goes by the name.
+
+    >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
+    (False, False, True)
+    """
+    return is_repository_id(said) and not MODELS.knows(said)
+
+
+def model_id(said: str) -> str:
+    """The id behind what people say; raises `UnknownModel` with one sentence where there is none.
+
+    >>> model_id("llama 3.3 70b")
+    'meta-llama/Llama-3.3-70B-Instruct'
+    """
+    said = said.lstrip("\ufeff \t\r\n")
+    try:
+        if is_config(said):
+            return described(described(said).model.id).model.id
+        return _on_hub(said).id if only_on_hub(said) else MODELS.id_of(said)
+    except (UnknownName, ConfigProblem) as problem:
+        raise UnknownModel(str(problem)) from None
+
+
+def model_of(id_: str) -> Model:
+    """The model of this id: the same object as long as it is remembered."""
+    if id_ in MODELS:
+        return MODELS[id_]
+    return described(id_).model if is_config(id_) else _on_hub(id_)
+
+
+def shown_id(model: Model) -> str:
+    """The id of a model where a table shows one: of a described model, its title."""
+    return model.title if is_config(model.id) else model.id
+
+
+def provenance(id_: str) -> tuple[str, tuple[str, ...]] | None:
+    """Where a model was read that the catalogue does not hold, and what was assumed or left out of it."""
+    if is_config(id_):
+        notes = described(id_).notes
+        return ("your config.json", notes) if notes else None
+    held = _held.get(id_)
+    return held and (f"{id_} at {held.repository.revision[:7]}", held.model.notes)
+
+
+def forget() -> None:
+    """Forget every model that was read from a hub."""
+    with _lock:
+        _held.clear()
+
+
+def _on_hub(repo_id: str) -> Model:
+    """The model of a repository; raises `UnknownModel` with the nearest names where the hub does not give it."""
+    held = _held.get(repo_id)
+    if held and held.will_do:
+        return held.model.model
+    try:
+        repository = read_repository(repo_id)
+    except HubProblem as problem:
+        raise UnknownModel(f"{_not_catalogued(repo_id)}; {problem}") from None
+    if held and held.repository is repository:
+        return held.model.model
+    try:
+        return _hold(repository, hub_model(repository))
+    except ConfigProblem as problem:
+        said = str(problem).removeprefix("config.json: ")
+        raise UnknownModel(f'config.json of "{repo_id}": {said}') from None
+
+
+def _hold(repository: Repository, model: Described) -> Model:
+    """Keep a model, and of all only the latest."""
+    with _lock:
+        _held.pop(repository.id, None)
+        _held[repository.id] = Held(repository=repository, model=model, at=monotonic())
+        while len(_held) > REMEMBERED:
+            del _held[next(iter(_held))]
+    return model.model
+
+
+def _not_catalogued(name: str) -> str:
+    """What the catalogue says of a name that nothing in it goes by."""
+    try:
+        return f'no model "{MODELS.id_of(name)}"'
+    except UnknownName as unknown:
+        return str(unknown)

@@ -1,0 +1,32 @@
+"""A serving engine: which one, which version, and the settings that decide what memory it takes."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+EngineName = Literal["vllm", "sglang", "tensorrt-llm", "llama.cpp"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
+    """An engine with its settings, under the names that vLLM has for them.
+
+    `version` is the minor version of vLLM (28 is 0.28); the rules of the others are not told apart by version.
+    `memory_utilization` is the share that the engine's own setting gives it: vLLM's gpu_memory_utilization, SGLang's
+    mem_fraction_static, TensorRT-LLM's free_gpu_memory_fraction; None is the engine's default, which may follow from
+    model, GPU and layout. `max_num_seqs` sequences run at once (`--parallel` slots in llama.cpp) and
+    `max_num_batched_tokens` enter a step (chunked_prefill_size, max_num_tokens, ubatch-size). Prefix caching keeps a
+    second copy of recurrent states. `windows` says whether windowed layers keep their window only (vLLM's hybrid KV
+    cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
+    the cache (vLLM's decode context parallelism).
+    """
+
+    name: EngineName = "vllm"
+    version: int = 28
+    memory_utilization: float | None = None
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    cuda_graphs: bool = True
+    prefix_caching: bool = True
+    windows: bool = True
+    context_parallel: int = 1

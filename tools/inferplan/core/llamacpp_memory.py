@@ -1,0 +1,306 @@
+"""llama.cpp's memory: no pool, a cache allocated up front for every slot, and layers spread over the GPUs.
+
+The rules were read in the llama.cpp of llama-cpp-python 0.3.36. There is no tensor parallelism: the GPUs of a layout
+take the layers in turn, whatever its degrees. Flash attention is taken to be on, and every layer to be on a GPU; the
+token embedding stays in host memory.
+"""
+
+from functools import lru_cache
+from math import ceil
+
+from inferplan.core.architecture import (
+    Architecture,
+    Attention,
+    Compressed,
+    LayerGroup,
+    Mixer,
+    Model,
+    count,
+    layer_params,
+)
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.units import GIB
+
+EVIDENCE = (
+    "Held against 22 published llama.cpp and ik_llama.cpp logs: caches, states and embeddings exact, files and weights "
+    "on the GPU within 1.6 %, compute buffers of models that are whole on GPUs never short and at most 12 MiB over; a "
+    "llama-server of late 2026 reserves less of them."
+)
+CONTEXT = 0.5 * GIB
+"""What the CUDA runtime takes of a datacenter GPU; 0.08 to 0.16 GiB on consumer cards. [B]"""
+MARGIN = GIB
+"""What `--fit` leaves free on every GPU by default. [B]"""
+CELLS = 256
+"""Cells of a cache come in multiples of this."""
+FLOAT = 4
+"""Activations, logits and states are fp32. [B]"""
+MASK = 2
+"""The mask of flash attention is fp16. [B]"""
+LLAMA_FILE = 8_030_261_248
+LLAMA_VOCABULARY = 525_336_576
+"""Parameters of Llama 3.1 8B, whose files the bits of the mixes are measured on, and of its embedding or head."""
+Q8_0 = 8.5
+Q6_K = 6.5625
+Q5_K = 5.5
+EMBEDDING_BITS = {
+    "q8_0": Q8_0,
+    "mxfp4": Q8_0,
+    "q6_k": Q6_K,
+    "q5_k_m": Q5_K,
+    "q5_k_s": Q5_K,
+    "q4_k_m": 4.5,
+    "q4_k_s": 4.5,
+    "iq4_nl": 4.5,
+    "iq4_xs": 4.25,
+    "q3_k_l": 3.4375,
+    "q3_k_m": 3.4375,
+    "q3_k_s": 3.4375,
+    "iq3_m": 3.4375,
+    "iq3_s": 3.4375,
+    "iq3_xs": 3.4375,
+    "iq3_xxs": 3.4375,
+    "q2_k": 2.625,
+    "q2_k_s": 2.625,
+    "iq2_m": 3.4375,
+}
+"""What a mix stores `token_embd` in. [bits]
+
+Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type_impl`.
+"""
+SMALL_MIXES = ("iq3_xxs", "iq2_m")
+"""Mixes whose head is Q5_K; it is Q6_K in the others, and Q8_0 in Q8_0."""
+
+
+def default_batching(_gpu: Gpu) -> tuple[int, int]:
+    """`--ubatch-size` of llama-server by default, 512 tokens, and the most slots that `--parallel` can ask for, 256.
+
+    The server sets up four slots unless told; a plan asks for as many as it has users.
+
+    Source: llama.cpp, common/common.h, `common_params`; src/llama-cparams.h, `LLAMA_MAX_SEQ`.
+    """
+    return 512, 256
+
+
+def utilization(_architecture: Architecture, gpu: Gpu, _layout: Layout, engine: Engine) -> float:
+    """The share of what the runtime leaves that is filled: all but 1 GiB, unless set. [fraction]
+
+    Source: llama.cpp, common/fit.cpp, `common_params_fit`; common/common.h, `fit_params_target`.
+    """
+    if engine.memory_utilization is not None:
+        return engine.memory_utilization
+    return 1 - MARGIN / (gpu.engine_memory - CONTEXT)
+
+
+def embedding_bits(precision: Precision) -> float:
+    """What the token embedding is stored in: the base type of a mix, or the format's own. [bits]"""
+    return EMBEDDING_BITS.get(precision.id, precision.bits_per_weight)
+
+
+def head_bits(precision: Precision) -> float:
+    """What the head is stored in: Q6_K, Q5_K in the smallest mixes, Q8_0 beside MXFP4, or the format's own. [bits]
+
+    Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type_impl`.
+    """
+    if precision.id in SMALL_MIXES:
+        return Q5_K
+    own = precision.id not in EMBEDDING_BITS or embedding_bits(precision) == Q8_0
+    return embedding_bits(precision) if own else Q6_K
+
+
+def layer_bits(precision: Precision, tensors: str) -> float:
+    """(bits × file - (embedding + head bits) × vocabulary) / rest: what a mix spends within the layers. [bits]
+
+    The bits of a mix are those of a whole file of Llama 3.1 8B, of which embedding and head are 13 %; of a larger
+    model they are 2 to 6 %. MXFP4 is for experts, with Q8_0 beside them.
+    """
+    if precision.id == "mxfp4":
+        return precision.bits_per_weight if tensors == "routed_experts" else Q8_0
+    ends = (embedding_bits(precision) + head_bits(precision)) * LLAMA_VOCABULARY
+    return (precision.bits_per_weight * LLAMA_FILE - ends) / (LLAMA_FILE - 2 * LLAMA_VOCABULARY)
+
+
+def file_bytes(model: Model, precision: Precision) -> float:
+    """Layers, embedding, lookup tables and head of a text model, each in its own type. [B]
+
+    Limits: a mix keeps a few tensors of a layer in more bits by rules of its own, for which Llama 3.1 8B stands; a
+    vision tower is another file.
+    """
+    on_gpus = sum(layer_weights(model, precision)) + _head_bytes(model, precision)
+    lookup = model.parameters.lookup * embedding_bits(precision) / BITS_PER_BYTE
+    return on_gpus + (lookup if model.architecture.tied_embeddings else host_bytes(model, precision))
+
+
+def host_bytes(model: Model, precision: Precision) -> float:
+    """What stays in host memory: lookup tables and token embedding, a copy of the head where they are one. [B]
+
+    Source: llama.cpp, src/llama-model.cpp, `load_tensors` (the input layer is always on the CPU).
+    """
+    parts, tied = model.parameters, model.architecture.tied_embeddings
+    embedding = parts.embedding * (head_bits(precision) if tied else embedding_bits(precision))
+    return (embedding + parts.lookup * embedding_bits(precision)) / BITS_PER_BYTE
+
+
+def _head_bytes(model: Model, precision: Precision) -> float:
+    """The head, or the embedding in its type where they are one. [B]"""
+    parts = model.parameters
+    return (parts.output_head or parts.embedding) * head_bits(precision) / BITS_PER_BYTE
+
+
+@lru_cache(maxsize=1024)
+def layer_weights(model: Model, precision: Precision) -> tuple[float, ...]:
+    """The bytes of every layer, in the order of the forward pass. [B]"""
+    architecture = model.architecture
+    one = [_group_bytes(model, precision, group) for group in architecture.groups]
+    return tuple(one[kind] for kind in architecture.sequence)
+
+
+def _group_bytes(model: Model, precision: Precision, group: LayerGroup) -> float:
+    """One layer of a kind: its parameters, stretched to the total of a size class, by the bits of their class. [B]"""
+    exact, parts = count(model.architecture), model.parameters
+    own = ((name, params) for name, params in layer_params(model.architecture.hidden, group) if params)
+    bits = sum(
+        params * getattr(parts, name) / getattr(exact, name) * layer_bits(precision, name) for name, params in own
+    )
+    return (bits + parts.other * layer_bits(precision, "other") / model.architecture.layers) / BITS_PER_BYTE
+
+
+def gpu_of(layer: int, architecture: Architecture, gpus: int) -> int:
+    """⌊layer × gpus / (layers + 1)⌋, counted from 0: the head counts as a layer, and is on the last GPU.
+
+    Source: llama.cpp, src/llama-model.cpp, `load_tensors`, on GPUs with equal free memory.
+
+    >>> from inferplan.core.architecture import DenseFfn
+    >>> group = LayerGroup(
+    ...     count=32, attention=Attention(heads=32, kv_heads=8, head_dim=128), ffn=DenseFfn(intermediate=14336)
+    ... )
+    >>> llama_8b = Architecture(hidden=4096, vocab=128256, groups=(group,), max_positions=131072)
+    >>> [sum(gpu_of(layer, llama_8b, 2) == gpu for layer in range(32)) for gpu in (0, 1)]
+    [17, 15]
+    """
+    return layer * gpus // (architecture.layers + 1)
+
+
+def gpu_weights(model: Model, precision: Precision, layout: Layout) -> float:
+    """Weights on the busiest GPU: its layers, and the head on the last one. [B]"""
+    held_by = [0.0] * layout.replica
+    for layer, size in enumerate(layer_weights(model, precision)):
+        held_by[gpu_of(layer, model.architecture, layout.replica)] += size
+    held_by[-1] += _head_bytes(model, precision)
+    return max(held_by)
+
+
+def compute_buffer(
+    architecture: Architecture, engine: Engine, *, outputs: int | None = None, context: int = 0
+) -> float:
+    """4 B × max(outputs × vocabulary + 2 × T × hidden, T × (2 × hidden + 3 × width)), and 2 B × T × context. [B]
+
+    T is the micro-batch; the mask over the context counts with the layer, not with the head. `outputs` are the
+    tokens whose logits are computed: all of the micro-batch unless said otherwise, one per slot in the llama-server
+    of 2026.
+
+    Limits: layers whose experts are in host memory need room for one of their tensors on top; that is what takes
+    DeepSeek-V3 to 3.3 GiB in published logs.
+    Source: llama.cpp, src/llama-context.cpp, `sched_reserve`; logs, of which the smaller ones have one hidden state
+    beside the logits.
+    """
+    tokens, hidden = engine.max_num_batched_tokens, architecture.hidden
+    logits = (tokens if outputs is None else outputs) * architecture.vocab + 2 * tokens * hidden
+    layer = tokens * (2 * hidden + 3 * _width(architecture))
+    return max(FLOAT * logits, FLOAT * layer + MASK * tokens * context)
+
+
+def _width(architecture: Architecture) -> int:
+    """The widest feed-forward block that a token passes through, active experts side by side. [elements]"""
+    experts = architecture.experts
+    routed = experts.active * experts.intermediate if experts else 0
+    return max(routed, *(group.ffn.dense_width for group in architecture.groups if group.ffn))
+
+
+def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
+    """Where the memory of the busiest GPU goes; the cache gets what weights and compute buffer leave.
+
+    Source: llama.cpp, common/fit.cpp, `common_params_fit`.
+    """
+    return RankMemory(
+        total=gpu.engine_memory,
+        budget=utilization(model.architecture, gpu, layout, engine) * (gpu.engine_memory - CONTEXT),
+        weights=gpu_weights(model, precision, layout),
+        activation=compute_buffer(model.architecture, engine),
+        outside=CONTEXT,
+    )
+
+
+def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
+    """Slots of `context` tokens whose caches fit, and the cells that they have together.
+
+    What a long context's mask adds to the compute buffer comes out of the pool. `kv_bits` is the mean of the types
+    of keys and values: 8.5 for q8_0, 4.5 for q4_0 and iq4_nl.
+    """
+    architecture, cells = model.architecture, padded(context)
+    mask = compute_buffer(architecture, engine, context=cells) - compute_buffer(architecture, engine)
+    slot = slot_bytes(architecture, layout, engine, context=context, kv_bits=kv_bits)
+    concurrency = max(0.0, pool - mask) / slot
+    return Held(tokens=int(concurrency * cells), concurrency=concurrency)
+
+
+def padded(cells: int) -> int:
+    """⌈cells / 256⌉ × 256. [cells]
+
+    Source: llama.cpp, src/llama-context.cpp (`n_ctx_seq`), src/llama-kv-cache-iswa.cpp (`size_swa`).
+
+    >>> [padded(cells) for cells in (1, 256, 1152)]
+    [256, 256, 1280]
+    """
+    return ceil(cells / CELLS) * CELLS
+
+
+def slot_bytes(architecture: Architecture, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
+    """One slot's cache on the GPU that has most of it: cells × elements × bits of its layers, and their states. [B]
+
+    A windowed layer has padded(min(context, window + micro-batch)) cells. Recurrent states are fp32.
+
+    Limits: with `--kv-unified`, the server's default, slots share the full layers' cells, and windows add up. Without
+    `windows` (ik_llama, `--swa-full`) windowed layers have every cell.
+    Source: llama.cpp, src/llama-kv-cache.cpp, src/llama-kv-cache-iswa.cpp, src/llama-memory-recurrent.cpp.
+    """
+    kinds = [_layer_cache(group, engine, context=context, kv_bits=kv_bits) for group in architecture.groups]
+    held_by = [0.0] * layout.replica
+    for layer, kind in enumerate(architecture.sequence):
+        held_by[gpu_of(layer, architecture, layout.replica)] += kinds[kind]
+    return max(held_by)
+
+
+def _layer_cache(group: LayerGroup, engine: Engine, *, context: int, kv_bits: float) -> float:
+    """The cache and the state of one layer for one slot. [B]"""
+    size = 0.0
+    for mixer in group.mixers:
+        for part in mixer.cached:
+            near = part.window + engine.max_num_batched_tokens if part.window and engine.windows else context
+            cells = min(context, near)
+            size += padded(cells) * part.elements * kv_bits / BITS_PER_BYTE
+        if state := mixer.state:
+            size += (state.convolution + state.recurrent) * FLOAT
+    return size
+
+
+def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
+    """Why llama.cpp's cache of this architecture is not computed here, None where it is."""
+    reasons = (_reason(mixer) for _, mixer in architecture.mixers)
+    return next((reason for reason in reasons if reason), None)
+
+
+def _reason(mixer: Mixer) -> str | None:
+    """What about one mixer is not covered."""
+    if isinstance(mixer, Compressed):
+        return "compressed keys (DeepSeek-V4): llama.cpp's layout of them is not held here"
+    if getattr(mixer, "indexer", None):
+        return "index keys: their scores grow llama.cpp's compute buffer with the context, in a way not known here"
+    if isinstance(mixer, Attention) and mixer.cross:
+        return "cross-attention to an image: llama.cpp's cache of it is not known here"
+    if isinstance(mixer, Attention) and mixer.convolution_state:
+        return "convolutions on keys and values: llama.cpp's state for them is not known here"
+    return None

@@ -1,0 +1,67 @@
+"""Where the memory of one GPU goes, and what its KV pool holds: the form in which every engine's rules answer."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from inferplan.core.architecture import Architecture, Model
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankMemory:
+    """The memory of the busiest GPU of a replica. [B]
+
+    `budget` is what the engine lets itself fill; `weights`, `activation`, `non_torch` and `graphs` are what it counts
+    against it, and the KV cache takes `pool_share` of the rest. What it needs beyond its budget (the runtime's
+    context, buffers of collectives, graphs or activations that it does not count) is `outside`.
+    """
+
+    total: float
+    budget: float
+    weights: float
+    activation: float = 0.0
+    non_torch: float = 0.0
+    graphs: float = 0.0
+    outside: float = 0.0
+    pool_share: float = 1.0
+
+    @property
+    def pool(self) -> float:
+        """What is left for the KV cache; negative where the engine refuses to start. [B]"""
+        return self.pool_share * (self.budget - self.weights - self.activation - self.non_torch - self.graphs)
+
+    @property
+    def headroom(self) -> float:
+        """What the device has beyond budget and `outside`; negative where warm-up runs out of memory. [B]"""
+        return self.total - self.budget - self.outside
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """What a pool holds: tokens as the engine prints them, and sequences of one context at once, parts counted."""
+
+    tokens: int
+    concurrency: float
+
+
+class Rules(Protocol):
+    """What a module says of its engine's memory."""
+
+    def utilization(self, architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine, /) -> float:
+        """The share that the engine may fill: as set, or its own default for this model, GPU and layout. [fraction]"""
+        ...
+
+    def memory(self, model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
+        """Where the memory of the busiest GPU goes."""
+        ...
+
+    def held(self, model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
+        """What a pool of so many bytes on one GPU holds of sequences of `context` tokens."""
+        ...
+
+    def not_modelled(self, architecture: Architecture, engine: Engine, /) -> str | None:
+        """Why the engine's cache of this architecture is not computed here, None where it is."""
+        ...

@@ -1,0 +1,206 @@
+"""Weights on the busiest rank of a replica: shards, what is replicated, padding, and what the allocator rounds up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from inferplan.core.architecture import Attention, ExpertFfn, LayerGroup, Model, count, layer_params
+from inferplan.core.attention import Latent
+from inferplan.core.memory import HALF_BYTES, WeightBytes, vision_bytes, weights
+from inferplan.core.parallelism import Layout, stage_ranges
+from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.units import MIB
+
+ROPE_BYTES = 2
+"""An element of the table of rotations: that of the model, 4 B where it runs in fp32."""
+VOCABULARY_ROWS = 64
+"""vLLM pads embedding and head to a multiple of these rows (`VocabParallelEmbedding`)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loader:
+    """What differs in loading: `marlin` kernels for MXFP4 experts, and vLLM up to 0.7 (`first_engine`)."""
+
+    marlin: bool = False
+    first_engine: bool = False
+
+
+TODAY = Loader()
+
+
+def rank_weights(model: Model, precision: Precision, layout: Layout, loader: Loader = TODAY) -> float:
+    """Weights on the busiest rank: those of the heaviest stage. [B]"""
+    return max(stage_weights(model, precision, layout, loader))
+
+
+def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Loader = TODAY) -> tuple[float, ...]:
+    """Weights on one rank of each pipeline stage, sharded over the tensor group. [B]
+
+    Attention is sharded by heads (KV heads are replicated once there are more ranks than KV heads, what makes
+    latents always), feed-forward blocks by columns, embedding, lookup tables and head by padded vocabulary; norms,
+    router and the RoPE table are on every rank. The first stage also holds the embedding and the vision tower, the last
+    one the head. Latent attention keeps 16-bit copies of its up-projection. On top comes what the allocator rounds
+    up.
+
+    Limits: layers that predict further tokens are not loaded.
+    """
+    architecture, parts = model.architecture, weights(model, precision)
+    rows = architecture.max_positions * architecture.rope_tables
+    rope = rows * architecture.rope_dim * (ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES)
+    rows_padded = _padded(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
+    embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
+    everywhere = architecture.vision_replicated * HALF_BYTES
+    first = embedding + (parts.lookup + vision_bytes(model) - everywhere) / layout.tp + everywhere
+    padding = _expert_padding(model, precision, layout.tp, loader)
+    if layout.pp == 1:
+        extra = _rounding(model, precision, layout.tp) + _absorbed(model, precision, layout.tp, loader)
+        return (_layer_weights(model, parts, layout.tp, padding) + extra + first + head + rope,)
+    stages = _layers_by_stage(model, precision, layout, padding, loader)
+    stages[0] += first
+    stages[-1] += head or embedding
+    return tuple(stage + rope for stage in stages)
+
+
+def _layers_by_stage(model: Model, precision: Precision, layout: Layout, padding: float, loader: Loader) -> list[float]:
+    """The bytes of the layers of each stage on one rank, kind by kind in the order of the forward pass. [B]"""
+    architecture = model.architecture
+    one = [
+        _group_weights(model, precision, group, layout.tp, padding=padding, loader=loader)
+        for group in architecture.groups
+    ]
+    layers = [one[kind] for kind in architecture.sequence]
+    ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
+    return [sum(layers[start - 1 : end]) for start, end in ranges]
+
+
+def _group_weights(
+    model: Model, precision: Precision, group: LayerGroup, tp: int, *, padding: float, loader: Loader
+) -> float:
+    """One layer of a kind on one of `tp` ranks: as large a part of each class as its parameters are. [B]"""
+    architecture, stored = model.architecture, weights(model, precision)
+    parts, hidden = count(architecture), architecture.hidden
+    own: dict[str, float] = {}
+    for name, params in layer_params(hidden, group):
+        own[name] = own.get(name, 0) + params
+    mixing = sum(mixer.params(hidden) * mixer.share(hidden, tp) for mixer in group.mixers)
+    ffn = own.get("dense_ffn", 0) + own.get("shared_experts", 0)
+    latents = (mixer for mixer in group.mixers if isinstance(mixer, Latent))
+    return (
+        _part(stored.attention, mixing, parts.attention + parts.linear_attention)
+        + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts) / tp
+        + _part(stored.routed_experts, own.get("routed_experts", 0), parts.routed_experts) * (padding / tp)
+        + stored.replicated / architecture.layers
+        + _group_rounding(hidden, group, precision, tp)
+        + sum(_absorbed_by(mixer, hidden, precision, tp, loader) for mixer in latents)
+    )
+
+
+def _part(stored: float, params: float, whole: float) -> float:
+    """stored × params / whole: the bytes of some parameters of a class. [B]"""
+    return stored * params / whole if whole else 0.0
+
+
+def _layer_weights(model: Model, parts: WeightBytes, tp: int, padding: float) -> float:
+    """The bytes of all layers on one of `tp` ranks. [B]"""
+    hidden, mixers = model.architecture.hidden, list(model.architecture.mixers)
+    whole = sum(layers * mixer.params(hidden) for layers, mixer in mixers)
+    held = sum(layers * mixer.params(hidden) * mixer.share(hidden, tp) for layers, mixer in mixers)
+    experts = parts.routed_experts * padding
+    return parts.attention * (held / whole) + (parts.ffn + experts) / tp + parts.replicated
+
+
+def _expert_padding(model: Model, precision: Precision, tp: int, loader: Loader) -> float:
+    """Padded over real size of a rank's MXFP4 experts, 1 in other formats.
+
+    Marlin kernels (not Hopper, or several ranks) pad the columns of a rank to a multiple of 128 and the hidden width
+    to one of 256: gpt-oss 2,944 × 3,072 on one GPU. On one H100 one of the two widths was padded, to 3,072.
+
+    Source: vLLM, oracle/mxfp4.py, `mxfp4_round_up_hidden_size_and_intermediate_size`; published logs of gpt-oss on
+    one H100 (within 0.3 %), on two (0.9 %), on one A100 (0.3 %) and on four (0.4 %).
+    """
+    experts = model.architecture.experts
+    if experts is None or precision.id != "mxfp4":
+        return 1.0
+    columns, hidden = experts.intermediate / tp, experts.expert_hidden or model.architecture.hidden
+    wide = _padded(hidden, 256) / hidden
+    return wide * _padded(columns, 128) / columns if loader.marlin or tp > 1 else wide
+
+
+def _padded(size: float, multiple: int) -> int:
+    """⌈size / multiple⌉ × multiple."""
+    return ceil(size / multiple) * multiple
+
+
+def _absorbed(model: Model, precision: Precision, tp: int, loader: Loader) -> float:
+    """What all layers with latents keep beside their weights, to work on latents directly. [B]"""
+    architecture = model.architecture
+    latents = ((layers, mixer) for layers, mixer in architecture.mixers if isinstance(mixer, Latent))
+    return sum(layers * _absorbed_by(one, architecture.hidden, precision, tp, loader) for layers, one in latents)
+
+
+def _absorbed_by(latent: Latent, hidden: int, precision: Precision, tp: int, loader: Loader) -> float:
+    """16-bit copies of the up-projection; on the first engine also what it was multiplied into. [B]
+
+    That is query_rank × heads × kv_rank and heads × kv_rank × hidden in the format of the weights, and the rotary
+    part of the query in 16 bit.
+
+    Source: vLLM V1, `MLACommonImpl.process_weights_after_loading` (W_UK_T and W_UV); vLLM 0.7,
+    vllm/attention/backends/mla/utils.py (W_QR, W_Q_UK, W_UV_O); within 1 % of DeepSeek-R1 as 0.7.2 printed it.
+    """
+    copies = latent.absorbed_params(tp) * HALF_BYTES
+    if not loader.first_engine:
+        return copies
+    heads, rank = latent.heads / tp, latent.query_rank or hidden
+    multiplied = heads * latent.kv_rank * (rank + hidden) * precision.nominal_bits / BITS_PER_BYTE
+    return copies + multiplied + rank * heads * latent.rope_dim * HALF_BYTES
+
+
+def allocated(size: float) -> float:
+    """What PyTorch's allocator takes for a tensor: from 10 MiB on, whole 2 MiB where at most 1 MiB is left over. [B]
+
+    Source: PyTorch, c10/cuda/CUDACachingAllocator.cpp (a rest above 1 MiB is split off and used again); it accounts
+    for the 0.06 GiB by which published logs of Qwen2.5-7B exceed parameters x 2 bytes.
+
+    >>> [allocated(mebibytes * MIB) / MIB for mebibytes in (7, 12, 31.5, 24.5)]
+    [7.0, 12.0, 32.0, 24.5]
+    """
+    whole = ceil(size / (2 * MIB)) * 2 * MIB
+    return whole if size >= 10 * MIB and whole - size <= MIB else size
+
+
+def _rounding(model: Model, precision: Precision, tp: int) -> float:
+    """What the allocator adds to the matrices of all layers on one of `tp` ranks. [B]"""
+    architecture = model.architecture
+    return sum(
+        group.count * _group_rounding(architecture.hidden, group, precision, tp) for group in architecture.groups
+    )
+
+
+def _group_rounding(hidden: int, group: LayerGroup, precision: Precision, tp: int) -> float:
+    """What the allocator adds to the matrices of one layer; experts of MXFP4 are padded to whole tiles anyway. [B]"""
+    if precision.id == "mxfp4":
+        return 0.0
+    size = precision.nominal_bits / BITS_PER_BYTE
+    return sum(allocated(params * size) - params * size for params in _rank_matrices(hidden, group, tp))
+
+
+def _rank_matrices(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:
+    """The fused matrices of one layer on one rank: query-key-value, output, gate-up, down. [parameters]
+
+    Limits: of recurrent and latent mixers the output matrix only.
+    """
+    for mixer in group.mixers:
+        if isinstance(mixer, Attention):
+            query, kv = mixer.query_width / tp, mixer.head_dim * max(1.0, mixer.kv_heads / tp)
+            gate = query if mixer.output_gate else 0
+            yield hidden * (query + gate + 2 * kv)
+        if isinstance(mixer, Attention | Latent):
+            yield hidden * mixer.output_width / tp
+    ffn = group.ffn
+    if isinstance(ffn, ExpertFfn):
+        blocks = ((ffn.experts, ffn.intermediate), (1, ffn.shared_intermediate), (1, ffn.dense_intermediate))
+    else:
+        blocks = ((1, ffn.intermediate),) if ffn else ()
+    for copies, width in blocks:
+        yield copies * hidden * width / tp * (2 if ffn and ffn.gated else 1)
+        yield copies * hidden * width / tp

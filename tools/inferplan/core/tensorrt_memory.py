@@ -1,0 +1,169 @@
+"""TensorRT-LLM's memory (PyTorch backend, 1.x): a share of what a dry run leaves free, cut into blocks of 32 tokens.
+
+The rules were read in the source of 1.1 and of main in 2026 (tensorrt_llm/_torch/pyexecutor). Few logs of this backend
+are public; those of the older engine backend bear out the pool and its rounding, with blocks of 64 tokens.
+"""
+
+from dataclasses import replace
+from math import ceil
+
+from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer, Model
+from inferplan.core.attention import Cached
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.kv_blocks import INDEX_KEY_BYTES
+from inferplan.core.memory import cached_parts
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.rank_weights import rank_weights
+from inferplan.core.units import MIB
+from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST, activation_peak
+
+EVIDENCE = (
+    "Held against 8 published TensorRT-LLM logs, 2 of them surely of the PyTorch backend: bytes per token and blocks "
+    "within 0.2 %; of one model on one GPU weights 1.6 % over and the dry run's peak 0.15 GiB short. What runtime, "
+    "collectives and CUDA graphs take is carried over from vLLM, and no log here shows it."
+)
+FREE_FRACTION = 0.9
+"""`free_gpu_memory_fraction` by default."""
+BLOCK_TOKENS = 32
+"""`tokens_per_block` by default; the older engine backend takes 64."""
+GRAPH_BATCHES = (1, 2, 4, *range(8, 129, 8))
+"""The batches that CUDA graphs are captured for, up to `max_batch_size`."""
+PER_LAYER_AND_GRAPH = 0.17 * MIB
+"""What a captured size takes for each layer, as vLLM's logs have it. [B]"""
+
+
+def default_batching(_gpu: Gpu) -> tuple[int, int]:
+    """`max_num_tokens` and `max_batch_size` by default: 8,192 and 2,048 on every GPU.
+
+    Source: a log of early 2025 prints both where neither was set; `max_num_tokens` is the same in the log of 1.1.
+    """
+    return 8192, 2048
+
+
+def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:
+    """`free_gpu_memory_fraction`, 0.9 unless set: a share of what is left free, not of the GPU. [fraction]
+
+    Source: TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py, `KvCacheConfig`.
+    """
+    return FREE_FRACTION if engine.memory_utilization is None else engine.memory_utilization
+
+
+def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> float:
+    """The dry run: `max_num_tokens` of context requests through all layers, and logits of their last tokens. [B]
+
+    The forward pass is taken to be that of vLLM's profile run; it samples for no more than a few sequences.
+
+    Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `KvCacheCreator._create_dummy_context_requests`;
+    0.85 GiB logged for gpt-oss-120b on one GB10.
+    """
+    dry_run = replace(engine, version=NEWEST, max_num_seqs=0)
+    return activation_peak(architecture, dry_run, tp=layout.tp)
+
+
+def graph_memory(architecture: Architecture, layout: Layout, engine: Engine) -> float:
+    """0.17 MiB × layers on the rank × captured batches of up to 128 sequences. [B]
+
+    Limits: the rate is vLLM's.
+    Source: TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py, `CudaGraphConfig`; the sizes are in the logs of 1.1.
+    """
+    if not engine.cuda_graphs:
+        return 0.0
+    sizes = sum(batch <= engine.max_num_seqs for batch in GRAPH_BATCHES)
+    return PER_LAYER_AND_GRAPH * ceil(architecture.layers / layout.pp) * sizes
+
+
+def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
+    """Where the memory of the busiest GPU goes: the pool is a share of what weights, dry run and graphs leave.
+
+    Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `KvCacheCreator.configure_kv_cache_capacity`,
+    `_cal_max_memory`.
+    """
+    return RankMemory(
+        total=gpu.engine_memory,
+        budget=gpu.engine_memory,
+        weights=rank_weights(model, precision, layout),
+        activation=forward_peak(model.architecture, layout, engine),
+        non_torch=CONTEXT + (COLLECTIVES if layout.replica > 1 else 0.0),
+        graphs=graph_memory(model.architecture, layout, engine),
+        pool_share=utilization(model.architecture, gpu, layout, engine),
+    )
+
+
+def held(
+    model: Model,
+    layout: Layout,
+    engine: Engine,  # noqa: ARG001 - the protocol's name
+    pool: float,
+    *,
+    context: int,
+    kv_bits: float,
+) -> Held:
+    """⌈tokens / 32⌉ blocks, the last one rounded up, and ⌈context / 32⌉ of them for a sequence.
+
+    Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/resource_manager.py,
+    `KVCacheManager.calculate_max_num_blocks`.
+    """
+    tokens = max(0, int(pool // token_bytes(model.architecture, layout, kv_bits=kv_bits)))
+    blocks = ceil(tokens / BLOCK_TOKENS)
+    return Held(tokens=blocks * BLOCK_TOKENS, concurrency=blocks / ceil(context / BLOCK_TOKENS))
+
+
+def token_bytes(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:
+    """What a token takes on one rank of the fullest stage; windowed layers keep every token. [B]
+
+    Limits: windows are let go where `max_attention_window` is set, which it is not by default.
+    Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/resource_manager.py, `get_cache_size_per_token`;
+    73,728 B logged for gpt-oss-120b, whose windowed half is in it.
+    """
+    parts = cached_parts(architecture)
+    return sum(ceil(layers / layout.pp) * _part_bytes(part, tp=layout.tp, kv_bits=kv_bits) for layers, part in parts)
+
+
+def _part_bytes(part: Cached, *, tp: int, kv_bits: float) -> float:
+    """One token of one layer on one rank: its KV heads, a whole latent, 132 B of index key. [B]
+
+    Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `_create_kv_cache_manager` (`SELFKONLY` for MLA);
+    the cache manager of DSA beside it, `_get_indexer_k_cache_bytes_per_token`.
+    """
+    if part.what == "index keys":
+        return INDEX_KEY_BYTES
+    return part.on_rank(tp) * kv_bits / BITS_PER_BYTE
+
+
+def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
+    """Why TensorRT-LLM's cache of this architecture is not computed here, None where it is."""
+    reasons = (_reason(mixer) for _, mixer in architecture.mixers)
+    found = next((reason for reason in reasons if reason), None)
+    if found:
+        return found
+    if len({part.elements for _, part in cached_parts(architecture) if part.heads}) > 1:
+        return "layers with unlike keys: TensorRT-LLM takes another cache manager for them, which is not held here"
+    return None
+
+
+def _reason(mixer: Mixer) -> str | None:
+    """What about one mixer is not covered."""
+    if mixer.state:
+        return "states of recurrent layers: TensorRT-LLM has four managers for them, none of which is held here"
+    if isinstance(mixer, Compressed):
+        return "compressed keys (DeepSeek-V4): TensorRT-LLM's layout of them is not known here"
+    if isinstance(mixer, Latent):
+        pooled = mixer.indexer and mixer.indexer.compress > 1
+        return "pooled index keys: TensorRT-LLM's layout of them is not known here" if pooled else None
+    return _attention_reason(mixer) if isinstance(mixer, Attention) else None
+
+
+def _attention_reason(attention: Attention) -> str | None:
+    """What about keys and values is not covered."""
+    if attention.indexer:
+        return "index keys beside keys and values: TensorRT-LLM's layout of them is not known here"
+    if attention.cross:
+        return "cross-attention to an image: what TensorRT-LLM keeps of it is not known here"
+    if attention.reuses_cache:
+        return "layers that share a cache: whether TensorRT-LLM allocates one for each is not known here"
+    if attention.value_width != attention.kv_width:
+        return "values narrower than keys: TensorRT-LLM's blocks for them are not known here"
+    return None

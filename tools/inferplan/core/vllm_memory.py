@@ -1,0 +1,258 @@
+"""vLLM's memory: activation peak, sampler, library buffers, CUDA graphs, and the KV pool that is left.
+
+The rules are read off published logs of vLLM 0.5 to 0.28 on H100, A100, L4, T4 and RTX cards; what differs by version
+was read in the sources of those versions. How the cache is cut into blocks is in `kv_blocks`.
+"""
+
+from functools import lru_cache
+from math import ceil
+
+from inferplan.core import kv_blocks
+from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup, Model
+from inferplan.core.attention import Latent
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.kv_blocks import Blocks, cut
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision
+from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.rank_weights import Loader, stage_weights
+from inferplan.core.units import GIB
+
+NEWEST = 28
+"""The newest vLLM (0.28) whose memory rules are held here."""
+OLDEST = 5
+"""The oldest vLLM (0.5) whose memory was read in logs."""
+LAST_OF_THE_FIRST_ENGINE = 7
+"""The last vLLM (0.7) whose default engine is the first one (V0)."""
+LARGE_GPU = 70 * GIB
+"""From this memory on (A100 excepted) vLLM's API server batches 8,192 tokens and 1,024 sequences by default."""
+SMALL_GPU = 16 * GIB
+"""Below this memory the buffers were 0.03 GiB (T4)."""
+LARGEST_GPU = 160 * GIB
+"""From this memory on vLLM 0.28 batches 16,384 tokens."""
+CONTEXT = 0.51 * GIB
+"""What the CUDA runtime takes of an H100 before vLLM measures anything: 79.19 GiB in all, 78.68 free. [B]"""
+COLLECTIVES = 1.02 * GIB
+"""What NCCL takes beside it on each of several ranks: 77.66 GiB free; up to 1.5 GiB were seen. [B]"""
+LOGIT_BYTES = 4
+"""The sampler warms up on fp32 logits. [B]"""
+
+
+def default_batching(gpu: Gpu, engine_version: int = NEWEST) -> tuple[int, int]:
+    """`max_num_batched_tokens` and `max_num_seqs` that vLLM's API server takes on this GPU by default.
+
+    8,192 and 1,024 from 70 GiB on, A100 excepted; 2,048 and 256 below, and on the first engine everywhere; 16,384
+    tokens from 160 GiB on since 0.28.
+
+    Source: vLLM 0.8 to 0.33, vllm/engine/arg_utils.py, `get_batch_defaults` and what it was before.
+    """
+    if engine_version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.id:
+        return (16384 if engine_version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
+    return 2048, 256
+
+
+def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:
+    """`gpu_memory_utilization`: 0.9 up to 0.19 and 0.92 since, unless set. [fraction]
+
+    Source: vLLM, vllm/config/cache.py, `CacheConfig`.
+    """
+    if engine.memory_utilization is not None:
+        return engine.memory_utilization
+    return 0.9 if engine.version <= 19 else 0.92
+
+
+def activation_peak(
+    architecture: Architecture,
+    engine: Engine,
+    *,
+    tp: int,
+    workspace: bool = True,
+    element: int = 2,
+    samples: bool = True,
+) -> float:
+    """max(forward, sampler) of vLLM's profile run, plus expert workspace and the cache of encoder outputs. [B]
+
+    It follows batched tokens, widths, vocabulary and the sampler's kernel, not weights or KV cache. MXFP4 kernels
+    keep no `workspace`; `element` is the model's type, 4 B for fp32; only the last pipeline stage `samples`.
+
+    Source: published logs; within 0.04 GiB on average of 76 measured peaks. The forward pass of a vision tower, 0.1
+    to 0.2 GiB, is not in it.
+    """
+    hidden = architecture.hidden
+    forward = max(_forward_peak(hidden, group, engine, tp=tp, element=element) for group in architecture.groups)
+    kept = max(_expert_workspace(hidden, group, engine, tp=tp) for group in architecture.groups) if workspace else 0
+    encoded = element * engine.max_num_batched_tokens * hidden if architecture.vision_params else 0
+    sampler = _sampler_peak(architecture, engine, element=element) if samples else 0
+    return max(forward, sampler) + kept + encoded
+
+
+def _forward_peak(hidden: int, group: LayerGroup, engine: Engine, *, tp: int, element: int) -> float:
+    """element × T × (3 × intermediate / tp + 4 × hidden) where gated (2 × where not), shared width for experts. [B]
+
+    The first engine keeps one hidden state fewer.
+    """
+    ffn = group.ffn
+    widths = (3 if ffn.gated else 2) * ffn.dense_width / tp if ffn else 0
+    states = 3 if engine.version <= LAST_OF_THE_FIRST_ENGINE else 4
+    return element * engine.max_num_batched_tokens * (widths + states * hidden)
+
+
+def _expert_workspace(hidden: int, group: LayerGroup, engine: Engine, *, tp: int) -> float:
+    """2 B × T × active × (hidden + max(2 × intermediate / tp, hidden)): it stays allocated for every step. [B]"""
+    ffn = group.ffn
+    if not isinstance(ffn, ExpertFfn):
+        return 0.0
+    return 2 * engine.max_num_batched_tokens * ffn.active * (hidden + max(2 * ffn.intermediate / tp, hidden))
+
+
+def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -> float:
+    """s × max_num_seqs × vocabulary + element × T × hidden, with s by sampler kernel. [B]
+
+    s is 38.4 B up to 0.16 (a full sort) and 12.75 B with the logits' own element since (Triton top-k/top-p; since
+    0.21 FlashInfer samples, but the other kernel is warmed up too).
+
+    Limits: before 0.12 an installed FlashInfer took 11 B instead, which no configuration says.
+    Source: published logs; vLLM, vllm/v1/worker/gpu_model_runner.py, `_dummy_sampler_run`.
+    """
+    per_logit = 38.4 if engine.version <= 16 else 12.75 + element
+    logits = per_logit * engine.max_num_seqs * architecture.vocab
+    return logits + element * engine.max_num_batched_tokens * architecture.hidden
+
+
+def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
+    """Library buffers inside the budget: NCCL and kernels' workspaces, by GPU, tensor degree and version. [B]
+
+    Source: published logs. On H100 0.13 GiB, 0.25 GiB since 0.18; 0.09 GiB on older and smaller cards, 0.03 GiB on
+    T4. Between two H100 0.55 GiB, 2.07 GiB since 0.19; 0.23 GiB between older or PCIe cards. Two GiB on Blackwell
+    are an inference. Up to 0.6 the runtime's context counts in.
+    """
+    wide = gpu.kind == "datacenter" and gpu.link is not None and gpu.architecture in ("Hopper", "Blackwell")
+    context = 0.26 if engine.version <= 6 else 0.0
+    stages = 0.07 if layout.pp > 1 else 0.0
+    small = 0.06 if layout.tp == 1 and gpu.engine_memory < SMALL_GPU else 0.0
+    return (
+        context + stages - small + (_buffers_of_wide_links(engine, layout.tp) if wide else _buffers(layout.tp))
+    ) * GIB
+
+
+def _buffers_of_wide_links(engine: Engine, tp: int) -> float:
+    """Buffers on GPUs of the H100's kind. [GiB]"""
+    if tp == 1:
+        return 0.25 if engine.version >= 18 else 0.13
+    if engine.version >= 19:
+        return 2.07 if tp == 2 else 2.15
+    return 0.55
+
+
+def _buffers(tp: int) -> float:
+    """Buffers on other GPUs. [GiB]"""
+    return 0.09 if tp == 1 else 0.23
+
+
+def graph_memory(architecture: Architecture, engine: Engine, layout: Layout, *, packed_experts: bool = False) -> float:
+    """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: CUDA graphs. [B]
+
+    With 102 graphs, as H100s capture by default, 0.016 GiB a layer. A layer with experts takes 0.4 of that more, one
+    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much.
+
+    Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs.
+    """
+    if not engine.cuda_graphs:
+        return 0.0
+    per_layer = 0.016 * captured_graphs(engine) / 102
+    extra = sum(group.count * _graph_weight(group, packed_experts=packed_experts) for group in architecture.groups)
+    return (0.37 + per_layer * ceil(extra / layout.pp)) * GIB
+
+
+def _graph_weight(group: LayerGroup, *, packed_experts: bool) -> float:
+    """What the graphs of a layer take, in those of a dense layer with plain attention. [layers]"""
+    experts = isinstance(group.ffn, ExpertFfn)
+    latent = any(isinstance(mixer, Latent) for mixer in group.mixers)
+    return 1 + (0.4 if experts else 0) + (1 if latent else 0) + (2 if experts and packed_experts else 0)
+
+
+def captured_graphs(engine: Engine) -> int:
+    """Graphs that are captured: by pieces up to min(512, 2 × max_num_seqs) tokens, and whole for decode since 0.11.
+
+    Sizes are 1, 2, 4, every 8 up to 256, every 16 beyond. [graphs]
+
+    Source: vLLM 0.19, vllm/config/vllm.py, `_set_cudagraph_sizes`.
+
+    >>> captured_graphs(Engine(version=19, max_num_seqs=1024, max_num_batched_tokens=8192))
+    102
+    """
+    largest = min(512, 2 * engine.max_num_seqs)
+    sizes = [size for size in (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)) if size <= largest]
+    whole = [size for size in sizes if size <= engine.max_num_seqs] if engine.version >= 11 else []
+    return len(sizes) + len(whole)
+
+
+def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
+    """Where the memory of the busiest GPU goes: that of the stage which leaves the smallest pool.
+
+    Only the last stage samples. Graphs are taken from the engine's budget since 0.20, and from the memory outside it
+    before.
+
+    Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
+    """
+    stages = stage_weights(model, precision, layout, loader(gpu, engine))
+    peaks = (_peak(model, precision, layout, engine, last=stage == layout.pp) for stage in range(1, layout.pp + 1))
+    weights, activation = max(zip(stages, peaks, strict=True), key=sum)
+    share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
+    graphs = graph_memory(model.architecture, engine, layout, packed_experts=precision.id == "mxfp4")
+    inside = engine.version >= 20
+    joined = layout.replica > 1
+    return RankMemory(
+        total=total,
+        budget=share * total,
+        weights=weights,
+        activation=activation,
+        non_torch=non_torch(engine, layout, gpu),
+        graphs=graphs if inside else 0.0,
+        outside=CONTEXT
+        + (COLLECTIVES if joined else 0.0)
+        + (0.0 if inside else graphs)
+        + LOGIT_BYTES * engine.max_num_seqs * model.architecture.vocab,
+    )
+
+
+def loader(gpu: Gpu, engine: Engine) -> Loader:
+    """How this version loads weights on this GPU."""
+    return Loader(marlin=gpu.architecture != "Hopper", first_engine=engine.version <= LAST_OF_THE_FIRST_ENGINE)
+
+
+def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *, last: bool) -> float:
+    """The activation peak of one stage. [B]"""
+    return activation_peak(
+        model.architecture,
+        engine,
+        tp=layout.tp,
+        workspace=precision.id != "mxfp4",
+        element=4 if precision.id == "fp32" else 2,
+        samples=last,
+    )
+
+
+def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
+    """Whole blocks in the pool, and how many sequences of `context` tokens they hold at once."""
+    blocks = _cut(model, layout, kv_bits, engine)
+    number, each = max(0, int(pool // blocks.block_bytes)), blocks.per_sequence(context)
+    return Held(tokens=blocks.printed(number, context=context, version=engine.version), concurrency=number / each)
+
+
+def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
+    """Why vLLM's cache of this architecture is not computed here, None where it is.
+
+    Source of the first reason: vLLM, vllm/v1/kv_cache_interface.py, `SlidingWindowSpec.max_memory_usage_bytes`.
+    """
+    kept = [mixer for _, mixer in architecture.mixers]
+    if engine.context_parallel > 1 and any(mixer.state or any(p.window for p in mixer.cached) for mixer in kept):
+        return "decode context parallelism takes no windowed or recurrent layers"
+    return kv_blocks.not_modelled(architecture, version=engine.version)
+
+
+@lru_cache(maxsize=4096)
+def _cut(model: Model, layout: Layout, kv_bits: float, engine: Engine) -> Blocks:
+    """The cut of a model's cache, remembered by model and layout."""
+    return cut(model.architecture, layout, kv_bits=kv_bits, engine=engine)

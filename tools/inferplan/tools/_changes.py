@@ -1,0 +1,114 @@
+"""What would make a model fit that does not: each single change of the question, with its effect."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.core.engine import EngineName
+from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.tools._need import Fit, Need, fit, longest_context
+from inferplan.tools._serving import Serving
+
+SHORTEST = 256
+"""Contexts below this are not worth offering. [tokens]"""
+SETTINGS: tuple[tuple[str, str, float], ...] = (
+    ("memory_utilization=0.95", "memory_utilization", 0.95),
+    ("cuda_graphs=0", "cuda_graphs", False),
+    ("max_num_seqs=64", "max_num_seqs", 64),
+)
+"""Overrides of the engine that free memory, with the field of the engine that each sets."""
+
+Argument = str | int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """Arguments to ask again with, and what then fits: GPUs in use, and users at full context."""
+
+    arguments: Mapping[str, Argument]
+    gpus: int
+    users: int
+
+
+def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Change]:
+    """Each change that alone makes it fit, the cheapest first.
+
+    `larger` is the model on larger GPUs, smallest first; `overrides` are those of the question, which stay.
+    """
+    need = here.need
+    yield from _fewer_users(here)
+    yield from _shorter_context(here)
+    yield from _smaller_cache(here)
+    yield from _other_format(here)
+    yield from _engine_settings(here, overrides)
+    if (more := here.on.for_users(need.users, need.context)) is not None:
+        yield Change(arguments={"total_gpus": more.layout.gpus}, gpus=more.layout.gpus, users=more.users)
+    yield from _first_that_holds((fit(need, on, here.limit), {"gpu": on.gpu.id}) for on in larger)
+
+
+def _fewer_users(here: Fit) -> Iterator[Change]:
+    """As many as the deployment holds."""
+    if here.placed is not None:
+        yield Change(arguments={"concurrent_users": here.users}, gpus=here.placed.layout.gpus, users=here.users)
+
+
+def _shorter_context(here: Fit) -> Iterator[Change]:
+    """The longest context that any layout of these GPUs takes all users at."""
+    need, gpus = here.need, here.limit or here.on.node_size
+    found = ((longest_context(here.on, layout, need), layout) for layout in here.on.filling(1, gpus))
+    context, layout = max(found, key=lambda pair: pair[0], default=(0, None))
+    if layout is not None and context >= SHORTEST:
+        users = layout.dp * here.on.capacity(layout, context).sessions
+        yield Change(arguments={"context_window": context}, gpus=layout.gpus, users=users)
+
+
+def _smaller_cache(here: Fit) -> Iterator[Change]:
+    """The same cache in 8 bit, where it is stored in more."""
+    if here.on.kv_bits > BITS_PER_BYTE:
+        smaller = replace(here.on, kv_bits=BITS_PER_BYTE)
+        kind = "q8_0" if here.on.engine.name == "llama.cpp" else "fp8"
+        yield from _first_that_holds([(fit(here.need, smaller, here.limit), {"kv_precision": kind})])
+
+
+def _other_format(here: Fit) -> Iterator[Change]:
+    """The widest format of the engine that is narrower than the one asked for."""
+    name, bits = here.on.engine.name, here.on.precision.bits_per_weight
+    narrower = [form for form in FORMATS.values() if form.bits_per_weight < bits and _is_for(form, name)]
+    tried = sorted(narrower, key=lambda form: (form.quality == "caution", -form.bits_per_weight))
+    needs = (_in(here.need, form) for form in tried)
+    yield from _first_that_holds((fit(one, one.on, here.limit), {"precision": one.precision.id}) for one in needs)
+
+
+def _is_for(form: Precision, engine: EngineName) -> bool:
+    """Whether the engine serves the format as its own: GGUF mixes are llama.cpp's."""
+    return engine in form.engines and (engine == "llama.cpp" or not form.title.startswith("GGUF"))
+
+
+def _in(need: Need, form: Precision) -> Need:
+    """The same need in another format, with the cache that goes with it unless the caller chose one."""
+    kv_bits = need.on.kv_bits if need.own_cache else default_kv_bits(need.model, form)
+    return replace(need, on=replace(need.on, precision=form, kv_bits=kv_bits))
+
+
+def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
+    """Settings of the engine, where they are not set that way already; more sequences at once where they are few."""
+    each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
+    more = ((f"max_num_seqs={each}", "max_num_seqs", each),) if each > here.on.engine.max_num_seqs else ()
+    for override, field, value in (*SETTINGS, *more):
+        if field in overrides:
+            continue
+        engine = replace(here.on.engine, **{field: value})
+        if engine != here.on.engine:
+            on = replace(here.on, engine=engine)
+            both = ", ".join(filter(None, [overrides, override]))
+            yield from _first_that_holds([(fit(here.need, on, here.limit), {"overrides": both})])
+
+
+def _first_that_holds(tried: Iterable[tuple[Fit, Mapping[str, Argument]]]) -> Iterator[Change]:
+    """The first of several fits that takes all users."""
+    for one, arguments in tried:
+        if one.holds and one.placed is not None:
+            yield Change(arguments=arguments, gpus=one.placed.layout.gpus, users=one.users)
+            return

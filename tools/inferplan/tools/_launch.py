@@ -1,0 +1,145 @@
+"""The command that starts a deployment, with the flags that follow from the answer."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.core.engine import EngineName
+from inferplan.core.parallelism import Layout
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import Serving
+
+ONLINE = "fp8"
+"""The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flags:
+    """How an engine is started and how its flags are spelled; an empty one does not exist there."""
+
+    start: str
+    tensor: str = ""
+    pipeline: str = ""
+    nodes: str = ""
+    context: str
+    sequences: str
+    quantize: str = ""
+    cache: str = ""
+    cache_names: Mapping[float, str]
+    share: str = ""
+    tokens: str
+    eager: str = ""
+    no_prefix: str = ""
+    no_windows: str = ""
+    context_parallel: str = ""
+
+
+FLAGS: Mapping[EngineName, Flags] = {
+    "vllm": Flags(
+        start="vllm serve {}",
+        tensor="--tensor-parallel-size {}",
+        pipeline="--pipeline-parallel-size {}",
+        nodes="--nnodes {} --node-rank 0 --master-addr HOST",
+        context="--max-model-len {}",
+        sequences="--max-num-seqs {}",
+        quantize="--quantization fp8",
+        cache="--kv-cache-dtype {}",
+        cache_names={8: "fp8"},
+        share="--gpu-memory-utilization {:g}",
+        tokens="--max-num-batched-tokens {}",
+        eager="--enforce-eager",
+        no_prefix="--no-enable-prefix-caching",
+        no_windows="--disable-hybrid-kv-cache-manager",
+        context_parallel="--decode-context-parallel-size {}",
+    ),
+    "sglang": Flags(
+        start="python -m sglang.launch_server --model-path {}",
+        tensor="--tp-size {}",
+        pipeline="--pp-size {}",
+        nodes="--nnodes {} --node-rank 0 --dist-init-addr HOST:5000",
+        context="--context-length {}",
+        sequences="--max-running-requests {}",
+        quantize="--quantization fp8",
+        cache="--kv-cache-dtype {}",
+        cache_names={8: "fp8_e4m3"},
+        share="--mem-fraction-static {:g}",
+        tokens="--chunked-prefill-size {}",
+        eager="--disable-cuda-graph",
+        no_prefix="--disable-radix-cache",
+    ),
+    "tensorrt-llm": Flags(
+        start="trtllm-serve {}",
+        tensor="--tp_size {}",
+        pipeline="--pp_size {}",
+        context="--max_seq_len {}",
+        sequences="--max_batch_size {}",
+        cache_names={},
+        share="--kv_cache_free_gpu_memory_fraction {:g}",
+        tokens="--max_num_tokens {}",
+    ),
+    "llama.cpp": Flags(
+        start="llama-server -m {}.gguf -ngl 999 -fa on",
+        context="-c {}",
+        sequences="-np {}",
+        cache="-ctk {0} -ctv {0}",
+        cache_names={8.5: "q8_0", 4.5: "q4_0"},
+        tokens="-ub {}",
+        no_windows="--swa-full",
+    ),
+}
+"""Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026."""
+
+
+def launch(on: Serving, layout: Layout, *, context: int, users: int, ledger: Ledger) -> str:
+    """What starts one replica; a setting is a flag where it follows from the answer or the caller set it."""
+    each = -(-users // layout.dp)
+    words = [*_model(on), *_split(on, layout), *_load(on, context, each, ledger), *_settings(on, ledger)]
+    return " ".join(words)
+
+
+def _model(on: Serving) -> Iterator[str]:
+    """The command, the checkpoint, and what it is quantised into."""
+    flags, name = FLAGS[on.engine.name], on.model.stands_for or on.model.id
+    own = FORMATS.id_of(on.model.native_precision)
+    online = bool(flags.quantize) and on.precision.id == ONLINE and own != ONLINE
+    if name.startswith("{"):
+        name = "MODEL"
+    if on.engine.name == "llama.cpp" or (on.precision.id not in (own, "bf16", "fp16", "fp32") and not online):
+        name = f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
+    yield flags.start.format(name)
+    if online:
+        yield flags.quantize
+
+
+def _split(on: Serving, layout: Layout) -> Iterator[str]:
+    """Tensor and pipeline degrees, and the servers that stages span."""
+    flags, servers = FLAGS[on.engine.name], -(-layout.replica // on.node_size)
+    if layout.tp > 1 and flags.tensor:
+        yield flags.tensor.format(layout.tp)
+    if layout.pp > 1 and flags.pipeline:
+        yield flags.pipeline.format(layout.pp)
+        if servers > 1 and flags.nodes:
+            yield flags.nodes.format(servers)
+    if on.engine.context_parallel > 1 and flags.context_parallel:
+        yield flags.context_parallel.format(on.engine.context_parallel)
+
+
+def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:
+    """Context and sequences, and how the cache is stored. llama.cpp takes the cells of all its slots together."""
+    flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
+    yield flags.context.format(context * each if slots else context)
+    if slots or ledger.given("max_num_seqs"):
+        yield flags.sequences.format(each if slots else on.engine.max_num_seqs)
+    if flags.cache and on.kv_bits in flags.cache_names:
+        yield flags.cache.format(flags.cache_names[on.kv_bits])
+
+
+def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
+    """What the caller set otherwise than the engine does by default."""
+    flags, engine = FLAGS[on.engine.name], on.engine
+    if ledger.given("memory_utilization") and flags.share:
+        yield flags.share.format(engine.memory_utilization)
+    if ledger.given("max_num_batched_tokens"):
+        yield flags.tokens.format(engine.max_num_batched_tokens)
+    switches = ((engine.cuda_graphs, flags.eager), (engine.prefix_caching, flags.no_prefix))
+    yield from (flag for kept, flag in (*switches, (engine.windows, flags.no_windows)) if flag and not kept)

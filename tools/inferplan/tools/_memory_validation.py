@@ -1,0 +1,215 @@
+"""Published measurements of engines' memory against the rules: each case predicted from its configuration alone."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import ValidationError
+
+from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_memory
+from inferplan.core.attention import Latent
+from inferplan.core.engine_memory import RULES, Capacity
+from inferplan.core.rank_memory import RankMemory
+from inferplan.core.rank_weights import stage_weights
+from inferplan.core.units import GIB
+from inferplan.tools import _words as words
+from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
+from inferplan.tools._validation import Outcome, Report, Unit
+
+POOL = 2.0**50
+"""A pool so large that whole blocks do not show in what a token takes. [B]"""
+SMALLEST, LARGEST = 1e-6, 1e18
+"""Measured figures outside are none."""
+PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not known", "string_too_long": "is too long"}
+"""What is said of a field, by the kind of problem; the validator's own words for others."""
+NO_POOL = frozenset({"transformers"})
+"""What runs models without a pool of its own: only what a token takes is predicted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What the rules say of a case; `left_out` names what its configuration does not decide, with the reason."""
+
+    predicted: Mapping[str, float | bool]
+    left_out: Mapping[str, str]
+
+
+def predict(case: MemoryCase) -> Prediction:
+    """Every quantity that the configuration decides. Raises `CannotPredict` where the model is not known."""
+    setup = Setup(case)
+    _ = setup.model
+    predicted: dict[str, float | bool] = {}
+    left_out: dict[str, str] = {}
+    for name, value in QUANTITIES.items():
+        try:
+            predicted[name] = value(setup)
+        except CannotPredict as reason:
+            left_out[name] = str(reason)
+    return Prediction(predicted=predicted, left_out=left_out)
+
+
+def _weights(setup: Setup) -> float:
+    """Weights on the GPU that prints them, which is the first. [GiB]"""
+    setup.loaded_alone()
+    if any(isinstance(mixer, Latent) and mixer.indexer for _, mixer in setup.model.architecture.mixers):
+        raise CannotPredict("one published log of a model with an indexer was 6 % above what its tensors take")
+    if setup.engine_name != "vllm":
+        return _rank(setup).weights / GIB
+    gpu = setup.any_gpu
+    loader = vllm_memory.loader(gpu, setup.engine(gpu=gpu))
+    return stage_weights(setup.model, setup.precision, setup.layout, loader)[0] / GIB
+
+
+def _rank(setup: Setup) -> RankMemory:
+    """Where the memory of a GPU goes, for the parts that do not depend on which one it is."""
+    engine = setup.engine(gpu=setup.any_gpu)
+    return engine_memory.rank_memory(setup.model, setup.precision, setup.any_gpu, setup.layout, engine)
+
+
+def _activation_peak(setup: Setup) -> float:
+    """The peak of vLLM's profile run, or llama.cpp's compute buffer. [GiB]"""
+    setup.overheads_known()
+    setup.batching_decided()
+    latent = any(isinstance(mixer, Latent) for _, mixer in setup.model.architecture.mixers)
+    if setup.engine_name not in ("vllm", "llama.cpp"):
+        raise CannotPredict(f"{setup.case.engine} prints no activation peak")
+    if setup.engine_name == "llama.cpp" and latent:
+        raise CannotPredict("llama.cpp's compute buffer for latents, with experts in host memory, is not modelled")
+    if setup.engine_name == "llama.cpp":
+        return llamacpp_memory.compute_buffer(setup.model.architecture, setup.engine(gpu=setup.any_gpu)) / GIB
+    return _rank(setup).activation / GIB
+
+
+def _only_vllm(setup: Setup) -> None:
+    """Refuse what is known of vLLM only."""
+    setup.overheads_known()
+    if setup.engine_name != "vllm":
+        raise CannotPredict(f"library buffers and graphs of {setup.case.engine} are not known from logs")
+
+
+def _non_torch(setup: Setup) -> float:
+    """Library buffers inside vLLM's budget. [GiB]"""
+    _only_vllm(setup)
+    return vllm_memory.non_torch(setup.engine(gpu=setup.gpu), setup.layout, setup.gpu) / GIB
+
+
+def _cuda_graphs(setup: Setup) -> float:
+    """Captured CUDA graphs, inside the budget or beyond it. [GiB]"""
+    _only_vllm(setup)
+    engine, packed = setup.engine(gpu=setup.gpu), setup.case.weight_format == "mxfp4"
+    return vllm_memory.graph_memory(setup.model.architecture, engine, setup.layout, packed_experts=packed) / GIB
+
+
+def _pool(setup: Setup) -> Capacity:
+    """What one replica holds, where everything that decides the pool is stated."""
+    if setup.share is None:
+        raise CannotPredict("`gpu_memory_utilization` is not stated")
+    setup.batching_decided()
+    return setup.capacity
+
+
+def _kv_bytes_per_token(setup: Setup) -> float:
+    """What a token takes on one GPU, as the engine counts tokens. [B]"""
+    architecture = setup.model.architecture
+    if setup.case.engine in NO_POOL:
+        return memory.kv_bytes_per_token(architecture, kv_bits=setup.kv_bits)
+    windowed = any(part.window for _, part in memory.cached_parts(architecture))
+    in_flight_matters = windowed and setup.case.max_num_batched_tokens is None and setup.engine_name != "llama.cpp"
+    engine = setup.engine(gpu=setup.gpu if in_flight_matters else setup.any_gpu)
+    reason = engine_memory.cache_not_modelled(setup.model, engine)
+    if reason:
+        raise CannotPredict(reason)
+    held = RULES[engine.name].held(
+        setup.model, setup.layout, engine, POOL, context=setup.context, kv_bits=setup.kv_bits
+    )
+    if not held.tokens:
+        raise CannotPredict("a token takes more than any GPU has")
+    return POOL / held.tokens
+
+
+def _kv_tokens(setup: Setup) -> int:
+    """Tokens that the pool holds, as the engine prints them; what llama.cpp sets up for its context. [tokens]"""
+    if setup.engine_name == "llama.cpp":
+        return setup.context * (setup.case.max_num_seqs or 1)
+    return _pool(setup).tokens
+
+
+def _fits(setup: Setup) -> bool:
+    """Whether the engine starts and holds one request of the whole context, with its defaults for what is not said."""
+    return setup.capacity.starts and setup.capacity.concurrency >= 1
+
+
+QUANTITIES: Mapping[str, Callable[[Setup], float]] = {
+    "weights_gib_per_gpu": _weights,
+    "activation_peak_gib": _activation_peak,
+    "non_torch_gib": _non_torch,
+    "cuda_graph_gib": _cuda_graphs,
+    "kv_cache_gib_per_gpu": lambda setup: _pool(setup).memory.pool / GIB,
+    "kv_cache_tokens": _kv_tokens,
+    "kv_bytes_per_token": _kv_bytes_per_token,
+    "max_concurrency": lambda setup: _pool(setup).concurrency,
+    "fits": _fits,
+}
+"""What is predicted, by the name that cases give it."""
+UNITS: Mapping[str, Unit] = {
+    "weights_gib_per_gpu": "%",
+    "activation_peak_gib": "GiB",
+    "non_torch_gib": "GiB",
+    "cuda_graph_gib": "GiB",
+    "kv_cache_gib_per_gpu": "%",
+    "kv_cache_tokens": "%",
+    "kv_bytes_per_token": "%",
+    "max_concurrency": "%",
+    "fits": "wrong",
+}
+"""What the errors of each quantity are counted in."""
+
+
+def validate(cases: Iterable[object]) -> Report:
+    """Every case predicted from its configuration, and held against what was measured."""
+    return Report(outcomes=tuple(_outcome(case, number) for number, case in enumerate(cases, start=1)), units=UNITS)
+
+
+def _outcome(raw: object, number: int) -> Outcome:
+    """One case; what cannot be read is skipped with what is wrong with it."""
+    fields: Mapping[str, object] = cast("Mapping[str, object]", raw) if isinstance(raw, Mapping) else {}
+    given = fields.get("id")
+    id_ = _shown(given) if isinstance(given, str) else f"case {number}"
+    try:
+        case = MemoryCase.model_validate(raw)
+        found = predict(case)
+    except ValidationError as error:
+        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=_unreadable(error))
+    except CannotPredict as reason:
+        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=str(reason))
+    return Outcome(id=case.id, predicted=found.predicted, measured=_measured(case), left_out=found.left_out)
+
+
+def _unreadable(error: ValidationError) -> str:
+    """What is wrong with a case, field by field."""
+    problems = [
+        f"`{_shown('.'.join(map(str, one['loc'])))}` {PROBLEMS.get(one['type']) or one['msg'].removeprefix('Input ')}"
+        if one["loc"]
+        else "it is no object"
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return "the case cannot be read: " + "; ".join(problems[:3]) + more
+
+
+def _shown(text: str) -> str:
+    """What somebody wrote, on one line and no longer than a line."""
+    return words.printable(text[:80])
+
+
+def _measured(case: MemoryCase) -> dict[str, float | bool]:
+    """The measured figures that can be held against; a pool below zero is a refusal, not a size."""
+    given = case.measured or {}
+    return {name: given[name] for name, unit in UNITS.items() if _is_figure(given.get(name), unit)}
+
+
+def _is_figure(value: object, unit: Unit) -> bool:
+    """Whether a measured value is one of its kind: true or false, or a number above zero."""
+    if unit == "wrong" or isinstance(value, bool):
+        return unit == "wrong" and isinstance(value, bool)
+    return isinstance(value, int | float) and SMALLEST <= value <= LARGEST
