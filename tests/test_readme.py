@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from data_files import DATA
+from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.glossary import GLOSSARY
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
+from inferplan.tools._memory_validation import validate
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
 README = Path(__file__).parents[1] / "README.md"
@@ -44,7 +47,27 @@ def counts() -> str:
     )
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"tools": tools_table, "answer": answer, "counts": counts}
+def engines() -> str:
+    lines = ["| engine | version | held against |", "|---|---|---|"]
+    lines += [f"| {info.title} | {info.covers} | {info.evidence} |" for info in ENGINES.values()]
+    return "\n".join(lines)
+
+
+def validation() -> str:
+    cases = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+    sources = {re.sub(r"^(https?://[^/]+(?:/[^/]+){2}).*", r"\1", case["source"]) for case in cases}
+    found = validate(cases)
+    head = f"{len(cases)} cases of {len(sources)} sources, {len(cases) - len(found.skipped)} predicted"
+    return f"```text\n{head}\n\n{found.table()}\n```"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {
+    "tools": tools_table,
+    "answer": answer,
+    "counts": counts,
+    "engines": engines,
+    "validation": validation,
+}
 
 
 def block_pattern(name: str) -> re.Pattern[str]:

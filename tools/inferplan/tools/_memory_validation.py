@@ -25,6 +25,9 @@ PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not known", "string_
 NO_POOL = frozenset({"transformers"})
 """What runs models without a pool of its own: only what a token takes is predicted."""
 
+AWQ_SLOPE = 9 / 8
+"""What memory grows by over the cache with AWQ kernels in transformers: their temporaries, in four published runs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
@@ -112,7 +115,8 @@ def _kv_bytes_per_token(setup: Setup) -> float:
     """What a token takes on one GPU, as the engine counts tokens. [B]"""
     architecture = setup.model.architecture
     if setup.case.engine in NO_POOL:
-        return memory.kv_bytes_per_token(architecture, kv_bits=setup.kv_bits)
+        temporaries = AWQ_SLOPE if setup.case.weight_format == "awq-int4" else 1
+        return temporaries * memory.kv_bytes_per_token(architecture, kv_bits=setup.kv_bits)
     windowed = any(part.window for _, part in memory.cached_parts(architecture))
     in_flight_matters = windowed and setup.case.max_num_batched_tokens is None and setup.engine_name != "llama.cpp"
     engine = setup.engine(gpu=setup.gpu if in_flight_matters else setup.any_gpu)

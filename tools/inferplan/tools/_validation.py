@@ -125,14 +125,18 @@ class Report:
         """The report for a person who reads it."""
         predicted = len(self.outcomes) - len(self.skipped)
         parts = [f"{words.count(len(self.outcomes), 'case')}, {predicted} predicted, {len(self.skipped)} skipped"]
-        header = ("quantity", "n", "mean", "median", "P90", "worst", "in")
         if self.errors:
-            parts.append(draw.table([one.row() for one in self.errors], header=header))
+            parts.append(self.table())
         if self.skipped:
             parts.append("\n".join(["Skipped", *(f"  {one.id}: {one.skipped}" for one in self.skipped)]))
         if left_out := self._left_out():
             parts.append("\n".join(["Not predicted, though measured", *left_out]))
         return "\n\n".join(parts)
+
+    def table(self) -> str:
+        """The errors, a line a quantity."""
+        header = ("quantity", "n", "mean", "median", "P90", "worst", "in")
+        return draw.table([one.row() for one in self.errors], header=header)
 
     def _left_out(self) -> list[str]:
         """What cases leave open, by reason: the quantities, and how many cases."""
