@@ -13,6 +13,7 @@ from inferplan.core.architecture import Architecture, Model
 from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
+from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -95,25 +96,31 @@ def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int,
     return _ENDLESS / held.concurrency
 
 
-def longest_context(fits: Callable[[int], bool], *, guess: int, limit: int) -> int:
-    """The longest context that `fits`, at most `limit`, found from a guess; 0 where none does. [tokens]
+def longest_context(share: Callable[[int], float], *, limit: int) -> int:
+    """The longest context, at most `limit`, whose sessions take a `share` of the pool up to 1; 0: none. [tokens]
 
-    A longer context never fits where a shorter one does not, so that halving the interval ends.
+    The share grows with the context in steps of blocks, beyond windows by as much each: a round tries the end of the
+    block that the chord through the ends of two others points at, and what follows it, then halves what is left.
 
-    >>> longest_context(lambda tokens: tokens <= 4800, guess=4800, limit=131072)
+    >>> longest_context(lambda tokens: -(-tokens // 16) / 300, limit=131072)
     4800
     """
-    if limit < 1 or not fits(1):
-        return 0
-    if fits(limit):
-        return limit
     low, high = 1, limit
-    for tried in (guess, guess + 1):
-        if low < tried < high:
-            low, high = (tried, high) if fits(tried) else (low, tried)
+    if limit < 1 or (at_low := share(low)) > 1:
+        return 0
+    if (at_high := share(high)) <= 1:
+        return limit
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
+        first, last = ceil(low / BLOCK_TOKENS), ceil(high / BLOCK_TOKENS)
+        chord = first + (last - first) * (1 - at_low) / (at_high - at_low)
+        end = BLOCK_TOKENS * int(chord + 0.01)
+        for tried in (end, end + 1, (low + high) // 2):
+            if low < tried < high:
+                at = share(tried)
+                if at <= 1:
+                    low, at_low = tried, at
+                else:
+                    high, at_high = tried, at
     return low
 
 

@@ -7,6 +7,7 @@ do not cover is said by `not_modelled`, and nothing is counted for it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 from typing import Literal
 
@@ -70,7 +71,7 @@ class Spec:
         return ceil(min(held, context) / self.block_tokens) + (1 if self.kind == "sliding" else 0)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Blocks:
     """The cut of one rank's cache: bytes of a block over all its layers, and groups that each take blocks.
 
@@ -91,7 +92,7 @@ class Blocks:
             for number, spec in self.groups
         )
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Tokens in the smallest block of any group that keeps tokens. [tokens]"""
         return min(spec.block_tokens for _, spec in self.groups if spec.kind != "state")
@@ -108,7 +109,7 @@ class Blocks:
             return number // sum(groups for groups, _ in self.groups) * self.tokens
         return int(number / self.per_sequence(context) * context)
 
-    @property
+    @cached_property
     def is_uniform(self) -> bool:
         """Whether blocks are tokens: one group, and it keeps every token."""
         return len(self.groups) == 1 and self.groups[0] == (1, self.groups[0][1]) and self.groups[0][1].kind == "full"

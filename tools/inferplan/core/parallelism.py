@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from math import ceil
 from typing import Literal
@@ -45,6 +46,7 @@ class Layout:
         return "data" if self.dp > 1 else "none"
 
 
+@lru_cache(maxsize=1024)
 def tensor_degrees(architecture: Architecture, *, node_size: int) -> tuple[int, ...]:
     """The tensor-parallel degrees that an engine accepts within a node, smallest first.
 

@@ -57,7 +57,7 @@ def _fewer_users(here: Fit) -> Iterator[Change]:
 def _shorter_context(here: Fit) -> Iterator[Change]:
     """The longest context that any layout of these GPUs takes all users at."""
     need, gpus = here.need, here.limit or here.on.node_size
-    found = ((longest_context(here.on, layout, need), layout) for layout in here.on.filling(1, gpus))
+    found = ((longest_context(here.on, one.layout, need), one.layout) for one in here.on.filling(1, gpus))
     context, layout = max(found, key=lambda pair: pair[0], default=(0, None))
     if layout is not None and context >= SHORTEST:
         users = layout.dp * here.on.capacity(layout, context).sessions

@@ -175,11 +175,11 @@ class Refusal:
 
 def longest_context(on: Serving, layout: Layout, need: Need) -> int:
     """The longest context at which a layout takes all users of a need; 0 where there is none. [tokens]"""
-    each = ceil(need.users / layout.dp)
+    each, there = ceil(need.users / layout.dp), on.capacity(layout, need.context)
+    if not there.starts or not there.concurrency or each > on.engine.max_num_seqs:
+        return 0
     return engine_memory.longest_context(
-        lambda tokens: on.capacity(layout, tokens).sessions >= each,
-        guess=on.capacity(layout, need.context).tokens // each,
-        limit=need.longest_limit,
+        lambda tokens: each / on.capacity(layout, tokens).concurrency, limit=need.longest_limit
     )
 
 

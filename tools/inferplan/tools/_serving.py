@@ -87,8 +87,10 @@ class Serving:
         if self.engine.name == "llama.cpp":
             return (1,)
         degrees = parallelism.tensor_degrees(self.model.architecture, node_size=self.node_size)
+        if self.engine.context_parallel == 1:
+            return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
-        return tuple(tp for tp in degrees if self.engine.context_parallel == 1 or tp % shared == 0)
+        return tuple(tp for tp in degrees if tp % shared == 0)
 
     @property
     def _kv_heads(self) -> Iterator[int]:
@@ -141,19 +143,29 @@ class Serving:
 
     def within(self, users: int, context: int, gpus: int | None) -> Deployment | None:
         """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most."""
+        if gpus is None:
+            return self.for_users(users, context)
+        most = max(self.filling(context, gpus), key=lambda one: (one.users, -one.layout.gpus), default=None)
+        if most is None or most.users < users:
+            return most
         fewest = self.for_users(users, context)
-        if gpus is None or fewest is None or fewest.layout.gpus <= gpus:
-            return fewest
-        held = (self.deployment(layout, context) for layout in self.filling(context, gpus))
-        return max(held, key=lambda one: (one.users, -one.layout.gpus), default=None)
+        return fewest if fewest and fewest.layout.gpus <= gpus else most
 
-    def filling(self, context: int, gpus: int) -> Iterator[Layout]:
-        """Each replica that holds a session of this context, as often as the GPUs hold it."""
-        offered = chain(
-            map(Layout.tensor, self.degrees), self.staged(context), filter(None, [self.smallest(context, gpus)])
-        )
-        replicas = (one for one in dict.fromkeys(offered) if one.replica <= gpus and self.capacity(one, context).fits)
-        return (replace(one, dp=gpus // one.replica) for one in replicas)
+    def filling(self, context: int, gpus: int) -> list[Deployment]:
+        """Each replica that holds a session of this context, as often as the GPUs hold it.
+
+        Narrow tensor groups in stages only where nothing else is held.
+        """
+        deep = self.staged(context) if gpus >= 2 * max(self.degrees, default=gpus) else ()
+        offered = chain(map(Layout.tensor, self.degrees), deep)
+        filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
+        held = [one for one in filled if one.capacity.fits]
+        narrow = None if held else self.smallest(context, gpus)
+        return [self._filled(narrow, context, gpus)] if narrow else held
+
+    def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
+        """A replica, as often as the GPUs hold it."""
+        return self.deployment(Layout(tp=one.tp, pp=one.pp, dp=gpus // one.replica), context)
 
     def session_bytes(self, layout: Layout, context: int) -> float:
         """What the engine allocates for one session on one GPU. [B]"""
@@ -169,7 +181,8 @@ class Serving:
             layers = self.model.architecture.layers
             start = max(2, first.pp)
             shallowest = {ceil(layers / pp): pp for pp in range(layers, start - 1, -1)}
-            yield from (Layout(tp=self.degrees[-1], pp=pp) for pp in sorted(shallowest.values()))
+            widest = self.degrees[-1]
+            yield from (Layout(tp=widest, pp=pp) for pp in sorted(shallowest.values()))
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""
