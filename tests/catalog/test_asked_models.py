@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from inferplan.catalog import asked_models, hub
-from inferplan.catalog._hub_models import hub_model
+from inferplan.catalog import asked_models
 from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, only_on_hub, provenance, shown_id
-from inferplan.catalog.hub import Repository, Stored, StoredTensors
+from inferplan.catalog.hugging_face import hub
+from inferplan.catalog.hugging_face.hub import Repository, Stored, StoredTensors
+from inferplan.catalog.hugging_face.hub_models import hub_model
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import NativeBits
 from loopback_hub import LoopbackHub, answer, loopback_hub

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
 
-from inferplan.catalog._hf_title import OWN
-from inferplan.catalog._hub_models import hub_model
 from inferplan.catalog._shelf import UnknownName
-from inferplan.catalog.hf_config import ConfigProblem, Described, described
-from inferplan.catalog.hub import HubProblem, Repository, is_repository_id, read_repository
+from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
+from inferplan.catalog.hugging_face.hub import HubProblem, Repository, is_repository_id, read_repository
+from inferplan.catalog.hugging_face.hub_models import hub_model
+from inferplan.catalog.hugging_face.titles import OWN
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from inferplan.catalog import _hf_family as own
-from inferplan.catalog import _hf_ffn as ffn
-from inferplan.catalog import _hf_gemma as gemma
-from inferplan.catalog import _hf_nas as nas
-from inferplan.catalog import _hf_recurrent as recurrent
-from inferplan.catalog._hf_attention import (
+from inferplan.catalog.hugging_face import _family as own
+from inferplan.catalog.hugging_face import _ffn as ffn
+from inferplan.catalog.hugging_face import _gemma as gemma
+from inferplan.catalog.hugging_face import _nas as nas
+from inferplan.catalog.hugging_face import _recurrent as recurrent
+from inferplan.catalog.hugging_face._attention import (
     Heads,
     Plain,
     crossed,
@@ -22,10 +22,10 @@ from inferplan.catalog._hf_attention import (
     one_full_in,
     sliding_unless_typed,
 )
-from inferplan.catalog._hf_family import Family
-from inferplan.catalog._hf_ffn import Dense, Routed, after_dense
-from inferplan.catalog._hf_latent import Latents, kimi_linear
-from inferplan.catalog._hf_multi_token import Further
+from inferplan.catalog.hugging_face._family import Family
+from inferplan.catalog.hugging_face._ffn import Dense, Routed, after_dense
+from inferplan.catalog.hugging_face._latent import Latents, kimi_linear
+from inferplan.catalog.hugging_face._multi_token import Further
 
 BOTH = Heads(qkv_bias="attention_bias", output_bias="attention_bias")
 QUERY = Heads(qkv_bias="attention_bias")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from inferplan.catalog._hf_keys import Keys
+from inferplan.catalog.hugging_face._keys import Keys
 
 WRAPPERS: Mapping[str, str | None] = {
     "aya_vision": "cohere2",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
-from inferplan.catalog._hf_attention import hidden_of, layers_of
-from inferplan.catalog._hf_keys import MOST_LAYERS, Keys
-from inferplan.catalog._hf_recurrent import nemotron_kinds
+from inferplan.catalog.hugging_face._attention import hidden_of, layers_of
+from inferplan.catalog.hugging_face._keys import MOST_LAYERS, Keys
+from inferplan.catalog.hugging_face._recurrent import nemotron_kinds
 from inferplan.core.architecture import DenseFfn, ExpertFfn
 
 Blocks = list[DenseFfn | ExpertFfn | None]

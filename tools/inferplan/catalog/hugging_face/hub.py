@@ -15,9 +15,9 @@ from threading import Lock, Thread
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from inferplan.catalog._hub_http import PASS_TEXT, PORTS, Bounds, Hub, HubTrouble
-from inferplan.catalog._hub_reading import Repository, StatedTotals, late, read
-from inferplan.catalog._hub_tensors import Stored, StoredTensors, TensorClass
+from inferplan.catalog.hugging_face._hub_http import PASS_TEXT, PORTS, Bounds, Hub, HubTrouble
+from inferplan.catalog.hugging_face._hub_reading import Repository, StatedTotals, late, read
+from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors, TensorClass
 
 __all__ = [
     "Bounds",

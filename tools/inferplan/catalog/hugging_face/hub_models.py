@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from inferplan.catalog._hub_reading import Repository
-from inferplan.catalog._hub_tensors import Stored, StoredTensors
-from inferplan.catalog.hf_config import Described, described
+from inferplan.catalog.hugging_face._hub_reading import Repository
+from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors
+from inferplan.catalog.hugging_face.config import Described, described
 from inferplan.core.architecture import Model, NativeBits
 
 UNQUANTISED = frozenset({"fp32", "bf16", "fp16"})

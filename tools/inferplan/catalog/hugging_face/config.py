@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 
-from inferplan.catalog._hf_attention import hidden_of
-from inferplan.catalog._hf_defaults import DEFAULTS
-from inferplan.catalog._hf_families import ALIASES, FAMILIES
-from inferplan.catalog._hf_family import Family
-from inferplan.catalog._hf_keys import STATED, Keys
-from inferplan.catalog._hf_precision import native_precision
-from inferplan.catalog._hf_rope import max_positions, rope_tables, rotary_dim
-from inferplan.catalog._hf_text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
-from inferplan.catalog._hf_title import title
-from inferplan.catalog._hf_vision import WRAPPERS, vision_params
+from inferplan.catalog.hugging_face._attention import hidden_of
+from inferplan.catalog.hugging_face._defaults import DEFAULTS
+from inferplan.catalog.hugging_face._families import ALIASES, FAMILIES
+from inferplan.catalog.hugging_face._family import Family
+from inferplan.catalog.hugging_face._keys import STATED, Keys
+from inferplan.catalog.hugging_face._precision import native_precision
+from inferplan.catalog.hugging_face._rope import max_positions, rope_tables, rotary_dim
+from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
+from inferplan.catalog.hugging_face._vision import WRAPPERS, vision_params
+from inferplan.catalog.hugging_face.titles import title
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, Model, count
 from inferplan.core.attention import Latent
 

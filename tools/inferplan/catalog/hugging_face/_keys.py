@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-from inferplan.catalog._hf_runs import packed, unpacked
-from inferplan.catalog._hf_text import Problems, quoted
+from inferplan.catalog.hugging_face._runs import packed, unpacked
+from inferplan.catalog.hugging_face._text import Problems, quoted
 
 LARGEST = 10**8
 """No width, vocabulary, context or count of a model is larger. [elements]"""

@@ -4,23 +4,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferplan.catalog._hf_precision import BITS
+from data_files import DATA
 from inferplan.catalog.formats import FORMATS
-from inferplan.catalog.hf_config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
+from inferplan.catalog.hugging_face._precision import BITS
+from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, Model, NativeBits, count
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_weights import rank_weights
 
-FOLDER = Path(__file__).parents[1] / "data" / "configs"
+FOLDER = DATA / "configs"
 FOUND = dict(
     line.split("\t")
     for line in (FOLDER / "models.tsv").read_text(encoding="utf-8").splitlines()

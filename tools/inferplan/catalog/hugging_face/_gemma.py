@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from inferplan.catalog._hf_attention import FULL, SLIDING, Heads, Mixers, hidden_of, kv_heads_of, layers_of
-from inferplan.catalog._hf_ffn import MANY, Blocks
-from inferplan.catalog._hf_keys import Keys
+from inferplan.catalog.hugging_face._attention import FULL, SLIDING, Heads, Mixers, hidden_of, kv_heads_of, layers_of
+from inferplan.catalog.hugging_face._ffn import MANY, Blocks
+from inferplan.catalog.hugging_face._keys import Keys
 from inferplan.core.architecture import DenseFfn, ExpertFfn
 
 

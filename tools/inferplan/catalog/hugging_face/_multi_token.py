@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from inferplan.catalog._hf_keys import Keys
+from inferplan.catalog.hugging_face._keys import Keys
 from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer, MultiToken, layer_params
 from inferplan.core.attention import Latent
 

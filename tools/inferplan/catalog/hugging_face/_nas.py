@@ -4,11 +4,11 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from inferplan.catalog._hf_attention import Mixers, head_dim_of, hidden_of, layers_of
-from inferplan.catalog._hf_ffn import Blocks
-from inferplan.catalog._hf_gemma import Ends
-from inferplan.catalog._hf_keys import HEADS, LARGEST, Keys
-from inferplan.catalog._hf_runs import packed, unpacked
+from inferplan.catalog.hugging_face._attention import Mixers, head_dim_of, hidden_of, layers_of
+from inferplan.catalog.hugging_face._ffn import Blocks
+from inferplan.catalog.hugging_face._gemma import Ends
+from inferplan.catalog.hugging_face._keys import HEADS, LARGEST, Keys
+from inferplan.catalog.hugging_face._runs import packed, unpacked
 from inferplan.core.architecture import Attention, DenseFfn
 
 KEY = "block_configs"

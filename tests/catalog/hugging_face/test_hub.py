@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.catalog._hub_tensors import HeaderProblem, class_of, tensors_of
-from inferplan.catalog.hub import (
+from inferplan.catalog.hugging_face._hub_tensors import HeaderProblem, class_of, tensors_of
+from inferplan.catalog.hugging_face.hub import (
     Bounds,
     Hub,
     HubProblem,
@@ -728,7 +728,7 @@ def in_a_process(script: str, home: Path, **environment: str) -> str:
 
 
 SCRIPT = f"""
-from inferplan.catalog.hub import HubProblem, read_repository
+from inferplan.catalog.hugging_face.hub import HubProblem, read_repository
 try:
     print(read_repository({ID!r}).tensors.total.bytes)
 except HubProblem as problem:
@@ -752,5 +752,6 @@ def test_offline_no_hub_is_asked(hub: LoopbackHub, tmp_path: Path, name: str) ->
 
 
 def test_the_libraries_of_the_extra_are_loaded_only_when_a_hub_is_asked(tmp_path: Path) -> None:
-    script = "import sys; import inferplan.catalog.hub; print({'httpx', 'huggingface_hub', 'tqdm'} & {*sys.modules})"
+    loaded = "{'httpx', 'huggingface_hub', 'tqdm'} & {*sys.modules}"
+    script = f"import sys; import inferplan.catalog.hugging_face.hub; print({loaded})"
     assert in_a_process(script, tmp_path) == "set()\n"

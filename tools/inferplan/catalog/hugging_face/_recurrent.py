@@ -5,8 +5,8 @@ from dataclasses import replace
 from math import ceil
 from typing import cast
 
-from inferplan.catalog._hf_attention import FULL, LINEAR, Heads, Mixers, hidden_of, layers_of
-from inferplan.catalog._hf_keys import MOST_LAYERS, Keys
+from inferplan.catalog.hugging_face._attention import FULL, LINEAR, Heads, Mixers, hidden_of, layers_of
+from inferplan.catalog.hugging_face._keys import MOST_LAYERS, Keys
 from inferplan.core.architecture import Mixer
 from inferplan.core.recurrence import GatedDelta, Lightning, Mamba1, Mamba2, ShortConv
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from inferplan.catalog._hf_attention import Mixers, hidden_of, layers_of
-from inferplan.catalog._hf_keys import HEADS, MOST_LAYERS, Keys
+from inferplan.catalog.hugging_face._attention import Mixers, hidden_of, layers_of
+from inferplan.catalog.hugging_face._keys import HEADS, MOST_LAYERS, Keys
 from inferplan.core.attention import Indexer, Latent
 from inferplan.core.recurrence import KimiDelta
 

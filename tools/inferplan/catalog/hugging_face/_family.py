@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inferplan.catalog._hf_attention import Heads, Mixers, Plain, hidden_of
-from inferplan.catalog._hf_ffn import Blocks, Dense
-from inferplan.catalog._hf_gemma import NO_ENDS, Ends
-from inferplan.catalog._hf_keys import CONTEXT, Keys
-from inferplan.catalog._hf_multi_token import NONE, Further
+from inferplan.catalog.hugging_face._attention import Heads, Mixers, Plain, hidden_of
+from inferplan.catalog.hugging_face._ffn import Blocks, Dense
+from inferplan.catalog.hugging_face._gemma import NO_ENDS, Ends
+from inferplan.catalog.hugging_face._keys import CONTEXT, Keys
+from inferplan.catalog.hugging_face._multi_token import NONE, Further
 
 Count = int | Callable[[Keys], int]
 DENSE = Dense()

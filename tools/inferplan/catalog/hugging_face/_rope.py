@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import cast
 
-from inferplan.catalog._hf_attention import context_of
-from inferplan.catalog._hf_keys import Keys
+from inferplan.catalog.hugging_face._attention import context_of
+from inferplan.catalog.hugging_face._keys import Keys
 
 KINDS = (
     "default", "linear", "dynamic", "yarn", "longrope", "su", "llama3", "mrope", "proportional", "deepseek_yarn",

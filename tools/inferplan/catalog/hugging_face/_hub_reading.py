@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from inferplan.catalog._hub_http import PASS_TEXT, Asker, Hub, HubTrouble
-from inferplan.catalog._hub_tensors import (
+from inferplan.catalog.hugging_face._hub_http import PASS_TEXT, Asker, Hub, HubTrouble
+from inferplan.catalog.hugging_face._hub_tensors import (
     BITS_PER_BYTE,
     FLOATS,
     LENGTH_BYTES,

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from inferplan.catalog._hf_ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
-from inferplan.catalog._hf_keys import Keys
-from inferplan.catalog._hf_text import listed, quoted
+from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
+from inferplan.catalog.hugging_face._keys import Keys
+from inferplan.catalog.hugging_face._text import listed, quoted
 from inferplan.core.architecture import Architecture, NativeBits
 
 BITS: Mapping[str, float] = {

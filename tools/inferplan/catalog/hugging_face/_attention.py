@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from inferplan.catalog._hf_keys import CONTEXT, HEADS, HIDDEN, LAYERS, MOST_LAYERS, Keys
+from inferplan.catalog.hugging_face._keys import CONTEXT, HEADS, HIDDEN, LAYERS, MOST_LAYERS, Keys
 from inferplan.core.architecture import Attention, Mixer, QkNorm
 from inferplan.core.attention import Indexer
 
