@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 
 from inferplan.core.architecture import Attention, ExpertFfn, LayerGroup, Model, count, layer_params
@@ -51,26 +52,24 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
     everywhere = architecture.vision_replicated * HALF_BYTES
     first = embedding + (parts.lookup + vision_bytes(model) - everywhere) / layout.tp + everywhere
-    padding = _expert_padding(model, precision, layout.tp, loader)
     if layout.pp == 1:
+        padding = _expert_padding(model, precision, layout.tp, loader)
         extra = _rounding(model, precision, layout.tp) + _absorbed(model, precision, layout.tp, loader)
         return (_layer_weights(model, parts, layout.tp, padding) + extra + first + head + rope,)
-    stages = _layers_by_stage(model, precision, layout, padding, loader)
+    layers = _each_layer(model, precision, layout.tp, loader)
+    ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
+    stages = [sum(layers[start - 1 : end]) for start, end in ranges]
     stages[0] += first
     stages[-1] += head or embedding
     return tuple(stage + rope for stage in stages)
 
 
-def _layers_by_stage(model: Model, precision: Precision, layout: Layout, padding: float, loader: Loader) -> list[float]:
-    """The bytes of the layers of each stage on one rank, kind by kind in the order of the forward pass. [B]"""
-    architecture = model.architecture
-    one = [
-        _group_weights(model, precision, group, layout.tp, padding=padding, loader=loader)
-        for group in architecture.groups
-    ]
-    layers = [one[kind] for kind in architecture.sequence]
-    ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
-    return [sum(layers[start - 1 : end]) for start, end in ranges]
+@lru_cache(maxsize=1024)
+def _each_layer(model: Model, precision: Precision, tp: int, loader: Loader) -> tuple[float, ...]:
+    """The bytes of each layer on one of `tp` ranks, in the order of the forward pass. [B]"""
+    architecture, padding = model.architecture, _expert_padding(model, precision, tp, loader)
+    one = [_group_weights(model, precision, group, tp, padding=padding, loader=loader) for group in architecture.groups]
+    return tuple(one[kind] for kind in architecture.sequence)
 
 
 def _group_weights(

@@ -197,7 +197,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
     stages = stage_weights(model, precision, layout, loader(gpu, engine))
-    peaks = (_peak(model, precision, layout, engine, last=stage == layout.pp) for stage in range(1, layout.pp + 1))
+    peaks = [_peak(model, precision, layout, engine, last=False)] * (layout.pp - 1)
+    peaks.append(_peak(model, precision, layout, engine, last=True))
     weights, activation = max(zip(stages, peaks, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     graphs = graph_memory(model.architecture, engine, layout, packed_experts=precision.id == "mxfp4")
