@@ -363,6 +363,18 @@ def test_the_memory_bar_is_to_scale(case: dict[str, Any]) -> None:
             "70b_fp8_8_gpus_50_users",
             {"model": "70B", "precision": "fp8", "total_gpus": 8, "concurrent_users": 50, "context_window": 32768},
         ),
+        (
+            "70b_fp8_200_users_at_50_ms",
+            {
+                "model": "70B",
+                "precision": "fp8",
+                "concurrent_users": 200,
+                "context_window": 2000,
+                "input_tokens": 1000,
+                "output_tokens": 1000,
+                "max_tpot_ms": 50,
+            },
+        ),
         ("7b_fp16_4_gpus", {"model": "7B", "precision": "fp16", "total_gpus": 4}),
         ("745b_fp8_16_gpus", {"model": "745B", "precision": "fp8", "total_gpus": 16}),
     ],

@@ -68,6 +68,7 @@ Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Request
 Hours = Annotated[float, Field(gt=0, le=24, description="Hours of service."), NUMBER]
 InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), NUMBER]
 OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), NUMBER]
+Milliseconds = Annotated[float, Field(gt=0, le=3_600_000, description="Limit."), NUMBER]
 
 
 TURN_TOKENS = 500

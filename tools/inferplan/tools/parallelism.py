@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, stage_ranges
+from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
     ContextWindow,
@@ -10,6 +11,7 @@ from inferplan.tools._arguments import (
     Gpus,
     InputTokens,
     KvPrecisionName,
+    Milliseconds,
     ModelName,
     OutputTokens,
     PrecisionName,
@@ -18,9 +20,10 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
-from inferplan.tools._plans import Case, Demand, Plan, compare
+from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
 from inferplan.tools._serving import SETTINGS, Serving, note_roofline, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._words_aims import aim_sentences, loses, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 
 ALTERNATIVES = 4
@@ -41,6 +44,9 @@ class ParallelismQuestion(Question):
     context_window: ContextWindow = 8192
     input_tokens: InputTokens | None = None
     output_tokens: OutputTokens | None = None
+    objective: Objective | None = Field(default=None, description="Aim.")
+    max_ttft_ms: Milliseconds | None = None
+    max_tpot_ms: Milliseconds | None = None
 
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "ParallelismQuestion":
@@ -57,6 +63,9 @@ class ParallelismQuestion(Question):
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             gpus=self.total_gpus,
+            objective=self.objective,
+            ttft_s=None if self.max_ttft_ms is None else self.max_ttft_ms * MILLI,
+            tpot_s=None if self.max_tpot_ms is None else self.max_tpot_ms * MILLI,
         )
 
     def serving(self, ledger: Ledger) -> Serving:
@@ -74,15 +83,17 @@ class Alternative(BaseModel):
     dp: int
     gpus_used: int
     max_concurrent_users: int
+    ttft_ms: float | None
     tpot_ms: float | None
     tokens_per_s: float | None
+    loses: str | None = Field(exclude_if=lambda loss: loss is None, description="What it lacks for the aim.")
 
 
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
 
     fits: bool
-    serves_users: bool = Field(description="Whether all users fit at full context.")
+    serves_users: bool = Field(description="Whether all users fit at full context, within the latency asked for.")
     min_gpus: int = Field(description="GPUs by weights alone, whatever the layout.")
     gpus_per_replica: int
     tp: int
@@ -129,12 +140,12 @@ def _note_load(case: Case, ledger: Ledger) -> None:
 def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:
     """The answer for a model that the GPUs hold."""
     on, chosen, layout, service = case.on, case.chosen, case.chosen.layout, case.chosen.service
-    others = [plan for plan in case.plans if plan is not chosen]
+    others = [plan for plan in (case.ranked if q.demand.is_aimed else case.plans) if plan is not chosen]
     return ParallelismAnswer(
-        summary=" ".join(summary(case)),
+        summary=" ".join([*summary(case), *aim_sentences(case)]),
         diagram=draw_layout(on, chosen.deployment, total=q.total_gpus or layout.gpus),
         fits=True,
-        serves_users=chosen.users >= q.concurrent_users,
+        serves_users=case.serves(chosen),
         min_gpus=case.min_gpus,
         gpus_per_replica=layout.replica,
         tp=layout.tp,
@@ -146,14 +157,14 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         strategy=layout.strategy,
         stages=_stages(on, layout),
         communication=communication(on, layout),
-        why=why(case),
+        why=why_aimed(case) if q.demand.is_aimed else why(case),
         max_concurrent_users=chosen.users,
-        ttft_ms=round(service.ttft_s * 1000, 1) if service else None,
+        ttft_ms=_ttft_ms(chosen),
         tpot_ms=_tpot_ms(chosen),
         tokens_per_s=_tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
-        max_tokens_per_s=round(layout.dp * chosen.full.tokens_per_s, 1) if chosen.full else None,
-        alternatives=[_alternative(plan) for plan in others[:ALTERNATIVES]],
+        max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
+        alternatives=[_alternative(case, plan) for plan in others[:ALTERNATIVES]],
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=_inputs(q),
@@ -197,7 +208,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger) -> Paralle
     )
 
 
-def _alternative(plan: Plan) -> Alternative:
+def _alternative(case: Case, plan: Plan) -> Alternative:
     """A runner-up in numbers."""
     layout = plan.layout
     return Alternative(
@@ -206,9 +217,16 @@ def _alternative(plan: Plan) -> Alternative:
         dp=layout.dp,
         gpus_used=layout.gpus,
         max_concurrent_users=plan.users,
+        ttft_ms=_ttft_ms(plan),
         tpot_ms=_tpot_ms(plan),
         tokens_per_s=_tokens_per_s(plan),
+        loses=loses(case, plan) if case.demand.is_aimed else None,
     )
+
+
+def _ttft_ms(plan: Plan) -> float | None:
+    """Time to the first token, to a tenth of a millisecond. [ms]"""
+    return round(plan.service.ttft_s * 1000, 1) if plan.service else None
 
 
 def _tpot_ms(plan: Plan) -> float | None:
@@ -261,8 +279,8 @@ TOOL = Tool(
     step=3,
     title="Plan the parallel layout",
     description=(
-        "Parallel layout (TP, PP, DP) of an LLM on given GPUs, or on the fewest that hold the users, drawn, with "
-        "latency and throughput. For 'how many GPUs' and 'how fast'; for memory estimate_vram, for money compare_costs."
+        "Layout (TP, PP, DP) of an LLM on given GPUs or the fewest that serve the users, with latency and throughput: "
+        "'how many GPUs', 'how fast'. For memory estimate_vram, for money compare_costs."
     ),
     question=ParallelismQuestion,
     answer=ParallelismAnswer,

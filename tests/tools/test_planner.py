@@ -1,0 +1,140 @@
+"""The planner: of every legal layout the best for the aim, on given GPUs or on the fewest that serve the users."""
+
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferplan.server.answer import answer
+from inferplan.server.call import texts
+from inferplan.tools._plans import compare
+from inferplan.tools._words_aims import aim_sentences
+from inferplan.tools.parallelism import ParallelismQuestion
+from inferplan.tools.registry import TOOLS_BY_NAME
+
+TOOL = TOOLS_BY_NAME["plan_parallelism"]
+QUESTION = {
+    "model": "70B",
+    "precision": "fp8",
+    "concurrent_users": 200,
+    "context_window": 2000,
+    "input_tokens": 1000,
+    "output_tokens": 1000,
+}
+
+
+def plan(**changes: Any) -> Any:
+    return TOOL.ask({**QUESTION, **changes})
+
+
+def test_70b_fp8_serves_200_users_at_50_ms_a_token_on_two_to_four_h100() -> None:
+    answered = plan(max_tpot_ms=50)
+    assert answered.serves_users
+    assert 2 <= answered.gpus_used <= 4
+    assert answered.tpot_ms <= 50
+    assert "That meets TPOT <= 50 ms." in answered.summary
+
+
+@pytest.mark.parametrize(
+    "targets",
+    [
+        {"max_tpot_ms": 50},
+        {"max_tpot_ms": 25},
+        {"max_ttft_ms": 500},
+        {"max_tpot_ms": 30, "max_ttft_ms": 400},
+        {"max_tpot_ms": 50, "context_window": 32_768},
+        {"objective": "fewest_gpus", "context_window": 8192},
+    ],
+)
+def test_no_layout_of_fewer_gpus_serves_the_users(targets: dict[str, Any]) -> None:
+    fewest = plan(**targets)
+    assert fewest.serves_users
+    assert fewest.ttft_ms <= targets.get("max_ttft_ms", inf)
+    assert fewest.tpot_ms <= targets.get("max_tpot_ms", inf)
+    assert all(not plan(**targets, total_gpus=fewer).serves_users for fewer in range(1, fewest.gpus_used))
+    assert plan(**targets, total_gpus=fewest.gpus_used).serves_users
+    assert plan(**{"objective": "fewest_gpus", **targets}, total_gpus=64).gpus_used == fewest.gpus_used
+
+
+@settings(deadline=None, max_examples=30)
+@given(users=st.integers(1, 400), tpot=st.floats(15, 100), stricter=st.floats(0.5, 1))
+def test_a_stricter_latency_never_takes_fewer_gpus(users: int, tpot: float, stricter: float) -> None:
+    loose = plan(concurrent_users=users, max_tpot_ms=tpot)
+    strict = plan(concurrent_users=users, max_tpot_ms=tpot * stricter)
+    assert loose.serves_users >= strict.serves_users
+    if strict.serves_users:
+        assert strict.gpus_used >= loose.gpus_used
+
+
+@settings(deadline=None, max_examples=30)
+@given(gpus=st.integers(1, 40), more=st.integers(0, 24), users=st.integers(2, 600))
+def test_more_gpus_never_lower_the_throughput_of_the_best_layout(gpus: int, more: int, users: int) -> None:
+    few = plan(concurrent_users=users, total_gpus=gpus, objective="throughput")
+    many = plan(concurrent_users=users, total_gpus=gpus + more, objective="throughput")
+    if few.serves_users:
+        assert many.tokens_per_s >= few.tokens_per_s
+
+
+@pytest.mark.parametrize("gpus", [4, 8, 16, 24])
+def test_each_objective_is_best_at_what_it_is_for(gpus: int) -> None:
+    latency, throughput, fewest = (
+        plan(total_gpus=gpus, objective=aim) for aim in ("latency", "throughput", "fewest_gpus")
+    )
+    assert latency.tpot_ms == min(one.tpot_ms for one in (latency, throughput, fewest))
+    assert throughput.tokens_per_s == max(one.tokens_per_s for one in (latency, throughput, fewest))
+    assert fewest.gpus_used == min(one.gpus_used for one in (latency, throughput, fewest))
+    assert all(latency.tpot_ms <= other.tpot_ms for other in latency.alternatives)
+    assert all(throughput.tokens_per_s >= other.tokens_per_s for other in throughput.alternatives)
+
+
+def test_runners_up_say_what_they_lose() -> None:
+    answered = plan(max_tpot_ms=30, total_gpus=8, objective="fewest_gpus", concurrent_users=150)
+    assert answered.serves_users
+    assert len(answered.alternatives) == 4
+    slower = [one for one in answered.alternatives if "slower a token" in one.loses]
+    assert all(one.tpot_ms > answered.tpot_ms for one in slower)
+    assert all(one.tpot_ms <= 30 or "misses TPOT <= 30 ms" in one.loses for one in answered.alternatives)
+    assert answered.alternatives[0].loses in answered.why
+    more = [one for one in answered.alternatives if one.gpus_used > answered.gpus_used]
+    assert more
+    assert all(f"{one.gpus_used - answered.gpus_used} GPUs more" in one.loses for one in more)
+
+
+def test_a_latency_that_no_layout_reaches_is_said_with_the_one_that_comes_closest() -> None:
+    answered = plan(max_tpot_ms=1)
+    assert answered.fits
+    assert not answered.serves_users
+    assert "No layout of H100 SXM5 80GB meets TPOT <= 1 ms; this one comes closest." in answered.summary
+    assert all(answered.tpot_ms <= other.tpot_ms for other in answered.alternatives)
+
+
+def test_a_latency_on_a_gpu_of_unknown_arithmetic_peak_is_not_promised() -> None:
+    question = ParallelismQuestion.model_validate({**QUESTION, "max_tpot_ms": 50})
+    on = question.serving(question.ledger())
+    case = compare(replace(on, gpu=replace(on.gpu, flops={})), question.demand)
+    assert not case.serves(case.chosen)
+    assert list(aim_sentences(case)) == ["Whether it meets TPOT <= 50 ms is not known."]
+
+
+def test_405b_in_16_bit_keeps_its_pipeline_of_two_nodes_and_its_replicas_for_latency_on_32_h100() -> None:
+    answered = TOOL.ask({"model": "405B", "precision": "bf16", "total_gpus": 32, "objective": "latency"})
+    assert (answered.tp, answered.pp) in {(8, 2), (8, 3), (8, 4)}
+    default = TOOL.ask({"model": "405B", "precision": "bf16", "total_gpus": 32})
+    assert (default.tp, default.pp, default.dp) == (8, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [
+        ("max_tpot_ms", 0, "`max_tpot_ms` takes a number above 0 and of at most 3,600,000; got 0."),
+        ("max_ttft_ms", "soon", '`max_ttft_ms` takes a number above 0 and of at most 3,600,000; got "soon".'),
+        ("objective", "cheap", '`objective` takes one of "latency", "throughput", "fewest_gpus"; got "cheap".'),
+    ],
+)
+def test_an_aim_that_is_none_gets_one_sentence(argument: str, value: object, said: str) -> None:
+    result = answer(lambda: TOOL, TOOL.name, {**QUESTION, argument: value})
+    assert result.is_error
+    assert texts(result) == f"`plan_parallelism`: 1 problem. {said}"

@@ -1,0 +1,90 @@
+"""What a layout was chosen for, in sentences: the aim, the latency asked for, and what the runners-up lack."""
+
+from collections.abc import Iterator
+
+from inferplan.core.units import MILLI
+from inferplan.tools import _words as words
+from inferplan.tools._plans import Case, Demand, Plan
+
+AIMS = {
+    "latency": "the shortest time per token",
+    "throughput": "the most tokens/s",
+    "fewest_gpus": "the fewest GPUs",
+}
+
+
+def aim_sentences(case: Case) -> Iterator[str]:
+    """Whether the latency is met, and what the layout was chosen for; nothing where no aim was stated."""
+    demand, chosen = case.demand, case.chosen
+    if not demand.is_aimed:
+        return
+    if demand.has_targets:
+        yield _targets(case)
+    if case.serves(chosen):
+        serving = sum(map(case.serves, case.plans))
+        yield f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {AIMS[demand.aim]}."
+
+
+def why_aimed(case: Case) -> str:
+    """What the layout was taken for, and the runner-up with what it lacks."""
+    chosen, demand = case.chosen, case.demand
+    taken = f"It has {AIMS[demand.aim]} of the layouts that serve the users"
+    if not case.serves(chosen):
+        taken = "It comes closest to the latency asked for" if case.holds(chosen) else "It holds the most users"
+    if len(case.ranked) == 1:
+        return f"{taken}; no other layout is legal here."
+    second = case.ranked[1]
+    layout = words.layout(second.layout.tp, second.layout.pp, second.layout.dp)
+    return f"{taken}. The runner-up, {layout}: {loses(case, second)}."
+
+
+def _serve(demand: Demand, number: int) -> str:
+    """`holds the users within that latency`."""
+    verb = "holds" if number == 1 else "hold"
+    return f"{verb} the users within that latency" if demand.has_targets else f"{verb} the users"
+
+
+def targets(demand: Demand) -> str:
+    """`TTFT <= 500 ms and TPOT <= 50 ms`."""
+    asked = [("TTFT", demand.ttft_s), ("TPOT", demand.tpot_s)]
+    return " and ".join(f"{name} <= {seconds / MILLI:g} ms" for name, seconds in asked if seconds is not None)
+
+
+def _targets(case: Case) -> str:
+    """Whether the layout stays within the latency asked for; if none does, that this one comes closest."""
+    chosen = case.chosen
+    if case.serves(chosen):
+        return f"That meets {targets(case.demand)}."
+    if chosen.service is None:
+        return f"Whether it meets {targets(case.demand)} is not known."
+    if not case.holds(chosen):
+        return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
+    return f"No layout of {_gpus(case)} meets {targets(case.demand)}; this one comes closest."
+
+
+def _gpus(case: Case) -> str:
+    """`these GPUs`, or `H100 SXM5 80GB`."""
+    return "these GPUs" if case.demand.gpus else case.on.gpu.title
+
+
+def loses(case: Case, plan: Plan) -> str:
+    """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed."""
+    chosen, demand = case.chosen, case.demand
+    if not case.holds(plan):
+        return f"holds {plan.users:,} of {demand.users:,} users"
+    if not demand.meets(plan.service) and demand.meets(chosen.service):
+        return f"misses {targets(demand)}"
+    parts: list[str] = []
+    if (more := plan.layout.gpus - chosen.layout.gpus) > 0:
+        parts.append(f"{words.count(more, 'GPU')} more")
+    if plan.service and chosen.service:
+        parts += _worse("slower a token", plan.service.tpot_s, chosen.service.tpot_s)
+        parts += _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s)
+        parts += _worse("fewer tokens/s", case.throughput(chosen) or 0, case.throughput(plan) or 0)
+    return ", ".join(parts) or "nothing that counts"
+
+
+def _worse(what: str, more: float, less: float) -> list[str]:
+    """`12 % slower a token`, where it is at least 1 %."""
+    share = more / less - 1 if less else 0
+    return [f"{share:.0%} {what}".replace("%", " %")] if share >= 0.01 else []
