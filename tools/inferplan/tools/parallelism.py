@@ -83,7 +83,7 @@ class Alternative(BaseModel):
     dp: int
     gpus_used: int
     max_concurrent_users: int
-    ttft_ms: float | None
+    ttft_ms: float | None = Field(exclude_if=lambda time: time is None, description="Where an aim is stated.")
     tpot_ms: float | None
     tokens_per_s: float | None
     loses: str | None = Field(exclude_if=lambda loss: loss is None, description="What it lacks for the aim.")
@@ -217,7 +217,7 @@ def _alternative(case: Case, plan: Plan) -> Alternative:
         dp=layout.dp,
         gpus_used=layout.gpus,
         max_concurrent_users=plan.users,
-        ttft_ms=_ttft_ms(plan),
+        ttft_ms=_ttft_ms(plan) if case.demand.is_aimed else None,
         tpot_ms=_tpot_ms(plan),
         tokens_per_s=_tokens_per_s(plan),
         loses=loses(case, plan) if case.demand.is_aimed else None,
