@@ -16,6 +16,9 @@ from inferplan.tools._tool import Answer, NextStep, Question, Tool
 settings.register_profile("inferplan", derandomize=True, deadline=None)
 settings.load_profile("inferplan")
 
+collect_ignore = ["calibration"]
+"""Needs scientific libraries, which CI does without."""
+
 Era = Literal["auto", "legacy"]
 
 

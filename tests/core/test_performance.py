@@ -1,4 +1,5 @@
 from dataclasses import astuple, replace
+from itertools import pairwise
 from math import isfinite
 
 import pytest
@@ -6,54 +7,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
+from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.performance import (
-    Efficiency,
-    Load,
+    Amounts,
     Machine,
     Pass,
-    Service,
-    all_reduce_time,
+    all_reduce_amount,
+    all_to_all_amount,
     forward_pass,
     machine,
-    serve,
+    meeting,
+    pass_amounts,
     work,
 )
 from inferplan.core.precision import Precision
+from inferplan.core.serving_laws import Load, Service, arrivals, pipelined, serve, static_batch_s, ttft_percentile_s
 from shapes import dense, h100, model, precision, sparse
 
 LLAMA_70B = model(dense())
 MIXTRAL = model(sparse())
 BF16 = precision(bits=16)
 FP8 = replace(precision(bits=8), compute="fp8")
+FITTED = efficiency(Kind(generation="hopper", engine="vllm", arithmetic="native"))
+NO_QUEUES = ("prefill_interference", "prompt_queue")
 IDEAL = Efficiency(
-    bandwidth=1,
-    compute=1,
-    expert_compute=1,
-    attention_compute=1,
-    link=1,
-    layer_s=0,
-    expert_layer_s=0,
-    all_reduce_s=0,
-    sequence_s=0,
-    prefill_interference=0,
-    front_end_s=0,
-    prompt_queue=0,
+    **{field: 0.0 if field.endswith("_s") or field in NO_QUEUES else 1.0 for field in Efficiency.__slots__}
 )
 
 
-def joined(layout: Layout, form: Precision = BF16, efficiency: Efficiency | None = None) -> Machine:
+def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = None) -> Machine:
     links = fabric(h100(), layout, node_size=8, network=50e9)
-    found = machine(h100(), form, links, efficiency or Efficiency())
+    found = machine(h100(), form, links, reached or FITTED)
     assert found is not None
     return found
 
 
-def step(layout: Layout, *, decode: int = 1, context: float = 0, efficiency: Efficiency | None = None) -> Pass:
+def step(layout: Layout, *, decode: int = 1, context: float = 0, reached: Efficiency | None = None) -> Pass:
     one = work(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16)
-    return forward_pass(one, joined(layout, efficiency=efficiency), layout, decode=decode, context=context)
+    return forward_pass(one, joined(layout, reached=reached), layout, decode=decode, context=context)
 
 
 def service(*, sequences: int = 1, context: float = 8192, layout: Layout | None = None, tokens: int = 500) -> Service:
@@ -65,12 +59,12 @@ def service(*, sequences: int = 1, context: float = 8192, layout: Layout | None 
 def test_an_ideal_decode_step_reads_the_layers_and_the_head_once() -> None:
     """Llama 70B BF16 on 4 ranks: (141.1 GB less the embedding of 2.1 GB) / 4 at 3.35 TB/s = 10.4 ms."""
     read = (70_553_706_496 - 128_256 * 8192) * 2 / 4
-    assert step(Layout(tp=4), efficiency=IDEAL).weights_s == pytest.approx(read / 3.35e12)
+    assert step(Layout(tp=4), reached=IDEAL).weights_s == pytest.approx(read / 3.35e12)
 
 
 def test_an_ideal_decode_step_reads_the_kv_cache_of_every_sequence() -> None:
     """64 x 8,192 tokens x 327,680 B / 4 ranks at 3.35 TB/s = 12.8 ms."""
-    taken = step(Layout(tp=4), decode=64, context=8192, efficiency=IDEAL).kv_cache_s
+    taken = step(Layout(tp=4), decode=64, context=8192, reached=IDEAL).kv_cache_s
     assert taken == pytest.approx(64 * 8192 * 327_680 / 4 / 3.35e12)
 
 
@@ -78,24 +72,24 @@ def test_an_ideal_prefill_computes_two_operations_per_parameter_and_token() -> N
     """1,000 tokens through the 68,451,041,280 linear parameters, the head for the last token only."""
     one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
     layout = Layout()
-    taken = forward_pass(
-        replace(one, attention_flops_per_pair=0),
-        joined(layout, efficiency=IDEAL),
-        layout,
-        decode=0,
-        context=0,
-        prefill=1000,
-        prompt=1000,
-    )
+    m = joined(layout, reached=IDEAL)
+    found = pass_amounts(one, m, layout, decode=0, context=0, prefill=1000, prompt=1000)
     flops = 2 * 1000 * 68_451_041_280 + 2 * 128_256 * 8192
-    assert taken.compute_s == pytest.approx(flops / 989e12)
-    assert taken.kv_cache_s == 0
+    assert found.matrix_s + found.half_matrix_s == pytest.approx(flops / 989e12)
+    assert found.cache_read_s == 0
+
+
+@given(read=st.floats(1e-9, 10), computed=st.floats(1e-9, 10))
+def test_computing_hides_partly_behind_reading(read: float, computed: float) -> None:
+    together = meeting(read, computed)
+    assert max(read, computed) <= together * (1 + 1e-9)
+    assert together <= (read + computed) * (1 + 1e-9)
 
 
 def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None:
     """Half of the pairs of a causal prompt: 1,000 x 1,000 / 2."""
     one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
-    m, layout = joined(Layout(), efficiency=IDEAL), Layout()
+    m, layout = joined(Layout(), reached=IDEAL), Layout()
     with_it, without = (
         forward_pass(w, m, layout, decode=0, context=0, prefill=1000, prompt=1000).compute_s
         for w in (one, replace(one, attention_flops_per_pair=0))
@@ -105,29 +99,29 @@ def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None
 
 def test_an_all_reduce_over_8_gpus_moves_7_quarters_of_the_payload() -> None:
     """1 GB over 450 GB/s: 2 x 7/8 / 450 s."""
-    assert all_reduce_time(1e9, tp=8, bandwidth=450e9, efficiency=IDEAL) == pytest.approx(1.75 / 450)
+    assert all_reduce_amount(1e9, tp=8, bandwidth=450e9) == pytest.approx(1.75 / 450)
 
 
 def test_one_gpu_reduces_nothing() -> None:
-    assert all_reduce_time(1e9, tp=1, bandwidth=450e9, efficiency=Efficiency()) == 0
+    assert all_reduce_amount(1e9, tp=1, bandwidth=450e9) == 0
     assert step(Layout()).collectives_s == 0
 
 
 def test_each_layer_reduces_the_hidden_state_of_every_token_twice() -> None:
     """2 x 80 rings over 8 GPUs of 64 tokens x 8,192 x 2 B, at 450 GB/s."""
-    taken = step(Layout(tp=8), decode=64, efficiency=IDEAL).collectives_s
+    taken = step(Layout(tp=8), decode=64, reached=IDEAL).collectives_s
     assert taken == pytest.approx(160 * 1.75 * 64 * 8192 * 2 / 450e9)
 
 
 def test_a_stage_boundary_costs_one_hand_over_of_the_hidden_state() -> None:
     """16,384 B over InfiniBand at 50 GB/s."""
-    assert step(Layout(pp=16), efficiency=IDEAL).collectives_s == pytest.approx(15 * 16_384 / 50e9)
+    assert step(Layout(pp=16), reached=IDEAL).collectives_s == pytest.approx(15 * 16_384 / 50e9)
 
 
 def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
     """Mixtral, one token: a quarter of the experts; a large batch reads them all."""
     one = work(MIXTRAL, BF16, tp=1, kv_bits=16)
-    layout, m = Layout(), joined(Layout(), efficiency=IDEAL)
+    layout, m = Layout(), joined(Layout(), reached=IDEAL)
     single, many = (forward_pass(one, m, layout, decode=n, context=0).weights_s * 3.35e12 for n in (1, 4096))
     always = one.dense_bytes + one.head_bytes
     assert single == pytest.approx(always + one.expert_bytes / 4)
@@ -150,7 +144,7 @@ def test_a_format_is_computed_in_its_own_arithmetic_only_where_the_gpu_has_it() 
     links = fabric(h100(), Layout(), node_size=8, network=50e9)
 
     def flops(gpu: Gpu, form: Precision) -> float:
-        found = machine(gpu, form, links, Efficiency())
+        found = machine(gpu, form, links, FITTED)
         assert found is not None
         return found.matrix_flops
 
@@ -162,7 +156,7 @@ def test_a_format_is_computed_in_its_own_arithmetic_only_where_the_gpu_has_it() 
 
 def test_a_gpu_of_unknown_arithmetic_gives_no_machine() -> None:
     links = fabric(h100(), Layout(), node_size=8, network=50e9)
-    assert machine(replace(h100(), flops={"int8": 1e12}), BF16, links, Efficiency()) is None
+    assert machine(replace(h100(), flops={"int8": 1e12}), BF16, links, FITTED) is None
 
 
 def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> None:
@@ -172,7 +166,7 @@ def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> Non
 
 
 def test_the_first_token_waits_for_the_front_end_the_prompt_and_a_step() -> None:
-    alone, e = service(), Efficiency()
+    alone, e = service(), FITTED
     assert alone.ttft_s == pytest.approx(e.front_end_s + alone.decode.total_s + alone.prefill.total_s)
 
 
@@ -235,7 +229,7 @@ def test_fp8_is_never_slower_than_16_bit_on_hopper(sequences: int, tokens: int) 
 def test_seconds_scale_with_bytes_over_bandwidth(factor: float, sequences: int) -> None:
     """Dimensions: a device of f times the bandwidth, the arithmetic and the links takes 1/f of the ideal time."""
     layout = Layout(tp=4)
-    one, m = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(layout, efficiency=IDEAL)
+    one, m = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(layout, reached=IDEAL)
     links = replace(
         m.fabric,
         tensor_bandwidth=m.fabric.tensor_bandwidth * factor,
@@ -275,3 +269,109 @@ def test_what_an_indexer_leaves_out_is_not_read() -> None:
     """DeepSeek-V3.2 reads 2,048 latents and every index key."""
     sparse_latent = work(MODELS["deepseek-ai/DeepSeek-V3.2"], BF16, tp=8, kv_bits=16)
     assert sparse_latent.cache_read(100_000) == 61 * 2 * (2048 * 576 + 100_000 * 128)
+
+
+DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]
+
+
+def amounts(layout: Layout, *, decode: float = 0, prompts: int = 0, tokens: int = 1000) -> Amounts:
+    one = work(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
+    links = fabric(h100(), layout, node_size=8, network=50e9)
+    on = machine(h100(), FP8, links, FITTED)
+    assert on is not None
+    return pass_amounts(one, on, layout, decode=decode, context=4096, prefill=prompts * tokens, prompt=tokens)
+
+
+def test_data_parallel_attention_shares_experts_and_sequences_and_repeats_the_rest() -> None:
+    """64 sequences on 8 ranks: the experts as with tensor parallelism over 8, an eighth of the latents on each."""
+    data, tensor, alone = (amounts(one, decode=64) for one in (Layout(attention_dp=8), Layout(tp=8), Layout()))
+    assert data.expert_read_s == pytest.approx(tensor.expert_read_s)
+    assert data.expert_matrix_s == pytest.approx(tensor.expert_matrix_s)
+    assert data.cache_read_s == pytest.approx(tensor.cache_read_s / 8)
+    assert data.dense_read_s == alone.dense_read_s
+    assert data.sequences == 8
+
+
+def test_data_parallel_attention_exchanges_tokens_instead_of_reducing() -> None:
+    """2 x 58 all-to-alls of 8 tokens x 7 other ranks x 7,168 x 1.5 B at 450 GB/s; no all-reduce at TP 1."""
+    found = amounts(Layout(attention_dp=8), decode=64)
+    assert (found.reduces, found.exchanges) == (0, 2 * 58)
+    assert found.link_s == pytest.approx(116 * 8 * 7 * 7168 * 1.5 / 450e9)
+    assert amounts(Layout(tp=2, attention_dp=4), decode=64).reduces == 61
+
+
+def test_exchange_reaches_into_the_network_where_the_scale_up_link_does_not() -> None:
+    assert all_to_all_amount(8, hidden=7168, active=8, ranks=32, bandwidth=50e9) == pytest.approx(
+        8 * 8 * 7168 * 1.5 / 50e9
+    )
+    wide = amounts(Layout(attention_dp=16), decode=128)
+    assert wide.link_s == pytest.approx(116 * 8 * 8 * 7168 * 1.5 / 50e9)
+
+
+def test_a_lone_sequence_is_on_one_rank() -> None:
+    assert amounts(Layout(attention_dp=8), decode=1).sequences == 1
+    assert amounts(Layout(attention_dp=8), prompts=1).matrix_s == amounts(Layout(), prompts=1).matrix_s
+
+
+@given(context=st.integers(1, 10**6), other=st.integers(1, 10**6))
+def test_a_longer_prompt_takes_no_less_time(context: int, other: int) -> None:
+    short, long = (service(tokens=n).prefill.total_s for n in sorted((context, other)))
+    assert short <= long
+
+
+def test_throughput_saturates() -> None:
+    """Of every doubling of the users, the tokens per second gain less."""
+    rates = [service(sequences=2**n).offline_tokens_per_s for n in range(12)]
+    gains = [after / before for before, after in pairwise(rates)]
+    assert gains == sorted(gains, reverse=True)
+    assert 1 <= gains[-1] < 1.1
+
+
+@given(sequences=st.integers(1, 2000))
+def test_a_link_without_latency_never_loses(sequences: int) -> None:
+    layout = Layout(tp=8)
+    quick = replace(FITTED, all_reduce_s=0)
+    assert (
+        step(layout, decode=sequences, reached=quick).total_s <= step(layout, decode=sequences, reached=FITTED).total_s
+    )
+
+
+def test_who_has_no_slot_waits_for_one() -> None:
+    """64 clients, 32 slots: the first token waits for one more answer of 500 tokens."""
+    one, m, layout = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    load = Load(sequences=32, context=750, input_tokens=500, output_tokens=500)
+    free, full = (serve(one, m, layout, replace(load, sequences=n, slots=32)) for n in (32, 64))
+    assert full.tpot_s == free.tpot_s
+    assert full.ttft_s == pytest.approx(free.ttft_s + 500 * free.tpot_s)
+
+
+def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:
+    one, m, layout = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    first = forward_pass(one, m, layout, decode=0, context=0, prefill=8 * 100, prompt=100).total_s
+    each = forward_pass(one, m, layout, decode=8, context=120).total_s
+    taken = static_batch_s(one, m, layout, batch=8, prompt=100, output=40)
+    assert taken == pytest.approx(first + 39 * each)
+
+
+def test_requests_in_flight_are_the_rate_times_the_time_that_each_takes() -> None:
+    """Little's law: what is in flight at 2 requests/s decodes as a closed load of as many clients does."""
+    one, m, layout = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    load = Load(sequences=256, context=750, input_tokens=500, output_tokens=500)
+    found = arrivals(one, m, layout, load, requests_per_s=2)
+    assert found is not None
+    flight = 2 * (found.ttft_s + 500 * found.tpot_s)
+    assert found.tpot_s == pytest.approx(serve(one, m, layout, replace(load, sequences=flight)).tpot_s, rel=1e-3)
+    assert found.tokens_per_s == 1000
+    assert arrivals(one, m, layout, load, requests_per_s=1000) is None
+
+
+def test_more_of_the_requests_wait_longer() -> None:
+    alone = service()
+    waits = [ttft_percentile_s(alone, arrival_s=2 * alone.prefill.total_s, share=share) for share in (0.5, 0.9, 0.99)]
+    assert waits[0] == alone.ttft_s
+    assert waits == sorted(waits)
+
+
+def test_the_steps_of_a_prompt_fill_a_pipeline() -> None:
+    """8 steps in 4 stages: 11 of 32 stage times."""
+    assert pipelined(Layout(pp=4), 4096, 512) == 11 / 32

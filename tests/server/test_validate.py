@@ -83,11 +83,11 @@ def test_a_bare_list_of_cases_is_taken_as_well_and_so_is_a_byte_order_mark(tmp_p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("validate",), "inferplan validate takes a subject (memory) and a file of cases"),
-        (("validate", "memory"), "inferplan validate takes a subject (memory) and a file of cases"),
-        (("validate", "memory", "a.json", "b.json"), "takes a subject (memory) and a file of cases"),
+        (("validate",), "inferplan validate takes a subject (memory, speed) and a file of cases"),
+        (("validate", "memory"), "inferplan validate takes a subject (memory, speed) and a file of cases"),
+        (("validate", "memory", "a.json", "b.json"), "takes a subject (memory, speed) and a file of cases"),
         (("validate", "memry", "a.json"), 'not "memry", did you mean "memory"?'),
-        (("validate", "speed", "a.json"), 'not "speed"'),
+        (("validate", "sped", "a.json"), 'not "sped", did you mean "speed"?'),
         (("validate", "memory", "no/such/file.json"), "no/such/file.json cannot be read: no such file or directory"),
         (("validte", "memory", "a.json"), "inferplan validate"),
     ],

@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
+from inferplan.core.efficiency import efficiency, kind_of
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Efficiency, Load
+from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import Serving, note_roofline, serving
+from inferplan.tools._serving import Serving, note_speed, serving
 
 ONE_TURN = Load(sequences=1, context=8192, input_tokens=500, output_tokens=500)
 
@@ -25,11 +26,12 @@ def on(
     return serving(Ledger(overrides or {}), model=model, precision=precision, gpu=gpu, kv_precision=kv_precision)
 
 
-def test_without_overrides_the_roofline_has_the_fitted_constants() -> None:
+@pytest.mark.parametrize("gpu", ["h100-sxm", "b200-sxm", "a100-80gb-sxm", "mi300x"])
+@pytest.mark.parametrize("precision", ["fp8", "int4", "nvfp4"])
+def test_without_overrides_the_constants_are_those_of_gpu_engine_and_format(gpu: str, precision: str) -> None:
     for model in ("70B", "745B MoE"):
-        here = on(model).efficiency
-        for field in Efficiency.__slots__:
-            assert getattr(here, field) == pytest.approx(getattr(Efficiency(), field))
+        here = on(model, precision, gpu)
+        assert here.efficiency == efficiency(kind_of(here.gpu, here.precision, "vllm"))
 
 
 def test_the_engine_has_the_defaults_of_its_gpu() -> None:
@@ -100,17 +102,22 @@ def test_a_gpu_of_unknown_arithmetic_serves_without_a_latency() -> None:
 
 def test_the_accuracy_of_the_roofline_is_said_once() -> None:
     ledger = Ledger({})
-    note_roofline(ledger, on("7B"))
-    note_roofline(ledger, on("7B"))
+    note_speed(ledger, on("7B"))
+    note_speed(ledger, on("7B"))
     assert [entry.name for entry in ledger.entries()] == ["speed_model"]
 
 
-@pytest.mark.parametrize(("model", "said"), [("7B", "1,022 published runs"), ("deepseek-v3", "plain attention only")])
-def test_speed_that_no_published_run_was_held_against_says_so(model: str, said: str) -> None:
-    ledger = Ledger({})
-    note_roofline(ledger, on(MODELS.find(model).id))
+@pytest.mark.parametrize("model", ["7B", "deepseek-v3", "gpt-oss-120b"])
+def test_the_band_of_published_runs_is_stated_with_their_number(model: str) -> None:
+    ledger, here = Ledger({}), on(MODELS.find(model).id)
+    note_speed(ledger, here)
     (entry,) = ledger.entries()
-    assert said in entry.why
+    assert f"of {here.band('tpot').n:,} published runs" in entry.why
+
+
+def test_a_wider_level_has_a_wider_band() -> None:
+    half, most = on("70B").band("tpot"), on("70B").band("tpot", 90)
+    assert most.low < half.low < half.high < most.high
 
 
 CLASSES = st.sampled_from(["7B", "13B", "70B", "405B", "745B MoE"])

@@ -13,6 +13,7 @@ usage: inferplan                                       serve an MCP client over 
        inferplan call TOOL --help                      what a tool takes
        inferplan call TOOL name=value ... [--json]     ask, and print the answer
        inferplan validate memory FILE [--json]         hold published measurements against the rules
+       inferplan validate speed FILE [--json]          the same of latency and throughput
        inferplan --version
 
 inferplan plans LLM serving: GPU memory, quantization, parallel layout, latency and cost.
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inferplan",
-        usage="inferplan [call TOOL name=value ... | validate memory FILE] [--json] [--help] [--version]",
+        usage="inferplan [call TOOL name=value ... | validate memory|speed FILE] [--json] [--help] [--version]",
         add_help=False,
         allow_abbrev=False,
     )

@@ -8,6 +8,7 @@ from typing import cast
 
 from inferplan.server.words import nearest, printable, quoted
 from inferplan.tools._memory_validation import validate as validate_memory
+from inferplan.tools._speed_validation import validate as validate_speed
 from inferplan.tools._validation import Report
 
 CANNOT_READ = 2
@@ -15,7 +16,10 @@ CANNOT_READ = 2
 LARGEST_FILE = 64 * 2**20
 """Files beyond this size are refused before they are read. [B]"""
 
-SUBJECTS: Mapping[str, Callable[[Iterable[object]], Report]] = {"memory": validate_memory}
+SUBJECTS: Mapping[str, Callable[[Iterable[object]], Report]] = {
+    "memory": validate_memory,
+    "speed": validate_speed,
+}
 """What can be validated."""
 
 
@@ -32,7 +36,7 @@ def validate(words: Sequence[str], *, as_json: bool) -> int:
 
 
 def cases_of(path: Path) -> list[object]:
-    """The cases of a file: a JSON list, or an object with a list of `cases`. Raises a ValueError in one sentence."""
+    """The cases of a file: a JSON list, or an object with `cases` or `rows`. Raises a ValueError in one sentence."""
     name = printable(str(path))
     try:
         size, text = path.stat().st_size, ""
@@ -48,7 +52,8 @@ def cases_of(path: Path) -> list[object]:
         found: object = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON text: {str(error).partition(';')[0]}") from None
-    cases: object = cast("dict[str, object]", found).get("cases") if isinstance(found, dict) else found
+    named = cast("dict[str, object]", found) if isinstance(found, dict) else {"cases": found}
+    cases = next((named[name] for name in ("cases", "rows") if name in named), None)
     if isinstance(cases, list):
         return cast("list[object]", cases)
     raise ValueError(f'{name} holds no cases; it takes a list of them, or {{"cases": [...]}}')

@@ -4,7 +4,7 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
@@ -14,7 +14,7 @@ from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import BLOCK_TOKENS
-from inferplan.core.memory import cached_parts
+from inferplan.core.memory import cached_parts, weights
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import RankMemory, Rules
@@ -32,8 +32,15 @@ _ENDLESS = 2.0**50
 
 @lru_cache(maxsize=8192)
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-    """Where the memory of the busiest GPU goes, by the rules of the engine."""
-    return RULES[engine.name].memory(model, precision, gpu, layout, engine)
+    """Where the memory of the busiest GPU goes, by the rules of the engine.
+
+    Ranks of data-parallel attention share the experts: each holds that much less of them.
+    """
+    found = RULES[engine.name].memory(model, precision, gpu, layout, engine)
+    if layout.attention_dp == 1:
+        return found
+    experts = weights(model, precision).routed_experts / (layout.tp * layout.pp)
+    return replace(found, weights=found.weights - experts * (1 - 1 / layout.attention_dp))
 
 
 def rank_kv_bytes_per_token(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:
@@ -82,11 +89,12 @@ def capacity(
     if reason:
         return Capacity(memory=memory, tokens=0, sessions=0, not_modelled=reason)
     held = RULES[engine.name].held(model, layout, engine, memory.pool, context=context, kv_bits=kv_bits)
+    sessions = min(int(held.concurrency), engine.max_num_seqs) if memory.headroom >= 0 else 0
     return Capacity(
         memory=memory,
-        tokens=held.tokens,
-        sessions=min(int(held.concurrency), engine.max_num_seqs) if memory.headroom >= 0 else 0,
-        concurrency=held.concurrency,
+        tokens=held.tokens * layout.attention_dp,
+        sessions=sessions * layout.attention_dp,
+        concurrency=held.concurrency * layout.attention_dp,
     )
 
 

@@ -15,11 +15,16 @@ Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Tensor × pipeline × data parallel degrees. One replica takes tp × pp GPUs."""
+    """Tensor × pipeline × data parallel degrees. One replica takes tp × pp × attention_dp GPUs.
+
+    With `attention_dp` ranks in a replica, attention, dense layers and KV cache are data-parallel over them, and
+    tp × attention_dp ranks share the experts of a stage.
+    """
 
     tp: int = 1
     pp: int = 1
     dp: int = 1
+    attention_dp: int = 1
 
     @classmethod
     def tensor(cls, degree: int) -> "Layout":
@@ -29,7 +34,7 @@ class Layout:
     @property
     def replica(self) -> int:
         """GPUs that hold one copy of the model."""
-        return self.tp * self.pp
+        return self.tp * self.pp * self.attention_dp
 
     @property
     def gpus(self) -> int:
@@ -138,12 +143,13 @@ def smallest_replica(
 
 
 def nodes(layout: Layout, *, node_size: int) -> int:
-    """⌈pp × dp / ⌊node_size / tp⌋⌉: tensor groups never straddle nodes, pipelines may. [nodes]
+    """⌈pp × attention_dp × dp / ⌊node_size / tp⌋⌉: tensor groups never straddle nodes, the others may. [nodes]
 
     >>> nodes(Layout(tp=8, pp=2, dp=2), node_size=8), nodes(Layout(tp=2, pp=3, dp=4), node_size=8)
     (4, 3)
     """
-    return ceil(layout.pp * layout.dp / groups_per_node(layout, node_size=node_size))
+    groups = layout.pp * layout.attention_dp * layout.dp
+    return ceil(groups / groups_per_node(layout, node_size=node_size))
 
 
 def groups_per_node(layout: Layout, *, node_size: int) -> int:
@@ -159,19 +165,21 @@ def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int) -> in
     >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6)
     6
     """
-    node, slot = divmod(replica * layout.pp + stage, groups_per_node(layout, node_size=node_size))
+    group = (replica * layout.pp + stage) * layout.attention_dp
+    node, slot = divmod(group, groups_per_node(layout, node_size=node_size))
     return node * node_size + slot * layout.tp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fabric:
-    """What joins the GPUs of a layout. Bandwidths are one way, per GPU. [B/s]"""
+    """What joins the GPUs of a layout; `exchange` those that share experts. Bandwidths are one way, per GPU. [B/s]"""
 
     node_size: int
     tensor_link: str
     tensor_bandwidth: float
     stage_link: str
     stage_bandwidth: float
+    exchange_bandwidth: float = 0.0
 
 
 def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
@@ -185,13 +193,17 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
     tensor = gpu.link_bandwidth if scale_up and gpu.link_bandwidth else bus
     name = gpu.link if scale_up and gpu.link else _bus_name(gpu, network_name)
     slots = groups_per_node(layout, node_size=node_size)
-    across = layout.pp > slots or (slots % layout.pp > 0 and layout.pp * layout.dp > slots)
+    groups = layout.pp * layout.attention_dp
+    across = groups > slots or (slots % groups > 0 and groups * layout.dp > slots)
+    sharing = layout.tp * layout.attention_dp
+    wide = sharing > (gpu.link_span if scale_up else node_size)
     return Fabric(
         node_size=node_size,
         tensor_link=name,
         tensor_bandwidth=tensor,
         stage_link=network_name if across else name,
         stage_bandwidth=network if across else tensor,
+        exchange_bandwidth=network if wide else tensor,
     )
 
 

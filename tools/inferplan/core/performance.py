@@ -1,53 +1,34 @@
-"""A roofline with measured efficiencies: how long a forward pass takes, and what a replica then serves.
+"""One forward pass: the work of a rank, its amounts at rated speed, and the time that hardware and engine make of it.
 
-Memory time and compute time of a pass add up (fitted corner sharpness 1), with a fixed time per layer. The
-constants are the 13 free parameters of a closed form that others fitted to 7,315 published measurements (vLLM,
-TensorRT-LLM, SGLang, llama.cpp; 79 accelerators); they know neither the engine nor the GPU generation. Held
-against 1,022 published closed-loop runs of plain-attention models on H100, H200, B200, B300 and A100, half of
-the TPOTs lie within 14 % and half of the TTFTs within 37 % (`tests/core/test_performance_against_published_runs`):
-every figure is an estimate. Units: bytes, FLOP, seconds, tokens.
+Memory time and compute time of a pass add up (a sharper roofline corner fits no better), with fixed times per layer,
+collective and sequence. Every constant is fitted to published measurements (`speed_constants`): every figure is an
+estimate, and `error_bands` says how far published runs lie from it. Units: bytes, FLOP, seconds, tokens.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
-from inferplan.core.architecture import Model
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Mixer, Model
+from inferplan.core.attention import Cached, Latent
+from inferplan.core.efficiency import Efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import WeightBytes, cached_parts, state_bytes, weights
 from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.sparsity import expert_coverage
-from inferplan.core.units import MICRO
 
 ACTIVATION_BYTES = 2
-TPOT_BAND = 0.15
-"""Half of 1,022 published runs lie within this share of the estimate."""
-TTFT_BAND = 0.40
-"""The same for TTFT under load, which depends on how requests arrive."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Efficiency:
-    """What hardware reaches of its rated figures, and what a pass costs besides."""
-
-    bandwidth: float = 0.864
-    compute: float = 0.693
-    expert_compute: float = 0.366
-    attention_compute: float = 0.232
-    link: float = 0.339
-    layer_s: float = 78.1 * MICRO
-    expert_layer_s: float = 16.8 * MICRO
-    all_reduce_s: float = 4.56 * MICRO
-    sequence_s: float = 5.99 * MICRO
-    prefill_interference: float = 0.63
-    front_end_s: float = 0.0728
-    prompt_queue: float = 0.0854
+EXCHANGE_BYTES = 1.5
+"""Per element of an all-to-all: dispatched in FP8, combined in 16 bit. [B]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
-    """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send."""
+    """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send.
+
+    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only.
+    """
 
     layers: int
     expert_layers: int
@@ -62,9 +43,14 @@ class Work:
     attention_flops_per_pair: float
     experts: int
     active: int
+    half_params: float = 0.0
     prompt_saving_per_pair: float = 0.0
     bounded: tuple["Bounded", ...] = ()
     state_bytes: float = 0.0
+    latent_layers: int = 0
+    recurrent_layers: int = 0
+    index_layers: int = 0
+    index_flops_per_pair: float = 0.0
 
     def cache_read(self, context: float) -> float:
         """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
@@ -93,33 +79,65 @@ class Bounded:
 
 
 @lru_cache(maxsize=4096)
-def work(model: Model, precision: Precision, *, tp: int, kv_bits: float) -> Work:
-    """The work of a model in a format on one of `tp` ranks, all pipeline stages together."""
+def work(model: Model, precision: Precision, *, tp: int, kv_bits: float, attention_dp: int = 1) -> Work:
+    """The work of a model in a format on one of `tp` ranks, all pipeline stages together.
+
+    Experts are shared by tp × attention_dp ranks; everything else, and the cache, is repeated `attention_dp` times.
+    """
     architecture, parts = model.architecture, model.parameters
     stored: WeightBytes = weights(model, precision)
     experts = architecture.experts
-    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits) for layers, part in cached_parts(architecture)]
+    mixing = parts.attention + parts.linear_attention
+    share = _mixer_share(model, tp)
+    half = _is_half(stored.attention, mixing) and not _is_half(precision.bits_per_weight / BITS_PER_BYTE, 1)
+    attention = [(n, part) for n, part in cached_parts(architecture) if part.what != "index keys"]
+    index = [(n, part) for n, part in cached_parts(architecture) if part.what == "index keys"]
+    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits) for layers, part in attention]
+    keys_read = [_read(layers, part, tp=1, kv_bits=kv_bits) for layers, part in index]
     endless = [part for part in parts_read if part.tokens == 0]
-    share = experts.active / experts.experts if experts else 0.0
+    active = experts.active / experts.experts if experts else 0.0
+    other = (parts.dense_ffn + parts.shared_experts + parts.router) / tp
     return Work(
         layers=architecture.layers,
         expert_layers=architecture.expert_layers,
         hidden=architecture.hidden,
-        dense_bytes=(stored.attention + stored.ffn + stored.replicated) / tp,
-        expert_bytes=stored.routed_experts / tp,
+        dense_bytes=stored.attention * share + (stored.ffn + stored.replicated) / tp,
+        expert_bytes=stored.routed_experts / (tp * attention_dp),
         head_bytes=(stored.output_head or stored.embedding) / tp,
-        dense_params=(parts.attention + parts.linear_attention + parts.dense_ffn + parts.shared_experts + parts.router)
-        / tp,
-        active_expert_params=parts.routed_experts * share / tp,
+        dense_params=other + (0.0 if half else mixing * share),
+        half_params=mixing * share if half else 0.0,
+        active_expert_params=parts.routed_experts * active / (tp * attention_dp),
         head_params=(parts.output_head or parts.embedding) / tp,
-        kv_bytes_per_token=sum(part.bytes_per_token for part in endless),
+        kv_bytes_per_token=sum(part.bytes_per_token for part in [*endless, *keys_read]),
         attention_flops_per_pair=sum(part.flops_per_pair for part in endless),
         prompt_saving_per_pair=sum(part.flops_per_pair - part.prompt_flops_per_pair for part in endless),
         bounded=tuple(part for part in parts_read if part.tokens > 0),
         state_bytes=state_bytes(architecture) / tp,
         experts=experts.experts if experts else 0,
         active=experts.active if experts else 0,
+        latent_layers=_layers(model, lambda mixer: isinstance(mixer, Latent)),
+        recurrent_layers=_layers(model, lambda mixer: bool(mixer.state and mixer.state.recurrent)),
+        index_layers=sum(layers for layers, _ in index),
+        index_flops_per_pair=sum(part.flops_per_pair for part in keys_read),
     )
+
+
+def _layers(model: Model, has: Callable[[Mixer], bool]) -> int:
+    """Layers with a mixer that `has` something."""
+    return sum(group.count for group in model.architecture.groups if any(map(has, group.mixers)))
+
+
+def _mixer_share(model: Model, tp: int) -> float:
+    """The share of all mixers that one rank holds: what makes latents, and KV heads beyond one, is repeated."""
+    hidden = model.architecture.hidden
+    sizes = [(layers * mixer.params(hidden), mixer) for layers, mixer in model.architecture.mixers]
+    total = sum(size for size, _ in sizes)
+    return sum(size * mixer.share(hidden, tp) for size, mixer in sizes) / total if total else 1 / tp
+
+
+def _is_half(stored: float, params: float) -> bool:
+    """Whether these parameters are stored in 16 bit or more."""
+    return stored >= params * REST_BITS / BITS_PER_BYTE
 
 
 def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
@@ -136,13 +154,13 @@ def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """The GPU of a rank and the links that its layout uses."""
+    """The GPU of a rank, the links that its layout uses, and what is reached of them."""
 
     bandwidth: float
     matrix_flops: float
     half_flops: float
     fabric: Fabric
-    efficiency: Efficiency = field(default_factory=Efficiency)
+    efficiency: Efficiency
 
 
 def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficiency) -> Machine | None:
@@ -161,6 +179,78 @@ def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficien
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Amounts:
+    """What one pass takes of the busiest rank: seconds at rated speed, and how often what costs a fixed time."""
+
+    dense_read_s: float
+    expert_read_s: float
+    cache_read_s: float
+    matrix_s: float
+    half_matrix_s: float
+    expert_matrix_s: float
+    attention_s: float
+    prompt_attention_s: float
+    index_s: float
+    link_s: float
+    layers: float
+    expert_layers: float
+    latent_layers: float
+    recurrent_layers: float
+    index_layers: float
+    reduces: float
+    exchanges: float
+    sequences: float
+
+
+SHARES: Mapping[str, str] = {
+    "dense_read_s": "bandwidth",
+    "expert_read_s": "expert_bandwidth",
+    "cache_read_s": "cache_bandwidth",
+    "matrix_s": "compute",
+    "half_matrix_s": "half_compute",
+    "expert_matrix_s": "expert_compute",
+    "attention_s": "attention_compute",
+    "prompt_attention_s": "prompt_attention_compute",
+    "index_s": "index_compute",
+    "link_s": "link",
+}
+"""Amounts at rated speed, by the share of it that is reached: time = amount / share."""
+TIMES: Mapping[str, str] = {
+    "layers": "layer_s",
+    "expert_layers": "expert_layer_s",
+    "latent_layers": "latent_layer_s",
+    "recurrent_layers": "recurrent_layer_s",
+    "index_layers": "index_layer_s",
+    "reduces": "all_reduce_s",
+    "exchanges": "all_to_all_s",
+    "sequences": "sequence_s",
+}
+"""Counts, by what each costs: time = amount × seconds."""
+FIXED = ("layers", "expert_layers", "latent_layers", "recurrent_layers", "index_layers", "sequences")
+"""What a prompt that joins a running pass does not cost again."""
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "weights_s": ("dense_read_s", "expert_read_s"),
+    "kv_cache_s": ("cache_read_s",),
+    "compute_s": ("prompt_attention_s",),
+    "collectives_s": ("link_s", "reduces", "exchanges"),
+    "fixed_s": FIXED,
+}
+"""The parts of a pass, by the amounts that make them up; computing also has what it adds to reading (`MEETING`)."""
+MEETING: Mapping[str, tuple[str, ...]] = {
+    "dense_read_s": ("matrix_s", "half_matrix_s"),
+    "expert_read_s": ("expert_matrix_s",),
+    "cache_read_s": ("attention_s", "index_s"),
+}
+"""What is read, and what is computed with it."""
+CORNER = 1.25
+"""How sharp the roofline's corner is: 1 where reading and computing add, infinite where the longer one counts.
+
+Chosen by leaving sources out: from 1 over 1.5 to 2 the median error of offline throughput falls (19, 17, 16 %) and that
+of TPOT rises (12.6, 13.6, 14.0 %).
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pass:
     """The time of one forward pass, part by part. [s]"""
 
@@ -176,99 +266,128 @@ class Pass:
         return self.weights_s + self.kv_cache_s + self.compute_s + self.collectives_s + self.fixed_s
 
 
-def all_reduce_time(payload: float, *, tp: int, bandwidth: float, efficiency: Efficiency) -> float:
-    """latency + 2 (tp - 1) / tp × payload / (bandwidth × efficiency): a ring over `tp` ranks. [s]
+def taken(amounts: Amounts, e: Efficiency) -> Pass:
+    """Each amount over the share that is reached, or times what one costs; summed by part.
+
+    Reading x and computing y of the same matrices take (x^p + y^p)^(1/p) with p = `CORNER`: what that is beyond x
+    counts as computing.
+    """
+    times = {
+        name: getattr(amounts, name) / getattr(e, SHARES[name])
+        if name in SHARES
+        else getattr(amounts, name) * getattr(e, TIMES[name])
+        for name in _NAMES
+    }
+    parts = {part: sum(times[name] for name in names) for part, names in PARTS.items()}
+    for read, computed in MEETING.items():
+        parts["compute_s"] += meeting(times[read], sum(times[name] for name in computed)) - times[read]
+    return Pass(**parts)
+
+
+def meeting(read: float, computed: float) -> float:
+    """(read^p + computed^p)^(1/p), p = `CORNER`: how far computing hides behind reading. [s]
+
+    >>> meeting(2.0, 0.0), meeting(1.0, 1.0) < 2
+    (2.0, True)
+    """
+    return (read**CORNER + computed**CORNER) ** (1 / CORNER)
+
+
+_NAMES = tuple(one.name for one in fields(Amounts))
+
+
+def all_reduce_amount(payload: float, *, tp: int, bandwidth: float) -> float:
+    """2 (tp - 1) / tp × payload / bandwidth: a ring over `tp` ranks at rated speed. [s]
 
     Source: NVIDIA nccl-tests, doc/PERFORMANCE.md (bus bandwidth of all-reduce).
 
-    >>> round(all_reduce_time(16384, tp=8, bandwidth=450e9, efficiency=Efficiency()) * 1e6, 2)
-    4.75
+    >>> round(all_reduce_amount(16384, tp=8, bandwidth=450e9) * 1e9, 2)
+    63.72
     """
-    if tp == 1:
-        return 0.0
-    return efficiency.all_reduce_s + 2 * (tp - 1) / tp * payload / (bandwidth * efficiency.link)
+    return 2 * (tp - 1) / tp * payload / bandwidth
 
 
-def forward_pass(
-    w: Work, m: Machine, layout: Layout, *, decode: int, context: float, prefill: int = 0, prompt: int = 0
-) -> Pass:
+def all_to_all_amount(tokens: float, *, hidden: int, active: int, ranks: int, bandwidth: float) -> float:
+    """tokens × min(active, ranks - 1) × hidden × 1.5 B / bandwidth: to the experts of each token, or back. [s]
+
+    Limits: no overlap with computation, which wide expert parallelism over a network needs.
+
+    >>> round(all_to_all_amount(64, hidden=7168, active=8, ranks=8, bandwidth=450e9) * 1e6, 2)
+    10.7
+    """
+    return tokens * min(active, ranks - 1) * hidden * EXCHANGE_BYTES / bandwidth
+
+
+def pass_amounts(
+    w: Work, m: Machine, layout: Layout, *, decode: float, context: float, prefill: float = 0, prompt: float = 0
+) -> Amounts:
     """One pass over `decode` running sequences of `context` tokens and `prefill` tokens of `prompt`-token prompts.
 
     Weights are read once per pass (of the experts, those that the batch touches), the KV cache once per decoded
     token; matrix products cost 2 FLOP per parameter and token. Stages of a pipeline run one after the other.
+    Sequences and whole prompts are spread evenly over the data-parallel ranks of attention; a lone one is on one.
 
     Limits: no speculative decoding, no overlap of communication and computation; the products inside recurrent
-    layers are not counted. Fitted on plain attention; latent, windowed and recurrent layers follow the same form.
+    layers are not counted.
     """
-    e, tokens = m.efficiency, decode + prefill
+    sequences = _on_rank(decode, layout.attention_dp)
+    prompts = _on_rank(prefill / prompt, layout.attention_dp) if prompt else 0.0
+    tokens, local = decode + prefill, sequences + prompts * prompt
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0
-    read = w.dense_bytes + w.head_bytes + touched * w.expert_bytes
-    heads = decode + (prefill / prompt if prompt else 0)
-    dense = 2 * tokens * w.dense_params / (m.matrix_flops * e.compute)
-    head = 2 * heads * w.head_params / (m.half_flops * e.compute)
-    routed = 2 * tokens * w.active_expert_params / (m.matrix_flops * e.expert_compute)
-    attention_flops = decode * w.decode_flops(context) + prefill * w.prompt_flops(prompt)
-    attention = attention_flops / (m.half_flops * e.attention_compute)
-    return Pass(
-        weights_s=read / (m.bandwidth * e.bandwidth),
-        kv_cache_s=decode * w.cache_read(context) / (m.bandwidth * e.bandwidth),
-        compute_s=dense + head + routed + attention,
-        collectives_s=_collectives(w, m, layout, tokens),
-        fixed_s=w.layers * e.layer_s + w.expert_layers * e.expert_layer_s + decode * e.sequence_s,
+    link_s, reduces, exchanges = _collectives(w, m, layout, local)
+    return Amounts(
+        dense_read_s=(w.dense_bytes + w.head_bytes) / m.bandwidth,
+        expert_read_s=touched * w.expert_bytes / m.bandwidth,
+        cache_read_s=sequences * w.cache_read(context) / m.bandwidth,
+        matrix_s=2 * local * w.dense_params / m.matrix_flops,
+        half_matrix_s=2 * (local * w.half_params + (sequences + prompts) * w.head_params) / m.half_flops,
+        expert_matrix_s=2 * tokens * w.active_expert_params / m.matrix_flops,
+        attention_s=sequences * w.decode_flops(context) / m.half_flops,
+        prompt_attention_s=prompts * prompt * w.prompt_flops(prompt) / m.half_flops,
+        index_s=(sequences * context + prompts * prompt * prompt / 2) * w.index_flops_per_pair / m.half_flops,
+        link_s=link_s,
+        layers=w.layers,
+        expert_layers=w.expert_layers,
+        latent_layers=w.latent_layers,
+        recurrent_layers=w.recurrent_layers,
+        index_layers=w.index_layers,
+        reduces=reduces,
+        exchanges=exchanges,
+        sequences=sequences,
     )
 
 
-def _collectives(w: Work, m: Machine, layout: Layout, tokens: int) -> float:
-    """Two all-reduces a layer over the tensor group, and one hand-over between neighbouring stages. [s]"""
-    payload = tokens * w.hidden * ACTIVATION_BYTES
-    reduce = all_reduce_time(payload, tp=layout.tp, bandwidth=m.fabric.tensor_bandwidth, efficiency=m.efficiency)
-    hop = m.efficiency.all_reduce_s + payload / (m.fabric.stage_bandwidth * m.efficiency.link)
-    return 2 * w.layers * reduce + (layout.pp - 1) * hop
+def _on_rank(number: float, ranks: int) -> float:
+    """number / ranks, but a whole one where there is at least one: what the busiest rank has."""
+    return max(min(number, 1.0), number / ranks)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Load:
-    """What one replica is asked for: sequences at once, the context they attend over, tokens in and out."""
+def _collectives(w: Work, m: Machine, layout: Layout, tokens: float) -> tuple[float, float, float]:
+    """Seconds at rated speed, all-reduces, all-to-alls and hand-overs of one pass.
 
-    sequences: int
-    context: float
-    input_tokens: int
-    output_tokens: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Service:
-    """What one replica delivers under a load."""
-
-    ttft_s: float
-    tpot_s: float
-    tokens_per_s: float
-    requests_per_s: float
-    decode: Pass
-    prefill: Pass
-
-
-def serve(w: Work, m: Machine, layout: Layout, load: Load) -> Service:
-    """TPOT, TTFT and closed-loop throughput of one replica whose `sequences` slots are always busy.
-
-    TPOT = t(decode) + interference × (sequences / output) × t(prefill of one prompt, without fixed times)
-    TTFT = front end + t(decode) + t(prefill) × (1 + queue × (sequences - 1))
-    tokens/s = sequences × output / (TTFT + (output - 1) × TPOT)
-    A pipeline works on `pp` batches at once, each of sequences / pp.
+    Two all-reduces a layer over the tensor group; with data-parallel attention one, and two all-to-alls in each layer
+    of experts; and one hand-over between neighbouring stages, which is taken to start as an all-to-all does.
     """
-    e = m.efficiency
-    batch = -(-load.sequences // layout.pp)
-    decode = forward_pass(w, m, layout, decode=batch, context=load.context)
-    prefill = forward_pass(w, m, layout, decode=0, context=0, prefill=load.input_tokens, prompt=load.input_tokens)
-    marginal = prefill.total_s - prefill.fixed_s
-    tpot = decode.total_s + e.prefill_interference * load.sequences / load.output_tokens * marginal / layout.pp
-    ttft = e.front_end_s + decode.total_s + prefill.total_s * (1 + e.prompt_queue * (load.sequences - 1))
-    seconds = ttft + (load.output_tokens - 1) * tpot
-    return Service(
-        ttft_s=ttft,
-        tpot_s=tpot,
-        tokens_per_s=load.sequences * load.output_tokens / seconds,
-        requests_per_s=load.sequences / seconds,
-        decode=decode,
-        prefill=prefill,
+    payload = tokens * w.hidden * ACTIVATION_BYTES
+    hops = layout.pp - 1
+    shared = layout.attention_dp > 1 and w.experts > 0
+    reduces = 0 if layout.tp == 1 else w.layers if shared else 2 * w.layers
+    exchanges = 2 * w.expert_layers if shared else 0
+    ring = all_reduce_amount(payload, tp=layout.tp, bandwidth=m.fabric.tensor_bandwidth)
+    exchange = all_to_all_amount(
+        tokens,
+        hidden=w.hidden,
+        active=w.active,
+        ranks=layout.tp * layout.attention_dp,
+        bandwidth=m.fabric.exchange_bandwidth,
     )
+    link = reduces * ring + exchanges * exchange + hops * payload / m.fabric.stage_bandwidth
+    return link, reduces, exchanges + hops
+
+
+def forward_pass(
+    w: Work, m: Machine, layout: Layout, *, decode: float, context: float, prefill: float = 0, prompt: float = 0
+) -> Pass:
+    """The time that the amounts of a pass take on this machine: see `pass_amounts`."""
+    amounts = pass_amounts(w, m, layout, decode=decode, context=context, prefill=prefill, prompt=prompt)
+    return taken(amounts, m.efficiency)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inferplan.core import cost
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Load, Service
+from inferplan.core.serving_laws import Load, Service
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving
 

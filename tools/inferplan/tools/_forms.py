@@ -11,8 +11,8 @@ from inferplan.core.encoding import Encoding
 from inferplan.core.formats import encode
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Load, Service
 from inferplan.core.precision import Precision
+from inferplan.core.serving_laws import Load, Service
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving, serving
 
@@ -51,7 +51,7 @@ class Form:
     @property
     def fits(self) -> bool:
         """Whether the shared layout really holds it with one session."""
-        return self.on.capacity(self.layout, self.load.input_tokens).fits
+        return self.on.capacity(self.layout, round(self.load.input_tokens)).fits
 
     @cached_property
     def service(self) -> Service | None:

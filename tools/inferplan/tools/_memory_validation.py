@@ -178,30 +178,30 @@ def _outcome(raw: object, number: int) -> Outcome:
     """One case; what cannot be read is skipped with what is wrong with it."""
     fields: Mapping[str, object] = cast("Mapping[str, object]", raw) if isinstance(raw, Mapping) else {}
     given = fields.get("id")
-    id_ = _shown(given) if isinstance(given, str) else f"case {number}"
+    id_ = shown(given) if isinstance(given, str) else f"case {number}"
     try:
         case = MemoryCase.model_validate(raw)
         found = predict(case)
     except ValidationError as error:
-        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=_unreadable(error))
+        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=unreadable(error))
     except CannotPredict as reason:
         return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=str(reason))
     return Outcome(id=case.id, predicted=found.predicted, measured=_measured(case), left_out=found.left_out)
 
 
-def _unreadable(error: ValidationError) -> str:
+def unreadable(error: ValidationError, subject: str = "case") -> str:
     """What is wrong with a case, field by field."""
     problems = [
-        f"`{_shown('.'.join(map(str, one['loc'])))}` {PROBLEMS.get(one['type']) or one['msg'].removeprefix('Input ')}"
+        f"`{shown('.'.join(map(str, one['loc'])))}` {PROBLEMS.get(one['type']) or one['msg'].removeprefix('Input ')}"
         if one["loc"]
         else "it is no object"
         for one in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return "the case cannot be read: " + "; ".join(problems[:3]) + more
+    return f"the {subject} cannot be read: " + "; ".join(problems[:3]) + more
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """What somebody wrote, on one line and no longer than a line."""
     return words.printable(text[:80])
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from inferplan.core import memory
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Load, Service
+from inferplan.core.serving_laws import Load, Service
 from inferplan.tools._serving import Deployment, Serving
 
 DEPTHS = (2, 4, 8)

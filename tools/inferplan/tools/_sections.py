@@ -81,7 +81,9 @@ class ParallelismSection(BaseModel):
     nodes: int
     max_concurrent_users: int
     ttft_ms: float | None
+    ttft_range_ms: list[float] | None
     tpot_ms: float | None
+    tpot_range_ms: list[float] | None
     tokens_per_s: float | None
 
 
@@ -165,7 +167,9 @@ def _parallelism(answer: ParallelismAnswer) -> ParallelismSection:
         nodes=answer.nodes,
         max_concurrent_users=answer.max_concurrent_users,
         ttft_ms=answer.ttft_ms,
+        ttft_range_ms=answer.ttft_range_ms,
         tpot_ms=answer.tpot_ms,
+        tpot_range_ms=answer.tpot_range_ms,
         tokens_per_s=answer.tokens_per_s,
     )
 

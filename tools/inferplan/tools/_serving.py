@@ -1,6 +1,6 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
@@ -21,23 +21,41 @@ from inferplan.core import (
     vllm_memory,
 )
 from inferplan.core.architecture import Model
+from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
+from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.performance import TPOT_BAND, TTFT_BAND, Efficiency, Load, Service
 from inferplan.core.precision import Precision
+from inferplan.core.serving_laws import Load, Service, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
-
-UNCHECKED_SPEED = "an estimate, checked on published runs of plain attention only"
-"""What is said of speed where the attention is latent, windowed, sparse or recurrent."""
 
 DEFAULT = "default"
 """Why a setting of the engine is what it is, where nobody set it."""
 
 SETTINGS = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
+
+SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "bandwidth_efficiency": (("bandwidth", "expert_bandwidth", "cache_bandwidth"), 1),
+    "compute_efficiency": (("compute", "half_compute"), 1),
+    "attention_compute_efficiency": (("attention_compute", "prompt_attention_compute", "index_compute"), 1),
+    "link_efficiency": (("link",), 1),
+    "layer_overhead_us": (("layer_s",), MICRO),
+    "all_reduce_latency_us": (("all_reduce_s",), MICRO),
+    "sequence_overhead_us": (("sequence_s",), MICRO),
+    "prefill_interference": (("prefill_interference",), 1),
+    "front_end_ms": (("front_end_s",), MILLI),
+    "prompt_queue_slope": (("prompt_queue",), 1),
+}
+"""Settings of the speed model: the constants that each stands for, in its unit."""
+EXPERT_SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "expert_compute_efficiency": (("expert_compute",), 1),
+    "expert_layer_overhead_us": (("expert_layer_s",), MICRO),
+}
+"""The same of experts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +115,10 @@ class Serving:
         """The KV heads of each kind of layer that has any; a latent is one for all."""
         return (part.heads or 1 for _, part in memory.cached_parts(self.model.architecture))
 
-    @property
-    def speed_checked(self) -> bool:
-        """Whether published runs of this kind of attention were held against the speed model."""
-        return self.model.architecture.plain is not None
+    def band(self, law: Law, level: Level = 50) -> Band:
+        """How far published runs of this engine, GPU generation and attention lie from their predictions."""
+        kind = kind_of(self.gpu, self.precision, self.engine.name)
+        return band(law, kind=kind, attention=attention_of(self.model.architecture), level=level)
 
     @property
     def not_modelled(self) -> str | None:
@@ -201,8 +219,10 @@ class Serving:
         machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
         if machine is None:
             return None
-        work = performance.work(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits)
-        return performance.serve(work, machine, layout, load)
+        work = performance.work(
+            self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
+        )
+        return serve(work, machine, layout, load)
 
 
 @lru_cache(maxsize=1024)
@@ -244,7 +264,7 @@ def serving(
         gpu=device,
         kv_bits=kv_bits,
         engine=_engine(ledger, engine, chosen, device, quiet=quiet),
-        efficiency=_efficiency(ledger, experts=chosen.architecture.experts is not None),
+        efficiency=_efficiency(ledger, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
         network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
     )
@@ -253,7 +273,7 @@ def serving(
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
     version = int(ledger.take("engine_version", quiet=quiet or name != "vllm"))
-    tokens, sequences = _default_batching(name, gpu, version)
+    tokens, sequences = default_batching(name, gpu, version)
     engine = Engine(
         name=name,
         version=version,
@@ -270,7 +290,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
     return engine
 
 
-def _default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
+def default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
     """Tokens of a step and sequences at once that an engine takes by default on this GPU."""
     if name == "vllm":
         return vllm_memory.default_batching(gpu, version)
@@ -278,34 +298,20 @@ def _default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, in
     return modules[name].default_batching(gpu)
 
 
-def _efficiency(ledger: Ledger, *, experts: bool) -> Efficiency:
-    """The roofline's constants, each of which an override may change; those of experts where there are any."""
-
-    def of(name: str, scale: float = 1) -> float:
-        return ledger.take(name, quiet=True) * scale
-
-    efficiency = Efficiency(
-        bandwidth=of("bandwidth_efficiency"),
-        compute=of("compute_efficiency"),
-        attention_compute=of("attention_compute_efficiency"),
-        link=of("link_efficiency"),
-        layer_s=of("layer_overhead_us", MICRO),
-        all_reduce_s=of("all_reduce_latency_us", MICRO),
-        sequence_s=of("sequence_overhead_us", MICRO),
-        prefill_interference=of("prefill_interference"),
-        front_end_s=of("front_end_ms", MILLI),
-        prompt_queue=of("prompt_queue_slope"),
-    )
-    if not experts:
-        return efficiency
-    return replace(
-        efficiency,
-        expert_compute=of("expert_compute_efficiency"),
-        expert_layer_s=of("expert_layer_overhead_us", MICRO),
-    )
+def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
+    """The fitted constants of this GPU, format and engine, each of which an override may change."""
+    fitted = efficiency(kind)
+    changes: dict[str, float] = {}
+    for name, (fields, unit) in chain(SPEED.items(), EXPERT_SPEED.items() if experts else ()):
+        value = ledger.take(name, getattr(fitted, fields[0]) / unit, quiet=True) * unit
+        if ledger.given(name):
+            changes |= dict.fromkeys(fields, value)
+    return replace(fitted, **changes)
 
 
-def note_roofline(ledger: Ledger, on: Serving) -> None:
+def note_speed(ledger: Ledger, on: Serving) -> None:
     """Say once that latency and throughput are estimates, and how far they may be off."""
-    band = f"of 1,022 published runs half lie within {TPOT_BAND:.0%} (TPOT) and {TTFT_BAND:.0%} (TTFT)"
-    ledger.note("speed_model", "roofline", why=band if on.speed_checked else UNCHECKED_SPEED)
+    tpot = on.band("tpot")
+    others = "" if tpot.alike else " of other attention"
+    text = f"half of {tpot.n:,} published runs{others}"
+    ledger.note("speed_model", "fitted", why=text)

@@ -1,7 +1,9 @@
 """Predictions held against published measurements: errors by quantity, and what was not predicted, with its reason."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import ceil
 from statistics import mean, median
 from typing import Any, Literal
@@ -11,6 +13,8 @@ from inferplan.tools import _words as words
 
 Value = float | bool
 Unit = Literal["%", "GiB", "wrong"]
+MANY = 20
+"""Skipped cases from which their reasons are counted rather than listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,8 @@ class Outcome:
     """One case: what was predicted, what was measured, and why the rest was not predicted.
 
     `skipped` is the reason where nothing was; `left_out` gives one for each quantity that the case does not decide.
+    `groups` are what errors are broken down by (its source, model, ...); `notes` say what was taken for granted, and
+    `targets` are the quantities by how they were measured, where that matters.
     """
 
     id: str
@@ -25,15 +31,19 @@ class Outcome:
     measured: Mapping[str, Value]
     left_out: Mapping[str, str]
     skipped: str | None = None
+    groups: Mapping[str, str] = field(default_factory=dict[str, str])
+    notes: tuple[str, ...] = ()
+    targets: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def structured(self) -> dict[str, Any]:
         """The case for a program that reads it."""
-        return {
+        found: dict[str, Any] = {
             "id": self.id,
             "predicted": dict(self.predicted),
             "skipped": self.skipped,
             "left_out": dict(self.left_out),
         }
+        return found | ({"notes": list(self.notes)} if self.notes else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +101,7 @@ class Report:
 
     outcomes: tuple[Outcome, ...]
     units: Mapping[str, Unit]
+    subject: str = "case"
 
     @property
     def errors(self) -> tuple[Errors, ...]:
@@ -101,8 +112,22 @@ class Report:
     def _of(self, name: str, unit: Unit) -> Iterator[tuple[float, str]]:
         """The error of one quantity in each case that has both figures."""
         for one in self.outcomes:
-            if name in one.predicted and name in one.measured:
-                yield _error(one.predicted[name], one.measured[name], unit), one.id
+            quantity = one.targets.get(name, "") if one.targets else name
+            if quantity in one.predicted and quantity in one.measured:
+                yield _error(one.predicted[quantity], one.measured[quantity], unit), one.id
+
+    @cached_property
+    def breakdown(self) -> dict[str, dict[str, "Report"]]:
+        """The report of each group of outcomes, by what they are grouped by."""
+        names = dict.fromkeys(name for one in self.outcomes for name in one.groups)
+        found: dict[str, dict[str, list[Outcome]]] = {name: {} for name in names}
+        for one in self.outcomes:
+            for name, group in one.groups.items():
+                found[name].setdefault(group, []).append(one)
+        return {
+            name: {group: replace(self, outcomes=tuple(of)) for group, of in sorted(groups.items())}
+            for name, groups in found.items()
+        }
 
     @property
     def skipped(self) -> list[Outcome]:
@@ -112,23 +137,32 @@ class Report:
     def structured(self) -> dict[str, Any]:
         """The report for a program that reads it."""
         return {
-            "cases": [one.structured() for one in self.outcomes],
-            "summary": {
-                "cases": len(self.outcomes),
-                "predicted": len(self.outcomes) - len(self.skipped),
-                "skipped": len(self.skipped),
-                "errors": {one.quantity: one.structured() for one in self.errors},
+            f"{self.subject}s": [one.structured() for one in self.outcomes],
+            "summary": self.summary()
+            | {
+                f"by {name}": {group: one.summary() for group, one in groups.items()}
+                for name, groups in self.breakdown.items()
             },
+        }
+
+    def summary(self) -> dict[str, Any]:
+        """How many there are, how many were predicted, and the errors."""
+        return {
+            f"{self.subject}s": len(self.outcomes),
+            "predicted": len(self.outcomes) - len(self.skipped),
+            "skipped": len(self.skipped),
+            "errors": {one.quantity: one.structured() for one in self.errors},
         }
 
     def text(self) -> str:
         """The report for a person who reads it."""
         predicted = len(self.outcomes) - len(self.skipped)
-        parts = [f"{words.count(len(self.outcomes), 'case')}, {predicted} predicted, {len(self.skipped)} skipped"]
+        parts = [f"{words.count(len(self.outcomes), self.subject)}, {predicted} predicted, {len(self.skipped)} skipped"]
         if self.errors:
             parts.append(self.table())
+        parts += [self._table(name, groups) for name, groups in self.breakdown.items()]
         if self.skipped:
-            parts.append("\n".join(["Skipped", *(f"  {one.id}: {one.skipped}" for one in self.skipped)]))
+            parts.append("\n".join(["Skipped", *self._reasons()]))
         if left_out := self._left_out():
             parts.append("\n".join(["Not predicted, though measured", *left_out]))
         return "\n\n".join(parts)
@@ -137,6 +171,23 @@ class Report:
         """The errors, a line a quantity."""
         header = ("quantity", "n", "mean", "median", "P90", "worst", "in")
         return draw.table([one.row() for one in self.errors], header=header)
+
+    def _table(self, name: str, groups: Mapping[str, "Report"]) -> str:
+        """The median errors of each group, in one line for each quantity."""
+        rows = [
+            [group, one.quantity, str(len(one.of)), f"{median(one.sizes):.1f}", f"{percentile(one.sizes, 0.9):.1f}"]
+            for group, report in groups.items()
+            for one in report.errors
+        ]
+        return draw.table(rows, header=(name, "quantity", "n", "median %", "P90 %")) if rows else ""
+
+    def _reasons(self) -> Iterator[str]:
+        """Each skipped case with its reason; where there are many, each reason with its number."""
+        if len(self.skipped) <= MANY:
+            yield from (f"  {one.id}: {one.skipped}" for one in self.skipped)
+            return
+        counts = Counter(str(one.skipped) for one in self.skipped)
+        yield from (f"  {words.count(number, self.subject)}: {reason}" for reason, number in counts.most_common())
 
     def _left_out(self) -> list[str]:
         """What cases leave open, by reason: the quantities, and how many cases."""

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from math import ceil
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import ACTIVATION_BYTES, Service
+from inferplan.core.performance import ACTIVATION_BYTES
+from inferplan.core.serving_laws import Service
 from inferplan.core.units import GB, GIB, KB
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
+from inferplan.tools._words_speed import around
 
 
 def summary(case: Case) -> Iterator[str]:
@@ -43,8 +45,9 @@ def _speed_sentence(case: Case, service: Service) -> str:
     served = "that load" if plan.users >= demand.users else "the users it holds"
     return (
         f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), a first token "
-        f"takes about {words.seconds(service.ttft_s)} and each further one about {words.seconds(service.tpot_s)}; "
-        f"all users together get about {words.significant(plan.tokens_per_s or 0)} tokens/s (a roofline estimate)."
+        f"takes about {around(service.ttft_s, case.on.band('ttft'))} and each further one about "
+        f"{around(service.tpot_s, case.on.band('tpot'))}: half of published runs lie within. All get "
+        f"about {words.significant(plan.tokens_per_s or 0)} tokens/s."
     )
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core.performance import TPOT_BAND, TTFT_BAND
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._bills import OptionName
 from inferplan.tools._sections import Case
-from inferplan.tools._serving import UNCHECKED_SPEED
+from inferplan.tools._words_speed import around
 from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
 
@@ -86,10 +85,9 @@ def _pace(case: Case, plan: ParallelismAnswer) -> str:
     """First token and time per token, with how far they may be off."""
     if plan.ttft_ms is None or plan.tpot_ms is None:
         return ""
-    first, each = words.seconds(plan.ttft_ms * MILLI), words.seconds(plan.tpot_ms * MILLI)
-    band = f"estimates; half of published runs lie within {TTFT_BAND:.0%} and {TPOT_BAND:.0%}"
-    trust = band if case.on.speed_checked else UNCHECKED_SPEED
-    return f", first token in about {first}, then {each} a token ({trust})"
+    first = around(plan.ttft_ms * MILLI, case.on.band("ttft"))
+    each = around(plan.tpot_ms * MILLI, case.on.band("tpot"))
+    return f", first token in about {first}, then {each} a token (estimates; half of published runs lie within)"
 
 
 def details(case: Case) -> Iterator[str]:

@@ -82,7 +82,7 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
 def _load(case: Comparison) -> str:
     """Users and context."""
     load = case.fp32.load
-    return f"{words.count(load.sequences, 'user')} x {load.input_tokens:,} tokens"
+    return f"{words.count(round(load.sequences), 'user')} x {load.input_tokens:,} tokens"
 
 
 def _layout(case: Comparison) -> str:

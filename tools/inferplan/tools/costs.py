@@ -3,7 +3,6 @@
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inferplan.catalog.models import MODELS
-from inferplan.core.performance import TPOT_BAND
 from inferplan.core.units import HOURS_PER_DAY, MILLI, MONTHS_PER_YEAR
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
@@ -20,7 +19,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import OptionName, crossings, monthly_bills, price_problem, take_rates
 from inferplan.tools._draw_costs import Bill, Crossing, draw_costs
 from inferplan.tools._fleet import Fleet, Traffic, fleet_problem, smallest_fleet
-from inferplan.tools._serving import SETTINGS, UNCHECKED_SPEED, Serving, serving
+from inferplan.tools._serving import SETTINGS, Serving, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_costs import Case, formula, lacks_units, reason, summarize
 
@@ -210,8 +209,9 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
     """What a reader of the guide would not expect, where it changes the answer."""
     on, hours = case.on, case.traffic.usage_hours_per_day
     guide = "; the guide's are unphysical" if on.model.is_size_class else ""
-    trust = f"half of runs within {TPOT_BAND:.0%}" if on.speed_checked else UNCHECKED_SPEED
-    ledger.note("throughput", "roofline", why=f"{trust}{guide}")
+    rate = on.band("offline")
+    trust = f"half of published runs within x{1 / rate.high:.2f} to x{1 / rate.low:.2f}"
+    ledger.note("throughput", "fitted roofline", why=f"{trust}{guide}")
     if hours < HOURS_PER_DAY:
         ledger.note("busy_hours", hours, unit="h", why="all requests fall within them; the guide spreads them over 24")
     if case.recommended == "own":

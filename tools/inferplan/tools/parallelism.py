@@ -21,10 +21,11 @@ from inferplan.tools._arguments import (
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
-from inferplan.tools._serving import SETTINGS, Serving, note_roofline, serving
+from inferplan.tools._serving import SETTINGS, Serving, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_aims import aim_sentences, loses, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
+from inferplan.tools._words_speed import range_ms
 
 ALTERNATIVES = 4
 """Runners-up that an answer shows."""
@@ -108,7 +109,9 @@ class ParallelismAnswer(Answer):
     why: str
     max_concurrent_users: int
     ttft_ms: float | None
+    ttft_range_ms: list[float] | None = Field(description="Half of published runs lie within.")
     tpot_ms: float | None
+    tpot_range_ms: list[float] | None
     tokens_per_s: float | None
     tokens_per_s_per_user: float | None
     max_tokens_per_s: float | None = Field(description="Output tokens/s when every session that fits is busy.")
@@ -134,7 +137,7 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         unit="tokens",
         why="a user's turn; sessions are full, earlier turns cached",
     )
-    note_roofline(ledger, case.on)
+    note_speed(ledger, case.on)
 
 
 def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:
@@ -160,7 +163,9 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         why=why_aimed(case) if q.demand.is_aimed else why(case),
         max_concurrent_users=chosen.users,
         ttft_ms=_ttft_ms(chosen),
+        ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
         tpot_ms=_tpot_ms(chosen),
+        tpot_range_ms=range_ms(service.tpot_s, on.band("tpot")) if service else None,
         tokens_per_s=_tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
@@ -196,7 +201,9 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger) -> Paralle
         why=why_not(case),
         max_concurrent_users=0,
         ttft_ms=None,
+        ttft_range_ms=None,
         tpot_ms=None,
+        tpot_range_ms=None,
         tokens_per_s=None,
         tokens_per_s_per_user=None,
         max_tokens_per_s=None,

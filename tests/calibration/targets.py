@@ -1,0 +1,183 @@
+"""Published rows as linear forms: each measured time is a sum of amounts times constants, as the product has them."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inferplan.core.efficiency import Kind
+from inferplan.core.error_bands import attention_of
+from inferplan.core.performance import FIXED, Amounts, pass_amounts
+from inferplan.core.serving_laws import in_one_stage, pipelined
+from inferplan.core.units import MILLI
+from inferplan.tools._memory_cases import CannotPredict
+from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools._speed_validation import measured, regime
+
+Floats = NDArray[np.float64]
+NAMES = tuple(Amounts.__slots__)
+_JOINING = np.array([name not in FIXED for name in NAMES], dtype=float)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One measured time and the passes that make it up.
+
+    time = front × h + steps × t(decode) + (prompts + queued × q) × t(prefill) + mixed × k × t(marginal prefill)
+    """
+
+    id: str
+    family: str
+    law: str
+    model: str
+    gpu: str
+    engine: str
+    attention: str
+    kind: Kind
+    calibrates: bool
+    seconds: float
+    decode: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
+    prefill: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
+    marginal: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
+    front: float = 0.0
+    steps: float = 0.0
+    prompts: float = 0.0
+    queued: float = 0.0
+    mixed: float = 0.0
+
+
+def rows_of(path: Path) -> list[object]:
+    """The rows of a file: a list, or an object with a list of `rows`."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found["rows"] if isinstance(found, dict) else found
+
+
+def targets_of(raw: Sequence[object]) -> Iterator[Target]:
+    """Every measured time of every row that can be predicted, none twice."""
+    for one in raw:
+        row = SpeedRow.model_validate(one)
+        setup = SpeedSetup(row)
+        try:
+            yield from _targets(setup)
+        except CannotPredict:
+            continue
+
+
+def _targets(setup: SpeedSetup) -> Iterator[Target]:
+    """The measured times of one row, by how it was measured."""
+    given, kind = measured(setup.row), regime(setup.row)
+    if kind == "batch 1":
+        yield from _batch_1(setup, given)
+    elif kind == "static batch":
+        yield from _static(setup, given)
+    elif kind == "offline" and "output_tok_s_total" in given:
+        seconds = setup.layout.dp * setup.load(setup.batch).running / given["output_tok_s_total"]
+        yield _step(setup, "offline", seconds)
+    elif kind == "closed loop":
+        yield from _closed_loop(setup, given)
+
+
+def _amounts(setup: SpeedSetup, *, decode: float = 0, prefill: float = 0) -> Floats:
+    """The amounts of a pass over so many sequences and prompt tokens."""
+    tokens_in, tokens_out = setup.lengths
+    context = tokens_in + tokens_out / 2
+    found = pass_amounts(
+        setup.work, setup.machine, setup.layout, decode=decode, context=context, prefill=prefill, prompt=tokens_in
+    )
+    return np.array(astuple(found), dtype=float)
+
+
+def _target(setup: SpeedSetup, law: str, seconds: float, **parts: Any) -> Target:
+    row = setup.row
+    return Target(
+        id=row.id,
+        family=row.family,
+        law=law,
+        model=setup.model.id,
+        gpu=setup.gpu.id,
+        engine=setup.runner,
+        attention=attention_of(setup.model.architecture),
+        kind=setup.kind,
+        calibrates=_calibrates(setup, law),
+        seconds=seconds,
+        **parts,
+    )
+
+
+def _calibrates(setup: SpeedSetup, law: str) -> bool:
+    """What the fit looks at: no saturated queues, no layouts that are not stated, no pipelines under full load."""
+    row, layout = setup.row, setup.layout
+    if law == "prompt" and setup.runner in ("other", "llama.cpp"):
+        return False
+    if law == "offline" and row.family.startswith("mlperf"):
+        return layout.pp == 1
+    stated = (row.tp or 0) * (row.pp or 1) * max(row.dp or 1, 1) if setup.runner != "llama.cpp" else layout.gpus
+    ambiguous = not stated or (row.gpu_count is not None and row.gpu_count != stated)
+    saturated = law == "ttft" and setup.batch > setup.slots
+    return not (ambiguous or saturated or (law == "offline" and layout.pp > 1))
+
+
+def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
+    """The time of an output token while prompts join."""
+    load = setup.load(setup.batch)
+    return _target(setup, law, seconds, steps=1.0, mixed=load.running / load.output_tokens, **_passes(setup))
+
+
+def _passes(setup: SpeedSetup) -> Mapping[str, Floats]:
+    """Decode of the running sequences, one prompt, and what a prompt adds to running steps."""
+    running, pp, ranks = setup.load(setup.batch).running, setup.layout.pp, setup.layout.attention_dp
+    tokens_in = setup.lengths[0]
+    return {
+        "decode": _amounts(setup, decode=in_one_stage(running, setup.layout)),
+        "prefill": _amounts(setup, prefill=tokens_in),
+        "marginal": _amounts(setup, prefill=ranks * tokens_in) * _JOINING / (ranks * pp),
+    }
+
+
+def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Target]:
+    load = setup.load(setup.batch)
+    if "tpot_ms" in given:
+        yield _step(setup, "tpot", given["tpot_ms"] * MILLI)
+    if "ttft_ms" in given:
+        waits = (load.sequences / load.running - 1) * load.output_tokens
+        yield _target(
+            setup,
+            "ttft",
+            given["ttft_ms"] * MILLI,
+            front=1.0,
+            steps=1 + waits,
+            prompts=1.0,
+            queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
+            mixed=waits * load.running / load.output_tokens,
+            **_passes(setup),
+        )
+
+
+def _static(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Target]:
+    batch, (tokens_in, tokens_out) = setup.batch, setup.lengths
+    decode = _amounts(setup, decode=batch)
+    prefill = _amounts(setup, prefill=batch * tokens_in)
+    if setup.runner == "other":
+        yield _target(setup, "static", given["tpot_ms"] * MILLI, steps=1.0, decode=decode)
+        return
+    seconds = (
+        given["e2e_ms"] * MILLI
+        if "e2e_ms" in given
+        else setup.layout.dp * batch * tokens_out / given["output_tok_s_total"]
+    )
+    yield _target(setup, "static", seconds, steps=tokens_out - 1, prompts=1.0, decode=decode, prefill=prefill)
+
+
+def _batch_1(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Target]:
+    if "output_tok_s_total" in given or "tpot_ms" in given:
+        seconds = given["tpot_ms"] * MILLI if "tpot_ms" in given else 1 / given["output_tok_s_total"]
+        yield _target(setup, "single", seconds, steps=1.0, decode=_amounts(setup, decode=1))
+    tokens_in = setup.lengths[0]
+    if tokens_in and ("ttft_ms" in given or "prefill_tok_s" in given):
+        seconds = given["ttft_ms"] * MILLI if "ttft_ms" in given else tokens_in / given["prefill_tok_s"]
+        staged = pipelined(setup.layout, tokens_in, setup.step_tokens)
+        yield _target(setup, "prompt", seconds, prompts=staged, prefill=_amounts(setup, prefill=tokens_in))

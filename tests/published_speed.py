@@ -1,0 +1,32 @@
+"""The published rows of serving speed as `inferplan validate speed` takes them, out of their compact table."""
+
+from functools import cache
+from typing import Any
+
+from data_files import rows
+
+TEXT = ("id", "source", "family", "engine", "engine_version", "model", "weight_format", "kv_dtype", "gpu", "scenario")
+WHOLE = ("gpu_count", "tp", "pp", "dp", "ep")
+NUMBERS = ("isl", "osl", "concurrency_or_batch")
+MEASURED = (
+    "tpot_ms",
+    "ttft_ms",
+    "e2e_ms",
+    "output_tok_s_total",
+    "output_tok_s_per_gpu",
+    "prefill_tok_s",
+    "req_s",
+)
+
+
+@cache
+def published() -> list[dict[str, Any]]:
+    """Every row."""
+    return [_row(line) for line in rows("published_speed.tsv")]
+
+
+def _row(line: dict[str, str]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: line[name] for name in TEXT if line[name]}
+    row |= {name: int(line[name]) for name in WHOLE if line[name]}
+    row |= {name: float(line[name]) for name in NUMBERS if line[name]}
+    return row | {"note": line["note"], "measured": {name: float(line[name]) for name in MEASURED if line[name]}}

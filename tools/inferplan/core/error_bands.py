@@ -1,0 +1,81 @@
+"""How far published runs lie from predictions, by the law that predicts them, engine, GPU generation and attention."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+from typing import Literal
+
+from inferplan.core.architecture import Architecture
+from inferplan.core.attention import Compressed, Latent
+from inferplan.core.efficiency import Kind
+from inferplan.core.speed_bands import BANDS
+
+Law = Literal["tpot", "ttft", "offline", "static", "single", "prompt"]
+"""Time per token and to the first under load, slots never idle, one batch, one sequence, one prompt alone."""
+Level = Literal[50, 90]
+"""Percent of published runs that lie within a band."""
+ENOUGH = 30
+"""Runs from which the errors of a kind are told apart from those of a wider one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Band:
+    """Between `low` and `high` times a predicted time lie `level` percent of `n` published runs of this kind.
+
+    A throughput lies between 1 / high and 1 / low times its prediction. The errors are those of constants that were
+    fitted without the source of the run. `alike` says whether the runs were of the same attention.
+    """
+
+    low: float
+    high: float
+    level: Level
+    n: int
+    alike: bool
+
+    def of(self, seconds: float) -> tuple[float, float]:
+        """The range of a time. [s]"""
+        return seconds * self.low, seconds * self.high
+
+    def of_rate(self, rate: float) -> tuple[float, float]:
+        """The range of a throughput."""
+        return rate / self.high, rate / self.low
+
+
+def attention_of(architecture: Architecture) -> str:
+    """What mixes tokens: plain, windowed, latent, sparse or recurrent."""
+    mixers = [mixer for _, mixer in architecture.mixers]
+    if any(getattr(mixer, "indexer", None) or isinstance(mixer, Compressed) for mixer in mixers):
+        return "sparse"
+    if any(mixer.state and mixer.state.recurrent for mixer in mixers):
+        return "recurrent"
+    if any(isinstance(mixer, Latent) for mixer in mixers):
+        return "latent"
+    return "plain" if architecture.plain is not None else "windowed"
+
+
+def groups(law: str, kind: Kind, attention: str) -> Iterator[tuple[str, str, str, str]]:
+    """The kinds of run that a prediction belongs to, the narrowest first: law, engine, generation, attention."""
+    generation = "local" if kind.generation == "local_stacked" else kind.generation
+    yield law, kind.engine, generation, attention
+    yield law, "", generation, attention
+    yield law, "", "", attention
+    yield law, kind.engine, generation, ""
+    yield law, "", generation, ""
+    yield law, "", "", ""
+
+
+def band(law: Law, *, kind: Kind, attention: str, level: Level = 50) -> Band:
+    """The band of the narrowest kind that has enough published runs, 1 / √n wider for the runs that are few.
+
+    It always holds the prediction itself, so that more than `level` percent may lie within.
+
+    >>> h100 = Kind(generation="hopper", engine="vllm", arithmetic="native")
+    >>> found = band("tpot", kind=h100, attention="plain")
+    >>> found.low < 1.1 and found.high > 0.9, found.n >= ENOUGH
+    (True, True)
+    """
+    key = next(one for one in groups(law, kind, attention) if one in BANDS)
+    n, quantiles = BANDS[key]
+    low, high = quantiles[level]
+    wider = 1 + 1 / sqrt(n)
+    return Band(low=min(1.0, low**wider), high=max(1.0, high**wider), level=level, n=n, alike=key[3] == attention)

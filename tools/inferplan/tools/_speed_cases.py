@@ -1,0 +1,337 @@
+"""A published measurement of serving speed, and its configuration in the terms of the speed model."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core.architecture import Model, NativeBits
+from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
+from inferplan.core.engine import Engine, EngineName
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
+from inferplan.core.performance import Machine, Work
+from inferplan.core.precision import Precision
+from inferplan.core.serving_laws import Load, Service, serve
+from inferplan.core.units import GB
+from inferplan.core.vllm_memory import NEWEST
+from inferplan.tools._memory_cases import CannotPredict, Text, catalogued
+from inferplan.tools._serving import default_batching
+
+NETWORK = 50 * GB
+"""InfiniBand NDR, one way, per GPU: what no row states. [B/s]"""
+RANDOM_LENGTHS = 0.9
+"""Mean of the lengths that the InferenceX harness draws, over their nominal ones: uniform from 80 to 100 %."""
+BENCH_BATCH = 4096
+"""Sequences at once that TensorRT-LLM's throughput benchmark allows by itself."""
+FEW_BITS = 8
+Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
+Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
+
+
+class SpeedRow(BaseModel):
+    """One measurement with the configuration that it was taken at; null is what its source does not state."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    id: Text
+    family: Text = "not stated"
+    source: str = ""
+    engine: Text
+    engine_version: Text | None = None
+    model: Text
+    weight_format: Text | None = None
+    kv_dtype: Text | None = None
+    gpu: Text
+    gpu_count: Degree | None = None
+    tp: Degree | None = None
+    pp: Degree | None = None
+    dp: Degree | None = None
+    ep: Degree | None = None
+    isl: Number | None = None
+    osl: Number | None = None
+    concurrency_or_batch: Number | None = None
+    scenario: Text
+    measured: Mapping[str, Any] | None = None
+    note: str = ""
+
+
+class SpeedSetup:
+    """A row's configuration in the terms of the model; what it leaves open is taken as the engine would, and noted."""
+
+    def __init__(self, row: SpeedRow) -> None:
+        """Nothing is looked up before it is needed."""
+        self.row = row
+        self.notes: list[str] = []
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The engine, or "other" for what is no serving engine."""
+        name = self.row.engine.casefold()
+        named: list[Runner] = [engine for word, engine in RUNNERS.items() if word in name]
+        return named[0] if named else "other"
+
+    @cached_property
+    def server(self) -> EngineName:
+        """The engine whose memory rules apply: vLLM's where it is none that is known."""
+        return "vllm" if self.runner == "other" else self.runner
+
+    @cached_property
+    def gpu(self) -> Gpu:
+        """The catalogued GPU that is meant."""
+        found = gpu_of(self.row.gpu)
+        if found is None:
+            raise CannotPredict(f'the GPU "{self.row.gpu}" is not in the catalog')
+        return found
+
+    @cached_property
+    def precision(self) -> Precision:
+        """The weight format; where none is stated, the model's own."""
+        stated = (self.row.weight_format or "").casefold()
+        if stated:
+            id_ = FORMAT_NAMES.get(stated, stated.removeprefix("gguf-"))
+            if id_ not in FORMATS:
+                raise CannotPredict(f'the weight format "{self.row.weight_format}" is not known')
+            return FORMATS[id_]
+        own = "fp8" if "fp8" in self.row.model.casefold() else self._catalogued.native_precision
+        self.notes.append(f"weights are taken to be in {own}, as the model is released")
+        return FORMATS[own]
+
+    @cached_property
+    def _catalogued(self) -> Model:
+        """The model as the catalogue has it."""
+        found = catalogued(self.row.model)
+        if found is None:
+            raise CannotPredict(f'no model "{self.row.model}" is in the catalog')
+        return found
+
+    @cached_property
+    def model(self) -> Model:
+        """The model; 4-bit checkpoints of experts keep their attention in 16 bit."""
+        return experts_only(self._catalogued, self.precision)
+
+    @cached_property
+    def kv_bits(self) -> float:
+        """Bits of one cached element: as stated, else FP8 where engine and GPU take it by themselves."""
+        stated = (self.row.kv_dtype or "").casefold()
+        if stated:
+            try:
+                return KV_FORMATS.find(stated).bits
+            except UnknownName:
+                raise CannotPredict(f'the KV cache format "{self.row.kv_dtype}" is not known') from None
+        few = self.precision.bits_per_weight < FEW_BITS + 1
+        small = few and (self.runner == "tensorrt-llm" or (self.kind.generation == "blackwell" and self._is_fp8))
+        self.notes.append(f"the KV cache is taken to be in {'FP8' if small else '16 bit'}")
+        return FEW_BITS if small else 2 * FEW_BITS
+
+    @property
+    def _is_fp8(self) -> bool:
+        return self.precision.compute in ("fp8", "fp4")
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What decides the constants."""
+        return kind_of(self.gpu, self.precision, self.runner)
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """The fitted constants."""
+        return efficiency(self.kind)
+
+    @cached_property
+    def lengths(self) -> tuple[float, float]:
+        """Mean tokens in and out of a request."""
+        if self.row.isl is None:
+            raise CannotPredict("`isl` is not stated")
+        output = self.row.osl
+        if output is None:
+            output = 1.0
+            self.notes.append("one token of output is taken, as none is stated")
+        if "inferencex" in f"{self.row.family} {self.row.note}".casefold():
+            self.notes.append("lengths are drawn at random: their mean is 0.9 of the nominal ones")
+            return self.row.isl * RANDOM_LENGTHS, max(1.0, output * RANDOM_LENGTHS)
+        return self.row.isl, max(1.0, output)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the model has experts."""
+        return self.model.architecture.experts is not None
+
+    @cached_property
+    def gpus(self) -> int:
+        """GPUs in all replicas."""
+        return self.layout.gpus
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The degrees of one replica and the replicas: as stated, else what the planner would take."""
+        row = self.row
+        if self.runner == "llama.cpp":
+            return Layout(pp=min(row.gpu_count or row.pp or 1, self.model.architecture.layers))
+        if not row.tp:
+            return self._open_layout()
+        pp, ranks = min(row.pp or 1, self.model.architecture.layers), max(row.dp or 1, 1)
+        replica = Layout(tp=row.tp, pp=pp, attention_dp=ranks if self.sparse else 1)
+        copies = 1 if self.sparse else ranks
+        count = row.gpu_count or copies * replica.replica
+        if count > copies * replica.replica:
+            copies = count // replica.replica
+            self.notes.append(f"{copies} replicas are taken to share the load, as more GPUs are stated than one has")
+        return replace(replica, dp=copies)
+
+    def _open_layout(self) -> Layout:
+        """Tensor parallelism over the GPUs that share experts; else the fastest replicas, or the smallest that does."""
+        row = self.row
+        if self.sparse and row.ep and row.ep > 1:
+            tp = min(row.ep, self.gpu.node_size if self.gpu.link_span < row.ep else row.ep)
+            layout = Layout(tp=tp, attention_dp=max(1, row.ep // tp))
+        else:
+            offered = list(map(Layout.tensor, self._degrees))
+            holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
+            total = row.gpu_count
+            copied = [replace(one, dp=total // one.tp) for one in holding if total and total % one.tp == 0]
+            roomy = (one for one in holding if self._slots(one) >= (row.concurrency_or_batch or 1))
+            layout = max(copied, key=self._offline, default=next(roomy, holding[-1]))
+        self.notes.append(f"TP {layout.tp} x DP {layout.dp * layout.attention_dp} is taken, as no layout is stated")
+        return layout
+
+    @property
+    def _degrees(self) -> tuple[int, ...]:
+        """Legal tensor degrees; all ranks of a node where none is."""
+        found = parallelism.tensor_degrees(self.model.architecture, node_size=max(8, self.gpu.node_size))
+        return found or (1,)
+
+    def _offline(self, layout: Layout) -> float:
+        """Tokens per second of all replicas with every slot busy."""
+        tokens_in, tokens_out = self.lengths
+        slots = self._slots(layout)
+        load = Load(
+            sequences=slots, context=tokens_in + tokens_out / 2, input_tokens=tokens_in, output_tokens=tokens_out
+        )
+        return layout.dp * serve(self._work(layout), self._machine(layout), layout, load).offline_tokens_per_s
+
+    def _slots(self, layout: Layout) -> int:
+        """Sequences of full length that one replica has room for, as many as the engine runs at once."""
+        tokens = sum(self.lengths)
+        stated = re.search(r"max-num-seqs=(\d+)", self.row.note)
+        defaults = default_batching(self.server, self.gpu, NEWEST)
+        most = int(stated[1]) if stated else BENCH_BATCH if self.server == "tensorrt-llm" else defaults[1]
+        engine = Engine(name=self.server, version=NEWEST, max_num_seqs=most, max_num_batched_tokens=defaults[0])
+        held = engine_memory.capacity(
+            self.model, self.precision, self.gpu, layout, engine, context=max(1, round(tokens)), kv_bits=self.kv_bits
+        )
+        return most if held.not_modelled else held.sessions
+
+    @property
+    def step_tokens(self) -> int:
+        """Tokens of a prompt that enter one step."""
+        return default_batching(self.server, self.gpu, NEWEST)[0]
+
+    @cached_property
+    def slots(self) -> int:
+        """Slots of one replica; one where the rules leave no room for any, since the row was measured."""
+        found = self._slots(self.layout)
+        if found < 1:
+            self.notes.append("the memory rules leave no room for a request; one slot is taken")
+        return max(1, found)
+
+    def _work(self, layout: Layout) -> Work:
+        return performance.work(
+            self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
+        )
+
+    def _machine(self, layout: Layout) -> Machine:
+        links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
+        found = performance.machine(self.gpu, self.precision, links, self.efficiency)
+        if found is None:
+            raise CannotPredict(f"the arithmetic peak of {self.gpu.title} is not known")
+        return found
+
+    @cached_property
+    def work(self) -> Work:
+        """The work of one rank."""
+        return self._work(self.layout)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The GPU with its links and what is reached of them."""
+        return self._machine(self.layout)
+
+    @cached_property
+    def batch(self) -> float:
+        """Sequences that one replica is asked for at once: as stated, else one for each slot."""
+        stated = self.row.concurrency_or_batch
+        if stated:
+            return max(1.0, stated / self.layout.dp)
+        return 1.0 if self.row.scenario == "batch1" else self.slots
+
+    def load(self, sequences: float) -> Load:
+        """So many sequences of the row's lengths, and the slots for them."""
+        tokens_in, tokens_out = self.lengths
+        return Load(
+            sequences=sequences,
+            context=tokens_in + tokens_out / 2,
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            slots=self.slots,
+        )
+
+    def served(self, sequences: float) -> Service:
+        """One replica under a closed load."""
+        return serve(self.work, self.machine, self.layout, self.load(sequences))
+
+
+RUNNERS: Mapping[str, EngineName] = {
+    "vllm": "vllm",
+    "sglang": "sglang",
+    "tensorrt": "tensorrt-llm",
+    "trt": "tensorrt-llm",
+    "llama.cpp": "llama.cpp",
+}
+"""Engines by a word in what sources call them."""
+FORMAT_NAMES: Mapping[str, str] = {
+    "fp4": "nvfp4",
+    "gguf-f16": "fp16",
+    "gguf-f32": "fp32",
+    "uint4": "int4",
+    "int4-g32": "int4",
+    "int4-g128": "int4",
+    "awq-int4": "awq",
+    "awq-int4-g128": "awq",
+    "gptq-int4": "gptq",
+    "fp8-block": "fp8",
+    "fp8-dynamic": "fp8",
+}
+"""Weight formats by the names that sources give them, where these are not the catalogue's."""
+_SIZE = re.compile(r"[-\s]*\d+(?:\.\d+)?\s*gi?b\b", re.IGNORECASE)
+_CORES = re.compile(r"\s*\d+-core gpu", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1024)
+def gpu_of(name: str) -> Gpu | None:
+    """The catalogued GPU behind a name, with or without its memory and the vendor's series."""
+    plain = _CORES.sub("", _SIZE.sub("", name)).strip()
+    spellings = (name, plain, f"RTX {plain}", f"Apple {plain}", f"{plain.replace('SE', 'Blackwell Server')}")
+    for one in spellings:
+        try:
+            return GPUS.find(one)
+        except UnknownName:
+            continue
+    return None
+
+
+@lru_cache(maxsize=256)
+def experts_only(model: Model, precision: Precision) -> Model:
+    """The model with its attention in 16 bit where a 4-bit format of experts leaves it so; else as it is."""
+    four = precision.bits_per_weight < FEW_BITS and precision.compute == "fp4"
+    if model.architecture.experts is None or not four or model.native_precision == precision.id:
+        return model
+    bits = NativeBits(ffn=precision.bits_per_weight, routed_experts=precision.bits_per_weight)
+    return replace(model, native_precision=precision.id, native_bits=bits)

@@ -1,0 +1,165 @@
+"""Published measurements of serving speed against the model: each row predicted from its configuration alone."""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from pydantic import ValidationError
+
+from inferplan.core.performance import forward_pass
+from inferplan.core.serving_laws import arrivals, pipelined, prefill_pass, serve, static_batch_s
+from inferplan.core.units import MILLI
+from inferplan.tools._memory_cases import CannotPredict
+from inferplan.tools._memory_validation import LARGEST, SMALLEST, shown, unreadable
+from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools._validation import Outcome, Report, Unit
+
+QUANTITIES = ("tpot_ms", "ttft_ms", "e2e_ms", "output_tok_s_total", "output_tok_s_per_gpu", "prefill_tok_s", "req_s")
+"""What is predicted, by the name that rows give it."""
+PLANNED = 0.8
+"""Share of its most requests that a server is taken to be asked for, where no load is stated."""
+STATIC = frozenset({"offline", "latency"})
+"""Scenarios in which a batch that is stated starts and ends together."""
+
+
+def regime(row: SpeedRow) -> str:
+    """How the row was measured: which law predicts it.
+
+    >>> regime(SpeedRow(id="1", engine="vLLM", model="m", gpu="g", scenario="offline", concurrency_or_batch=8.0))
+    'static batch'
+    """
+    if row.scenario == "batch1":
+        return "batch 1"
+    if row.scenario == "server":
+        return "closed loop" if row.concurrency_or_batch else "served"
+    return "static batch" if row.scenario in STATIC and row.concurrency_or_batch else "offline"
+
+
+def predict(setup: SpeedSetup) -> dict[str, float]:
+    """Every quantity that the way of measuring has. Raises `CannotPredict` where the configuration is not known."""
+    kind = regime(setup.row)
+    if kind == "batch 1":
+        return _batch_1(setup)
+    if kind == "static batch":
+        return _static(setup)
+    if kind == "served":
+        return _served(setup)
+    return _offline(setup) if kind == "offline" else _closed_loop(setup)
+
+
+def _closed_loop(setup: SpeedSetup) -> dict[str, float]:
+    """Clients that always wait for an answer."""
+    one, output = setup.served(setup.batch), setup.lengths[1]
+    copies = setup.layout.dp
+    return {
+        "tpot_ms": one.tpot_s / MILLI,
+        "ttft_ms": one.ttft_s / MILLI,
+        "e2e_ms": (one.ttft_s + (output - 1) * one.tpot_s) / MILLI,
+        **_rates(setup, copies * one.tokens_per_s),
+    }
+
+
+def _served(setup: SpeedSetup) -> dict[str, float]:
+    """Requests that arrive at random, at a rate that leaves the usual head-room: no load is stated."""
+    output, most = setup.lengths[1], setup.load(setup.slots)
+    on = (setup.work, setup.machine, setup.layout)
+    rate = PLANNED * serve(*on, most).offline_tokens_per_s / output
+    one = arrivals(*on, most, requests_per_s=rate) or setup.served(setup.slots)
+    setup.notes.append(f"{rate:.2f} requests/s a replica are taken, {PLANNED:.0%} of what it can, as no load is stated")
+    return {
+        "tpot_ms": one.tpot_s / MILLI,
+        "ttft_ms": one.ttft_s / MILLI,
+        "e2e_ms": (one.ttft_s + (output - 1) * one.tpot_s) / MILLI,
+        **_rates(setup, setup.layout.dp * rate * output),
+    }
+
+
+def _offline(setup: SpeedSetup) -> dict[str, float]:
+    """All requests at once: no slot is ever idle."""
+    one = setup.served(setup.batch)
+    return {"tpot_ms": one.tpot_s / MILLI, **_rates(setup, setup.layout.dp * one.offline_tokens_per_s)}
+
+
+def _static(setup: SpeedSetup) -> dict[str, float]:
+    """One batch from its prompts to its last tokens; what is no serving engine counts decode steps alone."""
+    batch, (tokens_in, tokens_out) = setup.batch, setup.lengths
+    on = (setup.work, setup.machine, setup.layout)
+    seconds = static_batch_s(*on, batch=batch, prompt=tokens_in, output=tokens_out)
+    first = forward_pass(*on, decode=0, context=0, prefill=batch * tokens_in, prompt=tokens_in).total_s
+    step = forward_pass(*on, decode=batch, context=tokens_in + tokens_out / 2).total_s
+    copies = setup.layout.dp
+    produced = batch / step if setup.runner == "other" else batch * tokens_out / seconds
+    return {
+        "tpot_ms": step / MILLI,
+        "ttft_ms": first / MILLI,
+        "e2e_ms": seconds / MILLI,
+        "prefill_tok_s": copies * batch * tokens_in / first,
+        **_rates(setup, copies * produced),
+    }
+
+
+def _batch_1(setup: SpeedSetup) -> dict[str, float]:
+    """One sequence on an idle engine, without a server; tokens per second are those of decode."""
+    on, (tokens_in, tokens_out) = (setup.work, setup.machine, setup.layout), setup.lengths
+    step = forward_pass(*on, decode=1, context=tokens_in + tokens_out / 2).total_s
+    found = {"tpot_ms": step / MILLI, "output_tok_s_total": 1 / step}
+    if tokens_in:
+        first = prefill_pass(*on, tokens_in).total_s * pipelined(setup.layout, tokens_in, setup.step_tokens)
+        found |= {"ttft_ms": first / MILLI, "prefill_tok_s": tokens_in / first}
+        found |= {"e2e_ms": (first + (tokens_out - 1) * step) / MILLI}
+    return found
+
+
+def _rates(setup: SpeedSetup, tokens_per_s: float) -> dict[str, float]:
+    """Output tokens in all, of each GPU, and requests."""
+    return {
+        "output_tok_s_total": tokens_per_s,
+        "output_tok_s_per_gpu": tokens_per_s / setup.gpus,
+        "req_s": tokens_per_s / setup.lengths[1],
+    }
+
+
+REGIMES = ("closed loop", "offline", "static batch", "batch 1", "served")
+UNITS: Mapping[str, Unit] = {f"{quantity}, {kind}": "%" for kind in REGIMES for quantity in QUANTITIES}
+"""Quantities by how they were measured: what errors are counted by, in percent of the measurement."""
+
+
+def validate(rows: Iterable[object]) -> Report:
+    """Every row predicted from its configuration, and held against what was measured."""
+    outcomes = tuple(_outcome(row, number) for number, row in enumerate(rows, start=1))
+    return Report(outcomes=outcomes, units=UNITS, subject="row")
+
+
+def _outcome(raw: object, number: int) -> Outcome:
+    """One row; what cannot be read is skipped with what is wrong with it."""
+    fields: Mapping[str, object] = cast("Mapping[str, object]", raw) if isinstance(raw, Mapping) else {}
+    given = fields.get("id")
+    id_ = shown(given) if isinstance(given, str) else f"row {number}"
+    try:
+        row = SpeedRow.model_validate(raw)
+        setup = SpeedSetup(row)
+        found = predict(setup)
+    except ValidationError as error:
+        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=unreadable(error, "row"))
+    except CannotPredict as reason:
+        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=str(reason))
+    kind = regime(row)
+    return Outcome(
+        id=row.id,
+        predicted=found,
+        measured=measured(row),
+        left_out={},
+        groups={"source": row.family, "model": setup.model.id, "GPU": setup.gpu.id, "engine": setup.runner},
+        notes=tuple(setup.notes),
+        targets={f"{name}, {kind}": name for name in found},
+    )
+
+
+def measured(row: SpeedRow) -> dict[str, float]:
+    """The measured figures that can be held against."""
+    given = row.measured or {}
+    return {name: given[name] for name in QUANTITIES if _is_figure(given.get(name))}
+
+
+def _is_figure(value: object) -> bool:
+    """Whether a measured value is a number above zero."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST

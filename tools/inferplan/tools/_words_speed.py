@@ -1,0 +1,25 @@
+"""Latencies in words, each with the range in which published runs of its kind lie."""
+
+from inferplan.core.error_bands import Band
+from inferplan.tools import _words as words
+
+
+def around(value: float, band: Band) -> str:
+    """`24 ms (21 to 27 ms)`: a time with its band.
+
+    >>> around(0.0243, Band(low=0.88, high=1.12, level=50, n=300, alike=True))
+    '24 ms (21 to 27 ms)'
+    """
+    low, high = band.of(value)
+    return f"{words.seconds(value)} ({_range(words.seconds(low), words.seconds(high))})"
+
+
+def _range(low: str, high: str) -> str:
+    """Two figures; their unit once where they share it."""
+    figure, unit = low.split(" ")
+    return f"{figure} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+
+
+def range_ms(seconds: float, band: Band) -> list[float]:
+    """The band of a time, to a tenth of a millisecond. [ms]"""
+    return [round(end * 1000, 1) for end in band.of(seconds)]
