@@ -132,6 +132,8 @@ def test_an_h100_reports_81559_mib_and_lends_79_18_gib() -> None:
         ("mi300x", 191.98),
         ("dgx-spark-gb10", 121.7),
         ("h200-sxm", 139.72),
+        ("b300-sxm", 267.69),
+        ("gb200", 184.31),
     ],
 )
 def test_what_an_engine_sees_is_what_its_log_says(id_: str, engine_gib: float) -> None:

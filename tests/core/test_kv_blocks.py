@@ -117,6 +117,14 @@ def test_a_sparse_latent_in_8_bit_takes_656_bytes_and_its_index_key_132() -> Non
     assert blocks.block_bytes == 64 * 61 * (656 + 132)
 
 
+def test_without_scales_a_sparse_latent_in_8_bit_takes_a_byte_an_element() -> None:
+    """GLM-5.2: 78 latents of 576 B and 21 index keys of 132 B; a GB200 printed 50.62 GiB for 1,139,456 tokens."""
+    glm, plain = MODELS["zai-org/GLM-5.2"].architecture, replace(engine(version=26), latent_scales=False)
+    blocks = cut(glm, Layout(tp=4), kv_bits=8, engine=plain)
+    assert blocks.block_bytes == 64 * (78 * 576 + 21 * 132)
+    assert int(50.62 * GIB // blocks.block_bytes) * blocks.tokens == pytest.approx(1_139_456, rel=0.0002)
+
+
 @pytest.mark.parametrize(
     ("id_", "version"),
     [

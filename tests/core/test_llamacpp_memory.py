@@ -25,6 +25,7 @@ from inferplan.core.llamacpp_memory import (
     padded,
     slot_bytes,
     utilization,
+    windows_count,
 )
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_memory import Held
@@ -48,9 +49,10 @@ def slot(id_: str, *, context: int, bits: float = 16, ubatch: int = 512, layout:
 
 @pytest.mark.parametrize("run", with_("token_bytes"), ids=lambda run: run["id"])
 def test_a_token_takes_the_bytes_that_llama_cpp_printed(run: dict[str, str]) -> None:
-    """ik_llama.cpp keeps all tokens of windowed layers: Gemma 3 is held at a context within its window."""
-    context = int(run["context"])
-    assert slot(run["model"], context=context, bits=float(run["kv_bits"])) == context * float(run["token_bytes"])
+    """States included; ik_llama.cpp keeps all tokens of windowed layers: Gemma 3 is held within its window."""
+    context, layout = int(run["context"]), Layout(pp=int(run["tp"]))
+    ours = slot(run["model"], context=context, bits=float(run["kv_bits"]), ubatch=int(run["ubatch"]), layout=layout)
+    assert ours / MIB == pytest.approx(context * float(run["token_bytes"]) / MIB, abs=0.01)
 
 
 @pytest.mark.parametrize("run", with_("file_gib"), ids=lambda run: run["id"])
@@ -65,12 +67,56 @@ def test_weights_on_the_gpu_are_within_2_percent_of_what_llama_cpp_printed(run: 
     assert ours / GIB == pytest.approx(float(run["weights_gib"]), rel=0.016)
 
 
+def test_weights_of_phi_3_are_4_percent_short_as_its_fused_projections_are_in_more_bits() -> None:
+    """Q4_K_M of Phi-3 mini: 2,228.82 MiB on the GPU."""
+    ours = gpu_weights(MODELS["microsoft/Phi-3-mini-4k-instruct"], FORMATS["q4_k_m"], Layout())
+    assert 0.96 <= ours / MIB / 2228.82 <= 1
+
+
 @pytest.mark.parametrize("run", with_("compute_mib"), ids=lambda run: run["id"])
-def test_compute_buffers_are_never_short_and_at_most_a_hidden_state_over(run: dict[str, str]) -> None:
+def test_compute_buffers_are_never_short_and_at_most_two_hidden_states_over(run: dict[str, str]) -> None:
+    """Of models that are whole on CUDA or on the CPU."""
     tokens, architecture = int(run["ubatch"]), MODELS[run["model"]].architecture
     ours = compute_buffer(architecture, replace(ENGINE, max_num_batched_tokens=tokens))
     over = ours / MIB - float(run["compute_mib"])
-    assert -0.1 <= over <= 4 * tokens * architecture.hidden / MIB + 0.1
+    assert -0.1 <= over <= 2 * 4 * tokens * architecture.hidden / MIB + 0.1
+
+
+@pytest.mark.parametrize(("ubatch", "mebibytes"), [(512, 420.08), (2048, 1672.08)])
+def test_metal_takes_4_percent_more_for_its_compute_buffer(ubatch: int, mebibytes: float) -> None:
+    """gpt-oss-20b."""
+    engine = replace(ENGINE, max_num_batched_tokens=ubatch)
+    ours = compute_buffer(MODELS["openai/gpt-oss-20b"].architecture, engine) / MIB
+    assert 0.96 * mebibytes <= ours <= mebibytes
+
+
+def test_a_pipeline_keeps_four_copies_of_its_inputs_as_the_one_log_of_it_has_it() -> None:
+    """In-sample: Qwen3.5-122B-A10B on three MI50 at 4,096 tokens, 537 MiB on the last; 4 x (6 + 4) MiB are copies."""
+    qwen = MODELS["Qwen/Qwen3.5-122B-A10B"].architecture
+    assert compute_buffer(qwen, ENGINE, context=4096, gpus=3) / MIB == pytest.approx(537, abs=0.5)
+    assert compute_buffer(qwen, ENGINE, gpus=1) / MIB == pytest.approx(497, abs=0.5)
+
+
+def test_several_gpus_pay_for_four_masks_each() -> None:
+    """A million cells of a mask for 512 tokens are 1 GiB."""
+    one, layout = MODELS["Qwen/Qwen3.5-9B"], Layout(pp=2)
+    context = 2**20
+    pool = slot(one.id, context=context, layout=layout) + 4 * GIB
+    assert held(one, layout, ENGINE, pool, context=context, kv_bits=16).concurrency == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "id_", ["microsoft/Phi-3-mini-4k-instruct", "mistralai/Mistral-7B-v0.1", "bigcode/starcoder2-7b"]
+)
+def test_models_with_a_window_in_every_layer_keep_every_token(id_: str) -> None:
+    """llama.cpp reads the window of none of them; of Phi-3 it says so, and 1,536 MiB were logged for 4,096 cells."""
+    assert not windows_count(MODELS[id_].architecture)
+    assert slot(id_, context=16384) == 4 * slot(id_, context=4096)
+
+
+def test_windows_count_where_some_layers_have_none() -> None:
+    for id_ in ("openai/gpt-oss-20b", "google/gemma-3n-E4B-it", "meta-llama/Llama-4-Scout-17B-16E-Instruct"):
+        assert windows_count(MODELS[id_].architecture)
 
 
 @pytest.mark.parametrize(

@@ -38,24 +38,24 @@ def holds(id_: str, gib: float, *, context: int = 8192, bits: float = 16, engine
     return held(MODELS[id_], Layout(), engine, gib * GIB, context=context, kv_bits=bits)
 
 
-@pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
+@pytest.mark.parametrize("run", [run for run in RUNS if run["kv_gib"]], ids=lambda run: run["id"])
 def test_a_pool_holds_the_tokens_that_sglang_printed(run: dict[str, str]) -> None:
     """To what the two decimals of the printed GiB leave open."""
     pool, layout = float(run["kv_gib"]) * GIB, Layout(tp=int(run["tp"]))
     ours = held(MODELS[run["model"]], layout, ENGINE, pool, context=8192, kv_bits=float(run["kv_bits"]))
-    assert ours.tokens == pytest.approx(int(run["kv_tokens"]), rel=0.0012)
+    assert ours.tokens == pytest.approx(int(run["kv_tokens"]), rel=0.002)
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS if run["token_bytes"]], ids=lambda run: run["id"])
 def test_a_token_takes_the_bytes_that_sglang_printed(run: dict[str, str]) -> None:
     full, windowed, _ = token_bytes(MODELS[run["model"]], Layout(tp=int(run["tp"])), kv_bits=float(run["kv_bits"]))
-    assert (full, windowed) == (pytest.approx(float(run["token_bytes"]), rel=0.0012), 0)
+    assert (full, windowed) == (pytest.approx(float(run["token_bytes"]), rel=0.002), 0)
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS if run["weights_gib"]], ids=lambda run: run["id"])
 def test_weights_and_buffers_lower_free_memory_as_logged(run: dict[str, str]) -> None:
     rank = memory(MODELS[run["model"]], FORMATS[run["precision"]], h100(), Layout(tp=int(run["tp"])), ENGINE)
-    assert (rank.weights + rank.non_torch) / GIB == pytest.approx(float(run["weights_gib"]), abs=0.08)
+    assert (rank.weights + rank.non_torch) / GIB == pytest.approx(float(run["weights_gib"]), abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,69 @@ def test_qwen3_235b_in_fp8_on_four_h100_is_within_3_percent_end_to_end() -> None
     qwen = MODELS["Qwen/Qwen3-235B-A22B"]
     rank = memory(qwen, FORMATS["fp8"], h100(), Layout(tp=4), replace(ENGINE, memory_utilization=0.93))
     assert rank.pool / GIB == pytest.approx(16.46, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("id_", "gpu", "chunk", "share", "pool"),
+    [
+        ("Qwen/Qwen3-32B", "h100-sxm", 8192, 0.9, 9.54),
+        ("meta-llama/Llama-3.1-8B-Instruct", "h100-sxm", 8192, 0.88, 54.04),
+        ("Qwen/Qwen3-8B", "b200-sxm", 16384, None, 136.36),
+    ],
+)
+def test_pools_of_one_h100_and_one_b200_are_within_half_a_percent_of_logs_that_no_constant_was_fitted_on(
+    id_: str, gpu: str, chunk: int, share: float | None, pool: float
+) -> None:
+    """Versions 0.5.19, 0.4.4 and of April 2026; the shares of the first two are not in their logs, but follow."""
+    engine = replace(ENGINE, memory_utilization=share, max_num_batched_tokens=chunk)
+    assert memory(MODELS[id_], BF16, GPUS[gpu], Layout(), engine).pool / GIB == pytest.approx(pool, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("id_", "gpu", "tp", "share", "pool"),
+    [
+        ("Qwen/QwQ-32B", "l4", 4, 0.85, 2.84),
+        ("Qwen/Qwen3-14B", "rtx-4090", 4, 0.8, 11.38),
+        ("Qwen/Qwen3.5-4B", "rtx-4090", 1, 0.85, 11.07),
+    ],
+)
+def test_pools_on_ada_are_within_1_4_percent_of_the_logs_that_its_runtime_and_nccl_were_fitted_on(
+    id_: str, gpu: str, tp: int, share: float, pool: float
+) -> None:
+    """In-sample: 21.63 GiB free on each of four L4, 23.08 on four cards of 24 GB, 23.09 on one RTX 4090 D."""
+    engine = replace(ENGINE, memory_utilization=share, max_num_batched_tokens=2048)
+    rank = memory(MODELS[id_], BF16, GPUS[gpu], Layout(tp=tp), engine)
+    assert rank.pool / GIB == pytest.approx(pool, rel=0.014)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "tp", "free"),
+    [("h100-sxm", 1, 78.47), ("h100-sxm", 8, 77.43), ("b200-sxm", 1, 177.57), ("l4", 4, 21.63), ("rtx-4090", 1, 23.09)],
+)
+def test_what_is_free_before_weights_load_is_within_0_11_gib_of_the_logs(gpu: str, tp: int, free: float) -> None:
+    """NCCL took 1.25 GiB of it on eight H100, 0.13 GiB on four L4. The last two are in-sample."""
+    ours = GPUS[gpu].engine_memory - taken_before(GPUS[gpu], Layout(tp=tp))
+    assert ours / GIB == pytest.approx(free, abs=0.11)
+
+
+def test_nccl_takes_little_where_no_switch_joins_the_gpus() -> None:
+    def nccl(id_: str) -> float:
+        return (taken_before(GPUS[id_], Layout(tp=2)) - taken_before(GPUS[id_], Layout())) / GIB
+
+    assert [round(nccl(id_), 2) for id_ in ("l4", "h100-nvl", "rtx-3090", "h100-sxm", "a100-80gb-sxm")] == [
+        0.13,
+        0.13,
+        0.13,
+        1.02,
+        1.02,
+    ]
+
+
+def test_the_tokens_of_a_small_model_at_0_3_of_one_h100_are_within_1_percent_end_to_end() -> None:
+    """Qwen3-Reranker-0.6B, which has the layers of Qwen3-0.6B: 208,651."""
+    qwen, engine = MODELS["Qwen/Qwen3-0.6B"], replace(ENGINE, memory_utilization=0.3)
+    pool = memory(qwen, BF16, h100(), Layout(), engine).pool
+    assert held(qwen, Layout(), engine, pool, context=40960, kv_bits=16).tokens == pytest.approx(208_651, rel=0.01)
 
 
 def test_the_default_share_of_an_h100_by_hand() -> None:
@@ -151,6 +214,13 @@ def test_gemma_4_splits_its_pool_into_full_and_windowed_tokens() -> None:
     assert (213_761 * full + 171_008 * windowed) / GIB == pytest.approx(36.69, abs=0.01)
 
 
+def test_layers_that_share_a_cache_have_room_of_their_own_all_the_same() -> None:
+    """Gemma 4 E4B: 79.94 GiB for 997,846 full and 798,276 windowed tokens of 7 and 35 layers, 18 of them sharers."""
+    full, windowed, window = token_bytes(MODELS["google/gemma-4-E4B-it"], Layout(), kv_bits=16)
+    assert (full, windowed, window) == (7 * 2 * 2 * 512 * 2, 35 * 2 * 2 * 256 * 2, 512)
+    assert (997_846 * full + 798_276 * windowed) / GIB == pytest.approx(79.94, abs=0.01)
+
+
 def test_windows_count_only_in_families_that_sglang_recognises() -> None:
     gemma = MODELS["google/gemma-3-27b-it"]
     assert token_bytes(gemma, Layout(), kv_bits=16) == (507_904, 0, 0)
@@ -180,6 +250,14 @@ def test_states_take_nine_parts_for_ten_of_keys_and_values(id_: str, gib: float,
     assert holds(id_, gib).tokens == pytest.approx(tokens, rel=0.025)
 
 
+def test_a_rank_of_four_keeps_a_quarter_of_each_state() -> None:
+    """Nemotron 3 Nano in fp8 on four GB10: 25.28 GiB for 2,211 states, and 28.10 GiB for 19,644,177 tokens."""
+    nemotron, layout = MODELS["nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"], Layout(tp=4)
+    assert (2211 + 1) * state_bytes(nemotron.architecture, layout) / GIB == pytest.approx(25.28, abs=0.01)
+    ours = held(nemotron, layout, ENGINE, (25.28 + 28.10) * GIB, context=8192, kv_bits=8)
+    assert ours.tokens == pytest.approx(19_644_177, rel=0.001)
+
+
 def test_a_request_takes_five_slots_with_the_radix_cache_and_one_without() -> None:
     id_ = "Qwen/Qwen3.5-4B"
     cached = holds(id_, 10, context=16)
@@ -204,7 +282,6 @@ def test_latents_are_whole_on_every_rank_and_656_bytes_with_an_index_key_of_132_
         "MiniMaxAI/MiniMax-M3",
         "ai21labs/AI21-Jamba-Mini-1.5",
         "meta-llama/Llama-3.2-11B-Vision-Instruct",
-        "google/gemma-4-E4B-it",
         "thinkingmachines/Inkling",
     ],
 )
@@ -227,7 +304,7 @@ LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 
 @given(layout=LAYOUTS, share=st.floats(0.1, 1.0))
 def test_the_pool_is_free_after_loading_less_the_reserve(layout: Layout, share: float) -> None:
     rank = memory(LLAMA_70B, BF16, h100(), layout, replace(ENGINE, memory_utilization=share))
-    before = h100().engine_memory - taken_before(layout)
+    before = h100().engine_memory - taken_before(h100(), layout)
     after = before - rank.weights - BUFFERS
     assert rank.pool == pytest.approx(after - (1 - share) * before)
 

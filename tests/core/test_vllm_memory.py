@@ -17,6 +17,8 @@ from inferplan.core.vllm_memory import (
     activation_peak,
     captured_graphs,
     default_batching,
+    default_latent_scales,
+    default_prefix_caching,
     graph_memory,
     held,
     loader,
@@ -190,12 +192,12 @@ def test_stages_add_their_buffers() -> None:
 
 @pytest.mark.parametrize(
     ("sequences", "version", "graphs"),
-    [(1024, 19, 51 + 51), (512, 19, 51 + 51), (256, 19, 51 + 35), (256, 11, 51 + 35), (256, 10, 51), (1, 19, 2 + 1)],
+    [(1024, 19, 51 + 51), (512, 19, 51 + 51), (256, 19, 51 + 35), (256, 11, 67 + 35), (256, 10, 67), (1, 19, 2 + 1)],
 )
 def test_graphs_are_captured_by_pieces_to_512_tokens_and_whole_for_decode_since_0_11(
     sequences: int, version: int, graphs: int
 ) -> None:
-    """1, 2, 4, 31 steps of 8 below 256, 17 steps of 16 to 512; whole ones up to `max_num_seqs`."""
+    """1, 2, 4, 31 steps of 8 below 256, 17 steps of 16 to 512, or 33 of 8 up to 0.11; whole ones to `max_num_seqs`."""
     assert captured_graphs(engine(version=version, sequences=sequences)) == graphs
 
 
@@ -304,15 +306,59 @@ def test_a_pool_below_zero_holds_nothing() -> None:
     assert (nothing.tokens, nothing.concurrency) == (0, 0)
 
 
-def test_loading_differs_on_hopper_and_on_the_first_engine() -> None:
-    known = ((gpu, version) for gpu in ("h100-sxm", "a100-80gb-sxm") for version in (7, 8))
-    found = [loader(GPUS[gpu], engine(version=version)) for gpu, version in known]
-    assert [(one.marlin, one.first_engine) for one in found] == [
-        (False, True),
-        (False, False),
-        (True, True),
-        (True, False),
-    ]
+@pytest.mark.parametrize(
+    ("gpu", "version", "marlin", "first"),
+    [
+        ("h100-sxm", 7, True, True),
+        ("h100-sxm", 11, True, False),
+        ("h100-sxm", 12, False, False),
+        ("a100-80gb-sxm", 7, True, True),
+        ("a100-80gb-sxm", 28, True, False),
+    ],
+)
+def test_loading_differs_on_hopper_since_0_12_and_on_the_first_engine(
+    gpu: str, version: int, *, marlin: bool, first: bool
+) -> None:
+    found = loader(GPUS[gpu], engine(version=version))
+    assert (found.marlin, found.first_engine, found.doubled_keys) == (marlin, first, True)
+
+
+def test_gpt_oss_120b_was_loaded_with_marlin_kernels_on_an_h100_up_to_0_11() -> None:
+    """vLLM 0.10.1 printed 65.9651 GiB on one H100 (issue 23278)."""
+    early = loader(GPUS["h100-sxm"], engine(version=10))
+    oss = MODELS["openai/gpt-oss-120b"]
+    assert gib(stage_weights(oss, FORMATS["mxfp4"], Layout(), early)[0]) == pytest.approx(65.9651, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "cached"),
+    [
+        ("Qwen/Qwen3.5-4B", 23, False),
+        ("Qwen/Qwen3.5-4B", 27, False),
+        ("Qwen/Qwen3.5-4B", 28, True),
+        ("Qwen/Qwen3-8B", 11, True),
+        ("google/gemma-3-12b-it", 19, True),
+    ],
+)
+def test_prefixes_are_cached_beside_states_only_since_0_28(id_: str, version: int, *, cached: bool) -> None:
+    assert default_prefix_caching(MODELS[id_].architecture, version) is cached
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "scales"),
+    [
+        ("gb200", 26, False),
+        ("b300-sxm", 19, False),
+        ("b200-sxm", 18, True),
+        ("h200-sxm", 26, True),
+        ("rtx-pro-6000-blackwell-server", 26, True),
+        ("dgx-spark-gb10", 26, True),
+    ],
+)
+def test_8_bit_latents_under_an_indexer_have_no_scales_on_large_blackwells_since_0_19(
+    gpu: str, version: int, *, scales: bool
+) -> None:
+    assert default_latent_scales(GPUS[gpu], version) is scales
 
 
 def test_the_stage_that_leaves_the_smallest_pool_decides() -> None:
@@ -360,4 +406,4 @@ def test_more_sequences_never_capture_fewer_graphs_nor_sample_in_less(few: int, 
     peaks = [activation_peak(dense(), one, tp=1) for one in settings]
     assert graphs == sorted(graphs)
     assert peaks == sorted(peaks)
-    assert graphs[1] <= 102
+    assert graphs[1] <= (134 if version <= 11 else 102)

@@ -201,6 +201,32 @@ def test_every_layout_and_setting_of_the_command_is_that_of_the_answer() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("overrides", "flag"),
+    [
+        ("engine_version=0.27", ""),
+        ("engine_version=0.27, prefix_caching=1", " --enable-prefix-caching"),
+        ("engine_version=0.28", ""),
+        ("engine_version=0.28, prefix_caching=0", " --no-enable-prefix-caching"),
+    ],
+)
+def test_prefix_caching_is_a_flag_where_the_caller_set_it(overrides: str, flag: str) -> None:
+    answer = TOOL.ask({"model": "qwen3.5 4b", "precision": "bf16", "gpu": "h100", "overrides": overrides})
+    assert answer.launch == f"vllm serve Qwen/Qwen3.5-4B --max-model-len 8192{flag}"
+
+
+def test_a_second_copy_of_states_is_kept_where_prefixes_are_cached() -> None:
+    """vLLM 0.27 caches no prefixes of Qwen3.5 unless told to, and 0.28 does unless told not to."""
+    load = {"model": "qwen3.5 4b", "precision": "bf16", "gpu": "h100"}
+    old, told, new, off = (
+        TOOL.ask({**load, "overrides": f"{given}memory_utilization=0.9, max_num_batched_tokens=8192"})
+        for given in ("engine_version=0.27, ", "engine_version=0.27, prefix_caching=1, ", "", "prefix_caching=0, ")
+    )
+    assert row(old).max_concurrent_users == row(off).max_concurrent_users
+    assert row(told).max_concurrent_users == row(new).max_concurrent_users
+    assert row(old).max_concurrent_users > row(new).max_concurrent_users
+
+
 def test_context_parallel_ranks_share_out_the_latents_of_a_session() -> None:
     plain, shared = (
         TOOL.ask({"model": "deepseek v3", "precision": "fp8", "gpu": "h200", "total_gpus": 8, "overrides": given})

@@ -18,7 +18,8 @@ class Engine:
     `max_num_batched_tokens` enter a step (chunked_prefill_size, max_num_tokens, ubatch-size). Prefix caching keeps a
     second copy of recurrent states. `windows` says whether windowed layers keep their window only (vLLM's hybrid KV
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
-    the cache (vLLM's decode context parallelism).
+    the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
+    stored with scales and a 16-bit rotary part.
     """
 
     name: EngineName = "vllm"
@@ -30,3 +31,4 @@ class Engine:
     prefix_caching: bool = True
     windows: bool = True
     context_parallel: int = 1
+    latent_scales: bool = True

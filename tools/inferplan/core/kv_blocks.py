@@ -1,8 +1,8 @@
 """How vLLM cuts the KV cache of a rank into blocks: one rate, groups of windowed layers, pages of states.
 
-The rules reproduce what vLLM 0.11 to 0.28 printed for models with windows, latents and Gated DeltaNet; Mamba, short
-convolutions and sparse latents follow from the same code, without a published figure to hold them against. What they
-do not cover is said by `not_modelled`, and nothing is counted for it.
+The rules reproduce what vLLM 0.10 to 0.28 printed for models with windows, latents, sparse latents and Gated DeltaNet;
+Mamba and short convolutions follow from the same code, without a published figure to hold them against. What they do
+not cover is said by `not_modelled`, and nothing is counted for it.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ BLOCK_TOKENS = 16
 SPARSE_BLOCK_TOKENS = 64
 """Tokens in one block of latents under an indexer, which the kernels for them ask for."""
 SPARSE_LATENT_BYTES = 656
-"""vLLM's `fp8_ds_mla`: 512 B of latent, 16 B of scales and 64 rotary elements of 2 B."""
+"""vLLM's `fp8_ds_mla`: 512 B of latent, 16 B of scales and 64 rotary elements of 2 B; not on every GPU."""
 INDEX_KEY_BYTES = 132
 """128 elements of 1 B and one scale of 4 B, whatever the cache is stored in."""
 CLOSE_COUNTS = 1.25
@@ -173,7 +173,7 @@ def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: E
 
     Source: vLLM, vllm/v1/core/kv_cache_utils.py, `get_kv_cache_groups`.
     """
-    specs = _specs(architecture, layout, kv_bits=kv_bits, windows=engine.windows)
+    specs = _specs(architecture, layout, engine, kv_bits=kv_bits)
     if len({(spec.kind, spec.window) for spec in specs}) == 1:
         groups = ((1, specs[0]),)
         block_bytes = sum(spec.layers * spec.page for spec in specs)
@@ -200,17 +200,19 @@ def _batches_in_flight(layout: Layout, engine: Engine) -> int:
     return 1 if engine.version < 26 else 2 if layout.pp == 1 else layout.pp
 
 
-def _specs(architecture: Architecture, layout: Layout, *, kv_bits: float, windows: bool) -> list[Spec]:
+def _specs(architecture: Architecture, layout: Layout, engine: Engine, *, kv_bits: float) -> list[Spec]:
     """Layers by how they are cached, on one rank of a stage."""
     counts: dict[Spec, int] = {}
     for layers, mixer in architecture.mixers:
-        for cached in _cached(mixer, architecture, tp=layout.tp, kv_bits=kv_bits):
-            spec = cached if windows or cached.kind == "state" else replace(cached, kind="full", window=0)
+        for cached in _cached(mixer, architecture, tp=layout.tp, kv_bits=kv_bits, latent_scales=engine.latent_scales):
+            spec = cached if engine.windows or cached.kind == "state" else replace(cached, kind="full", window=0)
             counts[spec] = counts.get(spec, 0) + layers
     return [replace(spec, layers=ceil(layers / layout.pp)) for spec, layers in counts.items()]
 
 
-def _cached(mixer: Mixer, architecture: Architecture, *, tp: int, kv_bits: float) -> Iterator[Spec]:
+def _cached(
+    mixer: Mixer, architecture: Architecture, *, tp: int, kv_bits: float, latent_scales: bool
+) -> Iterator[Spec]:
     """How one layer is cached. Latents and index keys are on every rank; heads and states are shared out."""
     element = kv_bits / BITS_PER_BYTE
     sparse = isinstance(mixer, Latent) and mixer.indexer is not None
@@ -219,7 +221,7 @@ def _cached(mixer: Mixer, architecture: Architecture, *, tp: int, kv_bits: float
         size = part.on_rank(tp) * element
         if part.what == "index keys":
             size = INDEX_KEY_BYTES
-        elif sparse and kv_bits == BITS_PER_BYTE:
+        elif sparse and kv_bits == BITS_PER_BYTE and latent_scales:
             size = SPARSE_LATENT_BYTES
         kind: Kind = "full" if part.window is None else "chunked" if part.chunked else "sliding"
         yield Spec(kind=kind, bytes=size, layers=0, window=part.window or 0, block_tokens=tokens)

@@ -3,6 +3,10 @@
 The rules were read in the llama.cpp of llama-cpp-python 0.3.36. There is no tensor parallelism: the GPUs of a layout
 take the layers in turn, whatever its degrees. Flash attention is taken to be on, and every layer to be on a GPU; the
 token embedding stays in host memory.
+
+Held against 40 published llama.cpp and ik_llama.cpp logs: caches, states and embeddings exact, files and weights on
+the GPU within 1.6 %, of Phi-3 3.6 % short; compute buffers on CUDA and on the CPU never short and at most two hidden
+states over (17 MiB), on Metal 4 % short; a llama-server of late 2026 reserves down to a quarter of them.
 """
 
 from functools import lru_cache
@@ -25,11 +29,6 @@ from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Held, RankMemory
 from inferplan.core.units import GIB
 
-EVIDENCE = (
-    "Held against 22 published llama.cpp and ik_llama.cpp logs: caches, states and embeddings exact, files and weights "
-    "on the GPU within 1.6 %, compute buffers of models that are whole on GPUs never short and at most 12 MiB over; a "
-    "llama-server of late 2026 reserves less of them."
-)
 CONTEXT = 0.5 * GIB
 """What the CUDA runtime takes of a datacenter GPU; 0.08 to 0.16 GiB on consumer cards. [B]"""
 MARGIN = GIB
@@ -40,6 +39,8 @@ FLOAT = 4
 """Activations, logits and states are fp32. [B]"""
 MASK = 2
 """The mask of flash attention is fp16. [B]"""
+PIPELINE_COPIES = 4
+"""Copies of a split's inputs with several GPUs: `GGML_SCHED_MAX_COPIES` by default."""
 LLAMA_FILE = 8_030_261_248
 LLAMA_VOCABULARY = 525_336_576
 """Parameters of Llama 3.1 8B, whose files the bits of the mixes are measured on, and of its embedding or head."""
@@ -194,23 +195,28 @@ def gpu_weights(model: Model, precision: Precision, layout: Layout) -> float:
 
 
 def compute_buffer(
-    architecture: Architecture, engine: Engine, *, outputs: int | None = None, context: int = 0
+    architecture: Architecture, engine: Engine, *, outputs: int | None = None, context: int = 0, gpus: int = 1
 ) -> float:
     """4 B × max(outputs × vocabulary + 2 × T × hidden, T × (2 × hidden + 3 × width)), and 2 B × T × context. [B]
 
     T is the micro-batch; the mask over the context counts with the layer, not with the head. `outputs` are the
     tokens whose logits are computed: all of the micro-batch unless said otherwise, one per slot in the llama-server
-    of 2026.
+    of 2026. Several GPUs work as a pipeline, in which each keeps four copies of its inputs, of T × hidden × 4 B and
+    of the mask, beside either.
 
     Limits: layers whose experts are in host memory need room for one of their tensors on top; that is what takes
-    DeepSeek-V3 to 3.3 GiB in published logs.
-    Source: llama.cpp, src/llama-context.cpp, `sched_reserve`; logs, of which the smaller ones have one hidden state
-    beside the logits.
+    DeepSeek-V3 to 3.3 GiB in published logs. Metal took 4 % more than this. The one log of a pipeline is met on the
+    GPU with the head, which needs most; those without it took up to 74 MiB more than their own layers do here.
+    Source: llama.cpp, src/llama-context.cpp, `sched_reserve`, `pipeline_parallel`; ggml-backend.cpp,
+    `ggml_backend_sched_split_graph`, where inputs of `n_copies` copies are not reused; logs, of which the smaller ones
+    have one hidden state beside the logits.
     """
     tokens, hidden = engine.max_num_batched_tokens, architecture.hidden
     logits = (tokens if outputs is None else outputs) * architecture.vocab + 2 * tokens * hidden
-    layer = tokens * (2 * hidden + 3 * _width(architecture))
-    return max(FLOAT * logits, FLOAT * layer + MASK * tokens * context)
+    layer, mask = tokens * (2 * hidden + 3 * _width(architecture)), MASK * tokens * context
+    if gpus > 1:
+        return FLOAT * max(logits, layer) + PIPELINE_COPIES * (FLOAT * tokens * hidden + mask)
+    return max(FLOAT * logits, FLOAT * layer + mask)
 
 
 def _width(architecture: Architecture) -> int:
@@ -229,7 +235,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         total=gpu.engine_memory,
         budget=utilization(model.architecture, gpu, layout, engine) * (gpu.engine_memory - CONTEXT),
         weights=gpu_weights(model, precision, layout),
-        activation=compute_buffer(model.architecture, engine),
+        activation=compute_buffer(model.architecture, engine, gpus=layout.replica),
         outside=CONTEXT,
     )
 
@@ -240,10 +246,10 @@ def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: 
     What a long context's mask adds to the compute buffer comes out of the pool. `kv_bits` is the mean of the types
     of keys and values: 8.5 for q8_0, 4.5 for q4_0 and iq4_nl.
     """
-    architecture, cells = model.architecture, padded(context)
-    mask = compute_buffer(architecture, engine, context=cells) - compute_buffer(architecture, engine)
+    architecture, cells, gpus = model.architecture, padded(context), layout.replica
+    with_mask, without = (compute_buffer(architecture, engine, context=n, gpus=gpus) for n in (cells, 0))
     slot = slot_bytes(architecture, layout, engine, context=context, kv_bits=kv_bits)
-    concurrency = max(0.0, pool - mask) / slot
+    concurrency = max(0.0, pool - (with_mask - without)) / slot
     return Held(tokens=int(concurrency * cells), concurrency=concurrency)
 
 
@@ -261,25 +267,40 @@ def padded(cells: int) -> int:
 def slot_bytes(architecture: Architecture, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
     """One slot's cache on the GPU that has most of it: cells × elements × bits of its layers, and their states. [B]
 
-    A windowed layer has padded(min(context, window + micro-batch)) cells. Recurrent states are fp32.
+    A windowed layer has padded(min(context, window + micro-batch)) cells, where windows count. Recurrent states are
+    fp32.
 
     Limits: with `--kv-unified`, the server's default, slots share the full layers' cells, and windows add up. Without
     `windows` (ik_llama, `--swa-full`) windowed layers have every cell.
     Source: llama.cpp, src/llama-kv-cache.cpp, src/llama-kv-cache-iswa.cpp, src/llama-memory-recurrent.cpp.
     """
-    kinds = [_layer_cache(group, engine, context=context, kv_bits=kv_bits) for group in architecture.groups]
+    ahead = engine.max_num_batched_tokens if engine.windows and windows_count(architecture) else None
+    kinds = [_layer_cache(group, ahead=ahead, context=context, kv_bits=kv_bits) for group in architecture.groups]
     held_by = [0.0] * layout.replica
     for layer, kind in enumerate(architecture.sequence):
         held_by[gpu_of(layer, architecture, layout.replica)] += kinds[kind]
     return max(held_by)
 
 
-def _layer_cache(group: LayerGroup, engine: Engine, *, context: int, kv_bits: float) -> float:
-    """The cache and the state of one layer for one slot. [B]"""
+def windows_count(architecture: Architecture) -> bool:
+    """Whether llama.cpp lets go of what left a window: only where some layers have none.
+
+    Families with windows in every layer (Phi-3, Mistral 7B v0.1, StarCoder2, Phi-3.5-MoE) keep every token: llama.cpp
+    does not read their window, and switches that of Phi-3 off.
+
+    Limits: all mixed families of the catalog have their windows read; Qwen2 with some windowed layers would not.
+    Source: llama.cpp, src/models, `load_arch_hparams` (`n_swa`, `swa_type`): of the families that read a window only
+    DeepSeek-V4 has one in every layer; phi3.cpp, "Phi SWA is currently disabled".
+    """
+    return not all(mixer.cached and all(part.window for part in mixer.cached) for _, mixer in architecture.mixers)
+
+
+def _layer_cache(group: LayerGroup, *, ahead: int | None, context: int, kv_bits: float) -> float:
+    """The cache and the state of one layer for one slot; a window has `ahead` more cells, with None all of them. [B]"""
     size = 0.0
     for mixer in group.mixers:
         for part in mixer.cached:
-            near = part.window + engine.max_num_batched_tokens if part.window and engine.windows else context
+            near = part.window + ahead if part.window and ahead is not None else context
             cells = min(context, near)
             size += padded(cells) * part.elements * kv_bits / BITS_PER_BYTE
         if state := mixer.state:

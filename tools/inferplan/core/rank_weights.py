@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import Attention, ExpertFfn, LayerGroup, Model, count, layer_params
+from inferplan.core.architecture import Architecture, Attention, ExpertFfn, LayerGroup, Model, count, layer_params
 from inferplan.core.attention import Latent
 from inferplan.core.memory import HALF_BYTES, WeightBytes, vision_bytes, weights
 from inferplan.core.parallelism import Layout, stage_ranges
@@ -20,10 +20,14 @@ VOCABULARY_ROWS = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Loader:
-    """What differs in loading: `marlin` kernels for MXFP4 experts, and vLLM up to 0.7 (`first_engine`)."""
+    """What differs in loading: `marlin` kernels for MXFP4 experts, and vLLM up to 0.7 (`first_engine`).
+
+    `doubled_keys` says that a projection which makes keys and values both is loaded for each of them.
+    """
 
     marlin: bool = False
     first_engine: bool = False
+    doubled_keys: bool = False
 
 
 TODAY = Loader()
@@ -47,14 +51,18 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     """
     architecture, parts = model.architecture, weights(model, precision)
     rows = architecture.max_positions * architecture.rope_tables
-    rope = rows * architecture.rope_dim * (ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES)
+    rope = rows * _rope_width(architecture) * (ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES)
     rows_padded = _padded(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
     everywhere = architecture.vision_replicated * HALF_BYTES
     first = embedding + (parts.lookup + vision_bytes(model) - everywhere) / layout.tp + everywhere
     if layout.pp == 1:
         padding = _expert_padding(model, precision, layout.tp, loader)
-        extra = _rounding(model, precision, layout.tp) + _absorbed(model, precision, layout.tp, loader)
+        extra = _rounding(model, precision, layout.tp, loader) + _absorbed(model, precision, layout.tp, loader)
+        extra += sum(
+            group.count * _doubled_keys(architecture.hidden, group, precision, layout.tp, loader)
+            for group in architecture.groups
+        )
         return (_layer_weights(model, parts, layout.tp, padding) + extra + first + head + rope,)
     layers = _each_layer(model, precision, layout.tp, loader)
     ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
@@ -89,9 +97,33 @@ def _group_weights(
         + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts) / tp
         + _part(stored.routed_experts, own.get("routed_experts", 0), parts.routed_experts) * (padding / tp)
         + stored.replicated / architecture.layers
-        + _group_rounding(hidden, group, precision, tp)
+        + _group_rounding(hidden, group, precision, tp, loader)
+        + _doubled_keys(hidden, group, precision, tp, loader)
         + sum(_absorbed_by(mixer, hidden, precision, tp, loader) for mixer in latents)
     )
+
+
+def _doubled_keys(hidden: int, group: LayerGroup, precision: Precision, tp: int, loader: Loader) -> float:
+    """hidden × kv width on a rank, for a layer whose value is its key: vLLM fills both slots of one matrix. [B]
+
+    Source: vLLM 0.19 to 0.28, vllm/model_executor/models/gemma4.py, `use_k_eq_v`.
+    """
+    if not loader.doubled_keys:
+        return 0.0
+    shared = (mixer for mixer in group.mixers if isinstance(mixer, Attention) and mixer.value_is_key)
+    width = sum(mixer.head_dim * max(1.0, mixer.kv_heads / tp) for mixer in shared if not mixer.reuses_cache)
+    return hidden * width * precision.bits_per_weight / BITS_PER_BYTE
+
+
+def _rope_width(architecture: Architecture) -> int:
+    """The tables of rotations side by side: one for each width of head that rotates. [elements]
+
+    Source: vLLM, vllm/model_executor/layers/rotary_embedding, `get_rope`; `Gemma4RotaryEmbedding` (whole heads).
+    """
+    if architecture.rotary_dim is not None:
+        return architecture.rotary_dim
+    wide = {mixer.head_dim for _, mixer in architecture.mixers if isinstance(mixer, Attention)}
+    return sum(wide) if len(wide) > 1 else architecture.rope_dim
 
 
 def _part(stored: float, params: float, whole: float) -> float:
@@ -167,20 +199,33 @@ def allocated(size: float) -> float:
     return whole if size >= 10 * MIB and whole - size <= MIB else size
 
 
-def _rounding(model: Model, precision: Precision, tp: int) -> float:
+def _rounding(model: Model, precision: Precision, tp: int, loader: Loader) -> float:
     """What the allocator adds to the matrices of all layers on one of `tp` ranks. [B]"""
     architecture = model.architecture
     return sum(
-        group.count * _group_rounding(architecture.hidden, group, precision, tp) for group in architecture.groups
+        group.count * _group_rounding(architecture.hidden, group, precision, tp, loader)
+        for group in architecture.groups
     )
 
 
-def _group_rounding(hidden: int, group: LayerGroup, precision: Precision, tp: int) -> float:
-    """What the allocator adds to the matrices of one layer; experts of MXFP4 are padded to whole tiles anyway. [B]"""
+def _group_rounding(hidden: int, group: LayerGroup, precision: Precision, tp: int, loader: Loader) -> float:
+    """What the allocator adds to the matrices of one layer; experts of MXFP4 are padded to whole tiles anyway. [B]
+
+    Scales and zero points, the fraction of a bit, are tensors apart: those of MXFP4 experts in Marlin kernels, which
+    are one tensor for all experts, are rounded, others are too small for it.
+    """
     if precision.id == "mxfp4":
-        return 0.0
-    size = precision.nominal_bits / BITS_PER_BYTE
+        scales = _expert_scales(hidden, group, tp) if loader.marlin else ()
+        return sum(allocated(size) - size for size in scales)
+    size = int(precision.nominal_bits) / BITS_PER_BYTE
     return sum(allocated(params * size) - params * size for params in _rank_matrices(hidden, group, tp))
+
+
+def _expert_scales(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:
+    """The scales of a layer's MXFP4 experts on one rank, gate-up and down, a byte for 32 padded elements. [B]"""
+    if isinstance(ffn := group.ffn, ExpertFfn):
+        columns, wide = _padded(ffn.intermediate / tp, 128), _padded(ffn.expert_hidden or hidden, 256)
+        yield from (ffn.experts * wide * columns * matrices / 32 for matrices in (2 if ffn.gated else 1, 1))
 
 
 def _rank_matrices(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:

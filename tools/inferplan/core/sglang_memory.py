@@ -2,6 +2,12 @@
 
 The rules were read in SGLang 0.5.23. A model's cache is one pool of tokens, two where it has windowed layers that
 SGLang recognises, and a pool of states beside it where layers are recurrent.
+
+Held against 29 published SGLang logs: bytes per token and token pools within 0.2 %, states exact, weights within 0.1
+GiB. End to end the default share and pool of one H100 and one B200 are within 0.1 %, pools at a given share within
+0.6 % on one H100 and 2.5 % on four; on Ada, whose constants are from the same logs, within 1.4 % on one GPU and 0.5 %
+on four. What the system takes of unified memory, 9 GiB on one GB10, is not counted. Graphs were seen once with the
+forward pass: 0.6 GiB above what is counted here, well inside SGLang's reserve.
 """
 
 from dataclasses import replace
@@ -21,16 +27,16 @@ from inferplan.core.recurrence import Lightning, Mamba1, ShortConv
 from inferplan.core.units import GIB, MIB
 from inferplan.core.vllm_memory import COLLECTIVES, NEWEST, activation_peak
 
-EVIDENCE = (
-    "Held against 13 published SGLang logs: bytes per token and token pools within 0.12 %, states exact, weights "
-    "within 0.08 GiB. End to end the default share of one H100 and its pool are within 0.1 %, pools at a given share "
-    "within 0.6 % on one GPU and 2.5 % on four. What graphs take was seen once with the forward pass: 0.6 GiB above "
-    "what is counted here, well inside SGLang's reserve."
-)
-CONTEXT = 0.7 * GIB
-"""What runtime and distributed start-up take before weights load: 78.43 to 78.48 GiB are free on H100. [B]"""
+CONTEXT = 0.45 * GIB
+"""What runtime and start-up take of a GPU before weights load: 0.34 to 0.46 GiB in three logs, all of Ada. [B]"""
+LARGE_CONTEXT = 0.7 * GIB
+"""The same on Hopper and datacenter Blackwell: 78.43 to 78.48 GiB are free on H100, 177.57 on B200. [B]"""
+LARGE_CONTEXTS = ("Hopper", "Blackwell", "Blackwell Ultra", "Rubin")
+"""The generations that it is taken for, where they have NVLink; Rubin is an inference."""
+UNSWITCHED_COLLECTIVES = 0.13 * GIB
+"""What NCCL takes of a rank over PCIe or a bridge, as logged between four L4. [B]"""
 BUFFERS = 0.1 * GIB
-"""By how much more than its tensors loading a model lowers free memory: 0.03 to 0.14 GiB in seven logs. [B]"""
+"""By how much more than its tensors loading a model lowers free memory: 0.01 to 0.15 GiB in 19 logs. [B]"""
 META = 512 * MIB
 PER_BATCHED_TOKEN = 1.5 * MIB
 PER_RANK = 128 * MIB
@@ -156,12 +162,18 @@ def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> 
     return max(forward, LOGIT_BYTES * engine.max_num_seqs * architecture.vocab)
 
 
-def taken_before(layout: Layout) -> float:
+def taken_before(gpu: Gpu, layout: Layout) -> float:
     """What runtime, and with several ranks NCCL, take before weights load: no share of it is filled. [B]
 
-    Limits: NCCL's part is that of vLLM's logs; one log of SGLang on four H100 agrees within 0.35 GiB.
+    NCCL takes 1.02 GiB over a switched link, 0.13 GiB over PCIe or a bridge.
+
+    Limits: the first is that of vLLM's logs; of SGLang on eight H100 1.75 GiB were logged in all, for 1.72 here, and
+    on four 0.35 GiB more. A mesh counts as switched, and no log of a bridge was found.
     """
-    return CONTEXT + (COLLECTIVES if layout.replica > 1 else 0.0)
+    large = gpu.link is not None and gpu.architecture in LARGE_CONTEXTS
+    switched = gpu.link is not None and "bridge" not in gpu.link
+    collectives = (COLLECTIVES if switched else UNSWITCHED_COLLECTIVES) if layout.replica > 1 else 0.0
+    return (LARGE_CONTEXT if large else CONTEXT) + collectives
 
 
 def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
@@ -171,7 +183,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
 
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_profile_available_bytes`.
     """
-    architecture, taken = model.architecture, taken_before(layout)
+    architecture, taken = model.architecture, taken_before(gpu, layout)
     share = utilization(architecture, gpu, layout, engine)
     graphs = graph_memory(gpu, layout, engine, latent=_has_latent(architecture))
     return RankMemory(
@@ -232,22 +244,30 @@ def state_bytes(architecture: Architecture, layout: Layout) -> float:
 def token_bytes(model: Model, layout: Layout, *, kv_bits: float) -> tuple[float, float, int]:
     """What a token takes on one rank in full layers and in windowed ones [B], and the window [tokens].
 
-    Windows count where SGLang recognises the family, else every layer is a full one.
+    Windows count where SGLang recognises the family, else every layer is a full one. A layer that reads the cache of
+    another one has room of its own all the same.
 
-    Source: SGLang 0.5.23, srt/configs/model_config.py, `is_hybrid_swa_model`.
+    Source: SGLang 0.5.23, srt/configs/model_config.py, `is_hybrid_swa_model`, `get_hybrid_layer_ids` (by the type of
+    every layer, sharers included); of Gemma 4 E4B 79.94 GiB were logged for 997,846 and 798,276 tokens.
     """
     name = "".join(filter(str.isalnum, f"{model.id} {model.title}".casefold()))
     known = any(family in name for family in WINDOWED_FAMILIES)
     full = windowed = 0.0
     window = 0
     for layers, mixer in model.architecture.mixers:
-        for part in mixer.cached:
+        for part in _allocated(mixer):
             size = ceil(layers / layout.pp) * _part_bytes(mixer, part, tp=layout.tp, kv_bits=kv_bits)
             if known and part.window:
                 windowed, window = windowed + size, max(window, part.window)
             else:
                 full += size
     return full, windowed, window
+
+
+def _allocated(mixer: Mixer) -> tuple[Cached, ...]:
+    """What a layer has room for: what it caches, or would if it shared no other layer's."""
+    own = replace(mixer, reuses_cache=False) if isinstance(mixer, Attention) and mixer.reuses_cache else mixer
+    return own.cached
 
 
 def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float:
@@ -291,6 +311,4 @@ def _attention_reason(attention: Attention) -> str | None:
         return "convolutions on keys and values: SGLang's pool for their state is not held here"
     if attention.cross:
         return "cross-attention to an image: what SGLang keeps of it is not known here"
-    if attention.reuses_cache:
-        return "layers that share a cache: whether SGLang allocates one for each is not known here"
     return None

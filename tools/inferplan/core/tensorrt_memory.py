@@ -2,6 +2,10 @@
 
 The rules were read in the source of 1.1 and of main in 2026 (tensorrt_llm/_torch/pyexecutor). Few logs of this backend
 are public; those of the older engine backend bear out the pool and its rounding, with blocks of 64 tokens.
+
+Held against 13 published TensorRT-LLM logs, 5 of them surely of the PyTorch backend: bytes per token and blocks
+within 0.2 %; of one model on one GPU weights 1.6 % over and the dry run's peak 0.15 GiB short. What runtime,
+collectives and CUDA graphs take is carried over from vLLM, and no log here shows it.
 """
 
 from dataclasses import replace
@@ -12,7 +16,6 @@ from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES
-from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Held, RankMemory
@@ -20,11 +23,6 @@ from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import MIB
 from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST, activation_peak
 
-EVIDENCE = (
-    "Held against 8 published TensorRT-LLM logs, 2 of them surely of the PyTorch backend: bytes per token and blocks "
-    "within 0.2 %; of one model on one GPU weights 1.6 % over and the dry run's peak 0.15 GiB short. What runtime, "
-    "collectives and CUDA graphs take is carried over from vLLM, and no log here shows it."
-)
 FREE_FRACTION = 0.9
 """`free_gpu_memory_fraction` by default."""
 BLOCK_TOKENS = 32
@@ -116,21 +114,28 @@ def token_bytes(architecture: Architecture, layout: Layout, *, kv_bits: float) -
 
     Limits: windows are let go where `max_attention_window` is set, which it is not by default.
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/resource_manager.py, `get_cache_size_per_token`;
-    73,728 B logged for gpt-oss-120b, whose windowed half is in it.
+    73,728 B logged for gpt-oss-120b, whose windowed half is in it, and 9,217 B for two layers of MiMo-V2-Flash of 4
+    and of 8 heads.
     """
-    parts = cached_parts(architecture)
-    return sum(ceil(layers / layout.pp) * _part_bytes(part, tp=layout.tp, kv_bits=kv_bits) for layers, part in parts)
+    return sum(
+        ceil(layers / layout.pp) * _part_bytes(mixer, part, tp=layout.tp, kv_bits=kv_bits)
+        for layers, mixer in architecture.mixers
+        for part in mixer.cached
+    )
 
 
-def _part_bytes(part: Cached, *, tp: int, kv_bits: float) -> float:
+def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float:
     """One token of one layer on one rank: its KV heads, a whole latent, 132 B of index key. [B]
+
+    Values that are narrower than their keys are padded to them.
 
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `_create_kv_cache_manager` (`SELFKONLY` for MLA);
     the cache manager of DSA beside it, `_get_indexer_k_cache_bytes_per_token`.
     """
     if part.what == "index keys":
         return INDEX_KEY_BYTES
-    return part.on_rank(tp) * kv_bits / BITS_PER_BYTE
+    stored = replace(part, elements=2 * mixer.kv_width) if isinstance(mixer, Attention) else part
+    return stored.on_rank(tp) * kv_bits / BITS_PER_BYTE
 
 
 def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
@@ -139,8 +144,8 @@ def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
     found = next((reason for reason in reasons if reason), None)
     if found:
         return found
-    if len({part.elements for _, part in cached_parts(architecture) if part.heads}) > 1:
-        return "layers with unlike keys: TensorRT-LLM takes another cache manager for them, which is not held here"
+    if len({mixer.head_dim for _, mixer in architecture.mixers if isinstance(mixer, Attention)}) > 1:
+        return "keys of unlike widths: TensorRT-LLM takes another cache manager for them, which is not held here"
     return None
 
 
@@ -164,6 +169,6 @@ def _attention_reason(attention: Attention) -> str | None:
         return "cross-attention to an image: what TensorRT-LLM keeps of it is not known here"
     if attention.reuses_cache:
         return "layers that share a cache: whether TensorRT-LLM allocates one for each is not known here"
-    if attention.value_width != attention.kv_width:
-        return "values narrower than keys: TensorRT-LLM's blocks for them are not known here"
+    if attention.value_width > attention.kv_width:
+        return "values wider than keys: TensorRT-LLM's blocks for them are not known here"
     return None

@@ -52,6 +52,33 @@ def default_batching(gpu: Gpu, engine_version: int = NEWEST) -> tuple[int, int]:
     return 2048, 256
 
 
+def default_prefix_caching(architecture: Architecture, engine_version: int = NEWEST) -> bool:
+    """Whether vLLM caches prefixes by default: always, but beside recurrent states only since 0.28.
+
+    Source: vLLM 0.11, vllm/model_executor/models/config.py, `MambaModelConfig` (off beside states); 0.14 to 0.24,
+    vllm/config/model.py, `is_prefix_caching_supported`; 0.26 to 0.33, vllm/engine/arg_utils.py,
+    `_set_default_chunked_prefill_and_prefix_caching_args`.
+    """
+    return engine_version >= 28 or not any(mixer.state for _, mixer in architecture.mixers)
+
+
+def default_latent_scales(gpu: Gpu, engine_version: int = NEWEST) -> bool:
+    """Whether 8-bit latents under an indexer take 656 B (`fp8_ds_mla`) here, not 1 B an element.
+
+    Since 0.19 FlashInfer's kernel, which reads plain elements, comes first on B200, B300 and the like.
+
+    Source: vLLM, vllm/platforms/cuda.py, `_get_backend_priorities`; vllm/model_executor/layers/attention/
+    mla_attention.py, `_canonicalize_sparse_mla_kv_cache_dtype`; a published log of GLM-5.2 on GB200.
+    """
+    return engine_version < 19 or not (_has_wide_links(gpu) and gpu.architecture.startswith("Blackwell"))
+
+
+def _has_wide_links(gpu: Gpu) -> bool:
+    """Whether a GPU is of the H100's kind or newer: a data centre's, with NVLink."""
+    newer = gpu.architecture in ("Hopper", "Blackwell", "Blackwell Ultra")
+    return newer and gpu.kind == "datacenter" and gpu.link is not None
+
+
 def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:
     """`gpu_memory_utilization`: 0.9 up to 0.19 and 0.92 since, unless set. [fraction]
 
@@ -127,12 +154,14 @@ def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
     T4. Between two H100 0.55 GiB, 2.07 GiB since 0.19; 0.23 GiB between older or PCIe cards. Two GiB on Blackwell
     are an inference. Up to 0.6 the runtime's context counts in.
     """
-    wide = gpu.kind == "datacenter" and gpu.link is not None and gpu.architecture in ("Hopper", "Blackwell")
     context = 0.26 if engine.version <= 6 else 0.0
     stages = 0.07 if layout.pp > 1 else 0.0
     small = 0.06 if layout.tp == 1 and gpu.engine_memory < SMALL_GPU else 0.0
     return (
-        context + stages - small + (_buffers_of_wide_links(engine, layout.tp) if wide else _buffers(layout.tp))
+        context
+        + stages
+        - small
+        + (_buffers_of_wide_links(engine, layout.tp) if _has_wide_links(gpu) else _buffers(layout.tp))
     ) * GIB
 
 
@@ -175,15 +204,16 @@ def _graph_weight(group: LayerGroup, *, packed_experts: bool) -> float:
 def captured_graphs(engine: Engine) -> int:
     """Graphs that are captured: by pieces up to min(512, 2 × max_num_seqs) tokens, and whole for decode since 0.11.
 
-    Sizes are 1, 2, 4, every 8 up to 256, every 16 beyond. [graphs]
+    Sizes are 1, 2, 4, every 8 up to 256, every 16 beyond; every 8 throughout up to 0.11. [graphs]
 
-    Source: vLLM 0.19, vllm/config/vllm.py, `_set_cudagraph_sizes`.
+    Source: vLLM 0.14 to 0.28, vllm/config/vllm.py, and 0.10 and 0.11, vllm/config/__init__.py, `_set_cudagraph_sizes`.
 
     >>> captured_graphs(Engine(version=19, max_num_seqs=1024, max_num_batched_tokens=8192))
     102
     """
     largest = min(512, 2 * engine.max_num_seqs)
-    sizes = [size for size in (1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)) if size <= largest]
+    step = 8 if engine.version <= 11 else 16
+    sizes = [size for size in (1, 2, 4, *range(8, 256, 8), *range(256, 513, step)) if size <= largest]
     whole = [size for size in sizes if size <= engine.max_num_seqs] if engine.version >= 11 else []
     return len(sizes) + len(whole)
 
@@ -194,6 +224,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     Only the last stage samples. Graphs are taken from the engine's budget since 0.20, and from the memory outside it
     before.
 
+    Limits: the second model runner, which vLLM takes for models without experts and states since 0.26, counts no graphs
+    before the pool is cut; its sampler and its graphs are smaller too, by amounts that two logs leave open.
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
     stages = stage_weights(model, precision, layout, loader(gpu, engine))
@@ -219,8 +251,18 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
 
 
 def loader(gpu: Gpu, engine: Engine) -> Loader:
-    """How this version loads weights on this GPU."""
-    return Loader(marlin=gpu.architecture != "Hopper", first_engine=engine.version <= LAST_OF_THE_FIRST_ENGINE)
+    """How this version loads weights on this GPU.
+
+    Triton's kernels for MXFP4, which Hopper takes, come with vLLM since 0.12; before it worked with Marlin there too.
+
+    Source: vLLM 0.10 to 0.14, vllm/model_executor/layers/quantization/mxfp4.py, `get_mxfp4_backend`; pull request
+    28788; gpt-oss-120b on one H100 took 65.97 GiB on 0.10 and 64.38 GiB on 0.14.
+    """
+    return Loader(
+        marlin=gpu.architecture != "Hopper" or engine.version <= 11,
+        first_engine=engine.version <= LAST_OF_THE_FIRST_ENGINE,
+        doubled_keys=True,
+    )
 
 
 def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *, last: bool) -> float:

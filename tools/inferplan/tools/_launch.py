@@ -29,6 +29,7 @@ class Flags:
     share: str = ""
     tokens: str
     eager: str = ""
+    prefix: str = ""
     no_prefix: str = ""
     no_windows: str = ""
     context_parallel: str = ""
@@ -48,6 +49,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         share="--gpu-memory-utilization {:g}",
         tokens="--max-num-batched-tokens {}",
         eager="--enforce-eager",
+        prefix="--enable-prefix-caching",
         no_prefix="--no-enable-prefix-caching",
         no_windows="--disable-hybrid-kv-cache-manager",
         context_parallel="--decode-context-parallel-size {}",
@@ -94,7 +96,7 @@ def launch(on: Serving, layout: Layout, *, context: int, users: int, ledger: Led
     """What starts one replica; a setting is a flag where it follows from the answer or the caller set it."""
     each = -(-users // layout.dp)
     words = [*_model(on), *_split(on, layout), *_load(on, context, each, ledger), *_settings(on, ledger)]
-    return " ".join(words)
+    return " ".join(filter(None, words))
 
 
 def _model(on: Serving) -> Iterator[str]:
@@ -141,5 +143,9 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield flags.share.format(engine.memory_utilization)
     if ledger.given("max_num_batched_tokens"):
         yield flags.tokens.format(engine.max_num_batched_tokens)
-    switches = ((engine.cuda_graphs, flags.eager), (engine.prefix_caching, flags.no_prefix))
-    yield from (flag for kept, flag in (*switches, (engine.windows, flags.no_windows)) if flag and not kept)
+    if not engine.cuda_graphs:
+        yield flags.eager
+    if ledger.given("prefix_caching"):
+        yield flags.prefix if engine.prefix_caching else flags.no_prefix
+    if not engine.windows:
+        yield flags.no_windows

@@ -81,6 +81,7 @@ class MemoryCase(BaseModel):
     max_num_seqs: Size | None = None
     max_num_batched_tokens: Size | None = None
     enforce_eager: Flag | None = None
+    prefix_caching: Flag | None = None
     architecture: ShortForm | None = None
     extra: Extra | None = None
     measured: Mapping[str, Any] | None = None
@@ -112,9 +113,14 @@ class Setup:
 
     @cached_property
     def model(self) -> Model:
-        """The catalogued checkpoint of that name if its layers are those stated, else what the short form says."""
+        """The catalogued checkpoint of that name if its layers are those stated, else what the short form says.
+
+        The positions are those stated, which decide how large the table of rotations is.
+        """
         known, form = catalogued(self.case.model), self.case.architecture
-        if known and (form is None or form.describes(known.architecture)):
+        if known and form and form.describes(known.architecture):
+            return replace(known, architecture=replace(known.architecture, max_positions=form.pos))
+        if known and form is None:
             return known
         if form is None:
             raise CannotPredict(f'no architecture is stated, and no model "{self.case.model}" is in the catalog')
@@ -186,6 +192,13 @@ class Setup:
         """`max_model_len`, or the model's own limit. [tokens]"""
         return self.case.max_model_len or self.model.architecture.max_positions
 
+    @property
+    def prefix_caching(self) -> bool:
+        """Whether prefixes are cached: as stated, else as the engine does by default."""
+        if self.case.prefix_caching is not None or self.engine_name != "vllm":
+            return self.case.prefix_caching is not False
+        return vllm_memory.default_prefix_caching(self.model.architecture, self.version)
+
     def engine(self, *, gpu: Gpu) -> Engine:
         """The engine with what is stated, and its own defaults on this GPU for what is not."""
         tokens, sequences = DEFAULT_BATCHING[self.engine_name](self, gpu)
@@ -196,8 +209,10 @@ class Setup:
             max_num_seqs=self.case.max_num_seqs or sequences,
             max_num_batched_tokens=self.case.max_num_batched_tokens or tokens,
             cuda_graphs=not self.case.enforce_eager,
+            prefix_caching=self.prefix_caching,
             windows=self.case.engine not in WITHOUT_WINDOWS,
             context_parallel=self.extra.dcp or 1,
+            latent_scales=vllm_memory.default_latent_scales(gpu, self.version),
         )
 
     def overheads_known(self) -> None:

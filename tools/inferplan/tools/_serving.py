@@ -281,9 +281,10 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
         max_num_seqs=int(ledger.take("max_num_seqs", sequences, why=DEFAULT, quiet=quiet)),
         max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, why=DEFAULT, quiet=quiet)),
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
-        prefix_caching=bool(ledger.take("prefix_caching", quiet=True)),
+        prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
+        latent_scales=vllm_memory.default_latent_scales(gpu, version),
     )
     share = RULES[name].utilization(model.architecture, gpu, Layout(), engine)
     ledger.take("memory_utilization", round(share, 3), why=DEFAULT, quiet=quiet)
@@ -296,6 +297,11 @@ def default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int
         return vllm_memory.default_batching(gpu, version)
     modules = {"sglang": sglang_memory, "tensorrt-llm": tensorrt_memory, "llama.cpp": llamacpp_memory}
     return modules[name].default_batching(gpu)
+
+
+def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
+    """Whether an engine caches prefixes of this model by default; all but old versions of vLLM do."""
+    return name != "vllm" or vllm_memory.default_prefix_caching(model.architecture, version)
 
 
 def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
