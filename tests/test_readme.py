@@ -61,12 +61,33 @@ def validation() -> str:
     return f"```text\n{head}\n\n{found.table()}\n```"
 
 
+LAWS = {
+    "tpot": "TPOT, closed loop",
+    "ttft": "TTFT under load",
+    "offline": "throughput offline",
+    "static": "static batch",
+    "single": "decode at batch 1",
+    "prompt": "a prompt alone",
+}
+
+
+def calibration() -> str:
+    found = json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
+    parts = [found[name] for name in ("in_sample", "source_left_out", "source_left_out_where_the_layout_is_stated")]
+    lines = ["| target | in the fit | source left out | where the layout is stated |", "|---|---|---|---|"]
+    for law, title in LAWS.items():
+        cells = (f"{part[law]['median']:.1f} ({part[law]['n']:,} runs)" for part in parts)
+        lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "tools": tools_table,
     "answer": answer,
     "counts": counts,
     "engines": engines,
     "validation": validation,
+    "calibration": calibration,
 }
 
 
