@@ -50,7 +50,12 @@ def marginal_s(w: Work, m: Machine, layout: Layout, prompt: float) -> float:
     """t(one prompt per data-parallel rank, without fixed times) / ranks: what a prompt adds to running steps. [s]"""
     ranks = layout.attention_dp
     one = forward_pass(w, m, layout, decode=0, context=0, prefill=ranks * prompt, prompt=prompt)
-    return (one.total_s - one.fixed_s) / ranks
+    return _beside(one) / ranks
+
+
+def _beside(one: Pass) -> float:
+    """What a pass adds to another one, whose fixed times are spent anyway. [s]"""
+    return one.total_s - one.fixed_s
 
 
 def prefill_pass(w: Work, m: Machine, layout: Layout, prompt: float) -> Pass:
@@ -86,8 +91,8 @@ def serve(w: Work, m: Machine, layout: Layout, load: Load) -> Service:
     e, running = m.efficiency, load.running
     decode = forward_pass(w, m, layout, decode=in_one_stage(running, layout), context=load.context)
     prefill = prefill_pass(w, m, layout, load.input_tokens)
-    added = marginal_s(w, m, layout, load.input_tokens) / layout.pp
-    tpot = decode.total_s + e.prefill_interference * running / load.output_tokens * added
+    added = _beside(prefill) if layout.attention_dp == 1 else marginal_s(w, m, layout, load.input_tokens)
+    tpot = decode.total_s + e.prefill_interference * running / load.output_tokens * added / layout.pp
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * tpot
     ttft = e.front_end_s + decode.total_s + prefill.total_s * queue + wait

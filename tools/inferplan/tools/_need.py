@@ -1,7 +1,7 @@
 """The memory that a model takes to serve its users, part by part, and the GPUs of a type that hold it."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from math import ceil
 
 from inferplan.core import engine_memory, memory
@@ -175,12 +175,11 @@ class Refusal:
 
 def longest_context(on: Serving, layout: Layout, need: Need) -> int:
     """The longest context at which a layout takes all users of a need; 0 where there is none. [tokens]"""
-    each, there = ceil(need.users / layout.dp), on.capacity(layout, need.context)
-    if not there.starts or not there.concurrency or each > on.engine.max_num_seqs:
+    each, held = ceil(need.users / layout.dp), cache(partial(on.capacity, layout))
+    shortest = held(1)
+    if not shortest.starts or not shortest.concurrency or each > on.engine.max_num_seqs:
         return 0
-    return engine_memory.longest_context(
-        lambda tokens: each / on.capacity(layout, tokens).concurrency, limit=need.longest_limit
-    )
+    return engine_memory.longest_context(lambda tokens: each / held(tokens).concurrency, limit=need.longest_limit)
 
 
 def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:

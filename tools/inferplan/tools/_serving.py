@@ -309,10 +309,9 @@ def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
     fitted = efficiency(kind)
     changes: dict[str, float] = {}
     for name, (fields, unit) in chain(SPEED.items(), EXPERT_SPEED.items() if experts else ()):
-        value = ledger.take(name, getattr(fitted, fields[0]) / unit, quiet=True) * unit
         if ledger.given(name):
-            changes |= dict.fromkeys(fields, value)
-    return replace(fitted, **changes)
+            changes |= dict.fromkeys(fields, ledger.take(name, quiet=True) * unit)
+    return replace(fitted, **changes) if changes else fitted
 
 
 def note_speed(ledger: Ledger, on: Serving) -> None:
