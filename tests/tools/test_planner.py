@@ -90,6 +90,13 @@ def test_each_objective_is_best_at_what_it_is_for(gpus: int) -> None:
     assert all(throughput.tokens_per_s >= other.tokens_per_s for other in throughput.alternatives)
 
 
+def test_without_users_throughput_is_that_of_full_replicas_and_latency_that_of_one_user() -> None:
+    alone = {"concurrent_users": 1, "total_gpus": 8, "context_window": 8192}
+    latency, throughput = (plan(**alone, objective=aim) for aim in ("latency", "throughput"))
+    assert latency.tpot_ms < throughput.tpot_ms
+    assert latency.max_tokens_per_s < throughput.max_tokens_per_s
+
+
 def test_runners_up_say_what_they_lose() -> None:
     answered = plan(max_tpot_ms=30, total_gpus=8, objective="fewest_gpus", concurrent_users=150)
     assert answered.serves_users

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
 from inferplan.core.units import GIB
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
 
@@ -85,6 +86,17 @@ def test_a_deployment_takes_its_users_at_its_longest_context_and_not_beyond(case
         assert one.users_at_half >= one.max_concurrent_users >= case["concurrent_users"]
         there = TOOL.ask({**case, "gpu": one.gpu, "total_gpus": one.deploy.gpus, "context_window": one.longest_context})
         assert row(there, one.gpu).max_concurrent_users >= case["concurrent_users"]
+
+
+def test_a_context_whose_mask_alone_fills_the_gpus_is_not_the_longest() -> None:
+    """llama.cpp: 2 B x 131,072 tokens of micro-batch x context, in four copies over several GPUs."""
+    id_, gpu = "CohereLabs/c4ai-command-a-03-2025", "b200-sxm"
+    case = {"model": id_, "precision": "q5_k_m", "gpu": gpu, "engine": "llama.cpp", "total_gpus": 6}
+    wide = {**case, "overrides": "max_num_batched_tokens=131072"}
+    longest = row(TOOL.ask({**wide, "context_window": 17}), gpu).longest_context
+    assert 17 <= longest < MODELS[id_].architecture.max_positions
+    assert row(TOOL.ask({**wide, "context_window": longest}), gpu).max_concurrent_users
+    assert not row(TOOL.ask({**wide, "context_window": longest + 256}), gpu).max_concurrent_users
 
 
 @given(case=CASE)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
-from math import ceil
+from math import ceil, inf
 
 from inferplan.core import engine_memory, memory
 from inferplan.core.architecture import Model
@@ -179,7 +179,12 @@ def longest_context(on: Serving, layout: Layout, need: Need) -> int:
     shortest = held(1)
     if not shortest.starts or not shortest.concurrency or each > on.engine.max_num_seqs:
         return 0
-    return engine_memory.longest_context(lambda tokens: each / held(tokens).concurrency, limit=need.longest_limit)
+
+    def share(tokens: int) -> float:
+        concurrency = held(tokens).concurrency
+        return each / concurrency if concurrency else inf
+
+    return engine_memory.longest_context(share, limit=need.longest_limit)
 
 
 def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:
