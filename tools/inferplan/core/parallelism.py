@@ -102,6 +102,17 @@ def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tu
     return tuple((end - length + 1, end) for length, end in zip(lengths, ends, strict=True))
 
 
+def depths(layers: int, least: int = 1) -> list[int]:
+    """Numbers of pipeline stages worth having, from `least` on, smallest first.
+
+    Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
+
+    >>> depths(8), depths(8, 3)
+    ([1, 2, 3, 4, 8], [3, 4, 8])
+    """
+    return sorted({ceil(layers / pp): pp for pp in range(layers, least - 1, -1)}.values())
+
+
 def pipeline_bubble(pp: int, microbatches: int) -> float:
     """(pp - 1) / (microbatches + pp - 1): the share of time that a stage waits for its neighbours.
 

@@ -8,7 +8,7 @@ from math import ceil, inf
 from typing import Literal
 
 from inferplan.core import memory
-from inferplan.core.parallelism import Layout
+from inferplan.core.parallelism import Layout, depths
 from inferplan.core.serving_laws import Load, Service
 from inferplan.tools._serving import Deployment, Serving
 
@@ -197,15 +197,10 @@ def _aimed(on: Serving, demand: Demand) -> Iterator[Plan]:
 
 
 def _legal(on: Serving, demand: Demand) -> list[Layout]:
-    """Every tensor degree with every depth that holds a session, on at most the GPUs given; smallest first.
-
-    Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
-    """
+    """Every tensor degree with every depth that holds a session, on at most the GPUs given; smallest first."""
     if on.not_modelled:
         return []
-    layers = on.model.architecture.layers
-    depths = {ceil(layers / pp): pp for pp in range(layers, 0, -1)}
-    offered = (Layout(tp=tp, pp=pp) for tp in on.degrees for pp in depths.values())
+    offered = (Layout(tp=tp, pp=pp) for tp in on.degrees for pp in depths(on.model.architecture.layers))
     within = (one for one in offered if demand.gpus is None or one.replica <= demand.gpus)
     return sorted((one for one in within if on.capacity(one, demand.context).fits), key=lambda one: one.replica)
 

@@ -190,17 +190,11 @@ class Serving:
         return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
 
     def staged(self, context: int) -> Iterator[Layout]:
-        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache.
-
-        Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
-        """
+        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache."""
         first = self.smallest(context)
         if first is not None:
-            layers = self.model.architecture.layers
-            start = max(2, first.pp)
-            shallowest = {ceil(layers / pp): pp for pp in range(layers, start - 1, -1)}
-            widest = self.degrees[-1]
-            yield from (Layout(tp=widest, pp=pp) for pp in sorted(shallowest.values()))
+            widest, layers = self.degrees[-1], self.model.architecture.layers
+            yield from (Layout(tp=widest, pp=pp) for pp in parallelism.depths(layers, max(2, first.pp)))
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""

@@ -22,7 +22,7 @@ def summary(case: Case) -> Iterator[str]:
         f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
         f"{words.count(plan.deployment.nodes, 'node')}."
     )
-    verdict = "holds" if plan.users >= case.demand.users else "does not hold"
+    verdict = "holds" if case.holds(plan) else "does not hold"
     yield (
         f"Under {on.engine_name} it takes {words.count(plan.users, 'user')} at {case.demand.context:,} tokens, so it "
         f"{verdict} the {words.count(case.demand.users, 'user')} asked for."
@@ -42,7 +42,7 @@ def _subject(on: Serving) -> str:
 def _speed_sentence(case: Case, service: Service) -> str:
     """Latency of one user, throughput of all."""
     demand, plan = case.demand, case.chosen
-    served = "that load" if plan.users >= demand.users else "the users it holds"
+    served = "that load" if case.holds(plan) else "the users it holds"
     return (
         f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), a first token "
         f"takes about {around(service.ttft_s, case.on.band('ttft'))} and each further one about "
