@@ -44,7 +44,7 @@ def test_arguments_are_published_flat_closed_and_plain(toy: Tool[Any, Any]):
             "compliance": {"type": "boolean", "description": "Whether rules apply.", "default": False},
             "overrides": {
                 "type": "string",
-                "description": "Assumptions: name=value, …",
+                "description": "name=value, …",
                 "maxLength": 2000,
             },
         },

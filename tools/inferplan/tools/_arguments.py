@@ -48,7 +48,7 @@ NUMBER = BeforeValidator(_plain_number)
 ModelName = Annotated[
     str,
     AfterValidator(model_id),
-    Field(description="70B, llama 3.3 70b, or config.json text.", min_length=1),
+    Field(description="70B, llama 3.3 70b or config.json text", min_length=1),
 ]
 PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, int4…")]
 KvPrecisionName = Annotated[

@@ -24,7 +24,7 @@ class Question(BaseModel):
     overrides: str = Field(
         default="",
         max_length=2000,
-        description="Assumptions: name=value, …",
+        description="name=value, …",
     )
 
     @model_validator(mode="before")
