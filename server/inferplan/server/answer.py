@@ -1,11 +1,11 @@
 """A call of a tool, answered: in both kinds of content, or with what is wrong and what to do about it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, from_thread, to_thread
 from anyio.lowlevel import RunVar
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
@@ -14,15 +14,20 @@ from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.asked_models import only_on_hub
 from inferplan.server import errors
 from inferplan.server.schema import arguments_schema
+from inferplan.tools._arguments import is_any
 from inferplan.tools._models import MODEL_ARGUMENTS
+from inferplan.tools._progress import LISTENER
 from inferplan.tools._tool import Tool
 
 log = logging.getLogger(__name__)
 
-WAITING_AT_MOST = 8
-"""Calls that wait for a model hub at the same time; the next one waits for one of them."""
+Report = Callable[[float, float | None], Coroutine[Any, Any, None]]
+"""Tells the client how much of how much is done."""
 
-_limiters: RunVar[CapacityLimiter] = RunVar("waiting for a model hub")
+WAITING_AT_MOST = 8
+"""Calls that take long at the same time; the next one waits for one of them."""
+
+_limiters: RunVar[CapacityLimiter] = RunVar("calls that take long")
 
 ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "tool"})
 """Keys that n8n's agent node adds to the arguments of every call; no tool of ours takes one of these names."""
@@ -37,22 +42,40 @@ def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str
         return _refused(errors.own_bug(name))
 
 
-def has_to_wait(arguments: Mapping[str, Any]) -> bool:
-    """Whether the call names a model that only a model hub can know, which may take seconds to say so."""
+def takes_long(arguments: Mapping[str, Any]) -> bool:
+    """Whether the call searches over all GPU types, or names a model that only a model hub can know."""
+    if is_any(arguments.get("gpu")):
+        return True
     named = (arguments.get(name) for name in MODEL_ARGUMENTS)
     return any(isinstance(name, str) and "/" in name and only_on_hub(name.strip()) for name in named)
 
 
 async def answer_in_a_thread(
-    load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any]
+    load: Callable[[], Tool[Any, Any]],
+    name: str,
+    arguments: Mapping[str, Any],
+    report: Report,
 ) -> CallToolResult:
-    """The same answer, while the event loop goes on; threads are few and are not those that read the input."""
-    work = partial(answer, load, name, arguments)
+    """The same answer, while the event loop goes on; threads are few and are not those that read the input.
+
+    `report` hears how far a search has come; a call that is cancelled ends the search at its next step.
+    """
+
+    def work() -> CallToolResult:
+        LISTENER.set(partial(_report, report))
+        return answer(load, name, arguments)
+
     return await to_thread.run_sync(work, limiter=_limiter(), abandon_on_cancel=True)
 
 
+def _report(report: Report, done: int, total: int) -> None:
+    """Tell the client from the thread, unless the call is cancelled."""
+    from_thread.check_cancelled()
+    from_thread.run(report, done, total)
+
+
 def _limiter() -> CapacityLimiter:
-    """The threads of the running event loop that wait for a model hub."""
+    """The threads of the running event loop for calls that take long."""
     try:
         return _limiters.get()
     except LookupError:

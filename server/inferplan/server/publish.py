@@ -48,15 +48,15 @@ class PublishedTool(SdkTool):
     async def run(
         self,
         arguments: dict[str, Any],
-        context: Context[Any, Any],  # noqa: ARG002 - the SDK's signature
+        context: Context[Any, Any],
         convert_result: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
     ) -> CallToolResult:
         """Answer the call. Every failure is a result that says what to do next, never an exception."""
         # Listing tools needs none of them.
-        from inferplan.server.answer import answer, answer_in_a_thread, has_to_wait  # noqa: PLC0415
+        from inferplan.server.answer import answer, answer_in_a_thread, takes_long  # noqa: PLC0415
 
-        if has_to_wait(arguments):
-            return await answer_in_a_thread(self._load, self.name, arguments)
+        if takes_long(arguments):
+            return await answer_in_a_thread(self._load, self.name, arguments, context.report_progress)
         return answer(self._load, self.name, arguments)
 
 

@@ -28,6 +28,25 @@ def _known(shelf: Shelf[Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
+ANY = "any"
+"""Instead of a GPU: all types of the catalog."""
+
+
+def is_any(gpu: object) -> bool:
+    """Whether every GPU type is asked for."""
+    return isinstance(gpu, str) and gpu.strip().casefold() == ANY
+
+
+def _gpu_or_any(name: str) -> str:
+    """`any`, or the id behind a GPU's name."""
+    if is_any(name):
+        return ANY
+    try:
+        return GPUS.id_of(name)
+    except UnknownName as unknown:
+        raise ValueError(f'{unknown}; or "{ANY}" for all types') from None
+
+
 def _plain_number(value: object) -> object:
     """Numbers as people type them ("50,000"); true and false are no numbers."""
     if isinstance(value, bool):
@@ -57,6 +76,7 @@ KvPrecisionName = Annotated[
     Field(description="KV cache: fp16, fp8…"),
 ]
 GpuName = Annotated[str, _known(GPUS), Field(description="GPU, as H200.")]
+GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any.")]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]

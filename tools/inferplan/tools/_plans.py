@@ -119,9 +119,9 @@ class Case:
     @cached_property
     def ranked(self) -> list[Plan]:
         """Plans that serve the users, the best for the aim first; then those that hold them, then the roomiest."""
-        return sorted(self.plans, key=self._rank)
+        return sorted(self.plans, key=self.rank)
 
-    def _rank(self, plan: Plan) -> tuple[int, float, float]:
+    def rank(self, plan: Plan) -> tuple[int, float, float]:
         """The order in which plans are preferred: those that hold but do not serve, by how close they come."""
         gpus, tpot = plan.layout.gpus, plan.service.tpot_s if plan.service else inf
         if not self.holds(plan):
@@ -188,15 +188,20 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
 
 def _aimed(on: Serving, demand: Demand) -> Iterator[Plan]:
     """Every legal replica, smallest first: as often as serves the users, and as often as the GPUs given hold it."""
-    for one in _legal(on, demand):
-        held = on.capacity(one, demand.context).sessions
-        busiest = _most_in_time(on, demand, one, held)
-        enough = ceil(demand.users / (busiest or held))
-        most = (demand.gpus // one.replica) if demand.gpus else enough
-        yield _plan(on, demand, one, min(enough, most) if demand.aim == "fewest_gpus" else most)
+    return (aimed_plan(on, demand, one) for one in legal(on, demand))
 
 
-def _legal(on: Serving, demand: Demand) -> list[Layout]:
+def aimed_plan(on: Serving, demand: Demand, one: Layout) -> Plan:
+    """So many of a replica as serve the users in time, or, where the aim is not the fewest, as the GPUs given hold."""
+    most = demand.gpus // one.replica if demand.gpus else None
+    if most and demand.aim != "fewest_gpus":
+        return _plan(on, demand, one, most)
+    held = on.capacity(one, demand.context).sessions
+    enough = ceil(demand.users / (_most_in_time(on, demand, one, held) or held))
+    return _plan(on, demand, one, min(enough, most or enough))
+
+
+def legal(on: Serving, demand: Demand) -> list[Layout]:
     """Every tensor degree with every depth that holds a session, on at most the GPUs given; smallest first."""
     if on.not_modelled:
         return []

@@ -7,7 +7,7 @@ from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
     ContextWindow,
-    GpuName,
+    GpuOrAny,
     Gpus,
     InputTokens,
     KvPrecisionName,
@@ -16,15 +16,18 @@ from inferplan.tools._arguments import (
     OutputTokens,
     PrecisionName,
     Users,
+    is_any,
     turn,
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
+from inferplan.tools._search import Offer, Search, search
 from inferplan.tools._serving import SETTINGS, Serving, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_aims import aim_sentences, loses, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
+from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
 
 ALTERNATIVES = 4
@@ -39,7 +42,7 @@ class ParallelismQuestion(Question):
     model: ModelName
     precision: PrecisionName = "fp16"
     kv_precision: KvPrecisionName | None = None
-    gpu: GpuName = "h100-sxm"
+    gpu: GpuOrAny = "h100-sxm"
     total_gpus: Gpus | None = None
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
@@ -64,21 +67,28 @@ class ParallelismQuestion(Question):
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             gpus=self.total_gpus,
-            objective=self.objective,
+            objective=self.objective or ("fewest_gpus" if is_any(self.gpu) and self.total_gpus is None else None),
             ttft_s=None if self.max_ttft_ms is None else self.max_ttft_ms * MILLI,
             tpot_s=None if self.max_tpot_ms is None else self.max_tpot_ms * MILLI,
         )
 
-    def serving(self, ledger: Ledger) -> Serving:
-        """The model on its GPU."""
-        return serving(ledger, model=self.model, precision=self.precision, gpu=self.gpu, kv_precision=self.kv_precision)
+    def serving(self, ledger: Ledger, gpu: str | None = None) -> Serving:
+        """The model on the GPU type asked for, or on another one."""
+        kv, gpu = self.kv_precision, gpu or self.gpu
+        return serving(ledger, model=self.model, precision=self.precision, gpu=gpu, kv_precision=kv)
+
+    def on(self, gpu: str) -> Serving:
+        """The same, with what it assumes listed nowhere."""
+        return self.serving(self.ledger(), gpu)
 
 
 class Alternative(BaseModel):
-    """Another legal layout of the same GPUs."""
+    """Another legal layout of the same GPUs; or, of all types, the best of another type and what it costs to rent."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    gpu: str | None = Field(exclude_if=lambda gpu: gpu is None)
+    usd_per_hour: float | None = Field(exclude_if=lambda rent: rent is None)
     tp: int
     pp: int
     dp: int
@@ -93,6 +103,10 @@ class Alternative(BaseModel):
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
 
+    gpu: str | None = Field(default=None, exclude_if=lambda gpu: gpu is None, description="The type chosen of any.")
+    usd_per_hour: float | None = Field(
+        default=None, exclude_if=lambda rent: rent is None, description="Rent on demand, where any type would do."
+    )
     fits: bool
     serves_users: bool = Field(description="Whether all users fit at full context, within the latency asked for.")
     min_gpus: int = Field(description="GPUs by weights alone, whatever the layout.")
@@ -121,11 +135,15 @@ class ParallelismAnswer(Answer):
 def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     """Choose tensor, pipeline and data parallel degrees, draw them, and estimate latency and throughput."""
     ledger = q.ledger()
-    case = compare(q.serving(ledger), q.demand)
+    found = search(q.on, q.demand) if is_any(q.gpu) else None
+    case = compare(q.serving(ledger, found and found.gpu), q.demand)
+    if found:
+        types = f"{found.serving} of {found.searched} serve"
+        ledger.note("gpu_types", types, why="datacenter types, none only announced")
     if not case.plans:
-        return _does_not_fit(q, case, ledger)
+        return _does_not_fit(q, case, ledger, found)
     _note_load(case, ledger)
-    return _fits(q, case, ledger)
+    return _fits(q, case, ledger, found)
 
 
 def _note_load(case: Case, ledger: Ledger) -> None:
@@ -140,13 +158,14 @@ def _note_load(case: Case, ledger: Ledger) -> None:
     note_speed(ledger, case.on)
 
 
-def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:
+def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
     """The answer for a model that the GPUs hold."""
     on, chosen, layout, service = case.on, case.chosen, case.chosen.layout, case.chosen.service
-    others = [plan for plan in (case.ranked if q.demand.is_aimed else case.plans) if plan is not chosen]
     return ParallelismAnswer(
-        summary=" ".join([*summary(case), *aim_sentences(case)]),
+        summary=" ".join([*summary(case), *aim_sentences(case), *(type_sentences(found) if found else ())]),
         diagram=draw_layout(on, chosen.deployment, total=q.total_gpus or layout.gpus),
+        gpu=on.gpu.id if found else None,
+        usd_per_hour=found.offers[0].usd_per_hour if found else None,
         fits=True,
         serves_users=case.serves(chosen),
         min_gpus=case.min_gpus,
@@ -169,21 +188,21 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         tokens_per_s=_tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
-        alternatives=[_alternative(case, plan) for plan in others[:ALTERNATIVES]],
+        alternatives=_alternatives(case, found),
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=_inputs(q),
-        next_steps=_next(q, layout.gpus),
+        next_steps=_next(q, case),
     )
 
 
-def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:
+def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
     """The answer for a model that the GPUs do not hold: what is missing, and what would hold it."""
     on, needed = case.on, case.needed
     layout = needed or Layout()
     deployment = on.deployment(layout, q.context_window)
     return ParallelismAnswer(
-        summary=" ".join(shortage(case)),
+        summary=" ".join([*shortage(case), *(type_sentences(found) if found and not on.not_modelled else ())]),
         diagram=draw_shortage(on, deployment if needed else None, total=q.total_gpus or 0),
         fits=False,
         serves_users=False,
@@ -211,14 +230,24 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger) -> Paralle
         formula=[weights_line(case)],
         assumptions=ledger.entries(),
         inputs=_inputs(q),
-        next_steps=_ways_out(q, needed),
+        next_steps=_ways_out(q, case),
     )
 
 
-def _alternative(case: Case, plan: Plan) -> Alternative:
+def _alternatives(case: Case, found: Search | None) -> list[Alternative]:
+    """The runners-up: layouts of these GPUs, or the best that other types have."""
+    if found:
+        return [_alternative(case, offer.plan, offer) for offer in found.others(ALTERNATIVES)]
+    others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
+    return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
+
+
+def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternative:
     """A runner-up in numbers."""
     layout = plan.layout
     return Alternative(
+        gpu=offer and offer.gpu,
+        usd_per_hour=offer and offer.usd_per_hour,
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.dp,
@@ -256,28 +285,30 @@ def _inputs(q: ParallelismQuestion) -> dict[str, str | int | float | bool]:
     return q.inputs(input_tokens=q.demand.input_tokens, output_tokens=q.demand.output_tokens)
 
 
-def _next(q: ParallelismQuestion, gpus: int) -> list[NextStep]:
+def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """The bill."""
+    asked = {"model": q.model, "precision": q.precision, "gpu": case.on.gpu.id, "requests_per_day": 50_000}
     return [
         NextStep(
             tool="compare_costs",
-            arguments={"model": q.model, "precision": q.precision, "gpu": q.gpu, "requests_per_day": 50_000},
-            why=f"what {words.count(gpus, 'GPU')} or the fleet for your traffic cost",
+            arguments=asked,
+            why=f"what {words.count(case.chosen.layout.gpus, 'GPU')} or the fleet for your traffic cost",
         ),
     ]
 
 
-def _ways_out(q: ParallelismQuestion, needed: Layout | None) -> list[NextStep]:
+def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """More GPUs, or fewer bits."""
+    gpu, needed = case.on.gpu.id, case.needed
     steps = [
         NextStep(
             tool="compare_quantization",
-            arguments={"model": q.model, "gpu": q.gpu},
+            arguments={"model": q.model, "gpu": gpu},
             why="formats that need fewer GPUs",
         )
     ]
     if needed:
-        more = {"model": q.model, "precision": q.precision, "gpu": q.gpu, "total_gpus": needed.replica}
+        more = {"model": q.model, "precision": q.precision, "gpu": gpu, "total_gpus": needed.replica}
         steps.insert(0, NextStep(tool="plan_parallelism", arguments=more, why="the smallest layout that holds it"))
     return steps
 

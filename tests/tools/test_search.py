@@ -1,0 +1,106 @@
+"""Over all GPU types: the one that serves the users best, and what the others would take."""
+
+from typing import Any
+
+import pytest
+
+from inferplan.catalog import prices
+from inferplan.catalog.gpus import GPUS
+from inferplan.tools._progress import LISTENER
+from inferplan.tools._search import candidates, search
+from inferplan.tools.parallelism import ParallelismQuestion
+from inferplan.tools.registry import TOOLS_BY_NAME
+
+TOOL = TOOLS_BY_NAME["plan_parallelism"]
+QUESTION = {
+    "model": "70B",
+    "precision": "fp8",
+    "concurrent_users": 200,
+    "context_window": 8192,
+    "input_tokens": 1000,
+    "output_tokens": 1000,
+    "max_tpot_ms": 50,
+}
+
+
+def plan(**changes: Any) -> Any:
+    return TOOL.ask({**QUESTION, **changes})
+
+
+def test_no_other_type_serves_the_users_on_fewer_gpus_and_none_that_serves_them_costs_less_than_the_cheapest() -> None:
+    best = plan(gpu="any")
+    alone = {gpu: plan(gpu=gpu, objective="fewest_gpus") for gpu in candidates()}
+    serving = {gpu: one for gpu, one in alone.items() if one.serves_users}
+    assert best.serves_users
+    assert best.gpus_used == min(one.gpus_used for one in serving.values())
+    for other in best.alternatives:
+        found = alone[other.gpu]
+        assert (other.gpus_used, other.tp, other.pp, other.dp) == (found.gpus_used, found.tp, found.pp, found.dp)
+    rents = {
+        gpu: round(one.gpus_used * quote.median, 2)
+        for gpu, one in serving.items()
+        if (quote := prices.rental(gpu, "on_demand"))
+    }
+    shown = {best.gpu: best.usd_per_hour} | {other.gpu: other.usd_per_hour for other in best.alternatives}
+    assert min(rents.values()) == min(rent for rent in shown.values() if rent is not None)
+    assert f"{len(serving)} of {len(alone)} datacenter GPU types serve them" in best.summary
+
+
+@pytest.mark.parametrize(
+    ("objective", "better"), [("latency", lambda one: -one.tpot_ms), ("throughput", lambda one: one.tokens_per_s)]
+)
+def test_on_given_gpus_no_other_type_is_better_for_the_aim(objective: str, better: Any) -> None:
+    asked = {"objective": objective, "total_gpus": 8}
+    best = plan(gpu="any", **asked)
+    others = [one for gpu in candidates() if (one := plan(gpu=gpu, **asked)).serves_users]
+    assert better(best) == max(map(better, others))
+
+
+def test_a_type_that_is_only_announced_is_not_recommended() -> None:
+    assert {gpu.id for gpu in GPUS.values() if gpu.status == "announced"}.isdisjoint(candidates())
+    assert len(candidates()) >= 40
+
+
+def test_where_no_type_serves_the_users_the_answer_says_which_comes_closest() -> None:
+    best = plan(gpu="any", total_gpus=8, max_tpot_ms=1)
+    assert best.fits
+    assert not best.serves_users
+    assert f"None of {len(candidates())} datacenter GPU types serves them; {GPUS[best.gpu].title} comes closest" in (
+        best.summary
+    )
+
+
+def test_where_no_type_holds_the_model_the_answer_says_so() -> None:
+    none = plan(gpu="any", model="405B", precision="fp32", total_gpus=1)
+    assert not none.fits
+    assert "No other of" in none.summary
+
+
+def test_whether_a_model_whose_cache_is_not_known_fits_is_not_claimed_of_any_type() -> None:
+    unknown = plan(gpu="any", model="deepseek-v4-pro")
+    assert "is not known" in unknown.summary
+    assert "holds it" not in unknown.summary
+
+
+def test_the_next_call_asks_for_the_type_that_was_found() -> None:
+    best = plan(gpu="any")
+    assert best.inputs["gpu"] == "any"
+    assert all(step.arguments["gpu"] == best.gpu for step in best.next_steps)
+
+
+def test_who_listens_hears_of_every_type_and_ends_the_search_by_raising() -> None:
+    heard: list[tuple[int, int]] = []
+
+    def listen(done: int, total: int) -> None:
+        heard.append((done, total))
+        if done == 2:
+            raise KeyboardInterrupt
+
+    mark = LISTENER.set(listen)
+    try:
+        q = ParallelismQuestion.model_validate({**QUESTION, "gpu": "any"})
+        with pytest.raises(KeyboardInterrupt):
+            search(q.on, q.demand)
+    finally:
+        LISTENER.reset(mark)
+    assert heard == [(0, len(candidates())), (1, len(candidates())), (2, len(candidates()))]

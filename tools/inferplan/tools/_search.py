@@ -1,0 +1,116 @@
+"""Over all GPU types: which of them serves the demand best, and what the others would take."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, inf
+
+from inferplan.catalog import prices
+from inferplan.catalog.gpus import GPUS
+from inferplan.tools._plans import Case, Demand, Plan, aimed_plan, compare, legal
+from inferplan.tools._progress import steps
+from inferplan.tools._serving import Serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The best that one GPU type has for the demand. `rent` is on demand, where a price is known [USD/hour]."""
+
+    case: Case
+    rent: float | None
+
+    @property
+    def plan(self) -> Plan:
+        """Its best layout."""
+        return self.case.ranked[0]
+
+    @property
+    def gpu(self) -> str:
+        """The id of the GPU type."""
+        return self.case.on.gpu.id
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """The rent to the cent. [USD/hour]"""
+        return None if self.rent is None else round(self.rent, 2)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it serves all users in time."""
+        return self.case.serves(self.plan)
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """The order in which types are preferred: as layouts are, the cheaper of those that the aim holds equal."""
+        first, second, third = self.case.rank(self.plan)
+        return first, second, inf if self.rent is None else self.rent, third
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What every GPU type offers, the best first; none where none holds a session."""
+
+    searched: int
+    offers: tuple[Offer, ...]
+
+    @property
+    def gpu(self) -> str:
+        """The id of the best type; where none holds a session, of the one with the most memory."""
+        return self.offers[0].gpu if self.offers else max(candidates(), key=lambda gpu: GPUS[gpu].engine_memory)
+
+    @property
+    def serving(self) -> int:
+        """Types that serve the users. [GPU types]"""
+        return sum(offer.serves for offer in self.offers)
+
+    @cached_property
+    def cheapest(self) -> Offer | None:
+        """Of the types that serve, the one whose GPUs cost the least to rent; None where no price is known."""
+        priced = [(offer.rent, offer) for offer in self.offers if offer.serves and offer.rent is not None]
+        return min(priced, key=lambda pair: pair[0])[1] if priced else None
+
+    def others(self, most: int) -> list[Offer]:
+        """The runners-up, at most so many; the cheapest is among them."""
+        behind = list(self.offers[1:])
+        shown = behind[:most]
+        if self.cheapest in behind and self.cheapest not in shown:
+            shown[-1] = self.cheapest
+        return shown
+
+
+def candidates() -> list[str]:
+    """Ids of the datacenter GPUs that can be had: those only announced are left out."""
+    return [gpu.id for gpu in GPUS.values() if gpu.kind == "datacenter" and gpu.status != "announced"]
+
+
+def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
+    """The best layout of every GPU type, every legal one considered; `serving` puts the model on a type."""
+    ids = candidates()
+    cases = [case for gpu in steps(ids) if (case := _best(serving(gpu), demand)).plans]
+    return Search(searched=len(ids), offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank)))
+
+
+def _offer(case: Case) -> Offer:
+    """A type's best with what its GPUs cost to rent."""
+    quote = prices.rental(case.on.gpu.id, "on_demand")
+    return Offer(case=case, rent=quote and quote.median * case.ranked[0].layout.gpus)
+
+
+def _best(on: Serving, demand: Demand) -> Case:
+    """One type with the layouts that can be its best.
+
+    Where the fewest GPUs are wanted, a layout whose memory alone makes it take more than the best so far cannot be.
+    """
+    if demand.aim != "fewest_gpus":
+        return compare(on, demand)
+    plans: list[Plan] = []
+    fewest = inf
+    for one in legal(on, demand):
+        least = one.replica * ceil(demand.users / on.capacity(one, demand.context).sessions)
+        if least > fewest:
+            continue
+        plan = aimed_plan(on, demand, one)
+        plans.append(plan)
+        if plan.users >= demand.users and demand.meets(plan.service):
+            fewest = min(fewest, plan.layout.gpus)
+    return Case(on=on, demand=demand, plans=tuple(plans))
