@@ -242,16 +242,16 @@ def groups_per_node(layout: Layout, *, node_size: int) -> int:
     return max(1, node_size // layout.tp)
 
 
-def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int) -> int:
-    """The number, from 0, of the first GPU of a stage of a replica: groups are placed one after the other.
+def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int, group: int = 0) -> int:
+    """The number, from 0, of the first GPU of a tensor group of a stage: groups are placed one after the other.
 
     >>> first_gpu(Layout(tp=8, pp=2, dp=2), replica=1, stage=0, node_size=8)
     16
     >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6)
     6
     """
-    group = (replica * layout.pp + stage) * layout.attention_dp
-    node, slot = divmod(group, groups_per_node(layout, node_size=node_size))
+    before = (replica * layout.pp + stage) * layout.attention_dp + group
+    node, slot = divmod(before, groups_per_node(layout, node_size=node_size))
     return node * node_size + slot * layout.tp
 
 

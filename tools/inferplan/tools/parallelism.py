@@ -1,10 +1,11 @@
 """How should the model be laid out on these GPUs, or on how few, and how fast is it then?"""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inferplan.core.parallelism import Layout, Strategy, stage_ranges
-from inferplan.core.units import MILLI
-from inferplan.tools import _words as words
+from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
+from inferplan.core.units import MB, MILLI
 from inferplan.tools._arguments import (
     ContextWindow,
     GpuName,
@@ -20,21 +21,19 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
-from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
+from inferplan.tools._launch import launch
+from inferplan.tools._plans import ALTERNATIVES, Case, Demand, Objective, Plan, compare
 from inferplan.tools._serving import SETTINGS, Serving, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_aims import aim_sentences, loses, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 from inferplan.tools._words_speed import range_ms
 
-ALTERNATIVES = 4
-"""Runners-up that an answer shows."""
-
 
 class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
 
-    settings = SETTINGS
+    settings = (*SETTINGS, "experts")
 
     model: ModelName
     precision: PrecisionName = "fp16"
@@ -74,6 +73,17 @@ class ParallelismQuestion(Question):
         return serving(ledger, model=self.model, precision=self.precision, gpu=self.gpu, kv_precision=self.kv_precision)
 
 
+class Told(BaseModel):
+    """What a GPU sends in a decode step, and over one prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: str
+    link: str
+    mb: tuple[int | float, int | float]
+    ms: tuple[int | float, int | float]
+
+
 class Alternative(BaseModel):
     """Another legal layout of the same GPUs."""
 
@@ -82,6 +92,7 @@ class Alternative(BaseModel):
     tp: int
     pp: int
     dp: int
+    ep: int = Field(exclude_if=lambda ranks: ranks == 1)
     gpus_used: int
     max_concurrent_users: int
     ttft_ms: float | None = Field(exclude_if=lambda time: time is None, description="Where an aim is stated.")
@@ -99,13 +110,17 @@ class ParallelismAnswer(Answer):
     gpus_per_replica: int
     tp: int
     pp: int
-    dp: int
-    ep: int
+    dp: int = Field(description="Groups of GPUs that take different requests.")
+    ep: int = Field(description="GPUs that share out the experts; 1 where each holds a slice of all.")
     gpus_used: int
     nodes: int
     strategy: Strategy
     stages: list[str] = Field(description="Layer range of each pipeline stage.")
     communication: str
+    collectives: list[Told] = Field(exclude_if=lambda told: not told)
+    bubble_percent: float | None = Field(
+        exclude_if=lambda share: share is None, description="Of decode, that stages wait."
+    )
     why: str
     max_concurrent_users: int
     ttft_ms: float | None
@@ -115,6 +130,10 @@ class ParallelismAnswer(Answer):
     tokens_per_s: float | None
     tokens_per_s_per_user: float | None
     max_tokens_per_s: float | None = Field(description="Output tokens/s when every session that fits is busy.")
+    launch: str | None = Field(
+        exclude_if=lambda command: command is None, description="Command on the first node, where experts are shared."
+    )
+    layouts_compared: int | None = Field(exclude_if=lambda number: number is None)
     alternatives: list[Alternative]
 
 
@@ -134,10 +153,11 @@ def _note_load(case: Case, ledger: Ledger) -> None:
     ledger.note(
         "request",
         f"{demand.input_tokens} in, {demand.output_tokens} out",
-        unit="tokens",
-        why="a user's turn; sessions are full, earlier turns cached",
+        why="tokens; sessions full, past turns cached",
     )
     note_speed(ledger, case.on)
+    if any(one.hidden for one in case.chosen.step):
+        ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
 
 def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:
@@ -153,13 +173,15 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         gpus_per_replica=layout.replica,
         tp=layout.tp,
         pp=layout.pp,
-        dp=layout.dp,
-        ep=1,
+        dp=layout.data,
+        ep=layout.ep,
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
         strategy=layout.strategy,
         stages=_stages(on, layout),
-        communication=communication(on, layout),
+        communication=communication(chosen),
+        collectives=list(_told(chosen)),
+        bubble_percent=round(100 * idle_stages(layout.pp, chosen.batches), 1) if layout.pp > 1 else None,
         why=why_aimed(case) if q.demand.is_aimed else why(case),
         max_concurrent_users=chosen.users,
         ttft_ms=_ttft_ms(chosen),
@@ -169,11 +191,13 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         tokens_per_s=_tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
+        launch=_launch(q, case, ledger) if layout.ep > 1 else None,
+        layouts_compared=_compared(case),
         alternatives=[_alternative(case, plan) for plan in others[:ALTERNATIVES]],
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=_inputs(q),
-        next_steps=_next(q, layout.gpus),
+        next_steps=_next(q),
     )
 
 
@@ -191,13 +215,15 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger) -> Paralle
         gpus_per_replica=layout.replica if needed else 0,
         tp=layout.tp,
         pp=layout.pp,
-        dp=layout.dp,
-        ep=1,
+        dp=layout.data,
+        ep=layout.ep,
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
         strategy=layout.strategy,
         stages=_stages(on, layout),
-        communication=communication(on, layout) if needed else "none",
+        communication="none",
+        collectives=[],
+        bubble_percent=None,
         why=why_not(case),
         max_concurrent_users=0,
         ttft_ms=None,
@@ -207,6 +233,8 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger) -> Paralle
         tokens_per_s=None,
         tokens_per_s_per_user=None,
         max_tokens_per_s=None,
+        launch=None,
+        layouts_compared=None,
         alternatives=[],
         formula=[weights_line(case)],
         assumptions=ledger.entries(),
@@ -221,7 +249,8 @@ def _alternative(case: Case, plan: Plan) -> Alternative:
     return Alternative(
         tp=layout.tp,
         pp=layout.pp,
-        dp=layout.dp,
+        dp=layout.data,
+        ep=layout.ep,
         gpus_used=layout.gpus,
         max_concurrent_users=plan.users,
         ttft_ms=_ttft_ms(plan) if case.demand.is_aimed else None,
@@ -229,6 +258,37 @@ def _alternative(case: Case, plan: Plan) -> Alternative:
         tokens_per_s=_tokens_per_s(plan),
         loses=loses(case, plan) if case.demand.is_aimed else None,
     )
+
+
+def _told(plan: Plan) -> Iterator[Told]:
+    """The collectives of a decode step beside those of a prompt."""
+    if (replica := plan.replica) is None:
+        return
+    for step, prompt in zip(plan.step, plan.prompt, strict=True):
+        yield Told(
+            what=step.what,
+            link=step.link,
+            mb=(_digits(step.bytes / MB), _digits(prompt.bytes / MB)),
+            ms=(_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)),
+        )
+
+
+def _digits(value: float) -> float:
+    """Three significant digits, whole from 100 on."""
+    return round(value) if value >= 100 else float(f"{value:.3g}")
+
+
+def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str:
+    """What starts one replica."""
+    plan = case.chosen
+    return launch(case.on, plan.layout, context=q.context_window, users=q.concurrent_users, ledger=ledger)
+
+
+def _compared(case: Case) -> int | None:
+    """How many layouts the choice was made of; None where the guide's rules made it."""
+    if not case.demand.is_aimed:
+        return None
+    return case.legal if case.demand.aim == "fewest_gpus" else sum(map(case.serves, case.plans))
 
 
 def _ttft_ms(plan: Plan) -> float | None:
@@ -256,13 +316,13 @@ def _inputs(q: ParallelismQuestion) -> dict[str, str | int | float | bool]:
     return q.inputs(input_tokens=q.demand.input_tokens, output_tokens=q.demand.output_tokens)
 
 
-def _next(q: ParallelismQuestion, gpus: int) -> list[NextStep]:
+def _next(q: ParallelismQuestion) -> list[NextStep]:
     """The bill."""
     return [
         NextStep(
             tool="compare_costs",
             arguments={"model": q.model, "precision": q.precision, "gpu": q.gpu, "requests_per_day": 50_000},
-            why=f"what {words.count(gpus, 'GPU')} or the fleet for your traffic cost",
+            why="their bill",
         ),
     ]
 
