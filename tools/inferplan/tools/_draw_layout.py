@@ -14,8 +14,8 @@ COLUMN = 38
 COLUMNS = 2
 STAGES = 4
 """Stages drawn of each replica before the rest is summed up."""
-STAGE_NODES = 2
-"""Nodes drawn of a stage that spans several, before the rest is summed up."""
+STAGE_NODES = 4
+"""Nodes drawn of all stages of a column that span several, before the rest is summed up."""
 BOX_LINES = 24
 """Lines drawn in all boxes of a column before the rest is summed up."""
 ROWS = 8
@@ -70,7 +70,7 @@ def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: 
     for group in range(layout.attention_dp):
         first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size, group=group)
         nodes.setdefault(first // on.node_size, []).append(list(range(first, first + layout.tp)))
-    shown = dict(list(nodes.items())[:STAGE_NODES])
+    shown = dict(list(nodes.items())[: STAGE_NODES // min(layout.pp, STAGES)])
     most = min(ROWS, max(3, BOX_LINES // (min(layout.pp, STAGES) * len(shown))))
     lines: list[str] = []
     number = 0
@@ -81,7 +81,7 @@ def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: 
         lines += draw.box(title, body, COLUMN)
         number += len(groups)
     if hidden := len(nodes) - len(shown):
-        lines.append(f"  ... {words.count(hidden, 'more node')} of this stage, to expert {_last_expert(on)}")
+        lines.append(f"  ... {words.count(hidden, 'more node')}, to expert {_last_expert(on)}")
     return lines
 
 

@@ -102,7 +102,7 @@ def communication(plan: Plan) -> str:
     if layout.gpus == 1:
         return "none: one GPU holds everything"
     if layout.replica == 1:
-        return "none: each GPU holds everything"
+        return "data: none, each GPU holds everything"
     if plan.replica is None:
         return "not timed: the arithmetic peak of the GPU is not known"
     told = "; ".join(_told(plan.replica, one) for one in plan.step)
