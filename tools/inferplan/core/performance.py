@@ -8,7 +8,7 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from operator import attrgetter
+from operator import attrgetter, mul, truediv
 
 from inferplan.core.architecture import Mixer, Model
 from inferplan.core.attention import Cached, Latent
@@ -274,14 +274,16 @@ def taken(amounts: Amounts, e: Efficiency) -> Pass:
     Reading x and computing y of the same matrices take (x^p + y^p)^(1/p) with p = `CORNER`: what that is beyond x
     counts as computing.
     """
-    times = {name: size / reached for name, size, reached in zip(SHARES, _RATED(amounts), _REACHED(e), strict=True)}
-    times |= {name: number * each for name, number, each in zip(TIMES, _COUNTS(amounts), _EACH(e), strict=True)}
-    parts = {part: sum(map(times.__getitem__, names)) for part, names in PARTS.items()}
-    for read, computed in MEETING.items():
-        parts["compute_s"] += meeting(times[read], sum(map(times.__getitem__, computed))) - times[read]
+    times = [*map(truediv, _RATED(amounts), _REACHED(e)), *map(mul, _COUNTS(amounts), _EACH(e))]
+    parts = {part: sum([times[i] for i in places]) for part, places in _PLACES.items()}
+    for read, computed in _MEETING:
+        parts["compute_s"] += meeting(times[read], sum([times[i] for i in computed])) - times[read]
     return Pass(**parts)
 
 
+_TIMES = (*SHARES, *TIMES)
+_PLACES = {part: tuple(map(_TIMES.index, names)) for part, names in PARTS.items()}
+_MEETING = tuple((_TIMES.index(read), tuple(map(_TIMES.index, computed))) for read, computed in MEETING.items())
 _RATED: Callable[[Amounts], tuple[float, ...]] = attrgetter(*SHARES)
 _REACHED: Callable[[Efficiency], tuple[float, ...]] = attrgetter(*SHARES.values())
 _COUNTS: Callable[[Amounts], tuple[float, ...]] = attrgetter(*TIMES)

@@ -1,7 +1,7 @@
 """The layouts to compare for a model on its GPUs: what each holds and delivers, and which of them to take."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -139,7 +139,7 @@ class Plan:
 class Case:
     """A model on its GPUs, the demand, and the plans to compare, by the guide's rules first; none where none fits.
 
-    Of `legal` layouts those are no plans that cannot be among the best.
+    Of `legal` layouts those that cannot be among the best are no plans.
     """
 
     on: Serving
@@ -215,8 +215,8 @@ def compare(on: Serving, demand: Demand) -> Case:
     layout is compared, else the few that the guide's rules lead to.
     """
     if demand.is_aimed:
-        legal = _legal(on, demand)
-        return Case(on=on, demand=demand, plans=tuple(_aimed(on, demand, legal)), legal=len(legal))
+        aimed, legal = _aimed(on, demand)
+        return Case(on=on, demand=demand, plans=aimed, legal=legal)
     fewest = on.for_users(demand.users, demand.context)
     total = demand.gpus or (fewest.layout.gpus if fewest else 0)
     replicas = _replicas(on, demand, fewest, total)
@@ -235,45 +235,58 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     return [one for one in offered if one.replica <= total and on.capacity(one, demand.context).fits]
 
 
-def _aimed(on: Serving, demand: Demand, legal: Sequence[Layout]) -> Iterator[Plan]:
+def _aimed(on: Serving, demand: Demand) -> tuple[tuple[Plan, ...], int]:
     """Every legal replica, smallest first: as often as serves the users, and as often as the GPUs given hold it.
 
-    For the fewest GPUs, a layout that takes more than those shown already, even to hold the users, is left out.
+    For the fewest GPUs, a layout that takes more than those shown already, even to hold the users, is left out. Also
+    the number of legal layouts that were looked at.
     """
+    plans: list[Plan] = []
     fewest: list[int] = []
-    for one in legal:
-        held = on.capacity(one, demand.context).sessions
+    legal = 0
+    for one, held in _legal(on, demand):
+        legal += 1
         enough = ceil(demand.users / held)
         most = (demand.gpus // one.replica) if demand.gpus else enough
         if demand.aim == "fewest_gpus":
-            if len(fewest) > ALTERNATIVES and enough * one.replica > sorted(fewest)[ALTERNATIVES]:
+            bound = sorted(fewest)[ALTERNATIVES] if len(fewest) > ALTERNATIVES else inf
+            if one.replica > bound:
+                break
+            if enough * one.replica > bound:
                 continue
-            most = min(_enough(on, demand, one, held), most) if demand.gpus else _enough(on, demand, one, held)
+            enough = _enough(on, demand, one, held)
+            most = min(enough, most) if demand.gpus else enough
         plan = _plan(on, demand, one, most)
         if plan.users >= demand.users and demand.meets(plan.service):
             fewest.append(plan.layout.gpus)
-        yield plan
+        plans.append(plan)
+    return tuple(plans), legal
 
 
-def _legal(on: Serving, demand: Demand) -> list[Layout]:
-    """Every layout that holds a session, on at most the GPUs given; smallest first.
+def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
+    """Every layout that holds a session, with those that it holds, on at most the GPUs given; smallest first.
 
     That is every tensor degree with every depth, and of a mixture of experts with every number of groups that share
     them; where neither GPUs nor a latency are given, no larger one than holds all users.
     """
     if on.not_modelled:
-        return []
-    most = demand.gpus or MOST_GPUS
-    found: list[Layout] = []
-    for tp, pp in product(on.degrees, depths(on.model.architecture.layers)):
-        for groups in (1, *on.sharing(tp, most // pp)):
-            one = Layout(tp=tp, pp=pp, attention_dp=groups)
-            held = on.capacity(one, demand.context) if one.replica <= most else None
-            if held and held.fits:
-                found.append(one)
-                if not demand.gpus and not demand.has_targets and held.sessions >= demand.users:
-                    break
-    return sorted(found, key=lambda one: one.replica)
+        return
+    roomy: set[tuple[int, int]] = set()
+    for one in _offered(on, demand.gpus or MOST_GPUS):
+        held = None if (one.tp, one.pp) in roomy else on.capacity(one, demand.context)
+        if held and held.fits:
+            yield one, held.sessions
+            if not demand.gpus and not demand.has_targets and held.sessions >= demand.users:
+                roomy.add((one.tp, one.pp))
+
+
+def _offered(on: Serving, most: int) -> list[Layout]:
+    """Every layout of one replica that the engine accepts, on at most so many GPUs; smallest first."""
+    split = product(on.degrees, depths(on.model.architecture.layers))
+    layouts = (
+        Layout(tp=tp, pp=pp, attention_dp=groups) for tp, pp in split for groups in (1, *on.sharing(tp, most // pp))
+    )
+    return sorted((one for one in layouts if one.replica <= most), key=lambda one: one.replica)
 
 
 def _enough(on: Serving, demand: Demand, one: Layout, held: int) -> int:

@@ -1,7 +1,7 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from math import ceil
@@ -29,7 +29,7 @@ from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, serve
+from inferplan.core.serving_laws import Load, Prompt, Service, prompt_of, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 
@@ -115,7 +115,10 @@ class Serving:
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
 
-        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it.
+        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
+        nodes, GPUs need a scale-up link.
+
+        Source: DeepEP, README, "Requirements".
         """
         experts = self.model.architecture.experts
         if experts is None or not self.expert_parallel or self.engine.context_parallel > 1:
@@ -123,7 +126,8 @@ class Serving:
         if self.engine.name == "llama.cpp":
             return []
         domain = parallelism.domain_size(self.gpu, node_size=self.node_size)
-        return parallelism.sharing_degrees(experts.experts, tp=tp, domain=domain, most=most)
+        within = most if self.gpu.link else min(most, domain)
+        return parallelism.sharing_degrees(experts.experts, tp=tp, domain=domain, most=within)
 
     @property
     def _kv_heads(self) -> Iterator[int]:
@@ -239,17 +243,21 @@ class Serving:
         return Replica(work=work, machine=machine, layout=layout)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Replica:
     """One replica of a layout: its work, its machine, and what both make of a load."""
 
     work: performance.Work
     machine: performance.Machine
     layout: Layout
+    prompts: dict[float, Prompt] = field(default_factory=dict[float, Prompt], repr=False)
 
     def serve(self, load: Load) -> Service:
-        """What it delivers under a load."""
-        return serve(self.work, self.machine, self.layout, load)
+        """What it delivers under a load; a prompt is computed once."""
+        tokens = load.input_tokens
+        if tokens not in self.prompts:
+            self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens)
+        return serve(self.work, self.machine, self.layout, load, self.prompts[tokens])
 
     def told(self, tokens: float) -> list[Collective]:
         """What its GPUs tell each other in a pass over so many tokens on each tensor group."""

@@ -346,8 +346,8 @@ TOOL = Tool(
     step=3,
     title="Plan the parallel layout",
     description=(
-        "Layout (TP, PP, DP, EP) of an LLM on given GPUs or the fewest that serve the users, with latency and throughput: "
-        "'how many GPUs', 'how fast'. For memory estimate_vram, for money compare_costs."
+        "Layout (TP, PP, DP, EP) of an LLM on given GPUs or the fewest that serve the users, with latency and "
+        "throughput: 'how many GPUs', 'how fast'. For memory estimate_vram, for money compare_costs."
     ),
     question=ParallelismQuestion,
     answer=ParallelismAnswer,
