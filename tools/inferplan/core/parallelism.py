@@ -38,7 +38,11 @@ class Layout:
 
     @property
     def ep(self) -> int:
-        """Ranks that share out whole experts; 1 where each rank holds a slice of every expert."""
+        """Ranks that share out whole experts; 1 where each rank holds a slice of every expert.
+
+        Whole experts over the ranks of one tensor group take the same memory and the same all-reduce as slices (vLLM
+        dispatches nothing without data parallelism), so that these are not told apart.
+        """
         return self.ranks if self.attention_dp > 1 else 1
 
     @property

@@ -137,15 +137,11 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A model on its GPUs, the demand, and the plans to compare, by the guide's rules first; none where none fits.
-
-    Of `legal` layouts those that cannot be among the best are no plans.
-    """
+    """A model on its GPUs, the demand, and the plans to compare, by the guide's rules first; none where none fits."""
 
     on: Serving
     demand: Demand
     plans: tuple[Plan, ...]
-    legal: int
 
     @cached_property
     def chosen(self) -> Plan:
@@ -215,13 +211,12 @@ def compare(on: Serving, demand: Demand) -> Case:
     layout is compared, else the few that the guide's rules lead to.
     """
     if demand.is_aimed:
-        aimed, legal = _aimed(on, demand)
-        return Case(on=on, demand=demand, plans=aimed, legal=legal)
+        return Case(on=on, demand=demand, plans=tuple(_aimed(on, demand)))
     fewest = on.for_users(demand.users, demand.context)
     total = demand.gpus or (fewest.layout.gpus if fewest else 0)
     replicas = _replicas(on, demand, fewest, total)
     plans = tuple(_plan(on, demand, one, total // one.replica) for one in replicas)
-    return Case(on=on, demand=demand, plans=plans, legal=len(plans))
+    return Case(on=on, demand=demand, plans=plans)
 
 
 def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int) -> list[Layout]:
@@ -235,23 +230,19 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     return [one for one in offered if one.replica <= total and on.capacity(one, demand.context).fits]
 
 
-def _aimed(on: Serving, demand: Demand) -> tuple[tuple[Plan, ...], int]:
+def _aimed(on: Serving, demand: Demand) -> Iterator[Plan]:
     """Every legal replica, smallest first: as often as serves the users, and as often as the GPUs given hold it.
 
-    For the fewest GPUs, a layout that takes more than those shown already, even to hold the users, is left out. Also
-    the number of legal layouts that were looked at.
+    For the fewest GPUs, a layout that takes more than those shown already, even to hold the users, is left out.
     """
-    plans: list[Plan] = []
     fewest: list[int] = []
-    legal = 0
     for one, held in _legal(on, demand):
-        legal += 1
         enough = ceil(demand.users / held)
         most = (demand.gpus // one.replica) if demand.gpus else enough
         if demand.aim == "fewest_gpus":
             bound = sorted(fewest)[ALTERNATIVES] if len(fewest) > ALTERNATIVES else inf
             if one.replica > bound:
-                break
+                return
             if enough * one.replica > bound:
                 continue
             enough = _enough(on, demand, one, held)
@@ -259,8 +250,7 @@ def _aimed(on: Serving, demand: Demand) -> tuple[tuple[Plan, ...], int]:
         plan = _plan(on, demand, one, most)
         if plan.users >= demand.users and demand.meets(plan.service):
             fewest.append(plan.layout.gpus)
-        plans.append(plan)
-    return tuple(plans), legal
+        yield plan
 
 
 def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:

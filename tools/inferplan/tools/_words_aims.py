@@ -31,7 +31,7 @@ def _best(case: Case) -> str:
     """What no other layout does better; for the fewest GPUs not all of them have to be looked at."""
     demand = case.demand
     if demand.aim == "fewest_gpus":
-        return f"Of {words.count(case.legal, 'legal layout')} none serves the users on fewer GPUs."
+        return "No legal layout serves the users on fewer GPUs."
     serving = sum(map(case.serves, case.plans))
     return f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {_aim(case)}."
 

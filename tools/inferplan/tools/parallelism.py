@@ -285,10 +285,9 @@ def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str:
 
 
 def _compared(case: Case) -> int | None:
-    """How many layouts the choice was made of; None where the guide's rules made it."""
-    if not case.demand.is_aimed:
-        return None
-    return case.legal if case.demand.aim == "fewest_gpus" else sum(map(case.serves, case.plans))
+    """How many layouts that serve the users were compared; None where the rest need not be looked at."""
+    demand = case.demand
+    return sum(map(case.serves, case.plans)) if demand.is_aimed and demand.aim != "fewest_gpus" else None
 
 
 def _ttft_ms(plan: Plan) -> float | None:
