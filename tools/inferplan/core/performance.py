@@ -8,7 +8,7 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from operator import attrgetter, mul, truediv
+from operator import attrgetter
 
 from inferplan.core.architecture import Mixer, Model
 from inferplan.core.attention import Cached, Latent
@@ -274,7 +274,8 @@ def taken(amounts: Amounts, e: Efficiency) -> Pass:
     Reading x and computing y of the same matrices take (x^p + y^p)^(1/p) with p = `CORNER`: what that is beyond x
     counts as computing.
     """
-    times = [*map(truediv, _RATED(amounts), _REACHED(e)), *map(mul, _COUNTS(amounts), _EACH(e))]
+    times = [size / reached for size, reached in zip(_RATED(amounts), _REACHED(e), strict=True)]
+    times += [number * each for number, each in zip(_COUNTS(amounts), _EACH(e), strict=True)]
     parts = {part: sum([times[i] for i in places]) for part, places in _PLACES.items()}
     for read, computed in _MEETING:
         parts["compute_s"] += meeting(times[read], sum([times[i] for i in computed])) - times[read]

@@ -194,6 +194,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
 
     Activations and graphs are not counted, they have to fit in the reserve that the share leaves.
 
+    Limits: with data-parallel attention each group is taken to hold dense blocks and head of its own, as with
+    --moe-dense-tp-size and --enable-dp-lm-head; else SGLang spreads them over all ranks.
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_profile_available_bytes`.
     """
     architecture, taken = model.architecture, taken_before(gpu, layout)

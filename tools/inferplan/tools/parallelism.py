@@ -191,7 +191,7 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         tokens_per_s=_tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
-        launch=_launch(q, case, ledger) if layout.ep > 1 else None,
+        launch=_launch(q, case, ledger),
         layouts_compared=_compared(case),
         alternatives=[_alternative(case, plan) for plan in others[:ALTERNATIVES]],
         formula=list(formula(case)),
@@ -278,9 +278,11 @@ def _digits(value: float) -> float:
     return round(value) if value >= 100 else float(f"{value:.3g}")
 
 
-def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str:
-    """What starts one replica."""
+def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
+    """What starts one replica that shares experts; stages of it in several nodes take more than one command."""
     plan = case.chosen
+    if plan.layout.ep == 1 or (plan.layout.pp > 1 and plan.layout.replica > case.on.node_size):
+        return None
     return launch(case.on, plan.layout, context=q.context_window, users=q.concurrent_users, ledger=ledger)
 
 
