@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
+from inferplan.core.collectives import all_reduce_amount
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
@@ -15,8 +16,6 @@ from inferplan.core.performance import (
     Amounts,
     Machine,
     Pass,
-    all_reduce_amount,
-    all_to_all_amount,
     forward_pass,
     machine,
     meeting,
@@ -298,14 +297,6 @@ def test_data_parallel_attention_exchanges_tokens_instead_of_reducing() -> None:
     assert (found.reduces, found.exchanges) == (0, 2 * 58)
     assert found.link_s == pytest.approx(116 * 8 * 7 * 7168 * 1.5 / 450e9)
     assert amounts(Layout(tp=2, attention_dp=4), decode=64).reduces == 61
-
-
-def test_exchange_reaches_into_the_network_where_the_scale_up_link_does_not() -> None:
-    assert all_to_all_amount(8, hidden=7168, active=8, ranks=32, bandwidth=50e9) == pytest.approx(
-        8 * 8 * 7168 * 1.5 / 50e9
-    )
-    wide = amounts(Layout(attention_dp=16), decode=128)
-    assert wide.link_s == pytest.approx(116 * 8 * 8 * 7168 * 1.5 / 50e9)
 
 
 def test_a_lone_sequence_is_on_one_rank() -> None:

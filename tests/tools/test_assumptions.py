@@ -151,6 +151,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"model": "gpt-oss-20b", "precision": "mxfp4", "total_gpus": 1, "context_window": 32768},
         {"model": "qwen3-next-80b-a3b-instruct", "precision": "fp8", "total_gpus": 8, "concurrent_users": 9},
         {**LATENT, "concurrent_users": 200, "total_gpus": 8},
+        {**LATENT, "concurrent_users": 200, "total_gpus": 8, "objective": "throughput"},
     ],
 }
 

@@ -139,10 +139,15 @@ def test_a_pipeline_of_single_gpus_is_not_called_a_split_over_one() -> None:
 
 
 def test_nvlink_carries_tensor_traffic_and_infiniband_stages() -> None:
-    assert ask(total_gpus=16).communication == (
-        "tensor: 252 all-reduces of 32.8 kB a token, NVLink 4 (450 GB/s); "
-        "pipeline: 32.8 kB a token between stages, InfiniBand (50 GB/s)"
+    """252 times 16,384 x 2 B = 8.26 MB for one token, 500 times that for a prompt; once over the network."""
+    answer = ask(total_gpus=16)
+    assert answer.communication == (
+        "decode step: 252 all-reduces, NVLink 4, 8.3 MB in 0.16 ms; 1 stage send, InfiniBand, 0.033 MB in 0.063 ms"
     )
+    assert [(one.what, one.mb) for one in answer.collectives] == [
+        ("all-reduce", (8.26, 4129)),
+        ("stage send", (0.0328, 16.4)),
+    ]
 
 
 def test_without_a_number_of_gpus_the_fewest_that_hold_the_users_are_laid_out() -> None:

@@ -4,7 +4,7 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
@@ -14,7 +14,7 @@ from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import BLOCK_TOKENS
-from inferplan.core.memory import cached_parts, weights
+from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import RankMemory, Rules
@@ -32,15 +32,8 @@ _ENDLESS = 2.0**50
 
 @lru_cache(maxsize=8192)
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-    """Where the memory of the busiest GPU goes, by the rules of the engine.
-
-    Ranks of data-parallel attention share the experts: each holds that much less of them.
-    """
-    found = RULES[engine.name].memory(model, precision, gpu, layout, engine)
-    if layout.attention_dp == 1:
-        return found
-    experts = weights(model, precision).routed_experts / (layout.tp * layout.pp)
-    return replace(found, weights=found.weights - experts * (1 - 1 / layout.attention_dp))
+    """Where the memory of the busiest GPU goes, by the rules of the engine."""
+    return RULES[engine.name].memory(model, precision, gpu, layout, engine)
 
 
 def rank_kv_bytes_per_token(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:
@@ -83,7 +76,10 @@ class Capacity:
 def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:
-    """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`."""
+    """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`.
+
+    Each group of data-parallel attention has a cache and sequences of its own.
+    """
     memory = rank_memory(model, precision, gpu, layout, engine)
     reason = cache_not_modelled(model, engine)
     if reason:

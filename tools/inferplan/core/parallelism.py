@@ -17,8 +17,8 @@ Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "
 class Layout:
     """Tensor × pipeline × data parallel degrees. One replica takes tp × pp × attention_dp GPUs.
 
-    With `attention_dp` ranks in a replica, attention, dense layers and KV cache are data-parallel over them, and
-    tp × attention_dp ranks share the experts of a stage.
+    With `attention_dp` tensor groups in a replica, attention, dense layers and KV cache are data-parallel over them,
+    and the experts of a stage are spread over all their ranks: expert parallelism.
     """
 
     tp: int = 1
@@ -32,9 +32,28 @@ class Layout:
         return cls(tp=degree)
 
     @property
+    def ranks(self) -> int:
+        """GPUs of one stage."""
+        return self.tp * self.attention_dp
+
+    @property
+    def ep(self) -> int:
+        """Ranks that share out whole experts; 1 where each rank holds a slice of every expert.
+
+        Whole experts over the ranks of one tensor group take the same memory and the same all-reduce as slices (vLLM
+        dispatches nothing without data parallelism), so that these are not told apart.
+        """
+        return self.ranks if self.attention_dp > 1 else 1
+
+    @property
+    def data(self) -> int:
+        """Groups of GPUs that take different requests: those of a replica, in all replicas."""
+        return self.attention_dp * self.dp
+
+    @property
     def replica(self) -> int:
         """GPUs that hold one copy of the model."""
-        return self.tp * self.pp * self.attention_dp
+        return self.ranks * self.pp
 
     @property
     def gpus(self) -> int:
@@ -45,10 +64,10 @@ class Layout:
     def strategy(self) -> Strategy:
         """What the guide calls this combination. Pipeline without tensor counts as the guide's rule 4."""
         if self.pp > 1:
-            return "tensor+pipeline+data" if self.dp > 1 else "tensor+pipeline"
+            return "tensor+pipeline+data" if self.data > 1 else "tensor+pipeline"
         if self.tp > 1:
-            return "tensor+data" if self.dp > 1 else "tensor"
-        return "data" if self.dp > 1 else "none"
+            return "tensor+data" if self.data > 1 else "tensor"
+        return "data" if self.data > 1 else "none"
 
 
 @lru_cache(maxsize=1024)
@@ -113,11 +132,70 @@ def depths(layers: int, least: int = 1) -> list[int]:
     return sorted({ceil(layers / pp): pp for pp in range(layers, least - 1, -1)}.values())
 
 
+def expert_share(layout: Layout, experts: int) -> float:
+    """⌈experts / ep⌉ / experts with expert parallelism, else 1 / tp: what the busiest rank holds of all experts.
+
+    Uneven counts are legal: the first ranks hold one expert more.
+
+    Source: vLLM, vllm/model_executor/layers/fused_moe, `determine_expert_map`, and `FusedMoEParallelConfig.make` (no
+    expert is sliced where experts are spread).
+
+    >>> expert_share(Layout(attention_dp=8), 256), expert_share(Layout(attention_dp=24), 256) * 256
+    (0.125, 11.0)
+    """
+    return 1 / layout.tp if layout.ep == 1 else ceil(experts / layout.ep) / experts
+
+
+def shared_share(layout: Layout) -> float:
+    """1 / tp of the shared experts; all of them where tensor groups exchange tokens: each rank has its own tokens.
+
+    Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`.
+    """
+    return 1 / layout.tp if layout.ep == 1 else 1.0
+
+
+def expert_ranges(experts: int, ranks: int) -> tuple[range, ...]:
+    """The experts of each rank, counted from 0: as even as they allow, one more on the first ranks.
+
+    Source: vLLM, `determine_expert_map` with linear placement, its default.
+
+    >>> expert_ranges(256, 3)
+    (range(0, 86), range(86, 171), range(171, 256))
+    """
+    even, more = divmod(experts, ranks)
+    ends = list(accumulate(even + (rank < more) for rank in range(ranks)))
+    return tuple(range(first, end) for first, end in zip([0, *ends], ends, strict=False))
+
+
+def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[int]:
+    """How many tensor groups may share experts: powers of two within a fast-link domain, whole domains beyond.
+
+    No more ranks than experts, and no more than `most` GPUs.
+
+    >>> sharing_degrees(256, tp=1, domain=8, most=24), sharing_degrees(256, tp=8, domain=8, most=24)
+    ([2, 4, 8, 16, 24], [2, 3])
+    """
+    most = min(most, experts)
+    within = (tp * 2**n for n in range(1, domain.bit_length()) if tp * 2**n <= domain)
+    beyond = (domain * 2**n for n in range(most.bit_length()))
+    ranks = {*within, *beyond, most // domain * domain}
+    return sorted(one // tp for one in ranks if tp < one <= most and one % tp == 0)
+
+
+def idle_stages(pp: int, batches: int) -> float:
+    """1 - min(batches, pp) / pp: the share of stages that wait in steady decode with so many batches in flight.
+
+    >>> idle_stages(4, 1), idle_stages(4, 64)
+    (0.75, 0.0)
+    """
+    return 1 - min(batches, pp) / pp
+
+
 def pipeline_bubble(pp: int, microbatches: int) -> float:
     """(pp - 1) / (microbatches + pp - 1): the share of time that a stage waits for its neighbours.
 
-    Source: Huang et al., GPipe, arXiv 1811.06965, section 2.3. In steady decode with at least `pp` batches in
-    flight the stages stay busy; the bubble is what filling and draining costs a burst of `microbatches`.
+    Source: Huang et al., GPipe, arXiv 1811.06965, section 2.3. It is what filling and draining costs a burst, such as
+    the steps of one prompt; for steady decode see `idle_stages`.
 
     >>> pipeline_bubble(2, 8), pipeline_bubble(1, 1)
     (0.1111111111111111, 0.0)
@@ -168,36 +246,41 @@ def groups_per_node(layout: Layout, *, node_size: int) -> int:
     return max(1, node_size // layout.tp)
 
 
-def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int) -> int:
-    """The number, from 0, of the first GPU of a stage of a replica: groups are placed one after the other.
+def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int, group: int = 0) -> int:
+    """The number, from 0, of the first GPU of a tensor group of a stage: groups are placed one after the other.
 
     >>> first_gpu(Layout(tp=8, pp=2, dp=2), replica=1, stage=0, node_size=8)
     16
     >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6)
     6
     """
-    group = (replica * layout.pp + stage) * layout.attention_dp
-    node, slot = divmod(group, groups_per_node(layout, node_size=node_size))
+    before = (replica * layout.pp + stage) * layout.attention_dp + group
+    node, slot = divmod(before, groups_per_node(layout, node_size=node_size))
     return node * node_size + slot * layout.tp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fabric:
-    """What joins the GPUs of a layout; `exchange` those that share experts. Bandwidths are one way, per GPU. [B/s]"""
+    """What joins the GPUs of a layout; `exchange` those that share experts. Bandwidths are one way, per GPU. [B/s]
+
+    An exchange is `wide` where it leaves the domain of the fast link; its bandwidth then counts what stays inside.
+    """
 
     node_size: int
     tensor_link: str
     tensor_bandwidth: float
     stage_link: str
     stage_bandwidth: float
+    exchange_link: str = ""
     exchange_bandwidth: float = 0.0
+    wide: bool = False
 
 
 def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
     """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
 
     Stages that lie in one node talk over the same links; where a replica reaches into another node, over the
-    network.
+    network. Of an exchange among N ranks, 1 - domain / N leaves the domain of the fast link.
     """
     scale_up = gpu.link is not None and gpu.link_bandwidth is not None and layout.tp <= gpu.link_span
     bus = gpu.pcie_bandwidth or network
@@ -206,16 +289,28 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
     slots = groups_per_node(layout, node_size=node_size)
     groups = layout.pp * layout.attention_dp
     across = groups > slots or (slots % groups > 0 and groups * layout.dp > slots)
-    sharing = layout.tp * layout.attention_dp
-    wide = sharing > (gpu.link_span if scale_up else node_size)
+    leaving = max(0.0, 1 - domain_size(gpu, node_size=node_size) / layout.ranks)
+    near = tensor if scale_up and layout.ranks <= gpu.link_span else bus
     return Fabric(
         node_size=node_size,
         tensor_link=name,
         tensor_bandwidth=tensor,
         stage_link=network_name if across else name,
         stage_bandwidth=network if across else tensor,
-        exchange_bandwidth=network if wide else tensor,
+        exchange_link=network_name if leaving else name if near == tensor else _bus_name(gpu, network_name),
+        exchange_bandwidth=network / leaving if leaving else near,
+        wide=leaving > 0,
     )
+
+
+def domain_size(gpu: Gpu, *, node_size: int) -> int:
+    """GPUs that talk without the network: those of a node, or of a scale-up link that joins several. [GPUs]"""
+    return max(node_size, gpu.link_span) if gpu.link else node_size
+
+
+def is_wide(gpu: Gpu, layout: Layout) -> bool:
+    """Whether the ranks that share experts reach beyond what talks without the network, in the usual node."""
+    return layout.ep > domain_size(gpu, node_size=gpu.node_size)
 
 
 def _bus_name(gpu: Gpu, network_name: str) -> str:

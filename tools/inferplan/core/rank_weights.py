@@ -8,7 +8,7 @@ from math import ceil
 from inferplan.core.architecture import Architecture, Attention, ExpertFfn, LayerGroup, Model, count, layer_params
 from inferplan.core.attention import Latent
 from inferplan.core.memory import HALF_BYTES, WeightBytes, vision_bytes, weights
-from inferplan.core.parallelism import Layout, stage_ranges
+from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.units import MIB
 
@@ -43,9 +43,9 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
 
     Attention is sharded by heads (KV heads are replicated once there are more ranks than KV heads, what makes
     latents always), feed-forward blocks by columns, embedding, lookup tables and head by padded vocabulary; norms,
-    router and the RoPE table are on every rank. The first stage also holds the embedding and the vision tower, the last
-    one the head. Latent attention keeps 16-bit copies of its up-projection. On top comes what the allocator rounds
-    up.
+    router and the RoPE table are on every rank. With expert parallelism a rank holds whole experts, as many as its
+    share, and the shared ones. The first stage also holds the embedding and the vision tower, the last one the head.
+    Latent attention keeps 16-bit copies of its up-projection. On top comes what the allocator rounds up.
 
     Limits: layers that predict further tokens are not loaded.
     """
@@ -56,15 +56,16 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
     everywhere = architecture.vision_replicated * HALF_BYTES
     first = embedding + (parts.lookup + vision_bytes(model) - everywhere) / layout.tp + everywhere
+    shard = Layout(tp=layout.tp, attention_dp=layout.attention_dp)
     if layout.pp == 1:
-        padding = _expert_padding(model, precision, layout.tp, loader)
-        extra = _rounding(model, precision, layout.tp, loader) + _absorbed(model, precision, layout.tp, loader)
+        padding = _expert_padding(model, precision, shard, loader)
+        extra = _rounding(model, precision, shard, loader) + _absorbed(model, precision, layout.tp, loader)
         extra += sum(
             group.count * _doubled_keys(architecture.hidden, group, precision, layout.tp, loader)
             for group in architecture.groups
         )
-        return (_layer_weights(model, parts, layout.tp, padding) + extra + first + head + rope,)
-    layers = _each_layer(model, precision, layout.tp, loader)
+        return (_layer_weights(model, parts, shard, padding) + extra + first + head + rope,)
+    layers = _each_layer(model, precision, shard, loader)
     ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
     stages = [sum(layers[start - 1 : end]) for start, end in ranges]
     stages[0] += first
@@ -73,31 +74,34 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
 
 
 @lru_cache(maxsize=1024)
-def _each_layer(model: Model, precision: Precision, tp: int, loader: Loader) -> tuple[float, ...]:
-    """The bytes of each layer on one of `tp` ranks, in the order of the forward pass. [B]"""
-    architecture, padding = model.architecture, _expert_padding(model, precision, tp, loader)
-    one = [_group_weights(model, precision, group, tp, padding=padding, loader=loader) for group in architecture.groups]
+def _each_layer(model: Model, precision: Precision, shard: Layout, loader: Loader) -> tuple[float, ...]:
+    """The bytes of each layer on one rank of a stage, in the order of the forward pass. [B]"""
+    architecture, padding = model.architecture, _expert_padding(model, precision, shard, loader)
+    one = [
+        _group_weights(model, precision, group, shard, padding=padding, loader=loader) for group in architecture.groups
+    ]
     return tuple(one[kind] for kind in architecture.sequence)
 
 
 def _group_weights(
-    model: Model, precision: Precision, group: LayerGroup, tp: int, *, padding: float, loader: Loader
+    model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, padding: float, loader: Loader
 ) -> float:
-    """One layer of a kind on one of `tp` ranks: as large a part of each class as its parameters are. [B]"""
+    """One layer of a kind on one rank: as large a part of each class as its parameters are. [B]"""
     architecture, stored = model.architecture, weights(model, precision)
-    parts, hidden = count(architecture), architecture.hidden
+    parts, hidden, tp = count(architecture), architecture.hidden, shard.tp
     own: dict[str, float] = {}
     for name, params in layer_params(hidden, group):
         own[name] = own.get(name, 0) + params
     mixing = sum(mixer.params(hidden) * mixer.share(hidden, tp) for mixer in group.mixers)
-    ffn = own.get("dense_ffn", 0) + own.get("shared_experts", 0)
+    ffn = own.get("dense_ffn", 0) / tp + own.get("shared_experts", 0) * shared_share(shard)
+    routed = own.get("routed_experts", 0) * _routed_share(architecture, shard)
     latents = (mixer for mixer in group.mixers if isinstance(mixer, Latent))
     return (
         _part(stored.attention, mixing, parts.attention + parts.linear_attention)
-        + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts) / tp
-        + _part(stored.routed_experts, own.get("routed_experts", 0), parts.routed_experts) * (padding / tp)
+        + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts)
+        + _part(stored.routed_experts, routed, parts.routed_experts) * padding
         + stored.replicated / architecture.layers
-        + _group_rounding(hidden, group, precision, tp, loader)
+        + _group_rounding(hidden, group, precision, shard, loader)
         + _doubled_keys(hidden, group, precision, tp, loader)
         + sum(_absorbed_by(mixer, hidden, precision, tp, loader) for mixer in latents)
     )
@@ -131,16 +135,28 @@ def _part(stored: float, params: float, whole: float) -> float:
     return stored * params / whole if whole else 0.0
 
 
-def _layer_weights(model: Model, parts: WeightBytes, tp: int, padding: float) -> float:
-    """The bytes of all layers on one of `tp` ranks. [B]"""
-    hidden, mixers = model.architecture.hidden, list(model.architecture.mixers)
+def _layer_weights(model: Model, parts: WeightBytes, shard: Layout, padding: float) -> float:
+    """The bytes of all layers on one rank. [B]"""
+    hidden, mixers, count_ = model.architecture.hidden, list(model.architecture.mixers), model.parameters
     whole = sum(layers * mixer.params(hidden) for layers, mixer in mixers)
-    held = sum(layers * mixer.params(hidden) * mixer.share(hidden, tp) for layers, mixer in mixers)
-    experts = parts.routed_experts * padding
-    return parts.attention * (held / whole) + (parts.ffn + experts) / tp + parts.replicated
+    held = sum(layers * mixer.params(hidden) * mixer.share(hidden, shard.tp) for layers, mixer in mixers)
+    ffn = count_.dense_ffn / shard.tp + count_.shared_experts * shared_share(shard)
+    experts = parts.routed_experts * padding * _routed_share(model.architecture, shard)
+    blocks = _part(parts.ffn, ffn, count_.dense_ffn + count_.shared_experts)
+    return parts.attention * (held / whole) + blocks + experts + parts.replicated
 
 
-def _expert_padding(model: Model, precision: Precision, tp: int, loader: Loader) -> float:
+def _routed_share(architecture: Architecture, shard: Layout) -> float:
+    """The share of the routed experts that the busiest rank holds; none where there are no experts."""
+    return expert_share(shard, architecture.experts.experts) if architecture.experts else 0.0
+
+
+def _sliced(shard: Layout) -> int:
+    """Into how many slices each expert is cut: none where ranks hold whole ones."""
+    return shard.tp if shard.ep == 1 else 1
+
+
+def _expert_padding(model: Model, precision: Precision, shard: Layout, loader: Loader) -> float:
     """Padded over real size of a rank's MXFP4 experts, 1 in other formats.
 
     Marlin kernels (not Hopper, or several ranks) pad the columns of a rank to a multiple of 128 and the hidden width
@@ -152,9 +168,9 @@ def _expert_padding(model: Model, precision: Precision, tp: int, loader: Loader)
     experts = model.architecture.experts
     if experts is None or precision.id != "mxfp4":
         return 1.0
-    columns, hidden = experts.intermediate / tp, experts.expert_hidden or model.architecture.hidden
+    columns, hidden = experts.intermediate / _sliced(shard), experts.expert_hidden or model.architecture.hidden
     wide = _padded(hidden, 256) / hidden
-    return wide * _padded(columns, 128) / columns if loader.marlin or tp > 1 else wide
+    return wide * _padded(columns, 128) / columns if loader.marlin or _sliced(shard) > 1 else wide
 
 
 def _padded(size: float, multiple: int) -> int:
@@ -199,40 +215,42 @@ def allocated(size: float) -> float:
     return whole if size >= 10 * MIB and whole - size <= MIB else size
 
 
-def _rounding(model: Model, precision: Precision, tp: int, loader: Loader) -> float:
-    """What the allocator adds to the matrices of all layers on one of `tp` ranks. [B]"""
+def _rounding(model: Model, precision: Precision, shard: Layout, loader: Loader) -> float:
+    """What the allocator adds to the matrices of all layers on one rank. [B]"""
     architecture = model.architecture
     return sum(
-        group.count * _group_rounding(architecture.hidden, group, precision, tp, loader)
+        group.count * _group_rounding(architecture.hidden, group, precision, shard, loader)
         for group in architecture.groups
     )
 
 
-def _group_rounding(hidden: int, group: LayerGroup, precision: Precision, tp: int, loader: Loader) -> float:
+def _group_rounding(hidden: int, group: LayerGroup, precision: Precision, shard: Layout, loader: Loader) -> float:
     """What the allocator adds to the matrices of one layer; experts of MXFP4 are padded to whole tiles anyway. [B]
 
     Scales and zero points, the fraction of a bit, are tensors apart: those of MXFP4 experts in Marlin kernels, which
     are one tensor for all experts, are rounded, others are too small for it.
     """
     if precision.id == "mxfp4":
-        scales = _expert_scales(hidden, group, tp) if loader.marlin else ()
+        scales = _expert_scales(hidden, group, shard) if loader.marlin else ()
         return sum(allocated(size) - size for size in scales)
     size = int(precision.nominal_bits) / BITS_PER_BYTE
-    return sum(allocated(params * size) - params * size for params in _rank_matrices(hidden, group, tp))
+    return sum(allocated(params * size) - params * size for params in _rank_matrices(hidden, group, shard))
 
 
-def _expert_scales(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:
+def _expert_scales(hidden: int, group: LayerGroup, shard: Layout) -> Iterator[float]:
     """The scales of a layer's MXFP4 experts on one rank, gate-up and down, a byte for 32 padded elements. [B]"""
     if isinstance(ffn := group.ffn, ExpertFfn):
-        columns, wide = _padded(ffn.intermediate / tp, 128), _padded(ffn.expert_hidden or hidden, 256)
-        yield from (ffn.experts * wide * columns * matrices / 32 for matrices in (2 if ffn.gated else 1, 1))
+        columns, wide = _padded(ffn.intermediate / _sliced(shard), 128), _padded(ffn.expert_hidden or hidden, 256)
+        held = ffn.experts * expert_share(shard, ffn.experts) * _sliced(shard)
+        yield from (held * wide * columns * matrices / 32 for matrices in (2 if ffn.gated else 1, 1))
 
 
-def _rank_matrices(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:
+def _rank_matrices(hidden: int, group: LayerGroup, shard: Layout) -> Iterator[float]:
     """The fused matrices of one layer on one rank: query-key-value, output, gate-up, down. [parameters]
 
     Limits: of recurrent and latent mixers the output matrix only.
     """
+    tp = shard.tp
     for mixer in group.mixers:
         if isinstance(mixer, Attention):
             query, kv = mixer.query_width / tp, mixer.head_dim * max(1.0, mixer.kv_heads / tp)
@@ -240,11 +258,17 @@ def _rank_matrices(hidden: int, group: LayerGroup, tp: int) -> Iterator[float]:
             yield hidden * (query + gate + 2 * kv)
         if isinstance(mixer, Attention | Latent):
             yield hidden * mixer.output_width / tp
-    ffn = group.ffn
+    yield from (hidden * columns for columns in _rank_columns(group, shard))
+
+
+def _rank_columns(group: LayerGroup, shard: Layout) -> Iterator[float]:
+    """The columns of the gate-up and of the down matrix of each block of a layer, all its experts side by side."""
+    ffn, tp = group.ffn, shard.tp
     if isinstance(ffn, ExpertFfn):
-        blocks = ((ffn.experts, ffn.intermediate), (1, ffn.shared_intermediate), (1, ffn.dense_intermediate))
+        shares = (ffn.experts * expert_share(shard, ffn.experts), shared_share(shard), 1 / tp)
+        widths = (ffn.intermediate, ffn.shared_intermediate, ffn.dense_intermediate)
     else:
-        blocks = ((1, ffn.intermediate),) if ffn else ()
-    for copies, width in blocks:
-        yield copies * hidden * width / tp * (2 if ffn and ffn.gated else 1)
-        yield copies * hidden * width / tp
+        shares, widths = (1 / tp,), (ffn.intermediate if ffn else 0,)
+    for share, width in zip(shares, widths, strict=True):
+        yield share * width * (2 if ffn and ffn.gated else 1)
+        yield share * width

@@ -53,6 +53,20 @@ def marginal_s(w: Work, m: Machine, layout: Layout, prompt: float) -> float:
     return _beside(one) / ranks
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What one prompt takes: of an idle engine, and added to running steps. The same under every load."""
+
+    alone: Pass
+    added_s: float
+
+
+def prompt_of(w: Work, m: Machine, layout: Layout, prompt: float) -> Prompt:
+    """A prompt of so many tokens alone and beside others."""
+    alone = prefill_pass(w, m, layout, prompt)
+    return Prompt(alone=alone, added_s=_beside(alone) if layout.attention_dp == 1 else marginal_s(w, m, layout, prompt))
+
+
 def _beside(one: Pass) -> float:
     """What a pass adds to another one, whose fixed times are spent anyway. [s]"""
     return one.total_s - one.fixed_s
@@ -80,8 +94,10 @@ def in_one_stage(running: float, layout: Layout) -> float:
     return running if layout.pp == 1 else ceil(running / layout.pp)
 
 
-def serve(w: Work, m: Machine, layout: Layout, load: Load) -> Service:
+def serve(w: Work, m: Machine, layout: Layout, load: Load, prompt: Prompt | None = None) -> Service:
     """TPOT, TTFT and closed-loop throughput of one replica whose `sequences` clients always wait for an answer.
+
+    The `prompt` of the load may be given where it is known already.
 
     TPOT = t(decode) + interference × (running / output) × t(marginal prefill)
     TTFT = front end + t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
@@ -90,9 +106,9 @@ def serve(w: Work, m: Machine, layout: Layout, load: Load) -> Service:
     """
     e, running = m.efficiency, load.running
     decode = forward_pass(w, m, layout, decode=in_one_stage(running, layout), context=load.context)
-    prefill = prefill_pass(w, m, layout, load.input_tokens)
-    added = _beside(prefill) if layout.attention_dp == 1 else marginal_s(w, m, layout, load.input_tokens)
-    tpot = decode.total_s + e.prefill_interference * running / load.output_tokens * added / layout.pp
+    prompt = prompt or prompt_of(w, m, layout, load.input_tokens)
+    prefill = prompt.alone
+    tpot = decode.total_s + e.prefill_interference * running / load.output_tokens * prompt.added_s / layout.pp
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * tpot
     ttft = e.front_end_s + decode.total_s + prefill.total_s * queue + wait

@@ -42,6 +42,9 @@ PER_BATCHED_TOKEN = 1.5 * MIB
 PER_RANK = 128 * MIB
 PER_DECODE_GRAPH_SEQUENCE = 2 * MIB
 PER_PREFILL_GRAPH = 8 * MIB
+PER_SHARED_GRAPH_SEQUENCE = 3 * MIB
+MANY_SHARED = 300
+EXCHANGE_BUFFERS = 2 * 1024 * MIB
 LATENT_PREFILL_GRAPHS = 1536 * MIB
 LARGE_RESERVE = 10 * 1024 * MIB
 LARGE_GPU = 60 * 1024 * MIB
@@ -127,16 +130,21 @@ def _has_latent(architecture: Architecture) -> bool:
 def reserve(gpu: Gpu, layout: Layout, engine: Engine, *, latent: bool = False) -> float:
     """512 MiB + 1.5 MiB × chunk + 128 MiB × ranks + graphs, at least 10 GiB on GPUs of more than 60 GiB. [B]
 
+    On top come 2 GiB for DeepEP's buffers where ranks share experts.
+
     Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`.
     """
     activations = PER_BATCHED_TOKEN * max(engine.max_num_batched_tokens, 2048)
     graphs = graph_memory(gpu, layout, engine, latent=latent)
     reserved = META + activations + PER_RANK * layout.replica + graphs
-    return max(reserved, LARGE_RESERVE) if gpu.memory > LARGE_GPU else reserved
+    exchange = EXCHANGE_BUFFERS if layout.ep > 1 and engine.cuda_graphs else 0.0
+    return (max(reserved, LARGE_RESERVE) if gpu.memory > LARGE_GPU else reserved) + exchange
 
 
 def graph_memory(gpu: Gpu, layout: Layout, engine: Engine, *, latent: bool = False) -> float:
     """2 MiB × largest decode graph + 8 MiB × prefill graphs (1.5 GiB with latents): SGLang's own estimate. [B]
+
+    With data-parallel attention each of its groups adds 3 MiB × largest decode graph, 4.5 MiB beyond 300 sequences.
 
     Limits: the one log of 0.5.23 with both shows 2.05 GiB for Qwen3-30B-A3B, forward pass included, for 0.95 GiB
     here.
@@ -145,20 +153,25 @@ def graph_memory(gpu: Gpu, layout: Layout, engine: Engine, *, latent: bool = Fal
     if not engine.cuda_graphs:
         return 0.0
     _, few, many = _batches(gpu)
-    sequences = min(few if layout.tp < 4 else many, engine.max_num_seqs)
+    sequences = min(few if layout.ranks < 4 else many, engine.max_num_seqs)
+    padded = PER_SHARED_GRAPH_SEQUENCE * (1.5 if sequences > MANY_SHARED else 1) if layout.ep > 1 else 0.0
     sizes = sum(size <= engine.max_num_batched_tokens for size in _PREFILL_GRAPHS)
     prefill = LATENT_PREFILL_GRAPHS if latent else PER_PREFILL_GRAPH * sizes
-    return PER_DECODE_GRAPH_SEQUENCE * sequences + prefill
+    return (PER_DECODE_GRAPH_SEQUENCE + padded * layout.attention_dp) * sequences + prefill
 
 
 def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> float:
     """max(forward pass of a chunk, fp32 logits of a step) and the experts' workspace. [B]
 
-    The forward pass is that of vLLM's profile run, which the same kernels make; the softmax is in place.
+    The forward pass is that of vLLM's profile run, which the same kernels make; the softmax is in place. The groups
+    of data-parallel attention share out a chunk.
 
-    Source: SGLang 0.5.23, srt/layers/logits_processor.py (`logits.float()`), srt/layers/sampler.py.
+    Source: SGLang 0.5.23, srt/layers/logits_processor.py (`logits.float()`), srt/layers/sampler.py;
+    srt/arg_groups/parallel_hook.py, `handle_data_parallelism`.
     """
-    forward = activation_peak(architecture, replace(engine, version=NEWEST, max_num_seqs=0), tp=layout.tp)
+    chunk = engine.max_num_batched_tokens // layout.attention_dp
+    warm = replace(engine, version=NEWEST, max_num_seqs=0, max_num_batched_tokens=chunk)
+    forward = activation_peak(architecture, warm, tp=layout.tp, attention_dp=layout.attention_dp)
     return max(forward, LOGIT_BYTES * engine.max_num_seqs * architecture.vocab)
 
 
@@ -181,6 +194,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
 
     Activations and graphs are not counted, they have to fit in the reserve that the share leaves.
 
+    Limits: with data-parallel attention each group is taken to hold dense blocks and head of its own, as with
+    --moe-dense-tp-size and --enable-dp-lm-head; else SGLang spreads them over all ranks.
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_profile_available_bytes`.
     """
     architecture, taken = model.architecture, taken_before(gpu, layout)

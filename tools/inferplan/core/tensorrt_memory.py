@@ -58,7 +58,7 @@ def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> 
     0.85 GiB logged for gpt-oss-120b on one GB10.
     """
     dry_run = replace(engine, version=NEWEST, max_num_seqs=0)
-    return activation_peak(architecture, dry_run, tp=layout.tp)
+    return activation_peak(architecture, dry_run, tp=layout.tp, attention_dp=layout.attention_dp)
 
 
 def graph_memory(architecture: Architecture, layout: Layout, engine: Engine) -> float:

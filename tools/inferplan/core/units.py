@@ -1,6 +1,7 @@
 """The only scale factors in the house: everything inside `core` is bytes, seconds, tokens and USD."""
 
 KB = 10**3
+MB = 10**6
 GB = 10**9
 TB = 10**12
 KIB = 2**10

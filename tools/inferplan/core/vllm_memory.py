@@ -13,7 +13,7 @@ from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import Blocks, cut
-from inferplan.core.parallelism import Layout
+from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Held, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
@@ -35,6 +35,12 @@ CONTEXT = 0.51 * GIB
 """What the CUDA runtime takes of an H100 before vLLM measures anything: 79.19 GiB in all, 78.68 free. [B]"""
 COLLECTIVES = 1.02 * GIB
 """What NCCL takes beside it on each of several ranks: 77.66 GiB free; up to 1.5 GiB were seen. [B]"""
+LAST_CHUNKED_EXPERTS = 16
+"""The last vLLM (0.16) that computes experts on 16,384 tokens at a time; pull request 34086 took that out."""
+EXPERT_CHUNK = 16384
+"""`VLLM_FUSED_MOE_CHUNK_SIZE` of its last versions. [tokens]"""
+DISPATCHED = 256
+"""Tokens that a rank sends at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`. [tokens]"""
 LOGIT_BYTES = 4
 """The sampler warms up on fp32 logits. [B]"""
 
@@ -97,6 +103,8 @@ def activation_peak(
     workspace: bool = True,
     element: int = 2,
     samples: bool = True,
+    attention_dp: int = 1,
+    wide: bool = False,
 ) -> float:
     """max(forward, sampler) of vLLM's profile run, plus expert workspace and the cache of encoder outputs. [B]
 
@@ -108,7 +116,9 @@ def activation_peak(
     """
     hidden = architecture.hidden
     forward = max(_forward_peak(hidden, group, engine, tp=tp, element=element) for group in architecture.groups)
-    kept = max(_expert_workspace(hidden, group, engine, tp=tp) for group in architecture.groups) if workspace else 0
+    layout = Layout(tp=tp, attention_dp=attention_dp)
+    spaces = (_expert_workspace(hidden, group, engine, layout, wide=wide) for group in architecture.groups)
+    kept = max(spaces) if workspace else 0
     encoded = element * engine.max_num_batched_tokens * hidden if architecture.vision_params else 0
     sampler = _sampler_peak(architecture, engine, element=element) if samples else 0
     return max(forward, sampler) + kept + encoded
@@ -125,12 +135,39 @@ def _forward_peak(hidden: int, group: LayerGroup, engine: Engine, *, tp: int, el
     return element * engine.max_num_batched_tokens * (widths + states * hidden)
 
 
-def _expert_workspace(hidden: int, group: LayerGroup, engine: Engine, *, tp: int) -> float:
-    """2 B × T × active × (hidden + max(2 × intermediate / tp, hidden)): it stays allocated for every step. [B]"""
+def _expert_workspace(hidden: int, group: LayerGroup, engine: Engine, layout: Layout, *, wide: bool) -> float:
+    """2 B × T × active × (hidden + max(2 × intermediate / tp, hidden)): it stays allocated for every step. [B]
+
+    With data-parallel attention a rank is ready for the tokens of all groups, and its experts are whole; between
+    nodes (`wide`) for 256 tokens of every rank and expert at a time.
+
+    Source: vLLM, vllm/model_executor/layers/fused_moe/modular_kernel.py (the worst case is allocated in the profile
+    run, pull request 27426), the all-gather that is the default within a node, and DeepEP's batches between nodes.
+    """
     ffn = group.ffn
     if not isinstance(ffn, ExpertFfn):
         return 0.0
-    return 2 * engine.max_num_batched_tokens * ffn.active * (hidden + max(2 * ffn.intermediate / tp, hidden))
+    width = 2 * ffn.intermediate / (layout.tp if layout.ep == 1 else 1)
+    tokens = engine.max_num_batched_tokens * layout.attention_dp
+    if layout.ep > 1 and engine.version <= LAST_CHUNKED_EXPERTS:
+        tokens = min(tokens, max(EXPERT_CHUNK, engine.max_num_batched_tokens))
+    rows = DISPATCHED * ffn.experts if wide else tokens * ffn.active
+    return 2 * rows * (hidden + max(width, hidden))
+
+
+def exchange_buffers(architecture: Architecture, gpu: Gpu, layout: Layout) -> float:
+    """4 × experts × 256 × (2 B × hidden + header): what DeepEP sends and receives between nodes, each twice. [B]
+
+    Within a node vLLM gathers tokens with NCCL and keeps no buffers of its own.
+
+    Limits: other libraries (MoRI, NIXL) are taken to need as much.
+    Source: DeepEP, csrc/config.hpp, `LowLatencyLayout`; for 128 tokens it gives DeepSeek's 1.8 GiB, of which SGLang
+    reserves 2 (`reserve_for_deepep_a2a_mb`).
+    """
+    experts = architecture.experts
+    if experts is None or not is_wide(gpu, layout):
+        return 0.0
+    return 4 * experts.experts * DISPATCHED * (2 + 4 / 128) * architecture.hidden
 
 
 def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -> float:
@@ -148,7 +185,7 @@ def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -
 
 
 def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
-    """Library buffers inside the budget: NCCL and kernels' workspaces, by GPU, tensor degree and version. [B]
+    """Library buffers inside the budget: NCCL and kernels' workspaces, by GPU, ranks of a stage and version. [B]
 
     Source: published logs. On H100 0.13 GiB, 0.25 GiB since 0.18; 0.09 GiB on older and smaller cards, 0.03 GiB on
     T4. Between two H100 0.55 GiB, 2.07 GiB since 0.19; 0.23 GiB between older or PCIe cards. Two GiB on Blackwell
@@ -156,27 +193,27 @@ def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
     """
     context = 0.26 if engine.version <= 6 else 0.0
     stages = 0.07 if layout.pp > 1 else 0.0
-    small = 0.06 if layout.tp == 1 and gpu.engine_memory < SMALL_GPU else 0.0
+    small = 0.06 if layout.ranks == 1 and gpu.engine_memory < SMALL_GPU else 0.0
     return (
         context
         + stages
         - small
-        + (_buffers_of_wide_links(engine, layout.tp) if _has_wide_links(gpu) else _buffers(layout.tp))
+        + (_buffers_of_wide_links(engine, layout.ranks) if _has_wide_links(gpu) else _buffers(layout.ranks))
     ) * GIB
 
 
-def _buffers_of_wide_links(engine: Engine, tp: int) -> float:
+def _buffers_of_wide_links(engine: Engine, ranks: int) -> float:
     """Buffers on GPUs of the H100's kind. [GiB]"""
-    if tp == 1:
+    if ranks == 1:
         return 0.25 if engine.version >= 18 else 0.13
     if engine.version >= 19:
-        return 2.07 if tp == 2 else 2.15
+        return 2.07 if ranks == 2 else 2.15
     return 0.55
 
 
-def _buffers(tp: int) -> float:
+def _buffers(ranks: int) -> float:
     """Buffers on other GPUs. [GiB]"""
-    return 0.09 if tp == 1 else 0.23
+    return 0.09 if ranks == 1 else 0.23
 
 
 def graph_memory(architecture: Architecture, engine: Engine, layout: Layout, *, packed_experts: bool = False) -> float:
@@ -229,8 +266,9 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
     stages = stage_weights(model, precision, layout, loader(gpu, engine))
-    peaks = [_peak(model, precision, layout, engine, last=False)] * (layout.pp - 1)
-    peaks.append(_peak(model, precision, layout, engine, last=True))
+    wide = is_wide(gpu, layout)
+    peaks = [_peak(model, precision, layout, engine, last=False, wide=wide)] * (layout.pp - 1)
+    peaks.append(_peak(model, precision, layout, engine, last=True, wide=wide))
     weights, activation = max(zip(stages, peaks, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     graphs = graph_memory(model.architecture, engine, layout, packed_experts=precision.id == "mxfp4")
@@ -241,7 +279,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         budget=share * total,
         weights=weights,
         activation=activation,
-        non_torch=non_torch(engine, layout, gpu),
+        non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout),
         graphs=graphs if inside else 0.0,
         outside=CONTEXT
         + (COLLECTIVES if joined else 0.0)
@@ -265,7 +303,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
     )
 
 
-def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *, last: bool) -> float:
+def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *, last: bool, wide: bool) -> float:
     """The activation peak of one stage. [B]"""
     return activation_peak(
         model.architecture,
@@ -274,6 +312,8 @@ def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *,
         workspace=precision.id != "mxfp4",
         element=4 if precision.id == "fp32" else 2,
         samples=last,
+        attention_dp=layout.attention_dp,
+        wide=wide,
     )
 
 

@@ -1,8 +1,9 @@
 """A parallel layout as boxes: nodes, GPUs, shards, stages with their layers, replicas, and the links between."""
 
 from collections.abc import Sequence
+from itertools import chain
 
-from inferplan.core.parallelism import Layout, first_gpu, stage_ranges
+from inferplan.core.parallelism import Layout, expert_ranges, first_gpu, stage_ranges
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
@@ -13,33 +14,36 @@ COLUMN = 38
 COLUMNS = 2
 STAGES = 4
 """Stages drawn of each replica before the rest is summed up."""
+STAGE_NODES = 4
+"""Nodes drawn of all stages of a column that span several, before the rest is summed up."""
 BOX_LINES = 24
-"""Lines of replicas drawn of a shared node before the rest is summed up."""
+"""Lines drawn in all boxes of a column before the rest is summed up."""
 ROWS = 8
-"""Replicas drawn of a shared node, and lines of GPUs of a stage, before the rest is summed up."""
+"""Replicas drawn of a shared node, and lines of GPUs of a box, before the rest is summed up."""
+LABEL = 9
+"""Width of the number of a group of data-parallel attention."""
 NODES = 6
 """Nodes drawn of a shortage, of at most 8 marks each, before the rest is left to the figure."""
 
 
 def draw_layout(on: Serving, deployment: Deployment, *, total: int) -> str:
-    """The whole picture: title, boxes, what is not drawn, and the memory of the busiest GPU."""
+    """The whole picture: title, boxes, what each GPU holds, what is not drawn, and the memory of the busiest GPU."""
     layout = deployment.layout
-    shared = layout.pp == 1 and layout.replica * 2 <= on.node_size
+    shared = layout.pp == 1 and layout.ep == 1 and layout.replica * 2 <= on.node_size
     picture = _shared_nodes(on, layout) if shared else _replicas(on, layout)
     idle = [f"{total - layout.gpus:,} of {total:,} GPUs stay idle"] if total > layout.gpus else []
-    return "\n".join([*_title(on, layout), *picture, "", *_memory_lines(deployment), *idle])
+    return "\n".join([*_title(on, layout), *picture, "", *_shard_lines(on, layout), *_memory_lines(deployment), *idle])
 
 
 def _title(on: Serving, layout: Layout) -> list[str]:
     """What is laid out, and the degrees."""
     what = f"{on.model.id if on.model.is_size_class else on.model.title}, {on.precision.title}"
-    degrees = words.layout(layout.tp, layout.pp, layout.dp)
     size = f"{words.devices(layout.gpus, on.gpu.title)}:"
-    return [*draw.wrap_items([f"{what},", size, degrees], draw.WIDTH, separator=" "), ""]
+    return [*draw.wrap_items([f"{what},", size, words.degrees(layout)], draw.WIDTH, separator=" "), ""]
 
 
 def _replicas(on: Serving, layout: Layout) -> list[str]:
-    """Replicas of a node or more: a column each, a box for each stage."""
+    """Replicas of a node or more: a column each, a box for each stage and node."""
     shown = min(layout.dp, COLUMNS)
     columns = [_column(on, layout, replica) for replica in range(shown)]
     lines = columns[0] if shown == 1 else draw.beside(columns[0], columns[1])
@@ -53,19 +57,38 @@ def _column(on: Serving, layout: Layout, replica: int) -> list[str]:
     lines = [f"replica {replica + 1}"]
     for stage, layers in enumerate(ranges[:STAGES]):
         lines += _arrow(on, layout, replica, stage) if stage else []
-        lines += _stage_box(on, layout, replica, stage, layers)
+        lines += _stage_boxes(on, layout, replica, stage, layers)
     hidden = len(ranges) - STAGES
     if hidden > 0:
         lines.append(f"  ... {words.count(hidden, 'more stage')}, to layer {ranges[-1][1]}")
     return lines
 
 
-def _stage_box(on: Serving, layout: Layout, replica: int, stage: int, layers: tuple[int, int]) -> list[str]:
-    """The GPUs of a stage, what each holds, and how they talk."""
-    first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size)
-    node = first // on.node_size + 1
-    title = f"node {node} -- layers {layers[0]:>3}-{layers[1]:<3}"
-    return draw.box(title, [*_gpu_lines(first, layout.tp, most=ROWS), *_shard_lines(on, layout)], COLUMN)
+def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: tuple[int, int]) -> list[str]:
+    """The GPUs of a stage, a box for each node that it spans."""
+    nodes: dict[int, list[list[int]]] = {}
+    for group in range(layout.attention_dp):
+        first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size, group=group)
+        nodes.setdefault(first // on.node_size, []).append(list(range(first, first + layout.tp)))
+    shown = dict(list(nodes.items())[: STAGE_NODES // min(layout.pp, STAGES)])
+    most = min(ROWS, max(3, BOX_LINES // (min(layout.pp, STAGES) * len(shown))))
+    lines: list[str] = []
+    number = 0
+    for node, groups in shown.items():
+        title = f"node {node + 1} -- layers {layers[0]:>3}-{layers[1]:<3}"
+        held = groups[0] if layout.ep == 1 else []
+        body = _gpu_lines(held[0], layout.tp, most=most) if held else _expert_lines(on, layout, groups, number, most)
+        lines += draw.box(title, body, COLUMN)
+        number += len(groups)
+    if hidden := len(nodes) - len(shown):
+        lines.append(f"  ... {words.count(hidden, 'more node')}, to expert {_last_expert(on)}")
+    return lines
+
+
+def _last_expert(on: Serving) -> int:
+    """The number of the last expert."""
+    experts = on.model.architecture.experts
+    return experts.experts - 1 if experts else 0
 
 
 def _gpu_lines(first: int, tp: int, *, most: int) -> list[str]:
@@ -74,18 +97,44 @@ def _gpu_lines(first: int, tp: int, *, most: int) -> list[str]:
     return lines if len(lines) <= most else [f"[{first}] ... [{first + tp - 1}], {tp} GPUs"]
 
 
+def _expert_lines(on: Serving, layout: Layout, groups: Sequence[Sequence[int]], number: int, most: int) -> list[str]:
+    """The groups of data-parallel attention in a node, from `number` on: each GPU with the experts that it holds."""
+    experts, split = on.model.architecture.experts, layout.tp > 1
+    ranges = expert_ranges(experts.experts if experts else 0, layout.ep)
+    first = number * layout.tp
+    items = [f"[{gpu:>2}] {one[0]}-{one[-1]}" for gpu, one in zip(chain(*groups), ranges[first:], strict=False)]
+    lines: list[str] = []
+    for place in range(len(groups) if split else 1):
+        label = f"data {number + place + 1}" if split else ""
+        held = items[place * layout.tp : (place + 1) * layout.tp] if split else items
+        rows = draw.wrap_items(held, COLUMN - 4 - (LABEL if split else 0), separator=" ")
+        lines += [f"{'' if row else label:<{LABEL if split else 0}}{text}" for row, text in enumerate(rows)]
+    if len(lines) > most:
+        lines = [*lines[: most - 2], f"... {words.count(len(lines) - most + 1, 'more line')}", lines[-1]]
+    last = ranges[first + len(items) - 1][-1]
+    return [f"experts {ranges[first][0]}-{last} by GPU", *lines]
+
+
 def _shard_lines(on: Serving, layout: Layout) -> list[str]:
-    """What one GPU of a tensor group holds of each layer."""
-    experts = on.model.architecture.experts
-    if layout.tp == 1:
-        return _flow("every layer whole" + (f", all {experts.experts} experts" if experts else ""))
-    share = f"1/{layout.tp} of each layer" + (f", of all {experts.experts} experts" if experts else "")
-    return [*_flow(share), *_flow(f"2 all-reduces a layer, {on.fabric(layout).tensor_link}")]
+    """What a GPU holds, and how those of a layer talk."""
+    fabric, reduces = on.fabric(layout), "1 all-reduce" if layout.ep > 1 else "2 all-reduces"
+    parts = [f"each GPU: {_share(on, layout)}"]
+    if layout.tp > 1:
+        parts.append(f"{reduces} a layer, {fabric.tensor_link}")
+    if layout.ep > 1:
+        parts.append(f"2 all-to-alls a layer, {fabric.exchange_link}")
+    return draw.wrap_items("; ".join(parts).split(), draw.WIDTH, separator=" ")
 
 
-def _flow(text: str) -> list[str]:
-    """Words in lines that fit into a box."""
-    return draw.wrap_items(text.split(), COLUMN - 4, separator=" ")
+def _share(on: Serving, layout: Layout) -> str:
+    """The part of each layer, and of its experts."""
+    experts, split = on.model.architecture.experts, layout.tp > 1
+    part = f"1/{layout.tp} of each layer" if split else "every layer whole"
+    if experts is None:
+        return part
+    if layout.ep > 1:
+        return f"{part}, its experts whole"
+    return f"{part}, {'of ' if split else ''}all {experts.experts} experts"
 
 
 def _arrow(on: Serving, layout: Layout, replica: int, stage: int) -> list[str]:
@@ -114,7 +163,7 @@ def _node_box(on: Serving, layout: Layout, node: int, replicas: Sequence[int]) -
     lines = [line for replica in replicas[:shown] for line in _replica_lines(on, layout, replica, layers)]
     hidden = len(replicas) - shown
     lines += [f"... and {words.count(hidden, 'more replica')}"] if hidden > 0 else []
-    return draw.box(f"node {node}", [*lines, *_shard_lines(on, layout)], COLUMN)
+    return draw.box(f"node {node}", lines, COLUMN)
 
 
 def _replica_lines(on: Serving, layout: Layout, replica: int, layers: int) -> list[str]:
@@ -154,7 +203,7 @@ def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:
     have, need = _node_marks(total, on.node_size, "#"), _node_marks(layout.replica, on.node_size, "#")
     rank = needed.capacity.memory
     lines += [f"have   {have}  {total}", f"needs  {need}  {layout.replica}"]
-    lines += ["", f"that is {words.layout(layout.tp, layout.pp, 1)}: {rank.weights / GB:.1f} GB of weights on the"]
+    lines += ["", f"that is {words.degrees(layout)}: {rank.weights / GB:.1f} GB of weights on the"]
     return "\n".join([*lines, f"busiest GPU, of the {rank.budget / GB:.1f} GB that the engine may fill"])
 
 

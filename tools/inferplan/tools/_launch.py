@@ -33,6 +33,9 @@ class Flags:
     no_prefix: str = ""
     no_windows: str = ""
     context_parallel: str = ""
+    shared: str = ""
+    shared_nodes: str = ""
+    shared_wide: str = ""
 
 
 FLAGS: Mapping[EngineName, Flags] = {
@@ -53,6 +56,9 @@ FLAGS: Mapping[EngineName, Flags] = {
         no_prefix="--no-enable-prefix-caching",
         no_windows="--disable-hybrid-kv-cache-manager",
         context_parallel="--decode-context-parallel-size {}",
+        shared="--data-parallel-size {groups} --enable-expert-parallel",
+        shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
+        shared_wide="--all2all-backend deepep_low_latency --enable-dbo",
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
@@ -68,6 +74,9 @@ FLAGS: Mapping[EngineName, Flags] = {
         tokens="--chunked-prefill-size {}",
         eager="--disable-cuda-graph",
         no_prefix="--disable-radix-cache",
+        shared="--dp-size {groups} --enable-dp-attention --moe-a2a-backend deepep",
+        shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
+        shared_wide="--enable-two-batch-overlap",
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
@@ -89,7 +98,10 @@ FLAGS: Mapping[EngineName, Flags] = {
         no_windows="--swa-full",
     ),
 }
-"""Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026."""
+"""Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026.
+
+SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag.
+"""
 
 
 def launch(on: Serving, layout: Layout, *, context: int, users: int, ledger: Ledger) -> str:
@@ -116,14 +128,27 @@ def _model(on: Serving) -> Iterator[str]:
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
     """Tensor and pipeline degrees, and the servers that stages span."""
     flags, servers = FLAGS[on.engine.name], -(-layout.replica // on.node_size)
-    if layout.tp > 1 and flags.tensor:
-        yield flags.tensor.format(layout.tp)
+    tensor = layout.ranks if on.engine.name == "sglang" else layout.tp
+    if tensor > 1 and flags.tensor:
+        yield flags.tensor.format(tensor)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
-        if servers > 1 and flags.nodes:
+        if servers > 1 and flags.nodes and layout.ep == 1:
             yield flags.nodes.format(servers)
+    if layout.ep > 1:
+        yield from _shared(on, layout, servers)
     if on.engine.context_parallel > 1 and flags.context_parallel:
         yield flags.context_parallel.format(on.engine.context_parallel)
+
+
+def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
+    """Groups of data-parallel attention that share experts, on one server or several."""
+    flags, fabric = FLAGS[on.engine.name], on.fabric(layout)
+    yield flags.shared.format(groups=layout.attention_dp)
+    if servers > 1:
+        yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
+    if fabric.wide:
+        yield flags.shared_wide
 
 
 def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:

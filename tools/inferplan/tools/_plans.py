@@ -4,16 +4,24 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import product
 from math import ceil, inf
 from typing import Literal
 
 from inferplan.core import memory
+from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
-from inferplan.core.serving_laws import Load, Service
-from inferplan.tools._serving import Deployment, Serving
+from inferplan.core.performance import busiest_tokens
+from inferplan.core.serving_laws import Load, Service, in_one_stage
+from inferplan.tools._serving import Deployment, Replica, Serving
 
+ALTERNATIVES = 4
+"""Runners-up that an answer shows."""
 DEPTHS = (2, 4, 8)
 """Stages of the widest tensor group that are compared beside the smallest replica, where no aim is stated."""
+
+MOST_GPUS = 1024
+"""GPUs of one replica that are looked at where no number is given."""
 
 Objective = Literal["latency", "throughput", "fewest_gpus"]
 """What a layout is chosen for."""
@@ -70,15 +78,15 @@ class Demand:
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A layout with what it holds and delivers under the load asked for."""
+    """A layout with what it holds and delivers under the load asked for: its busiest replica has `load`."""
 
     deployment: Deployment
+    replica: Replica | None
     service: Service | None
     running: int
-    sequences: int
-    full: Service | None
+    load: Load
 
     @property
     def layout(self) -> Layout:
@@ -91,14 +99,40 @@ class Plan:
         return self.deployment.users
 
     @property
+    def sequences(self) -> int:
+        """Sessions on the busiest replica."""
+        return int(self.load.sequences)
+
+    @property
     def tokens_per_s(self) -> float | None:
         """Output tokens of all running sessions, each as fast as on the busiest replica. [tokens/s]"""
         return self.running * self.service.tokens_per_s / self.sequences if self.service else None
 
     @property
+    def batches(self) -> int:
+        """Batches in flight on a replica: as many as it has stages, where there are sequences for them."""
+        return min(self.layout.pp, self.sequences)
+
+    @cached_property
+    def step(self) -> list[Collective]:
+        """What GPUs tell each other in a decode step of the load."""
+        return self._told(decode=in_one_stage(self.load.running, self.layout), prompt=0)
+
+    @cached_property
+    def prompt(self) -> list[Collective]:
+        """What GPUs tell each other over one prompt."""
+        return self._told(decode=0, prompt=self.load.input_tokens)
+
+    def _told(self, *, decode: float, prompt: float) -> list[Collective]:
+        """The collectives of a pass, where the replica's speed is known."""
+        tokens = busiest_tokens(self.layout, decode=decode, prefill=prompt, prompt=prompt)
+        return self.replica.told(tokens) if self.replica else []
+
+    @cached_property
     def most_tokens_per_s(self) -> float | None:
         """Output tokens when every session that fits is busy. [tokens/s]"""
-        return self.layout.dp * self.full.tokens_per_s if self.full else None
+        full = replace(self.load, sequences=self.deployment.capacity.sessions)
+        return self.layout.dp * self.replica.serve(full).tokens_per_s if self.replica else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,12 +164,21 @@ class Case:
             return 1, self.demand.excess(plan.service), gpus
         if self.demand.aim == "fewest_gpus":
             return 0, gpus, tpot
-        return 0, tpot if self.demand.aim == "latency" else -(self.throughput(plan) or 0), gpus
+        return 0, tpot if self.demand.aim == "latency" else -self.worth(plan), gpus
 
     def throughput(self, plan: Plan) -> float | None:
         """That of the users asked for; of all that fit where nothing but the throughput was. [tokens/s]"""
         alone = self.demand.users == 1 and self.demand.objective == "throughput"
         return plan.most_tokens_per_s if alone else plan.tokens_per_s
+
+    @property
+    def is_per_gpu(self) -> bool:
+        """Whether throughput counts per GPU: without a number of GPUs, ever more of them would win."""
+        return self.demand.gpus is None and self.demand.aim == "throughput"
+
+    def worth(self, plan: Plan) -> float:
+        """The throughput that counts: of all GPUs given, or of each. [tokens/s]"""
+        return (self.throughput(plan) or 0) / (plan.layout.gpus if self.is_per_gpu else 1)
 
     def holds(self, plan: Plan) -> bool:
         """Whether all users fit at full context."""
@@ -161,18 +204,20 @@ class Case:
         return memory.devices_for(self.weights, self.on.gpu.memory)
 
 
-def compare(on: Serving, demand: Demand) -> Case:
+def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case:
     """Each replica that the GPUs hold, as often as they hold it, or as few times as serve the users.
 
     Where no number of GPUs is given it is the fewest whose replicas hold the users. With an aim stated every legal
-    layout is compared, else the few that the guide's rules lead to.
+    layout is compared, else the few that the guide's rules lead to; for the fewest GPUs, so far as it can be the best
+    or one of so many `runners_up`.
     """
     if demand.is_aimed:
-        return Case(on=on, demand=demand, plans=tuple(_aimed(on, demand)))
+        return Case(on=on, demand=demand, plans=tuple(_aimed(on, demand, runners_up)))
     fewest = on.for_users(demand.users, demand.context)
     total = demand.gpus or (fewest.layout.gpus if fewest else 0)
     replicas = _replicas(on, demand, fewest, total)
-    return Case(on=on, demand=demand, plans=tuple(_plan(on, demand, one, total // one.replica) for one in replicas))
+    plans = tuple(_plan(on, demand, one, total // one.replica) for one in replicas)
+    return Case(on=on, demand=demand, plans=plans)
 
 
 def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int) -> list[Layout]:
@@ -186,28 +231,61 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     return [one for one in offered if one.replica <= total and on.capacity(one, demand.context).fits]
 
 
-def _aimed(on: Serving, demand: Demand) -> Iterator[Plan]:
-    """Every legal replica, smallest first: as often as serves the users, and as often as the GPUs given hold it."""
-    return (aimed_plan(on, demand, one) for one in legal(on, demand))
+def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:
+    """Every legal replica, smallest first: as often as serves the users, and as often as the GPUs given hold it.
+
+    For the fewest GPUs, a layout that takes more than those shown already, even to hold the users, is left out.
+    """
+    fewest: list[int] = []
+    for one, held in _legal(on, demand):
+        if demand.aim == "fewest_gpus":
+            bound = sorted(fewest)[runners_up] if len(fewest) > runners_up else inf
+            if one.replica > bound:
+                return
+            if one.replica * ceil(demand.users / held) > bound:
+                continue
+        plan = _plan(on, demand, one, _copies(on, demand, one, held))
+        if plan.users >= demand.users and demand.meets(plan.service):
+            fewest.append(plan.layout.gpus)
+        yield plan
 
 
-def aimed_plan(on: Serving, demand: Demand, one: Layout) -> Plan:
-    """So many of a replica as serve the users in time, or, where the aim is not the fewest, as the GPUs given hold."""
+def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
+    """How often a replica is taken: as the GPUs given hold it, or no more often than serves the users.
+
+    As few as hold them where no number of replicas gets them in time.
+    """
     most = demand.gpus // one.replica if demand.gpus else None
     if most and demand.aim != "fewest_gpus":
-        return _plan(on, demand, one, most)
-    held = on.capacity(one, demand.context).sessions
+        return most
     enough = ceil(demand.users / (_most_in_time(on, demand, one, held) or held))
-    return _plan(on, demand, one, min(enough, most or enough))
+    return min(enough, most or enough)
 
 
-def legal(on: Serving, demand: Demand) -> list[Layout]:
-    """Every tensor degree with every depth that holds a session, on at most the GPUs given; smallest first."""
+def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
+    """Every layout that holds a session, with those that it holds, on at most the GPUs given; smallest first.
+
+    That is every tensor degree with every depth, and of a mixture of experts with every number of groups that share
+    them; where neither GPUs nor a latency are given, no larger one than holds all users.
+    """
     if on.not_modelled:
-        return []
-    offered = (Layout(tp=tp, pp=pp) for tp in on.degrees for pp in depths(on.model.architecture.layers))
-    within = (one for one in offered if demand.gpus is None or one.replica <= demand.gpus)
-    return sorted((one for one in within if on.capacity(one, demand.context).fits), key=lambda one: one.replica)
+        return
+    roomy: set[tuple[int, int]] = set()
+    for one in _offered(on, demand.gpus or MOST_GPUS):
+        held = None if (one.tp, one.pp) in roomy else on.capacity(one, demand.context)
+        if held and held.fits:
+            yield one, held.sessions
+            if not demand.gpus and not demand.has_targets and held.sessions >= demand.users:
+                roomy.add((one.tp, one.pp))
+
+
+def _offered(on: Serving, most: int) -> list[Layout]:
+    """Every layout of one replica that the engine accepts, on at most so many GPUs; smallest first."""
+    split = product(on.degrees, depths(on.model.architecture.layers))
+    layouts = (
+        Layout(tp=tp, pp=pp, attention_dp=groups) for tp, pp in split for groups in (1, *on.sharing(tp, most // pp))
+    )
+    return sorted((one for one in layouts if one.replica <= most), key=lambda one: one.replica)
 
 
 def _most_in_time(on: Serving, demand: Demand, one: Layout, held: int) -> int:
@@ -217,18 +295,24 @@ def _most_in_time(on: Serving, demand: Demand, one: Layout, held: int) -> int:
     """
     if not demand.has_targets:
         return held
-    return bisect_right(range(1, held + 1), 1, key=lambda n: demand.excess(on.service(one, demand.load(n))))
+    replica, most = on.replica(one), min(held, demand.users)
+    if replica is None or not demand.meets(replica.serve(demand.load(1))):
+        return 0
+    if demand.meets(replica.serve(demand.load(most))):
+        return most
+    return bisect_right(range(1, most + 1), 1, key=lambda n: demand.excess(replica.serve(demand.load(n))))
 
 
 def _plan(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:
     """So many replicas, and the service under the users asked for."""
     layout = replace(replica, dp=copies)
     deployment = on.deployment(layout, demand.context)
-    sequences = min(ceil(demand.users / layout.dp), deployment.capacity.sessions)
+    load = demand.load(min(ceil(demand.users / layout.dp), deployment.capacity.sessions))
+    one = on.replica(layout)
     return Plan(
         deployment=deployment,
-        service=on.service(layout, demand.load(sequences)),
+        replica=one,
+        service=one.serve(load) if one else None,
         running=min(demand.users, deployment.users),
-        sequences=sequences,
-        full=on.service(layout, demand.load(deployment.capacity.sessions)),
+        load=load,
     )

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf
+from math import inf
 
 from inferplan.catalog import prices
 from inferplan.catalog.gpus import GPUS
-from inferplan.tools._plans import Case, Demand, Plan, aimed_plan, compare, legal
+from inferplan.tools._plans import Case, Demand, Plan, compare
 from inferplan.tools._progress import steps
 from inferplan.tools._serving import Serving
 
@@ -65,8 +65,9 @@ class Search:
 
     @cached_property
     def cheapest(self) -> Offer | None:
-        """Of the types that serve, the one whose GPUs cost the least to rent; None where no price is known."""
-        priced = [(offer.rent, offer) for offer in self.offers if offer.serves and offer.rent is not None]
+        """Of the types that serve, the one whose fewest GPUs cost the least to rent; None where no price is known."""
+        serving = [offer for offer in self.offers if offer.serves and offer.case.demand.aim == "fewest_gpus"]
+        priced = [(offer.rent, offer) for offer in serving if offer.rent is not None]
         return min(priced, key=lambda pair: pair[0])[1] if priced else None
 
     def others(self, most: int) -> list[Offer]:
@@ -86,7 +87,7 @@ def candidates() -> list[str]:
 def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
     """The best layout of every GPU type, every legal one considered; `serving` puts the model on a type."""
     ids = candidates()
-    cases = [case for gpu in steps(ids) if (case := _best(serving(gpu), demand)).plans]
+    cases = [case for gpu in steps(ids) if (case := compare(serving(gpu), demand, runners_up=0)).plans]
     return Search(searched=len(ids), offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank)))
 
 
@@ -94,23 +95,3 @@ def _offer(case: Case) -> Offer:
     """A type's best with what its GPUs cost to rent."""
     quote = prices.rental(case.on.gpu.id, "on_demand")
     return Offer(case=case, rent=quote and quote.median * case.ranked[0].layout.gpus)
-
-
-def _best(on: Serving, demand: Demand) -> Case:
-    """One type with the layouts that can be its best.
-
-    Where the fewest GPUs are wanted, a layout whose memory alone makes it take more than the best so far cannot be.
-    """
-    if demand.aim != "fewest_gpus":
-        return compare(on, demand)
-    plans: list[Plan] = []
-    fewest = inf
-    for one in legal(on, demand):
-        least = one.replica * ceil(demand.users / on.capacity(one, demand.context).sessions)
-        if least > fewest:
-            continue
-        plan = aimed_plan(on, demand, one)
-        plans.append(plan)
-        if plan.users >= demand.users and demand.meets(plan.service):
-            fewest = min(fewest, plan.layout.gpus)
-    return Case(on=on, demand=demand, plans=tuple(plans))

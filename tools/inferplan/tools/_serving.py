@@ -1,7 +1,7 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from math import ceil
@@ -21,6 +21,7 @@ from inferplan.core import (
     vllm_memory,
 )
 from inferplan.core.architecture import Model
+from inferplan.core.collectives import Collective
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
@@ -28,7 +29,7 @@ from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, serve
+from inferplan.core.serving_laws import Load, Prompt, Service, prompt_of, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 
@@ -84,6 +85,7 @@ class Serving:
     efficiency: Efficiency
     node_size: int
     network: float
+    expert_parallel: bool = True
 
     @property
     def engine_name(self) -> str:
@@ -109,6 +111,23 @@ class Serving:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
         return tuple(tp for tp in degrees if tp % shared == 0)
+
+    def sharing(self, tp: int, most: int) -> list[int]:
+        """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
+
+        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
+        nodes, GPUs need a scale-up link.
+
+        Source: DeepEP, README, "Requirements".
+        """
+        experts = self.model.architecture.experts
+        if experts is None or not self.expert_parallel or self.engine.context_parallel > 1:
+            return []
+        if self.engine.name == "llama.cpp":
+            return []
+        domain = parallelism.domain_size(self.gpu, node_size=self.node_size)
+        within = most if self.gpu.link else min(most, domain)
+        return parallelism.sharing_degrees(experts.experts, tp=tp, domain=domain, most=within)
 
     @property
     def _kv_heads(self) -> Iterator[int]:
@@ -210,13 +229,43 @@ class Serving:
 
     def service(self, layout: Layout, load: Load) -> Service | None:
         """What one replica delivers; None where the GPU's arithmetic peak is not known."""
+        replica = self.replica(layout)
+        return replica.serve(load) if replica else None
+
+    def replica(self, layout: Layout) -> "Replica | None":
+        """One replica under any load; None where the GPU's arithmetic peak is not known."""
         machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
         if machine is None:
             return None
         work = performance.work(
             self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
         )
-        return serve(work, machine, layout, load)
+        return Replica(work=work, machine=machine, layout=layout)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Replica:
+    """One replica of a layout: its work, its machine, and what both make of a load."""
+
+    work: performance.Work
+    machine: performance.Machine
+    layout: Layout
+    prompts: dict[float, Prompt] = field(default_factory=dict[float, Prompt], repr=False)
+
+    def serve(self, load: Load) -> Service:
+        """What it delivers under a load; a prompt is computed once."""
+        tokens = load.input_tokens
+        if tokens not in self.prompts:
+            self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens)
+        return serve(self.work, self.machine, self.layout, load, self.prompts[tokens])
+
+    def told(self, tokens: float) -> list[Collective]:
+        """What its GPUs tell each other in a pass over so many tokens on each tensor group."""
+        return list(performance.told(self.work, self.machine, self.layout, tokens))
+
+    def told_s(self, one: Collective) -> float:
+        """The time that a collective takes, beside computing or not. [s]"""
+        return one.taken_s(self.machine.efficiency)
 
 
 @lru_cache(maxsize=1024)
@@ -261,6 +310,7 @@ def serving(
         efficiency=_efficiency(ledger, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
         network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
+        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
     )
 
 

@@ -1,5 +1,6 @@
 """Quantities as an engineer writes them in a sentence."""
 
+from inferplan.core.parallelism import Layout
 from inferplan.core.units import GB, GIB, TB
 
 
@@ -96,6 +97,16 @@ def layout(tp: int, pp: int, dp: int) -> str:
     """
     named = [f"{name} {degree:,}" for name, degree in (("tensor", tp), ("pipeline", pp), ("data", dp)) if degree > 1]
     return " x ".join(named) or "one GPU"
+
+
+def degrees(of: Layout) -> str:
+    """The degrees of a layout; groups of data-parallel attention are data, and their ranks share the experts.
+
+    >>> degrees(Layout(tp=2, attention_dp=4, dp=2))
+    'tensor 2 x data 8, experts over 8'
+    """
+    shared = f", experts over {of.ep:,}" if of.ep > 1 else ""
+    return layout(of.tp, of.pp, of.data) + shared
 
 
 def printable(text: str) -> str:

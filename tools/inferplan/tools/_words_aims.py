@@ -12,6 +12,9 @@ AIMS = {
     "fewest_gpus": "the fewest GPUs",
 }
 
+MOST_LOSSES = 2
+"""Losses named of a runner-up; the others are in its row."""
+
 
 def aim_sentences(case: Case) -> Iterator[str]:
     """Whether the latency is met, and what the layout was chosen for; nothing where no aim was stated."""
@@ -21,21 +24,33 @@ def aim_sentences(case: Case) -> Iterator[str]:
     if demand.has_targets:
         yield _targets(case)
     if case.serves(chosen):
-        serving = sum(map(case.serves, case.plans))
-        yield f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {AIMS[demand.aim]}."
+        yield _best(case)
+
+
+def _best(case: Case) -> str:
+    """What no other layout does better; for the fewest GPUs not all of them have to be looked at."""
+    demand = case.demand
+    if demand.aim == "fewest_gpus":
+        return "No legal layout serves the users on fewer GPUs."
+    serving = sum(map(case.serves, case.plans))
+    return f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {_aim(case)}."
+
+
+def _aim(case: Case) -> str:
+    """What the layout was chosen for; where GPUs are not given, throughput is that of each."""
+    return AIMS[case.demand.aim] + (" per GPU" if case.is_per_gpu else "")
 
 
 def why_aimed(case: Case) -> str:
     """What the layout was taken for, and the runner-up with what it lacks."""
-    chosen, demand = case.chosen, case.demand
-    taken = f"It has {AIMS[demand.aim]} of the layouts that serve the users"
+    chosen = case.chosen
+    taken = f"It has {_aim(case)} of the layouts that serve the users"
     if not case.serves(chosen):
         taken = "It comes closest to the latency asked for" if case.holds(chosen) else "It holds the most users"
     if len(case.ranked) == 1:
         return f"{taken}; no other layout is legal here."
     second = case.ranked[1]
-    layout = words.layout(second.layout.tp, second.layout.pp, second.layout.dp)
-    return f"{taken}. The runner-up, {layout}: {loses(case, second)}."
+    return f"{taken}. The runner-up, {words.degrees(second.layout)}: {loses(case, second)}."
 
 
 def _serve(demand: Demand, number: int) -> str:
@@ -74,14 +89,23 @@ def loses(case: Case, plan: Plan) -> str:
         return f"holds {plan.users:,} of {demand.users:,} users"
     if not demand.meets(plan.service) and demand.meets(chosen.service):
         return f"misses {targets(demand)}"
-    parts: list[str] = []
-    if (more := plan.layout.gpus - chosen.layout.gpus) > 0:
-        parts.append(f"{words.count(more, 'GPU')} more")
-    if plan.service and chosen.service:
-        parts += _worse("slower a token", plan.service.tpot_s, chosen.service.tpot_s)
-        parts += _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s)
-        parts += _worse("fewer tokens/s", case.throughput(chosen) or 0, case.throughput(plan) or 0)
-    return ", ".join(parts) or "nothing that counts"
+    if (more := plan.layout.gpus - chosen.layout.gpus) > 0 and demand.aim == "fewest_gpus":
+        return f"{words.count(more, 'GPU')} more"
+    return ", ".join(_losses(case, plan)[:MOST_LOSSES]) or "nothing that counts"
+
+
+def _losses(case: Case, plan: Plan) -> list[str]:
+    """Where a runner-up is worse than the layout chosen, what the aim is about first."""
+    chosen = case.chosen
+    if plan.service is None or chosen.service is None:
+        return []
+    fewer = "fewer tokens/s" + (" a GPU" if case.is_per_gpu else "")
+    speed = _worse(fewer, case.worth(chosen), case.worth(plan))
+    token = _worse("slower a token", plan.service.tpot_s, chosen.service.tpot_s)
+    first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s)
+    more = plan.layout.gpus - chosen.layout.gpus
+    gpus = [f"{words.count(more, 'GPU')} more"] if more > 0 else []
+    return [*speed, *first, *token, *gpus] if case.demand.aim == "throughput" else [*token, *first, *speed, *gpus]
 
 
 def _worse(what: str, more: float, less: float) -> list[str]:

@@ -1,10 +1,11 @@
 """How should the model be laid out on these GPUs, or on how few, and how fast is it then?"""
 
+from collections.abc import Iterator
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inferplan.core.parallelism import Layout, Strategy, stage_ranges
-from inferplan.core.units import MILLI
-from inferplan.tools import _words as words
+from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
+from inferplan.core.units import MB, MILLI
 from inferplan.tools._arguments import (
     ContextWindow,
     GpuOrAny,
@@ -21,7 +22,8 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
-from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
+from inferplan.tools._launch import launch
+from inferplan.tools._plans import ALTERNATIVES, Case, Demand, Objective, Plan, compare
 from inferplan.tools._search import Offer, Search, search
 from inferplan.tools._serving import SETTINGS, Serving, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
@@ -30,14 +32,11 @@ from inferplan.tools._words_layout import communication, formula, shortage, summ
 from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
 
-ALTERNATIVES = 4
-"""Runners-up that an answer shows."""
-
 
 class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
 
-    settings = SETTINGS
+    settings = (*SETTINGS, "experts")
 
     model: ModelName
     precision: PrecisionName = "fp16"
@@ -82,6 +81,17 @@ class ParallelismQuestion(Question):
         return self.serving(self.ledger(), gpu)
 
 
+class Told(BaseModel):
+    """What a GPU sends in a decode step, and over one prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: str
+    link: str
+    mb: tuple[int | float, int | float]
+    ms: tuple[int | float, int | float]
+
+
 class Alternative(BaseModel):
     """Another legal layout of the same GPUs; or, of all types, the best of another type and what it costs to rent."""
 
@@ -92,6 +102,7 @@ class Alternative(BaseModel):
     tp: int
     pp: int
     dp: int
+    ep: int = Field(exclude_if=lambda ranks: ranks == 1)
     gpus_used: int
     max_concurrent_users: int
     ttft_ms: float | None = Field(exclude_if=lambda time: time is None, description="Where an aim is stated.")
@@ -113,13 +124,17 @@ class ParallelismAnswer(Answer):
     gpus_per_replica: int
     tp: int
     pp: int
-    dp: int
-    ep: int
+    dp: int = Field(description="Groups of GPUs that take different requests.")
+    ep: int = Field(description="GPUs that share out the experts; 1 where each holds a slice of all.")
     gpus_used: int
     nodes: int
     strategy: Strategy
     stages: list[str] = Field(description="Layer range of each pipeline stage.")
     communication: str
+    collectives: list[Told] = Field(exclude_if=lambda told: not told)
+    bubble_percent: float | None = Field(
+        exclude_if=lambda share: share is None, description="Of decode, that stages wait."
+    )
     why: str
     max_concurrent_users: int
     ttft_ms: float | None
@@ -129,6 +144,10 @@ class ParallelismAnswer(Answer):
     tokens_per_s: float | None
     tokens_per_s_per_user: float | None
     max_tokens_per_s: float | None = Field(description="Output tokens/s when every session that fits is busy.")
+    launch: str | None = Field(
+        exclude_if=lambda command: command is None, description="Command on the first node, where experts are shared."
+    )
+    layouts_compared: int | None = Field(exclude_if=lambda number: number is None)
     alternatives: list[Alternative]
 
 
@@ -152,10 +171,11 @@ def _note_load(case: Case, ledger: Ledger) -> None:
     ledger.note(
         "request",
         f"{demand.input_tokens} in, {demand.output_tokens} out",
-        unit="tokens",
-        why="a user's turn; sessions are full, earlier turns cached",
+        why="tokens; sessions full, past turns cached",
     )
     note_speed(ledger, case.on)
+    if any(one.hidden for one in case.chosen.step):
+        ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
 
 def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
@@ -172,13 +192,15 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
         gpus_per_replica=layout.replica,
         tp=layout.tp,
         pp=layout.pp,
-        dp=layout.dp,
-        ep=1,
+        dp=layout.data,
+        ep=layout.ep,
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
         strategy=layout.strategy,
         stages=_stages(on, layout),
-        communication=communication(on, layout),
+        communication=communication(chosen),
+        collectives=list(_told(chosen)),
+        bubble_percent=round(100 * idle_stages(layout.pp, chosen.batches), 1) if layout.pp > 1 else None,
         why=why_aimed(case) if q.demand.is_aimed else why(case),
         max_concurrent_users=chosen.users,
         ttft_ms=_ttft_ms(chosen),
@@ -188,6 +210,8 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
         tokens_per_s=_tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
+        launch=_launch(q, case, ledger),
+        layouts_compared=_compared(case),
         alternatives=_alternatives(case, found),
         formula=list(formula(case)),
         assumptions=ledger.entries(),
@@ -210,13 +234,15 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         gpus_per_replica=layout.replica if needed else 0,
         tp=layout.tp,
         pp=layout.pp,
-        dp=layout.dp,
-        ep=1,
+        dp=layout.data,
+        ep=layout.ep,
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
         strategy=layout.strategy,
         stages=_stages(on, layout),
-        communication=communication(on, layout) if needed else "none",
+        communication="none",
+        collectives=[],
+        bubble_percent=None,
         why=why_not(case),
         max_concurrent_users=0,
         ttft_ms=None,
@@ -226,6 +252,8 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         tokens_per_s=None,
         tokens_per_s_per_user=None,
         max_tokens_per_s=None,
+        launch=None,
+        layouts_compared=None,
         alternatives=[],
         formula=[weights_line(case)],
         assumptions=ledger.entries(),
@@ -250,7 +278,8 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternat
         usd_per_hour=offer and offer.usd_per_hour,
         tp=layout.tp,
         pp=layout.pp,
-        dp=layout.dp,
+        dp=layout.data,
+        ep=layout.ep,
         gpus_used=layout.gpus,
         max_concurrent_users=plan.users,
         ttft_ms=_ttft_ms(plan) if case.demand.is_aimed else None,
@@ -258,6 +287,38 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternat
         tokens_per_s=_tokens_per_s(plan),
         loses=loses(case, plan) if case.demand.is_aimed else None,
     )
+
+
+def _told(plan: Plan) -> Iterator[Told]:
+    """The collectives of a decode step beside those of a prompt."""
+    if (replica := plan.replica) is None:
+        return
+    for step, prompt in zip(plan.step, plan.prompt, strict=True):
+        yield Told(
+            what=step.what,
+            link=step.link,
+            mb=(_digits(step.bytes / MB), _digits(prompt.bytes / MB)),
+            ms=(_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)),
+        )
+
+
+def _digits(value: float) -> float:
+    """Three significant digits, whole from 100 on."""
+    return round(value) if value >= 100 else float(f"{value:.3g}")
+
+
+def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
+    """What starts one replica that shares experts; stages of it in several nodes take more than one command."""
+    plan = case.chosen
+    if plan.layout.ep == 1 or (plan.layout.pp > 1 and plan.layout.replica > case.on.node_size):
+        return None
+    return launch(case.on, plan.layout, context=q.context_window, users=q.concurrent_users, ledger=ledger)
+
+
+def _compared(case: Case) -> int | None:
+    """How many layouts that serve the users were compared; None where the rest need not be looked at."""
+    demand = case.demand
+    return sum(map(case.serves, case.plans)) if demand.is_aimed and demand.aim != "fewest_gpus" else None
 
 
 def _ttft_ms(plan: Plan) -> float | None:
@@ -292,7 +353,7 @@ def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
         NextStep(
             tool="compare_costs",
             arguments=asked,
-            why=f"what {words.count(case.chosen.layout.gpus, 'GPU')} or the fleet for your traffic cost",
+            why="their bill",
         ),
     ]
 
@@ -317,8 +378,8 @@ TOOL = Tool(
     step=3,
     title="Plan the parallel layout",
     description=(
-        "Layout (TP, PP, DP) of an LLM on given GPUs or the fewest that serve the users, with latency and throughput: "
-        "'how many GPUs', 'how fast'. For memory estimate_vram, for money compare_costs."
+        "Layout (TP, PP, DP, EP) of an LLM on given GPUs or the fewest that serve the users, with latency and "
+        "throughput: 'how many GPUs', 'how fast'. For memory estimate_vram, for money compare_costs."
     ),
     question=ParallelismQuestion,
     answer=ParallelismAnswer,

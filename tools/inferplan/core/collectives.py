@@ -1,0 +1,107 @@
+"""What the GPUs of a layout tell each other in one pass: how often, how many bytes, over which link, how long.
+
+Units: bytes, seconds, tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from inferplan.core.efficiency import Efficiency
+from inferplan.core.parallelism import Fabric, Layout
+
+ACTIVATION_BYTES = 2
+EXCHANGE_BYTES = 1.5
+"""Per element of an all-to-all: dispatched in FP8, combined in 16 bit. [B]"""
+NETWORK_SHARE = 0.9
+"""What an all-to-all over a network reaches of its rated speed: DeepEP's published latencies on 8 to 256 GPUs."""
+
+
+def all_reduce_amount(payload: float, *, tp: int, bandwidth: float) -> float:
+    """2 (tp - 1) / tp × payload / bandwidth: a ring over `tp` ranks at rated speed. [s]
+
+    Source: NVIDIA nccl-tests, doc/PERFORMANCE.md (bus bandwidth of all-reduce).
+
+    >>> round(all_reduce_amount(16384, tp=8, bandwidth=450e9) * 1e9, 2)
+    63.72
+    """
+    return 2 * (tp - 1) / tp * payload / bandwidth
+
+
+def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> float:
+    """tokens × min(active, ranks - 1) × hidden × 1.5 B: what a rank sends to the experts of its tokens, or back. [B]
+
+    With fewer ranks than active experts it is also what gathering all tokens on every rank takes.
+
+    >>> all_to_all_bytes(64, hidden=7168, active=8, ranks=8) / 1e6
+    4.816896
+    """
+    return tokens * min(active, ranks - 1) * hidden * EXCHANGE_BYTES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Collective:
+    """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
+
+    `rated_s` is all of them at rated speed; `hidden` says that they run beside computing, as far as that lasts.
+    """
+
+    what: Literal["all-reduce", "all-to-all", "stage send"]
+    link: str
+    number: float
+    payload: float
+    rated_s: float
+    hidden: bool = False
+
+    @property
+    def bytes(self) -> float:
+        """What a GPU puts in, all times together. [B]"""
+        return self.number * self.payload
+
+    def taken_s(self, e: Efficiency) -> float:
+        """number × latency + time at what is reached of the link's speed. [s]"""
+        each = e.all_reduce_s if self.what == "all-reduce" else e.all_to_all_s
+        return self.number * each + self.rated_s / (NETWORK_SHARE if self.hidden else e.link)
+
+
+def collectives(
+    layout: Layout,
+    links: Fabric,
+    *,
+    tokens: float,
+    hidden: int,
+    layers: int,
+    expert_layers: int = 0,
+    active: int = 0,
+) -> Iterator[Collective]:
+    """What the ranks of a replica tell each other in a pass over so many `tokens` on each tensor group.
+
+    Two all-reduces a layer over the tensor group; with data-parallel attention one, and two all-to-alls in each layer
+    of experts, for which the ranks of a group share out its tokens; and one hand-over between neighbouring stages,
+    which is taken to start as an all-to-all does.
+
+    Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`.
+    """
+    payload = tokens * hidden * ACTIVATION_BYTES
+    shared = layout.ep > 1 and active > 0
+    if layout.tp > 1:
+        number = layers if shared else 2 * layers
+        each_s = all_reduce_amount(payload, tp=layout.tp, bandwidth=links.tensor_bandwidth)
+        yield Collective(
+            what="all-reduce", link=links.tensor_link, number=number, payload=payload, rated_s=number * each_s
+        )
+    if shared:
+        number = 2 * expert_layers
+        sent = all_to_all_bytes(tokens / layout.tp, hidden=hidden, active=active, ranks=layout.ranks)
+        yield Collective(
+            what="all-to-all",
+            link=links.exchange_link,
+            number=number,
+            payload=sent,
+            rated_s=number * sent / links.exchange_bandwidth,
+            hidden=links.wide,
+        )
+    if layout.pp > 1:
+        hops = layout.pp - 1
+        rated_s = hops * payload / links.stage_bandwidth
+        yield Collective(what="stage send", link=links.stage_link, number=hops, payload=payload, rated_s=rated_s)
