@@ -1,6 +1,5 @@
 """The layouts to compare for a model on its GPUs: what each holds and delivers, and which of them to take."""
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,6 +9,7 @@ from typing import Literal
 from inferplan.core import memory
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.serving_laws import Load, Service
+from inferplan.tools._latency import Latency
 from inferplan.tools._serving import Deployment, Serving
 
 DEPTHS = (2, 4, 8)
@@ -36,9 +36,14 @@ class Demand:
     tpot_s: float | None = None
 
     @property
+    def latency(self) -> Latency:
+        """The latency asked for."""
+        return Latency(ttft_s=self.ttft_s, tpot_s=self.tpot_s)
+
+    @property
     def has_targets(self) -> bool:
         """Whether a latency is asked for."""
-        return self.ttft_s is not None or self.tpot_s is not None
+        return bool(self.latency)
 
     @property
     def is_aimed(self) -> bool:
@@ -52,9 +57,7 @@ class Demand:
 
     def excess(self, service: Service | None) -> float:
         """The largest of the latencies over what is asked for; infinite where it cannot be estimated. [ratio]"""
-        if not self.has_targets:
-            return 0
-        return max(service.ttft_s / (self.ttft_s or inf), service.tpot_s / (self.tpot_s or inf)) if service else inf
+        return self.latency.excess(service)
 
     def meets(self, service: Service | None) -> bool:
         """Whether a service stays within the latencies asked for; one that cannot be estimated does not."""
@@ -206,13 +209,8 @@ def _legal(on: Serving, demand: Demand) -> list[Layout]:
 
 
 def _most_in_time(on: Serving, demand: Demand, one: Layout, held: int) -> int:
-    """The most sessions of one replica that get the latency asked for; 0 where not even one does.
-
-    Latency never falls with sessions, so that halving finds it.
-    """
-    if not demand.has_targets:
-        return held
-    return bisect_right(range(1, held + 1), 1, key=lambda n: demand.excess(on.service(one, demand.load(n))))
+    """The most sessions of one replica that get the latency asked for; 0 where not even one does."""
+    return demand.latency.most(held, lambda n: on.service(one, demand.load(n)))
 
 
 def _plan(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:

@@ -31,6 +31,7 @@ from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Service, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._latency import Pace
 
 DEFAULT = "default"
 """Why a setting of the engine is what it is, where nobody set it."""
@@ -74,7 +75,10 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Serving:
-    """The pieces that every tool puts together in the same way."""
+    """The pieces that every tool puts together in the same way.
+
+    With a `pace`, a deployment takes only as many sessions as get that latency.
+    """
 
     model: Model
     precision: Precision
@@ -84,6 +88,7 @@ class Serving:
     efficiency: Efficiency
     node_size: int
     network: float
+    pace: Pace | None = None
 
     @property
     def engine_name(self) -> str:
@@ -132,6 +137,19 @@ class Serving:
             self.model, self.precision, self.gpu, layout, self.engine, context=context, kv_bits=self.kv_bits
         )
 
+    def held(self, layout: Layout, context: int) -> Capacity:
+        """The same with no more sessions than get the latency that the pace asks for."""
+        room = self.capacity(layout, context)
+        if self.pace is None or not room.fits:
+            return room
+        return replace(room, sessions=_in_time(self, replace(layout, dp=1), context, room.sessions))
+
+    def excess(self, layout: Layout, context: int, sequences: int) -> float:
+        """The latency of a replica with so many sessions over what the pace asks for; 0 without one. [ratio]"""
+        if self.pace is None:
+            return 0
+        return self.pace.latency.excess(self.service(layout, self.pace.load(context, sequences)))
+
     def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
         """One replica by the guide's rules, on at most `gpus` GPUs; None where its cache is not modelled."""
         if self.not_modelled:
@@ -145,7 +163,7 @@ class Serving:
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
-        return Deployment(layout=layout, capacity=self.capacity(layout, context), nodes=self._nodes(layout))
+        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self._nodes(layout))
 
     def _nodes(self, layout: Layout) -> int:
         """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
@@ -198,7 +216,7 @@ class Serving:
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""
-        held = self.capacity(one, context)
+        held = self.held(one, context)
         if not held.fits:
             return None
         layout = Layout(tp=one.tp, pp=one.pp, dp=ceil(users / held.sessions))
@@ -217,6 +235,13 @@ class Serving:
             self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
         )
         return serve(work, machine, layout, load)
+
+
+@lru_cache(maxsize=1024)
+def _in_time(on: Serving, replica: Layout, context: int, room: int) -> int:
+    """The most of the sessions that fit a replica which get the latency asked for."""
+    pace = on.pace
+    return pace.latency.most(room, lambda n: on.service(replica, pace.load(context, n))) if pace else room
 
 
 @lru_cache(maxsize=1024)
@@ -248,8 +273,14 @@ def serving(
     kv_precision: str | None = None,
     engine: EngineName = "vllm",
     quiet: bool = False,
+    pace: Pace | None = None,
+    timed: bool = True,
 ) -> Serving:
-    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed."""
+    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed.
+
+    Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
+    """
+    speed = ledger if timed else Ledger({})
     chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
     return Serving(
@@ -258,9 +289,10 @@ def serving(
         gpu=device,
         kv_bits=kv_bits,
         engine=_engine(ledger, engine, chosen, device, quiet=quiet),
-        efficiency=_efficiency(ledger, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
+        efficiency=_efficiency(speed, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
-        network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
+        network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
+        pace=pace,
     )
 
 

@@ -63,14 +63,36 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         return _refusal(here, engine, limit)
     where = _where(here.placed)
     if not here.holds:
-        short = here.tightest.shortfall
-        want = f"for want of {words.gib(short)} of cache on each GPU" if short else _too_few(here)
         asked = words.count(need.users, "user")
-        return f"{alone}; under {engine} {where} take only {here.users:,} of {asked} at full context, {want}"
-    return (
-        f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context, "
-        f"{here.half_users:,} at half{_longest(need, here)}"
-    )
+        return f"{alone}; under {engine} {where} take {_only(here)} of {asked} at full context, {_want(here)}"
+    taking = f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context"
+    if here.on.pace:
+        return f"{taking} within {here.on.pace.latency}, as {_bound(here)}"
+    return f"{taking}, {here.half_users:,} at half{_longest(need, here)}"
+
+
+def _only(here: Fit) -> str:
+    """`only 94`, or `none`."""
+    return f"only {here.users:,}" if here.users else "none"
+
+
+def _bound(here: Fit) -> str:
+    """Whether latency or memory is what bounds the users of a deployment."""
+    return f"latency binds (memory: {here.by_memory:,})" if here.waits else "memory binds"
+
+
+def _want(here: Fit) -> str:
+    """What keeps the other users out: latency, memory, or sequences."""
+    if here.waits and here.on.pace:
+        known = here.on.gpu.half_flops or here.on.gpu.peak_flops("fp32")
+        late = (
+            f"{'more' if here.users else 'even one'} would miss {here.on.pace.latency}"
+            if known
+            else "no arithmetic peak of this GPU is known"
+        )
+        return f"as {late} (memory: {here.by_memory:,})"
+    short = here.tightest.shortfall
+    return f"for want of {words.gib(short)} of cache on each GPU" if short else _too_few(here)
 
 
 def _too_few(here: Fit) -> str:
