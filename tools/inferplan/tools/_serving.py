@@ -27,8 +27,9 @@ from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.performance import Machine, Work, forward_pass
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, serve
+from inferplan.core.serving_laws import Load, Service, in_one_stage, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
@@ -228,13 +229,31 @@ class Serving:
 
     def service(self, layout: Layout, load: Load) -> Service | None:
         """What one replica delivers; None where the GPU's arithmetic peak is not known."""
-        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
+        machine = self._machine(layout)
+        return machine and serve(self._work(layout), machine, layout, load)
+
+    def decode_s(self, layout: Layout, sequences: float, context: int) -> float | None:
+        """The time of one decode step of a replica. [s]"""
+        machine, running = self._machine(layout), in_one_stage(sequences, layout)
+        return machine and forward_pass(self._work(layout), machine, layout, decode=running, context=context).total_s
+
+    def prefill_s(self, layout: Layout, prompts: float, prompt: int) -> float | None:
+        """The time of one pass over so many prompts at once. [s]"""
+        machine, tokens = self._machine(layout), prompts * prompt
         if machine is None:
             return None
-        work = performance.work(
+        work = self._work(layout)
+        return forward_pass(work, machine, layout, decode=0, context=0, prefill=tokens, prompt=prompt).total_s
+
+    def _machine(self, layout: Layout) -> Machine | None:
+        """The GPU with the links of a layout."""
+        return performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
+
+    def _work(self, layout: Layout) -> Work:
+        """What a token costs on one rank of a layout."""
+        return performance.work(
             self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
         )
-        return serve(work, machine, layout, load)
 
 
 @lru_cache(maxsize=1024)
