@@ -80,6 +80,7 @@ class Capacity:
         return self.sessions >= 1 and self.starts
 
 
+@lru_cache(maxsize=4096)
 def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:

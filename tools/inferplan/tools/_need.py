@@ -72,6 +72,8 @@ class Need:
         return max(self.context, LONGEST if self.model.is_size_class else self.model.architecture.max_positions)
 
 
+LARGER = 1.1
+"""Memory beyond that of a GPU from which another counts as larger: labels differ by less."""
 LONGEST = 10_000_000
 """The longest context that is looked for with a size class. [tokens]"""
 
