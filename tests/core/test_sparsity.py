@@ -53,6 +53,10 @@ class TestWorkedFigures:
         read = sparsity.step_weight_bytes(always_bytes=82e9, routed_bytes=1408e9, tokens=1, experts=128, active=2)
         assert isclose(read, 2 * 52e9)
 
+    def test_32_tokens_touch_163_of_the_256_experts_of_deepseek_v3(self) -> None:
+        # 256 × (1 - (1 - 8/256)^32) = 256 × 63.79 %
+        assert isclose(sparsity.experts_touched(tokens=32, experts=256, active=8), 163.3, abs_tol=0.05)
+
     def test_where_every_expert_is_active_one_token_touches_all(self) -> None:
         assert sparsity.expert_coverage(tokens=1, experts=8, active=8) == 1
 
@@ -131,3 +135,17 @@ class TestLaws:
     def test_a_dense_model_reads_all_its_weights_at_every_batch(self, tokens: int) -> None:
         read = sparsity.step_weight_bytes(always_bytes=70e9, routed_bytes=0, tokens=tokens, experts=1, active=1)
         assert read == 70e9
+
+
+@given(router=routers(), always=st.floats(0, 1), dense=st.floats(0.001, 2))
+def test_a_crossover_is_the_first_batch_of_another_order(router: tuple[int, int], always: float, dense: float) -> None:
+    experts, active = router
+
+    def mixture(batch: int) -> float:
+        return always + sparsity.expert_coverage(tokens=batch, experts=experts, active=active)
+
+    found = sparsity.crossover_batch(mixture, lambda _: dense)
+    if found is None:
+        assert (mixture(1) < dense) == (mixture(sparsity.LARGEST_BATCH) < dense)
+    else:
+        assert mixture(found - 1) <= dense <= mixture(found)

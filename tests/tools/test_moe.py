@@ -1,5 +1,6 @@
 """Two models side by side: the guide's section 5, and what real models and other pairs make of it."""
 
+from itertools import pairwise
 from math import isclose
 from typing import Any
 
@@ -27,6 +28,14 @@ PAIRS = {
 
 def ask(**arguments: Any) -> MoeAnswer:
     return TOOL.ask(arguments)
+
+
+def per_token(answer: MoeAnswer) -> dict[int, float]:
+    return dict(zip(answer.batches.batch, answer.batches.moe_gb_per_token, strict=True))
+
+
+def touched(answer: MoeAnswer) -> dict[int, float]:
+    return dict(zip(answer.batches.batch, answer.batches.experts_touched or (), strict=False))
 
 
 def aspects(answer: MoeAnswer) -> dict[str, tuple[str, str, str]]:
@@ -79,27 +88,82 @@ class TestGuide:
 class TestBatches:
     def test_one_sequence_reads_the_active_weights_of_the_mixture(self) -> None:
         # (41 + 2/128 × 704) B parameters × 2 bytes = 104 GB, against all 140 GB of the dense model
-        first = ask().batches[0]
-        assert (first.batch, first.moe_read_gb, first.dense_read_gb) == (1, 104, 140)
-        assert first.experts_touched_percent == 1.56
+        batches = ask().batches
+        assert (batches.batch[0], batches.moe_gb_per_token[0], batches.dense_gb_per_token[0]) == (1, 104, 140)
+        assert touched(ask())[1] == 2
 
-    def test_64_sequences_touch_two_thirds_of_the_experts(self) -> None:
-        # 1 - (126/128)^64 = 0.6350; 82 + 0.6350 × 1,408 = 976 GB
-        row = next(row for row in ask().batches if row.batch == 64)
-        assert row.experts_touched_percent == 63.5
-        assert isclose(row.moe_read_gb, 976.1, abs_tol=0.05)
+    def test_32_sequences_of_deepseek_v3_touch_163_of_its_256_experts(self) -> None:
+        # 1 - (1 - 8/256)^32 = 63.8 %; 256 × 0.6379 = 163.3
+        answer = ask(moe_model="deepseek v3", precision="fp8")
+        assert touched(answer)[32] == 163.3
+        assert "163 of 256 experts" in answer.summary
 
-    def test_a_dense_model_reads_the_same_at_every_batch(self) -> None:
-        answer = ask(dense_model="7B", moe_model="70B")
-        assert {row.moe_read_gb for row in answer.batches} == {140}
-        assert {row.experts_touched_percent for row in answer.batches} == {None}
+    def test_deepseek_v3_reads_its_dense_layers_and_shared_experts_at_every_batch(self) -> None:
+        # 58 layers × 256 experts × 3 × 7168 × 2048 = 653.9 B routed, 17.1 B besides; 1.004 B each in FP8, 2 at the ends
+        always, routed = 671.026e9 - 653.909e9, 653.909e9
+        at_512 = per_token(ask(moe_model="deepseek v3", precision="fp8"))[512] * 512
+        assert always + 0.999 * routed < at_512 * 1e9 < 1.01 * (always + routed) + 2e9
+
+    def test_32_sequences_read_20_gb_each_by_hand(self) -> None:
+        # 128 × (1 - (126/128)^32) = 50.67 experts; (82 + 50.67/128 × 1,408) / 32 = 19.98 GB, against 140 / 32
+        answer = ask()
+        assert touched(answer)[32] == 50.7
+        assert isclose(per_token(answer)[32], 19.98, abs_tol=0.005)
+        assert answer.batches.dense_gb_per_token[2] == 4.375
+
+    def test_from_three_sequences_on_the_mixture_reads_more_than_the_dense_model(self) -> None:
+        # 82 + φ × 1,408 = 140 GB at φ = 4.12 %: ln(1 - 0.0412) / ln(126/128) = 2.67 sequences
+        assert ask().crossover_batch == 3
+        assert "from batch 3 on it reads more" in ask().summary
+        swapped = ask(dense_model="745B MoE", moe_model="70B")
+        assert swapped.crossover_batch == 3
+        assert "from batch 3 on it reads less" in swapped.summary
+
+    def test_arithmetic_per_token_is_twice_the_active_parameters_at_every_batch(self) -> None:
+        answer = ask()
+        assert (answer.dense.gflop_per_token, answer.moe.gflop_per_token) == (140, 104)
+        assert "(140 and 104 GFLOP at each)" in answer.diagram
+
+    def test_a_mixture_that_is_smaller_than_the_dense_model_reads_less_at_every_batch(self) -> None:
+        answer = ask(dense_model="405B", moe_model="mixtral 8x7b")
+        assert answer.crossover_batch is None
+        assert "the order stays at every batch" in answer.summary
+
+    def test_a_dense_model_reads_all_of_its_weights_for_each_step(self) -> None:
+        batches = ask(dense_model="7B", moe_model="70B").batches
+        read = [batch * each for batch, each in zip(batches.batch, batches.moe_gb_per_token, strict=True)]
+        assert all(isclose(step, 140, rel_tol=1e-3) for step in read)
+        assert batches.experts_touched is None
 
     @pytest.mark.parametrize("name", PAIRS)
-    def test_reads_grow_with_the_batch_up_to_all_weights(self, name: str) -> None:
+    def test_the_picture_shows_the_table(self, name: str) -> None:
         answer = ask(**PAIRS[name])
-        reads = [row.moe_read_gb for row in answer.batches]
-        assert reads == sorted(reads)
-        assert reads[-1] <= answer.moe.memory_gb + 0.001
+        lines = answer.diagram.splitlines()
+        header = next(i for i, line in enumerate(lines) if line.startswith("batch"))
+        assert [int(cell) for cell in lines[header].split()[1:]] == answer.batches.batch
+        assert len(lines) - header == (4 if answer.batches.experts_touched else 3)
+
+    @given(dense=st.sampled_from(list(MODELS)), moe=st.sampled_from(list(MODELS)))
+    def test_steps_read_more_and_tokens_less_as_the_batch_grows_and_experts_stay_between_k_and_e(
+        self, dense: str, moe: str
+    ) -> None:
+        answer = ask(dense_model=dense, moe_model=moe, precision="fp8")
+        each = per_token(answer)
+        steps = [batch * read for batch, read in each.items()]
+        assert all(less < more for more, less in pairwise(each.values()))
+        assert all(one <= other * 1.001 for one, other in pairwise(steps))
+        assert steps[-1] <= answer.moe.memory_gb * 1.001
+        mixture = answer.moe if answer.moe.experts else answer.dense
+        for experts in touched(answer).values():
+            assert mixture.active_experts - 0.05 <= experts <= mixture.experts
+
+    @given(dense=st.sampled_from(list(MODELS)), moe=st.sampled_from(list(MODELS)))
+    def test_the_order_of_reads_changes_at_the_crossover_and_not_before(self, dense: str, moe: str) -> None:
+        answer = ask(dense_model=dense, moe_model=moe)
+        pairs = zip(answer.batches.dense_gb_per_token, answer.batches.moe_gb_per_token, strict=True)
+        orders = {batch: one > other for batch, (one, other) in zip(answer.batches.batch, pairs, strict=True)}
+        before = [order for batch, order in orders.items() if batch < (answer.crossover_batch or 10**9)]
+        assert len(set(before)) == 1
 
 
 class TestPairs:

@@ -72,6 +72,143 @@ class TestVerdict:
         assert answer.serves == (answer.sections.parallelism.max_concurrent_users >= 1)
 
 
+QUESTIONS: list[dict[str, Any]] = [
+    {"preset": "team"},
+    {"preset": "enterprise"},
+    {"preset": "production", "concurrent_users": 200},
+    {"preset": "production", "concurrent_users": 200, "total_gpus": 8},
+    {"preset": "production", "concurrent_users": 40, "total_gpus": 8, "overrides": "max_tpot_ms=20"},
+    {"preset": "production", "model": "llama 3.3 70b", "precision": "bf16", "overrides": "max_ttft_ms=300"},
+    {"preset": "team", "model": "Qwen/Qwen3-235B-A22B", "gpu": "a100-80gb", "input_tokens": 2000},
+]
+
+
+class TestHeadroom:
+    def test_users_to_spare_are_those_that_fit_less_those_asked_for(self) -> None:
+        answer = ask(concurrent_users=200)
+        assert answer.headroom is not None
+        assert answer.headroom.users == answer.sections.parallelism.max_concurrent_users - 200 == 3
+        assert "203 users at full context, 3 more than asked" in answer.summary
+        short = ask(concurrent_users=200, total_gpus=8).headroom
+        assert short is not None
+        assert short.users == 94 - 200
+
+    def test_milliseconds_to_spare_are_the_limit_less_the_estimate(self) -> None:
+        answer = ask(concurrent_users=40, overrides="max_tpot_ms=40, max_ttft_ms=800")
+        plan, left = answer.sections.parallelism, answer.headroom
+        assert answer.serves
+        assert left is not None
+        assert (left.ttft_ms, left.tpot_ms) == (
+            pytest.approx(800 - (plan.ttft_ms or 0), abs=0.06),
+            pytest.approx(40 - (plan.tpot_ms or 0), abs=0.06),
+        )
+        assert "within TTFT <= 800 ms and TPOT <= 40 ms" in answer.verdict
+
+    def test_without_a_limit_there_are_none(self) -> None:
+        assert list(ask().structured()["headroom"]) == ["users"]
+
+    def test_where_the_cache_is_not_modelled_nothing_is_said_to_be_left(self) -> None:
+        answer = ask("team", model="deepseek v4 flash")
+        assert (answer.headroom, answer.changes) == (None, [])
+
+
+class TestLatency:
+    def test_gpus_that_hold_the_users_but_not_in_time_are_a_no_with_the_gpus_that_would(self) -> None:
+        answer = ask(concurrent_users=40, total_gpus=8, overrides="max_tpot_ms=20")
+        tpot = answer.sections.parallelism.tpot_ms
+        assert not answer.serves
+        assert tpot is not None
+        assert tpot > 20
+        assert "they hold all 40 users" in answer.verdict
+        assert f"{tpot:.0f} ms a token where TPOT <= 20 ms is asked for" in answer.verdict
+        assert "16 x H100 SXM5 80GB (tensor 8 x data 2) would serve them all" in answer.verdict
+        assert ask(concurrent_users=40, total_gpus=16, overrides="max_tpot_ms=20").serves
+
+    def test_the_same_users_in_less_time_take_more_gpus(self) -> None:
+        plain, quick = ask(concurrent_users=200), ask(concurrent_users=200, overrides="max_tpot_ms=25")
+        assert quick.serves
+        assert quick.sections.parallelism.gpus_used > plain.sections.parallelism.gpus_used
+        assert (quick.sections.parallelism.tpot_ms or 99) <= 25
+
+    def test_a_latency_out_of_reach_says_what_comes_closest_and_judges_the_presets_own_gpus(self) -> None:
+        answer = ask(concurrent_users=40, overrides="max_tpot_ms=5")
+        assert answer.verdict.startswith("No, not on 8 x H100")
+        assert "No number of H100 SXM5 80GB does" in answer.verdict
+        assert answer.sections.parallelism.gpus_used <= 8
+
+    def test_a_limit_is_listed_as_what_the_caller_said(self) -> None:
+        listed = {
+            entry.name: (entry.value, entry.unit, entry.why) for entry in ask(overrides="max_tpot_ms=40").assumptions
+        }
+        assert listed["max_tpot_ms"] == (40, "ms", "you said so")
+
+    def test_the_picture_shows_the_share_of_each_limit_that_is_taken(self) -> None:
+        lines = ask(concurrent_users=40, overrides="max_tpot_ms=40").diagram.splitlines()
+        assert [line for line in lines if line.startswith(("TTFT", "TPOT"))] == [
+            f"TPOT     |{'#' * 23:<40}| 23 ms of 40 ms"
+        ]
+
+    @pytest.mark.parametrize("limit", ["max_tpot_ms=0", "max_ttft_ms=-5", "max_tpot_ms=soon"])
+    def test_a_limit_that_is_none_is_refused_with_what_is_allowed(self, limit: str) -> None:
+        name, _, given_value = limit.partition("=")
+        with pytest.raises(ValidationError, match=f'"{name}" takes a number from 0.1 to .* ms; got "{given_value}"'):
+            ask(overrides=limit)
+
+    @given(
+        gpus=st.integers(1, 24),
+        users=st.integers(1, 300),
+        limits=st.tuples(st.floats(5, 100), st.floats(5, 100)).map(sorted),
+    )
+    @settings(max_examples=10)
+    def test_a_stricter_latency_never_turns_a_no_into_a_yes(self, gpus: int, users: int, limits: list[float]) -> None:
+        strict, loose = (
+            ask(concurrent_users=users, context_window=8192, total_gpus=gpus, overrides=f"max_tpot_ms={limit}")
+            for limit in limits
+        )
+        assert loose.serves or not strict.serves
+
+
+class TestChanges:
+    @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: "-".join(map(str, question.values())))
+    def test_each_change_serves_the_users_on_the_gpus_it_names_at_the_pace_it_names(
+        self, question: dict[str, Any]
+    ) -> None:
+        answer = TOOL.ask(question)
+        assert answer.changes
+        for one in answer.changes:
+            again = TOOL.ask({**question, "total_gpus": one.gpus, **one.change})
+            assert again.serves, one.change
+            assert (again.sections.parallelism.tpot_ms or 0) <= (one.tpot_ms or 0) + 0.06
+            assert f"({one.gpus:,})" in answer.summary or one.change == {"total_gpus": one.gpus}
+
+    def test_the_first_token_is_given_where_it_is_limited(self) -> None:
+        plain, limited = (ask(concurrent_users=200, overrides=limit) for limit in ("", "max_ttft_ms=500"))
+        assert "ttft_ms" not in plain.structured()["changes"][0]
+        assert 0 < limited.structured()["changes"][0]["ttft_ms"] <= 500
+
+    def test_more_gpus_are_offered_only_where_those_given_do_not_serve(self) -> None:
+        named = [set(one.change) for one in ask(concurrent_users=200).changes]
+        assert {"total_gpus"} not in named
+        given_too_few = ask(concurrent_users=200, total_gpus=8)
+        assert given_too_few.changes[0].change == {"total_gpus": 16}
+
+    @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: "-".join(map(str, question.values())))
+    def test_a_change_takes_fewer_gpus_than_the_question_as_asked(self, question: dict[str, Any]) -> None:
+        answer = TOOL.ask(question)
+        needed = next((one.gpus for one in answer.changes if "total_gpus" in one.change), None)
+        needed = needed or answer.sections.parallelism.gpus_used
+        assert all(one.gpus < needed for one in answer.changes if "total_gpus" not in one.change)
+
+    def test_fp8_weights_are_offered_of_16_bit_ones_only(self) -> None:
+        assert {"precision": "fp8"} in [one.change for one in ask("team").changes]
+        assert {"precision": "fp8"} not in [one.change for one in ask(concurrent_users=200).changes]
+
+    def test_the_next_larger_gpu_is_the_smallest_with_more_memory(self) -> None:
+        assert {"gpu": "h200-sxm"} in [one.change for one in ask(concurrent_users=200).changes]
+        largest = ask(concurrent_users=200, gpu="b200-sxm")
+        assert not any("gpu" in one.change for one in largest.changes)
+
+
 class TestPresets:
     @pytest.mark.parametrize("name", PRESETS)
     def test_every_preset_is_answered_with_all_five_sections(self, name: str) -> None:

@@ -82,6 +82,8 @@ def test_a_deployment_takes_its_users_at_its_longest_context_and_not_beyond(case
         if one.deploy is None:
             assert one.longest_context == one.users_at_half == 0
             continue
+        assert one.longest_context is not None
+        assert one.users_at_half is not None
         assert one.longest_context >= case["context_window"]
         assert one.users_at_half >= one.max_concurrent_users >= case["concurrent_users"]
         there = TOOL.ask({**case, "gpu": one.gpu, "total_gpus": one.deploy.gpus, "context_window": one.longest_context})
@@ -94,6 +96,7 @@ def test_a_context_whose_mask_alone_fills_the_gpus_is_not_the_longest() -> None:
     case = {"model": id_, "precision": "q5_k_m", "gpu": gpu, "engine": "llama.cpp", "total_gpus": 6}
     wide = {**case, "overrides": "max_num_batched_tokens=131072"}
     longest = row(TOOL.ask({**wide, "context_window": 17}), gpu).longest_context
+    assert longest is not None
     assert 17 <= longest < MODELS[id_].architecture.max_positions
     assert row(TOOL.ask({**wide, "context_window": longest}), gpu).max_concurrent_users
     assert not row(TOOL.ask({**wide, "context_window": longest + 256}), gpu).max_concurrent_users

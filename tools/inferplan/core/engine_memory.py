@@ -4,7 +4,7 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 
@@ -73,14 +73,15 @@ class Capacity:
         return self.sessions >= 1 and self.starts
 
 
+@lru_cache(maxsize=4096)
 def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:
     """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`.
 
-    Each group of data-parallel attention has a cache and sequences of its own.
+    Each group of data-parallel attention has a cache and sequences of its own. Other replicas change nothing.
     """
-    memory = rank_memory(model, precision, gpu, layout, engine)
+    memory = rank_memory(model, precision, gpu, layout if layout.dp == 1 else replace(layout, dp=1), engine)
     reason = cache_not_modelled(model, engine)
     if reason:
         return Capacity(memory=memory, tokens=0, sessions=0, not_modelled=reason)

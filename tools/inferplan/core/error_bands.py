@@ -32,6 +32,15 @@ class Band:
     n: int
     alike: bool
 
+    @property
+    def percent(self) -> str:
+        """The band in percent of the prediction.
+
+        >>> Band(low=0.9, high=1.24, level=50, n=300, alike=True).percent
+        '-10 to +24 %'
+        """
+        return f"{100 * (self.low - 1):.0f} to +{100 * (self.high - 1):.0f} %"
+
     def of(self, seconds: float) -> tuple[float, float]:
         """The range of a time. [s]"""
         return seconds * self.low, seconds * self.high

@@ -4,6 +4,7 @@ Each law is a line of arithmetic over the passes of `performance`. Units: second
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import ceil, log
 
 from inferplan.core.parallelism import Layout
@@ -72,6 +73,7 @@ def _beside(one: Pass) -> float:
     return one.total_s - one.fixed_s
 
 
+@lru_cache(maxsize=2048)
 def prefill_pass(w: Work, m: Machine, layout: Layout, prompt: float) -> Pass:
     """One prompt alone: the first token of an idle engine, without a server's front end."""
     return forward_pass(w, m, layout, decode=0, context=0, prefill=prompt, prompt=prompt)

@@ -4,7 +4,12 @@ Conventions: `experts` routed experts per layer, `active` of which the router pi
 split into routed ones and always-active ones (attention, embeddings, shared experts, routers, norms).
 """
 
+from bisect import bisect_left
+from collections.abc import Callable
 from math import expm1, log1p
+
+LARGEST_BATCH = 2**20
+"""Sequences beyond which no step is looked at."""
 
 
 def routed_params(*, total_params: float, active_params: float, experts: int, active: int) -> float:
@@ -91,3 +96,28 @@ def step_weight_bytes(*, always_bytes: float, routed_bytes: float, tokens: float
     """
     coverage = expert_coverage(tokens=tokens, experts=experts, active=active)
     return always_bytes + coverage * routed_bytes
+
+
+def crossover_batch(first: Callable[[int], float], second: Callable[[int], float]) -> int | None:
+    """The smallest batch at which the order of two models' reads is another than at batch 1; None if there is none.
+
+    Against a dense model that reads D bytes it is ⌈ln(1 - (D - always) / routed) / ln(1 - k/E)⌉.
+
+    Limits: batches are doubled until the order changes, so that one which changes twice in between is overlooked.
+
+    >>> mixture = lambda batch: 82e9 + 1408e9 * expert_coverage(tokens=batch, experts=128, active=2)
+    >>> crossover_batch(mixture, lambda batch: 140e9), crossover_batch(mixture, lambda batch: 1600e9)
+    (3, None)
+    """
+
+    def order(batch: int) -> int:
+        one, other = first(batch), second(batch)
+        return (one > other) - (one < other)
+
+    before, batch = order(1), 2
+    while order(batch) == before:
+        batch *= 2
+        if batch > LARGEST_BATCH:
+            return None
+    between = range(batch // 2 + 1, batch + 1)
+    return between[bisect_left(between, 1, key=lambda n: order(n) != before)]

@@ -50,7 +50,7 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
 
 def _fewer_users(here: Fit) -> Iterator[Change]:
     """As many as the deployment holds."""
-    if here.placed is not None:
+    if here.placed is not None and here.users:
         yield Change(arguments={"concurrent_users": here.users}, gpus=here.placed.layout.gpus, users=here.users)
 
 
@@ -60,7 +60,7 @@ def _shorter_context(here: Fit) -> Iterator[Change]:
     found = ((longest_context(here.on, one.layout, need), one.layout) for one in here.on.filling(1, gpus))
     context, layout = max(found, key=lambda pair: pair[0], default=(0, None))
     if layout is not None and context >= SHORTEST:
-        users = layout.dp * here.on.capacity(layout, context).sessions
+        users = layout.dp * here.on.held(layout, context).sessions
         yield Change(arguments={"context_window": context}, gpus=layout.gpus, users=users)
 
 

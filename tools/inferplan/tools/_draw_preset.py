@@ -1,13 +1,15 @@
 """The one-call answer at a glance: a line or two for each section."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
+from inferplan.core.units import MILLI
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
+from inferplan.tools._sections import Case
 from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.moe import MoeAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
@@ -17,18 +19,13 @@ LABEL = 9
 BAR = 40
 
 
-def draw_preset(
-    controls: Mapping[str, Any],
-    vram: VramAnswer,
-    plan: ParallelismAnswer,
-    costs: CostsAnswer | str,
-    moe: MoeAnswer,
-    *,
-    modelled: bool = True,
-) -> str:
-    """Memory, layout, users, bills and experts under each other, each to its own scale."""
-    held = [_layout(plan), _users(controls["concurrent_users"], plan)] if modelled else [_unknown()]
-    blocks = [_memory(vram), *held, *_bills(costs), _experts(moe)]
+def draw_preset(case: Case) -> str:
+    """Memory, layout, users, latency, bills and experts under each other, each to its own scale."""
+    controls, plan = case.controls, case.plan
+    held = [_unknown()]
+    if not case.on.not_modelled:
+        held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
+    blocks = [_memory(case.vram), *held, *_bills(case.costs), _experts(case.moe)]
     return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -81,6 +78,15 @@ def _users(asked: int, plan: ParallelismAnswer) -> str:
     spare = draw.bar(plan.max_concurrent_users, full, BAR, mark=".")
     merged = "".join(a if a != " " else b for a, b in zip(picture, spare, strict=True))
     return _line("users", merged, f"{asked:,} asked, {plan.max_concurrent_users:,} fit")
+
+
+def _latencies(case: Case) -> Iterator[str]:
+    """Each latency that is asked for: the share of it that the plan takes."""
+    limits, plan = case.latency, case.plan
+    for label, limit, taken in (("TTFT", limits.ttft_s, plan.ttft_ms), ("TPOT", limits.tpot_s, plan.tpot_ms)):
+        if limit is not None and taken is not None:
+            picture = draw.bar(min(taken, limit / MILLI), limit / MILLI, BAR)
+            yield _line(label, picture, f"{words.seconds(taken * MILLI)} of {words.seconds(limit)}")
 
 
 def _bills(costs: CostsAnswer | str) -> list[str]:

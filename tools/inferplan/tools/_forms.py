@@ -1,7 +1,10 @@
 """One model in several number formats, on the same GPUs under the same load: what each weighs, runs at and keeps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil
+from typing import NamedTuple
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
@@ -12,20 +15,42 @@ from inferplan.core.formats import encode
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service
+from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving, serving
 
 GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
 
 
+class Times(NamedTuple):
+    """Passes of a format: one user alone, and the load asked for. In seconds, or as ratios to those of another."""
+
+    decode: float
+    prefill: float
+    decode_at_load: float
+    prefill_at_load: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shared:
+    """The hardware that all formats are timed on, and the load: as many replicas as hold the users."""
+
+    layout: Layout
+    users: int
+    context: int
+
+    @property
+    def each(self) -> int:
+        """Users of the busiest replica."""
+        return ceil(self.users / self.layout.dp)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """The model in one format, timed on the layout that all formats share, as if it fitted there."""
+    """The model in one format, timed on the hardware that all formats share."""
 
     on: Serving
-    layout: Layout
-    load: Load
+    shared: Shared
     encoding: Encoding | None
 
     @property
@@ -48,15 +73,27 @@ class Form:
         """GPUs by weights alone."""
         return memory.devices_for(self.weights, self.on.gpu.memory)
 
-    @property
-    def fits(self) -> bool:
-        """Whether the shared layout really holds it with one session."""
-        return self.on.capacity(self.layout, round(self.load.input_tokens)).fits
+    @cached_property
+    def is_timed(self) -> bool:
+        """Whether the shared hardware holds it with all users, as far as is known."""
+        layout, context = self.shared.layout, self.shared.context
+        users = layout.dp * self.on.capacity(layout, context).sessions
+        return self.on.not_modelled is not None or users >= self.shared.users
 
     @cached_property
-    def service(self) -> Service | None:
-        """Its passes on the shared layout; None where the GPU's arithmetic peak is not known."""
-        return self.on.service(self.layout, self.load)
+    def times(self) -> Times | None:
+        """Its passes on the shared hardware; None where it is not timed, or the GPU's arithmetic peak not known. [s]"""
+        shared = self.shared
+        layout, context, each = shared.layout, shared.context, shared.each
+        replica = self.on.replica(layout) if self.is_timed else None
+        if replica is None:
+            return None
+        return Times(
+            decode=replica.decode_s(1, context),
+            prefill=replica.prefill_s(1, context),
+            decode_at_load=replica.decode_s(each, context),
+            prefill_at_load=replica.prefill_s(each, context),
+        )
 
     @property
     def emulated(self) -> bool:
@@ -69,26 +106,21 @@ class Form:
         """The share of the reference's weights that this format saves."""
         return 1 - self.weights / reference.weights
 
-    def decode_speed(self, reference: "Form") -> float | None:
-        """Decode steps in the time of one step of the reference."""
-        if self.service is None or reference.service is None:
+    def speeds(self, reference: "Form") -> Times | None:
+        """How many times as fast as the reference each of its passes is."""
+        if self.times is None or reference.times is None:
             return None
-        return reference.service.decode.total_s / self.service.decode.total_s
-
-    def prefill_speed(self, reference: "Form") -> float | None:
-        """The same for the prefill of a prompt that fills the context."""
-        if self.service is None or reference.service is None:
-            return None
-        return reference.service.prefill.total_s / self.service.prefill.total_s
+        return Times(*(theirs / mine for mine, theirs in zip(self.times, reference.times, strict=True)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A model's formats, each under the same load; `released` is the one that its weights are published in."""
+    """A model's formats on the same hardware under the same load, timed against the `baseline`."""
 
     model: Model
     forms: tuple[Form, ...]
-    released: str
+    baseline: str
+    shared: Shared
     weight: float
 
     def of(self, precision: str) -> Form:
@@ -99,6 +131,17 @@ class Comparison:
     def fp32(self) -> Form:
         """What every format is held against."""
         return self.of("fp32")
+
+    @property
+    def timed_against(self) -> Form:
+        """The widest format that the hardware holds: FP32, where anything holds that."""
+        return self.of(self.baseline)
+
+    @property
+    def hardware(self) -> str:
+        """`8 GPUs (tensor 8)`."""
+        layout = self.shared.layout
+        return f"{layout.gpus:,} GPUs ({words.layout(layout.tp, layout.pp, layout.dp)})" if layout.gpus > 1 else "1 GPU"
 
     @property
     def gpu(self) -> Gpu:
@@ -125,21 +168,23 @@ def compare(
         return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
 
     released = FORMATS.id_of(model_of(model).native_precision)
-    layout = common_layout(on(released), context)
-    load = Load(sequences=users, context=context, input_tokens=context, output_tokens=1)
     names = dict.fromkeys([*GUIDE_FORMATS, *filter(None, [precision]), released])
-    forms = tuple(
-        Form(on=one, layout=layout, load=load, encoding=_encoding(one.precision, weight)) for one in map(on, names)
-    )
-    return Comparison(model=model_of(model), forms=forms, released=released, weight=weight)
+    offered = [on(name) for name in names]
+    baseline, layout = widest(offered, users, context)
+    shared = Shared(layout=layout, users=users, context=context)
+    forms = tuple(Form(on=one, shared=shared, encoding=_encoding(one.precision, weight)) for one in offered)
+    return Comparison(model=model_of(model), forms=forms, baseline=baseline, shared=shared, weight=weight)
 
 
-def common_layout(released: Serving, context: int) -> Layout:
-    """The smallest tensor group in a node that holds the model as released and a session, else the widest."""
-    smallest = released.smallest(context)
-    if smallest and smallest.pp == 1:
-        return smallest
-    return Layout(tp=max(released.degrees, default=1))
+def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, Layout]:
+    """The format with the most bytes that some layout holds with all users, and the fewest GPUs that do.
+
+    Where none does, or it is not known, the first format and the widest tensor group of a node.
+    """
+    ordered = sorted(offered, key=lambda one: -memory.weights(one.model, one.precision).total)
+    found = ((one, one.for_users(users, context)) for one in ordered)
+    first = next(((one.precision.id, placed.layout) for one, placed in found if placed), None)
+    return first or (offered[0].precision.id, Layout(tp=max(offered[0].degrees, default=1)))
 
 
 def _encoding(precision: Precision, weight: float) -> Encoding | None:

@@ -1,6 +1,6 @@
 """The memory that a model takes to serve its users, part by part, and the GPUs of a type that hold it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 from math import ceil, inf
 
@@ -72,6 +72,8 @@ class Need:
         return max(self.context, LONGEST if self.model.is_size_class else self.model.architecture.max_positions)
 
 
+LARGER = 1.1
+"""Memory beyond that of a GPU from which another counts as larger: labels differ by less."""
 LONGEST = 10_000_000
 """The longest context that is looked for with a size class. [tokens]"""
 
@@ -111,8 +113,25 @@ class Fit:
 
     @property
     def holds(self) -> bool:
-        """Whether all users fit at full context."""
+        """Whether all users fit at full context, and get the latency asked for."""
         return self.users >= self.need.users
+
+    @cached_property
+    def by_memory(self) -> int:
+        """Users that memory alone would let the deployment take, whatever their latency."""
+        if self.placed is None:
+            return 0
+        return self.placed.layout.dp * self.on.capacity(self.placed.layout, self.need.context).sessions
+
+    @property
+    def waits(self) -> bool:
+        """Whether the latency asked for, and not memory, is what bounds the users."""
+        return self.users < self.by_memory
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether memory is not what is short, as far as is known."""
+        return self.by_memory >= self.need.users or self.on.not_modelled is not None
 
     @cached_property
     def half_users(self) -> int:
@@ -120,7 +139,7 @@ class Fit:
         if self.placed is None:
             return 0
         layout = self.placed.layout
-        return layout.dp * self.on.capacity(layout, max(1, self.need.context // 2)).sessions
+        return layout.dp * self.on.held(layout, max(1, self.need.context // 2)).sessions
 
     @cached_property
     def longest(self) -> int:
@@ -182,11 +201,17 @@ def longest_context(on: Serving, layout: Layout, need: Need) -> int:
 
     def share(tokens: int) -> float:
         concurrency = held(tokens).concurrency
-        return each / concurrency if concurrency else inf
+        return max(each / concurrency, on.excess(layout, tokens, each)) if concurrency else inf
 
     return engine_memory.longest_context(share, limit=need.longest_limit)
 
 
 def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:
-    """A need held against the GPU that `on` stands on, by formula and by the engine's rules."""
-    return Fit(need=need, on=on, limit=limit, placed=on.within(need.users, need.context, limit))
+    """A need held against the GPU that `on` stands on, by formula and by the engine's rules.
+
+    Where no user gets the latency asked for, the deployment is the one that memory alone leads to.
+    """
+    placed = on.within(need.users, need.context, limit)
+    if placed is None and on.pace and (room := replace(on, pace=None).within(need.users, need.context, limit)):
+        placed = on.deployment(room.layout, need.context)
+    return Fit(need=need, on=on, limit=limit, placed=placed)

@@ -1,6 +1,5 @@
 """The layouts to compare for a model on its GPUs: what each holds and delivers, and which of them to take."""
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +12,7 @@ from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.performance import busiest_tokens
 from inferplan.core.serving_laws import Load, Service, in_one_stage
+from inferplan.tools._latency import Latency
 from inferplan.tools._serving import Deployment, Replica, Serving
 
 ALTERNATIVES = 4
@@ -44,9 +44,14 @@ class Demand:
     tpot_s: float | None = None
 
     @property
+    def latency(self) -> Latency:
+        """The latency asked for."""
+        return Latency(ttft_s=self.ttft_s, tpot_s=self.tpot_s)
+
+    @property
     def has_targets(self) -> bool:
         """Whether a latency is asked for."""
-        return self.ttft_s is not None or self.tpot_s is not None
+        return bool(self.latency)
 
     @property
     def is_aimed(self) -> bool:
@@ -60,9 +65,7 @@ class Demand:
 
     def excess(self, service: Service | None) -> float:
         """The largest of the latencies over what is asked for; infinite where it cannot be estimated. [ratio]"""
-        if not self.has_targets:
-            return 0
-        return max(service.ttft_s / (self.ttft_s or inf), service.tpot_s / (self.tpot_s or inf)) if service else inf
+        return self.latency.excess(service)
 
     def meets(self, service: Service | None) -> bool:
         """Whether a service stays within the latencies asked for; one that cannot be estimated does not."""
@@ -238,16 +241,21 @@ def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:
     """
     fewest: list[int] = []
     for one, held in _legal(on, demand):
-        if demand.aim == "fewest_gpus":
-            bound = sorted(fewest)[runners_up] if len(fewest) > runners_up else inf
-            if one.replica > bound:
-                return
-            if one.replica * ceil(demand.users / held) > bound:
-                continue
+        bound = sorted(fewest)[runners_up] if len(fewest) > runners_up else inf
+        if one.replica > bound:
+            return
+        if bound < inf and not _serves_within(on, demand, one, held, int(bound)):
+            continue
         plan = _plan(on, demand, one, _copies(on, demand, one, held))
-        if plan.users >= demand.users and demand.meets(plan.service):
+        if demand.aim == "fewest_gpus" and plan.users >= demand.users and demand.meets(plan.service):
             fewest.append(plan.layout.gpus)
         yield plan
+
+
+def _serves_within(on: Serving, demand: Demand, one: Layout, held: int, gpus: int) -> bool:
+    """Whether so many GPUs of a replica hold the users and get them in time."""
+    each = ceil(demand.users / (gpus // one.replica))
+    return each <= held and (not demand.has_targets or demand.meets(on.service(one, demand.load(each))))
 
 
 def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
@@ -289,18 +297,9 @@ def _offered(on: Serving, most: int) -> list[Layout]:
 
 
 def _most_in_time(on: Serving, demand: Demand, one: Layout, held: int) -> int:
-    """The most sessions of one replica that get the latency asked for; 0 where not even one does.
-
-    Latency never falls with sessions, so that halving finds it.
-    """
-    if not demand.has_targets:
-        return held
-    replica, most = on.replica(one), min(held, demand.users)
-    if replica is None or not demand.meets(replica.serve(demand.load(1))):
-        return 0
-    if demand.meets(replica.serve(demand.load(most))):
-        return most
-    return bisect_right(range(1, most + 1), 1, key=lambda n: demand.excess(replica.serve(demand.load(n))))
+    """The most sessions of one replica that get the latency asked for; 0 where not even one does."""
+    replica = on.replica(one)
+    return demand.latency.most(min(held, demand.users), lambda n: replica and replica.serve(demand.load(n)))
 
 
 def _plan(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:

@@ -8,7 +8,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from inferplan.catalog.presets import Preset
+from inferplan.tools._latency import Latency
 from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools._ways import Way
 from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.moe import MoeAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
@@ -16,7 +18,7 @@ from inferplan.tools.quantization import QuantizationAnswer
 from inferplan.tools.vram import VramAnswer
 
 SENTENCES = 2
-"""Sentences of a summary that a section keeps: the rest is one call of its tool away."""
+"""Sentences of a summary that a section keeps: the rest is in another section, or one call of its tool away."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,20 +26,29 @@ class Case:
     """Controls with the answers of the five tools; `costs` is the reason where there is no bill.
 
     `given_gpus` is what the caller insists on. `enough` is the plan on as many GPUs as the users need, or `plan`
-    again where it serves them or no number of GPUs would.
+    again where it serves them or no number of GPUs would. `needed` are the fewest GPUs that serve them, None where
+    none do; `ways` are the changes with which fewer would.
     """
 
     preset: Preset
     controls: Mapping[str, Any]
+    latency: Latency
     given_gpus: int | None
     on: Serving
     fewest: Deployment | None
+    needed: int | None
+    ways: tuple[Way, ...]
     vram: VramAnswer
     quantization: QuantizationAnswer
     plan: ParallelismAnswer
     enough: ParallelismAnswer
     costs: CostsAnswer | str
     moe: MoeAnswer
+
+    @property
+    def late(self) -> bool:
+        """Whether the GPUs hold all users, but not in time."""
+        return not self.plan.serves_users and self.plan.max_concurrent_users >= self.controls["concurrent_users"]
 
     @property
     def bill(self) -> CostsAnswer | None:
@@ -138,7 +149,7 @@ def in_short(case: Case) -> Sections:
 def _vram(answer: VramAnswer) -> VramSection:
     """Memory and its parts."""
     return VramSection(
-        summary=_opening(answer.summary),
+        summary=_opening(answer.summary, 1),
         total_gb=answer.total_gb,
         weights_gb=answer.weights_gb,
         kv_cache_gb=answer.kv_cache_gb,
@@ -199,6 +210,6 @@ def _moe(answer: MoeAnswer) -> MoeSection:
     )
 
 
-def _opening(paragraph: str) -> str:
+def _opening(paragraph: str, sentences: int = SENTENCES) -> str:
     """The first sentences of a paragraph."""
-    return " ".join(re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)[:SENTENCES])
+    return " ".join(re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)[:sentences])

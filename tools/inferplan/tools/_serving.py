@@ -28,10 +28,12 @@ from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.performance import Machine, Work, forward_pass
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Prompt, Service, prompt_of, serve
+from inferplan.core.serving_laws import Load, Prompt, Service, in_one_stage, prompt_of, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._latency import Pace
 
 DEFAULT = "default"
 """Why a setting of the engine is what it is, where nobody set it."""
@@ -75,7 +77,10 @@ class Deployment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Serving:
-    """The pieces that every tool puts together in the same way."""
+    """The pieces that every tool puts together in the same way.
+
+    With a `pace`, a deployment takes only as many sessions as get that latency.
+    """
 
     model: Model
     precision: Precision
@@ -86,6 +91,7 @@ class Serving:
     node_size: int
     network: float
     expert_parallel: bool = True
+    pace: Pace | None = None
 
     @property
     def engine_name(self) -> str:
@@ -151,6 +157,19 @@ class Serving:
             self.model, self.precision, self.gpu, layout, self.engine, context=context, kv_bits=self.kv_bits
         )
 
+    def held(self, layout: Layout, context: int) -> Capacity:
+        """The same with no more sessions than get the latency that the pace asks for."""
+        room = self.capacity(layout, context)
+        if self.pace is None or not room.fits:
+            return room
+        return replace(room, sessions=_in_time(self, replace(layout, dp=1), context, room.sessions))
+
+    def excess(self, layout: Layout, context: int, sequences: int) -> float:
+        """The latency of a replica with so many sessions over what the pace asks for; 0 without one. [ratio]"""
+        if self.pace is None:
+            return 0
+        return self.pace.latency.excess(self.service(layout, self.pace.load(context, sequences)))
+
     def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
         """One replica by the guide's rules, on at most `gpus` GPUs; None where its cache is not modelled."""
         if self.not_modelled:
@@ -164,7 +183,7 @@ class Serving:
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
-        return Deployment(layout=layout, capacity=self.capacity(layout, context), nodes=self._nodes(layout))
+        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self._nodes(layout))
 
     def _nodes(self, layout: Layout) -> int:
         """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
@@ -217,7 +236,7 @@ class Serving:
 
     def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
         """As many replicas of a layout as the users need; None where it holds no session."""
-        held = self.capacity(one, context)
+        held = self.held(one, context)
         if not held.fits:
             return None
         layout = Layout(tp=one.tp, pp=one.pp, dp=ceil(users / held.sessions))
@@ -230,7 +249,7 @@ class Serving:
     def service(self, layout: Layout, load: Load) -> Service | None:
         """What one replica delivers; None where the GPU's arithmetic peak is not known."""
         replica = self.replica(layout)
-        return replica.serve(load) if replica else None
+        return replica and replica.serve(load)
 
     def replica(self, layout: Layout) -> "Replica | None":
         """One replica under any load; None where the GPU's arithmetic peak is not known."""
@@ -247,8 +266,8 @@ class Serving:
 class Replica:
     """One replica of a layout: its work, its machine, and what both make of a load."""
 
-    work: performance.Work
-    machine: performance.Machine
+    work: Work
+    machine: Machine
     layout: Layout
     prompts: dict[float, Prompt] = field(default_factory=dict[float, Prompt], repr=False)
 
@@ -259,6 +278,17 @@ class Replica:
             self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens)
         return serve(self.work, self.machine, self.layout, load, self.prompts[tokens])
 
+    def decode_s(self, sequences: float, context: int) -> float:
+        """The time of one decode step. [s]"""
+        running = in_one_stage(sequences, self.layout)
+        return forward_pass(self.work, self.machine, self.layout, decode=running, context=context).total_s
+
+    def prefill_s(self, prompts: float, prompt: int) -> float:
+        """The time of one pass over so many prompts at once. [s]"""
+        tokens = prompts * prompt
+        passed = forward_pass(self.work, self.machine, self.layout, decode=0, context=0, prefill=tokens, prompt=prompt)
+        return passed.total_s
+
     def told(self, tokens: float) -> list[Collective]:
         """What its GPUs tell each other in a pass over so many tokens on each tensor group."""
         return list(performance.told(self.work, self.machine, self.layout, tokens))
@@ -266,6 +296,13 @@ class Replica:
     def told_s(self, one: Collective) -> float:
         """The time that a collective takes, beside computing or not. [s]"""
         return one.taken_s(self.machine.efficiency)
+
+
+@lru_cache(maxsize=1024)
+def _in_time(on: Serving, replica: Layout, context: int, room: int) -> int:
+    """The most of the sessions that fit a replica which get the latency asked for."""
+    pace, one = on.pace, on.replica(replica)
+    return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n))) if pace else room
 
 
 @lru_cache(maxsize=1024)
@@ -297,8 +334,14 @@ def serving(
     kv_precision: str | None = None,
     engine: EngineName = "vllm",
     quiet: bool = False,
+    pace: Pace | None = None,
+    timed: bool = True,
 ) -> Serving:
-    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed."""
+    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed.
+
+    Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
+    """
+    speed = ledger if timed else Ledger({})
     chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
     return Serving(
@@ -307,10 +350,11 @@ def serving(
         gpu=device,
         kv_bits=kv_bits,
         engine=_engine(ledger, engine, chosen, device, quiet=quiet),
-        efficiency=_efficiency(ledger, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
+        efficiency=_efficiency(speed, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
-        network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
+        network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
         expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
+        pace=pace,
     )
 
 

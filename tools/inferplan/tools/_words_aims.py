@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Demand, Plan
 
@@ -61,8 +60,7 @@ def _serve(demand: Demand, number: int) -> str:
 
 def targets(demand: Demand) -> str:
     """`TTFT <= 500 ms and TPOT <= 50 ms`."""
-    asked = [("TTFT", demand.ttft_s), ("TPOT", demand.tpot_s)]
-    return " and ".join(f"{name} <= {seconds / MILLI:g} ms" for name, seconds in asked if seconds is not None)
+    return str(demand.latency)
 
 
 def _targets(case: Case) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inferplan.catalog.asked_models import shown_id
+from inferplan.catalog.asked_models import OWN, shown_id
 from inferplan.core import memory, sparsity
 from inferplan.core.architecture import ExpertFfn, Model
 from inferplan.core.memory import WeightBytes
@@ -12,8 +12,9 @@ from inferplan.core.units import GB
 from inferplan.tools import _words as words
 from inferplan.tools._serving import Serving
 
-FEW, MANY = 1, 64
+FEW, MANY = 1, 32
 """Sequences in a decode step: one user, and a busy server."""
+FLOP_PER_PARAMETER = 2
 GIGA = 10**9
 
 
@@ -31,6 +32,11 @@ class Side:
         return self.on.model
 
     @property
+    def name(self) -> str:
+        """Its title, of a described model without whose it is."""
+        return self.model.title.removesuffix(OWN)
+
+    @property
     def experts(self) -> ExpertFfn | None:
         """Its routed block, where it has one."""
         return self.model.architecture.experts
@@ -45,15 +51,20 @@ class Side:
         """KV cache of one token. [B]"""
         return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
 
+    @property
+    def flop_per_token(self) -> float:
+        """Arithmetic of one token, whatever the batch; attention over the context comes on top. [FLOP]"""
+        return FLOP_PER_PARAMETER * self.model.active_params
+
     def touched(self, batch: int) -> float | None:
-        """The share of its experts that a decode step touches, None where it has none."""
+        """The different experts of a layer that a decode step touches, None where it has none. [experts]"""
         routed = self.experts
         if routed is None:
             return None
-        return sparsity.expert_coverage(tokens=batch, experts=routed.experts, active=routed.active)
+        return sparsity.experts_touched(tokens=batch, experts=routed.experts, active=routed.active)
 
     def read(self, batch: int) -> float:
-        """Weights that a decode step over `batch` sequences reads. [B]"""
+        """Weights that a decode step over `batch` sequences reads, shared experts and dense layers included. [B]"""
         routed = self.experts
         return sparsity.step_weight_bytes(
             always_bytes=self.stored.total - self.stored.routed_experts - self.stored.lookup,
@@ -69,6 +80,11 @@ def compute_ratio(dense: Side, moe: Side) -> float:
     return sparsity.compute_ratio(
         active_params=moe.model.active_params, reference_active_params=dense.model.active_params
     )
+
+
+def crossover(dense: Side, moe: Side) -> int | None:
+    """The batch from which the other model reads less per token; None where none does."""
+    return sparsity.crossover_batch(moe.read, dense.read)
 
 
 def relative(ratio: float) -> str:
@@ -145,12 +161,22 @@ def _reading_sentence(dense: Side, moe: Side) -> str:
     if not dense.experts and not moe.experts:
         return "Both are dense: a decode step reads all weights at every batch size."
     reads = [
-        f"{words.gb(moe.read(batch))} of its weights at batch {batch} (against {words.gb(dense.read(batch))})"
+        f"{words.gb(moe.read(batch) / batch)} at batch {batch} (against {words.gb(dense.read(batch) / batch)})"
         for batch in (FEW, MANY)
     ]
     touched = moe.touched(MANY)
-    where = f", which touches {100 * touched:.0f} % of its experts" if touched is not None else ""
-    return f"One decode step reads {words.join(reads)}{where}."
+    of = moe.experts.experts if moe.experts else 0
+    where = "" if touched is None else f", where {words.significant(touched)} of {of} experts are touched"
+    return f"Per token a decode step reads {words.join(reads)} of its weights{where}{_turning(dense, moe)}."
+
+
+def _turning(dense: Side, moe: Side) -> str:
+    """From which batch on the order is another."""
+    batch = crossover(dense, moe)
+    less = moe.read(FEW) < dense.read(FEW)
+    if batch is None:
+        return "; the order stays at every batch"
+    return f"; from batch {batch:,} on it reads {'more' if less else 'less'}"
 
 
 def formula(dense: Side, moe: Side) -> Iterator[str]:

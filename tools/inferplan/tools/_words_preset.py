@@ -1,7 +1,6 @@
 """The one-call answer in sentences: the verdict, its memory, its bill, and what would take fewer GPUs."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
@@ -14,8 +13,6 @@ from inferplan.tools._words_speed import around
 from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
 
-FP8_BITS = 8
-SIXTEEN_BIT = ("bf16", "fp16")
 PAID: dict[OptionName, str] = {
     "on_demand": "on demand",
     "reserved_1yr": "reserved for a year",
@@ -36,10 +33,12 @@ def verdict(case: Case) -> Iterator[str]:
         return
     title = GPUS[case.controls["gpu"]].title
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
-    if case.fewest is None:
+    if case.enough.serves_users:
+        yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
+    elif case.fewest is None:
         yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
     else:
-        yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
+        yield f"No number of {title} does; {_hardware(case, case.enough)} comes closest{_pace(case, case.enough)}."
 
 
 def _yes(case: Case) -> str:
@@ -55,7 +54,20 @@ def _shortfall(case: Case) -> str:
     """What the given GPUs cannot do."""
     if not case.plan.fits:
         return f"{_subject(case)} does not fit there"
+    if case.late:
+        users = f"all {_users(case)} of {_subject(case)} at {_context(case)}"
+        return f"they hold {users}, but {_miss(case)} where {case.latency} is asked for"
     return f"they hold {case.plan.max_concurrent_users:,} of the {_users(case)} of {_subject(case)} at {_context(case)}"
+
+
+def _miss(case: Case) -> str:
+    """The latency of GPUs that hold the users, but miss what is asked for."""
+    plan = case.plan
+    if plan.ttft_ms is None or plan.tpot_ms is None:
+        return "their latency is not known"
+    return (
+        f"take {words.seconds(plan.ttft_ms * MILLI)} to the first token, {words.seconds(plan.tpot_ms * MILLI)} a token"
+    )
 
 
 def _subject(case: Case) -> str:
@@ -87,7 +99,15 @@ def _pace(case: Case, plan: ParallelismAnswer) -> str:
         return ""
     first = around(plan.ttft_ms * MILLI, case.on.band("ttft"))
     each = around(plan.tpot_ms * MILLI, case.on.band("tpot"))
-    return f", first token in about {first}, then {each} a token (estimates; half of published runs lie within)"
+    return (
+        f", first token in about {first}, then {each} a token (estimates; half of published runs lie within)"
+        + _within(case, plan)
+    )
+
+
+def _within(case: Case, plan: ParallelismAnswer) -> str:
+    """That a plan stays within the latency asked for."""
+    return f", within {case.latency}" if case.latency and plan.serves_users else ""
 
 
 def details(case: Case) -> Iterator[str]:
@@ -107,7 +127,9 @@ def _memory_sentence(case: Case) -> str:
     if case.on.not_modelled:
         return f"{text}."
     these = "this GPU takes" if plan.gpus_used == 1 else "these GPUs take"
-    return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context."
+    spare = plan.max_concurrent_users - case.controls["concurrent_users"]
+    more = f", {spare:,} more than asked" if spare > 0 else ""
+    return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{more}."
 
 
 def _bill_sentence(case: Case, costs: CostsAnswer) -> str:
@@ -127,15 +149,12 @@ def _bill_sentence(case: Case, costs: CostsAnswer) -> str:
 
 
 def _ways_to_save(case: Case) -> Iterator[str]:
-    """The changes that would need fewer GPUs for the same users, each with its effect."""
-    if case.fewest is None:
+    """The changes that would serve the same users on fewer GPUs, or at all, each with the GPUs that it takes."""
+    if not case.ways:
         return
-    users, context, needed = case.controls["concurrent_users"], case.controls["context_window"], case.fewest.layout.gpus
-    changes = {"half the context": case.on.for_users(users, max(1, context // 2))}
-    if case.on.kv_bits > FP8_BITS:
-        changes["an FP8 KV cache"] = replace(case.on, kv_bits=FP8_BITS).for_users(users, context)
-    if case.controls["precision"] in SIXTEEN_BIT:
-        changes["FP8 weights"] = replace(case.on, precision=FORMATS["fp8"]).for_users(users, context)
-    found = [f"{change} ({one.layout.gpus:,})" for change, one in changes.items() if one and one.layout.gpus < needed]
-    if found:
-        yield f"{words.count(needed, 'GPU')} hold these users; fewer would with {' or '.join(found)}."
+    found = [f"{way.what} ({way.gpus:,})" for way in case.ways]
+    if case.needed is None:
+        yield f"What would serve them: {words.join(found, last='or')} GPUs."
+    else:
+        needed = f"{words.count(case.needed, 'GPU')} serve{'s' if case.needed == 1 else ''} these users"
+        yield f"{needed}; fewer would with {words.join(found, last='or')}."

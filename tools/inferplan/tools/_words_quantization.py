@@ -69,25 +69,22 @@ def _quality_sentence(case: Comparison) -> str:
 
 
 def _speed_sentence(case: Comparison) -> Iterator[str]:
-    """Decode against FP32, on GPUs and under a load that are the same for all."""
-    speeds = [(form.decode_speed(case.fp32), form.title) for form in case.forms[1:]]
-    rates = [(speed, title) for speed, title in speeds if speed is not None]
-    said = [f"{rate:.1f}x{'' if i else ' the FP32 speed'} in {title}" for i, (rate, title) in enumerate(rates)]
-    if said:
-        yield f"At {_load(case)} on {_layout(case)}, decode runs at {words.join(said)}."
+    """Decode and prefill against the widest format, on GPUs that are the same for all."""
+    against = case.timed_against
+    timed = [(form.title, speeds) for form in case.forms if form is not against and (speeds := form.speeds(against))]
+    if timed:
+        decode, loaded, prefill = (
+            words.join([f"{words.significant(round(speed, 1))}x" for speed in way])
+            for way in zip(*((one.decode, one.decode_at_load, one.prefill) for _, one in timed), strict=True)
+        )
+        at_load = f" ({words.count(case.shared.users, 'user')}: {loaded})" if case.shared.users > 1 else ""
+        names = words.join([title for title, _ in timed])
+        yield (
+            f"On {case.hardware} {names} {'decode' if len(timed) > 1 else 'decodes'} {decode} as fast as "
+            f"{against.title}{at_load}, prefill {prefill}."
+        )
     if case.of("fp8").emulated:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
-
-
-def _load(case: Comparison) -> str:
-    """Users and context."""
-    load = case.fp32.load
-    return f"{words.count(round(load.sequences), 'user')} x {load.input_tokens:,} tokens"
-
-
-def _layout(case: Comparison) -> str:
-    """The layout that all formats share."""
-    return words.layout(case.fp32.layout.tp, 1, 1)
 
 
 def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
@@ -114,7 +111,7 @@ def formula(case: Comparison) -> Iterator[str]:
         )
     yield f"{counted} / 8 = {', '.join(map(gb, case.forms))} GB"
     yield f"reduction = 1 - GB / {gb(case.fp32)}"
-    steps = [form.service.decode.total_s / MILLI for form in case.forms if form.service]
+    steps = [form.times.decode / MILLI for form in case.forms if form.times]
     if steps:
         yield f"decode step = {', '.join(map(words.significant, steps))} ms"
 
@@ -126,16 +123,21 @@ def _listed(bits: Iterable[float]) -> str:
 
 def note_limits(ledger: Ledger, case: Comparison) -> None:
     """How formats are timed, cached and rated."""
-    released = case.of(case.released)
-    where = f"the fewest GPUs for {released.title}" if released.fits else "a node"
-    held = f"{where} ({_layout(case)}) for all, fitting or not"
-    why = f"{held}; half of runs within 15 %; not the guide's {GUIDE_SPEEDS}"
-    ledger.note("speed_multiplier", "roofline", why=why)
+    against, band = case.timed_against, case.fp32.on.band("single")
+    left = [form.title for form in case.forms if not form.is_timed]
+    held = f"fewest GPUs for {against.title}"
+    if unknown := against.on.not_modelled:
+        held = f"{case.hardware}, fitting or not"
+        ledger.note("fits", "not known", why=unknown)
+    if len(left) < len(case.forms):
+        why = f"{held}; half of published times within {band.percent}; not the guide's {GUIDE_SPEEDS}"
+        ledger.note("speed_multiplier", "estimated", why=why)
+    if left:
+        load = f"{words.count(case.shared.users, 'user')} x {case.shared.context:,} tokens"
+        ledger.note("not_timed", words.join(left), why=f"not held by {case.gpu.title} with {load}")
     if emulated := [form.title for form in case.forms if form.emulated]:
         why = f"{case.gpu.title} has no such units: expanded before each product, fewer bytes but no faster arithmetic"
         ledger.note("weight_only_here", words.join(emulated), why=why)
-    if unknown := released.on.not_modelled:
-        ledger.note("fits", "not known", why=unknown)
     if case.gpu.peak_flops("fp32") is None:
         ledger.note("fp32_peak", "16 bit", why=f"no FP32 peak of {case.gpu.title} is known: timed at its 16-bit peak")
     _note_cache(ledger, case)

@@ -10,13 +10,11 @@ from inferplan.core.architecture import Model
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
 from inferplan.tools._changes import Change
-from inferplan.tools._need import Fit, Need, Refusal
+from inferplan.tools._need import LARGER, Fit, Need, Refusal
 from inferplan.tools._serving import Deployment
 
 NOTABLE = 1.02
 """What the engine allocates over what the architecture keeps, from which it is worth a word."""
-LARGER = 1.1
-"""Memory beyond that of the chosen GPU from which another counts as larger: labels differ by less."""
 
 
 def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int | None) -> Iterator[str]:
@@ -63,14 +61,38 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         return _refusal(here, engine, limit)
     where = _where(here.placed)
     if not here.holds:
-        short = here.tightest.shortfall
-        want = f"for want of {words.gib(short)} of cache on each GPU" if short else _too_few(here)
         asked = words.count(need.users, "user")
-        return f"{alone}; under {engine} {where} take only {here.users:,} of {asked} at full context, {want}"
-    return (
-        f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context, "
-        f"{here.half_users:,} at half{_longest(need, here)}"
-    )
+        take = "takes" if here.placed.layout.gpus == 1 else "take"
+        return f"{alone}; under {engine} {where} {take} {_only(here)} of {asked} at full context, {_want(here)}"
+    taking = f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context"
+    if here.on.pace:
+        return f"{taking} within {here.on.pace.latency}, as {_bound(here)}"
+    return f"{taking}, {here.half_users:,} at half{_longest(need, here)}"
+
+
+def _only(here: Fit) -> str:
+    """`only 94`, or `none`."""
+    return f"only {here.users:,}" if here.users else "none"
+
+
+def _bound(here: Fit) -> str:
+    """Whether latency or memory is what bounds the users of a deployment."""
+    return f"latency binds (memory: {here.by_memory:,})" if here.waits else "memory binds"
+
+
+def _want(here: Fit) -> str:
+    """What keeps the other users out: latency, memory, or sequences."""
+    if here.waits:
+        return f"as {_late(here)} (memory: {here.by_memory:,})"
+    short = here.tightest.shortfall
+    return f"for want of {words.gib(short)} of cache on each GPU" if short else _too_few(here)
+
+
+def _late(here: Fit) -> str:
+    """That the latency asked for keeps users out, or that it cannot be told."""
+    if not (here.on.gpu.half_flops or here.on.gpu.peak_flops("fp32")):
+        return "no arithmetic peak of this GPU is known"
+    return f"{'more' if here.users else 'even one'} would miss {here.on.pace and here.on.pace.latency}"
 
 
 def _too_few(here: Fit) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from inferplan.catalog.asked_models import OWN, shown_id
+from inferplan.catalog.asked_models import shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
 from inferplan.core.units import GB
@@ -15,13 +15,14 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._serving import serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, formula, relative, summarize
+from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summarize
 
-BATCHES = (FEW, 8, MANY, 256)
+BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""
+NAME = 16
+"""Columns for the names of the table."""
 SESSION_TOKENS = 8192
 """The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
-FLOP_PER_PARAMETER = 2
 
 Better = Literal["dense", "moe", "equal"]
 
@@ -46,6 +47,7 @@ class Contestant(BaseModel):
     total_params: int
     active_params: int
     active_percent: float
+    gflop_per_token: float = Field(description="Products with weights, at every batch.")
     experts: int = Field(description="Routed experts per layer, 0 in a dense model.")
     active_experts: int
     memory_gb: float
@@ -53,16 +55,16 @@ class Contestant(BaseModel):
     deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
 
 
-class BatchRow(BaseModel):
-    """Weights that one decode step over `batch` sequences reads."""
+class Batches(BaseModel):
+    """Weights that a decode step reads for each of its sequences, batch by batch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    batch: int
-    dense_read_gb: float
-    moe_read_gb: float
-    experts_touched_percent: float | None = Field(
-        description="Of the moe side, or of the dense side where only that one has experts."
+    batch: list[int]
+    dense_gb_per_token: list[float]
+    moe_gb_per_token: list[float]
+    experts_touched: list[float] | None = Field(
+        description="Different ones per layer: of the moe side, or of the dense side where only that one has experts."
     )
 
 
@@ -85,7 +87,8 @@ class MoeAnswer(Answer):
     compute_ratio: float = Field(description="Arithmetic per token.")
     memory_ratio: float = Field(description="Weights in memory.")
     params_ratio: float = Field(description="Total parameters.")
-    batches: list[BatchRow]
+    batches: Batches
+    crossover_batch: int | None = Field(description="From it on the other side reads less per token; null: never.")
     tradeoffs: list[TradeOff]
 
 
@@ -94,17 +97,18 @@ def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
     ledger = q.ledger()
     dense, moe = (_side(q, ledger, name) for name in (q.dense_model, q.moe_model))
     _note_limits(ledger, dense, moe)
-    batches = [_batch(dense, moe, batch) for batch in BATCHES]
+    batches = _batches(dense, moe)
     tradeoffs = list(_tradeoffs(dense, moe))
     return MoeAnswer(
         summary=summarize(dense, moe),
-        diagram=draw_pair(_portrait(dense), _portrait(moe)),
+        diagram="\n".join([draw_pair(_portrait(dense), _portrait(moe)), "", *_reads(dense, moe, batches)]),
         dense=_contestant(dense),
         moe=_contestant(moe),
         compute_ratio=round(compute_ratio(dense, moe), 6),
         memory_ratio=round(moe.stored.total / dense.stored.total, 6),
         params_ratio=round(moe.model.total_params / dense.model.total_params, 6),
         batches=batches,
+        crossover_batch=crossover(dense, moe),
         tradeoffs=tradeoffs,
         formula=list(formula(dense, moe)),
         assumptions=ledger.entries(),
@@ -140,6 +144,7 @@ def _contestant(side: Side) -> Contestant:
         total_params=model.total_params,
         active_params=model.active_params,
         active_percent=round(100 * share, 4),
+        gflop_per_token=round(side.flop_per_token / GIGA, 3),
         experts=experts.experts if experts else 0,
         active_experts=experts.active if experts else 0,
         memory_gb=round(side.stored.total / GB, 6),
@@ -148,20 +153,37 @@ def _contestant(side: Side) -> Contestant:
     )
 
 
-def _batch(dense: Side, moe: Side, batch: int) -> BatchRow:
-    """What a decode step over `batch` sequences reads of each model."""
-    share = moe.touched(batch) if moe.experts else dense.touched(batch)
-    return BatchRow(
-        batch=batch,
-        dense_read_gb=round(dense.read(batch) / GB, 3),
-        moe_read_gb=round(moe.read(batch) / GB, 3),
-        experts_touched_percent=None if share is None else round(100 * share, 2),
+def _batches(dense: Side, moe: Side) -> Batches:
+    """What decode steps read of each model."""
+    mixture = moe if moe.experts else dense
+    touched = [experts for batch in BATCHES if (experts := mixture.touched(batch)) is not None]
+    return Batches(
+        batch=list(BATCHES),
+        dense_gb_per_token=[_significant(dense.read(batch) / batch / GB) for batch in BATCHES],
+        moe_gb_per_token=[_significant(moe.read(batch) / batch / GB) for batch in BATCHES],
+        experts_touched=[round(experts, 1) for experts in touched] or None,
     )
+
+
+def _significant(value: float) -> float:
+    """Four significant digits, as many as a router that is not uniform leaves of it."""
+    return float(f"{value:.4g}")
+
+
+def _reads(dense: Side, moe: Side, batches: Batches) -> Iterator[str]:
+    """What each batch reads per token, model by model, and the experts that it touches."""
+    flops = " and ".join(words.significant(side.flop_per_token / GIGA) for side in (dense, moe))
+    yield f"GB read per token by batch ({flops} GFLOP at each)"
+    lines = [("batch", batches.batch), (dense.name, batches.dense_gb_per_token), (moe.name, batches.moe_gb_per_token)]
+    if batches.experts_touched and (routed := moe.experts or dense.experts):
+        lines.append((f"of {routed.experts} experts", batches.experts_touched))
+    for name, values in lines:
+        yield f"{name[:NAME]:<{NAME}}{''.join(f'{words.significant(value):>7}' for value in values)}"
 
 
 def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
     """The guide's table: compute, memory, hardware, quality; and what a step reads."""
-    flops = [FLOP_PER_PARAMETER * side.model.active_params for side in (dense, moe)]
+    flops = [side.flop_per_token for side in (dense, moe)]
     change = relative(compute_ratio(dense, moe))
     yield TradeOff(
         aspect="compute per token",
@@ -176,8 +198,6 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
         moe=_deployment(moe),
         better=_lower(*(side.placed.gpus if side.placed else float("inf") for side in (dense, moe))),
     )
-    for batch in (FEW, MANY):
-        yield _bytes(f"weights read per step, batch {batch}", dense.read(batch), moe.read(batch))
     yield TradeOff(
         aspect="KV cache per token",
         dense=f"{dense.kv_bytes_per_token:,.0f} B",
@@ -220,7 +240,7 @@ def _portrait(side: Side) -> Portrait:
     model, experts = side.model, side.experts
     routed = model.parameters.routed_experts
     return Portrait(
-        name=model.title.removesuffix(OWN),
+        name=side.name,
         memory=words.gb(side.stored.total),
         gpus=f"{side.gpus:,} x {side.on.gpu.title} by memory",
         total=words.params(model.total_params),
@@ -236,10 +256,11 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
     """The other end of the guide's toggle, and what traffic costs on the second model."""
     other = "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
+    same = q.model_dump(include={"dense_model", "moe_model", "gpu"}, exclude_defaults=True)
     return [
         NextStep(
             tool="compare_moe_dense",
-            arguments={"dense_model": q.dense_model, "moe_model": q.moe_model, "precision": other, "gpu": q.gpu},
+            arguments={**same, "precision": other},
             why=f"{moe.model.title} in {FORMATS[other].title}: {words.gb(toggled.total)}",
         ),
         NextStep(

@@ -1,11 +1,16 @@
 """Can this model serve these users? All five sections on one set of inputs, and one verdict."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
+from math import inf
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.presets import PRESETS
+from inferplan.core.units import MILLI
 from inferplan.tools._arguments import (
     ContextWindow,
     GpuName,
@@ -23,28 +28,39 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import SAID_SO, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
+from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._sections import Case, Sections, in_short
+from inferplan.tools._serving import Deployment
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._ways import ways
 from inferplan.tools._words_preset import details, verdict
 from inferplan.tools.costs import CostsAnswer, CostsQuestion, compare_costs
 from inferplan.tools.moe import MoeQuestion, compare_moe_dense
-from inferplan.tools.parallelism import ParallelismQuestion, plan_parallelism
+from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
 from inferplan.tools.quantization import QuantizationQuestion, compare_quantization
 from inferplan.tools.vram import VramQuestion, estimate_vram
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
 """The guide's pair: the model asked for takes the place of the one that it resembles."""
 
-ASSUMPTIONS = 8
+ASSUMPTIONS = 7
 """Assumptions that the one-call answer lists; the sections' own tools list all of theirs."""
 
+LIMITS = ("max_ttft_ms", "max_tpot_ms")
+"""Overrides that are arguments of the planner: the schema has no room for them."""
+
 AnyQuestion = TypeVar("AnyQuestion", bound=Question)
+
+
+def _absent(value: object) -> bool:
+    """Whether there is nothing to say."""
+    return value is None
 
 
 class PresetQuestion(Question):
     """A preset, and any control of the five sections in place of the preset's own."""
 
-    settings = ("overhead", "memory", "layout", "speed", "demand", "prices")
+    settings = ("overhead", "memory", "layout", "speed", "latency", "demand", "prices")
 
     preset: PresetName
     model: ModelName | None = None
@@ -62,16 +78,23 @@ class PresetQuestion(Question):
 
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "PresetQuestion":
-        controls = self.controls()
+        controls = self.controls
         turn(controls["context_window"], controls.get("input_tokens"), controls.get("output_tokens"))
         return self
 
+    @cached_property
     def controls(self) -> dict[str, Any]:
         """Every control: what the caller said, else the preset's value, in the names of the tools."""
         chosen = PRESETS[self.preset]
         own = {name: getattr(chosen, name) for name in type(self).model_fields if hasattr(chosen, name)}
         given = self.model_dump(exclude={"preset", "overrides"}, exclude_none=True)
         return own | given
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """The latencies that a yes allows, in the names of the planner's arguments."""
+        given = parse_overrides(self.overrides, groups=self.settings)
+        return {name: given[name] for name in LIMITS if name in given}
 
     def moe_precision(self) -> str:
         """The preset's format for the last section, unless another weight format was asked for."""
@@ -81,8 +104,29 @@ class PresetQuestion(Question):
 
     def normalized(self) -> dict[str, Any]:
         """Every control as the next tool takes it; the preset's own GPUs are no demand of the caller."""
-        controls = self.controls()
+        controls = self.controls
         return self.inputs(**controls | {"total_gpus": self.total_gpus})
+
+
+class Headroom(BaseModel):
+    """What is left before the verdict would turn; negative where it is short."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: int = Field(description="Users that fit beyond those asked for.")
+    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
+    tpot_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_tpot_ms.")
+
+
+class Changed(BaseModel):
+    """One change of the question, the fewest GPUs that then serve the users, and their pace."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    change: Mapping[str, str | int]
+    gpus: int
+    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
+    tpot_ms: float | None
 
 
 class PresetAnswer(Answer):
@@ -90,7 +134,9 @@ class PresetAnswer(Answer):
 
     preset: str
     verdict: str
-    serves: bool = Field(description="Whether all users fit at full context on these GPUs.")
+    serves: bool = Field(description="Whether all users fit at full context on these GPUs, within the latency given.")
+    headroom: Headroom | None = Field(description="Null where it is not known what fits.")
+    changes: list[Changed] = Field(description="What would serve them on fewer GPUs, or at all.")
     sections: Sections
 
 
@@ -100,15 +146,15 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
     said = " ".join(verdict(case))
     return PresetAnswer(
         summary=" ".join([said, *details(case)]),
-        diagram=draw_preset(
-            case.controls, case.vram, case.plan, case.costs, case.moe, modelled=not case.on.not_modelled
-        ),
+        diagram=draw_preset(case),
         preset=q.preset,
         verdict=said,
         serves=case.plan.serves_users,
+        headroom=_headroom(case),
+        changes=list(_changes(case)),
         sections=in_short(case),
         formula=[*case.vram.formula, *case.plan.formula[1:], *_sizing(case)],
-        assumptions=_assumptions(case),
+        assumptions=_assumptions(case, q),
         inputs=q.normalized(),
         next_steps=_next(case),
     )
@@ -116,26 +162,94 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
 
 def _case(q: PresetQuestion) -> Case:
     """Ask the five tools, handing the layout on to the bill."""
-    controls, layout = q.controls(), _ask(ParallelismQuestion, q)
-    on = layout.serving(layout.ledger())
+    controls, layout, limits = q.controls, _ask(ParallelismQuestion, q), q.limits
+    ledger = layout.ledger()
+    on = layout.serving(ledger)
     fewest = on.for_users(controls["concurrent_users"], controls["context_window"])
-    plan = enough = plan_parallelism(layout)
-    if not plan.serves_users and fewest is not None:
-        enough = plan_parallelism(_ask(ParallelismQuestion, q, total_gpus=None))
-        plan = enough if q.total_gpus is None else plan
+    plan, enough = _plans(q, layout, fewest)
+    pace = Pace(
+        latency=Latency.of_ms(limits.get("max_ttft_ms"), limits.get("max_tpot_ms")),
+        input_tokens=layout.demand.input_tokens,
+        output_tokens=layout.demand.output_tokens,
+    )
+    timed = replace(on, pace=pace) if pace.latency else on
+    needed = _needed(timed.for_users(controls["concurrent_users"], controls["context_window"]), enough)
     return Case(
         preset=PRESETS[q.preset],
         controls=controls,
+        latency=pace.latency,
         given_gpus=q.total_gpus,
         on=on,
         fewest=fewest,
-        vram=estimate_vram(_ask(VramQuestion, q)),
-        quantization=compare_quantization(_ask(QuantizationQuestion, q)),
+        needed=needed,
+        ways=tuple(way for way in ways(timed, pace, controls, ledger) if way.gpus < (needed or inf)),
+        vram=estimate_vram(_ask(VramQuestion, q, total_gpus=q.total_gpus, max_ttft_ms=None, max_tpot_ms=None)),
+        quantization=compare_quantization(_ask(QuantizationQuestion, q, concurrent_users=None)),
         plan=plan,
         enough=enough,
         costs=_costs(q, plan.gpus_used or (fewest.layout.gpus if fewest else None)),
         moe=compare_moe_dense(_ask(MoeQuestion, q, precision=q.moe_precision())),
     )
+
+
+def _plans(
+    q: PresetQuestion, layout: ParallelismQuestion, fewest: Deployment | None
+) -> tuple[ParallelismAnswer, ParallelismAnswer]:
+    """The plan to judge, and the one on as many GPUs as the users need: the same where those given suffice.
+
+    Without a latency the fewest GPUs that hold the users say beforehand whether the preset's own do.
+    """
+    anywhere = layout.model_copy(update={"total_gpus": None})
+    few = fewest is not None and fewest.layout.gpus > (layout.total_gpus or 0)
+    if q.total_gpus is None and few and not q.limits:
+        plan = plan_parallelism(anywhere)
+        return plan, plan
+    plan = plan_parallelism(layout)
+    if plan.serves_users or fewest is None:
+        return plan, plan
+    enough = plan_parallelism(anywhere)
+    return (enough if q.total_gpus is None and enough.serves_users else plan), enough
+
+
+def _needed(found: Deployment | None, enough: ParallelismAnswer) -> int | None:
+    """The fewest GPUs that serve the users as asked, in time; None where none do. [GPUs]"""
+    serving = [enough.gpus_used] if enough.serves_users else []
+    return min([*serving, *([found.layout.gpus] if found else [])], default=None)
+
+
+def _headroom(case: Case) -> Headroom | None:
+    """Users and milliseconds to spare; None where the cache is not modelled."""
+    if case.on.not_modelled:
+        return None
+    plan, limits = case.plan, case.latency
+    return Headroom(
+        users=plan.max_concurrent_users - case.controls["concurrent_users"],
+        ttft_ms=_spare(limits.ttft_s, plan.ttft_ms),
+        tpot_ms=_spare(limits.tpot_s, plan.tpot_ms),
+    )
+
+
+def _spare(limit_s: float | None, taken_ms: float | None) -> float | None:
+    """What a limit leaves of the time taken. [ms]"""
+    return None if limit_s is None or taken_ms is None else round(limit_s / MILLI - taken_ms, 1)
+
+
+def _changes(case: Case) -> Iterator[Changed]:
+    """More GPUs where those given are too few, then the other ways."""
+    more = case.enough
+    if not case.plan.serves_users and more.serves_users:
+        yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
+    for way in case.ways:
+        times = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)
+        yield _changed(case, way.change, way.gpus, *times)
+
+
+def _changed(
+    case: Case, change: Mapping[str, str | int], gpus: int, ttft_ms: float | None, tpot_ms: float | None
+) -> Changed:
+    """One change as results show it; the first token only where a limit makes it matter."""
+    first = ttft_ms if case.latency.ttft_s is not None else None
+    return Changed(change=change, gpus=gpus, ttft_ms=first and round(first, 1), tpot_ms=tpot_ms and round(tpot_ms, 1))
 
 
 def _costs(q: PresetQuestion, gpus: int | None) -> CostsAnswer | str:
@@ -148,7 +262,7 @@ def _costs(q: PresetQuestion, gpus: int | None) -> CostsAnswer | str:
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:
     """One section's question out of the controls."""
-    controls = q.controls() | _pair(q) | changes
+    controls = q.controls | q.limits | _pair(q) | changes
     arguments = {name: controls[name] for name in kind.model_fields if controls.get(name) is not None}
     arguments["overrides"] = _overrides(q, kind)
     return kind.model_validate(arguments)
@@ -162,7 +276,7 @@ def _overrides(q: PresetQuestion, kind: type[Question]) -> str:
 
 def _pair(q: PresetQuestion) -> dict[str, str]:
     """The two models of the last section: the one asked for, and the guide's opposite."""
-    name = q.controls()["model"]
+    name = q.controls["model"]
     if model_of(name).architecture.experts is None:
         return {"dense_model": name, "moe_model": OTHER_MOE}
     return {"dense_model": OTHER_DENSE, "moe_model": name}
@@ -173,10 +287,12 @@ def _sizing(case: Case) -> list[str]:
     return case.bill.formula[:2] if case.bill else []
 
 
-def _assumptions(case: Case) -> list[Assumption]:
+def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     """What the sections assumed: what the caller changed first, then what moves the verdict; each once."""
     answers = (case.plan, case.vram, case.bill)
     listed = {entry.name: entry for answer in answers if answer for entry in answer.assumptions}
+    for name, value in q.limits.items():
+        listed[name] = Assumption(name=name, value=value, unit=settings()[name].unit, why=SAID_SO)
     ordered = sorted(listed.values(), key=lambda entry: entry.why != SAID_SO)
     return ordered[:ASSUMPTIONS]
 

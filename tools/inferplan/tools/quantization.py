@@ -58,8 +58,12 @@ class FormatRow(BaseModel):
     bits_per_weight: float = Field(description="Of a size class nominal, of a checkpoint with its scales.")
     memory_gb: float
     reduction_percent: float
-    speed_multiplier: float | None = Field(description="Decode over FP32 on the same GPUs.")
-    prefill_speed_multiplier: float | None = Field(description="Prefill over FP32 on the same GPUs.")
+    speed_multiplier: float | None = Field(
+        description="Decode of one user over FP32 on the same GPUs; null where those do not hold it."
+    )
+    decode_at_load: float | None = Field(exclude_if=_absent, description="The same of all users at once.")
+    prefill: float | None = Field(description="Prefill of one prompt that fills the context, over FP32.")
+    prefill_at_load: float | None = Field(exclude_if=_absent, description="The same of all users' prompts at once.")
     gpus: int = Field(description="GPUs by weights alone.")
     quality: Quality
     encoding: Encoded | None = Field(description="sample_weight; null where a format mixes codes.")
@@ -104,23 +108,21 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
 
 def _row(case: Comparison, form: Form) -> FormatRow:
     """A form as results show it."""
-    precision = form.precision
+    precision, speeds = form.precision, form.speeds(case.timed_against)
+    loaded = speeds if case.shared.users > 1 else None
     return FormatRow(
         precision=precision.id,
         bits_per_weight=precision.nominal_bits if case.model.is_size_class else precision.bits_per_weight,
         memory_gb=round(form.weights / GB, 9),
         reduction_percent=round(100 * form.saved(case.fp32), 2),
-        speed_multiplier=_rounded(form.decode_speed(case.fp32)),
-        prefill_speed_multiplier=_rounded(form.prefill_speed(case.fp32)),
+        speed_multiplier=speeds and round(speeds.decode, 2),
+        decode_at_load=loaded and round(loaded.decode_at_load, 2),
+        prefill=speeds and round(speeds.prefill, 2),
+        prefill_at_load=loaded and round(loaded.prefill_at_load, 2),
         gpus=form.gpus,
         quality=precision.quality,
         encoding=_encoded(case.weight, form.encoding) if form.encoding else None,
     )
-
-
-def _rounded(ratio: float | None) -> float | None:
-    """A multiplier to two decimals, where there is one."""
-    return None if ratio is None else round(ratio, 2)
 
 
 def _encoded(weight: float, one: Encoding) -> Encoded:
@@ -183,7 +185,7 @@ def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     load = q.model_dump(include={"gpu", "concurrent_users", "context_window"}, exclude_defaults=True)
     arguments = {"model": q.model, "precision": safe.id, **load}
     return [
-        NextStep(tool="plan_parallelism", arguments=arguments, why="smallest safe format"),
+        NextStep(tool="plan_parallelism", arguments=arguments, why="smallest safe"),
         NextStep(tool="estimate_vram", arguments=arguments, why="KV cache too"),
     ]
 

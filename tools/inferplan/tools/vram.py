@@ -16,13 +16,16 @@ from inferplan.tools._arguments import (
     GpuName,
     Gpus,
     KvPrecisionName,
+    Milliseconds,
     ModelName,
     PrecisionName,
     Users,
+    turn,
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._draw_vram import draw_need
+from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving, serving
@@ -37,7 +40,7 @@ HALF = 16
 class VramQuestion(Question):
     """A model in a format, the sessions that it serves at once, and the context that each holds."""
 
-    settings = ("overhead", "memory", "layout")
+    settings = ("overhead", "memory", "layout", "speed")
 
     model: ModelName
     precision: PrecisionName = "fp16"
@@ -47,6 +50,15 @@ class VramQuestion(Question):
     gpu: GpuName = REFERENCE_GPU
     total_gpus: Gpus | None = None
     engine: EngineChoice = "vllm"
+    max_ttft_ms: Milliseconds | None = None
+    max_tpot_ms: Milliseconds | None = None
+
+    @property
+    def pace(self) -> Pace | None:
+        """The latency asked for."""
+        latency = Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms)
+        tokens_in, tokens_out = turn(self.context_window, None, None)
+        return Pace(latency=latency, input_tokens=tokens_in, output_tokens=tokens_out) if latency else None
 
     def serving(self, ledger: Ledger, gpu: str, *, quiet: bool = False) -> Serving:
         """The model on a GPU."""
@@ -58,7 +70,14 @@ class VramQuestion(Question):
             kv_precision=self.kv_precision,
             engine=cast("EngineName", self.engine),
             quiet=quiet,
+            pace=self.pace,
+            timed=self.pace is not None,
         )
+
+
+def _absent(value: object) -> bool:
+    """Whether there is nothing to say."""
+    return value is None
 
 
 class Placed(BaseModel):
@@ -83,11 +102,14 @@ class HardwareRow(BaseModel):
     nodes_by_formula: int
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
     deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run or is known.")
-    max_concurrent_users: int = Field(description="Users that `deploy` takes at full context.")
-    users_at_half: int
-    longest_context: int = Field(description="Longest context at which `deploy` takes all users.")
+    max_concurrent_users: int = Field(description="Users that `deploy` takes at full context, in time.")
+    users_by_memory: int | None = Field(default=None, exclude_if=_absent, description="Where latency allows fewer.")
+    users_at_half: int | None = Field(exclude_if=_absent, description="Left out where a latency is asked for.")
+    longest_context: int | None = Field(
+        exclude_if=_absent, description="Longest context at which `deploy` takes all users; left out likewise."
+    )
     shortfall_gib_per_gpu: float | None = Field(
-        default=None, exclude_if=lambda gib: gib is None, description="What each GPU lacks, where it does not fit."
+        default=None, exclude_if=_absent, description="What each GPU lacks, where it does not fit."
     )
 
 
@@ -116,7 +138,7 @@ class Remedy(BaseModel):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
-    fits: bool | None = Field(description="Whether the GPUs take all users; null where not known.")
+    fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
     kv_cache_gb: float
     overhead_gb: float
@@ -155,6 +177,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
     _note_rules(need, ledger)
+    _note_pace(need, ledger)
     return VramAnswer(
         summary=" ".join(summary(need, fits, remedies, limit=q.total_gpus)),
         diagram=draw_need(need),
@@ -193,6 +216,15 @@ def _note_rules(need: Need, ledger: Ledger) -> None:
         ledger.note("memory_rules", need.on.engine_name, why=evidence)
 
 
+def _note_pace(need: Need, ledger: Ledger) -> None:
+    """The turn whose latency is asked for, and how far the estimate may be off."""
+    if (pace := need.on.pace) is None:
+        return
+    band = need.on.band("ttft" if pace.latency.tpot_s is None else "tpot")
+    why = f"the turn timed; half of {band.n:,} published runs within {band.percent}"
+    ledger.note("request", f"{pace.input_tokens} in, {pace.output_tokens} out", unit="tokens", why=why)
+
+
 def _rounded(value: float | None, unit: float) -> float | None:
     """A size in a larger unit, to a thousandth."""
     return None if value is None else round(value / unit, 3)
@@ -214,7 +246,7 @@ def _remedy(change: Change) -> Remedy:
 
 def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
     """What starts a replica of the deployment at hand."""
-    if here.placed is None:
+    if here.placed is None or not here.users:
         return None
     users = min(q.concurrent_users, here.users)
     return launch(here.on, here.placed.layout, context=q.context_window, users=users, ledger=ledger)
@@ -246,9 +278,10 @@ def _row(one: Fit) -> HardwareRow:
         fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
         deploy=_placed(one.placed) if one.placed else None,
         max_concurrent_users=one.users,
-        users_at_half=one.half_users,
-        longest_context=one.longest,
-        shortfall_gib_per_gpu=None if one.holds or one.on.not_modelled else _rounded(one.tightest.shortfall, GIB),
+        users_by_memory=one.by_memory if one.waits else None,
+        users_at_half=None if one.on.pace else one.half_users,
+        longest_context=None if one.on.pace else one.longest,
+        shortfall_gib_per_gpu=None if one.is_enough else _rounded(one.tightest.shortfall, GIB),
     )
 
 
@@ -265,7 +298,7 @@ def _next(q: VramQuestion) -> list[NextStep]:
         same["gpu"] = q.gpu
     if FORMATS[q.precision].bits_per_weight >= HALF:
         return [NextStep(tool="compare_quantization", arguments=same, why="fewer bits, fewer GPUs?")]
-    same["precision"] = q.precision
+    same |= {"precision": q.precision} | q.model_dump(include={"max_ttft_ms", "max_tpot_ms"}, exclude_none=True)
     return [NextStep(tool="plan_parallelism", arguments=same, why="layout")]
 
 
@@ -274,7 +307,7 @@ TOOL = Tool(
     title="Estimate GPU memory",
     description=(
         "GPU memory to serve an LLM: weights, KV cache, overhead, the GPUs that hold it and the users they take. "
-        "For 'does it fit' and 'how much VRAM'; for latency plan_parallelism, for one verdict run_preset."
+        "For 'does it fit' and 'how much VRAM'; for layouts plan_parallelism, for one verdict run_preset."
     ),
     question=VramQuestion,
     answer=VramAnswer,

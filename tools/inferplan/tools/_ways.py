@@ -1,0 +1,62 @@
+"""What else would serve the users of a plan: single changes of the question, with the GPUs and the pace of each."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any, cast
+
+from inferplan.catalog.gpus import GPUS, GUIDE_MENU
+from inferplan.core.precision import BITS_PER_BYTE
+from inferplan.core.serving_laws import Service
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._latency import Pace
+from inferplan.tools._need import LARGER
+from inferplan.tools._serving import Deployment, Serving, serving
+
+SIXTEEN_BIT = ("bf16", "fp16", "fp32")
+"""Formats of weights that FP8 would halve, or more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """One change of the question, the fewest GPUs that then serve the users, and how fast those are."""
+
+    change: Mapping[str, str | int]
+    what: str
+    deployment: Deployment
+    service: Service | None
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that it takes."""
+        return self.deployment.layout.gpus
+
+
+def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger) -> Iterator[Way]:
+    """Half the context, a smaller cache, FP8 weights, the next larger GPU: those that serve all users in time."""
+    users, context = controls["concurrent_users"], controls["context_window"]
+
+    def way(what: str, change: Mapping[str, str | int], there: Serving, tokens: int = context) -> Iterator[Way]:
+        if (found := there.for_users(users, tokens)) is not None:
+            load = pace.load(tokens, ceil(users / found.layout.dp))
+            yield Way(change=change, what=what, deployment=found, service=there.service(found.layout, load))
+
+    def other(**changed: str) -> Serving:
+        names = {name: controls.get(name) for name in ("model", "precision", "gpu", "kv_precision")} | changed
+        return serving(ledger, **cast("dict[str, Any]", names), quiet=True, pace=on.pace)
+
+    yield from way("half the context", {"context_window": max(1, context // 2)}, on, max(1, context // 2))
+    if on.kv_bits > BITS_PER_BYTE:
+        yield from way("an FP8 KV cache", {"kv_precision": "fp8"}, replace(on, kv_bits=BITS_PER_BYTE))
+    if controls["precision"] in SIXTEEN_BIT:
+        narrow = other(precision="fp8")
+        what = "FP8 weights and cache" if narrow.kv_bits < on.kv_bits else "FP8 weights"
+        yield from way(what, {"precision": "fp8"}, narrow)
+    if larger := next_larger(on):
+        yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
+
+
+def next_larger(on: Serving) -> str | None:
+    """The GPU of the menu with the least memory beyond that of this one; None where there is none."""
+    larger = [GPUS[id_] for id_ in GUIDE_MENU if GPUS[id_].memory > LARGER * on.gpu.memory]
+    return min(larger, key=lambda gpu: gpu.memory).id if larger else None
