@@ -237,20 +237,28 @@ def _aimed(on: Serving, demand: Demand) -> Iterator[Plan]:
     """
     fewest: list[int] = []
     for one, held in _legal(on, demand):
-        enough = ceil(demand.users / held)
-        most = (demand.gpus // one.replica) if demand.gpus else enough
-        if demand.aim == "fewest_gpus":
-            bound = sorted(fewest)[ALTERNATIVES] if len(fewest) > ALTERNATIVES else inf
+        if demand.aim == "fewest_gpus" and len(fewest) > ALTERNATIVES:
+            bound = sorted(fewest)[ALTERNATIVES]
             if one.replica > bound:
                 return
-            if enough * one.replica > bound:
+            if ceil(demand.users / held) * one.replica > bound:
                 continue
-            enough = _enough(on, demand, one, held)
-            most = min(enough, most) if demand.gpus else enough
-        plan = _plan(on, demand, one, most)
+        plan = _plan(on, demand, one, _copies(on, demand, one, held))
         if plan.users >= demand.users and demand.meets(plan.service):
             fewest.append(plan.layout.gpus)
         yield plan
+
+
+def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
+    """As many replicas as the GPUs given hold; as few as serve the users where none are given or few are wanted.
+
+    Where no number of replicas gets them in time, as few as hold them.
+    """
+    most = demand.gpus // one.replica if demand.gpus else None
+    if most and demand.aim != "fewest_gpus":
+        return most
+    enough = ceil(demand.users / (_most_in_time(on, demand, one, held) or held))
+    return min(enough, most or enough)
 
 
 def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
@@ -277,11 +285,6 @@ def _offered(on: Serving, most: int) -> list[Layout]:
         Layout(tp=tp, pp=pp, attention_dp=groups) for tp, pp in split for groups in (1, *on.sharing(tp, most // pp))
     )
     return sorted((one for one in layouts if one.replica <= most), key=lambda one: one.replica)
-
-
-def _enough(on: Serving, demand: Demand, one: Layout, held: int) -> int:
-    """How many replicas serve the users: as few as hold them where no number of replicas gets them in time."""
-    return ceil(demand.users / (_most_in_time(on, demand, one, held) or held))
 
 
 def _most_in_time(on: Serving, demand: Demand, one: Layout, held: int) -> int:
