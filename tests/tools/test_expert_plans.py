@@ -199,13 +199,14 @@ def test_replicas_multiply_the_throughput_of_shared_experts_exactly(copies: int,
             assert many[layout].users == copies * one[layout].users
 
 
+EXPERTS = 256
 LAYOUT = st.builds(
     Layout,
     tp=st.sampled_from([1, 2, 4, 8]),
     pp=st.sampled_from([1, 2, 3, 4, 8]),
     dp=st.integers(1, 12),
     attention_dp=st.sampled_from([1, 2, 4, 8, 16, 24, 64]),
-)
+).filter(lambda one: one.ep <= EXPERTS)
 
 
 def picture(layout: Layout, model: str = "deepseek-ai/DeepSeek-V3") -> str:
@@ -223,7 +224,7 @@ def test_a_picture_draws_each_gpu_once_with_the_experts_that_it_holds(layout: La
     assert len(drawn.splitlines()) <= 60
     if "more" not in drawn and "..." not in drawn.partition("busiest")[0]:
         assert sorted(gpus) == list(range(layout.gpus))
-    ranges = expert_ranges(256, layout.ep)
+    ranges = expert_ranges(EXPERTS, layout.ep)
     for gpu, first, last in re.findall(r"\[ ?(\d+)\] (\d+)-(\d+)", drawn):
         held = ranges[int(gpu) % layout.ranks]
         assert (held[0], held[-1]) == (int(first), int(last))
