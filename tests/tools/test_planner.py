@@ -90,6 +90,21 @@ def test_each_objective_is_best_at_what_it_is_for(gpus: int) -> None:
     assert all(throughput.tokens_per_s >= other.tokens_per_s for other in throughput.alternatives)
 
 
+def test_throughput_within_a_latency_takes_as_many_replicas_as_that_needs() -> None:
+    loose, strict = (plan(objective="throughput", max_tpot_ms=tpot) for tpot in (100, 25))
+    assert loose.serves_users
+    assert strict.serves_users
+    assert strict.tpot_ms <= 25
+
+
+def test_without_a_number_of_gpus_throughput_is_that_of_each() -> None:
+    answered = plan(objective="throughput")
+    each = answered.tokens_per_s / answered.gpus_used
+    assert answered.serves_users
+    assert all(each >= one.tokens_per_s / one.gpus_used for one in answered.alternatives)
+    assert "the most tokens/s per GPU" in answered.why
+
+
 def test_without_users_throughput_is_that_of_full_replicas_and_latency_that_of_one_user() -> None:
     alone = {"concurrent_users": 1, "total_gpus": 8, "context_window": 8192}
     latency, throughput = (plan(**alone, objective=aim) for aim in ("latency", "throughput"))

@@ -36,7 +36,7 @@ CONTEXT = 0.51 * GIB
 COLLECTIVES = 1.02 * GIB
 """What NCCL takes beside it on each of several ranks: 77.66 GiB free; up to 1.5 GiB were seen. [B]"""
 LAST_CHUNKED_EXPERTS = 16
-"""The last vLLM (0.16) that computes experts on 16,384 tokens at a time; pull request 34086 took that out."""
+"""The last vLLM (0.16) taken to compute experts on 16,384 tokens at a time: pull request 34086, of February 2026."""
 EXPERT_CHUNK = 16384
 """`VLLM_FUSED_MOE_CHUNK_SIZE` of its last versions. [tokens]"""
 DISPATCHED = 256
@@ -141,6 +141,7 @@ def _expert_workspace(hidden: int, group: LayerGroup, engine: Engine, layout: La
     With data-parallel attention a rank is ready for the tokens of all groups, and its experts are whole; between
     nodes (`wide`) for 256 tokens of every rank and expert at a time.
 
+    Limits: read in the source; no published log of data-parallel attention was found to hold it against.
     Source: vLLM, vllm/model_executor/layers/fused_moe/modular_kernel.py (the worst case is allocated in the profile
     run, pull request 27426), the all-gather that is the default within a node, and DeepEP's batches between nodes.
     """

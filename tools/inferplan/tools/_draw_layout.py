@@ -1,6 +1,6 @@
 """A parallel layout as boxes: nodes, GPUs, shards, stages with their layers, replicas, and the links between."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from inferplan.core.parallelism import Layout, expert_ranges, first_gpu, stage_ranges
@@ -20,6 +20,8 @@ BOX_LINES = 24
 """Lines drawn in all boxes of a column before the rest is summed up."""
 ROWS = 8
 """Replicas drawn of a shared node, and lines of GPUs of a box, before the rest is summed up."""
+INSIDE = COLUMN - 4
+"""Width of what stands in a box."""
 LABEL = 9
 """Width of the number of a group of data-parallel attention."""
 NODES = 6
@@ -66,53 +68,60 @@ def _column(on: Serving, layout: Layout, replica: int) -> list[str]:
 
 def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: tuple[int, int]) -> list[str]:
     """The GPUs of a stage, a box for each node that it spans."""
-    nodes: dict[int, list[list[int]]] = {}
+    nodes: dict[int, list[tuple[int, int]]] = {}
     for group in range(layout.attention_dp):
         first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size, group=group)
-        nodes.setdefault(first // on.node_size, []).append(list(range(first, first + layout.tp)))
+        nodes.setdefault(first // on.node_size, []).append((group, first))
     shown = dict(list(nodes.items())[: STAGE_NODES // min(layout.pp, STAGES)])
     most = min(ROWS, max(3, BOX_LINES // (min(layout.pp, STAGES) * len(shown))))
     lines: list[str] = []
-    number = 0
     for node, groups in shown.items():
         title = f"node {node + 1} -- layers {layers[0]:>3}-{layers[1]:<3}"
-        held = groups[0] if layout.ep == 1 else []
-        body = _gpu_lines(held[0], layout.tp, most=most) if held else _expert_lines(on, layout, groups, number, most)
+        if layout.ep == 1:
+            body = _gpu_lines(groups[0][1], layout.tp, most=most)
+        else:
+            body = _expert_lines(on, layout, replica, groups, most=most)
         lines += draw.box(title, body, COLUMN)
-        number += len(groups)
     if hidden := len(nodes) - len(shown):
-        lines.append(f"  ... {words.count(hidden, 'more node')}, to expert {_last_expert(on)}")
+        lines.append(f"  ... {words.count(hidden, 'more node')}, to expert {_held(on, layout)[-1][-1]}")
     return lines
 
 
-def _last_expert(on: Serving) -> int:
-    """The number of the last expert."""
+def _held(on: Serving, layout: Layout) -> tuple[range, ...]:
+    """The experts of each rank of a stage."""
     experts = on.model.architecture.experts
-    return experts.experts - 1 if experts else 0
+    return expert_ranges(experts.experts if experts else 0, layout.ep)
 
 
 def _gpu_lines(first: int, tp: int, *, most: int) -> list[str]:
     """A tensor group's GPUs, each in its brackets; a group of more lines than are drawn as its first and last."""
-    lines = draw.wrap_items([f"[{gpu:>2}]" for gpu in range(first, first + tp)], COLUMN - 4)
+    lines = draw.wrap_items([f"[{gpu:>2}]" for gpu in range(first, first + tp)], INSIDE)
     return lines if len(lines) <= most else [f"[{first}] ... [{first + tp - 1}], {tp} GPUs"]
 
 
-def _expert_lines(on: Serving, layout: Layout, groups: Sequence[Sequence[int]], number: int, most: int) -> list[str]:
-    """The groups of data-parallel attention in a node, from `number` on: each GPU with the experts that it holds."""
-    experts, split = on.model.architecture.experts, layout.tp > 1
-    ranges = expert_ranges(experts.experts if experts else 0, layout.ep)
-    first = number * layout.tp
-    items = [f"[{gpu:>2}] {one[0]}-{one[-1]}" for gpu, one in zip(chain(*groups), ranges[first:], strict=False)]
-    lines: list[str] = []
-    for place in range(len(groups) if split else 1):
-        label = f"data {number + place + 1}" if split else ""
-        held = items[place * layout.tp : (place + 1) * layout.tp] if split else items
-        rows = draw.wrap_items(held, COLUMN - 4 - (LABEL if split else 0), separator=" ")
-        lines += [f"{'' if row else label:<{LABEL if split else 0}}{text}" for row, text in enumerate(rows)]
+def _expert_lines(
+    on: Serving, layout: Layout, replica: int, groups: Sequence[tuple[int, int]], *, most: int
+) -> list[str]:
+    """The groups of data-parallel attention in a node, with their first GPUs: each GPU beside the experts it holds."""
+    held = _held(on, layout)
+    ranks = range(groups[0][0] * layout.tp, (groups[-1][0] + 1) * layout.tp)
+    rows = {
+        f"data {replica * layout.attention_dp + group + 1}": [
+            f"[{first + gpu:>2}] {one[0]}-{one[-1]}"
+            for gpu, one in enumerate(held[group * layout.tp : (group + 1) * layout.tp])
+        ]
+        for group, first in groups
+    }
+    lines = _labelled(rows) if layout.tp > 1 else draw.wrap_items(list(chain(*rows.values())), INSIDE, separator=" ")
     if len(lines) > most:
         lines = [*lines[: most - 2], f"... {words.count(len(lines) - most + 1, 'more line')}", lines[-1]]
-    last = ranges[first + len(items) - 1][-1]
-    return [f"experts {ranges[first][0]}-{last} by GPU", *lines]
+    return [f"experts {held[ranks[0]][0]}-{held[ranks[-1]][-1]} by GPU", *lines]
+
+
+def _labelled(rows: Mapping[str, Sequence[str]]) -> list[str]:
+    """Items beside a label, in as many lines as they take."""
+    flowed = ((label, draw.wrap_items(items, INSIDE - LABEL, separator=" ")) for label, items in rows.items())
+    return [f"{'' if row else label:<{LABEL}}{text}" for label, lines in flowed for row, text in enumerate(lines)]
 
 
 def _shard_lines(on: Serving, layout: Layout) -> list[str]:
@@ -170,7 +179,7 @@ def _replica_lines(on: Serving, layout: Layout, replica: int, layers: int) -> li
     """`[ 0][ 1] replica 1, layers 1-80`, in two lines where one is too short."""
     first = first_gpu(layout, replica=replica, stage=0, node_size=on.node_size)
     parts = [*_gpu_lines(first, layout.tp, most=2), f"replica {replica + 1}, layers 1-{layers}"]
-    return draw.wrap_items(parts, COLUMN - 4, separator=" ")
+    return draw.wrap_items(parts, INSIDE, separator=" ")
 
 
 def _memory_lines(deployment: Deployment) -> list[str]:

@@ -259,9 +259,9 @@ def _serves_within(on: Serving, demand: Demand, one: Layout, held: int, gpus: in
 
 
 def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
-    """How often a replica is taken: as the GPUs given hold it, or no more often than serves the users.
+    """As many replicas as the GPUs given hold; as few as serve the users where none are given or few are wanted.
 
-    As few as hold them where no number of replicas gets them in time.
+    Where no number of replicas gets them in time, as few as hold them.
     """
     most = demand.gpus // one.replica if demand.gpus else None
     if most and demand.aim != "fewest_gpus":
