@@ -142,6 +142,12 @@ class TestLatency:
         }
         assert listed["max_tpot_ms"] == (40, "ms", "you said so")
 
+    def test_the_layout_is_drawn_next_for_the_same_latency(self) -> None:
+        answer = ask(concurrent_users=40, overrides="max_tpot_ms=40")
+        plan = PLAN.ask(answer.next_steps[0].arguments)
+        assert plan.inputs["max_tpot_ms"] == 40
+        assert (plan.serves_users, plan.tpot_ms) == (True, answer.sections.parallelism.tpot_ms)
+
     def test_the_picture_shows_the_share_of_each_limit_that_is_taken(self) -> None:
         lines = ask(concurrent_users=40, overrides="max_tpot_ms=40").diagram.splitlines()
         assert [line for line in lines if line.startswith(("TTFT", "TPOT"))] == [
