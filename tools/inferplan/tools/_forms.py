@@ -83,17 +83,17 @@ class Form:
     @cached_property
     def times(self) -> Times | None:
         """Its passes on the shared hardware; None where it is not timed, or the GPU's arithmetic peak not known. [s]"""
-        shared = self.shared
-        layout, context, each = shared.layout, shared.context, shared.each
-        if not self.is_timed or (decode := self.on.decode_s(layout, 1, context)) is None:
+        if not self.is_timed:
             return None
-        prefill = self.on.prefill_s(layout, 1, context) or 0.0
-        return Times(
-            decode=decode,
-            prefill=prefill,
-            decode_at_load=self.on.decode_s(layout, each, context) or 0.0 if each > 1 else decode,
-            prefill_at_load=self.on.prefill_s(layout, each, context) or 0.0 if each > 1 else prefill,
-        )
+        alone = self._passes(1)
+        loaded = alone if self.shared.each == 1 else self._passes(self.shared.each)
+        return Times(*alone, *loaded) if alone and loaded else None
+
+    def _passes(self, users: int) -> tuple[float, float] | None:
+        """A decode step and a prefill of so many users of a replica. [s]"""
+        layout, context = self.shared.layout, self.shared.context
+        decode, prefill = self.on.decode_s(layout, users, context), self.on.prefill_s(layout, users, context)
+        return None if decode is None or prefill is None else (decode, prefill)
 
     @property
     def emulated(self) -> bool:
