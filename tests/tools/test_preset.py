@@ -142,6 +142,12 @@ class TestLatency:
         }
         assert listed["max_tpot_ms"] == (40, "ms", "you said so")
 
+    def test_the_layout_is_drawn_next_for_the_same_latency(self) -> None:
+        answer = ask(concurrent_users=40, overrides="max_tpot_ms=40")
+        plan = PLAN.ask(answer.next_steps[0].arguments)
+        assert plan.inputs["max_tpot_ms"] == 40
+        assert (plan.serves_users, plan.tpot_ms) == (True, answer.sections.parallelism.tpot_ms)
+
     def test_the_picture_shows_the_share_of_each_limit_that_is_taken(self) -> None:
         lines = ask(concurrent_users=40, overrides="max_tpot_ms=40").diagram.splitlines()
         assert [line for line in lines if line.startswith(("TTFT", "TPOT"))] == [
@@ -336,6 +342,20 @@ def test_any_question_gets_a_finite_answer_in_a_picture_of_80_columns(question: 
     assert answer.diagram.isascii()
     assert max(map(len, answer.diagram.splitlines())) <= 80
     assert answer.verdict.startswith(("Yes, on ", "No, not on ", "Not known for "))
+
+
+@given(question=ANY_QUESTION, limit=st.floats(0.1, 10_000), name=st.sampled_from(["max_tpot_ms", "max_ttft_ms"]))
+@settings(max_examples=25)
+def test_any_question_with_a_latency_gets_a_verdict_that_keeps_to_it(
+    question: dict[str, Any], limit: float, name: str
+) -> None:
+    answer = TOOL.ask({**question, "overrides": f"{name}={limit!r}"})
+    json.dumps(answer.structured(), allow_nan=False)
+    assert answer.diagram.isascii()
+    assert max(map(len, answer.diagram.splitlines())) <= 80
+    taken = getattr(answer.sections.parallelism, name.removeprefix("max_"))
+    assert not answer.serves or taken <= limit + 0.06
+    assert all((getattr(one, name.removeprefix("max_")) or 0) <= limit + 0.06 for one in answer.changes)
 
 
 class TestWords:

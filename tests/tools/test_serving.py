@@ -34,6 +34,17 @@ def test_without_overrides_the_constants_are_those_of_gpu_engine_and_format(gpu:
         assert here.efficiency == efficiency(kind_of(here.gpu, here.precision, "vllm"))
 
 
+@pytest.mark.parametrize(("model", "form"), [("745B MoE", "int4"), ("745B MoE", "nvfp4"), ("70B", "fp8")])
+@pytest.mark.parametrize("gpu", ["h100-sxm", "b200-sxm", "a100-80gb-sxm"])
+def test_in_another_format_it_has_the_constants_of_that_ones_arithmetic_and_keeps_what_was_set(
+    model: str, form: str, gpu: str
+) -> None:
+    for overrides in ({}, {"layer_overhead_us": 60.0}):
+        there = serving(Ledger(overrides), model=model, precision=form, gpu=gpu)
+        here = serving(Ledger(overrides), model=model, precision="fp16", gpu=gpu)
+        assert here.stored_in(there.precision, there.kv_bits) == there
+
+
 def test_the_engine_has_the_defaults_of_its_gpu() -> None:
     large, small = on(gpu="h200-sxm").engine, on(gpu="l40s").engine
     assert (large.max_num_batched_tokens, large.max_num_seqs) == (8192, 1024)

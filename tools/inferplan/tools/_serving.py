@@ -1,7 +1,7 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from math import ceil
@@ -163,6 +163,13 @@ class Serving:
         if self.pace is None or not room.fits:
             return room
         return replace(room, sessions=_in_time(self, replace(layout, dp=1), context, room.sessions))
+
+    def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
+        """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
+        fitted = (efficiency(kind_of(self.gpu, one, self.engine.name)) for one in (self.precision, form))
+        before, after = (asdict(one) for one in fitted)
+        own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
+        return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
 
     def excess(self, layout: Layout, context: int, sequences: int) -> float:
         """The latency of a replica with so many sessions over what the pace asks for; 0 without one. [ratio]"""

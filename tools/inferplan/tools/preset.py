@@ -1,16 +1,15 @@
 """Can this model serve these users? All five sections on one set of inputs, and one verdict."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from math import inf
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.presets import PRESETS
-from inferplan.core.units import MILLI
 from inferplan.tools._arguments import (
     ContextWindow,
     GpuName,
@@ -29,6 +28,7 @@ from inferplan.tools._arguments import (
 from inferplan.tools._assumptions import SAID_SO, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._latency import Latency, Pace
+from inferplan.tools._room import Changed, Headroom, changes, headroom
 from inferplan.tools._sections import Case, Sections, in_short
 from inferplan.tools._serving import Deployment
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
@@ -50,11 +50,6 @@ LIMITS = ("max_ttft_ms", "max_tpot_ms")
 """Overrides that are arguments of the planner: the schema has no room for them."""
 
 AnyQuestion = TypeVar("AnyQuestion", bound=Question)
-
-
-def _absent(value: object) -> bool:
-    """Whether there is nothing to say."""
-    return value is None
 
 
 class PresetQuestion(Question):
@@ -108,27 +103,6 @@ class PresetQuestion(Question):
         return self.inputs(**controls | {"total_gpus": self.total_gpus})
 
 
-class Headroom(BaseModel):
-    """What is left before the verdict would turn; negative where it is short."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    users: int = Field(description="Users that fit beyond those asked for.")
-    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
-    tpot_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_tpot_ms.")
-
-
-class Changed(BaseModel):
-    """One change of the question, the fewest GPUs that then serve the users, and their pace."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    change: Mapping[str, str | int]
-    gpus: int
-    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
-    tpot_ms: float | None
-
-
 class PresetAnswer(Answer):
     """One verdict, and the five sections behind it."""
 
@@ -150,13 +124,13 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
         preset=q.preset,
         verdict=said,
         serves=case.plan.serves_users,
-        headroom=_headroom(case),
-        changes=list(_changes(case)),
+        headroom=headroom(case),
+        changes=list(changes(case)),
         sections=in_short(case),
         formula=[*case.vram.formula, *case.plan.formula[1:], *_sizing(case)],
         assumptions=_assumptions(case, q),
         inputs=q.normalized(),
-        next_steps=_next(case),
+        next_steps=_next(case, q.limits),
     )
 
 
@@ -217,41 +191,6 @@ def _needed(found: Deployment | None, enough: ParallelismAnswer) -> int | None:
     return min([*serving, *([found.layout.gpus] if found else [])], default=None)
 
 
-def _headroom(case: Case) -> Headroom | None:
-    """Users and milliseconds to spare; None where the cache is not modelled."""
-    if case.on.not_modelled:
-        return None
-    plan, limits = case.plan, case.latency
-    return Headroom(
-        users=plan.max_concurrent_users - case.controls["concurrent_users"],
-        ttft_ms=_spare(limits.ttft_s, plan.ttft_ms),
-        tpot_ms=_spare(limits.tpot_s, plan.tpot_ms),
-    )
-
-
-def _spare(limit_s: float | None, taken_ms: float | None) -> float | None:
-    """What a limit leaves of the time taken. [ms]"""
-    return None if limit_s is None or taken_ms is None else round(limit_s / MILLI - taken_ms, 1)
-
-
-def _changes(case: Case) -> Iterator[Changed]:
-    """More GPUs where those given are too few, then the other ways."""
-    more = case.enough
-    if not case.plan.serves_users and more.serves_users:
-        yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
-    for way in case.ways:
-        times = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)
-        yield _changed(case, way.change, way.gpus, *times)
-
-
-def _changed(
-    case: Case, change: Mapping[str, str | int], gpus: int, ttft_ms: float | None, tpot_ms: float | None
-) -> Changed:
-    """One change as results show it; the first token only where a limit makes it matter."""
-    first = ttft_ms if case.latency.ttft_s is not None else None
-    return Changed(change=change, gpus=gpus, ttft_ms=first and round(first, 1), tpot_ms=tpot_ms and round(tpot_ms, 1))
-
-
 def _costs(q: PresetQuestion, gpus: int | None) -> CostsAnswer | str:
     """The bill, or the sentence that says why there is none: a price that is not known stops no plan."""
     try:
@@ -297,7 +236,7 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     return ordered[:ASSUMPTIONS]
 
 
-def _next(case: Case) -> list[NextStep]:
+def _next(case: Case, limits: Mapping[str, float]) -> list[NextStep]:
     """The section that matters most, in full."""
     controls = case.controls
     model = {"model": controls["model"], "precision": controls["precision"], "gpu": controls["gpu"]}
@@ -307,7 +246,7 @@ def _next(case: Case) -> list[NextStep]:
     return [
         NextStep(
             tool="plan_parallelism",
-            arguments={**model, **load, "total_gpus": gpus},
+            arguments={**model, **load, **limits, "total_gpus": gpus},
             why="the layout drawn, and its alternatives",
         ),
         NextStep(tool="compare_costs", arguments={**model, **traffic}, why="rent or buy, with break-even hours"),

@@ -1,0 +1,69 @@
+"""What a verdict leaves before it would turn, and the single changes that would turn it or make it cheaper."""
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferplan.core.units import MILLI
+from inferplan.tools._sections import Case
+
+
+def _absent(value: object) -> bool:
+    """Whether there is nothing to say."""
+    return value is None
+
+
+class Headroom(BaseModel):
+    """What is left before the verdict would turn; negative where it is short."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    users: int = Field(description="Users that fit beyond those asked for.")
+    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
+    tpot_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_tpot_ms.")
+
+
+class Changed(BaseModel):
+    """One change of the question, the fewest GPUs that then serve the users, and their pace."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    change: Mapping[str, str | int]
+    gpus: int
+    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
+    tpot_ms: float | None
+
+
+def headroom(case: Case) -> Headroom | None:
+    """Users and milliseconds to spare; None where the cache is not modelled."""
+    if case.on.not_modelled:
+        return None
+    plan, limits = case.plan, case.latency
+    return Headroom(
+        users=plan.max_concurrent_users - case.controls["concurrent_users"],
+        ttft_ms=_spare(limits.ttft_s, plan.ttft_ms),
+        tpot_ms=_spare(limits.tpot_s, plan.tpot_ms),
+    )
+
+
+def _spare(limit_s: float | None, taken_ms: float | None) -> float | None:
+    """What a limit leaves of the time taken. [ms]"""
+    return None if limit_s is None or taken_ms is None else round(limit_s / MILLI - taken_ms, 1)
+
+
+def changes(case: Case) -> Iterator[Changed]:
+    """More GPUs where those given are too few, then the other ways."""
+    more = case.enough
+    if not case.plan.serves_users and more.serves_users:
+        yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
+    for way in case.ways:
+        times = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)
+        yield _changed(case, way.change, way.gpus, *times)
+
+
+def _changed(
+    case: Case, change: Mapping[str, str | int], gpus: int, ttft_ms: float | None, tpot_ms: float | None
+) -> Changed:
+    """One change as results show it; the first token only where a limit makes it matter."""
+    first = ttft_ms if case.latency.ttft_s is not None else None
+    return Changed(change=change, gpus=gpus, ttft_ms=first and round(first, 1), tpot_ms=tpot_ms and round(tpot_ms, 1))
