@@ -197,8 +197,20 @@ def test_an_empty_input_ends_the_server_quietly():
 def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(connect: Callable[..., Any], version: str):
     wire = connect(version)
     for line, id_, code, sentence in (
-        ("this is not JSON", None, -32700, "this line is not JSON; a message is one JSON object on one line."),
-        ('{"jsonrpc":"2.0","id":7,"method":"ping"', None, -32700, "this line is not JSON; a message is one"),
+        (
+            "this is not JSON",
+            None,
+            -32700,
+            "this line is not JSON (expected ident at line 1",
+        ),
+        ('{"jsonrpc":"2.0","id":7,"method":"ping"', None, -32700, "this line is not JSON (EOF while parsing"),
+        ('{"jsonrpc":"2.0","id":7,"method":"\\ud800"}', 7, -32700, "this line is not JSON (unexpected end"),
+        (
+            '{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}',
+            None,
+            -32700,
+            "this line is not JSON (unexpected end",
+        ),
         ("[]", None, -32600, "a message is one JSON object on one line; got a list."),
         ('"ping"', None, -32600, 'a message is one JSON object on one line; got "ping".'),
         ('{"jsonrpc":"2.0","id":7}', 7, -32600, "`method` takes the name of a method in quotes; got null."),
@@ -217,9 +229,17 @@ def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(conne
 
 def test_where_nothing_was_asked_nothing_is_answered(connect: Callable[..., Any]):
     wire = connect("2025-11-25")
-    for line in ("", "  ", '{"jsonrpc":"2.0","id":7,"result":1}', '{"jsonrpc":"2.0","id":7,"error":{}}'):
+    for line in (
+        "",
+        "  ",
+        '{"jsonrpc":"2.0","id":7,"result":1}',
+        '{"jsonrpc":"2.0","id":7,"error":{}}',
+        '{"jsonrpc":"2.0","method":"tools/call","params":{"name":"no such tool"}}',
+    ):
         wire.say(line)
     assert wire.result("tools/list")["tools"]
+    rest, errors = wire.process.communicate()
+    assert (rest, errors) == ("", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

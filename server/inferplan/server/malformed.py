@@ -3,8 +3,9 @@
 The SDK drops such a line, and a client that made a slip waits for ever.
 """
 
+import json
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
@@ -12,7 +13,6 @@ from pydantic_core import from_json
 
 from inferplan.server.words import shown
 
-_NOT_JSON = "this line is not JSON; a message is one JSON object on one line."
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
 """Errors of a union that carry the whole message as their input, and the depth at which they do."""
 
@@ -39,14 +39,29 @@ def refusal(error: Exception) -> JSONRPCError | None:
         return None
     details = error.errors(include_url=False, include_context=False)
     if details[0]["type"] == "json_invalid":
-        blank = not str(details[0]["input"]).strip()
-        return None if blank else _reply(PARSE_ERROR, _NOT_JSON)
+        return _not_json(str(details[0]["input"]), details[0]["msg"])
     whole = next((one["input"] for one in details if _WHOLE.get(one["type"]) == len(one["loc"])), None)
     if not isinstance(whole, dict):
         return _reply(INVALID_REQUEST, f"a message is one JSON object on one line; got {shown(whole)}.")
     message = cast("dict[str, Any]", whole)
     asks = not {"result", "error"} & message.keys()
     return _reply(INVALID_REQUEST, _problem(message), message.get("id")) if asks else None
+
+
+def _not_json(line: str, why: str) -> JSONRPCError | None:
+    """The reply to a line that no parser or a strict one alone refuses; a blank one asks nothing."""
+    reason = why.removeprefix("Invalid JSON: ")
+    sentence = f"this line is not JSON ({reason}); a message is one JSON object on one line."
+    return _reply(PARSE_ERROR, sentence, _id_of(line)) if line.strip() else None
+
+
+def _id_of(line: str) -> object:
+    """The id in a line that a lenient parser can read, as one with half of a surrogate pair in it."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
 
 
 def _problem(message: Mapping[str, Any]) -> str:
@@ -60,5 +75,11 @@ def _problem(message: Mapping[str, Any]) -> str:
 
 def _reply(code: int, message: str, id_: object = None) -> JSONRPCError:
     """The error, to the request if its id can be told."""
-    known = id_ if isinstance(id_, str | int) and not isinstance(id_, bool) else None
-    return JSONRPCError(jsonrpc="2.0", id=known, error=ErrorData(code=code, message=message))
+    return JSONRPCError(jsonrpc="2.0", id=id_ if _is_id(id_) else None, error=ErrorData(code=code, message=message))
+
+
+def _is_id(value: object) -> TypeGuard[str | int]:
+    """Whether this is an id that can be written back: a whole number, or a text without half a character."""
+    if isinstance(value, str):
+        return value == value.encode(errors="ignore").decode()
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from inferplan.core.units import HOURS_PER_DAY, MILLION
+from inferplan.core.units import HOURS_PER_DAY
 from inferplan.tools import _draw as draw
 
 LABEL = 10
@@ -12,7 +12,8 @@ LEFT = LABEL + FIGURE
 BAR = 50
 COLUMNS_PER_HOUR = 2
 CENTS_BELOW = 100
-GIGA = 1000 * MILLION
+LARGE = ((1e15, 1e12, "T"), (1e12, 1e9, "B"), (1e9, 1e6, "M"))
+"""From how much on money is written in which unit, and its letter."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,20 +49,21 @@ def _bars(bills: Sequence[Bill]) -> Iterator[str]:
 
 
 def _money(usd: float) -> str:
-    """Whole dollars; cents below 100, millions from a thousand of them on.
+    """Whole dollars; cents below 100, millions, billions and trillions from a thousand of them on.
 
-    >>> _money(2912.7), _money(9.5), _money(1_720_945_493)
-    ('2,913', '9.50', '1,721 M')
+    >>> _money(2912.7), _money(9.5), _money(1_720_945_493), _money(3e17)
+    ('2,913', '9.50', '1,721 M', '300,000 T')
     """
-    if usd >= GIGA:
-        return f"{usd / MILLION:,.0f} M"
+    for above, unit, letter in LARGE:
+        if usd >= above:
+            return f"{usd / unit:,.0f} {letter}"
     return f"{usd:,.0f}" if usd >= CENTS_BELOW else f"{usd:,.2f}"
 
 
 def _day(crossings: Sequence[Crossing], *, hours_now: float) -> Iterator[str]:
     """0 to 24 hours: where on-demand is the cheaper one, where the flat bill is, and where the service stands."""
     yield "a day of 24 h, on-demand cheaper where ="
-    yield f"{'':<{LEFT + 2}}{'':<{round(hours_now * COLUMNS_PER_HOUR)}}v now {hours_now:g}"
+    yield f"{'':<{LEFT + 2}}{'':<{round(hours_now * COLUMNS_PER_HOUR)}}v now {hours_now:.3g}"
     for crossing in crossings:
         said = "never" if crossing.hours is None else f"{crossing.hours:.1f} h"
         yield f"{crossing.label:<{LABEL}}{said:>{FIGURE}} |{_line(crossing.hours, HOURS_PER_DAY * COLUMNS_PER_HOUR)}"
