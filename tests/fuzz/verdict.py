@@ -42,7 +42,7 @@ class Verdict:
 
     def _protocol_error(self, error: Mapping[str, Any], asked: Asked) -> str:
         if HALF_A_CHARACTER in json.dumps(asked.arguments):
-            hold(error["code"] == PARSE_ERROR and "surrogate" in error["message"], f"{error}")
+            hold(error["code"] == PARSE_ERROR and "is not JSON" in error["message"], f"{error}")
             return "protocol error"
         hold(error["code"] == INVALID_PARAMS, f"code {error['code']}")
         hold(not isinstance(asked.arguments, dict), "a protocol error for arguments that are an object")

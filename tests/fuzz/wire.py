@@ -1,6 +1,7 @@
 """A server process that is asked many questions at a time over stdio, and has to answer each once."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -32,7 +33,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 class Server:
-    """One process, spoken to in lines."""
+    """One process, spoken to in lines. It asks no model hub, whatever names are thought up."""
 
     def __init__(self, era: str) -> None:
         self.era = era
@@ -41,6 +42,7 @@ class Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=os.environ | {"HF_HUB_OFFLINE": "1"},
         )
         assert self._process.stdin
         assert self._process.stdout
