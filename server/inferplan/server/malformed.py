@@ -7,7 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeGuard, cast
 
-from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -24,7 +32,18 @@ class OddIdError(ValueError):
         super().__init__(f"`id` takes a text or a whole number; got {shown(id_)}.")
 
 
-def check_id(line: str) -> None:
+def read(line: str) -> SessionMessage | Exception:
+    """The message on a line, or why there is none."""
+    try:
+        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        if isinstance(message, JSONRPCNotification):
+            _check_id(line)
+    except (ValidationError, OddIdError) as error:
+        return error
+    return SessionMessage(message)
+
+
+def _check_id(line: str) -> None:
     """Raise `OddIdError` where a line that was read as a notification has an id."""
     message: Mapping[str, Any] = from_json(line) if '"id"' in line else {}
     if "id" in message:

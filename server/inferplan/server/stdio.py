@@ -23,11 +23,9 @@ from mcp.types import (
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
-    jsonrpc_message_adapter,
 )
-from pydantic import ValidationError
 
-from inferplan.server.malformed import OddIdError, check_id, refusal
+from inferplan.server.malformed import read, refusal
 
 GRACE_S = 20.0
 """How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
@@ -116,14 +114,7 @@ class _Lines:
         line = await self._reader.readline()
         if not line:
             raise anyio.EndOfStream
-        try:
-            text = line.decode("utf-8", errors="replace")
-            message = jsonrpc_message_adapter.validate_json(text, by_name=False)
-            if isinstance(message, JSONRPCNotification):
-                check_id(text)
-            return SessionMessage(message)
-        except (ValidationError, OddIdError) as error:
-            return error
+        return read(line.decode("utf-8", errors="replace"))
 
     async def aclose(self) -> None:
         """Nothing to do: the transport is closed with the server."""
