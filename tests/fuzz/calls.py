@@ -100,6 +100,7 @@ def main() -> int:
             run.server.kill()
         kinds += run.kinds
         broken |= run.broken
+        sys.stderr.write(f"{kinds.total():,} calls, {len(broken)} broken promises\n")
     took = time.monotonic() - began
     said = ", ".join(f"{count:,} {kind}s" for kind, count in kinds.most_common())
     sys.stdout.write(f"{kinds.total():,} calls in {took:.0f} s, seed {options.seed}: {said}\n")
