@@ -14,11 +14,10 @@ from collections import Counter
 from random import Random
 from typing import Any
 
+from inferplan.tools.registry import TOOLS
 from questions import Asked, Questions
 from verdict import Verdict
 from wire import ERAS, BrokenPromiseError, Server, strictly
-
-from inferplan.tools.registry import TOOLS
 
 AT_A_TIME = 16
 CALLS_PER_SERVER = 5000

@@ -10,10 +10,9 @@ import sys
 import time
 from random import Random
 
+from inferplan.tools.registry import TOOLS
 from questions import Questions
 from wire import ERAS, Server
-
-from inferplan.tools.registry import TOOLS
 
 AT_A_TIME = 16
 INTERVALS = 20

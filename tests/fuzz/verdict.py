@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jsonschema import Draft202012Validator
+
 from questions import Asked
 from wire import BrokenPromiseError
 
