@@ -41,9 +41,10 @@ def main() -> int:
     listed = {tool["name"]: tool for tool in server.ask("list", "tools/list", {})["result"]["tools"]}
     questions = [(tool.name, Questions(tool, listed[tool.name]["inputSchema"])) for tool in TOOLS]
     mib = [server.resident_kib / 1024]
-    for _ in range(INTERVALS):
+    for number in range(1, INTERVALS + 1):
         ask(server, questions, random, options.calls // INTERVALS)
         mib.append(server.resident_kib / 1024)
+        sys.stderr.write(f"{number * options.calls // INTERVALS:,} calls, {mib[-1]:.1f} MiB\n")
     for line in server.end():
         sys.stdout.write(f"one more line: {line[:200]!r}\n")
     grown = mib[-1] - mib[WARM_UP]
