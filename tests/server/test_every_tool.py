@@ -211,7 +211,7 @@ def test_the_same_question_twice_is_answered_in_the_same_bytes(tool: Tool[Any, A
 
 BAD = {
     "integer": (0, -1, 1.5, "many", "", [], {}, True, math.nan, math.inf, 1e300, 10**400, "NaN", "1e400", 10**18),
-    "number": (-1, 0, "many", "", [], {}, True, math.nan, -math.inf, 1e300, "Infinity", "1e400"),
+    "number": (-1, 0, 1e-300, "many", "", [], {}, True, math.nan, -math.inf, 1e300, "Infinity", "1e400"),
     "string": (0, -1, 1.5, True, [], {}, "", " ", "no such thing", "x" * 10_000, "\x00\x1b[31m\n", "\u202e", "=,=;"),
     "boolean": ("perhaps", 2, -1, 0.5, [], {}, "", math.nan),
 }
