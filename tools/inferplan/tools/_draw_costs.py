@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from inferplan.core.units import HOURS_PER_DAY
+from inferplan.core.units import HOURS_PER_DAY, MILLION
 from inferplan.tools import _draw as draw
 
 LABEL = 10
@@ -12,8 +12,7 @@ LEFT = LABEL + FIGURE
 BAR = 50
 COLUMNS_PER_HOUR = 2
 CENTS_BELOW = 100
-LARGE = ((1e15, 1e12, "T"), (1e12, 1e9, "B"), (1e9, 1e6, "M"))
-"""From how much on money is written in which unit, and its letter."""
+GIGA = 1000 * MILLION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,14 +48,15 @@ def _bars(bills: Sequence[Bill]) -> Iterator[str]:
 
 
 def _money(usd: float) -> str:
-    """Whole dollars; cents below 100, millions, billions and trillions from a thousand of them on.
+    """Whole dollars; cents below 100, millions from a thousand of them on, what no column holds as a power of ten.
 
-    >>> _money(2912.7), _money(9.5), _money(1_720_945_493), _money(3e17)
-    ('2,913', '9.50', '1,721 M', '300,000 T')
+    >>> _money(2912.7), _money(9.5), _money(1_720_945_493), _money(1.567e23)
+    ('2,913', '9.50', '1,721 M', '1.57e+23')
     """
-    for above, unit, letter in LARGE:
-        if usd >= above:
-            return f"{usd / unit:,.0f} {letter}"
+    if usd >= 1000 * GIGA:
+        return f"{usd:.2e}"
+    if usd >= GIGA:
+        return f"{usd / MILLION:,.0f} M"
     return f"{usd:,.0f}" if usd >= CENTS_BELOW else f"{usd:,.2f}"
 
 
