@@ -16,8 +16,8 @@ from inferplan.tools._tool import Answer, NextStep, Question, Tool
 settings.register_profile("inferplan", derandomize=True, deadline=None)
 settings.load_profile("inferplan")
 
-collect_ignore = ["calibration"]
-"""Needs scientific libraries, which CI does without."""
+collect_ignore = ["calibration", "conformance", "fuzz"]
+"""Commands, not tests; some need libraries which the tests do without."""
 
 Era = Literal["auto", "legacy"]
 

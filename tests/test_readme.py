@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import hosts
 from data_files import DATA
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS
@@ -20,8 +21,7 @@ from inferplan.tools._memory_validation import validate
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
 README = Path(__file__).parents[1] / "README.md"
-BINARY = ".venv/bin/inferplan"
-HOSTS = ("Claude Code", "Claude Desktop", "Cursor", "VS Code", "Codex", "Zed", "JetBrains", "Gemini CLI")
+COMMON_HOSTS = ("Claude Code", "Claude Desktop", "Cursor", "VS Code", "Codex", "Zed", "JetBrains", "Gemini CLI")
 
 
 def tools_table() -> str:
@@ -83,6 +83,7 @@ def calibration() -> str:
 
 BLOCKS: dict[str, Callable[[], str]] = {
     "tools": tools_table,
+    "hosts": hosts.hosts,
     "answer": answer,
     "counts": counts,
     "engines": engines,
@@ -132,23 +133,25 @@ def test_the_first_command_asks_a_question_that_its_tool_takes() -> None:
     assert TOOLS_BY_NAME[first[0]].ask(arguments).summary
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", COMMON_HOSTS)
 def test_every_common_host_has_a_snippet_that_starts_the_clone(host: str) -> None:
     part = section("Set up your host").split(f"**{host}**", 1)[1].split("</details>", 1)[0]
-    assert BINARY in part
+    assert hosts.CLONED in part
 
 
 def test_json_snippets_parse_and_name_the_server_under_the_key_of_their_host() -> None:
-    keys = {next(iter(json.loads(snippet))) for snippet in fenced(section("Set up your host"), "json")}
-    assert keys == {"mcpServers", "servers", "context_servers"}
-    for snippet in fenced(section("Set up your host"), "json"):
-        (servers,) = json.loads(snippet).values()
-        assert servers["inferplan"]["command"].endswith(BINARY)
+    snippets = [json.loads(snippet) for snippet in fenced(section("Set up your host"), "json")]
+    assert {next(iter(snippet)) for snippet in snippets} == {"mcpServers", "servers", "context_servers", "mcp"}
+    for snippet in snippets:
+        (servers,) = snippet.values()
+        command = servers["inferplan"]["command"]
+        program = command[0] if isinstance(command, list) else command
+        assert program.endswith(hosts.CLONED)
 
 
 def test_toml_snippets_parse() -> None:
     (snippet,) = fenced(section("Set up your host"), "toml")
-    assert tomllib.loads(snippet)["mcp_servers"]["inferplan"]["command"].endswith(BINARY)
+    assert tomllib.loads(snippet)["mcp_servers"]["inferplan"]["command"].endswith(hosts.CLONED)
 
 
 def test_the_readme_does_not_speak_as_if_anything_were_published() -> None:

@@ -30,8 +30,6 @@ MOST_TOKENS_IN_ALL = 1600
 MOST_TOKENS_PER_RESULT = 1200
 MOST_TOKENS_PER_PLAN = 2000
 
-KEYWORDS = {"type", "description", "default", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-
 if UPDATE:
     Path(str(FILE)).write_text(to_json([listing(tool) for tool in TOOLS]), encoding="utf-8")
 SERVER = create_server()
@@ -66,22 +64,6 @@ def tokens(text: str) -> int:
 
 def model_visible(tool: Published) -> str:
     return compact({"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema})
-
-
-def schemas(node: object) -> Iterator[dict[str, Any]]:
-    """Every schema inside a schema, itself first."""
-    if isinstance(node, list):
-        for item in node:
-            yield from schemas(item)
-    elif isinstance(node, dict):
-        if "properties" in node:
-            yield node
-            for field in node["properties"].values():
-                yield from schemas(field)
-            return
-        yield node
-        for key in ("items", "anyOf", "additionalProperties"):
-            yield from schemas(node.get(key))
 
 
 def numbers(node: object) -> Iterator[float]:
@@ -133,41 +115,9 @@ def test_no_snapshot_outlives_its_tool():
 
 
 @every_tool
-def test_the_arguments_are_a_schema_that_every_host_reads(tool: Tool[Any, Any]):
-    schema = PUBLISHED[tool.name].input_schema
-    Draft202012Validator.check_schema(schema)
-    assert schema["type"] == "object"
-    assert schema["additionalProperties"] is False
-    assert not {"anyOf", "oneOf", "allOf", "not", "if", "$ref", "$schema", "$defs"} & set(schema)
-    for name, field in schema["properties"].items():
-        assert field["type"] in {"string", "integer", "number", "boolean"}, name
-        assert field["description"], name
-        assert field.get("default", 0) is not None, name
-        assert not {"title", "$ref", "anyOf", "oneOf", "allOf", "format", "pattern"} & set(field), name
-        assert "enum" not in field or field["type"] == "string", name
-        assert set(field) <= KEYWORDS, name
-        assert re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name)
-
-
-@every_tool
-def test_the_answer_is_a_schema_without_references(tool: Tool[Any, Any]):
-    schema = PUBLISHED[tool.name].output_schema or {}
-    Draft202012Validator.check_schema(schema)
-    assert schema["type"] == "object"
-    text = compact(schema)
-    assert "$ref" not in text
-    assert "$defs" not in text
-    assert all(isinstance(part.get("type", ""), str) for part in schemas(schema))
-
-
-@every_tool
-def test_a_tool_is_named_described_and_marked_for_hosts_and_models(tool: Tool[Any, Any]):
+def test_a_tool_says_what_else_to_use_and_is_marked_as_a_calculator(tool: Tool[Any, Any]):
     published = PUBLISHED[tool.name]
     description, hints = published.description or "", published.annotations
-    assert re.fullmatch(r"[a-z][a-z0-9_]{0,63}", published.name)
-    assert len(f"mcp__plugin_inferplan_inferplan__{published.name}") <= 64
-    assert 40 <= len(description) <= 2048
-    assert published.title not in (None, published.name)
     assert any(other in description for other in PUBLISHED if other != tool.name), "names no sibling"
     assert hints is not None
     assert (hints.read_only_hint, hints.idempotent_hint) == (True, True)
@@ -261,7 +211,7 @@ def test_the_same_question_twice_is_answered_in_the_same_bytes(tool: Tool[Any, A
 
 BAD = {
     "integer": (0, -1, 1.5, "many", "", [], {}, True, math.nan, math.inf, 1e300, 10**400, "NaN", "1e400", 10**18),
-    "number": (-1, 0, "many", "", [], {}, True, math.nan, -math.inf, 1e300, "Infinity", "1e400"),
+    "number": (-1, 0, 1e-300, "many", "", [], {}, True, math.nan, -math.inf, 1e300, "Infinity", "1e400"),
     "string": (0, -1, 1.5, True, [], {}, "", " ", "no such thing", "x" * 10_000, "\x00\x1b[31m\n", "\u202e", "=,=;"),
     "boolean": ("perhaps", 2, -1, 0.5, [], {}, "", math.nan),
 }

@@ -149,11 +149,14 @@ def test_everything_asked_is_answered_before_the_end_of_the_input_ends_the_serve
 def test_files_are_served_as_well_as_pipes(tmp_path: Path):
     asked, answered = tmp_path / "asked.jsonl", tmp_path / "answered.jsonl"
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
-    asked.write_text(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello}) + "\n", "utf-8")
+    first = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello})
+    asked.write_text(f'{first}\nnot JSON\n{{"jsonrpc":"2.0","id":2}}\n', "utf-8")
     with asked.open() as source, answered.open("w") as sink:
         done = subprocess.run([sys.executable, "-m", "inferplan.server"], stdin=source, stdout=sink, check=False)
     assert done.returncode == 0
-    assert json.loads(answered.read_text("utf-8"))["result"]["serverInfo"]["name"] == "inferplan"
+    replies = {reply["id"]: reply for reply in map(json.loads, answered.read_text("utf-8").splitlines())}
+    assert replies[1]["result"]["serverInfo"]["name"] == "inferplan"
+    assert (replies[None]["error"]["code"], replies[2]["error"]["code"]) == (-32700, -32600)
 
 
 def test_a_client_that_stops_reading_ends_the_server_quietly(connect: Callable[..., Any]):
@@ -193,11 +196,53 @@ def test_an_empty_input_ends_the_server_quietly():
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_line_of_garbage_does_not_stop_the_server(connect: Callable[..., Any]):
-    wire = connect("2025-11-25")
-    wire.say("this is not JSON")
-    wire.say('{"jsonrpc":"2.0"}')
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(connect: Callable[..., Any], version: str):
+    wire = connect(version)
+    for line, id_, code, sentence in (
+        (
+            "this is not JSON",
+            None,
+            -32700,
+            "this line is not JSON (expected ident at line 1",
+        ),
+        ('{"jsonrpc":"2.0","id":7,"method":"ping"', None, -32700, "this line is not JSON (EOF while parsing"),
+        ('{"jsonrpc":"2.0","id":7,"method":"\\ud800"}', 7, -32700, "this line is not JSON (unexpected end"),
+        (
+            '{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}',
+            None,
+            -32700,
+            "this line is not JSON (unexpected end",
+        ),
+        ("[]", None, -32600, "a message is one JSON object on one line; got a list."),
+        ('"ping"', None, -32600, 'a message is one JSON object on one line; got "ping".'),
+        ('{"jsonrpc":"2.0","id":7}', 7, -32600, "`method` takes the name of a method in quotes; got null."),
+        ('{"jsonrpc":"2.0","id":"a","method":1}', "a", -32600, "`method` takes the name of a method in quotes; got 1."),
+        ('{"id":7,"method":"ping"}', 7, -32600, '`jsonrpc` takes "2.0"; got null.'),
+        ('{"jsonrpc":"2.0","id":7,"method":"ping","params":[1]}', 7, -32600, "`params` takes one JSON object"),
+        ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', None, -32600, "`id` takes a text or a whole number; got 1.5."),
+        ('{"jsonrpc":"2.0","id":null,"method":"ping"}', None, -32600, "`id` takes a text or a whole number; got null."),
+    ):
+        wire.say(line)
+        reply = wire.listen()
+        assert (reply["id"], reply["error"]["code"]) == (id_, code), line
+        assert reply["error"]["message"].startswith(sentence), line
     assert wire.result("tools/list")["tools"]
+
+
+def test_where_nothing_was_asked_nothing_is_answered(connect: Callable[..., Any]):
+    wire = connect("2025-11-25")
+    for line in (
+        "",
+        "  ",
+        '{"jsonrpc":"2.0","id":7,"result":1}',
+        '{"jsonrpc":"2.0","id":7,"error":{}}',
+        '{"jsonrpc":"2.0","method":"tools/call","params":{"name":"no such tool"}}',
+    ):
+        wire.say(line)
+    assert wire.result("tools/list")["tools"]
+    rest, errors = wire.process.communicate()
+    assert (rest, errors) == ("", "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

@@ -23,7 +23,7 @@ def guard(
     }
 
     async def refuse_or_pass_on(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        check = checks.get(ctx.method)
+        check = None if ctx.request_id is None else checks.get(ctx.method)  # a notification gets no reply
         problem = check(ctx.params or {}) if check else None
         if problem:
             raise MCPError(code=INVALID_PARAMS, message=problem)

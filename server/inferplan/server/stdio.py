@@ -23,9 +23,9 @@ from mcp.types import (
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
-    jsonrpc_message_adapter,
 )
-from pydantic import ValidationError
+
+from inferplan.server.malformed import read, refusal
 
 GRACE_S = 20.0
 """How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
@@ -66,9 +66,10 @@ class StdioServer(MCPServer[Any]):
         """Serve stdin and stdout until the input ends and the last answer is out."""
         async with _pipes() if _are_pipes() else stdio_server() as (read, write):
             open_questions = _OpenQuestions()
+            answers = _Answers(write, open_questions)
             await self._lowlevel_server.run(
-                _Questions(read, open_questions),
-                _Answers(write, open_questions),
+                _Questions(read, open_questions, answers),
+                answers,
                 self._lowlevel_server.create_initialization_options(),
             )
 
@@ -113,11 +114,7 @@ class _Lines:
         line = await self._reader.readline()
         if not line:
             raise anyio.EndOfStream
-        try:
-            text = line.decode("utf-8", errors="replace")
-            return SessionMessage(jsonrpc_message_adapter.validate_json(text, by_name=False))
-        except ValidationError as error:
-            return error
+        return read(line.decode("utf-8", errors="replace"))
 
     async def aclose(self) -> None:
         """Nothing to do: the transport is closed with the server."""
@@ -183,7 +180,11 @@ class _Stream:
 
 
 class _Questions(_Stream):
-    """What comes in. The end comes after the last answer."""
+    """What comes in. The end comes after the last answer; what is no message is answered here."""
+
+    def __init__(self, inner: Any, questions: _OpenQuestions, answers: "_Answers") -> None:
+        super().__init__(inner, questions)
+        self._answers = answers
 
     @property
     def last_context(self) -> Any:
@@ -191,13 +192,19 @@ class _Questions(_Stream):
         return getattr(self._inner, "last_context", None)
 
     async def receive(self) -> Message:
+        item = await self._next()
+        while isinstance(item, Exception) and (reply := refusal(item)):
+            await self._answers.send(SessionMessage(reply))
+            item = await self._next()
+        self._questions.note(getattr(item, "message", None))
+        return item
+
+    async def _next(self) -> Message:
         try:
-            item: Message = await self._inner.receive()
+            return await self._inner.receive()
         except anyio.EndOfStream:
             await self._questions.none_left()
             raise
-        self._questions.note(getattr(item, "message", None))
-        return item
 
     def __aiter__(self) -> "_Questions":
         return self

@@ -10,6 +10,7 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.presets import PRESETS
+from inferplan.core.units import SECONDS_PER_HOUR
 
 T = TypeVar("T")
 
@@ -62,6 +63,13 @@ def _tokens(value: object) -> object:
     return plain
 
 
+def _at_least_a_second(hours: float) -> float:
+    """Hours of service that are no rounding error of none."""
+    if hours < 1 / SECONDS_PER_HOUR:
+        raise ValueError(f"a service runs for at least a second a day ({1 / SECONDS_PER_HOUR:.6f}); got {hours:g}")
+    return hours
+
+
 NUMBER = BeforeValidator(_plain_number)
 
 ModelName = Annotated[
@@ -85,7 +93,9 @@ ContextWindow = Annotated[
 ]
 Gpus = Annotated[int, Field(ge=1, le=100_000, description="GPUs available."), NUMBER]
 Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Requests per day."), NUMBER]
-Hours = Annotated[float, Field(gt=0, le=24, description="Hours of service."), NUMBER]
+Hours = Annotated[
+    float, Field(gt=0, le=24, description="Hours of service."), NUMBER, AfterValidator(_at_least_a_second)
+]
 InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), NUMBER]
 OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), NUMBER]
 Milliseconds = Annotated[float, Field(gt=0, le=3_600_000, description="Limit."), NUMBER]

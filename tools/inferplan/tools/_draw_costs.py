@@ -48,11 +48,13 @@ def _bars(bills: Sequence[Bill]) -> Iterator[str]:
 
 
 def _money(usd: float) -> str:
-    """Whole dollars; cents below 100, millions from a thousand of them on.
+    """Whole dollars; cents below 100, millions from a thousand of them on, what no column holds as a power of ten.
 
-    >>> _money(2912.7), _money(9.5), _money(1_720_945_493)
-    ('2,913', '9.50', '1,721 M')
+    >>> _money(2912.7), _money(9.5), _money(1_720_945_493), _money(1.567e23)
+    ('2,913', '9.50', '1,721 M', '1.57e+23')
     """
+    if usd >= 1000 * GIGA:
+        return f"{usd:.2e}"
     if usd >= GIGA:
         return f"{usd / MILLION:,.0f} M"
     return f"{usd:,.0f}" if usd >= CENTS_BELOW else f"{usd:,.2f}"
@@ -61,7 +63,7 @@ def _money(usd: float) -> str:
 def _day(crossings: Sequence[Crossing], *, hours_now: float) -> Iterator[str]:
     """0 to 24 hours: where on-demand is the cheaper one, where the flat bill is, and where the service stands."""
     yield "a day of 24 h, on-demand cheaper where ="
-    yield f"{'':<{LEFT + 2}}{'':<{round(hours_now * COLUMNS_PER_HOUR)}}v now {hours_now:g}"
+    yield f"{'':<{LEFT + 2}}{'':<{round(hours_now * COLUMNS_PER_HOUR)}}v now {hours_now:.3g}"
     for crossing in crossings:
         said = "never" if crossing.hours is None else f"{crossing.hours:.1f} h"
         yield f"{crossing.label:<{LABEL}}{said:>{FIGURE}} |{_line(crossing.hours, HOURS_PER_DAY * COLUMNS_PER_HOUR)}"

@@ -276,7 +276,7 @@ TOOL = Tool(
     title="Compare MoE and dense",
     description=(
         "Two models side by side, by default 70B dense and a 745B mixture of experts: active parameters, memory, GPUs, "
-        "compute, weights read per batch, trade-offs. For price, compare_costs."
+        "compute, weights read per batch, trade-offs. To choose between them; for price, compare_costs."
     ),
     question=MoeQuestion,
     answer=MoeAnswer,

@@ -196,7 +196,13 @@ def _costs(q: PresetQuestion, gpus: int | None) -> CostsAnswer | str:
     try:
         return compare_costs(_ask(CostsQuestion, q, total_gpus=gpus))
     except ValidationError as error:
-        return "No bill: " + "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors()) + "."
+        return "No bill: " + "; ".join(map(_no_bill, error.errors())) + "."
+
+
+def _no_bill(problem: Mapping[str, Any]) -> str:
+    """Why compare_costs cannot be asked: in its own words, or more GPUs than it takes."""
+    most = problem.get("ctx", {}).get("le")
+    return problem["msg"].removeprefix("Value error, ") if most is None else f"{most:,} GPUs are the most it can count"
 
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:

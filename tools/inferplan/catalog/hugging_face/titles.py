@@ -28,8 +28,8 @@ def _name(root: Keys) -> str:
         root.keep("_name_or_path", path, None)
         return path
     classes = root.values.get("architectures")
-    first = str(cast("list[object]", classes)[0]) if isinstance(classes, list) and classes else ""
-    if _SAFE.fullmatch(first):
+    first = cast("list[object]", classes)[0] if isinstance(classes, list) and classes else None
+    if isinstance(first, str) and _SAFE.fullmatch(first):
         root.keep("architectures", [first], None)
         return first
     type_ = root.text("model_type") or ""

@@ -1,0 +1,104 @@
+"""Lines that are no message of the protocol: what is wrong with them, as an error of JSON-RPC.
+
+The SDK drops such a line, and a client that made a slip waits for ever.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, TypeGuard, cast
+
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    INVALID_REQUEST,
+    PARSE_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    jsonrpc_message_adapter,
+)
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from inferplan.server.words import shown
+
+_WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
+"""Errors of a union that carry the whole message as their input, and the depth at which they do."""
+
+
+class OddIdError(ValueError):
+    """A request whose id is neither a text nor a whole number, which the SDK takes for a notification."""
+
+    def __init__(self, id_: object) -> None:
+        super().__init__(f"`id` takes a text or a whole number; got {shown(id_)}.")
+
+
+def read(line: str) -> SessionMessage | Exception:
+    """The message on a line, or why there is none."""
+    try:
+        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        if isinstance(message, JSONRPCNotification):
+            _check_id(line)
+    except (ValidationError, OddIdError) as error:
+        return error
+    return SessionMessage(message)
+
+
+def _check_id(line: str) -> None:
+    """Raise `OddIdError` where a line that was read as a notification has an id."""
+    message: Mapping[str, Any] = from_json(line) if '"id"' in line else {}
+    if "id" in message:
+        raise OddIdError(message["id"])
+
+
+def refusal(error: Exception) -> JSONRPCError | None:
+    """The reply to a line that could not be read; None where no reply is due, as to a response."""
+    if isinstance(error, OddIdError):
+        return _reply(INVALID_REQUEST, str(error))
+    if not isinstance(error, ValidationError):
+        return None
+    details = error.errors(include_url=False, include_context=False)
+    if details[0]["type"] == "json_invalid":
+        return _not_json(str(details[0]["input"]), details[0]["msg"])
+    whole = next((one["input"] for one in details if _WHOLE.get(one["type"]) == len(one["loc"])), None)
+    if not isinstance(whole, dict):
+        return _reply(INVALID_REQUEST, f"a message is one JSON object on one line; got {shown(whole)}.")
+    message = cast("dict[str, Any]", whole)
+    asks = not {"result", "error"} & message.keys()
+    return _reply(INVALID_REQUEST, _problem(message), message.get("id")) if asks else None
+
+
+def _not_json(line: str, why: str) -> JSONRPCError | None:
+    """The reply to a line that no parser or a strict one alone refuses; a blank one asks nothing."""
+    reason = why.removeprefix("Invalid JSON: ")
+    sentence = f"this line is not JSON ({reason}); a message is one JSON object on one line."
+    return _reply(PARSE_ERROR, sentence, _id_of(line)) if line.strip() else None
+
+
+def _id_of(line: str) -> object:
+    """The id in a line that a lenient parser can read, as one with half of a surrogate pair in it."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None
+
+
+def _problem(message: Mapping[str, Any]) -> str:
+    """What is wrong with a request or notification, in one sentence."""
+    if message.get("jsonrpc") != "2.0":
+        return f'`jsonrpc` takes "2.0"; got {shown(message.get("jsonrpc"))}.'
+    if not isinstance(message.get("method"), str):
+        return f"`method` takes the name of a method in quotes; got {shown(message.get('method'))}."
+    return f'`params` takes one JSON object, like {{"name": value}}; got {shown(message.get("params"))}.'
+
+
+def _reply(code: int, message: str, id_: object = None) -> JSONRPCError:
+    """The error, to the request if its id can be told."""
+    return JSONRPCError(jsonrpc="2.0", id=id_ if _is_id(id_) else None, error=ErrorData(code=code, message=message))
+
+
+def _is_id(value: object) -> TypeGuard[str | int]:
+    """Whether this is an id that can be written back: a whole number, or a text without half a character."""
+    if isinstance(value, str):
+        return value == value.encode(errors="ignore").decode()
+    return isinstance(value, int) and not isinstance(value, bool)

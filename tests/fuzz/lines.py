@@ -1,0 +1,193 @@
+"""Write bytes that are no protocol into a server's stdin: `python tests/fuzz/lines.py --lines 2000`.
+
+Requests of the protocol are bent byte by byte: flipped, cut, doubled, spliced, nested, with other line ends, other
+encodings and invalid ones. After each few a plain request has to be answered as ever; every reply has to be one of
+JSON-RPC, to an id that was sent or to none, and to each id no more often than it was sent. Prints the figures; exits
+1 where a promise is broken.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any
+
+from wire import ENVELOPE, ERAS, HELLO, BrokenPromiseError, Server, strictly
+
+BETWEEN = 20
+"""Bent lines between two plain requests."""
+LINES_PER_SERVER = 2000
+CALL = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8", "concurrent_users": 200}}
+SIZE_MEMORY = {"type": "ref/prompt", "name": "size_memory"}
+METHODS: list[tuple[str, dict[str, Any]]] = [
+    ("ping", {}),
+    ("tools/list", {}),
+    ("tools/call", CALL),
+    ("prompts/get", {"name": "size_memory", "arguments": {"model": "70B"}}),
+    ("resources/read", {"uri": "inferplan://gpus/h100-sxm"}),
+    ("completion/complete", {"ref": SIZE_MEMORY, "argument": {"name": "model", "value": "7"}}),
+    ("initialize", HELLO),
+    ("server/discover", {"_meta": ENVELOPE}),
+    ("logging/setLevel", {"level": "debug"}),
+    ("notifications/cancelled", {"requestId": 1}),
+    ("subscriptions/listen", {"notifications": {"toolsListChanged": True}}),
+]  # fmt: skip
+BYTES: Sequence[bytes] = (
+    b"\0", b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\r", b"\\u0000", b"\\ud83d", b'"', b"{", b"}",
+    b"[", b"]", b",", b":", b"null", b"true", b"1e999", b"-", b"NaN", b"\xe2\x80\xa8", b" ", b"\x1b[2J", b"//",
+)  # fmt: skip
+
+
+class Lines:
+    """Lines for one server, and the replies that they may get."""
+
+    def __init__(self, era: str, random: Random) -> None:
+        self._random = random
+        self._era = era
+        self.server = Server(era)
+        self._next = 0
+        self._sent = Counter[str]()
+        self._due: dict[str, bytes] = {}
+        self.kinds = Counter[str]()
+
+    def write(self, lines: int) -> None:
+        """So many bent lines, with plain requests in between that have to be answered."""
+        for number in range(lines):
+            self._write_in_parts(self._bent() + b"\n")
+            if number % BETWEEN == BETWEEN - 1:
+                self._plain()
+
+    def _plain(self) -> None:
+        """A plain request, answered; what else comes before it is judged."""
+        id_ = f"plain {self._next}"
+        self._next += 1
+        self.server.write(b"\n" + self.server.request(id_, "tools/call", CALL))
+        while (reply := self._judged(self.server.read())).get("id") != id_:
+            pass
+        if reply.get("result", {}).get("structuredContent", {}).get("weights_gb") != 70:
+            raise BrokenPromiseError(f"another answer than ever: {reply}")
+
+    def end(self) -> None:
+        """Close the input; the replies that are still to come are judged."""
+        for line in self.server.end():
+            self._judged(line)
+        silent = {id_: line for id_, line in self._due.items() if self._sent[id_] > 0}
+        if silent:
+            raise BrokenPromiseError(
+                f"{len(silent)} requests without a reply, such as {next(iter(silent.values()))[:300]!r}"
+            )
+
+    def _judged(self, line: bytes) -> dict[str, Any]:
+        """A reply that may be."""
+        reply = strictly(line)
+        if reply.get("jsonrpc") != "2.0" or ("result" in reply) == ("error" in reply):
+            raise BrokenPromiseError(f"no reply of JSON-RPC: {line[:300]!r}")
+        id_, error = reply.get("id"), reply.get("error")
+        if "Traceback" in line.decode() or (error and ("\n" in error["message"] or not error["message"])):
+            raise BrokenPromiseError(f"words that are not for clients: {line[:600]!r}")
+        if id_ is None and not error:
+            raise BrokenPromiseError(f"an answer to nobody: {line[:300]!r}")
+        self.kinds["result" if error is None else f"error {error['code']}"] += 1
+        if id_ is not None and not str(id_).startswith("plain"):
+            self._sent[json.dumps(id_)] -= 1
+            if self._sent[json.dumps(id_)] < 0:
+                raise BrokenPromiseError(f"an id that was not sent, or answered twice: {line[:300]!r}")
+        return reply
+
+    def _bent(self) -> bytes:
+        """A message that somebody's program got wrong."""
+        random = self._random
+        method, params = random.choice(METHODS)
+        number = random.randrange(10**6)
+        id_ = random.choice([number, f"bent \u00e9 {number}", -number, 2**60 + number, None, 1.5, []])
+        message: Any = {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
+        if self._era == ERAS[1]:
+            message["params"] = params | {"_meta": random.choice([ENVELOPE, ENVELOPE, {}, None, {"progressToken": 1}])}
+        if random.random() < 0.3:
+            message = self._bent_as_json(message)
+        line = json.dumps(message, ensure_ascii=random.random() < 0.5).encode()
+        for _ in range(random.choice([0, 0, 1, 1, 2, 5])):
+            line = self._bent_as_bytes(line)
+        for piece in line.split(b"\n"):
+            self._note(piece)
+        return line
+
+    def _note(self, line: bytes) -> None:
+        """The id of a line, if any parser may find one there: it may be answered once more."""
+        try:
+            found = json.loads(line.decode(errors="replace"))
+        except (ValueError, RecursionError):
+            return
+        if isinstance(found, dict) and isinstance(found.get("id"), str | int) and not isinstance(found["id"], bool):
+            self._sent[json.dumps(found["id"])] += 1
+            if not {"result", "error"} & found.keys() and "\\ud" not in json.dumps(found["id"]):
+                self._due[json.dumps(found["id"])] = line
+
+    def _bent_as_json(self, message: dict[str, Any]) -> Any:
+        """Still JSON, but no message."""
+        random = self._random
+        key = random.choice([*message, "result", "error", "extra"])
+        value = random.choice([None, 7, -1.5, "", "x" * 1000, [], [1], {}, {"a": {"b": []}}, True, "2.0", "1.0"])
+        kind = random.random()
+        if kind < 0.5:
+            return message | {key: value}
+        if kind < 0.8:
+            return {name: part for name, part in message.items() if name != key}
+        return random.choice([[message], [message] * 3, [], value, {"jsonrpc": "2.0"}])
+
+    def _bent_as_bytes(self, line: bytes) -> bytes:
+        """Something lost, put in, doubled or nested."""
+        random = self._random
+        at = random.randrange(len(line) + 1)
+        flip = 1 << random.randrange(8)
+        bends: Sequence[Callable[[], bytes]] = (
+            lambda: line[:at],
+            lambda: line[:at] + random.choice(BYTES) + line[at:],
+            lambda: line[:at] + bytes(byte ^ flip for byte in line[at : at + 1]) + line[at + 1 :],
+            lambda: line[at:] + line[:at],
+            lambda: line[:at] + line[at // 2 : at] + line[at:],
+            lambda: random.choice([b"[", b'{"a":']) * random.choice([50, 5000]) + line,
+            lambda: random.randbytes(random.choice([1, 10, 1000])),
+            lambda: random.choice([b"\xef\xbb\xbf" + line, line + b"\r", line * 2]),
+            lambda: line.decode(errors="replace").encode("utf-16"),
+        )
+        return random.choice(bends)()
+
+    def _write_in_parts(self, line: bytes) -> None:
+        """A line as a pipe may deliver it."""
+        cut = self._random.randrange(len(line) + 1)
+        self.server.write(line[:cut])
+        self.server.write(line[cut:])
+
+
+def main() -> int:
+    """Write, read, judge, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lines", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    began, kinds, broken = time.monotonic(), Counter[str](), []
+    for start in range(0, options.lines, LINES_PER_SERVER):
+        for number, era in enumerate(ERAS):
+            share = (min(LINES_PER_SERVER, options.lines - start) + number) // len(ERAS)
+            run = Lines(era, Random(2 * (options.seed + start) + number))
+            try:
+                run.write(share)
+                run.end()
+            except BrokenPromiseError as fault:
+                broken.append(f"BROKEN, {era}: {fault}")
+            finally:
+                run.server.kill()
+            kinds += run.kinds
+    took = time.monotonic() - began
+    said = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    head = f"{options.lines:,} lines in {took:.0f} s, seed {options.seed}: {said}"
+    sys.stdout.write("\n".join([head, *broken]) + "\n")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
