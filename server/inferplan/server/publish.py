@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from anyio import CapacityLimiter, to_thread
+from anyio.lowlevel import RunVar
 from mcp import MCPError
 from mcp.server.mcpserver.context import Context
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import Message, PromptArgument, UserMessage
 from mcp.server.mcpserver.tools import Tool as SdkTool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import INVALID_PARAMS, CallToolResult, ToolAnnotations
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from inferplan.prompts.workflow import Argument
@@ -18,7 +20,13 @@ from inferplan.server.listing import Listing
 from inferplan.server.words import code, listed, lower_first, nearest
 
 if TYPE_CHECKING:
+    from inferplan.server.answer import Answered
     from inferplan.tools._tool import Tool
+
+WAITING_AT_MOST = 8
+"""Calls that wait for a model hub at the same time; the next one waits for one of them."""
+
+_limiters: RunVar[CapacityLimiter] = RunVar("waiting for a model hub")
 
 CALCULATOR = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
 
@@ -53,11 +61,33 @@ class PublishedTool(SdkTool):
     ) -> CallToolResult:
         """Answer the call. Every failure is a result that says what to do next, never an exception."""
         # Listing tools needs none of them.
-        from inferplan.server.answer import answer, answer_in_a_thread, has_to_wait  # noqa: PLC0415
+        from inferplan.server.answer import answer, has_to_wait  # noqa: PLC0415
 
-        if has_to_wait(arguments):
-            return await answer_in_a_thread(self._load, self.name, arguments)
-        return answer(self._load, self.name, arguments)
+        if not has_to_wait(arguments):
+            return _result(answer(self._load, self.name, arguments))
+        # The event loop goes on meanwhile; these threads are few and are not those that read the input.
+        waiting = to_thread.run_sync(
+            answer, self._load, self.name, arguments, limiter=_limiter(), abandon_on_cancel=True
+        )
+        return _result(await waiting)
+
+
+def _result(answered: "Answered") -> CallToolResult:
+    """Both kinds of content; or an error that the model reads: one text block, no structured content."""
+    text = TextContent(type="text", text=answered.text)
+    if answered.structured is None:
+        return CallToolResult(content=[text], is_error=True)
+    return CallToolResult(content=[text], structured_content=answered.structured)
+
+
+def _limiter() -> CapacityLimiter:
+    """The threads of the running event loop that wait for a model hub."""
+    try:
+        return _limiters.get()
+    except LookupError:
+        limiter = CapacityLimiter(WAITING_AT_MOST)
+        _limiters.set(limiter)
+        return limiter
 
 
 class PublishedPrompt(Prompt):
