@@ -256,20 +256,30 @@ def test_the_sdk_is_told_how_the_session_was_opened() -> None:
     assert json.loads(front.greeting)["result"]["protocolVersion"] == "2025-06-18"
 
 
-WORDS = st.sampled_from(
-    ["roots", "sampling", "elicitation", "experimental", "extensions", "tasks", "listChanged", "form", "context", "x"]
-)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["listChanged", "context", "x"]), inner, max_size=3)
+    ),
     max_leaves=6,
+)
+CAPABILITIES = JSON | st.fixed_dictionaries(
+    {},
+    optional={
+        "roots": st.fixed_dictionaries({}, optional={"listChanged": st.booleans() | JSON, "x": JSON}),
+        "sampling": st.dictionaries(st.sampled_from(["context", "tools"]), st.just({}) | JSON),
+        "elicitation": st.dictionaries(st.sampled_from(["form", "url"]), st.just({}) | JSON),
+        "experimental": st.dictionaries(st.text(max_size=2), st.just({}) | JSON, max_size=2),
+        "tasks": JSON,
+    },
 )
 CLIENTS = st.dictionaries(
     st.sampled_from(["name", "version", "title", "websiteUrl", "icons"]), st.text(max_size=3) | JSON
 )
 
 
-@given(capabilities=st.dictionaries(WORDS, st.dictionaries(WORDS, JSON)) | JSON, client=st.just(CLIENT) | CLIENTS)
+@given(capabilities=CAPABILITIES, client=st.just(CLIENT) | CLIENTS)
 def test_a_handshake_that_the_front_takes_on_is_one_that_the_sdk_takes(capabilities: object, client: object) -> None:
     params = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": client}
     if plain.handshake(params):
@@ -278,7 +288,7 @@ def test_a_handshake_that_the_front_takes_on_is_one_that_the_sdk_takes(capabilit
             methods.validate_client_request("initialize", revision, params)
 
 
-@given(capabilities=st.dictionaries(WORDS, st.dictionaries(WORDS, JSON)) | JSON, client=st.just(CLIENT) | CLIENTS)
+@given(capabilities=CAPABILITIES, client=st.just(CLIENT) | CLIENTS)
 def test_an_envelope_that_the_front_takes_on_is_one_that_the_sdk_takes(capabilities: object, client: object) -> None:
     meta = envelope("2026-07-28") | {
         "io.modelcontextprotocol/clientCapabilities": capabilities,
@@ -301,6 +311,28 @@ def test_an_envelope_that_the_front_takes_on_is_one_that_the_sdk_takes(capabilit
 def test_what_clients_say_of_themselves_is_plain(capabilities: dict[str, Any]) -> None:
     params = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": CLIENT | {"title": "T"}}
     assert plain.handshake(params) == "2025-11-25"
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        None,
+        [],
+        {"roots": None},
+        {"roots": {"listChanged": "yes"}},
+        {"roots": {"listChanged": {}}},
+        {"sampling": {"context": True}},
+        {"tasks": {"requests": {"sampling": []}}},
+        {"extensions": {"com.example": 1}},
+    ],
+)
+def test_what_few_clients_say_of_themselves_is_not(capabilities: object) -> None:
+    assert not plain.handshake({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": CLIENT})
+
+
+@pytest.mark.parametrize("client", [None, {}, {"name": "x"}, CLIENT | {"title": None}, CLIENT | {"icons": []}])
+def test_a_client_without_a_name_or_with_pictures_is_not(client: object) -> None:
+    assert not plain.handshake({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
 
 
 def test_the_versions_found_are_those_that_python_finds() -> None:
