@@ -30,7 +30,7 @@ def message_of(line: bytes) -> Object | None:
     if b"\\u" in line:  # may be half of a character, which parsers read in different ways
         return None
     try:
-        found = json.loads(line.decode(), object_pairs_hook=_once, parse_constant=_refuse)
+        found = _STRICT.decode(line.decode())
     except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not {"jsonrpc", "method"} <= found.keys() <= {
@@ -101,6 +101,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> float:
     raise ValueError(constant)
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
 
 
 def _are_params(value: object) -> bool:
