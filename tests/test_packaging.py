@@ -20,7 +20,7 @@ DATA = sorted(
     path.relative_to(REPOSITORY / root).as_posix()
     for root in ROOTS
     for path in (REPOSITORY / root / "inferplan").rglob("*")
-    if path.suffix in (".toml", ".md", ".json", ".typed")
+    if path.suffix in (".toml", ".md", ".json", ".jsonl", ".typed")
 )
 
 

@@ -1,29 +1,33 @@
-"""Start-up and calls over stdio, inferplan against a bare server on the same SDK, taken in turns.
+"""Start-up and calls over stdio: inferplan, a bare server on the same SDK, fastmcp and peers, taken in turns.
 
-    python tests/benchmarks/bench_stdio.py [--starts 15] [--calls 400]
+    python tests/benchmarks/bench_stdio.py [--starts 15] [--calls 300] [--bin FOLDER ...]
 
-Prints Markdown. Both servers are asked the same way, round by round, so that a busy machine slows both.
+Prints Markdown. All servers are asked the same way, round by round, so that a busy machine slows all of them; a ratio
+is the median over the rounds of what a server took by what the bare one took in the same round. fastmcp and the peers
+are those whose commands are on the PATH or in a FOLDER: they cannot share an environment with inferplan.
 """
 
 import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 ECHO = '''
-from mcp.server.mcpserver import MCPServer
+from {package} import {name}
 
-server = MCPServer("echo", version="1", log_level="WARNING")
+server = {name}("echo", version="1"{more})
 
 
 @server.tool()
@@ -32,25 +36,48 @@ async def echo(text: str) -> str:
     return text
 
 
-server.run()
+server.run({run})
 '''
+BARE = ECHO.format(package="mcp.server.mcpserver", name="MCPServer", more=', log_level="WARNING"', run="")
+FASTMCP = ECHO.format(package="fastmcp", name="FastMCP", more="", run="show_banner=False")
+
+Call = tuple[str, Mapping[str, object]]
+SAY_IT_AGAIN: Call = ("echo", {"text": "hello"})
+PEERS: Mapping[str, tuple[Sequence[str], Call | None]] = {
+    "chimeraforge": (
+        ("chimeraforge", "mcp"),
+        ("chimeraforge_plan", {"hardware": "RTX 4060 8GB", "model": "llama3.2-3b"}),
+    ),
+    "llmfit": (
+        ("llmfit", "serve", "--mcp"),
+        ("plan_hardware", {"model": "meta-llama/Llama-3.1-70B-Instruct", "context": 8192, "quant": "Q8_0"}),
+    ),
+    "llm-checker": (("llm-checker-mcp",), None),
+}
+"""How a peer is started, and a call of it that plans one model; llm-checker's look at this machine instead."""
 
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
-Call = tuple[str, Mapping[str, object]]
 
 
 class Server:
     """One server process, and how long it takes."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self._began = time.perf_counter()
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._ids = count()
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
 
     def start_s(self) -> float:
         """From the start of the process to the list of its tools. [s]"""
         self._ask("initialize", HELLO)
         self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
         self._ask("tools/list", {})
+        return self.age_s()
+
+    def age_s(self) -> float:
+        """Since the start of the process. [s]"""
         return time.perf_counter() - self._began
 
     def call_s(self, call: Call) -> float:
@@ -71,8 +98,11 @@ class Server:
 
     def _ask(self, method: str, params: Mapping[str, object]) -> dict[str, Any]:
         assert self._process.stdout
-        self._say({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        return json.loads(self._process.stdout.readline())
+        number = next(self._ids)
+        self._say({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        while (reply := json.loads(self._process.stdout.readline())).get("id") != number:
+            pass
+        return reply
 
     def _say(self, message: object) -> None:
         assert self._process.stdin
@@ -80,28 +110,39 @@ class Server:
         self._process.stdin.flush()
 
 
-def starts_ms(commands: Mapping[str, list[str]], rounds: int) -> dict[str, list[float]]:
-    """Start-up of each server, in turns; the first round warms the file cache and is left out. [ms]"""
-    times: dict[str, list[float]] = {name: [] for name in commands}
+def starts_ms(commands: Mapping[str, Sequence[str]], rounds: int, first: Mapping[str, Call]) -> dict[str, list[float]]:
+    """Start-up of each server, in turns, and its first call where there is one. [ms]
+
+    The first round warms the file cache and is left out.
+    """
+    times: dict[str, list[float]] = {name: [] for name in (*commands, *map(first_call_of, first))}
     for number in range(rounds + 1):
         for name, command in commands.items():
             server = Server(command)
-            took = 1e3 * server.start_s()
+            took = {name: server.start_s()}
+            if name in first:
+                server.call_s(first[name])
+                took[first_call_of(name)] = server.age_s()
             server.close()
-            if number:
-                times[name].append(took)
+            for what, seconds in took.items() if number else ():
+                times[what].append(1e3 * seconds)
     return times
 
 
+def first_call_of(name: str) -> str:
+    """How the first call of a server is called among the times."""
+    return f"{name}: first call"
+
+
 def calls_ms(
-    commands: Mapping[str, list[str]], calls: Mapping[str, tuple[str, Call]], rounds: int
+    commands: Mapping[str, Sequence[str]], calls: Mapping[str, tuple[str, Call]], rounds: int
 ) -> dict[str, list[float]]:
     """Each call, in turns; the first twenty rounds warm up and are left out. [ms]"""
     with ExitStack() as stack:
-        servers = {name: Server(command) for name, command in commands.items()}
+        servers = {name: Server(commands[name]) for name in {where: None for where, _ in calls.values()}}
         for server in servers.values():
-            server.start_s()
             stack.callback(server.close)
+            server.start_s()
         times: dict[str, list[float]] = {name: [] for name in calls}
         for number in range(rounds + 20):
             for name, (where, call) in calls.items():
@@ -122,43 +163,73 @@ def in_process_ms(ask: Callable[[], object], rounds: int = 200) -> list[float]:
     return times
 
 
-def row(what: str, times: list[float], bare: list[float] | None = None) -> str:
-    """A line of the table: median, 99th percentile, ratio of medians."""
+def row(what: str, times: Sequence[float], bare: Sequence[float] = ()) -> str:
+    """A line of the table: median, 99th percentile, median of the ratios to what the bare server took."""
     p50, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
-    ratio = f"{p50 / statistics.median(bare):.2f}" if bare else ""
+    ratio = f"{statistics.median(ours / its for ours, its in zip(times, bare, strict=True)):.2f}" if bare else ""
     return f"| {what} | {len(times)} | {p50:.2f} | {p99:.2f} | {ratio} |"
+
+
+def commands_in(folders: Sequence[str], scratch: Path) -> dict[str, Sequence[str]]:
+    """How each server is started that can be."""
+    for name, text in (("bare.py", BARE), ("fast.py", FASTMCP)):
+        (scratch / name).write_text(text, encoding="utf-8")
+    ours = [sys.executable, "-m", "inferplan.server"]
+    commands: dict[str, Sequence[str]] = {
+        "bare": [sys.executable, str(scratch / "bare.py")],
+        "inferplan": ours,
+        "inferplan --no-front": [*ours, "--no-front"],
+    }
+    path = os.pathsep.join([*folders, os.environ.get("PATH", "")])
+    if fastmcp := shutil.which("fastmcp", path=path):
+        commands["fastmcp"] = [str(Path(fastmcp).with_name("python")), str(scratch / "fast.py")]
+    for name, ((program, *words), _) in PEERS.items():
+        if found := shutil.which(program, path=path):
+            commands[name] = [found, *words]
+    return commands
+
+
+def table(starts: Mapping[str, Sequence[float]], called: Mapping[str, Sequence[float]]) -> list[str]:
+    """The measurements, a line each."""
+    bare = {True: starts[first_call_of("bare")], False: starts["bare"]}
+    lines: list[str] = []
+    for name, times in starts.items():
+        who, _, first = name.partition(": ")
+        what = f"start to the answer of the first call, {who}" if first else f"start to tools/list, {who}"
+        lines.append(row(what, times, bare[bool(first)]))
+    lines += [row(f"one call, {name}", times, called["bare: echo"]) for name, times in called.items()]
+    absent = [name for name in ("fastmcp", *PEERS) if name not in starts]
+    return lines + [f"| {name}: not installed | | | | |" for name in absent]
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=400)
+    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--bin", action="append", default=[], metavar="FOLDER")
     options = parser.parse_args()
     from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "echo_server.py"
-        script.write_text(ECHO, encoding="utf-8")
-        commands = {"echo": [sys.executable, str(script)], "inferplan": [sys.executable, "-m", "inferplan.server"]}
-        calls: dict[str, tuple[str, Call]] = {"echo": ("echo", ("echo", {"text": "hello"}))}
-        calls |= {tool.name: ("inferplan", (tool.name, tool.example)) for tool in TOOLS}
-        starts = starts_ms(commands, options.starts)
-        called = calls_ms(commands, calls, options.calls)
+    vram = TOOLS_BY_NAME["estimate_vram"]
+    asked: Call = (vram.name, vram.example)
+    with tempfile.TemporaryDirectory() as scratch:
+        commands = commands_in(options.bin, Path(scratch))
+        calls = {"bare: echo": ("bare", SAY_IT_AGAIN), "fastmcp: echo": ("fastmcp", SAY_IT_AGAIN)}
+        calls |= {f"inferplan: `{tool.name}`": ("inferplan", (tool.name, tool.example)) for tool in TOOLS}
+        calls[f"inferplan --no-front: `{vram.name}`"] = ("inferplan --no-front", asked)
+        calls |= {f"{name}: `{call[0]}`": (name, call) for name, (_, call) in PEERS.items() if call}
+        first = {"bare": SAY_IT_AGAIN, "inferplan": asked, "inferplan --no-front": asked}
+        starts = starts_ms(commands, options.starts, first)
+        called = calls_ms(commands, {name: one for name, one in calls.items() if one[0] in commands}, options.calls)
     plan = TOOLS_BY_NAME["run_preset"]
-    answered = in_process_ms(lambda: plan.ask(plan.example))
-    dressed = in_process_ms(lambda: (answer := plan.ask(plan.example)) and (answer.text(), answer.structured()))
     print(  # noqa: T201 - a script that prints its table
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs, {platform.python_implementation()} "
-        f"{platform.python_version()}, {platform.system()}\n",
-        "| what | n | p50 [ms] | p99 [ms] | ratio of p50 |",
+        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs with a load of {os.getloadavg()[1]:.0f}, "
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}\n",
+        "| what | n | p50 [ms] | p99 [ms] | by the bare server's |",
         "|---|---|---|---|---|",
-        row("bare echo server, start to tools/list", starts["echo"]),
-        row("inferplan, start to tools/list", starts["inferplan"], starts["echo"]),
-        row("bare echo server, one call over stdio", called["echo"]),
-        *(row(f"inferplan, `{tool.name}` over stdio", called[tool.name], called["echo"]) for tool in TOOLS),
-        row("`run_preset` in process", answered),
-        row("`run_preset` in process, with text and structured content", dressed),
+        *table(starts, called),
+        row("`run_preset` in process", in_process_ms(lambda: plan.ask(plan.example))),
         sep="\n",
     )
 

@@ -75,12 +75,18 @@ Connect = Callable[..., Wire]
 
 
 @pytest.fixture
-def connect() -> Iterator[Connect]:
+def flags() -> tuple[str, ...]:
+    """How our server is started; a module of tests may start it in more ways than one."""
+    return ()
+
+
+@pytest.fixture
+def connect(flags: tuple[str, ...]) -> Iterator[Connect]:
     """Start a server and speak a protocol version to it: ours, or that of a script."""
     with ExitStack() as stack:
 
         def connect_to(version: str, *command: str) -> Wire:
-            process = stack.enter_context(start(*(command or ("-m", "inferplan.server"))))
+            process = stack.enter_context(start(*(command or ("-m", "inferplan.server")), *flags))
             stack.callback(process.kill)
             return Wire(process, version)
 

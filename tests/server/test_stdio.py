@@ -53,8 +53,14 @@ def create_noisy_server():
     return create_server(tools=[noisy.TOOL])
 
 app.create_server = create_noisy_server
-sys.exit(command.main([]))
+sys.exit(command.main(sys.argv[2:]))
 """
+
+
+@pytest.fixture(params=[(), ("--no-front",)], ids=["front", "sdk"])
+def flags(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """With the front, and with the SDK alone."""
+    return request.param
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -130,7 +136,7 @@ def test_nothing_but_the_protocol_reaches_stdout(connect: Callable[..., Any], tm
         assert noise in errors
 
 
-def test_everything_asked_is_answered_before_the_end_of_the_input_ends_the_server():
+def test_everything_asked_is_answered_before_the_end_of_the_input_ends_the_server(flags: tuple[str, ...]):
     hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
     lines = [{"id": 0, "method": "initialize", "params": hello}, {"method": "notifications/initialized"}]
     lines += [
@@ -139,7 +145,11 @@ def test_everything_asked_is_answered_before_the_end_of_the_input_ends_the_serve
     ]
     said = "\n".join(json.dumps({"jsonrpc": "2.0"} | line) for line in lines)
     done = subprocess.run(
-        [sys.executable, "-m", "inferplan.server"], input=said, capture_output=True, encoding="utf-8", check=False
+        [sys.executable, "-m", "inferplan.server", *flags],
+        input=said,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     replies = [json.loads(line) for line in done.stdout.splitlines()]
     assert [reply["id"] for reply in replies] == list(range(21))
@@ -178,6 +188,14 @@ def test_a_client_that_is_slow_to_read_gets_every_answer(connect: Callable[..., 
     assert [json.loads(line)["id"] for line in wire.process.stdout] == list(range(60))
 
 
+def test_a_client_that_reads_nothing_before_it_has_said_everything_is_answered(connect: Callable[..., Any]):
+    wire = connect("2025-11-25")
+    for number in range(200):
+        wire.say(json.dumps({"jsonrpc": "2.0", "id": number, "method": "prompts/list"}) + " " * 2000)
+    wire.process.stdin.close()
+    assert [json.loads(line)["id"] for line in wire.process.stdout] == list(range(200))
+
+
 def test_a_message_longer_than_a_pipe_is_read_whole(connect: Callable[..., Any]):
     wire = connect("2025-11-25")
     called = wire.result("tools/call", name="estimate_vram", arguments={"model": "x" * 3_000_000})
@@ -185,10 +203,11 @@ def test_a_message_longer_than_a_pipe_is_read_whole(connect: Callable[..., Any])
     assert len(called["content"][0]["text"]) < 700
 
 
-def test_an_empty_input_ends_the_server_quietly():
+@pytest.mark.parametrize("given", [{"stdin": subprocess.DEVNULL}, {"input": ""}], ids=["null", "pipe"])
+def test_an_empty_input_ends_the_server_quietly(flags: tuple[str, ...], given: dict[str, Any]):
     done = subprocess.run(
-        [sys.executable, "-m", "inferplan.server"],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "inferplan.server", *flags],
+        **given,
         capture_output=True,
         encoding="utf-8",
         check=False,
@@ -277,8 +296,8 @@ def test_a_person_who_starts_it_in_a_terminal_is_told_what_it_waits_for():
 
 
 @pytest.mark.anyio
-async def test_the_sdk_client_is_served_over_stdio(era: Any):
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "inferplan.server"])
+async def test_the_sdk_client_is_served_over_stdio(era: Any, flags: tuple[str, ...]):
+    parameters = StdioServerParameters(command=sys.executable, args=["-m", "inferplan.server", *flags])
     async with Client(parameters, mode=era) as client:
         assert len((await client.list_tools()).tools) == 6
         result = await client.call_tool("run_preset", {"preset": "production", "concurrent_users": 200})

@@ -1,14 +1,18 @@
 """The command line: serve a client over stdio, ask one question from a shell, hold the rules against measurements."""
 
-import argparse
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from inferplan.server.stdio import StdioServer
 
 HELP = """\
-usage: inferplan                                       serve an MCP client over stdio
+usage: inferplan [--no-front]                          serve an MCP client over stdio
        inferplan call                                  list the tools
        inferplan call TOOL --help                      what a tool takes
        inferplan call TOOL name=value ... [--json]     ask, and print the answer
@@ -24,6 +28,7 @@ An assistant starts it as an MCP server. To try it without one, ask from the she
   inferplan call estimate_vram model="llama 3.3 70b" overrides="memory_utilization=0.95"
 
 --json prints the structured answer on one line instead of the text that a model reads.
+--no-front leaves every message to the MCP SDK, which takes half a second to start.
 Exit codes: 0 answered, 2 the question cannot be answered as asked (why is on stderr).
 """
 
@@ -36,8 +41,13 @@ WAITING = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    arguments = _parser().parse_intermixed_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        return _serve(front=True)
+    arguments = _parser().parse_intermixed_args(words)
     if arguments.version:
+        from importlib.metadata import version  # noqa: PLC0415 - serving needs it late or not at all
+
         return _say(f"inferplan {version('inferplan')}")
     if arguments.command == "call":
         from inferplan.server.call import call  # noqa: PLC0415 - `--version` and help stay instant
@@ -51,11 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _parser().error(
             f'no command "{arguments.command}"; try: inferplan call, inferplan validate (see inferplan --help)'
         )
-    return _say(HELP.rstrip()) if arguments.help else _serve()
+    return _say(HELP.rstrip()) if arguments.help else _serve(front=not arguments.no_front)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> "ArgumentParser":
+    from argparse import ArgumentParser  # noqa: PLC0415 - serving needs none
+
+    parser = ArgumentParser(
         prog="inferplan",
         usage="inferplan [call TOOL name=value ... | validate memory|speed FILE] [--json] [--help] [--version]",
         add_help=False,
@@ -66,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", action="store_true")
+    parser.add_argument("--no-front", action="store_true")
     return parser
 
 
@@ -74,20 +87,32 @@ def _say(text: str) -> int:
     return 0
 
 
-def _serve() -> int:
+def _serve(*, front: bool) -> int:
     """Serve stdio until the client closes it. Only protocol lines reach stdout, from the first import on."""
     wire, sys.stdout = sys.stdout, sys.stderr
     try:
         if sys.stdin and sys.stdin.isatty():
             sys.stderr.write(WAITING + "\n")
-        from inferplan.server.app import create_server  # noqa: PLC0415 - what it imports must not print
-
-        server = create_server()
+        server = _server(front=front)
     finally:
         sys.stdout = wire
-    server.run()
+    if server:
+        server.run()
     sys.stderr.flush()
     os._exit(0)  # the SDK's reader thread would hold a regular exit back
+
+
+def _server(*, front: bool) -> "StdioServer | None":
+    """The server; None where the input has ended before one was needed. What this imports must not print."""
+    if front:
+        from inferplan.server import early  # noqa: PLC0415
+
+        words = early.known()
+        if words:
+            return early.serve(words)
+    from inferplan.server.app import create_server  # noqa: PLC0415
+
+    return create_server()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Our tools and prompts as the SDK publishes them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mcp import MCPError
@@ -9,7 +10,7 @@ from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import Message, PromptArgument, UserMessage
 from mcp.server.mcpserver.tools import Tool as SdkTool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp.types import INVALID_PARAMS, CallToolResult, ToolAnnotations
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
 from pydantic import PrivateAttr
 
 from inferplan.prompts.workflow import Argument
@@ -18,6 +19,7 @@ from inferplan.server.listing import Listing
 from inferplan.server.words import code, listed, lower_first, nearest
 
 if TYPE_CHECKING:
+    from inferplan.server.answer import Answered
     from inferplan.tools._tool import Tool
 
 CALCULATOR = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
@@ -53,11 +55,19 @@ class PublishedTool(SdkTool):
     ) -> CallToolResult:
         """Answer the call. Every failure is a result that says what to do next, never an exception."""
         # Listing tools needs none of them.
-        from inferplan.server.answer import answer, answer_in_a_thread, takes_long  # noqa: PLC0415
+        from inferplan.server.answer import answer, takes_long  # noqa: PLC0415
+        from inferplan.server.long_calls import in_a_thread  # noqa: PLC0415
 
-        if takes_long(arguments):
-            return await answer_in_a_thread(self._load, self.name, arguments, context.report_progress)
-        return answer(self._load, self.name, arguments)
+        work = partial(answer, self._load, self.name, arguments)
+        return result_of(await in_a_thread(work, context.report_progress) if takes_long(arguments) else work())
+
+
+def result_of(answered: "Answered") -> CallToolResult:
+    """Both kinds of content; or an error that the model reads: one text block, no structured content."""
+    text = TextContent(type="text", text=answered.text)
+    if answered.structured is None:
+        return CallToolResult(content=[text], is_error=True)
+    return CallToolResult(content=[text], structured_content=answered.structured)
 
 
 class PublishedPrompt(Prompt):

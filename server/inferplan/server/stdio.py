@@ -5,10 +5,6 @@ still answering when the input ends. Here the end of the input waits for the ans
 inferplan` gets a reply to every line; and pipes are read and written by the event loop itself.
 """
 
-import asyncio
-import os
-import stat
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -25,14 +21,13 @@ from mcp.types import (
     JSONRPCResponse,
 )
 
-from inferplan.server.malformed import read, refusal
+from inferplan.server.front import Front
+from inferplan.server.malformed import refusal
+from inferplan.server.pipes import Lines, LinesBehindFront, Message, Retold, Written, opened
+from inferplan.server.wire import Wire, are_pipes
 
 GRACE_S = 20.0
 """How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
-LONGEST_LINE = 2**30
-"""Bytes of one message; memory is only taken for what comes."""
-
-Message = SessionMessage | Exception
 
 
 class Source(Protocol):
@@ -62,80 +57,40 @@ class Sink(Protocol):
 class StdioServer(MCPServer[Any]):
     """An `MCPServer` that answers everything it was asked before it ends."""
 
+    _wire: Wire | None = None
+    _front: Front | None = None
+
+    def take_over(self, wire: Wire, front: Front) -> None:
+        """Serve these pipes from where the front has come to; it goes on answering what it can."""
+        front.hand_over()
+        self._wire, self._front = wire, front
+
     async def run_stdio_async(self) -> None:
         """Serve stdin and stdout until the input ends and the last answer is out."""
-        async with _pipes() if _are_pipes() else stdio_server() as (read, write):
-            open_questions = _OpenQuestions()
-            answers = _Answers(write, open_questions)
+        questions = _OpenQuestions()
+        async with self._streams(questions) as (read, write):
+            answers = _Answers(write, questions)
             await self._lowlevel_server.run(
-                _Questions(read, open_questions, answers),
+                _Questions(read, questions, answers),
                 answers,
                 self._lowlevel_server.create_initialization_options(),
             )
 
-
-def _are_pipes() -> bool:
-    """Whether the event loop can wait for both ends: pipes or sockets, and not on Windows."""
-    modes = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
-    return sys.platform != "win32" and all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes)
-
-
-@asynccontextmanager
-async def _pipes() -> AsyncGenerator[tuple[Source, Sink]]:
-    """Stdin and stdout as the event loop reads and writes them.
-
-    Meanwhile descriptor 0 is empty and descriptor 1 leads to stderr, so that nothing else gets at the wire.
-    """
-    wire_in, wire_out = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    os.close(nothing)
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=LONGEST_LINE)
-    coming, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(wire_in, "rb", 0))  # noqa: PTH123, SIM115 - a descriptor, which the transport closes
-    going, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, open(wire_out, "wb", 0))  # noqa: PTH123, SIM115 - the same
-    going.set_write_buffer_limits(high=0)
-    writer = asyncio.StreamWriter(going, protocol, None, loop)
-    try:
-        yield _Lines(reader), _Written(writer)
-    finally:
-        coming.close()
-        writer.close()
-
-
-class _Lines:
-    """Messages, a line each."""
-
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
-
-    async def receive(self) -> Message:
-        line = await self._reader.readline()
-        if not line:
-            raise anyio.EndOfStream
-        return read(line.decode("utf-8", errors="replace"))
-
-    async def aclose(self) -> None:
-        """Nothing to do: the transport is closed with the server."""
-
-
-class _Written:
-    """Messages, a line each."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
-
-    async def send(self, item: SessionMessage, /) -> None:
-        text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
-        self._writer.write(text.encode() + b"\n")
-        try:
-            await self._writer.drain()
-        except ConnectionError as gone:
-            raise anyio.BrokenResourceError from gone
-
-    async def aclose(self) -> None:
-        """Nothing to do: the transport is closed with the server."""
+    @asynccontextmanager
+    async def _streams(self, questions: "_OpenQuestions") -> AsyncGenerator[tuple[Source, Sink]]:
+        """Where messages come from and go to."""
+        if self._wire is None and not are_pipes():
+            async with stdio_server() as streams:
+                yield streams
+            return
+        wire = self._wire or Wire()
+        async with opened(wire) as (reader, writer):
+            written = Written(writer)
+            if self._front is None:
+                yield Lines(reader), written
+            else:
+                retold = Retold(self._front, written)
+                yield LinesBehindFront(reader, written, self._front, retold, busy=questions.any_left), retold
 
 
 class _OpenQuestions:
@@ -155,6 +110,10 @@ class _OpenQuestions:
             self._ids.discard((message.params or {}).get("requestId", ""))
         self._changed.set()
         self._changed = anyio.Event()
+
+    def any_left(self) -> bool:
+        """Whether a request waits for its answer."""
+        return bool(self._ids)
 
     async def none_left(self) -> None:
         """Wait until every request is answered, but not for ever."""

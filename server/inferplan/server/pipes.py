@@ -1,0 +1,149 @@
+"""Pipes as the event loop reads and writes them, without threads: messages of the SDK, a line each.
+
+Behind a front they start with what it has told the client, which the SDK hears as if the client said it again.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import anyio
+from mcp.shared.message import SessionMessage
+
+from inferplan.server.front import Front
+from inferplan.server.malformed import read
+from inferplan.server.wire import Wire
+
+log = logging.getLogger(__name__)
+
+LONGEST_LINE = 2**30
+"""Bytes of one message; memory is only taken for what comes."""
+
+Message = SessionMessage | Exception
+
+
+@asynccontextmanager
+async def opened(wire: Wire) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """The pipes as the event loop reads and writes them, from what has come of the input already."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=LONGEST_LINE)
+    reader.feed_data(wire.unread)
+    coming, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(wire.source, "rb", 0))  # noqa: PTH123, SIM115 - a descriptor, which the transport closes
+    going, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, open(wire.sink, "wb", 0))  # noqa: PTH123, SIM115 - the same
+    going.set_write_buffer_limits(high=0)
+    writer = asyncio.StreamWriter(going, protocol, None, loop)
+    try:
+        yield reader, writer
+    finally:
+        coming.close()
+        writer.close()
+
+
+class Lines:
+    """Messages, a line each."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+
+    async def receive(self) -> Message:
+        """The next message."""
+        return _message(await self._line())
+
+    async def aclose(self) -> None:
+        """Nothing to do: the pipes are closed with the server."""
+
+    async def _line(self) -> bytes:
+        line = await self._reader.readline()
+        if not line:
+            raise anyio.EndOfStream
+        return line
+
+
+class LinesBehindFront(Lines):
+    """The same, less those that the front answers; before them, what it has to tell of the session so far.
+
+    Nothing overtakes: while the SDK has something to answer, it hears everything.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        written: "Written",
+        front: Front,
+        retold: "Retold",
+        *,
+        busy: Callable[[], bool],
+    ) -> None:
+        super().__init__(reader)
+        self._written = written
+        self._front = front
+        self._retold = retold
+        self._busy = busy
+
+    async def receive(self) -> Message:
+        """The next message that is the SDK's."""
+        if self._retold.lines:
+            return _message(self._retold.lines.pop(0))
+        await self._retold.heard.wait()
+        while True:
+            line = await self._line()
+            reply = None if self._busy() else self._front.answer(line)
+            if reply is None:
+                return _message(line)
+            with suppress(anyio.BrokenResourceError):
+                await self._written.write(reply)
+
+
+def _message(line: bytes) -> Message:
+    return read(line.decode("utf-8", errors="replace"))
+
+
+class Written:
+    """Messages, a line each."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self._writer = writer
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Write a message."""
+        await self.write(_line(item))
+
+    async def write(self, line: bytes) -> None:
+        """Write a line."""
+        self._writer.write(line)
+        try:
+            await self._writer.drain()
+        except ConnectionError as gone:
+            raise anyio.BrokenResourceError from gone
+
+    async def aclose(self) -> None:
+        """Nothing to do: the pipes are closed with the server."""
+
+
+def _line(item: SessionMessage) -> bytes:
+    return item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+
+
+class Retold:
+    """What the front has to tell the SDK of the session so far, and what the SDK says to it, which is said already."""
+
+    def __init__(self, front: Front, written: Written) -> None:
+        self.lines = list(front.told)
+        self.heard = anyio.Event()
+        self._greeting = front.greeting
+        self._written = written
+        if not self.lines:
+            self.heard.set()
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Write a message, unless it is the reply that the client has already."""
+        if self.heard.is_set():
+            await self._written.send(item)
+            return
+        if _line(item) != self._greeting:
+            log.error("the SDK opens the session differently than the front did; --no-front leaves it to the SDK")
+        self.heard.set()
+
+    async def aclose(self) -> None:
+        """Nothing to do: the pipes are closed with the server."""
