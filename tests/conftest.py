@@ -17,7 +17,7 @@ settings.register_profile("inferplan", derandomize=True, deadline=None)
 settings.load_profile("inferplan")
 
 collect_ignore = ["calibration"]
-"""Needs scientific libraries, which CI does without."""
+"""A command, which `test_calibration` runs."""
 
 Era = Literal["auto", "legacy"]
 

@@ -6,7 +6,7 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import attrgetter
 
@@ -63,10 +63,32 @@ class Work:
         near = sum(min(context, part.tokens) * part.flops_per_pair for part in self.bounded)
         return context * self.attention_flops_per_pair + near
 
-    def prompt_flops(self, prompt: float) -> float:
-        """Attention arithmetic of one token in the middle of a prompt. [FLOP]"""
-        near = sum(min(prompt / 2, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
-        return prompt / 2 * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+    def prompt_flops(self, prompt: float, cached: float = 0) -> float:
+        """Attention arithmetic of one token in the middle of a prompt that follows `cached` tokens. [FLOP]"""
+        before = cached + prompt / 2
+        near = sum(min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
+        return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+
+    def drafting(self, share: float) -> "Work":
+        """What predicts a further token: one layer, a share of the parameters and cache of all, and the whole head."""
+        return replace(
+            self,
+            layers=1,
+            expert_layers=min(1, self.expert_layers),
+            dense_bytes=self.dense_bytes * share,
+            expert_bytes=self.expert_bytes * share,
+            dense_params=self.dense_params * share,
+            half_params=self.half_params * share,
+            active_expert_params=self.active_expert_params * share,
+            kv_bytes_per_token=self.kv_bytes_per_token / self.layers,
+            attention_flops_per_pair=self.attention_flops_per_pair / self.layers,
+            prompt_saving_per_pair=0.0,
+            bounded=(),
+            state_bytes=0.0,
+            latent_layers=min(1, self.latent_layers),
+            recurrent_layers=0,
+            index_layers=0,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,6 +222,7 @@ class Amounts:
     index_layers: float
     reduces: float
     exchanges: float
+    hand_overs: float
     sequences: float
 
 
@@ -224,6 +247,7 @@ TIMES: Mapping[str, str] = {
     "index_layers": "index_layer_s",
     "reduces": "all_reduce_s",
     "exchanges": "all_to_all_s",
+    "hand_overs": "hand_over_s",
     "sequences": "sequence_s",
 }
 """Counts, by what each costs: time = amount × seconds."""
@@ -233,7 +257,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "weights_s": ("dense_read_s", "expert_read_s"),
     "kv_cache_s": ("cache_read_s",),
     "compute_s": ("prompt_attention_s",),
-    "collectives_s": ("link_s", "reduces", "exchanges"),
+    "collectives_s": ("link_s", "reduces", "exchanges", "hand_overs"),
     "fixed_s": FIXED,
 }
 """The parts of a pass, by the amounts that make them up; computing also has what it adds to reading (`MEETING`)."""
@@ -264,6 +288,10 @@ class Pass:
     def total_s(self) -> float:
         """The parts do not overlap in the fitted form. [s]"""
         return self.weights_s + self.kv_cache_s + self.compute_s + self.collectives_s + self.fixed_s
+
+    def plus(self, other: "Pass", times: float = 1) -> "Pass":
+        """Both, the other one so often."""
+        return Pass(**{part: getattr(self, part) + times * getattr(other, part) for part in PARTS})
 
 
 def taken(amounts: Amounts, e: Efficiency) -> Pass:
@@ -318,32 +346,45 @@ def all_to_all_amount(tokens: float, *, hidden: int, active: int, ranks: int, ba
 
 
 def pass_amounts(
-    w: Work, m: Machine, layout: Layout, *, decode: float, context: float, prefill: float = 0, prompt: float = 0
+    w: Work,
+    m: Machine,
+    layout: Layout,
+    *,
+    decode: float,
+    context: float,
+    prefill: float = 0,
+    prompt: float = 0,
+    cached: float = 0,
+    drafted: int = 0,
 ) -> Amounts:
     """One pass over `decode` running sequences of `context` tokens and `prefill` tokens of `prompt`-token prompts.
+
+    Each prompt follows `cached` tokens; each sequence computes its next token and `drafted` further ones, over which
+    its cache is read once.
 
     Weights are read once per pass (of the experts, those that the batch touches), the KV cache once per decoded
     token; matrix products cost 2 FLOP per parameter and token. Stages of a pipeline run one after the other.
     Sequences and whole prompts are spread evenly over the data-parallel ranks of attention; a lone one is on one.
 
-    Limits: no speculative decoding, no overlap of communication and computation; the products inside recurrent
-    layers are not counted.
+    Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
     sequences = _on_rank(decode, layout.attention_dp)
     prompts = _on_rank(prefill / prompt, layout.attention_dp) if prompt else 0.0
-    tokens, local = decode + prefill, sequences + prompts * prompt
+    decoded = sequences * (1 + drafted)
+    earlier = prompts * w.cache_read(cached) if cached else 0.0
+    tokens, local = decode * (1 + drafted) + prefill, decoded + prompts * prompt
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0
     link_s, reduces, exchanges = _collectives(w, m, layout, local)
     return Amounts(
         dense_read_s=(w.dense_bytes + w.head_bytes) / m.bandwidth,
         expert_read_s=touched * w.expert_bytes / m.bandwidth,
-        cache_read_s=sequences * w.cache_read(context) / m.bandwidth,
+        cache_read_s=(sequences * w.cache_read(context) + earlier) / m.bandwidth,
         matrix_s=2 * local * w.dense_params / m.matrix_flops,
-        half_matrix_s=2 * (local * w.half_params + (sequences + prompts) * w.head_params) / m.half_flops,
+        half_matrix_s=2 * (local * w.half_params + (decoded + prompts) * w.head_params) / m.half_flops,
         expert_matrix_s=2 * tokens * w.active_expert_params / m.matrix_flops,
-        attention_s=sequences * w.decode_flops(context) / m.half_flops,
-        prompt_attention_s=prompts * prompt * w.prompt_flops(prompt) / m.half_flops,
-        index_s=(sequences * context + prompts * prompt * prompt / 2) * w.index_flops_per_pair / m.half_flops,
+        attention_s=decoded * w.decode_flops(context) / m.half_flops,
+        prompt_attention_s=prompts * prompt * w.prompt_flops(prompt, cached) / m.half_flops,
+        index_s=(decoded * context + prompts * prompt * (cached + prompt / 2)) * w.index_flops_per_pair / m.half_flops,
         link_s=link_s,
         layers=w.layers,
         expert_layers=w.expert_layers,
@@ -352,6 +393,7 @@ def pass_amounts(
         index_layers=w.index_layers,
         reduces=reduces,
         exchanges=exchanges,
+        hand_overs=layout.pp - 1,
         sequences=sequences,
     )
 
@@ -362,13 +404,12 @@ def _on_rank(number: float, ranks: int) -> float:
 
 
 def _collectives(w: Work, m: Machine, layout: Layout, tokens: float) -> tuple[float, float, float]:
-    """Seconds at rated speed, all-reduces, all-to-alls and hand-overs of one pass.
+    """Seconds at rated speed of all that is sent in one pass, its all-reduces and its all-to-alls.
 
     Two all-reduces a layer over the tensor group; with data-parallel attention one, and two all-to-alls in each layer
-    of experts; and one hand-over between neighbouring stages, which is taken to start as an all-to-all does.
+    of experts; and one hand-over between neighbouring stages.
     """
     payload = tokens * w.hidden * ACTIVATION_BYTES
-    hops = layout.pp - 1
     shared = layout.attention_dp > 1 and w.experts > 0
     reduces = 0 if layout.tp == 1 else w.layers if shared else 2 * w.layers
     exchanges = 2 * w.expert_layers if shared else 0
@@ -380,13 +421,24 @@ def _collectives(w: Work, m: Machine, layout: Layout, tokens: float) -> tuple[fl
         ranks=layout.tp * layout.attention_dp,
         bandwidth=m.fabric.exchange_bandwidth,
     )
-    link = reduces * ring + exchanges * exchange + hops * payload / m.fabric.stage_bandwidth
-    return link, reduces, exchanges + hops
+    link = reduces * ring + exchanges * exchange + (layout.pp - 1) * payload / m.fabric.stage_bandwidth
+    return link, reduces, exchanges
 
 
 def forward_pass(
-    w: Work, m: Machine, layout: Layout, *, decode: float, context: float, prefill: float = 0, prompt: float = 0
+    w: Work,
+    m: Machine,
+    layout: Layout,
+    *,
+    decode: float,
+    context: float,
+    prefill: float = 0,
+    prompt: float = 0,
+    cached: float = 0,
+    drafted: int = 0,
 ) -> Pass:
     """The time that the amounts of a pass take on this machine: see `pass_amounts`."""
-    amounts = pass_amounts(w, m, layout, decode=decode, context=context, prefill=prefill, prompt=prompt)
+    amounts = pass_amounts(
+        w, m, layout, decode=decode, context=context, prefill=prefill, prompt=prompt, cached=cached, drafted=drafted
+    )
     return taken(amounts, m.efficiency)
