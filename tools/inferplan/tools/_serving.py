@@ -26,9 +26,11 @@ from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
+from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.performance import Machine, Work
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, serve
+from inferplan.core.serving_laws import PLAIN, Load, Options, Service, serve
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 
@@ -84,6 +86,7 @@ class Serving:
     efficiency: Efficiency
     node_size: int
     network: float
+    options: Options = PLAIN
 
     @property
     def engine_name(self) -> str:
@@ -210,13 +213,29 @@ class Serving:
 
     def service(self, layout: Layout, load: Load) -> Service | None:
         """What one replica delivers; None where the GPU's arithmetic peak is not known."""
+        on = self._computing(layout)
+        return serve(*on, layout, load, self.options) if on else None
+
+    def _computing(self, layout: Layout) -> tuple[Work, Machine] | None:
+        """The work of a rank and what it runs on; None where the GPU's arithmetic peak is not known."""
         machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
         if machine is None:
             return None
         work = performance.work(
             self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
         )
-        return serve(work, machine, layout, load)
+        return work, machine
+
+    def open(self, layout: Layout, load: Load, requests_per_s: float) -> tuple[Open | None, float] | None:
+        """One replica under random arrivals, None where they are too many; and the most that it keeps up with.
+
+        None where the GPU's arithmetic peak is not known.
+        """
+        on = self._computing(layout)
+        if on is None:
+            return None
+        most = in_flight(*on, layout, load, flight=load.sequences, options=self.options).service.requests_per_s
+        return arrivals(*on, layout, load, requests_per_s=requests_per_s, options=self.options), most
 
 
 @lru_cache(maxsize=1024)
@@ -252,16 +271,42 @@ def serving(
     """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed."""
     chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
+    runs = _engine(ledger, engine, chosen, device, quiet=quiet)
     return Serving(
         model=chosen,
         precision=form,
         gpu=device,
         kv_bits=kv_bits,
-        engine=_engine(ledger, engine, chosen, device, quiet=quiet),
+        engine=runs,
         efficiency=_efficiency(ledger, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
         network=ledger.take("inter_node_gb_per_s", quiet=True) * GB,
+        options=_options(ledger, chosen, runs),
     )
+
+
+def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
+    """How the engine computes prompts and tokens: in chunks of a step, and as the caller says."""
+    drafted = int(ledger.take("speculative_tokens", quiet=True))
+    plain = Options(
+        step_tokens=engine.max_num_batched_tokens, hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True)
+    )
+    if not drafted:
+        return plain
+    own, share = model.architecture.multi_token, draft_share(model)
+    ledger.note("draft", f"{share:.1%} of the model a token", why=OWN_DRAFT if own else FOREIGN_DRAFT)
+    return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
+
+
+OWN_DRAFT = "its own layer that predicts further tokens; not held against published runs, not in the memory"
+FOREIGN_DRAFT = "taken: one further layer, as it brings none; not held against published runs, not in the memory"
+
+
+def draft_share(model: Model) -> float:
+    """A layer that predicts further tokens over all layers, by parameters: the model's own, or one as the others."""
+    own, parts = model.architecture.multi_token, model.parameters
+    decoder = parts.linear + parts.router + parts.norms
+    return own.params / own.layers / decoder if own else 1 / model.architecture.layers
 
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:

@@ -18,6 +18,7 @@ from inferplan.tools._arguments import (
     Users,
     turn,
 )
+from inferplan.tools._arriving import Arriving
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
@@ -34,7 +35,7 @@ ALTERNATIVES = 4
 class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
 
-    settings = SETTINGS
+    settings = (*SETTINGS, "arrivals")
 
     model: ModelName
     precision: PrecisionName = "fp16"
@@ -110,6 +111,12 @@ class ParallelismAnswer(Answer):
     max_concurrent_users: int
     ttft_ms: float | None
     ttft_range_ms: list[float] | None = Field(description="Half of published runs lie within.")
+    ttft_percentiles_ms: list[float] | None = Field(
+        default=None, exclude_if=lambda times: times is None, description="P50, P90, P99 at `requests_per_s`."
+    )
+    max_requests_per_s: float | None = Field(
+        default=None, exclude_if=lambda rate: rate is None, description="Beyond it requests pile up."
+    )
     tpot_ms: float | None
     tpot_range_ms: list[float] | None
     tokens_per_s: float | None
@@ -125,7 +132,8 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     if not case.plans:
         return _does_not_fit(q, case, ledger)
     _note_load(case, ledger)
-    return _fits(q, case, ledger)
+    rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
+    return _fits(q, case, ledger, Arriving.at(case, rate) if rate else None)
 
 
 def _note_load(case: Case, ledger: Ledger) -> None:
@@ -140,12 +148,12 @@ def _note_load(case: Case, ledger: Ledger) -> None:
     note_speed(ledger, case.on)
 
 
-def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnswer:
+def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, arriving: Arriving | None) -> ParallelismAnswer:
     """The answer for a model that the GPUs hold."""
     on, chosen, layout, service = case.on, case.chosen, case.chosen.layout, case.chosen.service
     others = [plan for plan in (case.ranked if q.demand.is_aimed else case.plans) if plan is not chosen]
     return ParallelismAnswer(
-        summary=" ".join([*summary(case), *aim_sentences(case)]),
+        summary=" ".join([*summary(case), *aim_sentences(case), *(arriving.sentences() if arriving else ())]),
         diagram=draw_layout(on, chosen.deployment, total=q.total_gpus or layout.gpus),
         fits=True,
         serves_users=case.serves(chosen),
@@ -164,6 +172,8 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger) -> ParallelismAnsw
         max_concurrent_users=chosen.users,
         ttft_ms=_ttft_ms(chosen),
         ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
+        ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
+        max_requests_per_s=arriving.most_shown if arriving else None,
         tpot_ms=_tpot_ms(chosen),
         tpot_range_ms=range_ms(service.tpot_s, on.band("tpot")) if service else None,
         tokens_per_s=_tokens_per_s(chosen),
