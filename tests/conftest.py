@@ -17,7 +17,7 @@ settings.register_profile("inferplan", derandomize=True, deadline=None)
 settings.load_profile("inferplan")
 
 collect_ignore = ["calibration", "conformance", "fuzz"]
-"""Commands, not tests; some need libraries which the tests do without."""
+"""Commands, which tests run or others need libraries for."""
 
 Era = Literal["auto", "legacy"]
 

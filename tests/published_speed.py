@@ -1,9 +1,10 @@
 """The published rows of serving speed as `inferplan validate speed` takes them, out of their compact table."""
 
+import re
 from functools import cache
 from typing import Any
 
-from data_files import rows
+from data_files import DATA, rows
 
 TEXT = ("id", "source", "family", "engine", "engine_version", "model", "weight_format", "kv_dtype", "gpu", "scenario")
 WHOLE = ("gpu_count", "tp", "pp", "dp", "ep")
@@ -22,11 +23,14 @@ MEASURED = (
 @cache
 def published() -> list[dict[str, Any]]:
     """Every row."""
-    return [_row(line) for line in rows("published_speed.tsv")]
+    text = (DATA / "published_speed.tsv").read_text(encoding="utf-8")
+    addresses = dict(re.findall(r"^# (\d+): (.*)$", text, re.MULTILINE))
+    return [_row(line, addresses) for line in rows("published_speed.tsv")]
 
 
-def _row(line: dict[str, str]) -> dict[str, Any]:
+def _row(line: dict[str, str], addresses: dict[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {name: line[name] for name in TEXT if line[name]}
+    row["source"] = f"{addresses[line['source']]} {line['within']}"
     row |= {name: int(line[name]) for name in WHOLE if line[name]}
     row |= {name: float(line[name]) for name in NUMBERS if line[name]}
     return row | {"note": line["note"], "measured": {name: float(line[name]) for name in MEASURED if line[name]}}

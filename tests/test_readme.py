@@ -81,6 +81,32 @@ def calibration() -> str:
     return "\n".join(lines)
 
 
+PEER = {
+    "both": ("15.6 (57), 2,534 rows", "45.0 (86), 2,534 rows"),
+    "inferencex": ("19.0 (54), 1,733 rows", "not kept"),
+    "nvidia-dynamo-internal": ("12.0 (62), 801 rows", "not kept"),
+}
+"""Errors of aiconfigurator 0.12.0 in time per token and time to the first: median (P90), rows that it predicts."""
+
+
+def peer() -> str:
+    found = json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
+    lines = [
+        "| rows of | TPOT, aiconfigurator | TPOT, inferplan | TTFT, aiconfigurator | TTFT, inferplan |",
+        "|---|---|---|---|---|",
+    ]
+    for source, (tpot, ttft) in PEER.items():
+        ours = [
+            found["source_left_out"][law]
+            if source == "both"
+            else found["source_left_out_by_source"][f"{law}, {source}"]
+            for law in ("tpot", "ttft")
+        ]
+        own = [f"{one['median']:.1f} ({one['p90']:.0f}), {one['n']:,} rows" for one in ours]
+        lines.append(f"| {source} | {tpot} | {own[0]} | {ttft} | {own[1]} |")
+    return "\n".join(lines)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "tools": tools_table,
     "hosts": hosts.hosts,
@@ -89,6 +115,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "engines": engines,
     "validation": validation,
     "calibration": calibration,
+    "peer": peer,
 }
 
 

@@ -26,9 +26,9 @@ LEFT_OUT: Mapping[str, Callable[[Target], str]] = {
     "gpu": lambda one: one.gpu,
 }
 ROOT = Path(__file__).parents[2]
-CONSTANTS = ROOT / "tools" / "inferplan" / "core" / "speed_constants.py"
-BANDS = ROOT / "tools" / "inferplan" / "core" / "speed_bands.py"
-TABLE = ROOT / "tests" / "data" / "speed_calibration.json"
+CONSTANTS = "tools/inferplan/core/speed_constants.py"
+BANDS = "tools/inferplan/core/speed_bands.py"
+TABLE = "tests/data/speed_calibration.json"
 LEVELS = (50, 90)
 
 
@@ -101,21 +101,23 @@ def quoted(key: Sequence[str]) -> str:
     return "(" + ", ".join(f'"{part}"' for part in key) + ")"
 
 
-def write(file: Path, targets: Sequence[Target], values: Mapping[str, float], crossed: Floats) -> None:
-    """Constants and bands with their provenance, and the table of errors."""
+def write(file: Path, targets: Sequence[Target], values: Mapping[str, float], crossed: Floats, *, into: Path) -> None:
+    """Constants and bands with their provenance, and the table of errors, into a clone."""
+    for name in (CONSTANTS, BANDS, TABLE):
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
     digest = sha256(file.read_bytes()).hexdigest()[:16]
     used = sum(one.calibrates for one in targets)
     families = sorted({one.family for one in targets})
     made = f"{file.name} (sha256 {digest}), {used:,} of {len(targets):,} targets, {datetime.now(UTC).date()}"
-    head = CONSTANTS.read_text(encoding="utf-8").partition("\n")[0]
+    head = (ROOT / CONSTANTS).read_text(encoding="utf-8").partition("\n")[0]
     lines = [head, "", "from collections.abc import Mapping", "", f'FITTED_ON = "{made}"']
     lines += ["SOURCES = (", *(f'    "{name}",' for name in families), ")"]
     lines += ['OBJECTIVE = "pseudo-Huber loss of log(predicted / measured), shrunk towards a form of 13 constants"']
     lines += ["PARAMETERS: Mapping[str, float] = {"]
     lines += [f'    "{name}": {float(f"{values[name]:.4g}")!r},' for name in Design(targets).parameters]
-    CONSTANTS.write_text("\n".join([*lines, "}", ""]), encoding="utf-8")
-    opening = BANDS.read_text(encoding="utf-8").partition("= {")[0]
-    BANDS.write_text("\n".join([f"{opening}= {{", *bands(targets, crossed), "}", ""]), encoding="utf-8")
+    (into / CONSTANTS).write_text("\n".join([*lines, "}", ""]), encoding="utf-8")
+    opening = (ROOT / BANDS).read_text(encoding="utf-8").partition("= {")[0]
+    (into / BANDS).write_text("\n".join([f"{opening}= {{", *bands(targets, crossed), "}", ""]), encoding="utf-8")
     constants = {name: float(f"{values[name]:.4g}") for name in Design(targets).parameters}
     found = {
         "fitted_on": made,
@@ -129,7 +131,7 @@ def write(file: Path, targets: Sequence[Target], values: Mapping[str, float], cr
         ),
         "source_left_out_by_source": by(targets, crossed, lambda one: f"{one.law}, {one.family}"),
     }
-    TABLE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (into / TABLE).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -137,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path)
     parser.add_argument("--write", action="store_true", help="make the constants and bands the product's")
+    parser.add_argument("--into", type=Path, default=ROOT, help="the clone to write into, instead of this one")
     parser.add_argument("--leave-out", choices=sorted(LEFT_OUT), default="source")
     chosen = parser.parse_args()
     targets = list(targets_of(rows_of(chosen.file)))
@@ -150,7 +153,8 @@ def main() -> None:
     ]
     sys.stdout.write("\n\n".join(parts) + "\n")
     if chosen.write:
-        write(chosen.file, targets, values, crossed if chosen.leave_out == "source" else left_out(targets, "source"))
+        unseen = crossed if chosen.leave_out == "source" else left_out(targets, "source")
+        write(chosen.file, targets, values, unseen, into=chosen.into)
 
 
 if __name__ == "__main__":

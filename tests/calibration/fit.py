@@ -16,7 +16,7 @@ SCALE = 0.1
 """Log residuals well below count squared, those well above in proportion."""
 CAP = 300
 """Rows that one law of one family weighs at most."""
-SHRINKAGE = 30.0
+SHRINKAGE = 50.0
 """Weight of the squared log distance of a constant from its tied value, in rows."""
 SHARED: Mapping[str, str] = {
     "bandwidth": "bandwidth",
@@ -43,6 +43,9 @@ SHARED: Mapping[str, str] = {
     "prefill_interference_vllm": "prefill_interference",
     "prefill_interference_tensorrt": "prefill_interference",
     "prefill_interference_sglang": "prefill_interference",
+    "first_token_steps_vllm": "first_token_steps",
+    "first_token_steps_tensorrt": "first_token_steps",
+    "first_token_steps_sglang": "first_token_steps",
     "front_end_s_vllm": "front_end_s",
     "front_end_s_tensorrt": "front_end_s",
     "front_end_s_sglang": "front_end_s",
@@ -62,6 +65,8 @@ START: Mapping[str, float] = {
     "link": 0.339,
     "all_reduce_s": 4.56e-6,
     "all_to_all_s": 20e-6,
+    "hand_over_s": 20e-6,
+    "hand_over_s_local": 20e-6,
     "layer_s": 78.1e-6,
     "expert_layer_s": 16.8e-6,
     "latent_layer_s": 10e-6,
@@ -74,17 +79,25 @@ START: Mapping[str, float] = {
     "overhead_blackwell": 1.0,
     "prefill_interference": 0.63,
     "front_end_s": 0.0728,
+    "first_token_steps": 1.0,
     "prompt_queue": 0.0854,
 }
 """Where the tied fit begins, and what its few data-poor constants are held near."""
-KNOWN: Mapping[str, float] = {"compute_cdna": 0.45, "bandwidth_cdna": 0.81, "bandwidth_local_stacked": 0.6}
+KNOWN: Mapping[str, float] = {
+    "compute_cdna": 0.45,
+    "bandwidth_cdna": 0.81,
+    "bandwidth_local_stacked": 0.6,
+    "all_to_all_s": 20e-6,
+}
 """What is known before any row is looked at: microbenchmarks of MI300X reach 45 % of its FLOP/s, 81 % of its bandwidth;
-llama.cpp reaches about 60 % of stacked memory's."""
-OF_ENGINE = ("sequence_s", "front_end_s", "prompt_queue")
+llama.cpp reaches about 60 % of stacked memory's; an all-to-all is a few kernels, where one source alone exchanges."""
+OF_ENGINE = ("sequence_s", "front_end_s", "first_token_steps", "prompt_queue")
 LOOSE = 0.2
 """What the shrinkage of constants counts for that differ by engine rather than by hardware."""
 STREAMED = 0.9
 """Share of rated bandwidth that no streaming kernel exceeds."""
+LAWS = ("front_end_s", "first_token_steps", "prompt_queue", "prefill_interference")
+"""Constants of the serving laws rather than of a pass."""
 HELD = ("overhead_tensorrt", "overhead_sglang", "overhead_other", "overhead_blackwell")
 """Constants that the tied form does not have."""
 
@@ -138,15 +151,16 @@ class Design:
 
     def predicted_logs(self, values: Mapping[str, float]) -> Floats:
         """The logarithm of every target's time under these constants."""
-        table, laws = np.zeros((len(self.kinds), len(NAMES))), np.zeros((len(self.kinds), 3))
+        table, laws = np.zeros((len(self.kinds), len(NAMES))), np.zeros((len(self.kinds), len(LAWS)))
         for i, kind in enumerate(self.kinds):
             field = {name: float(np.prod([values[one] for one in of])) for name, of in constants(kind).items()}
             table[i] = [1 / field[SHARES[name]] if name in SHARES else field[TIMES[name]] for name in NAMES]
-            laws[i] = field["front_end_s"], field["prompt_queue"], field["prefill_interference"]
-        costs, (front_s, queue, mix) = table[self.of_kind], laws[self.of_kind].T
+            laws[i] = [field[name] for name in LAWS]
+        costs, (front_s, first, queue, mix) = table[self.of_kind], laws[self.of_kind].T
         decode, prefill, marginal = (total(one * costs) for one in self.passes)
         front, steps, prompts, queued, mixed = self.parts
-        return np.log(front * front_s + steps * decode + (prompts + queued * queue) * prefill + mixed * mix * marginal)
+        first_s = front * (front_s + first * decode) + (prompts + queued * queue) * prefill
+        return np.log(first_s + steps * decode + mixed * mix * (1 - queue) * marginal)
 
     def residuals(self, values: Mapping[str, float]) -> Floats:
         """log(predicted / measured)."""
@@ -195,7 +209,9 @@ def _at_home(targets: Sequence[Target], found: Mapping[str, float]) -> dict[str,
 
 def _highest(name: str) -> float:
     """The largest value that is physical: streaming never reaches all of a memory's rated bandwidth."""
-    return STREAMED if "bandwidth" in name else 1.0 if "compute" in name or name == "link" else np.inf
+    if "bandwidth" in name:
+        return STREAMED
+    return 1.0 if "compute" in name or "link" in name or "prompt_queue" in name else np.inf
 
 
 def _solve(

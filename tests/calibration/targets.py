@@ -27,7 +27,8 @@ _JOINING = np.array([name not in FIXED for name in NAMES], dtype=float)
 class Target:
     """One measured time and the passes that make it up.
 
-    time = front × h + steps × t(decode) + (prompts + queued × q) × t(prefill) + mixed × k × t(marginal prefill)
+    time = front × (h + n × t(decode)) + steps × t(decode) + (prompts + queued × q) × t(prefill)
+         + mixed × k × (1 - q) × t(marginal prefill)
     """
 
     id: str
@@ -91,6 +92,14 @@ def _amounts(setup: SpeedSetup, *, decode: float = 0, prefill: float = 0) -> Flo
     return np.array(astuple(found), dtype=float)
 
 
+def _prompts(setup: SpeedSetup, prompts: int = 1) -> Floats:
+    """The amounts of prompts in the steps that they take."""
+    steps, each, before = setup.options.chunks(setup.lengths[0])
+    on = (setup.work, setup.machine, setup.layout)
+    found = pass_amounts(*on, decode=0, context=0, prefill=prompts * each, prompt=each, cached=before)
+    return steps * np.array(astuple(found), dtype=float)
+
+
 def _target(setup: SpeedSetup, law: str, seconds: float, **parts: Any) -> Target:
     row = setup.row
     return Target(
@@ -109,12 +118,17 @@ def _target(setup: SpeedSetup, law: str, seconds: float, **parts: Any) -> Target
 
 
 def _calibrates(setup: SpeedSetup, law: str) -> bool:
-    """What the fit looks at: no saturated queues, no layouts that are not stated, no pipelines under full load."""
+    """What the fit looks at: no saturated queues, no layouts that are not stated, no pipelines under full load.
+
+    Of disaggregated servers, the decode steps of those whose GPUs leave room for one decode worker only.
+    """
     row, layout = setup.row, setup.layout
     if law == "prompt" and setup.runner in ("other", "llama.cpp"):
         return False
     if law == "offline" and row.family.startswith("mlperf"):
         return layout.pp == 1
+    if setup.disaggregated:
+        return law == "tpot" and layout.replica < (row.gpu_count or 0) <= 2 * layout.replica
     stated = (row.tp or 0) * (row.pp or 1) * max(row.dp or 1, 1) if setup.runner != "llama.cpp" else layout.gpus
     ambiguous = not stated or (row.gpu_count is not None and row.gpu_count != stated)
     saturated = law == "ttft" and setup.batch > setup.slots
@@ -124,17 +138,17 @@ def _calibrates(setup: SpeedSetup, law: str) -> bool:
 def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
     """The time of an output token while prompts join."""
     load = setup.load(setup.batch)
-    return _target(setup, law, seconds, steps=1.0, mixed=load.running / load.output_tokens, **_passes(setup))
+    mixed = 0.0 if setup.disaggregated else load.running / load.output_tokens
+    return _target(setup, law, seconds, steps=1.0, mixed=mixed, **_passes(setup))
 
 
 def _passes(setup: SpeedSetup) -> Mapping[str, Floats]:
     """Decode of the running sequences, one prompt, and what a prompt adds to running steps."""
     running, pp, ranks = setup.load(setup.batch).running, setup.layout.pp, setup.layout.attention_dp
-    tokens_in = setup.lengths[0]
     return {
         "decode": _amounts(setup, decode=in_one_stage(running, setup.layout)),
-        "prefill": _amounts(setup, prefill=tokens_in),
-        "marginal": _amounts(setup, prefill=ranks * tokens_in) * _JOINING / (ranks * pp),
+        "prefill": _prompts(setup),
+        "marginal": _prompts(setup, ranks) * _JOINING / (ranks * pp),
     }
 
 
@@ -149,10 +163,10 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
             "ttft",
             given["ttft_ms"] * MILLI,
             front=1.0,
-            steps=1 + waits,
+            steps=waits,
             prompts=1.0,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
-            mixed=waits * load.running / load.output_tokens,
+            mixed=0.0 if setup.disaggregated else waits * load.running / load.output_tokens,
             **_passes(setup),
         )
 
@@ -179,5 +193,5 @@ def _batch_1(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Target]:
     tokens_in = setup.lengths[0]
     if tokens_in and ("ttft_ms" in given or "prefill_tok_s" in given):
         seconds = given["ttft_ms"] * MILLI if "ttft_ms" in given else tokens_in / given["prefill_tok_s"]
-        staged = pipelined(setup.layout, tokens_in, setup.step_tokens)
-        yield _target(setup, "prompt", seconds, prompts=staged, prefill=_amounts(setup, prefill=tokens_in))
+        staged = pipelined(setup.layout, tokens_in, setup.options.step_tokens)
+        yield _target(setup, "prompt", seconds, prompts=staged, prefill=_prompts(setup))

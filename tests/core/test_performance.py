@@ -23,7 +23,7 @@ from inferplan.core.performance import (
     work,
 )
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, arrivals, pipelined, serve, static_batch_s, ttft_percentile_s
+from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch_s
 from shapes import dense, h100, model, precision, sparse
 
 LLAMA_70B = model(dense())
@@ -164,9 +164,23 @@ def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> Non
     assert alone.requests_per_s == pytest.approx(alone.tokens_per_s / 500)
 
 
-def test_the_first_token_waits_for_the_front_end_the_prompt_and_a_step() -> None:
+def test_the_first_token_waits_for_the_front_end_the_prompt_and_some_steps() -> None:
     alone, e = service(), FITTED
-    assert alone.ttft_s == pytest.approx(e.front_end_s + alone.decode.total_s + alone.prefill.total_s)
+    steps = e.first_token_steps * alone.decode.total_s
+    assert alone.ttft_s == pytest.approx(e.front_end_s + steps + alone.prefill.total_s)
+
+
+def test_prompts_that_are_waited_for_before_the_first_token_do_not_disturb_after_it() -> None:
+    """Without queueing all of another's prompt falls between one's tokens; where all of it is waited for, none does."""
+    layout, one = Layout(tp=4), work(LLAMA_70B, BF16, tp=4, kv_bits=16)
+    load = Load(sequences=10, context=1000, input_tokens=500, output_tokens=100)
+    tpot = {}
+    for queue in (0.0, 0.25, 1.0):
+        reached = replace(FITTED, prefill_interference=1.0, prompt_queue=queue)
+        tpot[queue] = serve(one, joined(layout, reached=reached), layout, load).tpot_s
+    undisturbed = serve(one, joined(layout, reached=replace(FITTED, prefill_interference=0.0)), layout, load).tpot_s
+    assert tpot[1.0] == undisturbed
+    assert tpot[0.25] - undisturbed == pytest.approx(0.75 * (tpot[0.0] - undisturbed))
 
 
 def test_a_pipeline_works_on_as_many_batches_as_it_has_stages() -> None:
@@ -299,6 +313,11 @@ def test_data_parallel_attention_exchanges_tokens_instead_of_reducing() -> None:
     assert amounts(Layout(tp=2, attention_dp=4), decode=64).reduces == 61
 
 
+def test_only_the_boundary_of_stages_is_handed_over() -> None:
+    assert amounts(Layout(tp=2, pp=4), decode=8).hand_overs == 3
+    assert amounts(Layout(attention_dp=8), decode=8).hand_overs == amounts(Layout(), decode=8).exchanges == 0
+
+
 def test_a_lone_sequence_is_on_one_rank() -> None:
     assert amounts(Layout(attention_dp=8), decode=1).sequences == 1
     assert amounts(Layout(attention_dp=8), prompts=1).matrix_s == amounts(Layout(), prompts=1).matrix_s
@@ -342,25 +361,6 @@ def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:
     each = forward_pass(one, m, layout, decode=8, context=120).total_s
     taken = static_batch_s(one, m, layout, batch=8, prompt=100, output=40)
     assert taken == pytest.approx(first + 39 * each)
-
-
-def test_requests_in_flight_are_the_rate_times_the_time_that_each_takes() -> None:
-    """Little's law: what is in flight at 2 requests/s decodes as a closed load of as many clients does."""
-    one, m, layout = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
-    load = Load(sequences=256, context=750, input_tokens=500, output_tokens=500)
-    found = arrivals(one, m, layout, load, requests_per_s=2)
-    assert found is not None
-    flight = 2 * (found.ttft_s + 500 * found.tpot_s)
-    assert found.tpot_s == pytest.approx(serve(one, m, layout, replace(load, sequences=flight)).tpot_s, rel=1e-3)
-    assert found.tokens_per_s == 1000
-    assert arrivals(one, m, layout, load, requests_per_s=1000) is None
-
-
-def test_more_of_the_requests_wait_longer() -> None:
-    alone = service()
-    waits = [ttft_percentile_s(alone, arrival_s=2 * alone.prefill.total_s, share=share) for share in (0.5, 0.9, 0.99)]
-    assert waits[0] == alone.ttft_s
-    assert waits == sorted(waits)
 
 
 def test_the_steps_of_a_prompt_fill_a_pipeline() -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from inferplan.core.parallelism import Layout
 from inferplan.tools._memory_cases import CannotPredict
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup, gpu_of
+from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools._speed_names import gpu_of
 from inferplan.tools._speed_validation import predict, regime, validate
 
 ROW: dict[str, Any] = {
@@ -85,6 +86,48 @@ def test_a_load_that_is_not_stated_leaves_the_usual_head_room() -> None:
         0.8 * predicted(scenario="offline", concurrency_or_batch=None)["output_tok_s_total"]
     )
     assert any("as no load is stated" in note for note in server.notes)
+
+
+def test_a_benchmarks_limits_are_the_load_that_it_leaves_open() -> None:
+    """MLPerf allows a Llama 2 70B 40 ms per token at P99 where it is interactive, else 200: 0.8 of that in the mean."""
+    row = {"model": "meta-llama/Llama-2-70b-chat-hf", "concurrency_or_batch": None, "isl": 222.3, "osl": 300.6}
+    server, interactive, free = (
+        setup(**row, note=note) for note in ("MLPerf, scenario Server", "MLPerf, scenario Interactive", "a blog")
+    )
+    tpot = [predict(one)["tpot_ms"] for one in (server, interactive)]
+    assert 2 * tpot[1] < tpot[0] <= 160
+    assert 30 < tpot[1] <= 32
+    predict(free)
+    assert any("within 0.45 s to the first token and 40 ms per token" in note for note in interactive.notes)
+    assert any("80% of what it can, as no load is stated" in note for note in free.notes)
+
+
+def test_prompts_on_other_gpus_do_not_disturb_decoding() -> None:
+    """40 GPUs, decode workers of 32: 8 for the prompts."""
+    row = {"model": "deepseek-ai/DeepSeek-R1", "gpu": "GB200-186GB", "tp": 1, "dp": 32, "ep": 32, "gpu_count": 40}
+    apart, together = (setup(**row, concurrency_or_batch=2048.0, note=note) for note in ("disaggregated", ""))
+    assert apart.layout == Layout(attention_dp=32)
+    assert predict(apart)["tpot_ms"] < predict(together)["tpot_ms"]
+    assert predict(apart)["tpot_ms"] == pytest.approx(apart.served(2048).decode.total_s * 1000)
+    assert predict(apart)["output_tok_s_per_gpu"] == pytest.approx(predict(apart)["output_tok_s_total"] / 40)
+
+
+def test_decode_workers_are_as_many_as_the_other_gpus_can_feed() -> None:
+    """20 GPUs in fours: long answers leave one GPU group for prompts, long prompts leave more."""
+    row = {"tp": 4, "gpu_count": 20, "note": "disagg", "concurrency_or_batch": 256.0}
+    assert setup(**row, isl=100.0, osl=4000.0).layout.dp == 4
+    assert setup(**row, isl=16_000.0, osl=100.0).layout.dp < 4
+
+
+def test_a_layout_that_is_not_stated_has_a_slot_for_every_client() -> None:
+    server = setup(tp=None, gpu_count=None, concurrency_or_batch=5000.0)
+    assert server.layout.dp * server.slots >= 5000
+    assert server.load(server.batch).running == server.batch
+
+
+def test_experts_that_would_span_nodes_without_links_are_taken_to_be_within_one() -> None:
+    experts = {"model": "deepseek-ai/DeepSeek-R1", "gpu": "H200-SXM-141GB", "tp": None, "gpu_count": None}
+    assert setup(**experts, ep=16).layout == Layout(tp=8)
 
 
 def test_data_parallel_ranks_share_experts_and_repeat_dense_models() -> None:

@@ -60,8 +60,8 @@ class Collective:
 
     def taken_s(self, e: Efficiency) -> float:
         """number × latency + time at what is reached of the link's speed. [s]"""
-        each = e.all_reduce_s if self.what == "all-reduce" else e.all_to_all_s
-        return self.number * each + self.rated_s / (NETWORK_SHARE if self.hidden else e.link)
+        each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.hand_over_s}
+        return self.number * each[self.what] + self.rated_s / (NETWORK_SHARE if self.hidden else e.link)
 
 
 def collectives(
@@ -77,8 +77,7 @@ def collectives(
     """What the ranks of a replica tell each other in a pass over so many `tokens` on each tensor group.
 
     Two all-reduces a layer over the tensor group; with data-parallel attention one, and two all-to-alls in each layer
-    of experts, for which the ranks of a group share out its tokens; and one hand-over between neighbouring stages,
-    which is taken to start as an all-to-all does.
+    of experts, for which the ranks of a group share out its tokens; and one hand-over between neighbouring stages.
 
     Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`.
     """

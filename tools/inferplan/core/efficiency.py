@@ -73,9 +73,11 @@ class Efficiency:
     index_layer_s: float
     all_reduce_s: float
     all_to_all_s: float
+    hand_over_s: float
     sequence_s: float
     prefill_interference: float
     front_end_s: float
+    first_token_steps: float
     prompt_queue: float
 
 
@@ -131,9 +133,11 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
         "index_layer_s": ("index_layer_s", *slower),
         "all_reduce_s": ("all_reduce_s",),
         "all_to_all_s": ("all_to_all_s",),
+        "hand_over_s": ("hand_over_s_local" if family == "local" else "hand_over_s",),
         "sequence_s": (f"sequence_s_{_server(engine)}",),
         "prefill_interference": (f"prefill_interference_{_server(engine)}",),
         "front_end_s": (f"front_end_s_{_server(engine)}",),
+        "first_token_steps": (f"first_token_steps_{_server(engine)}",),
         "prompt_queue": (f"prompt_queue_{_server(engine)}",),
     }
 

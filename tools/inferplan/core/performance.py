@@ -60,10 +60,32 @@ class Work:
         near = sum(min(context, part.tokens) * part.flops_per_pair for part in self.bounded)
         return context * self.attention_flops_per_pair + near
 
-    def prompt_flops(self, prompt: float) -> float:
-        """Attention arithmetic of one token in the middle of a prompt. [FLOP]"""
-        near = sum(min(prompt / 2, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
-        return prompt / 2 * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+    def prompt_flops(self, prompt: float, cached: float = 0) -> float:
+        """Attention arithmetic of one token in the middle of a prompt that follows `cached` tokens. [FLOP]"""
+        before = cached + prompt / 2
+        near = sum(min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
+        return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+
+    def drafting(self, share: float) -> "Work":
+        """What predicts a further token: one layer, a share of the parameters and cache of all, and the whole head."""
+        return replace(
+            self,
+            layers=1,
+            expert_layers=min(1, self.expert_layers),
+            dense_bytes=self.dense_bytes * share,
+            expert_bytes=self.expert_bytes * share,
+            dense_params=self.dense_params * share,
+            half_params=self.half_params * share,
+            active_expert_params=self.active_expert_params * share,
+            kv_bytes_per_token=self.kv_bytes_per_token / self.layers,
+            attention_flops_per_pair=self.attention_flops_per_pair / self.layers,
+            prompt_saving_per_pair=0.0,
+            bounded=(),
+            state_bytes=0.0,
+            latent_layers=min(1, self.latent_layers),
+            recurrent_layers=0,
+            index_layers=0,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +224,7 @@ class Amounts:
     index_layers: float
     reduces: float
     exchanges: float
+    hand_overs: float
     sequences: float
 
 
@@ -226,6 +249,7 @@ TIMES: Mapping[str, str] = {
     "index_layers": "index_layer_s",
     "reduces": "all_reduce_s",
     "exchanges": "all_to_all_s",
+    "hand_overs": "hand_over_s",
     "sequences": "sequence_s",
 }
 """Counts, by what each costs: time = amount × seconds."""
@@ -235,7 +259,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "weights_s": ("dense_read_s", "expert_read_s"),
     "kv_cache_s": ("cache_read_s",),
     "compute_s": ("prompt_attention_s",),
-    "collectives_s": ("link_s", "reduces", "exchanges"),
+    "collectives_s": ("link_s", "reduces", "exchanges", "hand_overs"),
     "fixed_s": FIXED,
 }
 """The parts of a pass, by the amounts that make them up; computing also has what it adds to reading (`MEETING`)."""
@@ -266,6 +290,10 @@ class Pass:
     def total_s(self) -> float:
         """The parts do not overlap in the fitted form. [s]"""
         return self.weights_s + self.kv_cache_s + self.compute_s + self.collectives_s + self.fixed_s
+
+    def plus(self, other: "Pass", times: float = 1) -> "Pass":
+        """Both, the other one so often."""
+        return Pass(**{part: getattr(self, part) + times * getattr(other, part) for part in PARTS})
 
 
 def taken(amounts: Amounts, e: Efficiency) -> Pass:
@@ -301,43 +329,54 @@ def meeting(read: float, computed: float) -> float:
 
 
 def pass_amounts(
-    w: Work, m: Machine, layout: Layout, *, decode: float, context: float, prefill: float = 0, prompt: float = 0
+    w: Work,
+    m: Machine,
+    layout: Layout,
+    *,
+    decode: float,
+    context: float,
+    prefill: float = 0,
+    prompt: float = 0,
+    cached: float = 0,
+    drafted: int = 0,
 ) -> Amounts:
     """One pass over `decode` running sequences of `context` tokens and `prefill` tokens of `prompt`-token prompts.
+
+    Each prompt follows `cached` tokens; each sequence computes its next token and `drafted` further ones, over which
+    its cache is read once.
 
     Weights are read once per pass (of the experts, those that the batch touches), the KV cache once per decoded
     token; matrix products cost 2 FLOP per parameter and token. Stages of a pipeline run one after the other.
     Sequences and whole prompts are spread evenly over the data-parallel ranks of attention; a lone one is on one.
 
-    Limits: no speculative decoding, no overlap of communication and computation; the products inside recurrent
-    layers are not counted.
+    Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
     sequences, prompts = _on_ranks(layout, decode, prefill, prompt)
-    tokens, local = decode + prefill, sequences + prompts * prompt
+    decoded = sequences * (1 + drafted)
+    earlier = prompts * w.cache_read(cached) if cached else 0.0
+    tokens, local = decode * (1 + drafted) + prefill, decoded + prompts * prompt
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0
-    link_s = reduces = exchanges = 0.0
-    for one in told(w, m, layout, local):
-        link_s += 0.0 if one.hidden else one.rated_s
-        reduces += one.number if one.what == "all-reduce" else 0
-        exchanges += 0 if one.what == "all-reduce" else one.number
+    sent = list(told(w, m, layout, local))
+    number = {one.what: one.number for one in sent}
     return Amounts(
         dense_read_s=(w.dense_bytes + w.head_bytes) / m.bandwidth,
         expert_read_s=touched * w.expert_bytes / m.bandwidth,
-        cache_read_s=sequences * w.cache_read(context) / m.bandwidth,
+        cache_read_s=(sequences * w.cache_read(context) + earlier) / m.bandwidth,
         matrix_s=2 * local * w.dense_params / m.matrix_flops,
-        half_matrix_s=2 * (local * w.half_params + (sequences + prompts) * w.head_params) / m.half_flops,
+        half_matrix_s=2 * (local * w.half_params + (decoded + prompts) * w.head_params) / m.half_flops,
         expert_matrix_s=2 * tokens * w.active_expert_params / m.matrix_flops,
-        attention_s=sequences * w.decode_flops(context) / m.half_flops,
-        prompt_attention_s=prompts * prompt * w.prompt_flops(prompt) / m.half_flops,
-        index_s=(sequences * context + prompts * prompt * prompt / 2) * w.index_flops_per_pair / m.half_flops,
-        link_s=link_s,
+        attention_s=decoded * w.decode_flops(context) / m.half_flops,
+        prompt_attention_s=prompts * prompt * w.prompt_flops(prompt, cached) / m.half_flops,
+        index_s=(decoded * context + prompts * prompt * (cached + prompt / 2)) * w.index_flops_per_pair / m.half_flops,
+        link_s=sum([one.rated_s for one in sent if not one.hidden]),
         layers=w.layers,
         expert_layers=w.expert_layers,
         latent_layers=w.latent_layers,
         recurrent_layers=w.recurrent_layers,
         index_layers=w.index_layers,
-        reduces=reduces,
-        exchanges=exchanges,
+        reduces=number.get("all-reduce", 0.0),
+        exchanges=number.get("all-to-all", 0.0),
+        hand_overs=number.get("stage send", 0.0),
         sequences=sequences,
     )
 
@@ -373,7 +412,16 @@ def _on_rank(number: float, ranks: int) -> float:
 
 
 def forward_pass(
-    w: Work, m: Machine, layout: Layout, *, decode: float, context: float, prefill: float = 0, prompt: float = 0
+    w: Work,
+    m: Machine,
+    layout: Layout,
+    *,
+    decode: float,
+    context: float,
+    prefill: float = 0,
+    prompt: float = 0,
+    cached: float = 0,
+    drafted: int = 0,
 ) -> Pass:
     """The time that the amounts of a pass take on this machine: see `pass_amounts`.
 
@@ -383,10 +431,12 @@ def forward_pass(
     Limits: halves of a batch read the experts twice, which is not counted; the engine has to be told to overlap.
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
     """
-    amounts = pass_amounts(w, m, layout, decode=decode, context=context, prefill=prefill, prompt=prompt)
+    amounts = pass_amounts(
+        w, m, layout, decode=decode, context=context, prefill=prefill, prompt=prompt, cached=cached, drafted=drafted
+    )
     spent = taken(amounts, m.efficiency)
     if not m.fabric.wide or layout.ep == 1:
         return spent
-    tokens = busiest_tokens(layout, decode=decode, prefill=prefill, prompt=prompt)
+    tokens = busiest_tokens(layout, decode=decode * (1 + drafted), prefill=prefill, prompt=prompt)
     sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.hidden)
     return replace(spent, collectives_s=spent.collectives_s + max(0.0, sent - spent.total_s))

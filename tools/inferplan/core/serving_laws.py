@@ -1,18 +1,14 @@
-"""What a replica serves: time per token and to the first one, under closed and open load, offline and in one batch.
+"""What a replica serves: time per token and to the first one, under closed load, offline and in one batch.
 
 Each law is a line of arithmetic over the passes of `performance`. Units: seconds, tokens.
 """
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, log
+from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine, Pass, Work, forward_pass
-
-DAMPING = 0.5
-STEPS = 60
-"""Of the iteration that finds how many requests are in flight at a rate; its error halves with each step."""
+from inferplan.core.performance import Machine, Pass, Work, forward_pass, pass_amounts, taken
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,11 +43,59 @@ class Service:
     offline_tokens_per_s: float = 0.0
 
 
-def marginal_s(w: Work, m: Machine, layout: Layout, prompt: float) -> float:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How an engine computes prompts and tokens.
+
+    Prompts longer than `step_tokens` are computed in as many steps as it takes; a share `hit_rate` of each is in the
+    prefix cache. `drafted` further tokens are guessed for each sequence and step, each by a share `draft_share` of the
+    model's parameters, and accepted with the probability `acceptance` as long as all before them were.
+    """
+
+    step_tokens: float = inf
+    hit_rate: float = 0.0
+    drafted: int = 0
+    acceptance: float = 0.0
+    draft_share: float = 0.0
+
+    @property
+    def tokens_per_step(self) -> float:
+        """(1 - a^(k + 1)) / (1 - a): the token of a step, and the accepted ones of its k drafts.
+
+        Source: Leviathan et al., Fast inference from transformers via speculative decoding, 2023, equation 1.
+
+        >>> Options(drafted=3, acceptance=0.5).tokens_per_step, Options(drafted=3, acceptance=1).tokens_per_step
+        (1.875, 4)
+        """
+        return sum(self.acceptance**n for n in range(self.drafted + 1))
+
+    def computed(self, prompt: float) -> float:
+        """The tokens of a prompt that are not cached; at least the last one, whose successor is asked for.
+
+        >>> Options(hit_rate=0.75).computed(1000), Options(hit_rate=1).computed(1000)
+        (250.0, 1.0)
+        """
+        return max(min(1.0, prompt), prompt * (1 - self.hit_rate))
+
+    def chunks(self, prompt: float) -> tuple[int, float, float]:
+        """⌈computed / step⌉ steps, the tokens of each, and those before it in the mean: cached ones and earlier chunks.
+
+        >>> Options(step_tokens=512, hit_rate=0.5).chunks(4096)
+        (4, 512.0, 2816.0)
+        """
+        computed = self.computed(prompt)
+        steps = max(1, ceil(computed / self.step_tokens))
+        each = computed / steps
+        return steps, each, prompt - computed + (computed - each) / 2
+
+
+PLAIN = Options()
+
+
+def marginal_s(w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN) -> float:
     """t(one prompt per data-parallel rank, without fixed times) / ranks: what a prompt adds to running steps. [s]"""
     ranks = layout.attention_dp
-    one = forward_pass(w, m, layout, decode=0, context=0, prefill=ranks * prompt, prompt=prompt)
-    return _beside(one) / ranks
+    return _beside(prefill_pass(w, m, layout, prompt, options, prompts=ranks)) / ranks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +106,11 @@ class Prompt:
     added_s: float
 
 
-def prompt_of(w: Work, m: Machine, layout: Layout, prompt: float) -> Prompt:
+def prompt_of(w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN) -> Prompt:
     """A prompt of so many tokens alone and beside others."""
-    alone = prefill_pass(w, m, layout, prompt)
-    return Prompt(alone=alone, added_s=_beside(alone) if layout.attention_dp == 1 else marginal_s(w, m, layout, prompt))
+    alone = prefill_pass(w, m, layout, prompt, options)
+    apart = layout.attention_dp > 1
+    return Prompt(alone=alone, added_s=marginal_s(w, m, layout, prompt, options) if apart else _beside(alone))
 
 
 def _beside(one: Pass) -> float:
@@ -74,9 +119,33 @@ def _beside(one: Pass) -> float:
 
 
 @lru_cache(maxsize=2048)
-def prefill_pass(w: Work, m: Machine, layout: Layout, prompt: float) -> Pass:
-    """One prompt alone: the first token of an idle engine, without a server's front end."""
-    return forward_pass(w, m, layout, decode=0, context=0, prefill=prompt, prompt=prompt)
+def prefill_pass(
+    w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN, *, prompts: int = 1
+) -> Pass:
+    """One prompt alone (or so many): the first token of an idle engine, without a server's front end.
+
+    A prompt that is longer than a step takes several, each of which reads the weights and what is cached before it.
+
+    Limits: running sequences take a part of each step, which is not counted.
+    """
+    steps, each, before = options.chunks(prompt)
+    one = forward_pass(w, m, layout, decode=0, context=0, prefill=prompts * each, prompt=each, cached=before)
+    return one if steps == 1 else one.plus(one, steps - 1)
+
+
+def decode_pass(
+    w: Work, m: Machine, layout: Layout, *, running: float, context: float, options: Options = PLAIN
+) -> Pass:
+    """One step of `running` sequences: one pass over their next tokens with all drafts, after one pass for each draft.
+
+    Limits: a scheduler's time per sequence is not spent on drafts; no published run was held against drafts.
+    """
+    on = (m, layout)
+    step = forward_pass(w, *on, decode=running, context=context, drafted=options.drafted)
+    if not options.drafted:
+        return step
+    amounts = pass_amounts(w.drafting(options.draft_share), *on, decode=running, context=context)
+    return step.plus(taken(replace(amounts, sequences=0.0), m.efficiency), options.drafted)
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:
@@ -96,24 +165,31 @@ def in_one_stage(running: float, layout: Layout) -> float:
     return running if layout.pp == 1 else ceil(running / layout.pp)
 
 
-def serve(w: Work, m: Machine, layout: Layout, load: Load, prompt: Prompt | None = None) -> Service:
+def serve(
+    w: Work, m: Machine, layout: Layout, load: Load, options: Options = PLAIN, *, prompt: Prompt | None = None
+) -> Service:
     """TPOT, TTFT and closed-loop throughput of one replica whose `sequences` clients always wait for an answer.
 
     The `prompt` of the load may be given where it is known already.
 
-    TPOT = t(decode) + interference × (running / output) × t(marginal prefill)
-    TTFT = front end + t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
+    TPOT = t(decode) / tokens per step + interference × (1 - queue) × (running / output) × t(marginal prefill)
+    TTFT = front end + steps × t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
     wait = max(sequences / running - 1, 0) × output × TPOT
     tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / TPOT
+
+    Between two prompts of one client those of all others are computed: a share `queue` of them before its first
+    token, the others between its tokens.
     """
     e, running = m.efficiency, load.running
-    decode = forward_pass(w, m, layout, decode=in_one_stage(running, layout), context=load.context)
-    prompt = prompt or prompt_of(w, m, layout, load.input_tokens)
+    at_once = in_one_stage(running, layout)
+    decode = decode_pass(w, m, layout, running=at_once, context=load.context, options=options)
+    prompt = prompt or prompt_of(w, m, layout, load.input_tokens, options)
     prefill = prompt.alone
-    tpot = decode.total_s + e.prefill_interference * running / load.output_tokens * prompt.added_s / layout.pp
+    mixed = e.prefill_interference * (1 - e.prompt_queue) * running / load.output_tokens
+    tpot = decode.total_s / options.tokens_per_step + mixed * prompt.added_s / layout.pp
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * tpot
-    ttft = e.front_end_s + decode.total_s + prefill.total_s * queue + wait
+    ttft = e.front_end_s + e.first_token_steps * decode.total_s + prefill.total_s * queue + wait
     seconds = ttft + (load.output_tokens - 1) * tpot
     return Service(
         ttft_s=ttft,
@@ -131,48 +207,3 @@ def static_batch_s(w: Work, m: Machine, layout: Layout, *, batch: float, prompt:
     first = forward_pass(w, m, layout, decode=0, context=0, prefill=batch * prompt, prompt=prompt)
     step = forward_pass(w, m, layout, decode=batch, context=prompt + output / 2)
     return (first.total_s if prompt else step.total_s) + (output - 1) * step.total_s
-
-
-def arrivals(w: Work, m: Machine, layout: Layout, load: Load, *, requests_per_s: float) -> Service | None:
-    """The service under requests that arrive at random at a rate; None where the replica cannot keep up with them.
-
-    In flight are C = rate × (TTFT + output × TPOT(C)) requests (Little's law), found by damped iteration. A prompt
-    waits for those before it: TTFT = front end + t(decode) + t(prefill) + ρ / (1 - ρ) × t(prefill) / 2, with
-    ρ = rate × t(marginal prefill) / pp, the share of time that prompts take.
-
-    Source: the M/D/1 queue (Pollaczek and Khinchine). `load.sequences` is the most that can be in flight.
-    """
-    busy = requests_per_s * marginal_s(w, m, layout, load.input_tokens) / layout.pp
-    if busy >= 1:
-        return None
-    flight, found = 1.0, serve(w, m, layout, replace(load, sequences=1.0))
-    wait = busy / (1 - busy) * found.prefill.total_s / 2
-    for _ in range(STEPS):
-        ttft = m.efficiency.front_end_s + found.decode.total_s + found.prefill.total_s + wait
-        found = replace(found, ttft_s=ttft)
-        seconds = ttft + load.output_tokens * found.tpot_s
-        flight += DAMPING * (min(2 * load.sequences, requests_per_s * seconds) - flight)
-        found = replace(serve(w, m, layout, replace(load, sequences=max(1.0, flight), slots=None)), ttft_s=ttft)
-    if flight > load.sequences:
-        return None
-    return replace(found, requests_per_s=requests_per_s, tokens_per_s=requests_per_s * load.output_tokens)
-
-
-def ttft_percentile_s(service: Service, *, arrival_s: float, share: float) -> float:
-    """The time to the first token that a `share` of requests do not exceed, where they arrive at random. [s]
-
-    Prompts are served one after the other: of a queue with load ρ = t(prefill) / arrival interval, a share 1 - ρ
-    waits for nobody, and waits beyond are exponential with mean t(prefill) / 2 / (1 - ρ).
-
-    Source: the M/D/1 queue in heavy traffic. Limits: chunked prefill shares steps between prompts.
-
-    >>> quick = Pass(weights_s=0, kv_cache_s=0, compute_s=0.1, collectives_s=0, fixed_s=0)
-    >>> one = Service(ttft_s=0.1, tpot_s=0.01, tokens_per_s=1, requests_per_s=1, decode=quick, prefill=quick)
-    >>> [round(ttft_percentile_s(one, arrival_s=0.2, share=share), 3) for share in (0.5, 0.9, 0.99)]
-    [0.1, 0.261, 0.491]
-    """
-    busy = min(0.99, service.prefill.total_s / arrival_s)
-    if share <= 1 - busy:
-        return service.ttft_s
-    mean = service.prefill.total_s / 2 / (1 - busy)
-    return service.ttft_s + mean * log(busy / (1 - share))

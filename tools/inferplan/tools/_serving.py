@@ -27,10 +27,22 @@ from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
+from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.performance import Machine, Work, forward_pass
+from inferplan.core.performance import Machine, Work
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Prompt, Service, in_one_stage, prompt_of, serve
+from inferplan.core.serving_laws import (
+    PLAIN,
+    Load,
+    Options,
+    Prompt,
+    Service,
+    decode_pass,
+    in_one_stage,
+    prefill_pass,
+    prompt_of,
+    serve,
+)
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
@@ -92,6 +104,7 @@ class Serving:
     network: float
     expert_parallel: bool = True
     pace: Pace | None = None
+    options: Options = PLAIN
 
     @property
     def engine_name(self) -> str:
@@ -266,35 +279,41 @@ class Serving:
         work = performance.work(
             self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
         )
-        return Replica(work=work, machine=machine, layout=layout)
+        return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Replica:
-    """One replica of a layout: its work, its machine, and what both make of a load."""
+    """One replica of a layout: its work, its machine, how it computes, and what all make of a load."""
 
     work: Work
     machine: Machine
     layout: Layout
+    options: Options
     prompts: dict[float, Prompt] = field(default_factory=dict[float, Prompt], repr=False)
 
     def serve(self, load: Load) -> Service:
         """What it delivers under a load; a prompt is computed once."""
         tokens = load.input_tokens
         if tokens not in self.prompts:
-            self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens)
-        return serve(self.work, self.machine, self.layout, load, self.prompts[tokens])
+            self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens, self.options)
+        return serve(self.work, self.machine, self.layout, load, self.options, prompt=self.prompts[tokens])
+
+    def open(self, load: Load, requests_per_s: float) -> tuple[Open | None, float]:
+        """What it delivers under random arrivals, None where they are too many; and the most that it keeps up with."""
+        on = (self.work, self.machine, self.layout, load)
+        most = in_flight(*on, flight=load.sequences, options=self.options).service.requests_per_s
+        return arrivals(*on, requests_per_s=requests_per_s, options=self.options), most
 
     def decode_s(self, sequences: float, context: int) -> float:
-        """The time of one decode step. [s]"""
-        running = in_one_stage(sequences, self.layout)
-        return forward_pass(self.work, self.machine, self.layout, decode=running, context=context).total_s
+        """The time between two tokens of so many sequences, without prompts. [s]"""
+        running, on = in_one_stage(sequences, self.layout), (self.work, self.machine, self.layout)
+        step = decode_pass(*on, running=running, context=context, options=self.options)
+        return step.total_s / self.options.tokens_per_step
 
-    def prefill_s(self, prompts: float, prompt: int) -> float:
-        """The time of one pass over so many prompts at once. [s]"""
-        tokens = prompts * prompt
-        passed = forward_pass(self.work, self.machine, self.layout, decode=0, context=0, prefill=tokens, prompt=prompt)
-        return passed.total_s
+    def prefill_s(self, prompts: int, prompt: int) -> float:
+        """The time of so many prompts at once. [s]"""
+        return prefill_pass(self.work, self.machine, self.layout, prompt, self.options, prompts=prompts).total_s
 
     def told(self, tokens: float) -> list[Collective]:
         """What its GPUs tell each other in a pass over so many tokens on each tensor group."""
@@ -351,18 +370,44 @@ def serving(
     speed = ledger if timed else Ledger({})
     chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
+    runs = _engine(ledger, engine, chosen, device, quiet=quiet)
     return Serving(
         model=chosen,
         precision=form,
         gpu=device,
         kv_bits=kv_bits,
-        engine=_engine(ledger, engine, chosen, device, quiet=quiet),
+        engine=runs,
         efficiency=_efficiency(speed, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
         network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
         expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
         pace=pace,
+        options=_options(speed, chosen, runs),
     )
+
+
+def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
+    """How the engine computes prompts and tokens: in chunks of a step, and as the caller says."""
+    drafted = int(ledger.take("speculative_tokens", quiet=True))
+    plain = Options(
+        step_tokens=engine.max_num_batched_tokens, hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True)
+    )
+    if not drafted:
+        return plain
+    own, share = model.architecture.multi_token, draft_share(model)
+    ledger.note("draft", f"{share:.1%} of the model a token", why=OWN_DRAFT if own else FOREIGN_DRAFT)
+    return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
+
+
+OWN_DRAFT = "its own layer that predicts further tokens; not held against published runs, not in the memory"
+FOREIGN_DRAFT = "taken: one further layer, as it brings none; not held against published runs, not in the memory"
+
+
+def draft_share(model: Model) -> float:
+    """A layer that predicts further tokens over all layers, by parameters: the model's own, or one as the others."""
+    own, parts = model.architecture.multi_token, model.parameters
+    decoder = parts.linear + parts.router + parts.norms
+    return own.params / own.layers / decoder if own else 1 / model.architecture.layers
 
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:

@@ -3,27 +3,28 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
+from math import ceil
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, parallelism, performance
-from inferplan.core.architecture import Model, NativeBits
+from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Machine, Work
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, serve
+from inferplan.core.serving_laws import Load, Options, Service, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_memory import NEWEST
 from inferplan.tools._memory_cases import CannotPredict, Text, catalogued
 from inferplan.tools._serving import default_batching
+from inferplan.tools._speed_names import FORMAT_NAMES, RUNNERS, experts_only, gpu_of, limits
 
 NETWORK = 50 * GB
 """InfiniBand NDR, one way, per GPU: what no row states. [B/s]"""
@@ -31,6 +32,8 @@ RANDOM_LENGTHS = 0.9
 """Mean of the lengths that the InferenceX harness draws, over their nominal ones: uniform from 80 to 100 %."""
 BENCH_BATCH = 4096
 """Sequences at once that TensorRT-LLM's throughput benchmark allows by itself."""
+MOST_WORKERS = 256
+"""Decode workers that are looked at."""
 FEW_BITS = 8
 Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
 Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
@@ -61,6 +64,11 @@ class SpeedRow(BaseModel):
     scenario: Text
     measured: Mapping[str, Any] | None = None
     note: str = ""
+
+    @property
+    def stated(self) -> str:
+        """What is said in words: the source, its family and notes."""
+        return f"{self.family} {self.source} {self.note}"
 
 
 class SpeedSetup:
@@ -142,8 +150,11 @@ class SpeedSetup:
 
     @property
     def efficiency(self) -> Efficiency:
-        """The fitted constants."""
-        return efficiency(self.kind)
+        """The fitted constants; prompts that are computed elsewhere do not disturb, LoadGen calls without a server."""
+        fitted = efficiency(self.kind)
+        if limits(self.row.stated, self.row.model):
+            return replace(fitted, front_end_s=0.0, first_token_steps=1.0)
+        return replace(fitted, prefill_interference=0.0) if self.disaggregated else fitted
 
     @cached_property
     def lengths(self) -> tuple[float, float]:
@@ -154,7 +165,7 @@ class SpeedSetup:
         if output is None:
             output = 1.0
             self.notes.append("one token of output is taken, as none is stated")
-        if "inferencex" in f"{self.row.family} {self.row.note}".casefold():
+        if "inferencex" in self.row.stated.casefold():
             self.notes.append("lengths are drawn at random: their mean is 0.9 of the nominal ones")
             return self.row.isl * RANDOM_LENGTHS, max(1.0, output * RANDOM_LENGTHS)
         return self.row.isl, max(1.0, output)
@@ -166,8 +177,9 @@ class SpeedSetup:
 
     @cached_property
     def gpus(self) -> int:
-        """GPUs in all replicas."""
-        return self.layout.gpus
+        """GPUs in all replicas, and those that compute prompts apart from them."""
+        apart = self.row.gpu_count if self.disaggregated else None
+        return max(self.layout.gpus, apart or 0)
 
     @cached_property
     def layout(self) -> Layout:
@@ -179,6 +191,8 @@ class SpeedSetup:
             return self._open_layout()
         pp, ranks = min(row.pp or 1, self.model.architecture.layers), max(row.dp or 1, 1)
         replica = Layout(tp=row.tp, pp=pp, attention_dp=ranks if self.sparse else 1)
+        if self.disaggregated:
+            return self._decoding(replica)
         copies = 1 if self.sparse else ranks
         count = row.gpu_count or copies * replica.replica
         if count > copies * replica.replica:
@@ -186,19 +200,44 @@ class SpeedSetup:
             self.notes.append(f"{copies} replicas are taken to share the load, as more GPUs are stated than one has")
         return replace(replica, dp=copies)
 
+    @cached_property
+    def disaggregated(self) -> bool:
+        """Whether prompts and output tokens are computed on GPUs apart; the degrees are then those that decode."""
+        return "disagg" in self.row.stated.casefold()
+
+    def _decoding(self, worker: Layout) -> Layout:
+        """As many decode workers as are busiest while the other GPUs compute the prompts."""
+        count = self.row.gpu_count or 2 * worker.replica
+        most = min(MOST_WORKERS, max(1, (count - 1) // worker.replica))
+        offered = (replace(worker, dp=copies) for copies in range(1, most + 1))
+        layout = max(offered, key=lambda one: self._balanced(one, count - one.gpus))
+        self.notes.append(f"{layout.dp} decode workers are taken, the other GPUs for prompts: it is disaggregated")
+        return layout
+
+    def _balanced(self, layout: Layout, others: int) -> float:
+        """Requests per second that decode workers and the `others` both keep up with."""
+        tokens_in, tokens_out = self.lengths
+        on = (self._work(layout), self._machine(layout), layout)
+        running = max(1.0, (self.row.concurrency_or_batch or 1) / layout.dp)
+        step = performance.forward_pass(*on, decode=running, context=tokens_in + tokens_out / 2).total_s
+        prompts = max(1, others) / layout.replica / marginal_s(*on, tokens_in, self.options)
+        return min(prompts, layout.dp * running / (tokens_out * step))
+
     def _open_layout(self) -> Layout:
-        """Tensor parallelism over the GPUs that share experts; else the fastest replicas, or the smallest that does."""
+        """Tensor parallelism over the GPUs that share experts; else the fastest replicas, or the fewest that do.
+
+        Experts that would span nodes without links between them are taken to be within one.
+        """
         row = self.row
         if self.sparse and row.ep and row.ep > 1:
-            tp = min(row.ep, self.gpu.node_size if self.gpu.link_span < row.ep else row.ep)
-            layout = Layout(tp=tp, attention_dp=max(1, row.ep // tp))
+            layout = Layout(tp=min(row.ep, max(self.gpu.node_size, self.gpu.link_span)))
         else:
             offered = list(map(Layout.tensor, self._degrees))
             holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
-            total = row.gpu_count
+            total, asked = row.gpu_count, row.concurrency_or_batch or 1
             copied = [replace(one, dp=total // one.tp) for one in holding if total and total % one.tp == 0]
-            roomy = (one for one in holding if self._slots(one) >= (row.concurrency_or_batch or 1))
-            layout = max(copied, key=self._offline, default=next(roomy, holding[-1]))
+            enough = [replace(one, dp=ceil(asked / max(1, self._slots(one)))) for one in holding]
+            layout = max(copied, key=self._offline, default=min(enough, key=lambda one: one.gpus))
         self.notes.append(f"TP {layout.tp} x DP {layout.dp * layout.attention_dp} is taken, as no layout is stated")
         return layout
 
@@ -215,7 +254,8 @@ class SpeedSetup:
         load = Load(
             sequences=slots, context=tokens_in + tokens_out / 2, input_tokens=tokens_in, output_tokens=tokens_out
         )
-        return layout.dp * serve(self._work(layout), self._machine(layout), layout, load).offline_tokens_per_s
+        on = (self._work(layout), self._machine(layout), layout)
+        return layout.dp * serve(*on, load, self.options).offline_tokens_per_s
 
     def _slots(self, layout: Layout) -> int:
         """Sequences of full length that one replica has room for, as many as the engine runs at once."""
@@ -229,10 +269,10 @@ class SpeedSetup:
         )
         return most if held.not_modelled else held.sessions
 
-    @property
-    def step_tokens(self) -> int:
-        """Tokens of a prompt that enter one step."""
-        return default_batching(self.server, self.gpu, NEWEST)[0]
+    @cached_property
+    def options(self) -> Options:
+        """Prompts in chunks, as the engine computes them by default."""
+        return Options(step_tokens=default_batching(self.server, self.gpu, NEWEST)[0])
 
     @cached_property
     def slots(self) -> int:
@@ -285,53 +325,4 @@ class SpeedSetup:
 
     def served(self, sequences: float) -> Service:
         """One replica under a closed load."""
-        return serve(self.work, self.machine, self.layout, self.load(sequences))
-
-
-RUNNERS: Mapping[str, EngineName] = {
-    "vllm": "vllm",
-    "sglang": "sglang",
-    "tensorrt": "tensorrt-llm",
-    "trt": "tensorrt-llm",
-    "llama.cpp": "llama.cpp",
-}
-"""Engines by a word in what sources call them."""
-FORMAT_NAMES: Mapping[str, str] = {
-    "fp4": "nvfp4",
-    "gguf-f16": "fp16",
-    "gguf-f32": "fp32",
-    "uint4": "int4",
-    "int4-g32": "int4",
-    "int4-g128": "int4",
-    "awq-int4": "awq",
-    "awq-int4-g128": "awq",
-    "gptq-int4": "gptq",
-    "fp8-block": "fp8",
-    "fp8-dynamic": "fp8",
-}
-"""Weight formats by the names that sources give them, where these are not the catalogue's."""
-_SIZE = re.compile(r"[-\s]*\d+(?:\.\d+)?\s*gi?b\b", re.IGNORECASE)
-_CORES = re.compile(r"\s*\d+-core gpu", re.IGNORECASE)
-
-
-@lru_cache(maxsize=1024)
-def gpu_of(name: str) -> Gpu | None:
-    """The catalogued GPU behind a name, with or without its memory and the vendor's series."""
-    plain = _CORES.sub("", _SIZE.sub("", name)).strip()
-    spellings = (name, plain, f"RTX {plain}", f"Apple {plain}", f"{plain.replace('SE', 'Blackwell Server')}")
-    for one in spellings:
-        try:
-            return GPUS.find(one)
-        except UnknownName:
-            continue
-    return None
-
-
-@lru_cache(maxsize=256)
-def experts_only(model: Model, precision: Precision) -> Model:
-    """The model with its attention in 16 bit where a 4-bit format of experts leaves it so; else as it is."""
-    four = precision.bits_per_weight < FEW_BITS and precision.compute == "fp4"
-    if model.architecture.experts is None or not four or model.native_precision == precision.id:
-        return model
-    bits = NativeBits(ffn=precision.bits_per_weight, routed_experts=precision.bits_per_weight)
-    return replace(model, native_precision=precision.id, native_bits=bits)
+        return serve(self.work, self.machine, self.layout, self.load(sequences), self.options)

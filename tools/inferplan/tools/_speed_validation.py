@@ -1,22 +1,28 @@
 """Published measurements of serving speed against the model: each row predicted from its configuration alone."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from pydantic import ValidationError
 
+from inferplan.core.open_load import arrivals, in_flight
 from inferplan.core.performance import forward_pass
-from inferplan.core.serving_laws import arrivals, pipelined, prefill_pass, serve, static_batch_s
+from inferplan.core.serving_laws import pipelined, prefill_pass, static_batch_s
 from inferplan.core.units import MILLI
 from inferplan.tools._memory_cases import CannotPredict
 from inferplan.tools._memory_validation import LARGEST, SMALLEST, shown, unreadable
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools._speed_names import limits
 from inferplan.tools._validation import Outcome, Report, Unit
 
 QUANTITIES = ("tpot_ms", "ttft_ms", "e2e_ms", "output_tok_s_total", "output_tok_s_per_gpu", "prefill_tok_s", "req_s")
 """What is predicted, by the name that rows give it."""
 PLANNED = 0.8
 """Share of its most requests that a server is taken to be asked for, where no load is stated."""
+MEAN_OF_P99 = 0.8
+"""Mean time per token over that of the slowest in a hundred requests, as is taken where only the latter is limited."""
 STATIC = frozenset({"offline", "latency"})
 """Scenarios in which a batch that is stated starts and ends together."""
 
@@ -59,18 +65,35 @@ def _closed_loop(setup: SpeedSetup) -> dict[str, float]:
 
 
 def _served(setup: SpeedSetup) -> dict[str, float]:
-    """Requests that arrive at random, at a rate that leaves the usual head-room: no load is stated."""
+    """Requests that arrive at random: as many as a benchmark's limits allow, else with the usual head-room."""
     output, most = setup.lengths[1], setup.load(setup.slots)
-    on = (setup.work, setup.machine, setup.layout)
-    rate = PLANNED * serve(*on, most).offline_tokens_per_s / output
-    one = arrivals(*on, most, requests_per_s=rate) or setup.served(setup.slots)
-    setup.notes.append(f"{rate:.2f} requests/s a replica are taken, {PLANNED:.0%} of what it can, as no load is stated")
+    on, allowed = (setup.work, setup.machine, setup.layout, most), limits(setup.row.stated, setup.row.model)
+    if allowed:
+        one = in_flight(*on, flight=_most_allowed(setup, *allowed), options=setup.options).service
+        said = f"the most that keeps within {allowed[0]:g} s to the first token and {allowed[1] * 1000:g} ms per token"
+    else:
+        rate = PLANNED * setup.served(setup.slots).offline_tokens_per_s / output
+        opened = arrivals(*on, requests_per_s=rate, options=setup.options)
+        one = replace(opened.service if opened else setup.served(setup.slots), requests_per_s=rate)
+        said = f"{PLANNED:.0%} of what it can"
+    setup.notes.append(f"{one.requests_per_s:.3g} requests/s a replica are taken, {said}, as no load is stated")
     return {
         "tpot_ms": one.tpot_s / MILLI,
         "ttft_ms": one.ttft_s / MILLI,
         "e2e_ms": (one.ttft_s + (output - 1) * one.tpot_s) / MILLI,
-        **_rates(setup, setup.layout.dp * rate * output),
+        **_rates(setup, setup.layout.dp * one.requests_per_s * output),
     }
+
+
+def _most_allowed(setup: SpeedSetup, ttft_s: float, tpot_s: float) -> int:
+    """The most requests in flight that keep to a benchmark's limits: first tokens at P99, further ones in the mean."""
+
+    def exceeds(flight: int) -> bool:
+        on = (setup.work, setup.machine, setup.layout, setup.load(setup.slots))
+        one = in_flight(*on, flight=flight, options=setup.options)
+        return one.ttft_s(0.99) > ttft_s or one.service.tpot_s > MEAN_OF_P99 * tpot_s
+
+    return max(1, bisect_left(range(1, int(setup.slots) + 1), x=True, key=exceeds))
 
 
 def _offline(setup: SpeedSetup) -> dict[str, float]:
@@ -103,7 +126,8 @@ def _batch_1(setup: SpeedSetup) -> dict[str, float]:
     step = forward_pass(*on, decode=1, context=tokens_in + tokens_out / 2).total_s
     found = {"tpot_ms": step / MILLI, "output_tok_s_total": 1 / step}
     if tokens_in:
-        first = prefill_pass(*on, tokens_in).total_s * pipelined(setup.layout, tokens_in, setup.step_tokens)
+        staged = pipelined(setup.layout, tokens_in, setup.options.step_tokens)
+        first = prefill_pass(*on, tokens_in, setup.options).total_s * staged
         found |= {"ttft_ms": first / MILLI, "prefill_tok_s": tokens_in / first}
         found |= {"e2e_ms": (first + (tokens_out - 1) * step) / MILLI}
     return found

@@ -20,6 +20,7 @@ from inferplan.tools._arguments import (
     is_any,
     turn,
 )
+from inferplan.tools._arriving import Arriving
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._launch import launch
@@ -36,7 +37,7 @@ from inferplan.tools._words_speed import range_ms
 class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
 
-    settings = (*SETTINGS, "experts")
+    settings = (*SETTINGS, "experts", "arrivals")
 
     model: ModelName
     precision: PrecisionName = "fp16"
@@ -139,6 +140,12 @@ class ParallelismAnswer(Answer):
     max_concurrent_users: int
     ttft_ms: float | None
     ttft_range_ms: list[float] | None = Field(description="Half of published runs lie within.")
+    ttft_percentiles_ms: list[float] | None = Field(
+        default=None, exclude_if=lambda times: times is None, description="P50, P90, P99 at `requests_per_s`."
+    )
+    max_requests_per_s: float | None = Field(
+        default=None, exclude_if=lambda rate: rate is None, description="Beyond it requests pile up."
+    )
     tpot_ms: float | None
     tpot_range_ms: list[float] | None
     tokens_per_s: float | None
@@ -162,7 +169,8 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     if not case.plans:
         return _does_not_fit(q, case, ledger, found)
     _note_load(case, ledger)
-    return _fits(q, case, ledger, found)
+    rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
+    return _fits(q, case, ledger, found, Arriving.at(case, rate) if rate else None)
 
 
 def _note_load(case: Case, ledger: Ledger) -> None:
@@ -178,11 +186,13 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
 
-def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
+def _fits(
+    q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None, arriving: Arriving | None
+) -> ParallelismAnswer:
     """The answer for a model that the GPUs hold."""
     on, chosen, layout, service = case.on, case.chosen, case.chosen.layout, case.chosen.service
     return ParallelismAnswer(
-        summary=" ".join([*summary(case), *aim_sentences(case), *(type_sentences(found) if found else ())]),
+        summary=" ".join(_said(case, found, arriving)),
         diagram=draw_layout(on, chosen.deployment, total=q.total_gpus or layout.gpus),
         gpu=on.gpu.id if found else None,
         usd_per_hour=found.offers[0].usd_per_hour if found else None,
@@ -205,6 +215,8 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
         max_concurrent_users=chosen.users,
         ttft_ms=_ttft_ms(chosen),
         ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
+        ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
+        max_requests_per_s=arriving.most_shown if arriving else None,
         tpot_ms=_tpot_ms(chosen),
         tpot_range_ms=range_ms(service.tpot_s, on.band("tpot")) if service else None,
         tokens_per_s=_tokens_per_s(chosen),
@@ -218,6 +230,16 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
         inputs=_inputs(q),
         next_steps=_next(q, case),
     )
+
+
+def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterator[str]:
+    """The sentences of the summary."""
+    yield from summary(case)
+    yield from aim_sentences(case)
+    if found:
+        yield from type_sentences(found)
+    if arriving:
+        yield from arriving.sentences()
 
 
 def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:

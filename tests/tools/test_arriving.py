@@ -1,0 +1,119 @@
+"""Speculative decoding, prefix caches and random arrivals, as the planner is asked for them."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferplan.tools.registry import TOOLS_BY_NAME
+
+CASE: dict[str, Any] = {
+    "model": "70B",
+    "precision": "fp8",
+    "total_gpus": 8,
+    "concurrent_users": 64,
+    "context_window": 4000,
+    "input_tokens": 2000,
+    "output_tokens": 500,
+    "objective": "throughput",
+}
+
+
+def plan(overrides: str = "", **changes: Any) -> dict[str, Any]:
+    given = {**CASE, **changes} | ({"overrides": overrides} if overrides else {})
+    return TOOLS_BY_NAME["plan_parallelism"].ask(given).structured()
+
+
+def whys(answer: dict[str, Any]) -> dict[str, str]:
+    return {one["name"]: one["why"] for one in answer["assumptions"]}
+
+
+def test_nothing_is_said_of_arrivals_that_were_not_asked_for() -> None:
+    assert not {"ttft_percentiles_ms", "max_requests_per_s"} & set(plan())
+
+
+def test_percentiles_of_the_first_token_come_with_the_rate_beyond_which_requests_pile_up() -> None:
+    answer = plan("requests_per_s=4")
+    half, most, nearly = answer["ttft_percentiles_ms"]
+    assert half <= most < nearly
+    assert answer["max_requests_per_s"] > 4
+    for shown in ("4 requests/s", "P99", f"{answer['max_requests_per_s']:g}"):
+        assert shown in answer["summary"]
+
+
+def test_more_requests_than_the_layout_serves_are_answered_with_the_most_it_does_and_a_way_out() -> None:
+    answer = plan("requests_per_s=1000")
+    most = answer["max_requests_per_s"]
+    assert "ttft_percentiles_ms" not in answer
+    assert (
+        f"It does not keep up with 1000 requests/s that arrive at random: they pile up beyond {most:g}"
+        in answer["summary"]
+    )
+    assert "more replicas" in answer["summary"]
+    assert "ttft_percentiles_ms" in plan(f"requests_per_s={most * 0.99}")
+
+
+@given(rates=st.tuples(st.floats(0.01, 8), st.floats(0.01, 8)))
+@settings(max_examples=20, deadline=None)
+def test_percentiles_never_fall_where_more_requests_arrive(rates: tuple[float, float]) -> None:
+    few, many = (plan(f"requests_per_s={rate}").get("ttft_percentiles_ms") for rate in sorted(rates))
+    assert few is not None
+    assert many is None or all(a <= b + 0.1 for a, b in zip(few, many, strict=True))
+
+
+def test_replicas_double_the_requests_that_are_kept_up_with() -> None:
+    one = plan("requests_per_s=1", total_gpus=8, model="405B", concurrent_users=8)
+    two = plan("requests_per_s=1", total_gpus=16, model="405B", concurrent_users=8)
+    assert (one["tp"], one["pp"]) == (two["tp"], two["pp"])
+    assert two["dp"] == 2 * one["dp"]
+    assert two["max_requests_per_s"] == pytest.approx(2 * one["max_requests_per_s"], rel=0.15)
+
+
+def test_drafts_make_tokens_faster_where_they_are_accepted_and_slower_where_not() -> None:
+    plain = plan()["tpot_ms"]
+    assert plan("speculative_tokens=3, acceptance_rate=0.9")["tpot_ms"] < plain
+    assert plan("speculative_tokens=3, acceptance_rate=0")["tpot_ms"] > plain
+    assert plan("speculative_tokens=0, acceptance_rate=0.9")["tpot_ms"] == plain
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "share"),
+    [("deepseek v3", "its own layer", "2.0%"), ("70B", "taken: one further layer", "1.2%")],
+)
+def test_what_a_draft_costs_is_said(model: str, said: str, share: str) -> None:
+    answer = plan("speculative_tokens=1", model=model, gpu="h200", objective="latency")
+    assert said in whys(answer)["draft"]
+    assert {one["name"]: one["value"] for one in answer["assumptions"]}["draft"].startswith(share)
+    assert "DeepSeek-V3 reports" in whys(answer)["acceptance_rate"]
+
+
+def test_an_acceptance_of_no_drafts_is_said_to_play_no_part() -> None:
+    assert whys(plan("acceptance_rate=0.5"))["acceptance_rate"] == "given, but nothing here depends on it"
+
+
+def test_a_cached_prefix_saves_time_but_no_memory() -> None:
+    two: dict[str, Any] = {"total_gpus": 2, "concurrent_users": 8}
+    plain, half, whole = (plan(f"prefix_cache_hit_rate={rate}", **two) for rate in (0, 0.5, 1))
+    assert plain["ttft_ms"] > half["ttft_ms"] > whole["ttft_ms"]
+    assert plain["tokens_per_s"] < half["tokens_per_s"] < whole["tokens_per_s"]
+    assert plain["max_concurrent_users"] == whole["max_concurrent_users"]
+
+
+def test_of_a_prompt_that_is_cached_whole_one_token_is_computed() -> None:
+    """What is left beside a prompt of one token is the reading of the cache: under a millisecond on these ranks."""
+    lone = {"concurrent_users": 1, "context_window": 4000, "objective": "latency"}
+    hit = plan("prefix_cache_hit_rate=1", **lone)
+    one = plan(input_tokens=1, **lone)
+    assert hit["ttft_ms"] == pytest.approx(one["ttft_ms"], abs=1)
+
+
+def test_smaller_steps_delay_the_first_token_of_a_long_prompt() -> None:
+    long: dict[str, Any] = {
+        "context_window": 100_000,
+        "input_tokens": 64_000,
+        "output_tokens": 500,
+        "concurrent_users": 1,
+    }
+    small, large = (plan(f"max_num_batched_tokens={size}", **long)["ttft_ms"] for size in (1024, 65_536))
+    assert small > large
