@@ -14,6 +14,7 @@ usage: inferplan                                       serve an MCP client over 
        inferplan call TOOL name=value ... [--json]     ask, and print the answer
        inferplan validate memory FILE [--json]         hold published measurements against the rules
        inferplan validate speed FILE [--json]          the same of latency and throughput
+       inferplan http [--help]                         serve MCP clients over HTTP
        inferplan --version
 
 inferplan plans LLM serving: GPU memory, quantization, parallel layout, latency and cost.
@@ -36,7 +37,12 @@ WAITING = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks; the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    arguments = _parser().parse_intermixed_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] == "http":
+        from inferplan.server.http.command import http  # noqa: PLC0415 - nothing else needs its libraries
+
+        return http(words[1:])
+    arguments = _parser().parse_intermixed_args(words)
     if arguments.version:
         return _say(f"inferplan {version('inferplan')}")
     if arguments.command == "call":
@@ -49,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return validate(arguments.words, as_json=arguments.json)
     if arguments.command and not arguments.help:
         _parser().error(
-            f'no command "{arguments.command}"; try: inferplan call, inferplan validate (see inferplan --help)'
+            f'no command "{arguments.command}"; try: inferplan call, validate or http (see inferplan --help)'
         )
     return _say(HELP.rstrip()) if arguments.help else _serve()
 
@@ -57,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="inferplan",
-        usage="inferplan [call TOOL name=value ... | validate memory|speed FILE] [--json] [--help] [--version]",
+        usage="inferplan [call TOOL name=value ... | validate memory|speed FILE | http] [--json] [--help] [--version]",
         add_help=False,
         allow_abbrev=False,
     )
