@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inferplan.server.http.app import LARGEST_BODY
+from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.command import settings_of
 from inferplan.server.http.serve import GRACE_S
 from inferplan.server.http.watch import LONGEST_S

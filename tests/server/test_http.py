@@ -12,7 +12,8 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import INVALID_PARAMS, PARSE_ERROR
 
-from inferplan.server.http.app import LARGEST_BODY, create_app
+from inferplan.server.http.app import create_app
+from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -176,9 +177,18 @@ async def test_every_token_of_the_file_opens(locked: httpx2.AsyncClient, token: 
     assert (await locked.get("/metrics", headers=headers)).status_code == 200
 
 
+async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A body whose length is not said before."""
+    for at in range(0, len(body), 2**16):
+        yield body[at : at + 2**16]
+
+
 async def test_a_body_over_the_limit_is_refused_and_one_below_is_read(http: httpx2.AsyncClient):
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    assert (await http.post("/mcp", content=b"[" * (LARGEST_BODY + 1), headers=headers)).status_code == 413
+    too_large = b"[" * (LARGEST_BODY + 1)
+    assert (await http.post("/mcp", content=too_large, headers=headers)).status_code == 413
+    unsaid = await http.post("/mcp", content=in_pieces(too_large), headers=headers)
+    assert (unsaid.status_code, unsaid.json()["error"]["message"]) == (413, "A request takes at most 1,048,576 bytes.")
     read = await http.post("/mcp", content=b"[" * LARGEST_BODY, headers=headers)
     assert (read.status_code, read.json()["error"]["code"]) == (400, PARSE_ERROR)
 

@@ -9,15 +9,13 @@ from starlette.responses import JSONResponse, Response
 from inferplan.prompts.workflow import prompts
 from inferplan.server.answer import answer
 from inferplan.server.app import create_server
+from inferplan.server.http.body import Whole
 from inferplan.server.http.gate import Gate
 from inferplan.server.http.metrics import metrics
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.tokens import read_tokens
 from inferplan.server.http.watch import Watch, note_calls
 from inferplan.tools.registry import TOOLS
-
-LARGEST_BODY = 2**20
-"""Bytes of a request: the longest argument, a config.json of 64 KB, with every character escaped, and much air."""
 
 REQUEST_HEADERS = ("Authorization", "Content-Type", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 """What clients in a browser send beside what they always may."""
@@ -30,10 +28,9 @@ def create_app(settings: Settings) -> Starlette:
     server.custom_route("/health", methods=["GET"])(health)
     server.custom_route("/metrics", methods=["GET"])(metrics)
     security = TransportSecuritySettings(allowed_hosts=settings.hosts, allowed_origins=settings.origins)
-    app = server.streamable_http_app(
-        stateless_http=True, json_response=True, max_request_body_size=LARGEST_BODY, transport_security=security
-    )
+    app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
     tokens = read_tokens(settings.token_file) if settings.token_file else None
+    app.add_middleware(Whole)
     app.add_middleware(Gate, security=security, tokens=tokens)
     app.add_middleware(
         CORSMiddleware,

@@ -17,6 +17,8 @@ log = logging.getLogger(REQUEST_LOG)
 
 LONGEST_S = 30.0
 """How long a request may take from its first byte on, slow senders included."""
+GONE = 499
+"""The status of a request whose caller left before it was answered, as nginx logs it."""
 
 PATHS = frozenset({"/mcp", "/health", "/metrics"})
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
@@ -61,7 +63,7 @@ class Watch:
             if patience.cancelled_caught and not status:
                 await refusal(408, _TOO_SLOW, {"Connection": "close"})(scope, receive, note)
         finally:
-            _note_request(scope, status, perf_counter() - began)
+            _note_request(scope, status or GONE, perf_counter() - began)
 
 
 def _note_request(scope: Scope, status: int, seconds: float) -> None:
