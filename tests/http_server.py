@@ -9,6 +9,9 @@ from threading import Condition, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
+STARTED = "Application startup complete."
+"""What each process logs that answers."""
+
 
 class HttpServer:
     """A running server: where it is, and what it has logged so far."""
@@ -21,6 +24,7 @@ class HttpServer:
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
         self.url: str = self.wait_for("listening")["url"]
+        self.wait_for(STARTED)
 
     @property
     def port(self) -> int:
@@ -36,6 +40,11 @@ class HttpServer:
         code = self.process.wait()
         self._reader.join()
         return code
+
+    def is_silent(self) -> bool:
+        """Whether the last process that could log has ended, once it has."""
+        self._reader.join(120)
+        return not self._reader.is_alive()
 
     def wait_for(self, message: str, *, times: int = 1) -> dict[str, Any]:
         """The line that says this for the n-th time, once it is there."""

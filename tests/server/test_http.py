@@ -12,6 +12,7 @@ from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import INVALID_PARAMS, PARSE_ERROR
 
+from inferplan.server.http import watch
 from inferplan.server.http.app import create_app
 from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.settings import Settings
@@ -211,6 +212,15 @@ async def test_what_is_no_request_is_a_protocol_error(http: httpx2.AsyncClient, 
     assert refused.status_code == 400
     assert refused.json()["error"]["code"] <= -32600
     assert "Traceback" not in refused.text
+
+
+async def test_a_request_that_takes_too_long_is_given_up_with_a_word(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(watch, "LONGEST_S", 0)
+    given_up = await ask(http, "ping")
+    assert (given_up.status_code, given_up.headers["connection"]) == (408, "close")
+    assert given_up.json()["error"]["message"] == "The request was not complete in time."
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])

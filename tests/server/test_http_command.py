@@ -14,9 +14,12 @@ import httpx2
 import pytest
 from mcp import Client
 
-from http_server import HttpServer, http_server
+from http_server import STARTED, HttpServer, http_server
+from load.fuzz_http import fuzz
 
 TOKEN = "of-a-file-that-the-test-writes"  # noqa: S105
+PATIENCE_S = 120
+"""A busy machine is no reason to fail."""
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 
@@ -67,7 +70,23 @@ def test_what_is_no_http_gets_a_400_and_the_next_client_is_served(server: HttpSe
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(sent)
         assert raw.recv(12) in (b"HTTP/1.1 400", b"HTTP/1.1 421")
-    assert httpx2.post(server.url, content=PING, headers=JSON).json()["result"] == {}
+    assert httpx2.post(server.url, content=PING, headers=JSON, timeout=PATIENCE_S).json()["result"] == {}
+
+
+@pytest.mark.anyio
+async def test_broken_bytes_get_a_protocol_error_and_harm_nothing(server: HttpServer):
+    verdicts, wrong = await fuzz(server, requests=300, seed=2)
+    assert not wrong
+    assert {"200", "400", "421"} <= set(verdicts)
+
+
+def test_a_caller_who_leaves_in_the_middle_is_no_error_of_the_server(server: HttpServer):
+    before = len(server.entries("request"))
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n")
+        assert raw.recv(12) == b"HTTP/1.1 100"
+    assert server.wait_for("request", times=before + 1)["status"] == 499
+    assert not [line for line in server.log if '"level":"error"' in line]
 
 
 def test_an_answer_under_way_is_finished_before_the_end():
@@ -87,21 +106,20 @@ def test_an_answer_under_way_is_finished_before_the_end():
 
 def test_ctrl_c_ends_it_like_a_request_to_terminate():
     with http_server() as server:
-        server.wait_for("Application startup complete.")
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait() == 0
 
 
 def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept():
     with http_server("--workers", "2") as server:
-        first, second = (server.wait_for("Application startup complete.", times=n)["pid"] for n in (1, 2))
+        first, second = (server.wait_for(STARTED, times=n)["pid"] for n in (1, 2))
         assert first != second
-        assert httpx2.post(server.url, content=PING, headers=JSON).json()["result"] == {}
+        assert httpx2.post(server.url, content=PING, headers=JSON, timeout=PATIENCE_S).json()["result"] == {}
         os.kill(first, signal.SIGKILL)
-        third = server.wait_for("Application startup complete.", times=3)["pid"]
+        third = server.wait_for(STARTED, times=3)["pid"]
         assert third not in (first, second)
-        assert httpx2.post(server.url, content=PING, headers=JSON).json()["result"] == {}
-        exposed = httpx2.get(server.url.replace("/mcp", "/metrics")).text
+        assert httpx2.post(server.url, content=PING, headers=JSON, timeout=PATIENCE_S).json()["result"] == {}
+        exposed = httpx2.get(server.url.replace("/mcp", "/metrics"), timeout=PATIENCE_S).text
         assert 'inferplan_calls_total{method="ping",name="",outcome="answered"} 2.0' in exposed
         assert server.end() == 0
     for pid in (second, third):
@@ -109,11 +127,17 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept():
             os.kill(pid, 0)
 
 
-def test_a_model_hub_is_never_asked():
+def test_workers_do_not_outlive_the_process_that_watches_over_them():
+    with http_server("--workers", "2") as server:
+        server.wait_for(STARTED, times=2)
+        server.process.kill()
+        assert server.is_silent()
+
+
+def test_a_model_hub_is_never_asked(server: HttpServer):
     call = {"name": "estimate_vram", "arguments": {"model": "nobody/nothing-1b"}}
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
-    with http_server() as server:
-        result = httpx2.post(server.url, json=body, headers=JSON).json()["result"]
+    result = httpx2.post(server.url, json=body, headers=JSON, timeout=PATIENCE_S).json()["result"]
     assert result["isError"]
     assert "HF_HUB_OFFLINE" in result["content"][0]["text"]
 
@@ -123,9 +147,9 @@ def test_a_token_opens_a_server_that_others_can_reach(tmp_path: Path):
     file.write_text(f"{TOKEN}\n", encoding="utf-8")
     with http_server("--host", "0.0.0.0", "--token-file", str(file)) as server:  # noqa: S104 - with a token
         url = f"http://127.0.0.1:{server.port}/mcp"
-        assert httpx2.post(url, content=PING, headers=JSON).status_code == 401
+        assert httpx2.post(url, content=PING, headers=JSON, timeout=PATIENCE_S).status_code == 401
         headers = {**JSON, "Authorization": f"Bearer {TOKEN}"}
-        assert httpx2.post(url, content=PING, headers=headers).status_code == 200
+        assert httpx2.post(url, content=PING, headers=headers, timeout=PATIENCE_S).status_code == 200
         assert server.end() == 0
         assert TOKEN not in "".join(server.log)
 
