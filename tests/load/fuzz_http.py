@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from http_server import HttpServer, http_server
 from load.clients import Connection, Question, questions
 
-AT_ONCE = 16
-PATIENCE_S = 0.3
+AT_ONCE = 32
+PATIENCE_S = 1.0
 """How long an answer may take before the request counts as one that the server still waits to see the end of."""
 BLAME = {400, 403, 404, 405, 406, 413, 415, 421, 431}
 PIECES = (
