@@ -9,8 +9,8 @@ from threading import Condition, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-STARTED = "Application startup complete."
-"""What each process logs that answers."""
+LISTENING = "listening"
+"""What each process logs that answers, from then on."""
 
 
 class HttpServer:
@@ -23,8 +23,7 @@ class HttpServer:
         self._more = Condition()
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.url: str = self.wait_for("listening")["url"]
-        self.wait_for(STARTED)
+        self.url: str = self.wait_for(LISTENING)["url"]
 
     @property
     def port(self) -> int:

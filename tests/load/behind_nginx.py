@@ -24,7 +24,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[1]
 sys.path.insert(0, str(TESTS))
 
-from http_server import STARTED, HttpServer  # noqa: E402 - a script finds its neighbours first
+from http_server import LISTENING, HttpServer  # noqa: E402 - a script finds its neighbours first
 from load.clients import HEADER, Load, questions  # noqa: E402 - the same
 
 SERVER = TESTS.parent / "deploy" / "nginx" / "server.conf"
@@ -43,6 +43,7 @@ http {{
     scgi_temp_path {folder}/scgi;
     upstream inferplan {{
         zone inferplan 128k;
+        least_conn;
 {servers}
         keepalive 64;
     }}
@@ -120,7 +121,7 @@ class Replicas:
         self.told.append("a replica was killed with all its workers and started anew")
 
     def _workers(self, server: HttpServer) -> list[int]:
-        return [entry["pid"] for entry in server.entries(STARTED)]
+        return [entry["pid"] for entry in server.entries(LISTENING)]
 
     def end(self) -> None:
         """End all of them."""

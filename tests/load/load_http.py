@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from http_server import STARTED, HttpServer, http_server
+from http_server import LISTENING, HttpServer, http_server
 from load.clients import HEADER, Figures, Load, questions
 
 LAST = ("a second with a CPU for each worker", "---")
@@ -29,7 +29,7 @@ def measure(*, workers: int, clients: int, seconds: float, tools: list[str]) -> 
     of them spent.
     """
     with http_server("--workers", str(workers), "--no-request-log") as server:
-        server.wait_for(STARTED, times=workers)
+        server.wait_for(LISTENING, times=workers)
         asked = questions(server.port, tools=tools)
         asyncio.run(Load(asked, port=server.port).run(clients=8 * workers, seconds=1))
         before = cpu_seconds(server)
@@ -40,7 +40,7 @@ def measure(*, workers: int, clients: int, seconds: float, tools: list[str]) -> 
 
 def cpu_seconds(server: HttpServer) -> list[float]:
     """What each process that answers has spent so far. Reads /proc, so that it needs Linux. [s]"""
-    workers = [entry["pid"] for entry in server.entries(STARTED)]
+    workers = [entry["pid"] for entry in server.entries(LISTENING)]
     stats = (Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split() for pid in workers)
     return [(int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") for stat in stats]
 

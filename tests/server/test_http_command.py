@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from mcp import Client
 
-from http_server import STARTED, HttpServer, http_server
+from http_server import LISTENING, HttpServer, http_server
 from load.fuzz_http import fuzz
 
 TOKEN = "of-a-file-that-the-test-writes"  # noqa: S105
@@ -49,7 +49,7 @@ async def test_a_client_is_answered_over_the_network(server: HttpServer, era: An
 
 
 def test_the_log_is_json_and_says_where_the_server_listens(server: HttpServer):
-    assert server.entries("listening")[0]["url"] == f"http://127.0.0.1:{server.port}/mcp"
+    assert server.entries(LISTENING)[0]["url"] == f"http://127.0.0.1:{server.port}/mcp"
     for line in server.log:
         assert {"time", "level", "logger", "message", "pid"} <= set(json.loads(line))
 
@@ -112,11 +112,11 @@ def test_ctrl_c_ends_it_like_a_request_to_terminate():
 
 def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept():
     with http_server("--workers", "2") as server:
-        first, second = (server.wait_for(STARTED, times=n)["pid"] for n in (1, 2))
+        first, second = (server.wait_for(LISTENING, times=n)["pid"] for n in (1, 2))
         assert first != second
         assert httpx2.post(server.url, content=PING, headers=JSON, timeout=PATIENCE_S).json()["result"] == {}
         os.kill(first, signal.SIGKILL)
-        third = server.wait_for(STARTED, times=3)["pid"]
+        third = server.wait_for(LISTENING, times=3)["pid"]
         assert third not in (first, second)
         assert httpx2.post(server.url, content=PING, headers=JSON, timeout=PATIENCE_S).json()["result"] == {}
         exposed = httpx2.get(server.url.replace("/mcp", "/metrics"), timeout=PATIENCE_S).text
@@ -129,7 +129,7 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept():
 
 def test_workers_do_not_outlive_the_process_that_watches_over_them():
     with http_server("--workers", "2") as server:
-        server.wait_for(STARTED, times=2)
+        server.wait_for(LISTENING, times=2)
         server.process.kill()
         assert server.is_silent()
 

@@ -30,6 +30,8 @@ GRACE_S = 20
 """How long the end waits for answers."""
 HUNG_S = 30
 """How long a worker may be deaf before another takes its place."""
+NEVER_AGAIN_S = 10**9
+"""Between two calls of what uvicorn would call now and then."""
 
 
 class Workers(Multiprocess):
@@ -42,38 +44,45 @@ class Workers(Multiprocess):
         super().terminate_all()
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The socket, listening, so that from now on clients wait instead of being refused; raises OSError."""
-    family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+def bind(settings: Settings) -> socket.socket:
+    """The socket, bound; raises OSError. Clients are refused, and ask another replica, until somebody can answer."""
+    family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def serve(settings: Settings, listener: socket.socket) -> int:
     """Serve until told to stop; the exit code."""
     dictConfig(configuration(requests=settings.logs_requests))
-    url = f"http://{in_url(settings.host)}:{listener.getsockname()[1]}/mcp"
-    log.info("listening", extra={"fields": {"url": url, "workers": settings.workers}})
-    return _one(settings, listener) if settings.workers == 1 else _several(settings, listener)
+    config = _config(settings, url=f"http://{in_url(settings.host)}:{listener.getsockname()[1]}/mcp")
+    return _one(config, listener) if settings.workers == 1 else _several(config, listener)
 
 
-def _one(settings: Settings, listener: socket.socket) -> int:
+def _one(config: Config, listener: socket.socket) -> int:
     """Serve in this process."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
-    Server(_config(settings)).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
     return 0
 
 
-def _several(settings: Settings, listener: socket.socket) -> int:
+def _several(config: Config, listener: socket.socket) -> int:
     """Serve in processes of their own, which share their metrics in a folder."""
     with TemporaryDirectory(prefix="inferplan-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        workers = Workers(_config(settings), sockets=[listener])
+        workers = Workers(config, sockets=[listener])
         workers.run()
         return int(any(process.exitcode == STARTUP_FAILURE for process in workers.processes))
 
 
-def _config(settings: Settings) -> Config:
+def _config(settings: Settings, *, url: str) -> Config:
     return Config(
         partial(_load, settings),
         factory=True,
@@ -86,7 +95,14 @@ def _config(settings: Settings) -> Config:
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
         timeout_worker_healthcheck=HUNG_S,
+        callback_notify=partial(_listening, url),
+        timeout_notify=NEVER_AGAIN_S,
     )
+
+
+async def _listening(url: str) -> None:
+    """Say that a process takes connections: uvicorn calls this once it does."""
+    log.info("listening", extra={"fields": {"url": url}})
 
 
 def _load(settings: Settings) -> "Starlette":
