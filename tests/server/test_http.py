@@ -1,34 +1,81 @@
-from collections.abc import AsyncIterator
+"""The HTTP application without a socket: every protocol revision, and who is let in."""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import INVALID_PARAMS
+from mcp.types import INVALID_PARAMS, PARSE_ERROR
 
-from inferplan.server.app import create_server
+from inferplan.server.http import watch
+from inferplan.server.http.app import create_app
+from inferplan.server.http.body import LARGEST_BODY
+from inferplan.server.http.settings import Settings
 
 pytestmark = pytest.mark.anyio
-ORIGIN = "http://127.0.0.1:8000"
+
+VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
+HOST = "http://127.0.0.1:8000"
+PAGE = "https://chat.example"
+TOKEN = "a-token-of-the-file"  # noqa: S105 - for a file that the test writes
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+VRAM = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8"}}
 
 
-@pytest.fixture
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client of an application with these settings."""
+    app = create_app(settings)
+    transport = httpx2.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url=HOST) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
-    """The whole HTTP stack without a socket."""
-    server = create_server()
-    app = server.streamable_http_app(stateless_http=True, json_response=True)
-    async with (
-        server.session_manager.run(),
-        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client,
-    ):
+    async with serving(Settings(allowed_origins=(PAGE,), allowed_hosts=("planner.example",))) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx2.AsyncClient]:
+    """The same behind tokens."""
+    file = tmp_path_factory.mktemp("locked") / "tokens"
+    file.write_text(f"another-token\n\n{TOKEN}\n", encoding="utf-8")
+    async with serving(Settings(host="0.0.0.0", token_file=file, allowed_origins=(PAGE,))) as client:  # noqa: S104 - nothing listens
         yield client
 
 
 @pytest.fixture
 async def remote(http: httpx2.AsyncClient, era: Any) -> AsyncIterator[Client]:
-    async with Client(streamable_http_client(f"{ORIGIN}/mcp", http_client=http), mode=era) as client:
+    async with Client(streamable_http_client(f"{HOST}/mcp", http_client=http), mode=era) as client:
         yield client
+
+
+async def ask(
+    client: httpx2.AsyncClient,
+    method: str,
+    params: Mapping[str, object] | None = None,
+    *,
+    version: str = "2025-11-25",
+    headers: Mapping[str, str] | None = None,
+) -> httpx2.Response:
+    """One request as a client of this protocol revision sends it."""
+    modern = version == "2026-07-28"
+    body = {**(params or {}), **({"_meta": ENVELOPE} if modern else {})}
+    sent = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": version, "Mcp-Method": method}
+    if "name" in body:
+        sent["Mcp-Name"] = str(body["name"])
+    message = {"jsonrpc": "2.0", "id": 7, "method": method, "params": body}
+    return await client.post("/mcp", json=message, headers={**sent, **(headers or {})})
 
 
 async def test_the_same_server_answers_over_http(remote: Client):
@@ -50,7 +97,189 @@ async def test_errors_are_worded_the_same_over_http(remote: Client):
     assert unknown.value.code == INVALID_PARAMS
 
 
-async def test_a_page_of_another_origin_is_refused(http: httpx2.AsyncClient):
-    body = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-    headers = {"Origin": "https://elsewhere.example", "Accept": "application/json, text/event-stream"}
-    assert (await http.post("/mcp", json=body, headers=headers)).status_code == 403
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_every_revision_is_answered_at_the_one_address_without_a_session(http: httpx2.AsyncClient, version: str):
+    if version == "2026-07-28":
+        greeting = await ask(http, "server/discover", version=version)
+        assert greeting.json()["result"]["supportedVersions"] == [version]
+    else:
+        hello = {"protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        greeting = await ask(http, "initialize", hello, version=version)
+        assert greeting.json()["result"]["protocolVersion"] == version
+    assert "mcp-session-id" not in greeting.headers
+    called = await ask(http, "tools/call", VRAM, version=version)
+    assert (called.status_code, called.headers["content-type"]) == (200, "application/json")
+    assert called.json()["id"] == 7
+    assert called.json()["result"]["structuredContent"]["weights_gb"] == 70
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "planner.example.evil.example", ""])
+@pytest.mark.parametrize("path", ["/mcp", "/metrics", "/"])
+async def test_a_host_that_nobody_named_is_refused_on_every_path_but_health(
+    http: httpx2.AsyncClient, path: str, host: str
+):
+    refused = await http.get(path, headers={"Host": host})
+    assert refused.status_code == 421
+    assert "--allowed-host" in refused.json()["error"]["message"]
+    assert (await http.get("/health", headers={"Host": host})).json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:1234", "[::1]:8000", "planner.example", "planner.example:443"]
+)
+async def test_hosts_of_this_machine_and_the_named_ones_are_answered(http: httpx2.AsyncClient, host: str):
+    assert (await ask(http, "ping", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://elsewhere.example", "null", f"{PAGE}.evil.example", "http://chat.example"])
+async def test_a_page_of_another_origin_is_refused(http: httpx2.AsyncClient, origin: str):
+    refused = await ask(http, "ping", headers={"Origin": origin})
+    assert refused.status_code == 403
+    assert "--allowed-origin" in refused.json()["error"]["message"]
+    assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_a_page_of_a_named_origin_may_ask_before_and_when_it_asks(locked: httpx2.AsyncClient):
+    wants = {
+        "Origin": PAGE,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,mcp-protocol-version,mcp-method,mcp-name",
+    }
+    asked_before = await locked.options("/mcp", headers=wants)
+    assert asked_before.status_code == 200
+    assert asked_before.headers["access-control-allow-origin"] == PAGE
+    assert (await locked.options("/mcp", headers={**wants, "Origin": "https://elsewhere.example"})).status_code == 400
+    unlocked = await ask(locked, "ping", headers={"Origin": PAGE, "Authorization": f"Bearer {TOKEN}"})
+    assert (unlocked.status_code, unlocked.headers["access-control-allow-origin"]) == (200, PAGE)
+    told = await ask(locked, "ping", headers={"Origin": PAGE})
+    assert (told.status_code, told.headers["access-control-allow-origin"]) == (401, PAGE)
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/metrics", "/"])
+@pytest.mark.parametrize(
+    "said",
+    ["", "Bearer", "Bearer wrong", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer \xe9", f"Bearer {TOKEN[:-1]}"],
+)
+async def test_who_has_no_token_of_the_file_is_refused_on_every_path_but_health(
+    locked: httpx2.AsyncClient, path: str, said: str
+):
+    headers = {b"Authorization": said.encode("latin-1")} if said else {}
+    refused = await locked.request("POST", path, content=b"{}", headers=headers)
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+    assert refused.json()["error"]["message"]
+    assert (await locked.get("/health")).status_code == 200
+
+
+@pytest.mark.parametrize("token", [TOKEN, "another-token"])
+async def test_every_token_of_the_file_opens(locked: httpx2.AsyncClient, token: str):
+    headers = {"Authorization": f"bearer {token}"}
+    assert (await ask(locked, "tools/call", VRAM, headers=headers)).status_code == 200
+    assert (await locked.get("/metrics", headers=headers)).status_code == 200
+
+
+async def in_pieces(body: bytes) -> AsyncIterator[bytes]:
+    """A body whose length is not said before."""
+    for at in range(0, len(body), 2**16):
+        yield body[at : at + 2**16]
+
+
+async def test_a_body_over_the_limit_is_refused_and_one_below_is_read(http: httpx2.AsyncClient):
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    too_large = b"[" * (LARGEST_BODY + 1)
+    assert (await http.post("/mcp", content=too_large, headers=headers)).status_code == 413
+    unsaid = await http.post("/mcp", content=in_pieces(too_large), headers=headers)
+    assert (unsaid.status_code, unsaid.json()["error"]["message"]) == (413, "A request takes at most 1,048,576 bytes.")
+    read = await http.post("/mcp", content=b"[" * LARGEST_BODY, headers=headers)
+    assert (read.status_code, read.json()["error"]["code"]) == (400, PARSE_ERROR)
+
+
+async def test_the_longest_config_is_below_the_limit(http: httpx2.AsyncClient):
+    config = json.dumps({"model_type": "\U0001f9ee" * 10_000}, ensure_ascii=False)
+    asked = await ask(http, "tools/call", {"name": "estimate_vram", "arguments": {"model": config}})
+    assert asked.status_code == 200
+    assert asked.json()["result"]["isError"]
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b"[{}]", b"{}", b'{"jsonrpc":"2.0","id":1}', b"\xff\xfe", b"[" * 100_000, b"9" * 5_000],
+)
+async def test_what_is_no_request_is_a_protocol_error(http: httpx2.AsyncClient, body: bytes, version: str):
+    headers = {"Content-Type": "application/json", "Accept": "application/json", "MCP-Protocol-Version": version}
+    refused = await http.post("/mcp", content=body, headers=headers)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] <= -32600
+    assert "Traceback" not in refused.text
+
+
+async def test_a_request_that_takes_too_long_is_given_up_with_a_word(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(watch, "LONGEST_S", 0)
+    given_up = await ask(http, "ping")
+    assert (given_up.status_code, given_up.headers["connection"]) == (408, "close")
+    assert given_up.json()["error"]["message"] == "The request was not complete in time."
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
+async def test_there_is_no_stream_and_no_session_to_end(http: httpx2.AsyncClient, method: str):
+    refused = await http.request(method, "/mcp", headers={"Accept": "text/event-stream"})
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/../../etc/passwd", "/mcp/../../etc/passwd", "/%2e%2e/pyproject.toml", "/docs"]
+)
+async def test_no_path_leads_to_a_file(http: httpx2.AsyncClient, path: str):
+    assert (await http.get(path)).status_code in (404, 405)
+
+
+async def test_no_word_of_a_caller_asks_a_model_hub(http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    asked = await ask(http, "tools/call", {"name": "estimate_vram", "arguments": {"model": "nobody/nothing-1b"}})
+    result = asked.json()["result"]
+    assert result["isError"]
+    assert "HF_HUB_OFFLINE" in result["content"][0]["text"]
+
+
+async def test_metrics_count_requests_and_calls_by_what_is_known(http: httpx2.AsyncClient):
+    await ask(http, "tools/call", VRAM)
+    await ask(http, "tools/call", {"name": "estimate_vram", "arguments": {"model": "made-up-model"}})
+    await ask(http, "tools/call", {"name": "made_up_tool"})
+    await ask(http, "made/up")
+    await http.get("/made-up-path")
+    exposed = await http.get("/metrics")
+    assert exposed.headers["content-type"].startswith("text/plain")
+    counts = dict(line.rsplit(" ", 1) for line in exposed.text.splitlines() if not line.startswith("#"))
+    assert float(counts['inferplan_http_requests_total{method="POST",path="/mcp",status="200"}']) >= 2
+    for outcome, name in (("answered", "estimate_vram"), ("refused", "estimate_vram"), ("failed", "other")):
+        key = f'inferplan_calls_total{{method="tools/call",name="{name}",outcome="{outcome}"}}'
+        assert float(counts[key]) >= 1
+    assert "made" not in exposed.text.replace("made/up", "")
+
+
+async def test_a_request_is_one_line_of_the_log_without_what_its_caller_made_up(
+    locked: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.INFO, "inferplan.http.requests")
+    headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "secret-agent"}
+    asked = {"name": "estimate_vram", "arguments": {"model": "secret-model"}}
+    await ask(locked, "tools/call", asked, version="2026-07-28", headers=headers)
+    await locked.get("/secret-path?secret=query", headers={"Authorization": "Bearer secret-token"})
+    call, stray = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
+    assert call.pop("ms") >= 0
+    assert call == {
+        "method": "POST",
+        "path": "/mcp",
+        "status": 200,
+        "rpc": "tools/call",
+        "name": "estimate_vram",
+        "outcome": "refused",
+        "revision": "2026-07-28",
+    }
+    assert (stray["path"], stray["status"]) == ("other", 401)
+    assert "secret" not in str([call, stray, *caplog.messages])

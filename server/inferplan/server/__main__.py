@@ -18,6 +18,7 @@ usage: inferplan [--no-front]                          serve an MCP client over 
        inferplan call TOOL name=value ... [--json]     ask, and print the answer
        inferplan validate memory FILE [--json]         hold published measurements against the rules
        inferplan validate speed FILE [--json]          the same of latency and throughput
+       inferplan http [--help]                         serve MCP clients over HTTP
        inferplan --version
 
 inferplan plans LLM serving: GPU memory, quantization, parallel layout, latency and cost.
@@ -44,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if not words:
         return _serve(front=True)
+    if words[0] == "http":
+        from inferplan.server.http.command import http  # noqa: PLC0415 - nothing else needs its libraries
+
+        return http(words[1:])
     arguments = _parser().parse_intermixed_args(words)
     if arguments.version:
         from importlib.metadata import version  # noqa: PLC0415 - serving needs it late or not at all
@@ -59,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return validate(arguments.words, as_json=arguments.json)
     if arguments.command and not arguments.help:
         _parser().error(
-            f'no command "{arguments.command}"; try: inferplan call, inferplan validate (see inferplan --help)'
+            f'no command "{arguments.command}"; try: inferplan call, validate or http (see inferplan --help)'
         )
     return _say(HELP.rstrip()) if arguments.help else _serve(front=not arguments.no_front)
 
@@ -69,7 +74,7 @@ def _parser() -> "ArgumentParser":
 
     parser = ArgumentParser(
         prog="inferplan",
-        usage="inferplan [call TOOL name=value ... | validate memory|speed FILE] [--json] [--help] [--version]",
+        usage="inferplan [call TOOL name=value ... | validate memory|speed FILE | http] [--json] [--help] [--version]",
         add_help=False,
         allow_abbrev=False,
     )

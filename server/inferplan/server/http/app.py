@@ -1,0 +1,49 @@
+"""The HTTP application: the MCP endpoint, health and metrics behind one gate."""
+
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from inferplan.prompts.workflow import prompts
+from inferplan.server.answer import answer
+from inferplan.server.app import create_server
+from inferplan.server.http.body import Whole
+from inferplan.server.http.gate import Gate
+from inferplan.server.http.metrics import metrics
+from inferplan.server.http.settings import Settings
+from inferplan.server.http.tokens import read_tokens
+from inferplan.server.http.watch import Watch, note_calls
+from inferplan.tools.registry import TOOLS
+
+REQUEST_HEADERS = ("Authorization", "Content-Type", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
+"""What clients in a browser send beside what they always may."""
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The application, warm: the first question is answered as fast as the next."""
+    server = create_server()
+    server.middleware.insert(0, note_calls([*(tool.name for tool in TOOLS), *(prompt.name for prompt in prompts())]))
+    server.custom_route("/health", methods=["GET"])(health)
+    server.custom_route("/metrics", methods=["GET"])(metrics)
+    security = TransportSecuritySettings(allowed_hosts=settings.hosts, allowed_origins=settings.origins)
+    app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
+    tokens = read_tokens(settings.token_file) if settings.token_file else None
+    app.add_middleware(Whole)
+    app.add_middleware(Gate, security=security, tokens=tokens)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=REQUEST_HEADERS,
+    )
+    app.add_middleware(Watch)
+    for tool in TOOLS:
+        answer(lambda tool=tool: tool, tool.name, tool.example)
+    return app
+
+
+async def health(_: Request) -> Response:
+    """That this process takes requests."""
+    return JSONResponse({"status": "ok"})

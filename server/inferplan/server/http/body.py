@@ -1,0 +1,52 @@
+"""Requests passed on whole: what stops in the middle, or does not stop, goes no further."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from inferplan.server.http.gate import refusal
+
+LARGEST_BODY = 2**20
+"""Bytes of a request: the longest argument, a config.json of 64 KB, with every character escaped, and much air."""
+
+_TOO_LARGE = f"A request takes at most {LARGEST_BODY:,} bytes."
+
+
+class Whole:
+    """Reads a request to its end first. A caller who leaves before is not answered: nobody is there."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a whole request on."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        body = bytearray() if _declared(scope) > LARGEST_BODY else await _read(receive)
+        if body is None:
+            return None
+        if max(len(body), _declared(scope)) > LARGEST_BODY:
+            return await refusal(413, _TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def once() -> Message:
+            return whole.pop() if whole else await receive()
+
+        return await self._app(scope, once, send)
+
+
+async def _read(receive: Receive) -> bytearray | None:
+    """A body, to its end or just over the limit; None where its sender left."""
+    body, more = bytearray(), True
+    while more and len(body) <= LARGEST_BODY:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
+def _declared(scope: Scope) -> int:
+    """The length that a request says it has. [B]"""
+    text = Headers(scope=scope).get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0

@@ -1,0 +1,69 @@
+"""Who gets in: requests whose Host, Origin and token are right. Everyone else is told what is missing."""
+
+from collections.abc import Collection, Mapping
+
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.types import INVALID_REQUEST
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from inferplan.server.http.tokens import is_known, token_of
+
+OPEN = "/health"
+"""The path for probes, which know no token and ask by address."""
+ENDPOINT = "/mcp"
+
+_SENTENCES = {
+    421: "This server does not answer under the Host of this request; whoever runs it allows one with --allowed-host.",
+    403: "Pages of this Origin may not ask this server; whoever runs it allows one with --allowed-origin.",
+}
+
+
+class Gate:
+    """Lets in what may come in."""
+
+    def __init__(
+        self, app: ASGIApp, *, security: TransportSecuritySettings, tokens: Collection[bytes] | None = None
+    ) -> None:
+        self._app = app
+        self._security = TransportSecurityMiddleware(security)
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with the reason."""
+        refused = await self._refusal(Request(scope)) if scope["type"] == "http" and scope["path"] != OPEN else None
+        await (refused or self._app)(scope, receive, send)
+
+    async def _refusal(self, request: Request) -> Response | None:
+        """Why a request does not get in, if it does not."""
+        foreign = await self._security.validate_request(request)
+        if foreign:
+            return refusal(foreign.status_code, _SENTENCES[foreign.status_code])
+        locked_out = None if self._tokens is None else _without_token(request, self._tokens)
+        return locked_out or _without_post(request)
+
+
+def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A protocol error that belongs to no request."""
+    error = {"code": INVALID_REQUEST, "message": sentence}
+    return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status, headers)
+
+
+def _without_post(request: Request) -> Response | None:
+    """What a client is told that opens a stream or ends a session: the SDK would keep a stream open for nothing."""
+    if request.url.path != ENDPOINT or request.method == "POST":
+        return None
+    return refusal(405, "Ask with POST: there are no sessions here, and no streams.", {"Allow": "POST"})
+
+
+def _without_token(request: Request, tokens: Collection[bytes]) -> Response | None:
+    """What a request without one of the tokens is told."""
+    token = token_of(request.headers.get("authorization", ""))
+    if token is None:
+        how = "This server asks for a token: send the header `Authorization: Bearer TOKEN`."
+        return refusal(401, how, {"WWW-Authenticate": 'Bearer realm="inferplan"'})
+    if not is_known(token, tokens):
+        challenge = 'Bearer realm="inferplan", error="invalid_token"'
+        return refusal(401, "This token is not one of the server's.", {"WWW-Authenticate": challenge})
+    return None

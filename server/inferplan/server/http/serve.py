@@ -1,0 +1,127 @@
+"""Serving: one listening socket, one process or several behind it, and an end that waits for the answers."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from logging.config import dictConfig
+from multiprocessing import parent_process
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import TYPE_CHECKING, NoReturn
+
+from uvicorn import Config, Server
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from inferplan.server.http.log import configuration
+from inferplan.server.http.settings import Settings, in_url
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+log = logging.getLogger("inferplan.http")
+
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+GRACE_S = 20
+"""How long the end waits for answers."""
+HUNG_S = 30
+"""How long a worker may be deaf before another takes its place."""
+NEVER_AGAIN_S = 10**9
+"""Between two calls of what uvicorn would call now and then."""
+
+
+class Workers(Multiprocess):
+    """Processes behind one socket; one that dies is replaced."""
+
+    def terminate_all(self) -> None:
+        """Let the workers finish; whoever connects from now on is refused at once and asks elsewhere."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def bind(settings: Settings) -> socket.socket:
+    """The socket, bound; raises OSError. Clients are refused, and ask another replica, until somebody can answer."""
+    family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def serve(settings: Settings, listener: socket.socket) -> int:
+    """Serve until told to stop; the exit code."""
+    dictConfig(configuration(requests=settings.logs_requests))
+    config = _config(settings, url=f"http://{in_url(settings.host)}:{listener.getsockname()[1]}/mcp")
+    return _one(config, listener) if settings.workers == 1 else _several(config, listener)
+
+
+def _one(config: Config, listener: socket.socket) -> int:
+    """Serve in this process."""
+    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
+    Server(config).run(sockets=[listener])
+    return 0
+
+
+def _several(config: Config, listener: socket.socket) -> int:
+    """Serve in processes of their own, which share their metrics in a folder."""
+    with TemporaryDirectory(prefix="inferplan-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        workers = Workers(config, sockets=[listener])
+        workers.run()
+        return int(any(process.exitcode == STARTUP_FAILURE for process in workers.processes))
+
+
+def _config(settings: Settings, *, url: str) -> Config:
+    return Config(
+        partial(_load, settings),
+        factory=True,
+        workers=settings.workers,
+        log_config=configuration(requests=settings.logs_requests),
+        access_log=False,
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_worker_healthcheck=HUNG_S,
+        callback_notify=partial(_listening, url),
+        timeout_notify=NEVER_AGAIN_S,
+    )
+
+
+async def _listening(url: str) -> None:
+    """Say that a process takes connections: uvicorn calls this once it does."""
+    log.info("listening", extra={"fields": {"url": url}})
+
+
+def _load(settings: Settings) -> "Starlette":
+    """The application; it is loaded by those who serve, not by the process that watches over them."""
+    from inferplan.server.http.app import create_app  # noqa: PLC0415 - see above
+
+    if parent_process():
+        Thread(target=_end_with_parent, daemon=True).start()
+    return create_app(settings)
+
+
+def _end_with_parent() -> None:
+    """End in good order when nobody watches over this worker any more."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    """End with 0: uvicorn raises the signal once more when the last answer is out."""
+    sys.exit(0)

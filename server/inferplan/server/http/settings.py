@@ -1,0 +1,102 @@
+"""What the HTTP server is told: where it listens, and whom it answers."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""Names that no page of another site can be reached under: always answered for."""
+
+_NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+_HOST = re.compile(rf"{_NAME}(?::\d{{1,5}})?")
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_NAME}(?::\d{{1,5}})?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The flags of `inferplan http`, once they are checked. Tokens stay in their file."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    token_file: Path | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    logs_requests: bool = True
+
+    @property
+    def hosts(self) -> list[str]:
+        """Host headers that are answered: with any port, unless one was named."""
+        own = () if ip(self.host) is None or is_wildcard(self.host) else (in_url(self.host),)
+        return _with_any_port(*LOOPBACK, *own, *self.allowed_hosts)
+
+    @property
+    def origins(self) -> list[str]:
+        """Origins whose pages may ask: the named ones, and on loopback those of this machine."""
+        local = _with_any_port(*(f"http://{name}" for name in LOOPBACK)) if is_loopback(self.host) else []
+        return [*local, *self.allowed_origins]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine alone.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
+    (True, True, True, False)
+    """
+    address = ip(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether an address means every one of this machine.
+
+    >>> is_wildcard("0.0.0.0"), is_wildcard("::"), is_wildcard("10.0.0.1"), is_wildcard("planner.example")
+    (True, True, False, False)
+    """
+    address = ip(host)
+    return address is not None and address.is_unspecified
+
+
+def in_url(host: str) -> str:
+    """An address as it stands in a URL.
+
+    >>> in_url("::1"), in_url("10.0.0.1")
+    ('[::1]', '10.0.0.1')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
+def host_name(text: str) -> str:
+    """A Host header as it is compared; raises ValueError with one sentence for what is none.
+
+    >>> host_name("Planner.Example"), host_name("planner.example:8443")
+    ('planner.example', 'planner.example:8443')
+    """
+    if _HOST.fullmatch(text.lower()):
+        return text.lower()
+    raise ValueError(f'takes a host as clients name it, like planner.example or planner.example:8443; got "{text}"')
+
+
+def origin(text: str) -> str:
+    """An Origin header as it is compared; raises ValueError with one sentence for what is none.
+
+    >>> origin("https://Chat.Example")
+    'https://chat.example'
+    """
+    if _ORIGIN.fullmatch(text.lower()):
+        return text.lower()
+    raise ValueError(f'takes one origin without a path, like https://chat.example; got "{text}"')
+
+
+def ip(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a text is, or None for a name."""
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _with_any_port(*names: str) -> list[str]:
+    """Each name without and with a port, as the SDK writes it; a name that has a port stays as it is."""
+    return [form for name in names for form in ((name,) if re.search(r":\d+$", name) else (name, f"{name}:*"))]

@@ -1,0 +1,106 @@
+"""Every request seen: timed, counted, logged, and given up when it takes too long."""
+
+import logging
+from collections.abc import Collection
+from time import perf_counter
+from typing import Any
+
+import anyio
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from inferplan.server.http.gate import refusal
+from inferplan.server.http.log import REQUESTS as REQUEST_LOG
+from inferplan.server.http.metrics import CALL_SECONDS, CALLS, REQUEST_SECONDS, REQUESTS
+
+log = logging.getLogger(REQUEST_LOG)
+
+LONGEST_S = 30.0
+"""How long a request may take from its first byte on, slow senders included."""
+GONE = 499
+"""The status of a request whose caller left before it was answered, as nginx logs it."""
+
+PATHS = frozenset({"/mcp", "/health", "/metrics"})
+HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
+MCP_METHODS = frozenset(
+    {
+        "initialize",
+        "ping",
+        "server/discover",
+        "tools/list",
+        "tools/call",
+        "prompts/list",
+        "prompts/get",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "completion/complete",
+    }
+)
+_TOO_SLOW = "The request was not complete in time."
+
+
+class Watch:
+    """The outermost layer: nothing that is asked or answered goes by it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and note how it went."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        began, status = perf_counter(), 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            with anyio.move_on_after(LONGEST_S) as patience:
+                await self._app(scope, receive, note)
+            if patience.cancelled_caught and not status:
+                await refusal(408, _TOO_SLOW, {"Connection": "close"})(scope, receive, note)
+        finally:
+            _note_request(scope, status or GONE, perf_counter() - began)
+
+
+def _note_request(scope: Scope, status: int, seconds: float) -> None:
+    """Count and log a request. A path that is none of ours may be anything, so that it is not repeated."""
+    path, method = _known(scope["path"], PATHS), _known(scope["method"], HTTP_METHODS)
+    REQUESTS.labels(path, method, str(status)).inc()
+    REQUEST_SECONDS.labels(path).observe(seconds)
+    call: dict[str, str] = scope.get("state", {}).get("call", {})
+    fields = {"method": method, "path": path, "status": status, "ms": round(1e3 * seconds, 2), **call}
+    log.info("request", extra={"fields": fields})
+
+
+def note_calls(names: Collection[str]) -> ServerMiddleware[Any]:
+    """Middleware that counts MCP requests, and tells the request's log line what was asked for."""
+
+    async def note(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        method, name = _known(ctx.method, MCP_METHODS), _known((ctx.params or {}).get("name", ""), {*names, ""})
+        began, outcome = perf_counter(), "failed"
+        try:
+            result = await call_next(ctx)
+            outcome = "refused" if _is_error(result) else "answered"
+            return result
+        finally:
+            CALLS.labels(method, name, outcome).inc()
+            CALL_SECONDS.labels(method, name).observe(perf_counter() - began)
+            if ctx.request is not None:
+                call = {"rpc": method, "name": name, "outcome": outcome, "revision": ctx.protocol_version}
+                ctx.request.state.call = {key: value for key, value in call.items() if value}
+
+    return note
+
+
+def _known(value: object, values: Collection[str]) -> str:
+    """The value if it is one of these: what callers make up must not become a label or a log entry."""
+    return value if isinstance(value, str) and value in values else "other"
+
+
+def _is_error(result: HandlerResult) -> bool:
+    """Whether a result of a tool says that it could not answer."""
+    return bool(result.get("isError") if isinstance(result, dict) else getattr(result, "is_error", False))
