@@ -26,6 +26,10 @@ def ask(preset: str = "production", **controls: Any) -> PresetAnswer:
 
 
 class TestVerdict:
+    def test_a_fleet_too_large_for_a_bill_is_told_so_in_our_own_words(self) -> None:
+        asked = ask("enterprise", concurrent_users=1513, context_window=100_000_000)
+        assert "No bill: it counts 100,000 GPUs at most." in asked.summary
+
     def test_the_question_on_the_door_is_answered_yes_with_hardware_speed_and_error_band(self) -> None:
         verdict = ask(concurrent_users=200).verdict
         assert verdict.startswith("Yes, on 2 nodes")

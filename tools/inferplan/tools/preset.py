@@ -202,7 +202,7 @@ def _costs(q: PresetQuestion, gpus: int | None) -> CostsAnswer | str:
 def _no_bill(problem: Mapping[str, Any]) -> str:
     """Why compare_costs cannot be asked: in its own words, or more GPUs than it takes."""
     most = problem.get("ctx", {}).get("le")
-    return problem["msg"].removeprefix("Value error, ") if most is None else f"{most:,} GPUs are the most it can count"
+    return problem["msg"].removeprefix("Value error, ") if most is None else f"it counts {most:,} GPUs at most"
 
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:
