@@ -102,7 +102,7 @@ def test_a_cached_prefix_saves_time_but_no_memory() -> None:
 
 def test_of_a_prompt_that_is_cached_whole_one_token_is_computed() -> None:
     """What is left beside a prompt of one token is the reading of the cache: under a millisecond on these ranks."""
-    lone = {"concurrent_users": 1, "context_window": 4000, "objective": "latency"}
+    lone: dict[str, Any] = {"concurrent_users": 1, "context_window": 4000, "objective": "latency"}
     hit = plan("prefix_cache_hit_rate=1", **lone)
     one = plan(input_tokens=1, **lone)
     assert hit["ttft_ms"] == pytest.approx(one["ttft_ms"], abs=1)
