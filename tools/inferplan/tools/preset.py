@@ -21,7 +21,7 @@ from inferplan.tools._arguments import (
     Users,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, Assumption, parse_overrides, settings
+from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._sections import Case, Sections, in_short
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
@@ -157,7 +157,8 @@ def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuest
 def _overrides(q: PresetQuestion, kind: type[Question]) -> str:
     """The overrides that a section takes."""
     given = parse_overrides(q.overrides, groups=type(q).settings)
-    return ", ".join(f"{name}={value}" for name, value in given.items() if settings()[name].group in kind.settings)
+    taken = [(settings()[name], value) for name, value in given.items() if settings()[name].group in kind.settings]
+    return ", ".join(f"{setting.name}={setting.written(value)}" for setting, value in taken)
 
 
 def _pair(q: PresetQuestion) -> dict[str, str]:
@@ -170,14 +171,14 @@ def _pair(q: PresetQuestion) -> dict[str, str]:
 
 def _sizing(case: Case) -> list[str]:
     """How the fleet is sized."""
-    return case.bill.formula[:2] if case.bill else []
+    return case.bill.formula[:1] if case.bill else []
 
 
 def _assumptions(case: Case) -> list[Assumption]:
     """What the sections assumed: what the caller changed first, then what moves the verdict; each once."""
     answers = (case.plan, case.vram, case.bill)
     listed = {entry.name: entry for answer in answers if answer for entry in answer.assumptions}
-    ordered = sorted(listed.values(), key=lambda entry: entry.why != SAID_SO)
+    ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))
     return ordered[:ASSUMPTIONS]
 
 
