@@ -296,7 +296,7 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
 def _diagram(case: Case) -> str:
     """Monthly bars to scale, and every bill against the hours of use."""
     traffic, fleet = case.traffic, case.fleet
-    title = f"USD a month, {fleet.gpus:,} x {case.on.gpu.id}"
+    title = f"{case.on.model.title}, USD a month, {fleet.gpus:,} x {case.on.gpu.id}"
     bills = [Bill(label=LABELS[name], usd=usd, best=name == case.best) for name, usd in case.monthly.items()]
     by_hour = [case.bills.at(traffic.requests_per_day, hour) for hour in range(1, HOURS_PER_DAY + 1)]
     lines = {LABELS[name]: [there[name] for there in by_hour] for name in case.weighed}
