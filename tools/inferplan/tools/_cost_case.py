@@ -36,22 +36,22 @@ class Case:
         """Requests a day."""
         return round(self.traffic.requests_per_day)
 
-    @property
+    @cached_property
     def demand(self) -> float:
         """Output tokens in the busiest hour. [tokens/s]"""
         return self.traffic.demand(self.traffic.requests_per_day, self.traffic.usage_hours_per_day)
 
-    @property
+    @cached_property
     def best(self) -> OptionName:
         """The cheapest option."""
         return cheapest(self.monthly, spot=True)
 
-    @property
+    @cached_property
     def recommended(self) -> OptionName:
         """The cheapest option that may be taken, or owned hardware where compliance asks for it."""
         return "own" if self.compliance_required else cheapest(self.monthly, spot=self.bills.rates.spot_allowed)
 
-    @property
+    @cached_property
     def usd_per_million_tokens(self) -> dict[OptionName, float]:
         """The price of a token under each option, input and output together. [USD per 10^6 tokens]"""
         traffic = self.traffic
@@ -104,12 +104,12 @@ class Case:
         months = self.bills.payback
         return {name: months[name] for name in self.weighed if months.get(name, life + 1) <= life}
 
-    @property
+    @cached_property
     def weighed(self) -> list[OptionName]:
         """The options that can be chosen: spot only where it is allowed."""
         return [name for name in self.monthly if name != "spot" or self.bills.rates.spot_allowed]
 
-    @property
+    @cached_property
     def slower(self) -> tuple[float, float]:
         """How many times as long as planned the work takes, at best and at worst, in half of published runs."""
         found = self.on.band("offline")

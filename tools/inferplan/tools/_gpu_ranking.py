@@ -81,16 +81,24 @@ def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
 
 def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
     """What a GPU costs at the very least: as few as hold the weights, and never waiting for anything else."""
-    stored = memory.weights(scope.model, FORMATS[scope.precision]).total
-    demand = traffic.demand(traffic.requests_per_day, traffic.usage_hours_per_day)
-    for offer in _offers(scope.gpu, scope.groups, scope.overrides, "own" if scope.own else "rent"):
-        speed = traffic.utilization * fastest_tokens_per_s(_on(scope, offer), traffic.request)
-        fewest = max(ceil(stored / offer.gpu.memory), ceil(demand / speed * (1 - 1e-9)), 1)
+    demand = traffic.demand(traffic.requests_per_day, traffic.usage_hours_per_day) / traffic.utilization
+    for offer, holding, speed in _bounds(scope, traffic.request):
+        fewest = max(holding, ceil(demand / speed * (1 - 1e-9)))
         gpus = cost.whole_machines(fewest, machine=offer.machine)
         yield gpus * offer.month(traffic.usage_hours_per_day), offer
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
+def _bounds(scope: Scope, request: Request) -> tuple[tuple["_Offer", int, float], ...]:
+    """Every GPU with a price, the fewest of it that hold the weights, and more than one of it delivers."""
+    stored = memory.weights(scope.model, FORMATS[scope.precision]).total
+    offers = _offers(scope.gpu, scope.groups, scope.overrides, "own" if scope.own else "rent")
+    return tuple(
+        (offer, max(1, ceil(stored / offer.gpu.memory)), fastest_tokens_per_s(_on(scope, offer), request))
+        for offer in offers
+    )
+
+
 def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     """1 / (compute + KV read + interference): more than one GPU of any replica delivers. [output tokens/s]
 
