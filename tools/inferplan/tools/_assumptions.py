@@ -83,7 +83,7 @@ class Setting(BaseModel):
         """The value as people write it.
 
         >>> settings()["engine_version"].shown(28.0), settings()["pue"].shown(1.2), settings()["as_of"].shown(739581.0)
-        ('0.28', '1.2', '2025-11-24')
+        ('0.28', '1.2', '2025-11-26')
         """
         if self.date:
             return datetime.date.fromordinal(int(value)).isoformat()
