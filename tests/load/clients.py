@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 from inferplan.server.answer import answer
+from inferplan.server.publish import result_of
 from inferplan.tools.registry import TOOLS
 
 REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
@@ -93,7 +94,7 @@ def _question(port: int, tool: Any, revision: str) -> Question:
         f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\n"
         f"Mcp-Method: tools/call\r\nMcp-Name: {tool.name}\r\nContent-Length: %d\r\n\r\n"
     )
-    result = answer(lambda: tool, tool.name, tool.example)
+    result = result_of(answer(lambda: tool, tool.name, tool.example))
     expected = result.model_dump(mode="json", by_alias=True, exclude_none=True)
     return Question(name=tool.name, revision=revision, head=head.encode(), body=body, result=expected)
 

@@ -117,7 +117,8 @@ async def test_the_assumptions_list_every_setting_with_the_tools_that_take_it(cl
         assert row["tools"], name
         assert row["source"], name
         low, high = (
-            map(int, bound.split(".")) if isinstance(bound, str) else [bound] for bound in (row["low"], row["high"])
+            map(int, bound.replace("-", ".").split(".")) if isinstance(bound, str) else [bound]
+            for bound in (row["low"], row["high"])
         )
         assert [*low] < [*high], name
     assert rows["pue"]["tools"] == ["compare_costs", "run_preset"]

@@ -23,7 +23,7 @@ def values(setting: Setting) -> Iterator[float]:
     """Values over the whole range that a setting takes."""
     for share in (0.0, 0.02, 0.3, 0.7, 1.0):
         value = setting.low + share * (setting.high - setting.low)
-        yield round(value) if setting.whole else value
+        yield round(value) if setting.whole or setting.date else value
 
 
 LATENT = {"model": "deepseek v3", "precision": "fp8", "gpu": "h200"}
@@ -54,8 +54,8 @@ def test_every_group_that_a_tool_takes_has_settings(tool: Tool[Any, Any]) -> Non
 
 @pytest.mark.parametrize("setting", ALL, ids=lambda setting: setting.name)
 def test_the_bounds_themselves_are_allowed_and_what_lies_beyond_is_not(setting: Setting) -> None:
-    assert setting.check(repr(setting.low)) == setting.low
-    assert setting.check(repr(setting.high)) == setting.high
+    assert setting.check(setting.written(setting.low)) == setting.low
+    assert setting.check(setting.written(setting.high)) == setting.high
     for beyond in (setting.low - 1, setting.high + 1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=rf'"{setting.name}" takes .* from .* to ') as caught:
             setting.check(repr(beyond))
@@ -129,9 +129,9 @@ def test_an_override_is_listed_with_the_value_given_and_that_the_caller_said_so(
     value = next(value for value in list(values(setting))[1:] if value != setting.default)
     latent = {name: LATENT[name] for name in LATENT if name in tool.question.model_fields}
     asked = {**tool.example, **(latent if setting.name == "decode_context_parallel" else {})}
-    answer = tool.ask({**asked, "overrides": f"{setting.name}={value!r}"})
+    answer = tool.ask({**asked, "overrides": f"{setting.name}={setting.written(value)}"})
     listed = {entry.name: entry for entry in answer.assumptions}[setting.name]
-    assert listed.value == (setting.shown(value) if setting.version else pytest.approx(value))
+    assert listed.value == (setting.shown(value) if setting.coded else pytest.approx(value))
     assert listed.unit == setting.unit
     assert listed.why in ("you said so", "given, but nothing here depends on it")
 

@@ -246,4 +246,6 @@ class TestWords:
         assert lean.deploy_gpus is not None
         assert full.deploy_gpus is not None
         assert full.deploy_gpus <= lean.deploy_gpus
-        assert full.model_copy(update={"deploy_gpus": 0}) == lean.model_copy(update={"deploy_gpus": 0})
+        assert (full.usd_per_million_tokens or 0) < (lean.usd_per_million_tokens or 0)
+        same = {"deploy_gpus": 0, "usd_per_million_tokens": 0}
+        assert full.model_copy(update=same) == lean.model_copy(update=same)

@@ -383,4 +383,4 @@ class TestWords:
 
     @pytest.mark.parametrize("name", PRESETS)
     def test_the_text_of_a_preset_changes_only_under_review(self, name: str) -> None:
-        check_golden(f"run_preset/{name}.txt", ask(name).text())
+        check_golden(f"run_preset/{name}.txt", ask(name, overrides="as_of=2026-11-25").text())

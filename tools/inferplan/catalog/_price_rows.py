@@ -14,6 +14,16 @@ _DAY_OR_MONTH = r"^\d{4}-\d{2}(-\d{2})?$"
 OfferKind = Literal["on_demand", "on_demand_marketplace", "spot", "capacity_block", "reserved_1y", "reserved_3y"]
 
 
+@cache
+def day_of(date: str) -> datetime.date:
+    """A day, or of a month its first one.
+
+    >>> day_of("2026-11-09").isoformat(), day_of("2026-11").isoformat()
+    ('2026-11-09', '2026-11-01')
+    """
+    return datetime.date.fromisoformat(date if len(date) > len("2026-11") else f"{date}-01")
+
+
 class PriceRow(Row):
     """A figure that ages: `date` is a day, or a month where its source says no more."""
 
@@ -23,8 +33,7 @@ class PriceRow(Row):
     @property
     def day(self) -> datetime.date:
         """The date; of a month, its first day."""
-        month_only = len(self.date) == len("2026-11")
-        return datetime.date.fromisoformat(f"{self.date}-01" if month_only else self.date)
+        return day_of(self.date)
 
 
 class GpuPriceRow(PriceRow):
@@ -82,10 +91,15 @@ class FacilityRow(PriceRow, NamedRow):
 
 
 class ApiRow(PriceRow):
-    """An open model behind an API: low, median and high over its providers. [USD per million tokens]"""
+    """An open model behind an API: low, median and high over its providers. [USD per million tokens]
+
+    `like` are size classes that no API offers, to which it is the nearest; `title` is how these then call it.
+    """
 
     id: str
+    title: str | None = None
     models: tuple[str, ...] = ()
+    like: tuple[str, ...] = ()
     input: tuple[float, float, float]
     output: tuple[float, float, float]
     providers: PositiveInt

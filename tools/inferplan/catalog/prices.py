@@ -8,6 +8,7 @@ from statistics import fmean, median
 from typing import Literal
 
 from inferplan.catalog._price_rows import (
+    ApiRow,
     GpuPriceT,
     PriceRow,
     PurchaseRow,
@@ -45,6 +46,11 @@ class Quote:
     providers: int
     newest: str
     rows: tuple[RentalRow, ...]
+
+    @property
+    def machine(self) -> int:
+        """GPUs that have to be taken together: the smallest instance that anybody of these sells. [GPUs]"""
+        return min(row.gpus for row in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +104,7 @@ class ApiPrice:
     """What tokens of an open model cost behind an API. [USD per million tokens]"""
 
     id: str
+    title: str
     input: Range
     output: Range
     providers: int
@@ -143,6 +150,21 @@ def purchase(gpu_id: str) -> Purchase | None:
 
 
 @cache
+def server_share() -> float:
+    """What server and network adapters add to a card, as a share of its price: of the GPUs that are priced as both.
+
+    The assumption to make where only a card's price is known.
+    """
+    both = [
+        (bought, max(cards, key=lambda row: row.day))
+        for gpu_id in {row.gpu for row in purchase_rows()}
+        if (bought := purchase(gpu_id)) and bought.basis == "server"
+        if (cards := [row for row in _of(gpu_id, purchase_rows()) if row.basis == "card" and not row.used])
+    ]
+    return fmean(bought.usd_per_gpu / card.usd_per_gpu for bought, card in both) - 1
+
+
+@cache
 def all_in_kw(gpu_id: str) -> Fact | None:
     """Power set aside for one GPU: its share of server, network and cooling. [kW]"""
     row = next(iter(_of(gpu_id, ownership_rows())), None)
@@ -166,8 +188,20 @@ def ownership_cost(gpu_id: str) -> Fact | None:
 def api(model_id: str) -> ApiPrice | None:
     """What the tokens of a catalogued model, or of an API's model id, cost."""
     row = next((row for row in api_rows() if model_id in (row.id, *row.models)), None)
-    return row and ApiPrice(
+    return row and _api_price(row)
+
+
+@cache
+def api_like(model_id: str) -> ApiPrice | None:
+    """What the tokens of the nearest model that an API offers cost, for a size class that none does."""
+    row = next((row for row in api_rows() if model_id in row.like), None)
+    return row and _api_price(row)
+
+
+def _api_price(row: ApiRow) -> ApiPrice:
+    return ApiPrice(
         id=row.id,
+        title=row.title or row.id,
         input=_range(row.input),
         output=_range(row.output),
         providers=row.providers,

@@ -1,5 +1,6 @@
 """Every assumption has a name, a unit, a source and bounds; and every name can be given back as an override."""
 
+import datetime
 import difflib
 import re
 import tomllib
@@ -9,12 +10,14 @@ from importlib.resources import files
 from math import isfinite
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
 
 SAID_SO = "you said so"
 """Why a value is what it is, where the caller overrode it."""
+UNUSED = "given, but nothing here depends on it"
+"""The same where it changes nothing."""
 
 
 class Setting(BaseModel):
@@ -31,40 +34,59 @@ class Setting(BaseModel):
     high: float
     whole: bool = False
     version: bool = False
+    date: bool = False
     source: str
+
+    @field_validator("low", "high", mode="before")
+    @classmethod
+    def _days(cls, value: object) -> object:
+        """A date as the number of its day."""
+        return value.toordinal() if isinstance(value, datetime.date) else value
+
+    @property
+    def coded(self) -> bool:
+        """Whether people write its values otherwise than as numbers."""
+        return self.version or self.date
 
     def row(self) -> dict[str, Any]:
         """The setting for a reader: what it leaves open is left out, versions are written as such."""
-        row = self.model_dump(exclude={"group", "version"}, exclude_defaults=True)
+        row = self.model_dump(exclude={"group", "version", "date"}, exclude_defaults=True)
         bounds = {name: row[name] for name in ("default", "low", "high") if name in row}
-        return row | ({name: self.shown(value) for name, value in bounds.items()} if self.version else {})
+        return row | ({name: self.shown(value) for name, value in bounds.items()} if self.coded else {})
 
     def check(self, text: str) -> float:
         """The value that an override gives, or a ValueError that says what is allowed."""
         value = self._number(text)
         if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
-            kind = "a version" if self.version else "a whole number" if self.whole else "a number"
+            plain = "a whole number" if self.whole else "a number"
+            kind = "a version" if self.version else "a date" if self.date else plain
             unit = f" {self.unit}" if self.unit else ""
             bounds = f"from {self.shown(self.low)} to {self.shown(self.high)}"
             raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"')
         return value
 
     def _number(self, text: str) -> float:
-        """What the text says: a number, or of a version the part after the first point (0.28.1 is 28)."""
+        """What the text says: a number, the day of a date, or of a version the part after the first point."""
         if self.version:
             found = _VERSION.fullmatch(text)
             return float(found[1]) if found else float("nan")
         try:
-            return float(text)
+            return datetime.date.fromisoformat(text).toordinal() if self.date else float(text)
         except ValueError:
             return float("nan")
+
+    def written(self, value: float) -> str:
+        """The value as an override gives it, to the last digit."""
+        return self.shown(value) if self.coded else repr(value)
 
     def shown(self, value: float) -> str:
         """The value as people write it.
 
-        >>> settings()["engine_version"].shown(28.0), settings()["pue"].shown(1.2)
-        ('0.28', '1.2')
+        >>> settings()["engine_version"].shown(28.0), settings()["pue"].shown(1.2), settings()["as_of"].shown(739581.0)
+        ('0.28', '1.2', '2025-11-26')
         """
+        if self.date:
+            return datetime.date.fromordinal(int(value)).isoformat()
         return f"0.{value:.0f}" if self.version else f"{value:g}"
 
 
@@ -142,7 +164,7 @@ class Ledger:
             raise LookupError(f"{name} has no default and none was given")
         if overridden or not quiet:
             why = SAID_SO if overridden else why or setting.source
-            self.note(name, setting.shown(value) if setting.version else value, unit=setting.unit, why=why)
+            self.note(name, setting.shown(value) if setting.coded else value, unit=setting.unit, why=why)
         return value
 
     def given(self, name: str) -> bool:
@@ -161,8 +183,8 @@ class Ledger:
             value = self._overrides[name]
             self.note(
                 name,
-                setting.shown(value) if setting.version else value,
+                setting.shown(value) if setting.coded else value,
                 unit=setting.unit,
-                why="given, but nothing here depends on it",
+                why=UNUSED,
             )
         return list(self._used.values())

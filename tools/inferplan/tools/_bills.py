@@ -1,205 +1,163 @@
-"""Prices of one GPU type and one model under one question's assumptions, and why each of them was taken."""
+"""Monthly bills of a fleet at any requests and hours, and where two of them are equal."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
 
-from inferplan.catalog import prices
-from inferplan.catalog.models import MODELS
-from inferplan.catalog.prices import FACILITY, Purchase, Quote
-from inferplan.core import cost
-from inferplan.core.architecture import Model
-from inferplan.core.cost import Ownership
-from inferplan.core.hardware import Gpu
-from inferplan.tools._assumptions import Ledger
-from inferplan.tools._fleet import Traffic
+from inferplan.core import breakeven, cost
+from inferplan.core.ownership import owned_month, payback_months
+from inferplan.core.units import HOURS_PER_DAY
+from inferplan.tools._fleet import Yard
+from inferplan.tools._rates import OptionName, Rates
 
-OptionName = Literal["on_demand", "reserved_1yr", "reserved_3yr", "own", "api"]
-
-SERVER_POWER = {"h100-sxm": "server-kw-h100", "h200-sxm": "server-kw-h100", "b200-sxm": "server-kw-b200"}
-"""The facility constant that holds the power of the usual server of 8."""
-SERVER_GPUS = 8
-WATTS_PER_KW = 1000
-FACILITY_SETTINGS = (
-    ("pue", "pue"),
-    ("electricity_usd_per_kwh", "electricity"),
-    ("colocation_usd_per_kw_month", "colocation"),
-)
-"""Settings and the facility constants that are their defaults."""
-
-_ON_DEMAND = "on_demand_usd_per_gpu_hour"
-_API = ("api_input_usd_per_million_tokens", "api_output_usd_per_million_tokens")
+HOURLY: tuple[OptionName, ...] = ("on_demand", "spot")
+"""Billed only while the service runs."""
+COMMITTED: tuple[OptionName, ...] = ("reserved_1yr", "reserved_3yr")
+"""Billed round the clock."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ApiRates:
-    """The same open model behind an API. [USD per million tokens]"""
+@dataclass(frozen=True, kw_only=True)
+class Bills:
+    """Prices, and the yard whose fleets they are paid for."""
 
-    model: str
-    input: float
-    output: float
+    rates: Rates
+    yard: Yard
 
+    @cached_property
+    def names(self) -> list[OptionName]:
+        """The options whose price is known."""
+        rates = self.rates
+        own: list[OptionName] = ["own"] if rates.owned else []
+        api: list[OptionName] = ["api"] if rates.api else []
+        return [*rates.rented, *own, *api]
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rates:
-    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known.
+    @cached_property
+    def now(self) -> dict[OptionName, float]:
+        """Every option for the traffic asked for. [USD/month]"""
+        traffic = self.yard.traffic
+        return self.at(traffic.requests_per_day, traffic.usage_hours_per_day)
 
-    `owned_bare` says that the purchase price is that of a card, without host and network.
-    """
+    def at(self, requests: float, hours: float) -> dict[OptionName, float]:
+        """Every option on the fleet that so many requests within so many hours need. [USD/month]"""
+        gpus = self.yard.gpus(requests, hours)
+        return {name: self.month(name, gpus=gpus, requests=requests, hours=hours) for name in self.names}
 
-    on_demand: float
-    reserved_1yr: float
-    reserved_3yr: float
-    owned: Ownership | None
-    owned_bare: bool
-    api: ApiRates | None
+    def month(self, name: OptionName, *, gpus: float, requests: float, hours: float) -> float:
+        """One option's bill. [USD/month]"""
+        if name == "api":
+            return self._api(requests)
+        if name in HOURLY:
+            rate = self.rates.rented[name].usd
+            return cost.on_demand_month(gpus=gpus, usd_per_gpu_hour=rate, hours_per_day=hours)
+        return gpus * self.per_gpu[name] + (self._staff if name == "own" else 0)
 
-    @property
-    def flat(self) -> dict[OptionName, float]:
-        """What one GPU costs a month under each option that is billed round the clock. [USD/GPU/month]"""
+    @cached_property
+    def per_gpu(self) -> dict[OptionName, float]:
+        """One GPU under each option that is billed round the clock; staff comes on top. [USD/GPU/month]"""
         flat: dict[OptionName, float] = {
-            "reserved_1yr": cost.reserved_month(gpus=1, usd_per_gpu_hour=self.reserved_1yr),
-            "reserved_3yr": cost.reserved_month(gpus=1, usd_per_gpu_hour=self.reserved_3yr),
+            name: cost.reserved_month(gpus=1, usd_per_gpu_hour=self.rates.rented[name].usd) for name in COMMITTED
         }
-        if self.owned is not None:
-            flat["own"] = cost.owned_month(self.owned, gpus=1)
+        if self.rates.owned is not None:
+            flat["own"] = owned_month(self.rates.owned.gpu, gpus=1)
         return flat
 
-
-def monthly_bills(rates: Rates, traffic: Traffic, *, gpus: int) -> dict[OptionName, float]:
-    """The monthly bill of every option whose price is known. [USD/month]"""
-    bills: dict[OptionName, float] = {
-        "on_demand": cost.on_demand_month(
-            gpus=gpus, usd_per_gpu_hour=rates.on_demand, hours_per_day=traffic.usage_hours_per_day
+    def _api(self, requests: float) -> float:
+        """Tokens by the million. [USD/month]"""
+        api, request = self.rates.api, self.yard.traffic.request
+        if api is None:
+            raise LookupError("api has no price")
+        return cost.api_month(
+            requests_per_day=requests,
+            input_tokens=request.input_tokens,
+            output_tokens=request.output_tokens,
+            usd_per_million_input=api.input.usd,
+            usd_per_million_output=api.output.usd,
         )
-    }
-    bills |= {name: gpus * per_gpu for name, per_gpu in rates.flat.items()}
-    if rates.api is not None:
-        bills["api"] = cost.api_month(
-            requests_per_day=traffic.requests_per_day,
-            input_tokens=traffic.input_tokens,
-            output_tokens=traffic.output_tokens,
-            usd_per_million_input=rates.api.input,
-            usd_per_million_output=rates.api.output,
-        )
-    return bills
+
+    def hours(self, hourly: OptionName) -> dict[OptionName, float | None]:
+        """Hours a day at which an hourly option costs what each other one does, on the fleet that those hours need.
+
+        Beyond them the other one is cheaper; None where it is at no or at any hours.
+        """
+        return {flat: breakeven.last_hours(self._even_hours(hourly, flat)) for flat in self._flat}
+
+    @property
+    def _flat(self) -> list[OptionName]:
+        """Options whose bill does not follow the hours by itself."""
+        return [name for name in self.names if name not in HOURLY]
+
+    def _even_hours(self, hourly: OptionName, flat: OptionName) -> Callable[[float], float]:
+        """The hours at which both would be equal on the fleet that some hours need; its size may cancel out."""
+        requests, rate = self.yard.traffic.requests_per_day, self.rates.rented[hourly].usd
+        alike = flat in COMMITTED or (flat == "own" and not self._staff)
+
+        def even(hours: float) -> float:
+            gpus = 1 if alike else self.yard.gpus(requests, hours)
+            monthly = self.month(flat, gpus=gpus, requests=requests, hours=hours)
+            return breakeven.even_hours(usd_per_hour=gpus * rate, monthly_usd=monthly)
+
+        return even
+
+    @property
+    def _staff(self) -> float:
+        """What owned hardware costs whatever its size. [USD/month]"""
+        return self.rates.owned.staff_month if self.rates.owned else 0
+
+    def cheaper_all_day(self, hourly: OptionName) -> dict[OptionName, OptionName | str]:
+        """The options that an hourly one never meets, each with the cheaper of the two; those for which it is sure."""
+        found: dict[OptionName, OptionName | str] = {}
+        rate = self.rates.rented[hourly].usd
+        for flat in self._flat:
+            if flat == "api":
+                winner = self._cheaper_than_api(hourly)
+            else:
+                winner = breakeven.cheaper_all_day(usd_per_hour=rate, monthly_usd=self.per_gpu[flat])
+            if winner:
+                found[flat] = hourly if winner == "hourly" else flat if winner == "flat" else winner
+        return found
+
+    def _cheaper_than_api(self, hourly: OptionName) -> breakeven.Cheaper | None:
+        """Whether an API is cheaper at any hours; that the hour is cannot be told so."""
+        traffic = self.yard.traffic
+        if breakeven.last_hours(self._even_hours(hourly, "api")) is not None:
+            return None
+        gpus = self.yard.gpus(traffic.requests_per_day, HOURS_PER_DAY)
+        day = self.month(hourly, gpus=gpus, requests=traffic.requests_per_day, hours=HOURS_PER_DAY)
+        return "flat" if day > self._api(traffic.requests_per_day) else None
+
+    def api_requests(self, name: OptionName) -> float | None:
+        """Requests a day from which a fleet costs no more than the API, at the hours asked for; None for never."""
+        each, hours = self._api(1), self.yard.traffic.usage_hours_per_day
+        if each == 0:
+            return None
+
+        def even(requests: float) -> float:
+            gpus = self.yard.gpus(requests, hours)
+            return self.month(name, gpus=gpus, requests=requests, hours=hours) / each
+
+        return breakeven.first_requests(even)
+
+    @property
+    def payback(self) -> dict[OptionName, float]:
+        """Months after which buying the fleet has cost no more than each other option; those against which it does."""
+        owned, gpus = self.rates.owned, self.yard.fleet.gpus
+        if owned is None:
+            return {}
+        running = gpus * owned.gpu.running_month + owned.staff_month
+        months: dict[OptionName, float | None] = {
+            name: payback_months(outlay_usd=gpus * owned.gpu.outlay_usd, running_usd=running, instead_usd=usd)
+            for name, usd in self.now.items()
+            if name != "own"
+        }
+        return {name: after for name, after in months.items() if after is not None}
 
 
-def crossings(rates: Rates) -> dict[OptionName, float | None]:
-    """Hours a day at which on-demand costs as much as each flat option, on the same GPUs."""
-    return {
-        name: cost.breakeven_hours(on_demand_usd_per_hour=rates.on_demand, flat_usd_per_month=per_gpu)
-        for name, per_gpu in rates.flat.items()
-    }
+def cheapest(monthly: Mapping[OptionName, float], *, spot: bool) -> OptionName:
+    """The cheapest option; spot, which can be taken back, only where that is allowed."""
+    return min((name for name in monthly if spot or name != "spot"), key=lambda name: monthly[name])
 
 
-def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
-    """The one sentence that says which price is missing and how to give it, or None where all is known."""
-    if prices.rental(gpu.id, "on_demand") is None and not ledger.given(_ON_DEMAND):
-        return f'no on-demand price of {gpu.title} is known; give one: overrides="{_ON_DEMAND}=2.50"'
-    if not must_own:
-        return None
-    if prices.purchase(gpu.id) is None and not ledger.given("purchase_usd_per_gpu"):
-        why = "compliance needs owned hardware"
-        return f'{why}, but no price to buy {gpu.title} is known; give one: overrides="purchase_usd_per_gpu=30000"'
-    if _power(gpu) is None and not ledger.given("power_kw_per_gpu"):
-        return f'the power of {gpu.title} is not known; give it: overrides="power_kw_per_gpu=1.2"'
-    return None
-
-
-def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
-    """Every price with its provenance in the ledger. Call where `price_problem` found none."""
-    quote = prices.rental(gpu.id, "on_demand")
-    on_demand = ledger.take(_ON_DEMAND, quote and round(quote.median, 4), why=quote and _provenance(quote))
-    return Rates(
-        on_demand=on_demand,
-        reserved_1yr=_reserved(ledger, gpu, on_demand, "reserved_1y"),
-        reserved_3yr=_reserved(ledger, gpu, on_demand, "reserved_3y"),
-        owned=_ownership(ledger, gpu),
-        owned_bare=_is_bare(ledger, gpu),
-        api=_api(ledger, model),
-    )
-
-
-def _provenance(quote: Quote) -> str:
-    """Where a rental price comes from: median and range over providers, or the one source; and how old it is."""
-    peers = "peer-to-peer offers, no service level; " if quote.kind == "on_demand_marketplace" else ""
-    if quote.providers == 1:
-        return f"{peers}{quote.rows[0].provider}, {quote.newest}"
-    return f"{peers}median of {quote.providers}, {quote.low:.2f}-{quote.high:.2f}, to {quote.newest}"
-
-
-def _reserved(ledger: Ledger, gpu: Gpu, on_demand: float, kind: Literal["reserved_1y", "reserved_3y"]) -> float:
-    """A committed rate: as quoted, else the on-demand rate at the usual discount."""
-    name = f"{kind}r_usd_per_gpu_hour"
-    quote = prices.rental(gpu.id, kind)
-    if quote:
-        return ledger.take(name, round(quote.median, 4), why=_provenance(quote))
-    discount = prices.discount(kind)
-    why = f"no quote: on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s committed-use ratio"
-    return ledger.take(name, round(on_demand * discount.ratio, 4), why=why)
-
-
-def _ownership(ledger: Ledger, gpu: Gpu) -> Ownership | None:
-    """An owned GPU, or None where its price or its power is neither known nor given."""
-    bought, power = prices.purchase(gpu.id), _power(gpu)
-    if not (bought or ledger.given("purchase_usd_per_gpu")) or not (power or ledger.given("power_kw_per_gpu")):
-        ledger.note("own", "left out", why=f"no purchase price of {gpu.title} known; purchase_usd_per_gpu gives one")
-        return None
-    pue, energy, space = (_facility(ledger, *pair) for pair in FACILITY_SETTINGS)
-    years = ledger.take("depreciation_years", quiet=True)
-    return Ownership(
-        purchase_usd=ledger.take(
-            "purchase_usd_per_gpu",
-            bought and bought.usd_per_gpu,
-            why=bought and f"{_bought(bought)}; written off in {years:g} years",
-        ),
-        depreciation_years=years,
-        residual_fraction=ledger.take("residual_fraction", quiet=True),
-        power_kw=ledger.take("power_kw_per_gpu", power and power[0], why=power and power[1]),
-        pue=pue,
-        electricity_usd_per_kwh=energy,
-        colocation_usd_per_kw_month=space,
-    )
-
-
-def _is_bare(ledger: Ledger, gpu: Gpu) -> bool:
-    """Whether the price to buy is that of a card without its host."""
-    bought = prices.purchase(gpu.id)
-    return bought is not None and bought.basis == "card" and not ledger.given("purchase_usd_per_gpu")
-
-
-def _bought(purchase: Purchase) -> str:
-    """Where a purchase price comes from, and what it leaves out."""
-    if purchase.basis == "server":
-        return f"share of a server, {purchase.date}"
-    return f"bare card, {purchase.date}"
-
-
-def _power(gpu: Gpu) -> tuple[float, str] | None:
-    """Server power per GPU, and where it comes from; None where nothing is known. [kW]"""
-    if gpu.id in SERVER_POWER:
-        return FACILITY[SERVER_POWER[gpu.id]].value / SERVER_GPUS, "server of 8"
-    all_in = prices.all_in_kw(gpu.id)
-    if all_in is not None:
-        pue = FACILITY["pue"].value
-        return round(all_in.value / pue, 4), f"all-in {all_in.value:g} kW over PUE {pue:g}, {all_in.date}"
-    if gpu.power_watts is not None:
-        return gpu.power_watts / WATTS_PER_KW, "rated power of the bare card"
-    return None
-
-
-def _facility(ledger: Ledger, name: str, fact: str) -> float:
-    """A facility constant of the catalog; listed with the power that it applies to."""
-    return ledger.take(name, FACILITY[fact].value, quiet=True)
-
-
-def _api(ledger: Ledger, model: Model) -> ApiRates | None:
-    """The price of the same open model, or of the one that a size class stands for; or what the caller says."""
-    price = prices.api(model.id)
-    if price is None and not all(map(ledger.given, _API)):
-        return None
-    stands_in = MODELS.get(model.stands_for or model.id, model)
-    output = ledger.take(_API[1], price and price.output.median, quiet=True)
-    why = price and f"{stands_in.title}, median of {price.providers}, {price.date}"
-    prompt = ledger.take(_API[0], price and price.input.median, why=why)
-    return ApiRates(model=stands_in.title, input=prompt, output=output)
+def worth_showing(monthly: Mapping[OptionName, float], *, spot: bool) -> dict[OptionName, float]:
+    """All options, but spot only where it is allowed or would be the cheapest."""
+    best = monthly[cheapest(monthly, spot=spot)]
+    return {name: usd for name, usd in monthly.items() if name != "spot" or spot or usd < best}

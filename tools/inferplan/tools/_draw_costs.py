@@ -1,18 +1,21 @@
-"""Monthly bills as bars to scale, and the hours of use at which renting by the hour stops being the cheaper way."""
+"""Monthly bills as bars to scale, and each bill against the hours of use, with the hours at which they cross."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from inferplan.core.units import HOURS_PER_DAY, MILLION
 from inferplan.tools import _draw as draw
 
 LABEL = 10
 FIGURE = 9
-LEFT = LABEL + FIGURE
 BAR = 50
-COLUMNS_PER_HOUR = 2
+ROWS = 4
+COLUMNS_PER_HOUR = 1
 CENTS_BELOW = 100
 GIGA = 1000 * MILLION
+HOURLY = {"on-demand": "o", "spot": "s"}
+"""What draws the bills that grow with the hours; all others are lines."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,19 +27,10 @@ class Bill:
     best: bool
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Crossing:
-    """On-demand against one flat bill: the hours a day at which they meet, None where they never do."""
-
-    label: str
-    hours: float | None
-
-
-def draw_costs(title: str, bills: Sequence[Bill], crossings: Sequence[Crossing], *, hours_now: float) -> str:
-    """Title, bars, and a day's line per flat option."""
+def draw_costs(title: str, bills: Sequence[Bill]) -> str:
+    """Title and bars."""
     named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
-    lines = [*named, *_bars(bills), "", *_day(crossings, hours_now=hours_now)]
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join([*named, *_bars(bills)])
 
 
 def _bars(bills: Sequence[Bill]) -> Iterator[str]:
@@ -60,20 +54,39 @@ def _money(usd: float) -> str:
     return f"{usd:,.0f}" if usd >= CENTS_BELOW else f"{usd:,.2f}"
 
 
-def _day(crossings: Sequence[Crossing], *, hours_now: float) -> Iterator[str]:
-    """0 to 24 hours: where on-demand is the cheaper one, where the flat bill is, and where the service stands."""
-    yield "a day of 24 h, on-demand cheaper where ="
-    yield f"{'':<{LEFT + 2}}{'':<{round(hours_now * COLUMNS_PER_HOUR)}}v now {hours_now:.3g}"
-    for crossing in crossings:
-        said = "never" if crossing.hours is None else f"{crossing.hours:.1f} h"
-        yield f"{crossing.label:<{LABEL}}{said:>{FIGURE}} |{_line(crossing.hours, HOURS_PER_DAY * COLUMNS_PER_HOUR)}"
+def draw_hours(lines: Mapping[str, Sequence[float]], crossings: Mapping[str, float | None], *, hours_now: float) -> str:
+    """Each bill for 1 to 24 hours of use, and an X where on-demand crosses another."""
+    full = max(values[-1] for values in lines.values()) or 1.0
+    grid = [[" "] * (HOURS_PER_DAY * COLUMNS_PER_HOUR) for _ in range(ROWS)]
+    for label in sorted(lines, key=HOURLY.__contains__):
+        for hour, usd in enumerate(lines[label]):
+            if (row := _row(usd, full)) >= 0:
+                column = hour * COLUMNS_PER_HOUR
+                grid[row][column : column + COLUMNS_PER_HOUR] = HOURLY.get(label, "-") * COLUMNS_PER_HOUR
+    for hours in filter(None, crossings.values()):
+        usd = lines["on-demand"][ceil(hours) - 1]
+        grid[max(0, _row(usd, full))][max(0, round(hours * COLUMNS_PER_HOUR) - 1)] = "X"
+    return "\n".join([*_framed(grid, lines, full), _hours(hours_now)])
 
 
-def _line(hours: float | None, width: int) -> str:
-    """A day in `width` columns; None is on-demand throughout.
+def _row(usd: float, full: float) -> int:
+    """The row of a bill, that of the dearest at 24 hours on top; negative beyond it."""
+    return ROWS - max(1, round(usd / full * ROWS))
 
-    >>> _line(12, 12), _line(None, 4), _line(0, 4)
-    ('======......', '====', '....')
-    """
-    mark = width if hours is None else round(hours / HOURS_PER_DAY * width)
-    return "=" * mark + "." * (width - mark)
+
+def _framed(grid: Sequence[Sequence[str]], lines: Mapping[str, Sequence[float]], full: float) -> Iterator[str]:
+    """The picture with its scale to the left, and to the right what ends there."""
+    for number, cells in enumerate(grid):
+        ending = ", ".join(label for label, values in lines.items() if _row(values[-1], full) == number)
+        scale = _money(full) if number == 0 else ""
+        yield f"{scale:>{FIGURE}} |{''.join(cells).rstrip() if not ending else ''.join(cells)} {ending}"[
+            : draw.WIDTH
+        ].rstrip()
+
+
+def _hours(now: float) -> str:
+    """The hours under the picture, and where the service stands."""
+    line = " " * (FIGURE + 1) + "0"
+    for hour in (6, 12, 18, HOURS_PER_DAY):
+        line = line.ljust(FIGURE + 1 + hour * COLUMNS_PER_HOUR) + str(hour)
+    return f"{line} h{f', now {now:.3g}' if now < HOURS_PER_DAY else ''}"

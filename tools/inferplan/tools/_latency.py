@@ -46,6 +46,10 @@ class Latency:
         return last_within(lambda n: self.excess(service(n)), held) if self else held
 
 
+WHENEVER = Latency()
+"""No latency is asked for."""
+
+
 def last_within(share: Callable[[int], float], most: int) -> int:
     """The largest whole number up to `most` whose share is at most 1; 0 where there is none. Shares never fall.
 

@@ -1,116 +1,70 @@
 """A fleet and its bills in sentences, and the arithmetic behind them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import cost
-from inferplan.core.cost import Ownership
+from inferplan.core.ownership import Ownership
 from inferplan.core.units import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH, MILLION, MONTHS_PER_YEAR
 from inferplan.tools import _words as words
-from inferplan.tools._bills import ApiRates, OptionName, Rates
-from inferplan.tools._fleet import Fleet, Traffic
-from inferplan.tools._serving import Serving
+from inferplan.tools._bills import COMMITTED, HOURLY
+from inferplan.tools._cost_case import Case, lacks_units
+from inferplan.tools._rates import ApiRates, OptionName
 
 TITLES: dict[OptionName, str] = {
     "on_demand": "on-demand",
     "reserved_1yr": "1-year reserved",
     "reserved_3yr": "3-year reserved",
+    "spot": "spot",
     "own": "owned",
     "api": "an API",
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
-    """One question with everything that was computed for it."""
-
-    on: Serving
-    traffic: Traffic
-    compliance_required: bool
-    fleet: Fleet
-    rates: Rates
-    monthly: dict[OptionName, float]
-    crossings: dict[OptionName, float | None]
-    checkpoint_gpus: int | None
-
-    @property
-    def best(self) -> OptionName:
-        """The cheapest option."""
-        return min(self.monthly, key=lambda name: self.monthly[name])
-
-    @property
-    def recommended(self) -> OptionName:
-        """The cheapest option, or owned hardware where compliance asks for it."""
-        return "own" if self.compliance_required else self.best
-
-    @property
-    def usd_per_million_tokens(self) -> dict[OptionName, float]:
-        """The price of a token under each option, input and output together. [USD per 10^6 tokens]"""
-        traffic = self.traffic
-        return {
-            name: cost.usd_per_million_tokens(
-                monthly_usd=usd,
-                requests_per_day=traffic.requests_per_day,
-                tokens_per_request=traffic.tokens_per_request,
-            )
-            for name, usd in self.monthly.items()
-        }
-
-    @property
-    def cheaper_all_day(self) -> dict[str, str]:
-        """The flat options that never meet on-demand, each with the one of the two that is cheaper."""
-        winners = {
-            name: cost.cheaper_all_day(on_demand_usd_per_hour=self.rates.on_demand, flat_usd_per_month=per_gpu)
-            for name, per_gpu in self.rates.flat.items()
-        }
-        return {name: name if winner == "flat" else winner for name, winner in winners.items() if winner}
-
-    @property
-    def premium(self) -> float:
-        """What compliance costs. [USD/month]"""
-        return self.monthly[self.recommended] - self.monthly[self.best]
-
-
-def lacks_units(on: Serving) -> bool:
-    """Whether the format's own arithmetic is missing on this GPU."""
-    narrow = on.precision.compute in {"fp8", "int8", "fp4"} and not on.precision.weight_only
-    return narrow and on.gpu.peak_flops(on.precision.compute) is None
-
-
 def summarize(case: Case) -> str:
     """The paragraph to paste into a design document."""
     sentences = [_sizing_sentence(case), _price_sentence(case), _crossing_sentence(case)]
-    return " ".join([*sentences, *_caveats(case)])
+    return " ".join([*sentences, *_further(case), *_caveats(case)])
 
 
 def _sizing_sentence(case: Case) -> str:
     """Demand, and the fleet that carries it."""
     traffic, fleet, model = case.traffic, case.fleet, case.on.model
-    instance = fleet.instance
+    instance, request = fleet.instance, traffic.request
     named = f"a {model.id}-class model" if model.is_size_class else model.title
     one, each = f"{instance.layout.replica:,} {case.on.gpu.title}", " each" if fleet.count > 1 else ""
     fleet_of = one if fleet.count == 1 else f"{fleet.count:,} instances of {one}, {fleet.gpus:,} GPUs in all,"
-    pace = words.seconds(instance.service.tpot_s)
     spare = f" ({fleet.needed:,} would do)" if fleet.needed < fleet.count else ""
+    hours = traffic.usage_hours_per_day
+    within = f", within {hours:g} hours," if hours < HOURS_PER_DAY else ""
     return (
-        f"{words.count(traffic.requests_per_day, 'request')} a day ({traffic.input_tokens:,} tokens in, "
-        f"{traffic.output_tokens:,} out) to {named} in {case.on.precision.title}, within "
-        f"{traffic.usage_hours_per_day:g} hours, need {words.significant(fleet.demand)} output tokens/s: {fleet_of} "
-        f"planned at {100 * fleet.utilization:g} % of "
-        f"{words.significant(instance.service.tokens_per_s)} tokens/s{each}, {pace} a token{spare}."
+        f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
+        f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
+        f"{words.significant(case.demand)} output tokens/s: {fleet_of} "
+        f"planned at {100 * traffic.utilization:g} % of "
+        f"{words.significant(instance.tokens_per_s)} tokens/s{each}{spare}."
     )
 
 
 def _price_sentence(case: Case) -> str:
     """The cheapest bill, the others, and what compliance adds."""
     best = case.best
-    others = [f"{TITLES[name]} {words.usd(usd)}" for name, usd in case.monthly.items() if name != best]
+    others = [f"{_titled(case, name)} {words.usd(usd)}" for name, usd in case.monthly.items() if name != best]
     text = (
-        f"The cheapest option is {TITLES[best]} at {words.usd(case.monthly[best])} a month "
+        f"The cheapest option is {_titled(case, best)} at {words.usd(case.monthly[best])} a month "
         f"({words.usd(case.usd_per_million_tokens[best])} per million tokens); {words.join(others)}."
     )
-    return f"{text} {_compliance_sentence(case)}" if case.compliance_required else text
+    if case.compliance_required:
+        return f"{text} {_compliance_sentence(case)}"
+    return text if case.recommended == best else f"{text} Of what lasts, {TITLES[case.recommended]} is the cheapest."
+
+
+def _titled(case: Case, name: OptionName) -> str:
+    """An option, and whether its price is an assumption."""
+    if case.bills.rates.assumed(name):
+        api = case.bills.rates.api
+        return f"{TITLES[name]} (assumed{f' like {api.model}' if name == 'api' and api else ''})"
+    return "spot, which can be taken back," if name == "spot" else TITLES[name]
 
 
 def _compliance_sentence(case: Case) -> str:
@@ -121,10 +75,10 @@ def _compliance_sentence(case: Case) -> str:
     return f"Compliance requires own hardware: {more} a month above the cheapest option."
 
 
-def reason(case: Case) -> str:
-    """Why the recommended option is."""
+def reason(case: Case) -> str | None:
+    """Why the recommended option is, where it is not for its price."""
     if not case.compliance_required:
-        return "cheapest"
+        return None if case.recommended == case.best else "spot can be taken back"
     return f"compliance, {words.usd(case.premium)} a month above the cheapest" if case.premium else "compliance"
 
 
@@ -134,57 +88,102 @@ def _crossing_sentence(case: Case) -> str:
     always = [TITLES[name] for name in case.crossings if case.cheaper_all_day.get(name) == "on_demand"]
     parts = [f"than {words.join(below)} hours a day"] if below else []
     parts += [f"than {words.join(always)} at any hours"] if always else []
-    return f"On-demand is cheaper {' and '.join(parts)}." if parts else "On-demand is never cheaper."
+    if not parts:
+        return "On-demand is never cheaper."
+    return f"On-demand is cheaper {' and '.join(parts)}, on the GPUs those hours need."
+
+
+def _further(case: Case) -> Iterator[str]:
+    """The API's reach, and the cheapest GPUs."""
+    if case.bills.rates.api:
+        yield _api_sentence(case)
+    if case.ranked:
+        yield _ranking_sentence(case)
+
+
+def _api_sentence(case: Case) -> str:
+    """Up to how many requests a day the API is the cheaper way."""
+    if case.api_requests is None:
+        return f"The API is cheaper than {TITLES[case.fleet_option]} GPUs at any number of requests."
+    return f"The API is cheaper up to {words.significant(case.api_requests)} requests a day."
+
+
+def _ranking_sentence(case: Case) -> str:
+    """The GPU whose fleet costs least."""
+    how = "to own" if case.compliance_required else "on demand"
+    first = case.ranked[0]
+    return f"Cheapest GPU {how}: {GPUS[first.gpu].title} at {words.usd(first.monthly_usd)}."
 
 
 def _caveats(case: Case) -> Iterator[str]:
     """What the figures leave out, where it matters here."""
-    on = case.on
+    on, owned = case.on, case.bills.rates.owned
     if case.checkpoint_gpus and case.checkpoint_gpus != case.fleet.gpus and on.model.stands_for:
         real = MODELS[on.model.stands_for].title
-        yield f"A real {on.precision.title} checkpoint of {real} takes {words.count(case.checkpoint_gpus, 'GPU')}."
+        yield f"The real {real} takes {words.count(case.checkpoint_gpus, 'GPU')}."
     if lacks_units(on):
         yield f"{on.gpu.title} has no {on.precision.title} arithmetic, so the format saves memory but no compute."
-    if case.rates.owned and case.rates.owned_bare:
-        yield "The owned figure is for bare cards: hosts and network come on top."
-    if case.rates.owned is None:
+    if owned is None:
         yield f"Owning is left out: no price to buy {on.gpu.title} is known."
 
 
 def formula(case: Case) -> Iterator[str]:
     """The arithmetic with the numbers put in."""
-    traffic, fleet, rates = case.traffic, case.fleet, case.rates
-    capacity, gpus = fleet.instance.service.tokens_per_s, fleet.gpus
-    busiest = f" x {fleet.peak_factor:g} peak" if fleet.peak_factor != 1 else ""
-    hours = f"{traffic.usage_hours_per_day:g} h"
-    output = f"{traffic.requests_per_day:,} x {traffic.output_tokens:,}"
-    yield f"demand {output} / ({hours} x 3,600 s){busiest} = {fleet.demand:,.1f} tokens/s"
-    planned = f"{capacity:,.1f} x {100 * fleet.utilization:g} % utilization"
-    need = f"instances ceil({fleet.demand:,.1f} / ({planned})) = {fleet.needed:,}"
-    given = f", of {gpus:,} given" if gpus > fleet.needed * fleet.instance.layout.replica else ""
-    yield f"{need}, x {words.count(fleet.instance.layout.replica, 'GPU')}{given}"
-    monthly = {name: f"${usd:,.0f}" for name, usd in case.monthly.items()}
-    rented = [monthly[name] for name in ("on_demand", "reserved_1yr", "reserved_3yr")]
-    yield (
-        f"rented {gpus:,} x {HOURS_PER_MONTH} h x ({traffic.usage_hours_per_day:g}/{HOURS_PER_DAY} x "
-        f"${rates.on_demand:g}; ${rates.reserved_1yr:g}; ${rates.reserved_3yr:g}) = {'; '.join(rented)}"
-    )
+    traffic, fleet, rates = case.traffic, case.fleet, case.bills.rates
+    capacity, gpus, replica = fleet.instance.tokens_per_s, fleet.gpus, fleet.instance.layout.replica
+    busiest = f" x {traffic.peak_factor:g} peak" if traffic.peak_factor != 1 else ""
+    hours = f"{traffic.usage_hours_per_day:g}"
+    output = f"{case.requests:,} x {traffic.request.output_tokens:,}"
+    arriving = f"{output} / ({hours} x 3,600 s){busiest}"
+    planned = f"{capacity:,.1f} x {100 * traffic.utilization:g} %"
+    given = f", {gpus:,} paid for" if gpus > fleet.needed * replica else ""
+    yield f"instances ceil({arriving} / ({planned})) = {fleet.needed:,}, x {words.count(replica, 'GPU')}{given}"
+    yield _rented_line(case)
     if rates.owned is not None:
-        yield f"own {gpus:,} x ({_owned_line(rates.owned)}) = {monthly['own']}"
+        yield _owned_line(case, rates.owned.gpu, rates.owned.staff_month)
     if rates.api is not None:
-        yield f"api {_api_line(traffic, rates.api)} = {monthly['api']}"
+        yield f"api {_api_line(case, rates.api)} = {words.usd(case.monthly['api'])}{_api_reach(case)}"
 
 
-def _owned_line(owned: Ownership) -> str:
-    """Capital over its months, and power times what it costs to feed and to house."""
-    kept = f" x {1 - owned.residual_fraction:g}" if owned.residual_fraction else ""
-    capital = f"${owned.purchase_usd:,.0f}{kept} / {owned.depreciation_years * MONTHS_PER_YEAR:g}"
-    energy = f"PUE {owned.pue:g} x {HOURS_PER_MONTH} h x ${owned.electricity_usd_per_kwh:g}"
-    return f"{capital} + {owned.power_kw:g} kW x ({energy} + ${owned.colocation_usd_per_kw_month:g} space)"
+def _rented_line(case: Case) -> str:
+    """Hourly options by their hours, commitments by the month."""
+    rates, hours = case.bills.rates.rented, case.traffic.usage_hours_per_day
+    hourly: list[OptionName] = [name for name in case.monthly if name in HOURLY]
+    reserved: list[OptionName] = [name for name in case.monthly if name in COMMITTED]
+    by_hour = "; ".join(f"${rates[name].usd:g}" for name in hourly)
+    by_month = "; ".join(f"${rates[name].usd:g}" for name in reserved)
+    bills = "; ".join(words.usd(case.monthly[name]) for name in (*hourly, *reserved))
+    by_hour = f"({by_hour})" if len(hourly) > 1 else by_hour
+    share = f"{hours:g}/{HOURS_PER_DAY}"
+    return f"rented {case.fleet.gpus:,} x {HOURS_PER_MONTH} h x ({share} x {by_hour}; {by_month}) = {bills}"
 
 
-def _api_line(traffic: Traffic, api: ApiRates) -> str:
+def _owned_line(case: Case, owned: Ownership, staff: float) -> str:
+    """Capital over its months, and what it costs to feed, to house, to keep and to staff."""
+    bought = f"${owned.purchase_usd:,.0f}"
+    hardware = f"({bought} + ${owned.server_usd:,.0f})" if owned.server_usd else bought
+    months, rate = owned.depreciation_years * MONTHS_PER_YEAR, 100 * owned.cost_of_capital
+    left = 100 * owned.residual_fraction
+    capital = f"{1 + owned.network_fraction:g} over {months:g} months at {rate:g} % to {left:g} %"
+    kept = f"{100 * owned.maintenance_fraction:g} %/{MONTHS_PER_YEAR}"
+    energy = f"{owned.pue:g} PUE x {HOURS_PER_MONTH} h x ${owned.electricity_usd_per_kwh:g}"
+    power = f"{owned.power_kw:g} kW x ({energy} + ${owned.colocation_usd_per_kw_month:g})"
+    people = f" + ${staff:,.0f} staff" if staff else ""
+    each = f"{hardware} x ({capital} + {kept}) + {power}"
+    return f"own {case.fleet.gpus:,} x ({each}){people} = {words.usd(case.monthly['own'])}"
+
+
+def _api_line(case: Case, api: ApiRates) -> str:
     """Millions of requests a month, times the price of one of them in millionths."""
-    requests = traffic.requests_per_day * DAYS_PER_MONTH / MILLION
-    price = f"{traffic.input_tokens:,} x ${api.input:g} + {traffic.output_tokens:,} x ${api.output:g}"
+    request = case.traffic.request
+    requests = case.traffic.requests_per_day * DAYS_PER_MONTH / MILLION
+    price = f"{request.input_tokens:,} x ${api.input.usd:g} + {request.output_tokens:,} x ${api.output.usd:g}"
     return f"{requests:,.6g} M x ({price})"
+
+
+def _api_reach(case: Case) -> str:
+    """The bill of the fleet that the API meets, and where."""
+    if case.api_requests is None:
+        return ""
+    fleet = case.api_requests * case.monthly["api"] / case.traffic.requests_per_day
+    return f"; {words.usd(fleet)} at {words.significant(case.api_requests)} a day"

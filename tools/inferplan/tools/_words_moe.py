@@ -11,6 +11,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.units import GB
 from inferplan.tools import _words as words
 from inferplan.tools._serving import Serving
+from inferplan.tools._unit_cost import usd_per_million_tokens
 
 FEW, MANY = 1, 32
 """Sequences in a decode step: one user, and a busy server."""
@@ -45,6 +46,11 @@ class Side:
     def gpus(self) -> int:
         """GPUs by weights alone."""
         return memory.devices_for(self.stored.total, self.on.gpu.memory)
+
+    @property
+    def usd_per_million_tokens(self) -> float | None:
+        """Input and output tokens on full rented GPUs; None without a price or a layout."""
+        return usd_per_million_tokens(self.on)
 
     @property
     def kv_bytes_per_token(self) -> float:
@@ -105,7 +111,7 @@ def summarize(dense: Side, moe: Side) -> str:
     if dense.model.id == moe.model.id:
         return f"{_introduced(dense)} {_holds(dense)} Both sides of this comparison are the same model."
     sentences = [_introduced(dense), _introduced(moe), _compute_sentence(dense, moe), _memory_sentence(dense, moe)]
-    return " ".join([*sentences, _reading_sentence(dense, moe)])
+    return " ".join([*sentences, *_price_sentence(dense, moe), _reading_sentence(dense, moe)])
 
 
 def _introduced(side: Side) -> str:
@@ -139,6 +145,13 @@ def _memory_sentence(dense: Side, moe: Side) -> str:
     """Memory, and the GPUs that hold it."""
     idle = "; all of them are loaded, though few compute" if moe.experts else ""
     return f"In {moe.on.precision.title} its weights take {_needs(moe)}, against {_needs(dense)}{idle}."
+
+
+def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
+    """What tokens cost on rented GPUs that are kept busy."""
+    theirs, ours = moe.usd_per_million_tokens, dense.usd_per_million_tokens
+    if theirs is not None and ours is not None:
+        yield f"A million tokens cost ${theirs:,.2f} rented, against ${ours:,.2f}."
 
 
 def _needs(side: Side) -> str:

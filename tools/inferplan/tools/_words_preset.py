@@ -134,7 +134,7 @@ def _memory_sentence(case: Case) -> str:
 
 def _bill_sentence(case: Case, costs: CostsAnswer) -> str:
     """The cheapest way to run the GPUs, and the API where that is cheaper still."""
-    run = [option for option in costs.options if option.name != "api"]
+    run = [option for option in costs.options if option.name not in ("api", "spot")]
     best = min(run, key=lambda option: option.monthly_usd)
     if costs.recommended == "own":
         best = next(option for option in run if option.name == "own")

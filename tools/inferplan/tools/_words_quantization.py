@@ -9,6 +9,7 @@ from inferplan.core.units import GB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._forms import Comparison, Form
+from inferplan.tools._unit_cost import usd_per_million_tokens
 
 GUIDE_WEIGHT = 0.7834
 GUIDE_INT4_SCALE = 0.119
@@ -30,6 +31,7 @@ def summary(case: Comparison) -> Iterator[str]:
     yield _memory_sentence(case)
     yield _quality_sentence(case)
     yield from _speed_sentence(case)
+    yield from _price_sentence(case)
     yield from _checkpoint_sentence(case)
 
 
@@ -87,6 +89,18 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
 
 
+def priced(case: Comparison) -> list[tuple[Form, float]]:
+    """The formats whose tokens have a price, on rented GPUs that are kept busy. [USD per million tokens]"""
+    return [(form, usd) for form in case.forms if (usd := usd_per_million_tokens(form.on)) is not None]
+
+
+def _price_sentence(case: Comparison) -> Iterator[str]:
+    """The format in which tokens cost least."""
+    if prices := priced(case):
+        form, usd = min(prices, key=lambda pair: pair[1])
+        yield f"{form.title} tokens cost least: ${usd:,.2f} a million."
+
+
 def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
     """What checkpoints really weigh: with scales, and embeddings that stay in 16 bit."""
     if not case.model.is_size_class:
@@ -110,7 +124,6 @@ def formula(case: Comparison) -> Iterator[str]:
             f"({linear} + {words.params(total - parts.linear)} others x {_listed(form.rest_bits for form in each)} bit)"
         )
     yield f"{counted} / 8 = {', '.join(map(gb, case.forms))} GB"
-    yield f"reduction = 1 - GB / {gb(case.fp32)}"
     steps = [form.times.decode / MILLI for form in case.forms if form.times]
     if steps:
         yield f"decode step = {', '.join(map(words.significant, steps))} ms"
@@ -146,7 +159,7 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
 def _note_cache(ledger: Ledger, case: Comparison) -> None:
     """What the KV cache is stored in beside these weights."""
     if case.model.is_size_class:
-        why = "INT4 keeps FP16: activations need more precision"
+        why = "INT4 keeps FP16"
         value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
         ledger.note("kv_cache_element", value, unit="bit", why=why)
     else:
@@ -155,13 +168,7 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
 
 
 def rounding() -> str:
-    """The guide's errors of its weight, as the truncation that they are, against rounding to nearest."""
+    """The guide's errors of its weight, as the truncation that they are; the formats are rounded to nearest."""
     cut = E4M3.truncate(GUIDE_WEIGHT), INT4.truncate(GUIDE_WEIGHT, absmax=INT4.max_level * GUIDE_INT4_SCALE)
-    near = E4M3.encode(GUIDE_WEIGHT), INT4.encode(GUIDE_WEIGHT)
-    fp8, int4, nearest_fp8, nearest_int4 = (
-        f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in (*cut, *near)
-    )
-    return (
-        f"guide: 4.3 and 8.7 % by truncation ({fp8}; {int4}, scale {GUIDE_INT4_SCALE}); "
-        f"nearest {nearest_fp8}, {nearest_int4}"
-    )
+    fp8, int4 = (f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in cut)
+    return f"guide: 4.3 and 8.7 % by truncation ({fp8}; {int4}, scale {GUIDE_INT4_SCALE})"

@@ -1,35 +1,45 @@
 """How many GPUs does this traffic need, and is it cheaper to rent, to reserve, to own or to call an API?"""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.models import MODELS
 from inferplan.core.units import HOURS_PER_DAY, MILLI, MONTHS_PER_YEAR
-from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
     GpuName,
     Gpus,
     Hours,
     InputTokens,
+    Milliseconds,
     ModelName,
     OutputTokens,
     PrecisionName,
     Requests,
 )
-from inferplan.tools._assumptions import Ledger
-from inferplan.tools._bills import OptionName, crossings, monthly_bills, price_problem, take_rates
-from inferplan.tools._draw_costs import Bill, Crossing, draw_costs
-from inferplan.tools._fleet import Fleet, Traffic, fleet_problem, smallest_fleet
+from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._bills import Bills, worth_showing
+from inferplan.tools._cost_case import Case, lacks_units
+from inferplan.tools._draw_costs import Bill, draw_costs, draw_hours
+from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
+from inferplan.tools._gpu_ranking import Scope, cheapest_gpus
+from inferplan.tools._latency import Latency
+from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import SETTINGS, Serving, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools._words_costs import Case, formula, lacks_units, reason, summarize
+from inferplan.tools._words_costs import formula, reason, summarize
 
 LABELS: dict[OptionName, str] = {
     "on_demand": "on-demand",
     "reserved_1yr": "1-year",
     "reserved_3yr": "3-year",
+    "spot": "spot",
     "own": "own",
     "api": "API",
 }
+RANKED = 2
+"""Cheapest GPUs that an answer names."""
 
 
 class CostsQuestion(Question):
@@ -46,39 +56,72 @@ class CostsQuestion(Question):
     total_gpus: Gpus | None = Field(default=None, description="At least this many.")
     input_tokens: InputTokens = 500
     output_tokens: OutputTokens = 500
+    max_ttft_ms: Milliseconds | None = None
+    max_tpot_ms: Milliseconds | None = None
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> "CostsQuestion":
-        ledger = self.ledger()
-        on = self.serving(ledger)
-        problem = price_problem(ledger, on.gpu, must_own=self.compliance_required)
-        if problem is None and self.fleet(on, ledger) is None:
-            problem = fleet_problem(on, self.traffic)
+        on = self.served(self.model)
+        problem = price_problem(self.ledger(), on.gpu, must_own=self.compliance_required)
+        if problem is None and not instances(on, self.request):
+            problem = fleet_problem(on, self.request)
         if problem:
             raise ValueError(problem)
         return self
 
-    def fleet(self, on: Serving, ledger: Ledger) -> Fleet | None:
-        """The fewest GPUs for the traffic, but no fewer than `total_gpus`."""
-        return smallest_fleet(on, self.traffic, ledger, at_least=self.total_gpus or 0)
-
     @property
-    def traffic(self) -> Traffic:
-        """What the fleet is sized for."""
-        return Traffic(
-            requests_per_day=self.requests_per_day,
-            usage_hours_per_day=self.usage_hours_per_day,
+    def request(self) -> Request:
+        """What every instance is sized for."""
+        return Request(
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
+        )
+
+    def yard(self, on: Serving, ledger: Ledger) -> Yard:
+        """The instances to build the fleet of: for the traffic, but no fewer GPUs than `total_gpus`."""
+        traffic = take_traffic(
+            ledger, requests=self.requests_per_day, hours=self.usage_hours_per_day, request=self.request
+        )
+        return Yard(
+            instances=instances(on, self.request),
+            traffic=traffic,
+            machine=machine(ledger, on.gpu),
+            at_least=self.total_gpus or 0,
         )
 
     def serving(self, ledger: Ledger) -> Serving:
         """The model on its GPU."""
         return serving(ledger, model=self.model, precision=self.precision, gpu=self.gpu, quiet=True)
 
+    def served(self, model: str) -> Serving:
+        """A model on that GPU, whatever of the overrides it takes."""
+        return on_gpu(model_of(model), self.precision, self.gpu, self.settings, self.overrides)
+
+    def scope(self, on: Serving, *, own: bool) -> Scope:
+        """What other GPUs are compared for."""
+        return Scope(
+            model=on.model,
+            precision=self.precision,
+            gpu=self.gpu,
+            groups=self.settings,
+            overrides=self.overrides,
+            own=own,
+        )
+
+
+def _absent(value: object) -> bool:
+    """Whether there is nothing to say."""
+    return value is None or value is False or value in ({}, [])
+
+
+def _optional(**described: Any) -> Any:
+    """A field that is left out where there is nothing to say."""
+    return Field(default=None, exclude_if=_absent, **described)
+
 
 class CostOption(BaseModel):
-    """One way to pay. `best` marks the cheapest; tokens count input and output."""
+    """One way to pay; tokens count input and output. Spot, which can be taken back, where it is the cheapest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,18 +129,24 @@ class CostOption(BaseModel):
     monthly_usd: float
     annual_usd: float
     usd_per_million_tokens: float
-    best: bool
+    best: bool = Field(description="The cheapest.")
+    assumed: bool | None = _optional(description="Its price is an assumption: nobody quotes it.")
 
 
 class Breakeven(BaseModel):
-    """Hours a day below which on-demand is cheaper; null where the two never meet within 24 hours."""
+    """Hours a day below which the hourly option is cheaper, on the fleet that those hours need; null: never met."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     on_demand_vs_reserved_1yr_hours: float | None
     on_demand_vs_reserved_3yr_hours: float | None
     on_demand_vs_own_hours: float | None
-    cheaper_all_day: dict[str, str] = Field(description="By option that never meets on-demand: the cheaper one.")
+    on_demand_vs_api_hours: float | None = _optional()
+    spot_hours: dict[str, float | None] | None = _optional(description="Spot against each other option.")
+    cheaper_all_day: dict[str, str] | None = _optional(description="By option that never meets on-demand: the cheaper.")
+    api_requests_per_day: float | None = _optional(
+        description="Requests a day up to which the API is cheaper than the cheapest fleet."
+    )
 
 
 class CostsAnswer(Answer):
@@ -106,38 +155,52 @@ class CostsAnswer(Answer):
     gpus_per_instance: int
     instances: int
     total_gpus: int
-    checkpoint_gpus: int | None = Field(description="For a size class: GPUs that the model it stands for takes.")
+    checkpoint_gpus: int | None = _optional(description="For a size class: GPUs that the model it stands for takes.")
     demand_tokens_per_s: float = Field(description="Output tokens, busiest hour.")
     tokens_per_s_per_instance: float = Field(description="Output tokens at a full batch.")
     batch: int = Field(description="Requests that an instance runs at once.")
+    ttft_ms: float | None = _optional(description="Time to the first token at that batch.")
     tpot_ms: float = Field(description="Time per output token at that batch.")
-    fleet_utilization_percent: float
     options: list[CostOption]
     breakeven: Breakeven
-    recommended: OptionName
-    why: str
+    recommended: OptionName = Field(description="The cheapest, but spot only with spot_allowed; own for compliance.")
+    why: str | None = _optional(description="Where it is not the cheapest.")
+    compliance_usd: float | None = _optional(description="A month, above the cheapest.")
+    usd_per_user_month: float | None = _optional(description="Recommended option; with requests_per_user_per_day.")
+    payback_months: dict[str, float] = Field(
+        default_factory=dict, exclude_if=_absent, description="Of buying, against each other option."
+    )
+    cheapest_gpus: dict[str, float] = Field(
+        description="A month on the GPUs that cost least, of all that providers rent out; with compliance, to own."
+    )
+    sensitivity: dict[str, tuple[float, float]] = Field(
+        description="What moves the recommended bill most: at the low and high end of a published range, or 20 % off."
+    )
 
 
 def compare_costs(q: CostsQuestion) -> CostsAnswer:
     """Size the fleet for a day's requests and compare renting, reserving, owning and an API."""
     ledger = q.ledger()
     on = q.serving(ledger)
-    fleet = q.fleet(on, ledger)
-    if fleet is None:
-        raise ValueError(fleet_problem(on, q.traffic))
-    rates = take_rates(ledger, on.gpu, on.model)
+    yard = q.yard(on, ledger)
+    bills = Bills(rates=take_rates(ledger, on.gpu, on.model), yard=yard)
     case = Case(
         on=on,
-        traffic=q.traffic,
+        bills=bills,
+        fleet=yard.fleet,
+        monthly=worth_showing(bills.now, spot=bills.rates.spot_allowed),
         compliance_required=q.compliance_required,
-        fleet=fleet,
-        rates=rates,
-        monthly=monthly_bills(rates, q.traffic, gpus=fleet.gpus),
-        crossings=crossings(rates),
+        requests_per_user=_requests_per_user(ledger),
         checkpoint_gpus=_checkpoint_gpus(q, on),
+        ranked=cheapest_gpus(q.scope(on, own=q.compliance_required), yard.traffic, most=RANKED),
     )
     _note_corrections(case, ledger)
     return _answer(q, case, ledger)
+
+
+def _requests_per_user(ledger: Ledger) -> float | None:
+    """Requests of one user on a day, where the caller says so."""
+    return ledger.take("requests_per_user_per_day") if ledger.given("requests_per_user_per_day") else None
 
 
 def _checkpoint_gpus(q: CostsQuestion, on: Serving) -> int | None:
@@ -145,10 +208,8 @@ def _checkpoint_gpus(q: CostsQuestion, on: Serving) -> int | None:
     stands_for = on.model.stands_for
     if stands_for is None or stands_for not in MODELS:
         return None
-    ledger = q.ledger()
-    real = serving(ledger, model=stands_for, precision=q.precision, gpu=q.gpu, quiet=True)
-    fleet = q.fleet(real, ledger)
-    return fleet and fleet.gpus
+    yard = q.yard(q.served(stands_for), Ledger(parse_overrides(q.overrides, groups=q.settings)))
+    return yard.fleet.gpus if yard.instances else None
 
 
 def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
@@ -161,15 +222,20 @@ def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
         instances=fleet.count,
         total_gpus=fleet.gpus,
         checkpoint_gpus=case.checkpoint_gpus,
-        demand_tokens_per_s=round(fleet.demand, 3 if fleet.demand >= 1 else 6),
-        tokens_per_s_per_instance=round(instance.service.tokens_per_s, 1),
+        demand_tokens_per_s=round(case.demand, 3 if case.demand >= 1 else 6),
+        tokens_per_s_per_instance=round(instance.tokens_per_s, 1),
         batch=instance.batch,
+        ttft_ms=round(instance.service.ttft_s / MILLI, 1) if q.max_ttft_ms else None,
         tpot_ms=round(instance.service.tpot_s / MILLI, 1),
-        fleet_utilization_percent=round(100 * fleet.busy, 1),
         options=[_option(case, name) for name in case.monthly],
         breakeven=_breakeven(case),
         recommended=case.recommended,
         why=reason(case),
+        compliance_usd=_to_cents(case.premium) if case.compliance_required else None,
+        usd_per_user_month=case.usd_per_user_month and _to_cents(case.usd_per_user_month),
+        payback_months={name: round(months, 1) for name, months in case.payback.items()},
+        cheapest_gpus={one.gpu: _to_cents(one.monthly_usd) for one in case.ranked},
+        sensitivity={one.input: (_to_cents(one.low_usd), _to_cents(one.high_usd)) for one in case.swings},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
@@ -184,8 +250,9 @@ def _option(case: Case, name: OptionName) -> CostOption:
         name=name,
         monthly_usd=_to_cents(monthly),
         annual_usd=_to_cents(monthly * MONTHS_PER_YEAR),
-        usd_per_million_tokens=round(per_million, 4 if per_million >= 1 else 6),
+        usd_per_million_tokens=float(f"{per_million:.4g}"),
         best=name == case.best,
+        assumed=case.bills.rates.assumed(name),
     )
 
 
@@ -196,22 +263,26 @@ def _to_cents(usd: float) -> float:
 
 def _breakeven(case: Case) -> Breakeven:
     """The crossings, to a few microseconds."""
-    hours = {name: None if at is None else round(at, 8) for name, at in case.crossings.items()}
+    hours = {name: at and round(at, 6) for name, at in case.crossings.items()}
+    spot = {name: at and round(at, 6) for name, at in case.spot_crossings.items()}
     return Breakeven(
         on_demand_vs_reserved_1yr_hours=hours["reserved_1yr"],
         on_demand_vs_reserved_3yr_hours=hours["reserved_3yr"],
         on_demand_vs_own_hours=hours.get("own"),
+        on_demand_vs_api_hours=hours.get("api"),
+        spot_hours=spot,
         cheaper_all_day=case.cheaper_all_day,
+        api_requests_per_day=case.api_requests and round(case.api_requests, 4),
     )
 
 
 def _note_corrections(case: Case, ledger: Ledger) -> None:
     """What a reader of the guide would not expect, where it changes the answer."""
     on, hours = case.on, case.traffic.usage_hours_per_day
-    guide = "; the guide's are unphysical" if on.model.is_size_class else ""
-    rate = on.band("offline")
-    trust = f"half of published runs within x{1 / rate.high:.2f} to x{1 / rate.low:.2f}"
-    ledger.note("throughput", "fitted roofline", why=f"{trust}{guide}")
+    guide = "; guide unphysical" if on.model.is_size_class else ""
+    best, worst = case.slower
+    why = f"half of runs x{1 / worst:.2f}-{1 / best:.2f}{guide}"
+    ledger.note("throughput", "fitted", why=why)
     if hours < HOURS_PER_DAY:
         ledger.note("busy_hours", hours, unit="h", why="all requests fall within them; the guide spreads them over 24")
     if case.recommended == "own":
@@ -223,14 +294,14 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
 
 
 def _diagram(case: Case) -> str:
-    """Monthly bars to scale, and the hours at which on-demand stops being cheaper."""
+    """Monthly bars to scale, and every bill against the hours of use."""
     traffic, fleet = case.traffic, case.fleet
-    load = f"{words.count(traffic.requests_per_day, 'request')} in {traffic.usage_hours_per_day:g} h"
-    served = f"{case.on.model.title}, {case.on.precision.title}, {load}"
-    title = f"USD a month: {served}: {fleet.gpus:,} x {case.on.gpu.id}"
+    title = f"{case.on.model.title}, USD a month, {fleet.gpus:,} x {case.on.gpu.id}"
     bills = [Bill(label=LABELS[name], usd=usd, best=name == case.best) for name, usd in case.monthly.items()]
-    marks = [Crossing(label=LABELS[name], hours=hours) for name, hours in case.crossings.items()]
-    return draw_costs(title, bills, marks, hours_now=traffic.usage_hours_per_day)
+    by_hour = [case.bills.at(traffic.requests_per_day, hour) for hour in range(1, HOURS_PER_DAY + 1)]
+    lines = {LABELS[name]: [there[name] for there in by_hour] for name in case.weighed}
+    marks = {LABELS[name]: hours for name, hours in case.crossings.items()}
+    return f"{draw_costs(title, bills)}\n\n{draw_hours(lines, marks, hours_now=traffic.usage_hours_per_day)}"
 
 
 def _next(q: CostsQuestion) -> list[NextStep]:
@@ -239,7 +310,7 @@ def _next(q: CostsQuestion) -> list[NextStep]:
         NextStep(
             tool="compare_moe_dense",
             arguments={"dense_model": q.model, "precision": q.precision},
-            why="dense or experts?",
+            why="experts?",
         ),
     ]
 

@@ -38,6 +38,11 @@ class MoeQuestion(Question):
     gpu: GpuName = "h100-sxm"
 
 
+def _absent(value: object) -> bool:
+    """Whether there is no price."""
+    return value is None
+
+
 class Contestant(BaseModel):
     """One of the two models: what is loaded, what computes a token, and the GPUs that hold it."""
 
@@ -53,6 +58,9 @@ class Contestant(BaseModel):
     memory_gb: float
     gpus: int = Field(description="GPUs by weights alone.")
     deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
+    usd_per_million_tokens: float | None = Field(
+        default=None, exclude_if=_absent, description="500 in, 500 out, on full rented GPUs."
+    )
 
 
 class Batches(BaseModel):
@@ -131,7 +139,7 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     if dense.experts or moe.experts:
         ledger.note("routing", "uniform", why="real routers are skewed: a batch touches fewer experts")
     if bool(dense.experts) != bool(moe.experts):
-        why = "the guide expects more from experts that specialize; measure it on your task"
+        why = "the guide expects more from experts that specialize"
         ledger.note("quality", "not computed", why=why)
 
 
@@ -150,6 +158,7 @@ def _contestant(side: Side) -> Contestant:
         memory_gb=round(side.stored.total / GB, 6),
         gpus=side.gpus,
         deploy_gpus=side.placed.gpus if side.placed else None,
+        usd_per_million_tokens=None if side.usd_per_million_tokens is None else round(side.usd_per_million_tokens, 2),
     )
 
 
@@ -266,7 +275,7 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
         NextStep(
             tool="compare_costs",
             arguments={"model": moe.model.id, "requests_per_day": 50_000, "gpu": q.gpu},
-            why="what traffic costs on it",
+            why="its bill",
         ),
     ]
 

@@ -25,7 +25,7 @@ from inferplan.tools._arguments import (
     Users,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, Assumption, parse_overrides, settings
+from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._room import Changed, Headroom, changes, headroom
@@ -216,7 +216,8 @@ def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuest
 def _overrides(q: PresetQuestion, kind: type[Question]) -> str:
     """The overrides that a section takes."""
     given = parse_overrides(q.overrides, groups=type(q).settings)
-    return ", ".join(f"{name}={value}" for name, value in given.items() if settings()[name].group in kind.settings)
+    taken = [(settings()[name], value) for name, value in given.items() if settings()[name].group in kind.settings]
+    return ", ".join(f"{setting.name}={setting.written(value)}" for setting, value in taken)
 
 
 def _pair(q: PresetQuestion) -> dict[str, str]:
@@ -229,7 +230,7 @@ def _pair(q: PresetQuestion) -> dict[str, str]:
 
 def _sizing(case: Case) -> list[str]:
     """How the fleet is sized."""
-    return case.bill.formula[:2] if case.bill else []
+    return case.bill.formula[:1] if case.bill else []
 
 
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
@@ -238,7 +239,7 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     listed = {entry.name: entry for answer in answers if answer for entry in answer.assumptions}
     for name, value in q.limits.items():
         listed[name] = Assumption(name=name, value=value, unit=settings()[name].unit, why=SAID_SO)
-    ordered = sorted(listed.values(), key=lambda entry: entry.why != SAID_SO)
+    ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))
     return ordered[:ASSUMPTIONS]
 
 

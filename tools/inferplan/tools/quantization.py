@@ -14,7 +14,7 @@ from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._serving import SETTINGS
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools._words_quantization import formula, gb, note_limits, rounding, summary
+from inferplan.tools._words_quantization import formula, gb, note_limits, priced, rounding, summary
 
 
 class QuantizationQuestion(Question):
@@ -73,6 +73,9 @@ class QuantizationAnswer(Answer):
     """Every format side by side, FP32 first."""
 
     formats: list[FormatRow]
+    usd_per_million_tokens: dict[str, float] = Field(
+        description="By format, of 500 tokens in and 500 out on full rented GPUs; without those that have no price."
+    )
 
     def text(self) -> str:
         """The answer as text: the picture shows the bits, so the table does without; evidence of quality follows."""
@@ -99,6 +102,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
         summary=" ".join(summary(case)),
         diagram=_diagram(case),
         formats=[_row(case, form) for form in case.forms],
+        usd_per_million_tokens={form.precision.id: float(f"{usd:.3g}") for form, usd in priced(case)},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
@@ -186,7 +190,7 @@ def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     arguments = {"model": q.model, "precision": safe.id, **load}
     return [
         NextStep(tool="plan_parallelism", arguments=arguments, why="smallest safe"),
-        NextStep(tool="estimate_vram", arguments=arguments, why="KV cache too"),
+        NextStep(tool="estimate_vram", arguments=arguments, why="KV cache"),
     ]
 
 

@@ -1,0 +1,69 @@
+"""What a million tokens cost on rented GPUs that are kept busy, against the bill that such a load comes to."""
+
+from math import floor
+
+import pytest
+
+from inferplan.catalog.prices import rental
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import Serving, serving
+from inferplan.tools._unit_cost import usd_per_million_tokens
+from inferplan.tools.costs import TOOL as COSTS
+from inferplan.tools.moe import TOOL as MOE
+from inferplan.tools.quantization import TOOL as QUANTIZATION
+
+
+def on(model: str, precision: str = "fp8", gpu: str = "h100-sxm") -> Serving:
+    return serving(Ledger({}), model=model, precision=precision, gpu=gpu)
+
+
+def test_it_is_the_rate_over_the_tokens_of_an_hour_that_are_planned_for() -> None:
+    """One H100 at 3.99 USD an hour that delivers 7,776 output tokens/s, as many input tokens, planned at 75 %."""
+    answer = COSTS.ask({"model": "7B", "requests_per_day": 1})
+    tokens = 2 * 0.75 * answer.tokens_per_s_per_instance * 3600
+    found = usd_per_million_tokens(on("7B"))
+    assert found is not None
+    assert found <= 3.99 / tokens * 1e6 * 1.0001
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "gpu"),
+    [("70B", "fp8", "h100-sxm"), ("405B", "fp16", "h100-sxm"), ("745B MoE", "fp8", "h200-sxm"), ("7B", "int4", "l4")],
+)
+def test_it_is_what_a_bill_comes_to_where_many_instances_are_full(model: str, precision: str, gpu: str) -> None:
+    found = usd_per_million_tokens(on(model, precision, gpu))
+    assert found is not None
+    asked = {"model": model, "precision": precision, "gpu": gpu, "requests_per_day": 10**9}
+    option = next(one for one in COSTS.ask(asked).options if one.name == "on_demand")
+    assert option.usd_per_million_tokens == pytest.approx(found, rel=2e-3)
+    fewer = next(one for one in COSTS.ask(asked | {"requests_per_day": 1000}).options if one.name == "on_demand")
+    assert fewer.usd_per_million_tokens > found
+
+
+def test_a_gpu_without_a_price_has_none() -> None:
+    assert rental("h20", "on_demand") is None
+    assert usd_per_million_tokens(on("7B", gpu="h20")) is None
+
+
+def test_a_model_that_no_layout_holds_has_none() -> None:
+    assert usd_per_million_tokens(on("70B", "fp8", "t4")) is None
+
+
+def test_each_format_and_each_model_says_its_own() -> None:
+    prices = QUANTIZATION.ask({"model": "70B"}).usd_per_million_tokens
+    assert prices["fp8"] == pytest.approx(usd_per_million_tokens(on("70B")), abs=0.005)
+    assert prices["fp8"] < prices["fp16"] < prices["fp32"]
+    assert QUANTIZATION.ask({"model": "70B", "gpu": "h20"}).usd_per_million_tokens == {}
+    pair = MOE.ask({"precision": "fp8"})
+    assert pair.dense.usd_per_million_tokens == prices["fp8"]
+    assert pair.moe.usd_per_million_tokens == pytest.approx(usd_per_million_tokens(on("745B MoE")), abs=0.005)
+
+
+def test_summaries_say_it_to_the_cent() -> None:
+    answer = QUANTIZATION.ask({"model": "70B"})
+    cheapest, usd = min(answer.usd_per_million_tokens.items(), key=lambda pair: pair[1])
+    assert f"{cheapest.upper()} tokens cost least: ${usd:,.2f} a million" in answer.summary
+    pair = MOE.ask({})
+    costs = f"cost ${pair.moe.usd_per_million_tokens:,.2f} rented, against ${pair.dense.usd_per_million_tokens:,.2f}"
+    assert costs in pair.summary
+    assert floor(100 * (pair.dense.usd_per_million_tokens or 0)) > 0

@@ -1,0 +1,176 @@
+"""Prices of one GPU type and one model under one question's assumptions: how much, how sure, how old, and why."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from inferplan.catalog import prices
+from inferplan.catalog.models import MODELS
+from inferplan.catalog.prices import ApiPrice, Quote, Range
+from inferplan.core.architecture import Model
+from inferplan.core.hardware import Gpu
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._owning import Owned, dated, owned_problem, take_owned
+
+OptionName = Literal["on_demand", "reserved_1yr", "reserved_3yr", "spot", "own", "api"]
+Reserved = Literal["reserved_1yr", "reserved_3yr"]
+
+KINDS: Mapping[Reserved, Literal["reserved_1y", "reserved_3y"]] = {
+    "reserved_1yr": "reserved_1y",
+    "reserved_3yr": "reserved_3y",
+}
+"""What the catalogue calls them."""
+_ON_DEMAND = "on_demand_usd_per_gpu_hour"
+_SPOT = "spot_usd_per_gpu_hour"
+_API = ("api_input_usd_per_million_tokens", "api_output_usd_per_million_tokens")
+
+
+def today() -> datetime.date:
+    """The day on which a question is asked."""
+    return datetime.datetime.now(tz=datetime.UTC).date()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rate:
+    """A price with its range; `date` is that of its newest offer, None where the caller gave the price.
+
+    `assumed` where nobody quotes it.
+    """
+
+    usd: float
+    low: float
+    high: float
+    date: str | None = None
+    assumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiRates:
+    """The same open model behind an API, or where it is `assumed` the nearest one. [USD per million tokens]"""
+
+    model: str
+    input: Rate
+    output: Rate
+
+    @property
+    def assumed(self) -> bool:
+        """Whether the price is that of another model."""
+        return self.input.assumed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known.
+
+    GPUs come in machines of `machine`; `as_of` is the day from which ages are counted.
+    """
+
+    rented: Mapping[OptionName, Rate]
+    owned: Owned | None
+    api: ApiRates | None
+    machine: int
+    spot_allowed: bool
+    as_of: datetime.date
+
+    def assumed(self, name: OptionName) -> bool:
+        """Whether nobody quotes what this option costs."""
+        if name == "own":
+            return self.owned is not None and self.owned.assumed
+        return self.api is not None and self.api.assumed if name == "api" else self.rented[name].assumed
+
+
+def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
+    """The one sentence that says which price is missing and how to give it, or None where all is known."""
+    if prices.rental(gpu.id, "on_demand") is None and not ledger.given(_ON_DEMAND):
+        return f'no on-demand price of {gpu.title} is known; give one: overrides="{_ON_DEMAND}=2.50"'
+    return owned_problem(ledger, gpu) if must_own else None
+
+
+def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
+    """Every price with its provenance in the ledger. Call where `price_problem` found none."""
+    as_of = datetime.date.fromordinal(int(ledger.take("as_of", today().toordinal(), quiet=True)))
+    quote = prices.rental(gpu.id, "on_demand")
+    on_demand = _quoted(ledger, _ON_DEMAND, quote, as_of)
+    rented: dict[OptionName, Rate] = {"on_demand": on_demand}
+    for name in KINDS:
+        rented[name] = _reserved(ledger, gpu, on_demand, name, as_of)
+    spot, allowed = prices.rental(gpu.id, "spot"), bool(ledger.take("spot_allowed", quiet=True))
+    if spot or ledger.given(_SPOT):
+        rented["spot"] = _quoted(ledger, _SPOT, spot, as_of, quiet=not allowed)
+    return Rates(
+        rented=rented,
+        owned=take_owned(ledger, gpu, as_of),
+        api=_api(ledger, model, as_of),
+        machine=machine(ledger, gpu),
+        spot_allowed=allowed,
+        as_of=as_of,
+    )
+
+
+def machine(ledger: Ledger, gpu: Gpu) -> int:
+    """GPUs that come together, unless the caller's own price is that of a single one."""
+    quote = None if ledger.given(_ON_DEMAND) else prices.rental(gpu.id, "on_demand")
+    size = quote.machine if quote else 1
+    return int(ledger.take("gpus_per_machine", size, why="smallest instance on offer", quiet=size == 1))
+
+
+def _quoted(ledger: Ledger, name: str, quote: Quote | None, as_of: datetime.date, *, quiet: bool = False) -> Rate:
+    """The median over providers, or what the caller says. Call where one of them is there."""
+    usd = ledger.take(name, quote and round(quote.median, 4), why=quote and _provenance(quote, as_of), quiet=quiet)
+    if quote is None or ledger.given(name):
+        return Rate(usd=usd, low=usd, high=usd)
+    return Rate(usd=usd, low=quote.low, high=quote.high, date=quote.newest)
+
+
+def _provenance(quote: Quote, as_of: datetime.date) -> str:
+    """Where a rental price comes from: median and range over providers, or the one source; and its date."""
+    peers = "peer-to-peer offers, no service level; " if quote.kind == "on_demand_marketplace" else ""
+    if quote.providers == 1:
+        row = quote.rows[0]
+        where = f"{row.provider} {row.region}" if row.region else row.provider
+        return f"{peers}{where}, {dated(quote.newest, as_of)}"
+    return f"{peers}median of {quote.providers}, {quote.low:.2f}-{quote.high:.2f}, {dated(quote.newest, as_of)}"
+
+
+def _reserved(ledger: Ledger, gpu: Gpu, on_demand: Rate, option: Reserved, as_of: datetime.date) -> Rate:
+    """A committed rate: as quoted, else the on-demand rate at the usual discount, which is an assumption."""
+    name, kind = f"{option}_usd_per_gpu_hour", KINDS[option]
+    quote = prices.rental(gpu.id, kind)
+    if quote or ledger.given(name):
+        return _quoted(ledger, name, quote, as_of)
+    discount = prices.discount(kind)
+    why = f"assumed: no quote; on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s committed-use ratio"
+    usd = ledger.take(name, round(on_demand.usd * discount.ratio, 4), why=why)
+    low, high = on_demand.low * discount.ratio, on_demand.high * discount.ratio
+    return Rate(usd=usd, low=low, high=high, date=on_demand.date, assumed=True)
+
+
+def _api(ledger: Ledger, model: Model, as_of: datetime.date) -> ApiRates | None:
+    """The price of the same open model, of the one that a size class stands for or is like; or what the caller says."""
+    same = prices.api(model.id)
+    price = same or prices.api_like(model.id)
+    if price is None and not all(map(ledger.given, _API)):
+        return None
+    given = any(map(ledger.given, _API))
+    known = MODELS.get(model.stands_for or model.id, model)
+    title = known.title if same or price is None else price.title
+    why = price and _api_provenance(price, title, like=same is None, as_of=as_of)
+    output = _api_rate(ledger, _API[1], price, price and price.output, like=same is None and not given)
+    prompt = _api_rate(ledger, _API[0], price, price and price.input, like=same is None and not given, why=why)
+    return ApiRates(model=title, input=prompt, output=output)
+
+
+def _api_rate(
+    ledger: Ledger, name: str, price: ApiPrice | None, found: Range | None, *, like: bool, why: str | None = None
+) -> Rate:
+    """Input or output tokens: median over providers. Only the one with a `why` is listed."""
+    usd = ledger.take(name, found and found.median, why=why, quiet=why is None)
+    if found is None or price is None or ledger.given(name):
+        return Rate(usd=usd, low=usd, high=usd)
+    return Rate(usd=usd, low=found.low, high=found.high, date=price.date, assumed=like)
+
+
+def _api_provenance(price: ApiPrice, title: str, *, like: bool, as_of: datetime.date) -> str:
+    """Whose price it is, over how many providers, and of when."""
+    return f"{f'assumed: like {title}, ' if like else ''}median of {price.providers}, {dated(price.date, as_of)}"
