@@ -144,6 +144,13 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"model": "qwen3-next-80b-a3b-instruct", "precision": "fp8", "concurrent_users": 200},
         {**LATENT, "concurrent_users": 200},
         {"model": "70B", "precision": "fp8", "concurrent_users": 200, "max_ttft_ms": 600, "max_tpot_ms": 40},
+        {
+            "model": "70B",
+            "precision": "fp8",
+            "concurrent_users": 200,
+            "max_tpot_ms": 20,
+            "overrides": "speculative_tokens=3",
+        },
         {"model": "745B", "precision": "fp16", "concurrent_users": 20, "max_ttft_ms": 900, "max_tpot_ms": 60},
     ],
     "plan_parallelism": [

@@ -63,9 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return validate(arguments.words, as_json=arguments.json)
     if arguments.command and not arguments.help:
-        _parser().error(
-            f'no command "{arguments.command}"; try: inferplan call, validate or http (see inferplan --help)'
-        )
+        known = "inferplan call, inferplan validate, inferplan http (see inferplan --help)"
+        _parser().error(f'no command "{arguments.command}"; try: {known}')
     return _say(HELP.rstrip()) if arguments.help else _serve(front=not arguments.no_front)
 
 

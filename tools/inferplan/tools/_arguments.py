@@ -70,6 +70,16 @@ def _at_least_a_second(hours: float) -> float:
     return hours
 
 
+def _no_rounding_error(milliseconds: float) -> float:
+    """A limit that some answer could meet."""
+    if milliseconds < SHORTEST_MS:
+        raise ValueError(f"a limit takes {SHORTEST_MS:g} ms or more; got {milliseconds:g}")
+    return milliseconds
+
+
+SHORTEST_MS = 0.1
+"""The strictest limit of a latency that can be asked for. [ms]"""
+
 NUMBER = BeforeValidator(_plain_number)
 
 ModelName = Annotated[
@@ -77,20 +87,18 @@ ModelName = Annotated[
     AfterValidator(model_id),
     Field(description="70B, llama 3.3 70b or config.json text", min_length=1),
 ]
-PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, int4…")]
+PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, int4")]
 KvPrecisionName = Annotated[
     str,
     _known(KV_FORMATS),
     Field(description="KV cache: fp16, fp8…"),
 ]
-GpuName = Annotated[str, _known(GPUS), Field(description="GPU, as H200.")]
+GpuName = Annotated[str, _known(GPUS), Field(description="As H200.")]
 GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any.")]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]
-ContextWindow = Annotated[
-    int, Field(ge=1, le=100_000_000, description="Tokens a session holds."), BeforeValidator(_tokens)
-]
+ContextWindow = Annotated[int, Field(ge=1, le=100_000_000, description="Tokens per session."), BeforeValidator(_tokens)]
 Gpus = Annotated[int, Field(ge=1, le=100_000, description="GPUs available."), NUMBER]
 Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Requests per day."), NUMBER]
 Hours = Annotated[
@@ -98,7 +106,9 @@ Hours = Annotated[
 ]
 InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), NUMBER]
 OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), NUMBER]
-Milliseconds = Annotated[float, Field(gt=0, le=3_600_000, description="Limit."), NUMBER]
+Milliseconds = Annotated[
+    float, Field(gt=0, le=3_600_000, description="Limit."), AfterValidator(_no_rounding_error), NUMBER
+]
 
 
 TURN_TOKENS = 500

@@ -30,7 +30,7 @@ def draw_pair(first: Portrait, second: Portrait) -> str:
     """Both models, one above the other, and what the signs mean."""
     lines = [*_portrait(first), "", *_portrait(second)]
     if first.experts or second.experts:
-        lines += ["", "# computes, . waits: an illustration, chosen anew for each token and layer"]
+        lines += ["", "# computes, . waits: an illustration, new for each token and layer"]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -50,7 +50,7 @@ class CostsQuestion(Question):
     model: ModelName
     requests_per_day: Requests
     usage_hours_per_day: Hours = HOURS_PER_DAY
-    compliance_required: bool = Field(default=False, description="Own hardware only.")
+    compliance_required: bool = Field(default=False, description="Must own.")
     precision: PrecisionName = "fp8"
     gpu: GpuName = "h100-sxm"
     total_gpus: Gpus | None = Field(default=None, description="At least this many.")
@@ -173,7 +173,7 @@ class CostsAnswer(Answer):
     cheapest_gpus: dict[str, float] = Field(
         description="A month on the GPUs that cost least, of all that providers rent out; with compliance, to own."
     )
-    sensitivity: dict[str, tuple[float, float]] = Field(
+    sensitivity: dict[str, list[float]] = Field(
         description="What moves the recommended bill most: at the low and high end of a published range, or 20 % off."
     )
 
@@ -235,7 +235,7 @@ def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
         usd_per_user_month=case.usd_per_user_month and _to_cents(case.usd_per_user_month),
         payback_months={name: round(months, 1) for name, months in case.payback.items()},
         cheapest_gpus={one.gpu: _to_cents(one.monthly_usd) for one in case.ranked},
-        sensitivity={one.input: (_to_cents(one.low_usd), _to_cents(one.high_usd)) for one in case.swings},
+        sensitivity={one.input: [_to_cents(one.low_usd), _to_cents(one.high_usd)] for one in case.swings},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),

@@ -15,6 +15,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._serving import serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summarize
 
 BATCHES = (FEW, 8, MANY, 128, 512)
@@ -43,6 +44,11 @@ def _absent(value: object) -> bool:
     return value is None
 
 
+def _none(number: int) -> bool:
+    """Whether there are none, as of a dense model's experts."""
+    return number == 0
+
+
 class Contestant(BaseModel):
     """One of the two models: what is loaded, what computes a token, and the GPUs that hold it."""
 
@@ -53,8 +59,8 @@ class Contestant(BaseModel):
     active_params: int
     active_percent: float
     gflop_per_token: float = Field(description="Products with weights, at every batch.")
-    experts: int = Field(description="Routed experts per layer, 0 in a dense model.")
-    active_experts: int
+    experts: int = Field(exclude_if=_none, description="Routed experts per layer.")
+    active_experts: int = Field(exclude_if=_none)
     memory_gb: float
     gpus: int = Field(description="GPUs by weights alone.")
     deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
@@ -134,12 +140,12 @@ def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
 
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     """What the comparison takes for granted."""
-    why = f"holds one session of {SESSION_TOKENS:,} tokens under {moe.on.engine_name}'s rules"
+    why = f"one session of {SESSION_TOKENS:,} tokens, {moe.on.engine_name}"
     ledger.note("deploy_gpus", "smallest legal layout", why=why)
     if dense.experts or moe.experts:
-        ledger.note("routing", "uniform", why="real routers are skewed: a batch touches fewer experts")
+        ledger.note("routing", "uniform", why="real routers are skewed and touch fewer")
     if bool(dense.experts) != bool(moe.experts):
-        why = "the guide expects more from experts that specialize"
+        why = "the guide credits experts"
         ledger.note("quality", "not computed", why=why)
 
 
@@ -158,7 +164,7 @@ def _contestant(side: Side) -> Contestant:
         memory_gb=round(side.stored.total / GB, 6),
         gpus=side.gpus,
         deploy_gpus=side.placed.gpus if side.placed else None,
-        usd_per_million_tokens=None if side.usd_per_million_tokens is None else round(side.usd_per_million_tokens, 2),
+        usd_per_million_tokens=side.usd_per_million_tokens and significant(side.usd_per_million_tokens),
     )
 
 
@@ -270,7 +276,7 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
         NextStep(
             tool="compare_moe_dense",
             arguments={**same, "precision": other},
-            why=f"{moe.model.title} in {FORMATS[other].title}: {words.gb(toggled.total)}",
+            why=f"{FORMATS[other].title}: {words.gb(toggled.total)}",
         ),
         NextStep(
             tool="compare_costs",

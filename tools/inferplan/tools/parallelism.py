@@ -89,8 +89,8 @@ class Told(BaseModel):
 
     what: str
     link: str
-    mb: tuple[int | float, int | float]
-    ms: tuple[int | float, int | float]
+    mb: list[int | float]
+    ms: list[int | float]
 
 
 class Alternative(BaseModel):
@@ -319,8 +319,8 @@ def _told(plan: Plan) -> Iterator[Told]:
         yield Told(
             what=step.what,
             link=step.link,
-            mb=(_digits(step.bytes / MB), _digits(prompt.bytes / MB)),
-            ms=(_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)),
+            mb=[_digits(step.bytes / MB), _digits(prompt.bytes / MB)],
+            ms=[_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)],
         )
 
 

@@ -265,7 +265,7 @@ TOOL = Tool(
     title="Answer in one call",
     description=(
         "One verdict over memory, layout, speed and cost: does a model serve its users, on what? Start here, with "
-        "the nearest preset and your own controls; for one section, call its tool, as plan_parallelism."
+        "the nearest preset and your own controls; for one section its tool, as plan_parallelism."
     ),
     question=PresetQuestion,
     answer=PresetAnswer,

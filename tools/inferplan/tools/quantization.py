@@ -14,6 +14,7 @@ from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._serving import SETTINGS
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_quantization import formula, gb, note_limits, priced, rounding, summary
 
 
@@ -102,7 +103,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
         summary=" ".join(summary(case)),
         diagram=_diagram(case),
         formats=[_row(case, form) for form in case.forms],
-        usd_per_million_tokens={form.precision.id: float(f"{usd:.3g}") for form, usd in priced(case)},
+        usd_per_million_tokens={form.precision.id: significant(usd) for form, usd in priced(case)},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
@@ -189,8 +190,8 @@ def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     load = q.model_dump(include={"gpu", "concurrent_users", "context_window"}, exclude_defaults=True)
     arguments = {"model": q.model, "precision": safe.id, **load}
     return [
-        NextStep(tool="plan_parallelism", arguments=arguments, why="smallest safe"),
-        NextStep(tool="estimate_vram", arguments=arguments, why="KV cache"),
+        NextStep(tool="plan_parallelism", arguments=arguments, why="layout"),
+        NextStep(tool="estimate_vram", arguments=arguments, why="fit"),
     ]
 
 
