@@ -32,6 +32,9 @@ from mcp.types import (
 )
 
 from inferplan.server.app import create_server
+from inferplan.server.http.app import create_app
+from inferplan.server.http.settings import Settings
+from inferplan.server.stdio import StdioServer
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 SILENCE = base64.b64encode(b"RIFF$\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0\x80>\0\0\2\0\x10\0data\0\0\0\0").decode()
@@ -137,7 +140,7 @@ def except_for_fixtures(check: ServerMiddleware[Any]) -> ServerMiddleware[Any]:
     return middleware
 
 
-def with_fixtures(server: MCPServer[Any]) -> MCPServer[Any]:
+def with_fixtures(server: StdioServer) -> StdioServer:
     """The server, with the fixtures beside what it has."""
     server.middleware[:] = [except_for_fixtures(middleware) for middleware in server.middleware]
     add_tools(server)
@@ -148,5 +151,5 @@ def with_fixtures(server: MCPServer[Any]) -> MCPServer[Any]:
 
 
 if __name__ == "__main__":
-    app = with_fixtures(create_server()).streamable_http_app(stateless_http=True, json_response=True)
+    app = create_app(Settings(), with_fixtures(create_server()))
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="warning")

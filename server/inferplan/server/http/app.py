@@ -15,15 +15,16 @@ from inferplan.server.http.metrics import metrics
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.tokens import read_tokens
 from inferplan.server.http.watch import Watch, note_calls
+from inferplan.server.stdio import StdioServer
 from inferplan.tools.registry import TOOLS
 
 REQUEST_HEADERS = ("Authorization", "Content-Type", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
 """What clients in a browser send beside what they always may."""
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The application, warm: the first question is answered as fast as the next."""
-    server = create_server()
+def create_app(settings: Settings, server: StdioServer | None = None) -> Starlette:
+    """The application of our server or another one, warm: the first question is answered as fast as the next."""
+    server = server or create_server()
     server.middleware.insert(0, note_calls([*(tool.name for tool in TOOLS), *(prompt.name for prompt in prompts())]))
     server.custom_route("/health", methods=["GET"])(health)
     server.custom_route("/metrics", methods=["GET"])(metrics)
