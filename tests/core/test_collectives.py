@@ -10,7 +10,8 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_bytes, collectives
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import busiest_tokens, forward_pass, machine, told, work
+from inferplan.core.performance import busiest_tokens, forward_pass, machine, told
+from inferplan.core.work import work_of
 from shapes import h100, precision
 
 DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]
@@ -86,7 +87,7 @@ def test_exchange_over_a_network_takes_what_deepep_publishes(ranks: int, dispatc
 def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
     layout: Layout, decode: int, prompts: int
 ) -> None:
-    one = work(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
+    one = work_of(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
     on = machine(h100(), FP8, fabric(h100(), layout, node_size=8, network=50e9), FITTED)
     assert on is not None
     amounts = {"decode": decode, "context": 1000, "prefill": prompts * 500, "prompt": 500}
@@ -103,7 +104,7 @@ def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
 
 def decode_tokens_per_gpu(groups: int, sequences: int, context: int, reached: Efficiency) -> float:
     layout = Layout(attention_dp=groups)
-    one = work(DEEPSEEK, FP8, tp=1, kv_bits=16, attention_dp=groups)
+    one = work_of(DEEPSEEK, FP8, tp=1, kv_bits=16, attention_dp=groups)
     on = machine(h100(), FP8, fabric(h100(), layout, node_size=8, network=50e9), reached)
     assert on is not None
     return sequences / forward_pass(one, on, layout, decode=sequences * groups, context=context).total_s

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from inferplan.core.efficiency import Kind, efficiency
 from inferplan.core.open_load import Open, Queue, arrivals, in_flight
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import machine, work
+from inferplan.core.performance import machine
 from inferplan.core.serving_laws import Load, marginal_s, serve
+from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision
 
 FORM = precision(bits=16)
-WORK = work(model(dense()), FORM, tp=4, kv_bits=16)
+WORK = work_of(model(dense()), FORM, tp=4, kv_bits=16)
 LAYOUT = Layout(tp=4)
 FITTED = efficiency(Kind(generation="hopper", engine="vllm", arithmetic="native"))
 ON = machine(h100(), FORM, fabric(h100(), LAYOUT, node_size=8, network=50e9), FITTED)

@@ -12,18 +12,10 @@ from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import (
-    Amounts,
-    Machine,
-    Pass,
-    forward_pass,
-    machine,
-    meeting,
-    pass_amounts,
-    work,
-)
+from inferplan.core.performance import Amounts, Machine, Pass, forward_pass, machine, meeting, pass_amounts
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch_s
+from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
 
 LLAMA_70B = model(dense())
@@ -45,14 +37,14 @@ def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = 
 
 
 def step(layout: Layout, *, decode: int = 1, context: float = 0, reached: Efficiency | None = None) -> Pass:
-    one = work(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16)
+    one = work_of(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16)
     return forward_pass(one, joined(layout, reached=reached), layout, decode=decode, context=context)
 
 
 def service(*, sequences: int = 1, context: float = 8192, layout: Layout | None = None, tokens: int = 500) -> Service:
     layout = layout or Layout(tp=4)
     load = Load(sequences=sequences, context=context, input_tokens=tokens, output_tokens=tokens)
-    return serve(work(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16), joined(layout), layout, load)
+    return serve(work_of(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16), joined(layout), layout, load)
 
 
 def test_an_ideal_decode_step_reads_the_layers_and_the_head_once() -> None:
@@ -69,7 +61,7 @@ def test_an_ideal_decode_step_reads_the_kv_cache_of_every_sequence() -> None:
 
 def test_an_ideal_prefill_computes_two_operations_per_parameter_and_token() -> None:
     """1,000 tokens through the 68,451,041,280 linear parameters, the head for the last token only."""
-    one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
+    one = work_of(LLAMA_70B, BF16, tp=1, kv_bits=16)
     layout = Layout()
     m = joined(layout, reached=IDEAL)
     found = pass_amounts(one, m, layout, decode=0, context=0, prefill=1000, prompt=1000)
@@ -87,7 +79,7 @@ def test_computing_hides_partly_behind_reading(read: float, computed: float) -> 
 
 def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None:
     """Half of the pairs of a causal prompt: 1,000 x 1,000 / 2."""
-    one = work(LLAMA_70B, BF16, tp=1, kv_bits=16)
+    one = work_of(LLAMA_70B, BF16, tp=1, kv_bits=16)
     m, layout = joined(Layout(), reached=IDEAL), Layout()
     with_it, without = (
         forward_pass(w, m, layout, decode=0, context=0, prefill=1000, prompt=1000).compute_s
@@ -119,7 +111,7 @@ def test_a_stage_boundary_costs_one_hand_over_of_the_hidden_state() -> None:
 
 def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
     """Mixtral, one token: a quarter of the experts; a large batch reads them all."""
-    one = work(MIXTRAL, BF16, tp=1, kv_bits=16)
+    one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16)
     layout, m = Layout(), joined(Layout(), reached=IDEAL)
     single, many = (forward_pass(one, m, layout, decode=n, context=0).weights_s * 3.35e12 for n in (1, 4096))
     always = one.dense_bytes + one.head_bytes
@@ -128,14 +120,14 @@ def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
 
 
 def test_the_work_of_a_rank_is_the_models_weights_and_cache_divided() -> None:
-    one = work(LLAMA_70B, FP8, tp=4, kv_bits=8)
+    one = work_of(LLAMA_70B, FP8, tp=4, kv_bits=8)
     held = weights(LLAMA_70B, FP8)
     assert (one.dense_bytes + one.head_bytes) * 4 == pytest.approx(held.total - held.embedding)
     assert one.kv_bytes_per_token * 4 == kv_bytes_per_token(LLAMA_70B.architecture, kv_bits=8)
 
 
 def test_more_ranks_than_kv_heads_read_copies_of_the_cache() -> None:
-    wide, even = (work(LLAMA_70B, BF16, tp=tp, kv_bits=16).kv_bytes_per_token for tp in (16, 8))
+    wide, even = (work_of(LLAMA_70B, BF16, tp=tp, kv_bits=16).kv_bytes_per_token for tp in (16, 8))
     assert wide == even
 
 
@@ -172,7 +164,7 @@ def test_the_first_token_waits_for_the_front_end_the_prompt_and_some_steps() -> 
 
 def test_prompts_that_are_waited_for_before_the_first_token_do_not_disturb_after_it() -> None:
     """Without queueing all of another's prompt falls between one's tokens; where all of it is waited for, none does."""
-    layout, one = Layout(tp=4), work(LLAMA_70B, BF16, tp=4, kv_bits=16)
+    layout, one = Layout(tp=4), work_of(LLAMA_70B, BF16, tp=4, kv_bits=16)
     load = Load(sequences=10, context=1000, input_tokens=500, output_tokens=100)
     tpot = {}
     for queue in (0.0, 0.25, 1.0):
@@ -232,7 +224,7 @@ def test_fp8_is_never_slower_than_16_bit_on_hopper(sequences: int, tokens: int) 
     layout = Layout(tp=4)
     load = Load(sequences=sequences, context=tokens, input_tokens=tokens, output_tokens=tokens)
     half, whole = (
-        serve(work(LLAMA_70B, form, tp=4, kv_bits=16), joined(layout, form), layout, load) for form in (FP8, BF16)
+        serve(work_of(LLAMA_70B, form, tp=4, kv_bits=16), joined(layout, form), layout, load) for form in (FP8, BF16)
     )
     assert half.tpot_s <= whole.tpot_s
     assert half.ttft_s <= whole.ttft_s
@@ -242,7 +234,7 @@ def test_fp8_is_never_slower_than_16_bit_on_hopper(sequences: int, tokens: int) 
 def test_seconds_scale_with_bytes_over_bandwidth(factor: float, sequences: int) -> None:
     """Dimensions: a device of f times the bandwidth, the arithmetic and the links takes 1/f of the ideal time."""
     layout = Layout(tp=4)
-    one, m = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(layout, reached=IDEAL)
+    one, m = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(layout, reached=IDEAL)
     links = replace(
         m.fabric,
         tensor_bandwidth=m.fabric.tensor_bandwidth * factor,
@@ -261,26 +253,26 @@ def test_seconds_scale_with_bytes_over_bandwidth(factor: float, sequences: int) 
 
 def test_a_latent_is_read_whole_by_every_rank_and_a_prompt_computes_it_expanded() -> None:
     """DeepSeek-V3: 61 x 576 x 2 B a token; 4 x 128 x (512 + 32) FLOP in decode, 2 x 128 x (192 + 128) in a prompt."""
-    one, eight = (work(MODELS["deepseek-ai/DeepSeek-V3"], BF16, tp=tp, kv_bits=16) for tp in (1, 8))
+    one, eight = (work_of(MODELS["deepseek-ai/DeepSeek-V3"], BF16, tp=tp, kv_bits=16) for tp in (1, 8))
     assert one.kv_bytes_per_token == eight.kv_bytes_per_token == 70_272
     assert one.decode_flops(1) == 61 * 4 * 128 * (512 + 32)
     assert one.prompt_flops(2) == 61 * 2 * 128 * (192 + 128)
 
 
 def test_a_windowed_layer_reads_no_more_than_its_window() -> None:
-    mistral = work(MODELS["mistralai/Mistral-7B-v0.1"], BF16, tp=1, kv_bits=16)
+    mistral = work_of(MODELS["mistralai/Mistral-7B-v0.1"], BF16, tp=1, kv_bits=16)
     assert mistral.cache_read(1000) == 1000 * 131_072
     assert mistral.cache_read(4096) == mistral.cache_read(100_000) == 2**29
 
 
 def test_a_state_is_read_and_written_whatever_the_context() -> None:
     hybrid = MODELS["Qwen/Qwen3-Next-80B-A3B-Instruct"]
-    assert work(hybrid, BF16, tp=2, kv_bits=16).cache_read(0) == state_bytes(hybrid.architecture)
+    assert work_of(hybrid, BF16, tp=2, kv_bits=16).cache_read(0) == state_bytes(hybrid.architecture)
 
 
 def test_what_an_indexer_leaves_out_is_not_read() -> None:
     """DeepSeek-V3.2 reads 2,048 latents and every index key."""
-    sparse_latent = work(MODELS["deepseek-ai/DeepSeek-V3.2"], BF16, tp=8, kv_bits=16)
+    sparse_latent = work_of(MODELS["deepseek-ai/DeepSeek-V3.2"], BF16, tp=8, kv_bits=16)
     assert sparse_latent.cache_read(100_000) == 61 * 2 * (2048 * 576 + 100_000 * 128)
 
 
@@ -288,7 +280,7 @@ DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]
 
 
 def amounts(layout: Layout, *, decode: float = 0, prompts: int = 0, tokens: int = 1000) -> Amounts:
-    one = work(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
+    one = work_of(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
     links = fabric(h100(), layout, node_size=8, network=50e9)
     on = machine(h100(), FP8, links, FITTED)
     assert on is not None
@@ -348,7 +340,7 @@ def test_a_link_without_latency_never_loses(sequences: int) -> None:
 
 def test_who_has_no_slot_waits_for_one() -> None:
     """64 clients, 32 slots: the first token waits for one more answer of 500 tokens."""
-    one, m, layout = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
     load = Load(sequences=32, context=750, input_tokens=500, output_tokens=500)
     free, full = (serve(one, m, layout, replace(load, sequences=n, slots=32)) for n in (32, 64))
     assert full.tpot_s == free.tpot_s
@@ -356,7 +348,7 @@ def test_who_has_no_slot_waits_for_one() -> None:
 
 
 def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:
-    one, m, layout = work(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
     first = forward_pass(one, m, layout, decode=0, context=0, prefill=8 * 100, prompt=100).total_s
     each = forward_pass(one, m, layout, decode=8, context=120).total_s
     taken = static_batch_s(one, m, layout, batch=8, prompt=100, output=40)

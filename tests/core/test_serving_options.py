@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Machine, Pass, machine, pass_amounts, work
+from inferplan.core.performance import Machine, Pass, machine, pass_amounts
 from inferplan.core.serving_laws import Load, Options, Service, decode_pass, prefill_pass, serve
+from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
 
 LLAMA_70B = model(dense())
@@ -37,7 +38,7 @@ def on(reached: Efficiency = FITTED, gpu: Gpu | None = None) -> Machine:
     return found
 
 
-WORK = work(LLAMA_70B, BF16, tp=4, kv_bits=16)
+WORK = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16)
 
 
 def prompt(tokens: float, options: Options, reached: Efficiency = FITTED) -> Pass:
@@ -70,7 +71,7 @@ def test_drafts_are_verified_in_one_pass_that_reads_weights_and_cache_once() -> 
 
 def test_more_experts_are_touched_by_the_drafts_of_a_batch() -> None:
     """Mixtral, one sequence: 2 of 8 experts; with a draft 1 - (3/4)^2 of them."""
-    one = work(MIXTRAL, BF16, tp=1, kv_bits=16)
+    one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16)
     read = [pass_amounts(one, on(), Layout(), decode=1, context=0, drafted=k).expert_read_s for k in (0, 1)]
     assert read[1] / read[0] == pytest.approx((1 - 0.75**2) / 0.25)
 

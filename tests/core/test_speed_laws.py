@@ -14,7 +14,7 @@ from inferplan.core.memory import weights
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import serving
+from inferplan.tools._settings import serving
 from inferplan.tools.registry import TOOLS_BY_NAME
 
 MODEL = st.sampled_from(

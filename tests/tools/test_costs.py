@@ -18,7 +18,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._fleet import Request, instances
 from inferplan.tools._gpu_ranking import fastest_tokens_per_s
 from inferplan.tools._rates import today
-from inferplan.tools._serving import serving
+from inferplan.tools._settings import serving
 from inferplan.tools.costs import TOOL, CostsAnswer
 from summary_numbers import unsupported_numbers
 

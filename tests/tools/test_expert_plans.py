@@ -18,7 +18,8 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout
 from inferplan.tools._launch import launch
 from inferplan.tools._plans import ALTERNATIVES, Demand, compare
-from inferplan.tools._serving import Serving, serving
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import serving
 from inferplan.tools._speed_validation import validate
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion
 from inferplan.tools.registry import TOOLS_BY_NAME

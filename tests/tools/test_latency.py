@@ -10,7 +10,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._fleet import Request
 from inferplan.tools._latency import Latency, last_within
-from inferplan.tools._serving import serving
+from inferplan.tools._settings import serving
 
 ON = serving(Ledger({}), model="meta-llama/Llama-3.3-70B-Instruct", precision="fp8", gpu="h100-sxm")
 REQUEST = Request(input_tokens=1000, output_tokens=500)

@@ -11,7 +11,7 @@ from golden_files import check_golden
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import serving
+from inferplan.tools._settings import serving
 from inferplan.tools.parallelism import TOOL, ParallelismAnswer
 
 GUIDE = rows("guide_parallelism.tsv")

@@ -6,7 +6,8 @@ import pytest
 
 from inferplan.catalog.prices import rental
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import Serving, serving
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import serving
 from inferplan.tools._unit_cost import usd_per_million_tokens
 from inferplan.tools.costs import TOOL as COSTS
 from inferplan.tools.moe import TOOL as MOE

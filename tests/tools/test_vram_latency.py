@@ -13,7 +13,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._need import Need, fit
-from inferplan.tools._serving import serving
+from inferplan.tools._settings import serving
 from inferplan.tools._words_vram import summary
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from math import log, sqrt
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine, Work
+from inferplan.core.performance import Machine
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service, marginal_s, serve
+from inferplan.core.work import Work
 
 STEPS = 40
 """Of the halving that finds a rate, or how many requests are in flight at it."""

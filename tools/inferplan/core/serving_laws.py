@@ -8,7 +8,8 @@ from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine, Pass, Work, forward_pass, pass_amounts, taken
+from inferplan.core.performance import Machine, Pass, forward_pass, pass_amounts, taken
+from inferplan.core.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

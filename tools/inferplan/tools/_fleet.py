@@ -12,7 +12,8 @@ from inferplan.core.serving_laws import Load, Service
 from inferplan.core.units import MILLI
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools._latency import WHENEVER, Latency
-from inferplan.tools._serving import Serving, serving
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import serving
 
 DEPTHS = 3
 """Pipelines that compete where no single node holds a request: the shallowest that does, and the next ones."""

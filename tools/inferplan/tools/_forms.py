@@ -17,7 +17,8 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import Serving, serving
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import serving
 
 GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
 

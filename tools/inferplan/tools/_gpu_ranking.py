@@ -16,6 +16,7 @@ from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
 from inferplan.core.ownership import owned_month
 from inferplan.core.parallelism import Layout
+from inferplan.core.work import work_of
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools._fleet import Request, Traffic, Yard, instances, on_gpu
 from inferplan.tools._owning import take_owned
@@ -109,7 +110,7 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     if device is None:
         return inf
     work, e, output = (
-        performance.work(on.model, on.precision, tp=1, kv_bits=on.kv_bits),
+        work_of(on.model, on.precision, tp=1, kv_bits=on.kv_bits),
         on.efficiency,
         request.output_tokens,
     )

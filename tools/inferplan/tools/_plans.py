@@ -13,7 +13,8 @@ from inferplan.core.parallelism import Layout, depths
 from inferplan.core.performance import busiest_tokens
 from inferplan.core.serving_laws import Load, Service, in_one_stage
 from inferplan.tools._latency import Latency
-from inferplan.tools._serving import Deployment, Replica, Serving
+from inferplan.tools._replica import Replica
+from inferplan.tools._serving import Deployment, Serving
 
 ALTERNATIVES = 4
 """Runners-up that an answer shows."""

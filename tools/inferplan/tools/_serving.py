@@ -1,76 +1,35 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
-from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.core import (
     engine_memory,
-    llamacpp_memory,
     memory,
     parallelism,
     performance,
-    sglang_memory,
-    tensorrt_memory,
-    vllm_memory,
 )
 from inferplan.core.architecture import Model
-from inferplan.core.collectives import Collective
-from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
-from inferplan.core.engine import Engine, EngineName
+from inferplan.core.efficiency import Efficiency, efficiency, kind_of
+from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
-from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.performance import Machine, Work
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import (
     PLAIN,
     Load,
     Options,
-    Prompt,
     Service,
-    decode_pass,
-    in_one_stage,
-    prefill_pass,
-    prompt_of,
-    serve,
 )
-from inferplan.core.units import GB, MICRO, MILLI
-from inferplan.tools._assumptions import Ledger
+from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
-
-DEFAULT = "default"
-"""Why a setting of the engine is what it is, where nobody set it."""
-
-SETTINGS = ("memory", "layout", "speed")
-"""The groups of assumptions that a serving takes."""
-
-SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
-    "bandwidth_efficiency": (("bandwidth", "expert_bandwidth", "cache_bandwidth"), 1),
-    "compute_efficiency": (("compute", "half_compute"), 1),
-    "attention_compute_efficiency": (("attention_compute", "prompt_attention_compute", "index_compute"), 1),
-    "link_efficiency": (("link",), 1),
-    "layer_overhead_us": (("layer_s",), MICRO),
-    "all_reduce_latency_us": (("all_reduce_s",), MICRO),
-    "sequence_overhead_us": (("sequence_s",), MICRO),
-    "prefill_interference": (("prefill_interference",), 1),
-    "front_end_ms": (("front_end_s",), MILLI),
-    "prompt_queue_slope": (("prompt_queue",), 1),
-}
-"""Settings of the speed model: the constants that each stands for, in its unit."""
-EXPERT_SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
-    "expert_compute_efficiency": (("expert_compute",), 1),
-    "expert_layer_overhead_us": (("expert_layer_s",), MICRO),
-}
-"""The same of experts."""
+from inferplan.tools._replica import Replica
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,57 +230,13 @@ class Serving:
         replica = self.replica(layout)
         return replica and replica.serve(load)
 
-    def replica(self, layout: Layout) -> "Replica | None":
+    def replica(self, layout: Layout) -> Replica | None:
         """One replica under any load; None where the GPU's arithmetic peak is not known."""
         machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
         if machine is None:
             return None
-        work = performance.work(
-            self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
-        )
+        work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Replica:
-    """One replica of a layout: its work, its machine, how it computes, and what all make of a load."""
-
-    work: Work
-    machine: Machine
-    layout: Layout
-    options: Options
-    prompts: dict[float, Prompt] = field(default_factory=dict[float, Prompt], repr=False)
-
-    def serve(self, load: Load) -> Service:
-        """What it delivers under a load; a prompt is computed once."""
-        tokens = load.input_tokens
-        if tokens not in self.prompts:
-            self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens, self.options)
-        return serve(self.work, self.machine, self.layout, load, self.options, prompt=self.prompts[tokens])
-
-    def open(self, load: Load, requests_per_s: float) -> tuple[Open | None, float]:
-        """What it delivers under random arrivals, None where they are too many; and the most that it keeps up with."""
-        on = (self.work, self.machine, self.layout, load)
-        most = in_flight(*on, flight=load.sequences, options=self.options).service.requests_per_s
-        return arrivals(*on, requests_per_s=requests_per_s, options=self.options), most
-
-    def decode_s(self, sequences: float, context: int) -> float:
-        """The time between two tokens of so many sequences, without prompts. [s]"""
-        running, on = in_one_stage(sequences, self.layout), (self.work, self.machine, self.layout)
-        step = decode_pass(*on, running=running, context=context, options=self.options)
-        return step.total_s / self.options.tokens_per_step
-
-    def prefill_s(self, prompts: int, prompt: int) -> float:
-        """The time of so many prompts at once. [s]"""
-        return prefill_pass(self.work, self.machine, self.layout, prompt, self.options, prompts=prompts).total_s
-
-    def told(self, tokens: float) -> list[Collective]:
-        """What its GPUs tell each other in a pass over so many tokens on each tensor group."""
-        return list(performance.told(self.work, self.machine, self.layout, tokens))
-
-    def told_s(self, one: Collective) -> float:
-        """The time that a collective takes, beside computing or not. [s]"""
-        return one.taken_s(self.machine.efficiency)
 
 
 @lru_cache(maxsize=1024)
@@ -349,114 +264,3 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
 def _smaller(one: Deployment) -> tuple[int, int, int]:
     """The order in which deployments for the same users are preferred."""
     return (one.layout.gpus, one.layout.pp, -one.users)
-
-
-def serving(
-    ledger: Ledger,
-    *,
-    model: str,
-    precision: str,
-    gpu: str,
-    kv_precision: str | None = None,
-    engine: EngineName = "vllm",
-    quiet: bool = False,
-    pace: Pace | None = None,
-    timed: bool = True,
-) -> Serving:
-    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed.
-
-    Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
-    """
-    speed = ledger if timed else Ledger({})
-    chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
-    kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
-    runs = _engine(ledger, engine, chosen, device, quiet=quiet)
-    return Serving(
-        model=chosen,
-        precision=form,
-        gpu=device,
-        kv_bits=kv_bits,
-        engine=runs,
-        efficiency=_efficiency(speed, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
-        node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
-        network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
-        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
-        pace=pace,
-        options=_options(speed, chosen, runs),
-    )
-
-
-def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
-    """How the engine computes prompts and tokens: in chunks of a step, and as the caller says."""
-    drafted = int(ledger.take("speculative_tokens", quiet=True))
-    plain = Options(
-        step_tokens=engine.max_num_batched_tokens, hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True)
-    )
-    if not drafted:
-        return plain
-    own, share = model.architecture.multi_token, draft_share(model)
-    ledger.note("draft", f"{share:.1%} of the model a token", why=OWN_DRAFT if own else FOREIGN_DRAFT)
-    return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
-
-
-OWN_DRAFT = "its own layer that predicts further tokens; not held against published runs, not in the memory"
-FOREIGN_DRAFT = "taken: one further layer, as it brings none; not held against published runs, not in the memory"
-
-
-def draft_share(model: Model) -> float:
-    """A layer that predicts further tokens over all layers, by parameters: the model's own, or one as the others."""
-    own, parts = model.architecture.multi_token, model.parameters
-    decoder = parts.linear + parts.router + parts.norms
-    return own.params / own.layers / decoder if own else 1 / model.architecture.layers
-
-
-def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
-    """An engine with its own defaults for this GPU, unless told otherwise."""
-    version = int(ledger.take("engine_version", quiet=quiet or name != "vllm"))
-    tokens, sequences = default_batching(name, gpu, version)
-    engine = Engine(
-        name=name,
-        version=version,
-        memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
-        max_num_seqs=int(ledger.take("max_num_seqs", sequences, why=DEFAULT, quiet=quiet)),
-        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, why=DEFAULT, quiet=quiet)),
-        cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
-        prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
-        windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
-        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
-        latent_scales=vllm_memory.default_latent_scales(gpu, version),
-    )
-    share = RULES[name].utilization(model.architecture, gpu, Layout(), engine)
-    ledger.take("memory_utilization", round(share, 3), why=DEFAULT, quiet=quiet)
-    return engine
-
-
-def default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
-    """Tokens of a step and sequences at once that an engine takes by default on this GPU."""
-    if name == "vllm":
-        return vllm_memory.default_batching(gpu, version)
-    modules = {"sglang": sglang_memory, "tensorrt-llm": tensorrt_memory, "llama.cpp": llamacpp_memory}
-    return modules[name].default_batching(gpu)
-
-
-def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
-    """Whether an engine caches prefixes of this model by default; all but old versions of vLLM do."""
-    return name != "vllm" or vllm_memory.default_prefix_caching(model.architecture, version)
-
-
-def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
-    """The fitted constants of this GPU, format and engine, each of which an override may change."""
-    fitted = efficiency(kind)
-    changes: dict[str, float] = {}
-    for name, (fields, unit) in chain(SPEED.items(), EXPERT_SPEED.items() if experts else ()):
-        if ledger.given(name):
-            changes |= dict.fromkeys(fields, ledger.take(name, quiet=True) * unit)
-    return replace(fitted, **changes) if changes else fitted
-
-
-def note_speed(ledger: Ledger, on: Serving) -> None:
-    """Say once that latency and throughput are estimates, and how far they may be off."""
-    tpot = on.band("tpot")
-    others = "" if tpot.alike else " of other attention"
-    text = f"half of {tpot.n:,} published runs{others}"
-    ledger.note("speed_model", "fitted", why=text)

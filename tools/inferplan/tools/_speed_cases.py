@@ -17,13 +17,14 @@ from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine, Work
+from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Options, Service, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_memory import NEWEST
+from inferplan.core.work import Work, work_of
 from inferplan.tools._memory_cases import CannotPredict, Text, catalogued
-from inferplan.tools._serving import default_batching
+from inferplan.tools._settings import default_batching
 from inferplan.tools._speed_names import FORMAT_NAMES, RUNNERS, experts_only, gpu_of, limits
 
 NETWORK = 50 * GB
@@ -283,9 +284,7 @@ class SpeedSetup:
         return max(1, found)
 
     def _work(self, layout: Layout) -> Work:
-        return performance.work(
-            self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp
-        )
+        return work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
 
     def _machine(self, layout: Layout) -> Machine:
         links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)

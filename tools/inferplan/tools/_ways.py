@@ -11,7 +11,8 @@ from inferplan.core.serving_laws import Service
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
 from inferplan.tools._need import LARGER
-from inferplan.tools._serving import Deployment, Serving, serving
+from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools._settings import serving
 
 SIXTEEN_BIT = ("bf16", "fp16", "fp32")
 """Formats of weights that FP8 would halve, or more."""

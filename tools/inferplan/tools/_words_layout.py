@@ -9,7 +9,8 @@ from inferplan.core.serving_laws import Service
 from inferplan.core.units import GB, GIB, MB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
-from inferplan.tools._serving import Replica, Serving
+from inferplan.tools._replica import Replica
+from inferplan.tools._serving import Serving
 from inferplan.tools._words_speed import around
 
 

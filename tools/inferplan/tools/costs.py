@@ -26,7 +26,8 @@ from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_g
 from inferplan.tools._gpu_ranking import Scope, cheapest_gpus
 from inferplan.tools._latency import Latency
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
-from inferplan.tools._serving import SETTINGS, Serving, serving
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import SETTINGS, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_costs import formula, reason, summarize
 

@@ -13,7 +13,7 @@ from inferplan.tools import _words as words
 from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
-from inferplan.tools._serving import serving
+from inferplan.tools._settings import serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summarize

@@ -26,7 +26,8 @@ from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._launch import launch
 from inferplan.tools._plans import ALTERNATIVES, Case, Demand, Objective, Plan, compare
 from inferplan.tools._search import Offer, Search, search
-from inferplan.tools._serving import SETTINGS, Serving, note_speed, serving
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import SETTINGS, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_aims import aim_sentences, loses, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not

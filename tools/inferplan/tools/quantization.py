@@ -12,7 +12,7 @@ from inferplan.tools import _draw as draw
 from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._forms import Comparison, Form, compare
-from inferplan.tools._serving import SETTINGS
+from inferplan.tools._settings import SETTINGS
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_quantization import formula, gb, note_limits, priced, rounding, summary

@@ -28,7 +28,8 @@ from inferplan.tools._draw_vram import draw_need
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
 from inferplan.tools._need import Fit, Need, fit
-from inferplan.tools._serving import Deployment, Serving, serving
+from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools._settings import serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_vram import formula, summary
 

@@ -1,0 +1,170 @@
+"""What one token costs on one rank of a replica, whatever the machine: bytes to read, FLOPs to do, elements to send.
+
+Units: bytes, FLOP, tokens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from inferplan.core.architecture import Mixer, Model
+from inferplan.core.attention import Cached, Latent
+from inferplan.core.memory import WeightBytes, cached_parts, state_bytes, weights
+from inferplan.core.parallelism import Layout, expert_share, shared_share
+from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send.
+
+    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only.
+    """
+
+    layers: int
+    expert_layers: int
+    hidden: int
+    dense_bytes: float
+    expert_bytes: float
+    head_bytes: float
+    dense_params: float
+    active_expert_params: float
+    head_params: float
+    kv_bytes_per_token: float
+    attention_flops_per_pair: float
+    experts: int
+    active: int
+    half_params: float = 0.0
+    prompt_saving_per_pair: float = 0.0
+    bounded: tuple["Bounded", ...] = ()
+    state_bytes: float = 0.0
+    latent_layers: int = 0
+    recurrent_layers: int = 0
+    index_layers: int = 0
+    index_flops_per_pair: float = 0.0
+
+    def cache_read(self, context: float) -> float:
+        """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
+        near = sum(min(context, part.tokens) * part.bytes_per_token for part in self.bounded)
+        return context * self.kv_bytes_per_token + near + 2 * self.state_bytes
+
+    def decode_flops(self, context: float) -> float:
+        """Attention arithmetic of one decoded token. [FLOP]"""
+        near = sum(min(context, part.tokens) * part.flops_per_pair for part in self.bounded)
+        return context * self.attention_flops_per_pair + near
+
+    def prompt_flops(self, prompt: float, cached: float = 0) -> float:
+        """Attention arithmetic of one token in the middle of a prompt that follows `cached` tokens. [FLOP]"""
+        before = cached + prompt / 2
+        near = sum(min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
+        return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+
+    def drafting(self, share: float) -> "Work":
+        """What predicts a further token: one layer, a share of the parameters and cache of all, and the whole head."""
+        return replace(
+            self,
+            layers=1,
+            expert_layers=min(1, self.expert_layers),
+            dense_bytes=self.dense_bytes * share,
+            expert_bytes=self.expert_bytes * share,
+            dense_params=self.dense_params * share,
+            half_params=self.half_params * share,
+            active_expert_params=self.active_expert_params * share,
+            kv_bytes_per_token=self.kv_bytes_per_token / self.layers,
+            attention_flops_per_pair=self.attention_flops_per_pair / self.layers,
+            prompt_saving_per_pair=0.0,
+            bounded=(),
+            state_bytes=0.0,
+            latent_layers=min(1, self.latent_layers),
+            recurrent_layers=0,
+            index_layers=0,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bounded:
+    """Layers that read no more than `tokens` of the context: windows, and what an indexer picks."""
+
+    tokens: int
+    bytes_per_token: float
+    flops_per_pair: float
+    prompt_flops_per_pair: float
+
+
+@lru_cache(maxsize=4096)
+def work_of(model: Model, precision: Precision, *, tp: int, kv_bits: float, attention_dp: int = 1) -> Work:
+    """The work of a model in a format on one of `tp` ranks, all pipeline stages together.
+
+    Experts are shared by tp × attention_dp ranks; everything else, and the cache, is repeated `attention_dp` times.
+    """
+    architecture, parts = model.architecture, model.parameters
+    stored: WeightBytes = weights(model, precision)
+    experts = architecture.experts
+    mixing = parts.attention + parts.linear_attention
+    share = _mixer_share(model, tp)
+    half = _is_half(stored.attention, mixing) and not _is_half(precision.bits_per_weight / BITS_PER_BYTE, 1)
+    attention = [(n, part) for n, part in cached_parts(architecture) if part.what != "index keys"]
+    index = [(n, part) for n, part in cached_parts(architecture) if part.what == "index keys"]
+    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits) for layers, part in attention]
+    keys_read = [_read(layers, part, tp=1, kv_bits=kv_bits) for layers, part in index]
+    endless = [part for part in parts_read if part.tokens == 0]
+    active = experts.active / experts.experts if experts else 0.0
+    other = (parts.dense_ffn + parts.shared_experts + parts.router) / tp
+    layout = Layout(tp=tp, attention_dp=attention_dp)
+    routed = expert_share(layout, experts.experts) if experts else 0.0
+    shared = stored.ffn * parts.shared_experts / max(1, parts.dense_ffn + parts.shared_experts)
+    return Work(
+        layers=architecture.layers,
+        expert_layers=architecture.expert_layers,
+        hidden=architecture.hidden,
+        dense_bytes=stored.attention * share
+        + (stored.ffn - shared + stored.replicated) / tp
+        + shared * shared_share(layout),
+        expert_bytes=stored.routed_experts * routed,
+        head_bytes=(stored.output_head or stored.embedding) / tp,
+        dense_params=other + (0.0 if half else mixing * share),
+        half_params=mixing * share if half else 0.0,
+        active_expert_params=parts.routed_experts * active * routed,
+        head_params=(parts.output_head or parts.embedding) / tp,
+        kv_bytes_per_token=sum(part.bytes_per_token for part in [*endless, *keys_read]),
+        attention_flops_per_pair=sum(part.flops_per_pair for part in endless),
+        prompt_saving_per_pair=sum(part.flops_per_pair - part.prompt_flops_per_pair for part in endless),
+        bounded=tuple(part for part in parts_read if part.tokens > 0),
+        state_bytes=state_bytes(architecture) / tp,
+        experts=experts.experts if experts else 0,
+        active=experts.active if experts else 0,
+        latent_layers=_layers(model, lambda mixer: isinstance(mixer, Latent)),
+        recurrent_layers=_layers(model, lambda mixer: bool(mixer.state and mixer.state.recurrent)),
+        index_layers=sum(layers for layers, _ in index),
+        index_flops_per_pair=sum(part.flops_per_pair for part in keys_read),
+    )
+
+
+def _layers(model: Model, has: Callable[[Mixer], bool]) -> int:
+    """Layers with a mixer that `has` something."""
+    return sum(group.count for group in model.architecture.groups if any(map(has, group.mixers)))
+
+
+def _mixer_share(model: Model, tp: int) -> float:
+    """The share of all mixers that one rank holds: what makes latents, and KV heads beyond one, is repeated."""
+    hidden = model.architecture.hidden
+    sizes = [(layers * mixer.params(hidden), mixer) for layers, mixer in model.architecture.mixers]
+    total = sum(size for size, _ in sizes)
+    return sum(size * mixer.share(hidden, tp) for size, mixer in sizes) / total if total else 1 / tp
+
+
+def _is_half(stored: float, params: float) -> bool:
+    """Whether these parameters are stored in 16 bit or more."""
+    return stored >= params * REST_BITS / BITS_PER_BYTE
+
+
+def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
+    """What a pass reads and computes of one part of the cache, on one rank; 0 tokens stands for no bound."""
+    limit = part.window or (part.read or 0) * part.compress
+    prompt = part.flops if part.prefill_flops is None else part.prefill_flops
+    return Bounded(
+        tokens=limit,
+        bytes_per_token=layers * part.on_rank(tp) / part.compress * kv_bits / BITS_PER_BYTE,
+        flops_per_pair=layers * part.flops / part.compress / tp,
+        prompt_flops_per_pair=layers * prompt / part.compress / tp,
+    )
