@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
-from inferplan.core.units import MB, MILLI
+from inferplan.core.units import MILLI
 from inferplan.tools._arguments import (
     ContextWindow,
     GpuOrAny,
@@ -24,12 +24,13 @@ from inferplan.tools._arriving import Arriving
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._launch import launch
-from inferplan.tools._plans import ALTERNATIVES, Case, Demand, Objective, Plan, compare
-from inferplan.tools._search import Offer, Search, search
+from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
+from inferplan.tools._plans import Case, Demand, Objective, compare
+from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools._words_aims import aim_sentences, loses, why_aimed
+from inferplan.tools._words_aims import aim_sentences, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
@@ -81,36 +82,6 @@ class ParallelismQuestion(Question):
     def on(self, gpu: str) -> Serving:
         """The same, with what it assumes listed nowhere."""
         return self.serving(self.ledger(), gpu)
-
-
-class Told(BaseModel):
-    """What a GPU sends in a decode step, and over one prompt."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    what: str
-    link: str
-    mb: list[int | float]
-    ms: list[int | float]
-
-
-class Alternative(BaseModel):
-    """Another legal layout of the same GPUs; or, of all types, the best of another type and what it costs to rent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    gpu: str | None = Field(exclude_if=lambda gpu: gpu is None)
-    usd_per_hour: float | None = Field(exclude_if=lambda rent: rent is None)
-    tp: int
-    pp: int
-    dp: int
-    ep: int = Field(exclude_if=lambda ranks: ranks == 1)
-    gpus_used: int
-    max_concurrent_users: int
-    ttft_ms: float | None = Field(exclude_if=lambda time: time is None, description="Where an aim is stated.")
-    tpot_ms: float | None
-    tokens_per_s: float | None
-    loses: str | None = Field(exclude_if=lambda loss: loss is None, description="What it lacks for the aim.")
 
 
 class ParallelismAnswer(Answer):
@@ -210,22 +181,22 @@ def _fits(
         strategy=layout.strategy,
         stages=_stages(on, layout),
         communication=communication(chosen),
-        collectives=list(_told(chosen)),
+        collectives=list(told(chosen)),
         bubble_percent=round(100 * idle_stages(layout.pp, chosen.batches), 1) if layout.pp > 1 else None,
         why=why_aimed(case) if q.demand.is_aimed else why(case),
         max_concurrent_users=chosen.users,
-        ttft_ms=_ttft_ms(chosen),
+        ttft_ms=ttft_ms(chosen),
         ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
         ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
         max_requests_per_s=arriving.most_shown if arriving else None,
-        tpot_ms=_tpot_ms(chosen),
+        tpot_ms=tpot_ms(chosen),
         tpot_range_ms=range_ms(service.tpot_s, on.band("tpot")) if service else None,
-        tokens_per_s=_tokens_per_s(chosen),
+        tokens_per_s=tokens_per_s(chosen),
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
         launch=_launch(q, case, ledger),
         layouts_compared=_compared(case),
-        alternatives=_alternatives(case, found),
+        alternatives=alternatives(case, found),
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=_inputs(q),
@@ -285,51 +256,6 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
     )
 
 
-def _alternatives(case: Case, found: Search | None) -> list[Alternative]:
-    """The runners-up: layouts of these GPUs, or the best that other types have."""
-    if found:
-        return [_alternative(case, offer.plan, offer) for offer in found.others(ALTERNATIVES)]
-    others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
-    return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
-
-
-def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternative:
-    """A runner-up in numbers."""
-    layout = plan.layout
-    return Alternative(
-        gpu=offer and offer.gpu,
-        usd_per_hour=offer and offer.usd_per_hour,
-        tp=layout.tp,
-        pp=layout.pp,
-        dp=layout.data,
-        ep=layout.ep,
-        gpus_used=layout.gpus,
-        max_concurrent_users=plan.users,
-        ttft_ms=_ttft_ms(plan) if case.demand.is_aimed else None,
-        tpot_ms=_tpot_ms(plan),
-        tokens_per_s=_tokens_per_s(plan),
-        loses=loses(case, plan) if case.demand.is_aimed else None,
-    )
-
-
-def _told(plan: Plan) -> Iterator[Told]:
-    """The collectives of a decode step beside those of a prompt."""
-    if (replica := plan.replica) is None:
-        return
-    for step, prompt in zip(plan.step, plan.prompt, strict=True):
-        yield Told(
-            what=step.what,
-            link=step.link,
-            mb=[_digits(step.bytes / MB), _digits(prompt.bytes / MB)],
-            ms=[_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)],
-        )
-
-
-def _digits(value: float) -> float:
-    """Three significant digits, whole from 100 on."""
-    return round(value) if value >= 100 else float(f"{value:.3g}")
-
-
 def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
     """What starts one replica that shares experts; stages of it in several nodes take more than one command."""
     plan = case.chosen
@@ -342,21 +268,6 @@ def _compared(case: Case) -> int | None:
     """How many layouts that serve the users were compared; None where the rest need not be looked at."""
     demand = case.demand
     return sum(map(case.serves, case.plans)) if demand.is_aimed and demand.aim != "fewest_gpus" else None
-
-
-def _ttft_ms(plan: Plan) -> float | None:
-    """Time to the first token, to a tenth of a millisecond. [ms]"""
-    return round(plan.service.ttft_s * 1000, 1) if plan.service else None
-
-
-def _tpot_ms(plan: Plan) -> float | None:
-    """Time per output token, to ten microseconds. [ms]"""
-    return round(plan.service.tpot_s * 1000, 2) if plan.service else None
-
-
-def _tokens_per_s(plan: Plan) -> float | None:
-    """Throughput to a tenth of a token. [tokens/s]"""
-    return None if plan.tokens_per_s is None else round(plan.tokens_per_s, 1)
 
 
 def _stages(on: Serving, layout: Layout) -> list[str]:

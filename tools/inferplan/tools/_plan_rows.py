@@ -1,0 +1,100 @@
+"""Plans as rows of an answer: the runners-up, what GPUs tell each other, latency and throughput in their units."""
+
+from collections.abc import Iterator
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferplan.core.units import MB, MILLI
+from inferplan.tools._plans import ALTERNATIVES, Case, Plan
+from inferplan.tools._search import Offer, Search
+from inferplan.tools._words_aims import loses
+
+
+class Told(BaseModel):
+    """What a GPU sends in a decode step, and over one prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    what: str
+    link: str
+    mb: list[int | float]
+    ms: list[int | float]
+
+
+class Alternative(BaseModel):
+    """Another legal layout of the same GPUs; or, of all types, the best of another type and what it costs to rent."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gpu: str | None = Field(exclude_if=lambda gpu: gpu is None)
+    usd_per_hour: float | None = Field(exclude_if=lambda rent: rent is None)
+    tp: int
+    pp: int
+    dp: int
+    ep: int = Field(exclude_if=lambda ranks: ranks == 1)
+    gpus_used: int
+    max_concurrent_users: int
+    ttft_ms: float | None = Field(exclude_if=lambda time: time is None, description="Where an aim is stated.")
+    tpot_ms: float | None
+    tokens_per_s: float | None
+    loses: str | None = Field(exclude_if=lambda loss: loss is None, description="What it lacks for the aim.")
+
+
+def alternatives(case: Case, found: Search | None) -> list[Alternative]:
+    """The runners-up: layouts of these GPUs, or the best that other types have."""
+    if found:
+        return [_alternative(case, offer.plan, offer) for offer in found.others(ALTERNATIVES)]
+    others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
+    return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
+
+
+def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternative:
+    """A runner-up in numbers."""
+    layout = plan.layout
+    return Alternative(
+        gpu=offer and offer.gpu,
+        usd_per_hour=offer and offer.usd_per_hour,
+        tp=layout.tp,
+        pp=layout.pp,
+        dp=layout.data,
+        ep=layout.ep,
+        gpus_used=layout.gpus,
+        max_concurrent_users=plan.users,
+        ttft_ms=ttft_ms(plan) if case.demand.is_aimed else None,
+        tpot_ms=tpot_ms(plan),
+        tokens_per_s=tokens_per_s(plan),
+        loses=loses(case, plan) if case.demand.is_aimed else None,
+    )
+
+
+def told(plan: Plan) -> Iterator[Told]:
+    """The collectives of a decode step beside those of a prompt."""
+    if (replica := plan.replica) is None:
+        return
+    for step, prompt in zip(plan.step, plan.prompt, strict=True):
+        yield Told(
+            what=step.what,
+            link=step.link,
+            mb=[_digits(step.bytes / MB), _digits(prompt.bytes / MB)],
+            ms=[_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)],
+        )
+
+
+def _digits(value: float) -> float:
+    """Three significant digits, whole from 100 on."""
+    return round(value) if value >= 100 else float(f"{value:.3g}")
+
+
+def ttft_ms(plan: Plan) -> float | None:
+    """Time to the first token, to a tenth of a millisecond. [ms]"""
+    return round(plan.service.ttft_s * 1000, 1) if plan.service else None
+
+
+def tpot_ms(plan: Plan) -> float | None:
+    """Time per output token, to ten microseconds. [ms]"""
+    return round(plan.service.tpot_s * 1000, 2) if plan.service else None
+
+
+def tokens_per_s(plan: Plan) -> float | None:
+    """Throughput to a tenth of a token. [tokens/s]"""
+    return None if plan.tokens_per_s is None else round(plan.tokens_per_s, 1)
