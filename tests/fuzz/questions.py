@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -176,7 +177,8 @@ def _bent(config: str, random: Random) -> str:
         if random.random() < 0.2:
             holder.pop(key)
         else:
-            holder[key] = random.choice([*ODD, *HOSTILE[:10], "llama", 3, 7, 64, 100_000, 10**12, -5])
+            odd = random.choice([*ODD, *HOSTILE[:10], "llama", 3, 7, 64, 100_000, 10**12, -5])
+            holder[key] = deepcopy(odd)
     return json.dumps(found)
 
 
