@@ -158,3 +158,15 @@ def test_405b_in_16_bit_keeps_its_pipeline_of_two_nodes_and_its_replicas_for_lat
 def test_an_aim_that_is_none_gets_one_sentence(argument: str, value: object, said: str) -> None:
     answered = answer(lambda: TOOL, TOOL.name, {**QUESTION, argument: value})
     assert answered == (f"`plan_parallelism`: 1 problem. {said}", None)
+
+
+@pytest.mark.parametrize(("context", "decides"), [(2000, "latency"), (8192, "latency"), (32_768, "memory")])
+def test_a_plan_for_a_latency_says_whether_memory_or_the_latency_makes_it_as_many_gpus(
+    context: int, decides: str
+) -> None:
+    asked = {"context_window": context, "max_tpot_ms": 50}
+    answered = plan(**asked)
+    assert answered.gpus_by_memory == plan(context_window=context, objective="fewest_gpus").gpus_used
+    assert (answered.gpus_by_memory == answered.gpus_used) == (decides == "memory")
+    assert f"{decides} decides how many GPUs" in answered.summary.lower().replace("gpus", "GPUs")
+    assert plan(**asked, total_gpus=64).gpus_by_memory is None

@@ -193,6 +193,15 @@ class Case:
         return self.holds(plan) and self.demand.meets(plan.service)
 
     @cached_property
+    def by_memory(self) -> int | None:
+        """The fewest GPUs that hold the users, however long they wait; None unless a latency asks for the fewest."""
+        demand = self.demand
+        if not demand.has_targets or demand.aim != "fewest_gpus" or not self.serves(self.chosen):
+            return None
+        patient = replace(demand, objective="fewest_gpus", ttft_s=None, tpot_s=None)
+        return compare(self.on, patient, runners_up=0).chosen.layout.gpus
+
+    @cached_property
     def needed(self) -> Layout | None:
         """The smallest replica on any number of GPUs; None where none is legal."""
         return self.on.smallest(self.demand.context)

@@ -67,12 +67,21 @@ def _targets(case: Case) -> str:
     """Whether the layout stays within the latency asked for; if none does, that this one comes closest."""
     chosen = case.chosen
     if case.serves(chosen):
-        return f"That meets {targets(case.demand)}."
+        return f"That meets {targets(case.demand)}.{_what_decides(case)}"
     if chosen.service is None:
         return f"Whether it meets {targets(case.demand)} is not known."
     if not case.holds(chosen):
         return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
     return f"No layout of {_gpus(case)} meets {targets(case.demand)}; this one comes closest."
+
+
+def _what_decides(case: Case) -> str:
+    """Whether memory or the latency makes it as many GPUs; nothing where the number was not looked for."""
+    if case.by_memory is None:
+        return ""
+    if case.by_memory == case.chosen.layout.gpus:
+        return " Memory decides how many GPUs: fewer do not hold the users."
+    return f" The latency decides how many GPUs: {case.by_memory} would hold the users."
 
 
 def _gpus(case: Case) -> str:

@@ -126,6 +126,9 @@ class ParallelismAnswer(Answer):
     launch: str | None = Field(
         exclude_if=lambda command: command is None, description="Command on the first node, where experts are shared."
     )
+    gpus_by_memory: int | None = Field(
+        exclude_if=lambda gpus: gpus is None, description="The fewest that hold the users, whatever the latency."
+    )
     layouts_compared: int | None = Field(exclude_if=lambda number: number is None)
     alternatives: list[Alternative]
 
@@ -195,6 +198,7 @@ def _fits(
         tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
         launch=_launch(q, case, ledger),
+        gpus_by_memory=case.by_memory,
         layouts_compared=_compared(case),
         alternatives=alternatives(case, found),
         formula=list(formula(case)),
@@ -247,6 +251,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         tokens_per_s_per_user=None,
         max_tokens_per_s=None,
         launch=None,
+        gpus_by_memory=None,
         layouts_compared=None,
         alternatives=[],
         formula=[weights_line(case)],
