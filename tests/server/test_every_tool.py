@@ -4,7 +4,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from inferplan.server.call import texts
 from inferplan.server.listing import FILE, listing, to_json, written
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from verdict import numbers
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "schemas"
 UPDATE = os.environ.get("INFERPLAN_UPDATE_GOLDEN") == "1"
@@ -64,23 +65,6 @@ def tokens(text: str) -> int:
 
 def model_visible(tool: Published) -> str:
     return compact({"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema})
-
-
-def numbers(node: object) -> Iterator[float]:
-    """Every number inside a JSON value."""
-    match node:
-        case dict():
-            for value in node.values():
-                yield from numbers(value)
-        case list():
-            for value in node:
-                yield from numbers(value)
-        case bool():
-            return
-        case int() | float():
-            yield node
-        case _:
-            return
 
 
 def test_the_tools_come_in_the_order_of_the_workflow():
