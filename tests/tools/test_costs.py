@@ -33,6 +33,14 @@ GUIDE_RATES = (
     "power_kw_per_gpu=1, network_fraction=0, residual_fraction=0, cost_of_capital=0, maintenance_fraction=0"
 )
 """The playground's rates of 2025: 0.50 USD per GPU-hour of operation is 1 kW at 0.50 USD/kWh."""
+OPTIONS: list[dict[str, float]] = [
+    {},
+    {"speculative_tokens": 4, "acceptance_rate": 0.9},
+    {"prefix_cache_hit_rate": 0.95},
+    {"prefix_cache_hit_rate": 1, "speculative_tokens": 8, "acceptance_rate": 1},
+    {"prompt_queue_slope": 0.5, "prefill_interference": 1},
+]
+"""Ways to serve that make an engine faster, or prompts wait for each other."""
 DAY = "as_of=2026-11-25"
 """The day on which the texts were reviewed."""
 
@@ -541,12 +549,13 @@ class TestRanking:
         gpu=st.sampled_from(["h100-sxm", "a10", "l40s", "mi300x", "b200-sxm", "rtx-4090", "t4"]),
         precision=st.sampled_from(["fp16", "fp8", "int4"]),
         tokens=st.tuples(st.integers(min_value=1, max_value=8000), st.integers(min_value=1, max_value=2000)),
+        options=st.sampled_from(OPTIONS),
     )
     def test_no_replica_is_faster_than_the_bound_by_which_gpus_are_passed_over(
-        self, model: str, gpu: str, precision: str, tokens: tuple[int, int]
+        self, model: str, gpu: str, precision: str, tokens: tuple[int, int], options: dict[str, float]
     ) -> None:
         request = Request(input_tokens=tokens[0], output_tokens=tokens[1])
-        on = serving(Ledger({}), model=model_id(model), precision=precision, gpu=gpu)
+        on = serving(Ledger(options), model=model_id(model), precision=precision, gpu=gpu)
         most = fastest_tokens_per_s(on, request)
         assert all(one.tokens_per_s <= most * one.layout.replica * (1 + 1e-9) for one in instances(on, request))
 

@@ -103,22 +103,21 @@ def _bounds(scope: Scope, request: Request) -> tuple[tuple["_Offer", int, float]
 def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     """1 / (compute + KV read + interference): more than one GPU of any replica delivers. [output tokens/s]
 
-    Per output token: its own products and its cache, and its share of the prompt, as far as prompts slow what runs
-    and wait for each other; no weights to read, no links, no fixed times. Infinite where no peak is known.
+    Per output token: its own products, its cache once a step, and its share of what is computed of the prompt, as far
+    as prompts slow what runs and wait for each other; no weights to read, no links, no fixed times. Infinite where no
+    peak is known.
     """
     device = performance.machine(on.gpu, on.precision, on.fabric(Layout()), on.efficiency)
     if device is None:
         return inf
-    work, e, output = (
-        work_of(on.model, on.precision, tp=1, kv_bits=on.kv_bits),
-        on.efficiency,
-        request.output_tokens,
-    )
+    work, e = work_of(on.model, on.precision, tp=1, kv_bits=on.kv_bits), on.efficiency
+    prompt, output = on.options.computed(request.input_tokens), request.output_tokens
     params = work.dense_params + work.half_params + work.active_expert_params
     each = 2 * params / (device.matrix_flops * max(e.compute, e.half_compute, e.expert_compute))
     read = request.load(1).context * work.kv_bytes_per_token / (device.bandwidth * e.cache_bandwidth)
-    slowed = e.prefill_interference * (output - 1) / output + min(1, e.prompt_queue)
-    return 1 / (each + read + slowed * request.input_tokens * each / output)
+    waits = min(1, e.prompt_queue)
+    slowed = e.prefill_interference * (1 - waits) * (output - 1) / output + waits
+    return 1 / (each + read / on.options.tokens_per_step + slowed * prompt * each / output)
 
 
 @lru_cache(maxsize=256)
