@@ -2,9 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import cast
-
-from pydantic import ValidationError
 
 from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_memory
 from inferplan.core.attention import Latent
@@ -12,16 +9,11 @@ from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB
-from inferplan.tools import _words as words
 from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
-from inferplan.tools._validation import Outcome, Report, Unit
+from inferplan.tools._validation import LARGEST, SMALLEST, Outcome, Report, Unit, outcomes
 
 POOL = 2.0**50
 """A pool so large that whole blocks do not show in what a token takes. [B]"""
-SMALLEST, LARGEST = 1e-6, 1e18
-"""Measured figures outside are none."""
-PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not known", "string_too_long": "is too long"}
-"""What is said of a field, by the kind of problem; the validator's own words for others."""
 NO_POOL = frozenset({"transformers"})
 """What runs models without a pool of its own: only what a token takes is predicted."""
 
@@ -171,39 +163,14 @@ UNITS: Mapping[str, Unit] = {
 
 def validate(cases: Iterable[object]) -> Report:
     """Every case predicted from its configuration, and held against what was measured."""
-    return Report(outcomes=tuple(_outcome(case, number) for number, case in enumerate(cases, start=1)), units=UNITS)
+    return Report(outcomes=outcomes(cases, "case", _outcome), units=UNITS)
 
 
-def _outcome(raw: object, number: int) -> Outcome:
-    """One case; what cannot be read is skipped with what is wrong with it."""
-    fields: Mapping[str, object] = cast("Mapping[str, object]", raw) if isinstance(raw, Mapping) else {}
-    given = fields.get("id")
-    id_ = shown(given) if isinstance(given, str) else f"case {number}"
-    try:
-        case = MemoryCase.model_validate(raw)
-        found = predict(case)
-    except ValidationError as error:
-        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=unreadable(error))
-    except CannotPredict as reason:
-        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=str(reason))
+def _outcome(raw: object) -> Outcome:
+    """One case."""
+    case = MemoryCase.model_validate(raw)
+    found = predict(case)
     return Outcome(id=case.id, predicted=found.predicted, measured=_measured(case), left_out=found.left_out)
-
-
-def unreadable(error: ValidationError, subject: str = "case") -> str:
-    """What is wrong with a case, field by field."""
-    problems = [
-        f"`{shown('.'.join(map(str, one['loc'])))}` {PROBLEMS.get(one['type']) or one['msg'].removeprefix('Input ')}"
-        if one["loc"]
-        else "it is no object"
-        for one in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-    return f"the {subject} cannot be read: " + "; ".join(problems[:3]) + more
-
-
-def shown(text: str) -> str:
-    """What somebody wrote, on one line and no longer than a line."""
-    return words.printable(text[:80])
 
 
 def _measured(case: MemoryCase) -> dict[str, float | bool]:

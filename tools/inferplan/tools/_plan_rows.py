@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.core.units import MB, MILLI
 from inferplan.tools._plans import ALTERNATIVES, Case, Plan
 from inferplan.tools._search import Offer, Search
+from inferplan.tools._tool import absent
 from inferplan.tools._words_aims import loses
 
 
@@ -26,18 +27,18 @@ class Alternative(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    gpu: str | None = Field(exclude_if=lambda gpu: gpu is None)
-    usd_per_hour: float | None = Field(exclude_if=lambda rent: rent is None)
+    gpu: str | None = Field(exclude_if=absent)
+    usd_per_hour: float | None = Field(exclude_if=absent)
     tp: int
     pp: int
     dp: int
     ep: int = Field(exclude_if=lambda ranks: ranks == 1)
     gpus_used: int
     max_concurrent_users: int
-    ttft_ms: float | None = Field(exclude_if=lambda time: time is None, description="Where an aim is stated.")
+    ttft_ms: float | None = Field(exclude_if=absent, description="Where an aim is stated.")
     tpot_ms: float | None
     tokens_per_s: float | None
-    loses: str | None = Field(exclude_if=lambda loss: loss is None, description="What it lacks for the aim.")
+    loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim.")
 
 
 def alternatives(case: Case, found: Search | None) -> list[Alternative]:

@@ -12,7 +12,7 @@ from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.performance import busiest_tokens
 from inferplan.core.serving_laws import Load, Service, in_one_stage
-from inferplan.tools._latency import Latency
+from inferplan.tools._latency import WHENEVER, Latency
 from inferplan.tools._replica import Replica
 from inferplan.tools._serving import Deployment, Serving
 
@@ -32,7 +32,7 @@ Objective = Literal["latency", "throughput", "fewest_gpus"]
 class Demand:
     """The users, the context that each fills, the tokens of a turn; and the GPUs, None for the fewest that do.
 
-    A layout serves them if it holds all of them and stays within `ttft_s` and `tpot_s` where those are given.
+    A layout serves them if it holds all of them and gets each of them the `latency` asked for.
     """
 
     users: int
@@ -41,13 +41,7 @@ class Demand:
     output_tokens: int
     gpus: int | None
     objective: Objective | None = None
-    ttft_s: float | None = None
-    tpot_s: float | None = None
-
-    @property
-    def latency(self) -> Latency:
-        """The latency asked for."""
-        return Latency(ttft_s=self.ttft_s, tpot_s=self.tpot_s)
+    latency: Latency = WHENEVER
 
     @property
     def has_targets(self) -> bool:
@@ -64,13 +58,9 @@ class Demand:
         """The objective; unless stated the throughput, or the fewest GPUs where only a latency is asked for."""
         return self.objective or ("fewest_gpus" if self.gpus is None and self.has_targets else "throughput")
 
-    def excess(self, service: Service | None) -> float:
-        """The largest of the latencies over what is asked for; infinite where it cannot be estimated. [ratio]"""
-        return self.latency.excess(service)
-
     def meets(self, service: Service | None) -> bool:
         """Whether a service stays within the latencies asked for; one that cannot be estimated does not."""
-        return self.excess(service) <= 1
+        return self.latency.excess(service) <= 1
 
     def load(self, sequences: int) -> Load:
         """A replica with this many sessions, all of them full."""
@@ -165,7 +155,7 @@ class Case:
         if not self.holds(plan):
             return 2, -plan.users, gpus
         if not self.demand.meets(plan.service):
-            return 1, self.demand.excess(plan.service), gpus
+            return 1, self.demand.latency.excess(plan.service), gpus
         if self.demand.aim == "fewest_gpus":
             return 0, gpus, tpot
         return 0, tpot if self.demand.aim == "latency" else -self.worth(plan), gpus
@@ -198,7 +188,7 @@ class Case:
         demand = self.demand
         if not demand.has_targets or demand.aim != "fewest_gpus" or not self.serves(self.chosen):
             return None
-        patient = replace(demand, objective="fewest_gpus", ttft_s=None, tpot_s=None)
+        patient = replace(demand, objective="fewest_gpus", latency=WHENEVER)
         return compare(self.on, patient, runners_up=0).chosen.layout.gpus
 
     @cached_property

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from inferplan.core import (
-    performance,
-)
+from inferplan.core import performance
 from inferplan.core.collectives import Collective
 from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine, Work
+from inferplan.core.performance import Machine
 from inferplan.core.serving_laws import (
     Load,
     Options,
@@ -20,6 +18,7 @@ from inferplan.core.serving_laws import (
     prompt_of,
     serve,
 )
+from inferplan.core.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

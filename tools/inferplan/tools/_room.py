@@ -6,11 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.core.units import MILLI
 from inferplan.tools._sections import Case
-
-
-def _absent(value: object) -> bool:
-    """Whether there is nothing to say."""
-    return value is None
+from inferplan.tools._tool import absent
 
 
 class Headroom(BaseModel):
@@ -19,8 +15,8 @@ class Headroom(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     users: int = Field(description="Users that fit beyond those asked for.")
-    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
-    tpot_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_tpot_ms.")
+    ttft_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_ttft_ms.")
+    tpot_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_tpot_ms.")
 
 
 class Changed(BaseModel):
@@ -30,7 +26,7 @@ class Changed(BaseModel):
 
     change: Mapping[str, str | int]
     gpus: int
-    ttft_ms: float | None = Field(exclude_if=_absent, description="Where overrides give max_ttft_ms.")
+    ttft_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_ttft_ms.")
     tpot_ms: float | None
 
 

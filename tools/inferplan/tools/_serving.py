@@ -7,12 +7,7 @@ from itertools import chain
 from math import ceil
 
 from inferplan.catalog.engines import ENGINES
-from inferplan.core import (
-    engine_memory,
-    memory,
-    parallelism,
-    performance,
-)
+from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, efficiency, kind_of
 from inferplan.core.engine import Engine
@@ -21,12 +16,7 @@ from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import (
-    PLAIN,
-    Load,
-    Options,
-    Service,
-)
+from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
 from inferplan.tools._replica import Replica

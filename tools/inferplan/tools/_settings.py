@@ -7,22 +7,14 @@ from itertools import chain
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core import (
-    engine_memory,
-    llamacpp_memory,
-    sglang_memory,
-    tensorrt_memory,
-    vllm_memory,
-)
+from inferplan.core import engine_memory, llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
-from inferplan.core.serving_laws import (
-    Options,
-)
+from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace

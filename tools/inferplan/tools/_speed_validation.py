@@ -3,19 +3,14 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import cast
-
-from pydantic import ValidationError
 
 from inferplan.core.open_load import arrivals, in_flight
 from inferplan.core.performance import forward_pass
-from inferplan.core.serving_laws import pipelined, prefill_pass, static_batch_s
+from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch_s
 from inferplan.core.units import MILLI
-from inferplan.tools._memory_cases import CannotPredict
-from inferplan.tools._memory_validation import LARGEST, SMALLEST, shown, unreadable
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools._speed_names import limits
-from inferplan.tools._validation import Outcome, Report, Unit
+from inferplan.tools._validation import LARGEST, SMALLEST, Outcome, Report, Unit, outcomes
 
 QUANTITIES = ("tpot_ms", "ttft_ms", "e2e_ms", "output_tok_s_total", "output_tok_s_per_gpu", "prefill_tok_s", "req_s")
 """What is predicted, by the name that rows give it."""
@@ -54,14 +49,8 @@ def predict(setup: SpeedSetup) -> dict[str, float]:
 
 def _closed_loop(setup: SpeedSetup) -> dict[str, float]:
     """Clients that always wait for an answer."""
-    one, output = setup.served(setup.batch), setup.lengths[1]
-    copies = setup.layout.dp
-    return {
-        "tpot_ms": one.tpot_s / MILLI,
-        "ttft_ms": one.ttft_s / MILLI,
-        "e2e_ms": (one.ttft_s + (output - 1) * one.tpot_s) / MILLI,
-        **_rates(setup, copies * one.tokens_per_s),
-    }
+    one = setup.served(setup.batch)
+    return _times(setup, one) | _rates(setup, setup.layout.dp * one.tokens_per_s)
 
 
 def _served(setup: SpeedSetup) -> dict[str, float]:
@@ -77,12 +66,7 @@ def _served(setup: SpeedSetup) -> dict[str, float]:
         one = replace(opened.service if opened else setup.served(setup.slots), requests_per_s=rate)
         said = f"{PLANNED:.0%} of what it can"
     setup.notes.append(f"{one.requests_per_s:.3g} requests/s a replica are taken, {said}, as no load is stated")
-    return {
-        "tpot_ms": one.tpot_s / MILLI,
-        "ttft_ms": one.ttft_s / MILLI,
-        "e2e_ms": (one.ttft_s + (output - 1) * one.tpot_s) / MILLI,
-        **_rates(setup, setup.layout.dp * one.requests_per_s * output),
-    }
+    return _times(setup, one) | _rates(setup, setup.layout.dp * one.requests_per_s * output)
 
 
 def _most_allowed(setup: SpeedSetup, ttft_s: float, tpot_s: float) -> int:
@@ -133,6 +117,12 @@ def _batch_1(setup: SpeedSetup) -> dict[str, float]:
     return found
 
 
+def _times(setup: SpeedSetup, one: Service) -> dict[str, float]:
+    """What a client sees of one request."""
+    whole = one.ttft_s + (setup.lengths[1] - 1) * one.tpot_s
+    return {"tpot_ms": one.tpot_s / MILLI, "ttft_ms": one.ttft_s / MILLI, "e2e_ms": whole / MILLI}
+
+
 def _rates(setup: SpeedSetup, tokens_per_s: float) -> dict[str, float]:
     """Output tokens in all, of each GPU, and requests."""
     return {
@@ -149,24 +139,14 @@ UNITS: Mapping[str, Unit] = {f"{quantity}, {kind}": "%" for kind in REGIMES for 
 
 def validate(rows: Iterable[object]) -> Report:
     """Every row predicted from its configuration, and held against what was measured."""
-    outcomes = tuple(_outcome(row, number) for number, row in enumerate(rows, start=1))
-    return Report(outcomes=outcomes, units=UNITS, subject="row")
+    return Report(outcomes=outcomes(rows, "row", _outcome), units=UNITS, subject="row")
 
 
-def _outcome(raw: object, number: int) -> Outcome:
-    """One row; what cannot be read is skipped with what is wrong with it."""
-    fields: Mapping[str, object] = cast("Mapping[str, object]", raw) if isinstance(raw, Mapping) else {}
-    given = fields.get("id")
-    id_ = shown(given) if isinstance(given, str) else f"row {number}"
-    try:
-        row = SpeedRow.model_validate(raw)
-        setup = SpeedSetup(row)
-        found = predict(setup)
-    except ValidationError as error:
-        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=unreadable(error, "row"))
-    except CannotPredict as reason:
-        return Outcome(id=id_, predicted={}, measured={}, left_out={}, skipped=str(reason))
-    kind = regime(row)
+def _outcome(raw: object) -> Outcome:
+    """One row."""
+    row = SpeedRow.model_validate(raw)
+    setup, kind = SpeedSetup(row), regime(row)
+    found = predict(setup)
     return Outcome(
         id=row.id,
         predicted=found,

@@ -11,6 +11,11 @@ from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
 
 
+def absent(value: object) -> bool:
+    """Whether a field has nothing to say: `Field(exclude_if=absent)` leaves it out of results."""
+    return value is None
+
+
 class Question(BaseModel):
     """The arguments of a tool: flat, closed, every one described with its unit.
 

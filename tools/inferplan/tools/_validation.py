@@ -1,18 +1,25 @@
 """Predictions held against published measurements: errors by quantity, and what was not predicted, with its reason."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import ceil
 from statistics import mean, median
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from pydantic import ValidationError
 
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
+from inferplan.tools._memory_cases import CannotPredict
 
 Value = float | bool
 Unit = Literal["%", "GiB", "wrong"]
+SMALLEST, LARGEST = 1e-6, 1e18
+"""Measured figures outside are none."""
+PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not known", "string_too_long": "is too long"}
+"""What is said of a field, by the kind of problem; the validator's own words for others."""
 MANY = 20
 """Skipped cases from which their reasons are counted rather than listed."""
 
@@ -209,3 +216,41 @@ def _error(predicted: Value, measured: Value, unit: Unit) -> float:
         return float(bool(predicted) != bool(measured))
     gap = abs(float(predicted) - float(measured))
     return 100 * gap / abs(float(measured)) if unit == "%" else gap
+
+
+def outcomes(raws: Iterable[object], subject: str, predicted: Callable[[object], Outcome]) -> tuple[Outcome, ...]:
+    """Each case or row as `predicted`; what cannot be read or predicted is skipped with the reason."""
+
+    def outcome(raw: object, number: int) -> Outcome:
+        try:
+            return predicted(raw)
+        except ValidationError as error:
+            reason = _unreadable(error, subject)
+        except CannotPredict as unknown:
+            reason = str(unknown)
+        return Outcome(id=_id(raw, f"{subject} {number}"), predicted={}, measured={}, left_out={}, skipped=reason)
+
+    return tuple(outcome(raw, number) for number, raw in enumerate(raws, start=1))
+
+
+def _id(raw: object, otherwise: str) -> str:
+    """What a case calls itself, if it does."""
+    given = cast("Mapping[str, object]", raw).get("id") if isinstance(raw, Mapping) else None
+    return _shown(given) if isinstance(given, str) else otherwise
+
+
+def _unreadable(error: ValidationError, subject: str) -> str:
+    """What is wrong with a case or row, field by field."""
+    problems = [
+        f"`{_shown('.'.join(map(str, one['loc'])))}` {PROBLEMS.get(one['type']) or one['msg'].removeprefix('Input ')}"
+        if one["loc"]
+        else "it is no object"
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    return f"the {subject} cannot be read: " + "; ".join(problems[:3]) + more
+
+
+def _shown(text: str) -> str:
+    """What somebody wrote, on one line and no longer than a line."""
+    return words.printable(text[:80])

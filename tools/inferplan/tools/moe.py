@@ -14,7 +14,7 @@ from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._settings import serving
-from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summarize
 
@@ -39,11 +39,6 @@ class MoeQuestion(Question):
     gpu: GpuName = "h100-sxm"
 
 
-def _absent(value: object) -> bool:
-    """Whether there is no price."""
-    return value is None
-
-
 def _none(number: int) -> bool:
     """Whether there are none, as of a dense model's experts."""
     return number == 0
@@ -65,7 +60,7 @@ class Contestant(BaseModel):
     gpus: int = Field(description="GPUs by weights alone.")
     deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
     usd_per_million_tokens: float | None = Field(
-        default=None, exclude_if=_absent, description="500 in, 500 out, on full rented GPUs."
+        default=None, exclude_if=absent, description="500 in, 500 out, on full rented GPUs."
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
-from inferplan.core.units import MILLI
 from inferplan.tools._arguments import (
     ContextWindow,
     GpuOrAny,
@@ -23,13 +22,14 @@ from inferplan.tools._arguments import (
 from inferplan.tools._arriving import Arriving
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
+from inferplan.tools._latency import Latency
 from inferplan.tools._launch import launch
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, compare
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, note_speed, serving
-from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_aims import aim_sentences, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 from inferplan.tools._words_search import type_sentences
@@ -70,8 +70,7 @@ class ParallelismQuestion(Question):
             output_tokens=tokens_out,
             gpus=self.total_gpus,
             objective=self.objective or ("fewest_gpus" if is_any(self.gpu) and self.total_gpus is None else None),
-            ttft_s=None if self.max_ttft_ms is None else self.max_ttft_ms * MILLI,
-            tpot_s=None if self.max_tpot_ms is None else self.max_tpot_ms * MILLI,
+            latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
         )
 
     def serving(self, ledger: Ledger, gpu: str | None = None) -> Serving:
@@ -87,9 +86,9 @@ class ParallelismQuestion(Question):
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
 
-    gpu: str | None = Field(default=None, exclude_if=lambda gpu: gpu is None, description="The type chosen of any.")
+    gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
-        default=None, exclude_if=lambda rent: rent is None, description="Rent on demand, where any type would do."
+        default=None, exclude_if=absent, description="Rent on demand, where any type would do."
     )
     fits: bool
     serves_users: bool = Field(description="Whether all users fit at full context, within the latency asked for.")
@@ -105,31 +104,25 @@ class ParallelismAnswer(Answer):
     stages: list[str] = Field(description="Layer range of each pipeline stage.")
     communication: str
     collectives: list[Told] = Field(exclude_if=lambda told: not told)
-    bubble_percent: float | None = Field(
-        exclude_if=lambda share: share is None, description="Of decode, that stages wait."
-    )
+    bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str
     max_concurrent_users: int
     ttft_ms: float | None
     ttft_range_ms: list[float] | None = Field(description="Half of published runs lie within.")
     ttft_percentiles_ms: list[float] | None = Field(
-        default=None, exclude_if=lambda times: times is None, description="P50, P90, P99 at `requests_per_s`."
+        default=None, exclude_if=absent, description="P50, P90, P99 at `requests_per_s`."
     )
-    max_requests_per_s: float | None = Field(
-        default=None, exclude_if=lambda rate: rate is None, description="Beyond it requests pile up."
-    )
+    max_requests_per_s: float | None = Field(default=None, exclude_if=absent, description="Beyond it requests pile up.")
     tpot_ms: float | None
     tpot_range_ms: list[float] | None
     tokens_per_s: float | None
     tokens_per_s_per_user: float | None
     max_tokens_per_s: float | None = Field(description="Output tokens/s when every session that fits is busy.")
-    launch: str | None = Field(
-        exclude_if=lambda command: command is None, description="Command on the first node, where experts are shared."
-    )
+    launch: str | None = Field(exclude_if=absent, description="Command on the first node, where experts are shared.")
     gpus_by_memory: int | None = Field(
-        exclude_if=lambda gpus: gpus is None, description="The fewest that hold the users, whatever the latency."
+        exclude_if=absent, description="The fewest that hold the users, whatever the latency."
     )
-    layouts_compared: int | None = Field(exclude_if=lambda number: number is None)
+    layouts_compared: int | None = Field(exclude_if=absent)
     alternatives: list[Alternative]
 
 

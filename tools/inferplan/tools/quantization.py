@@ -13,7 +13,7 @@ from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, Precis
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._settings import SETTINGS
-from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_quantization import formula, gb, note_limits, priced, rounding, summary
 
@@ -30,24 +30,19 @@ class QuantizationQuestion(Question):
     context_window: ContextWindow = 8192
 
 
-def _absent(value: object) -> bool:
-    """Whether an encoding lacks this field."""
-    return value is None
-
-
 class Encoded(BaseModel):
     """One weight in one format, as strings of bits; integers and codebooks put all of theirs into `mantissa`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bits: int
-    sign: str | None = Field(default=None, exclude_if=_absent)
-    exponent: str | None = Field(default=None, exclude_if=_absent)
+    sign: str | None = Field(default=None, exclude_if=absent)
+    exponent: str | None = Field(default=None, exclude_if=absent)
     mantissa: str
     code: str = Field(description="Hex of a float, level of an integer, index into a codebook.")
     decoded: float
     error_percent: float
-    scale: float | None = Field(default=None, exclude_if=_absent, description="Where decoded = element x scale.")
+    scale: float | None = Field(default=None, exclude_if=absent, description="Where decoded = element x scale.")
 
 
 class FormatRow(BaseModel):
@@ -62,9 +57,9 @@ class FormatRow(BaseModel):
     speed_multiplier: float | None = Field(
         description="Decode of one user over FP32 on the same GPUs; null where those do not hold it."
     )
-    decode_at_load: float | None = Field(exclude_if=_absent, description="The same of all users at once.")
+    decode_at_load: float | None = Field(exclude_if=absent, description="The same of all users at once.")
     prefill: float | None = Field(description="Prefill of one prompt that fills the context, over FP32.")
-    prefill_at_load: float | None = Field(exclude_if=_absent, description="The same of all users' prompts at once.")
+    prefill_at_load: float | None = Field(exclude_if=absent, description="The same of all users' prompts at once.")
     gpus: int = Field(description="GPUs by weights alone.")
     quality: Quality
     encoding: Encoded | None = Field(description="sample_weight; null where a format mixes codes.")

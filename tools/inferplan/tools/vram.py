@@ -30,7 +30,7 @@ from inferplan.tools._launch import launch
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import serving
-from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import formula, summary
 
 REFERENCE_GPU = "h100-sxm"
@@ -76,11 +76,6 @@ class VramQuestion(Question):
         )
 
 
-def _absent(value: object) -> bool:
-    """Whether there is nothing to say."""
-    return value is None
-
-
 class Placed(BaseModel):
     """The smallest legal deployment that the engine can run for this load, or the one that holds most of it."""
 
@@ -104,13 +99,13 @@ class HardwareRow(BaseModel):
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
     deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run or is known.")
     max_concurrent_users: int = Field(description="Users that `deploy` takes at full context, in time.")
-    users_by_memory: int | None = Field(default=None, exclude_if=_absent, description="Where latency allows fewer.")
-    users_at_half: int | None = Field(exclude_if=_absent, description="Left out where a latency is asked for.")
+    users_by_memory: int | None = Field(default=None, exclude_if=absent, description="Where latency allows fewer.")
+    users_at_half: int | None = Field(exclude_if=absent, description="Left out where a latency is asked for.")
     longest_context: int | None = Field(
-        exclude_if=_absent, description="Longest context at which `deploy` takes all users; left out likewise."
+        exclude_if=absent, description="Longest context at which `deploy` takes all users; left out likewise."
     )
     shortfall_gib_per_gpu: float | None = Field(
-        default=None, exclude_if=_absent, description="What each GPU lacks, where it does not fit."
+        default=None, exclude_if=absent, description="What each GPU lacks, where it does not fit."
     )
 
 
