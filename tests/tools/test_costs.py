@@ -466,6 +466,30 @@ class TestBreakEven:
                     beyond = bills(ask(**case | {"usage_hours_per_day": crossing + (24 - crossing) * part}))
                     assert beyond[hourly] >= beyond[other] - 0.02 - error
 
+    @pytest.mark.parametrize("requests", [50_000, 120_000])
+    def test_below_a_crossing_on_demand_is_cheaper_where_the_answer_says_so(self, requests: int) -> None:
+        case: dict[str, Any] = {"model": "llama 3.3 70b", "requests_per_day": requests}
+        answer = ask(**case)
+        for name, field in CROSSINGS.items():
+            crossing = getattr(answer.breakeven, field)
+            for part in range(1, 20):
+                below = bills(ask(**case | {"usage_hours_per_day": crossing * part / 20}))
+                assert below["on_demand"] <= below[name] + 0.02
+
+    def test_against_an_api_only_what_lies_beyond_the_crossing_is_claimed(self) -> None:
+        """Fleets of 2 GPUs carry 120,000 requests in 9.8 hours at the API's price, those of 4 in 5.6 hours above it."""
+        case: dict[str, Any] = {"model": "llama 3.3 70b", "requests_per_day": 120_000}
+        answer = ask(**case)
+        crossing = answer.breakeven.on_demand_vs_api_hours
+        assert crossing is not None
+        assert f"above an API beyond {crossing:.1f}" in answer.summary
+        assert "an API below" not in answer.summary
+        below = bills(ask(**case | {"usage_hours_per_day": 5.6}))
+        assert below["on_demand"] > below["api"]
+        for hours in (crossing + 0.01, 12, 18, 24):
+            beyond = bills(ask(**case | {"usage_hours_per_day": hours}))
+            assert beyond["on_demand"] >= beyond["api"] - 0.02
+
     def test_the_api_is_cheaper_up_to_the_requests_that_pay_for_the_fleet(self) -> None:
         """One GPU for three years is 949 USD a month, a request a day 0.65 USD a million x 1,000 x 30.417 days."""
         upto = ask().breakeven.api_requests_per_day

@@ -89,14 +89,18 @@ class Bills:
     def _even_hours(self, hourly: OptionName, flat: OptionName) -> Callable[[float], float]:
         """The hours at which both would be equal on the fleet that some hours need; its size may cancel out."""
         requests, rate = self.yard.traffic.requests_per_day, self.rates.rented[hourly].usd
-        alike = flat in COMMITTED or (flat == "own" and not self._staff)
+        follows = self.follows_the_fleet(flat)
 
         def even(hours: float) -> float:
-            gpus = 1 if alike else self.yard.gpus(requests, hours)
+            gpus = 1 if follows else self.yard.gpus(requests, hours)
             monthly = self.month(flat, gpus=gpus, requests=requests, hours=hours)
             return breakeven.even_hours(usd_per_hour=gpus * rate, monthly_usd=monthly)
 
         return even
+
+    def follows_the_fleet(self, flat: OptionName) -> bool:
+        """Whether a flat bill is so much a GPU: it meets an hourly one once, others as often as fleets grow."""
+        return flat in COMMITTED or (flat == "own" and not self._staff)
 
     @property
     def _staff(self) -> float:

@@ -83,14 +83,19 @@ def reason(case: Case) -> str | None:
 
 
 def _crossing_sentence(case: Case) -> str:
-    """Up to how many hours a day renting by the hour is the cheaper way."""
-    below = [f"{TITLES[name]} below {hours:.1f}" for name, hours in case.crossings.items() if hours]
+    """Up to how many hours a day renting by the hour is the cheaper way; from how many it is surely the dearer one."""
+    met: dict[OptionName, float] = {name: hours for name, hours in case.crossings.items() if hours}
+    follows = case.bills.follows_the_fleet
+    below = [f"{TITLES[name]} below {hours:.1f}" for name, hours in met.items() if follows(name)]
+    beyond = [f"{TITLES[name]} beyond {hours:.1f}" for name, hours in met.items() if not follows(name)]
     always = [TITLES[name] for name in case.crossings if case.cheaper_all_day.get(name) == "on_demand"]
-    parts = [f"than {words.join(below)} hours a day"] if below else []
-    parts += [f"than {words.join(always)} at any hours"] if always else []
+    cheaper = [f"than {words.join(below)} hours a day"] if below else []
+    cheaper += [f"than {words.join(always)} at any hours"] if always else []
+    parts = [f"cheaper {' and '.join(cheaper)}"] if cheaper else []
+    parts += [f"above {words.join(beyond)}" + ("" if below else " hours a day")] if beyond else []
     if not parts:
         return "On-demand is never cheaper."
-    return f"On-demand is cheaper {' and '.join(parts)}, on the GPUs those hours need."
+    return f"On-demand is {' and '.join(parts)}, on the GPUs those hours take."
 
 
 def _further(case: Case) -> Iterator[str]:

@@ -135,7 +135,10 @@ class CostOption(BaseModel):
 
 
 class Breakeven(BaseModel):
-    """Hours a day below which the hourly option is cheaper, on the fleet that those hours need; null: never met."""
+    """Hours a day beyond which the other option is cheaper, on the fleet that those hours need; null: never met.
+
+    Below, the hourly one is; but against an API, or with staff, steps of the fleet may turn that again.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
