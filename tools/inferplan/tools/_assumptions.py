@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from math import isfinite
+from operator import not_
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -102,7 +103,7 @@ class Assumption(BaseModel):
 
     name: str
     value: str | int | float
-    unit: str = Field(default="", exclude_if=lambda unit: not unit)
+    unit: str = Field(default="", exclude_if=not_)
     why: str
 
     def line(self) -> str:

@@ -1,6 +1,7 @@
 """ASCII drawing: figures, tables, bars. Nothing here knows what the numbers mean."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from math import floor, log10
 from typing import Any, cast
 
@@ -41,18 +42,15 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: in
     a     1
     bcd  22
     """
-    lines = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
-    if not lines:
-        return ""
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    padded = (
-        (cell.ljust(width) if i < left else cell.rjust(width))
-        for line in lines
-        for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-    )
-    columns = len(widths)
-    cells = list(padded)
-    return "\n".join((" " * gap).join(cells[i : i + columns]).rstrip() for i in range(0, len(cells), columns))
+    lines = [header, *rows] if header else rows
+    columns = [_aligned(column, left=i < left) for i, column in enumerate(zip(*lines, strict=True))]
+    return "\n".join((" " * gap).join(line).rstrip() for line in zip(*columns, strict=True))
+
+
+def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
+    """The cells of a column, as wide as the widest."""
+    width = max(map(len, cells))
+    return [cell.ljust(width) if left else cell.rjust(width) for cell in cells]
 
 
 def bar(value: float, full: float, width: int, *, mark: str = "#", start: float = 0) -> str:
@@ -131,15 +129,17 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
 def numbers(section: Mapping[str, Any]) -> str:
     """The numbers of an answer as text: single values line by line, then sentences, then lists as tables."""
     flat = _flatten(section)
-    lists = [(name, cast("list[Any]", value)) for name, value in flat if isinstance(value, list) and value]
-    prose = [(name, value) for name, value in flat if isinstance(value, str) and len(value) > PROSE]
-    singles = [
-        [name, _cell(value)] for name, value in flat if not isinstance(value, list) and (name, value) not in prose
-    ]
+    lists = [(name, cast("list[Any]", value)) for name, value in flat if isinstance(value, list)]
+    prose = [(name, value) for name, value in flat if _is_prose(value)]
+    singles = [(name, _cell(value)) for name, value in flat if not isinstance(value, list) and not _is_prose(value)]
     blocks = [table(singles, left=2)] if singles else []
     blocks += ["\n".join(f"{name}: {value}" for name, value in prose)] if prose else []
-    blocks += [f"{name}\n{_rows(items)}" for name, items in lists]
+    blocks += [f"{name}\n{_rows(items)}" for name, items in lists if items]
     return "\n\n".join(blocks)
+
+
+def _is_prose(value: object) -> bool:
+    return isinstance(value, str) and len(value) > PROSE
 
 
 def _flatten(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -158,8 +158,8 @@ def _rows(items: Sequence[Any]) -> str:
     if not isinstance(items[0], Mapping):
         return ", ".join(map(_cell, items))
     flat = [dict(_flatten(item)) for item in items]
-    names = list(dict.fromkeys(name for item in flat for name in item))
-    names = [name for name in names if any(item.get(name) not in (None, "") for item in flat)]
+    filled = {name for item in flat for name, value in item.items() if value not in (None, "")}
+    names = [name for name in dict.fromkeys(chain.from_iterable(flat)) if name in filled]
     return table([[_cell(item.get(name)) for name in names] for item in flat], header=names)
 
 
@@ -169,23 +169,26 @@ def _decimal(value: float) -> str:
     >>> _decimal(1490.0), _decimal(389.219), _decimal(50.765), _decimal(0.25), _decimal(0.000131072)
     ('1,490', '389.2', '50.77', '0.25', '0.0001311')
     """
-    if 0 < abs(value) < 1:
-        places = 3 - floor(log10(abs(value)))
+    size = abs(value)
+    if 0 < size < 1:
+        places = 3 - floor(log10(size))
         return f"{value:.{places}f}".rstrip("0")
-    decimals = next(places for least, places in ((1000, 0), (100, 1), (0, 2)) if abs(value) >= least)
+    decimals = 0 if size >= 1000 else 1 if size >= 100 else 2
     return f"{value:,.{decimals}f}"
 
 
 def _cell(value: Any) -> str:
     """One value as text."""
     match value:
+        case str():
+            return value
+        case float():
+            return _decimal(value)
         case None:
             return "-"
         case bool():
             return "yes" if value else "no"
         case int():
             return f"{value:,}"
-        case float():
-            return _decimal(value)
         case _:
             return str(value)

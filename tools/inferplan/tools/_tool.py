@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
+from operator import is_
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -10,10 +12,8 @@ from inferplan.tools import _draw as draw
 from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
 
-
-def absent(value: object) -> bool:
-    """Whether a field has nothing to say: `Field(exclude_if=absent)` leaves it out of results."""
-    return value is None
+absent: Callable[[object], bool] = partial(is_, None)
+"""Whether a field has nothing to say: `Field(exclude_if=absent)` leaves it out of results."""
 
 
 class Question(BaseModel):
@@ -87,14 +87,18 @@ class Answer(BaseModel):
         return {name: dumped[name] for name in (*self._head, *self.section(), *self._tail) if name in dumped}
 
     @classmethod
+    @cache
     def section(cls) -> tuple[str, ...]:
         """The names of the section's own numbers."""
         return tuple(name for name in cls.model_fields if name not in (*cls._head, *cls._tail))
 
     def text(self) -> str:
-        """The same answer for a client that reads text: paragraph, picture, numbers, workings."""
-        dumped = self.structured()
-        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped})
+        """The same answer for a client that reads text."""
+        return self.as_text(self.structured())
+
+    def as_text(self, structured: Mapping[str, Any]) -> str:
+        """The text for the structured content of this answer: paragraph, picture, numbers, workings."""
+        numbers = draw.numbers({name: structured[name] for name in self.section() if name in structured})
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)

@@ -1,6 +1,7 @@
 """How should the model be laid out on these GPUs, or on how few, and how fast is it then?"""
 
 from collections.abc import Iterator
+from operator import not_
 
 from pydantic import Field, model_validator
 
@@ -103,7 +104,7 @@ class ParallelismAnswer(Answer):
     strategy: Strategy
     stages: list[str] = Field(description="Layer range of each pipeline stage.")
     communication: str
-    collectives: list[Told] = Field(exclude_if=lambda told: not told)
+    collectives: list[Told] = Field(exclude_if=not_)
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str
     max_concurrent_users: int

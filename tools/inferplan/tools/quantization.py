@@ -1,5 +1,8 @@
 """What does each number format cost and save: memory, GPUs, speed, quality, and the bits of one weight?"""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog.formats import FORMATS
@@ -73,11 +76,12 @@ class QuantizationAnswer(Answer):
         description="By format, of 500 tokens in and 500 out on full rented GPUs; without those that have no price."
     )
 
-    def text(self) -> str:
+    def as_text(self, structured: Mapping[str, Any]) -> str:
         """The answer as text: the picture shows the bits, so the table does without; evidence of quality follows."""
-        lean = [row.model_copy(update={"encoding": None}) for row in self.formats]
-        plain = super(QuantizationAnswer, self.model_copy(update={"formats": lean})).text()
-        found = [f"{row.precision} is rated {row.quality}: {FORMATS[row.precision].quality_evidence}" for row in lean]
+        lean = [row | {"encoding": None} for row in structured["formats"]]
+        plain = super().as_text({**structured, "formats": lean})
+        rated = [(row.precision, row.quality, FORMATS[row.precision].quality_evidence) for row in self.formats]
+        found = [f"{form} is rated {quality}: {evidence}" for form, quality, evidence in rated]
         return "\n".join([plain, "", "Quality, as published", *found])
 
 

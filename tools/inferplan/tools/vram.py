@@ -1,6 +1,7 @@
 """How much GPU memory does serving this model take, and which GPUs hold it?"""
 
 from collections.abc import Mapping
+from operator import not_
 from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -150,7 +151,7 @@ class VramAnswer(Answer):
     hardware: list[HardwareRow]
     changes: list[Remedy] = Field(
         default_factory=list,
-        exclude_if=lambda remedies: not remedies,
+        exclude_if=not_,
         description="Each single change that makes it fit.",
     )
     launch: str | None = Field(description="Command that starts one replica.")
