@@ -121,15 +121,16 @@ def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tu
     return tuple((end - length + 1, end) for length, end in zip(lengths, ends, strict=True))
 
 
-def depths(layers: int, least: int = 1) -> list[int]:
+@lru_cache(maxsize=1024)
+def depths(layers: int, least: int = 1) -> tuple[int, ...]:
     """Numbers of pipeline stages worth having, from `least` on, smallest first.
 
     Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
 
     >>> depths(8), depths(8, 3)
-    ([1, 2, 3, 4, 8], [3, 4, 8])
+    ((1, 2, 3, 4, 8), (3, 4, 8))
     """
-    return sorted({ceil(layers / pp): pp for pp in range(layers, least - 1, -1)}.values())
+    return tuple(sorted({ceil(layers / pp): pp for pp in range(layers, least - 1, -1)}.values()))
 
 
 def expert_share(layout: Layout, experts: int) -> float:
@@ -276,6 +277,7 @@ class Fabric:
     wide: bool = False
 
 
+@lru_cache(maxsize=1024)
 def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
     """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
 

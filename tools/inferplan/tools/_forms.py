@@ -19,6 +19,7 @@ from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import serving
+from inferplan.tools._unit_cost import usd_per_million_tokens
 
 GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
 
@@ -89,11 +90,12 @@ class Form:
         replica = self.on.replica(layout) if self.is_timed else None
         if replica is None:
             return None
+        decode, prefill = replica.decode_s(1, context), replica.prefill_s(1, context)
         return Times(
-            decode=replica.decode_s(1, context),
-            prefill=replica.prefill_s(1, context),
-            decode_at_load=replica.decode_s(each, context),
-            prefill_at_load=replica.prefill_s(each, context),
+            decode=decode,
+            prefill=prefill,
+            decode_at_load=decode if each == 1 else replica.decode_s(each, context),
+            prefill_at_load=prefill if each == 1 else replica.prefill_s(each, context),
         )
 
     @property
@@ -127,6 +129,11 @@ class Comparison:
     def of(self, precision: str) -> Form:
         """The form of this format."""
         return next(form for form in self.forms if form.precision.id == precision)
+
+    @cached_property
+    def priced(self) -> list[tuple[Form, float]]:
+        """The formats whose tokens have a price, on rented GPUs that are kept busy. [USD per million tokens]"""
+        return [(form, usd) for form in self.forms if (usd := usd_per_million_tokens(form.on)) is not None]
 
     @property
     def fp32(self) -> Form:

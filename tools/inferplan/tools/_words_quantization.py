@@ -1,6 +1,7 @@
 """Number formats in words: the paragraph, the arithmetic, and what the comparison takes for granted."""
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
@@ -9,7 +10,6 @@ from inferplan.core.units import GB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._forms import Comparison, Form
-from inferplan.tools._unit_cost import usd_per_million_tokens
 
 GUIDE_WEIGHT = 0.7834
 GUIDE_INT4_SCALE = 0.119
@@ -89,15 +89,10 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
 
 
-def priced(case: Comparison) -> list[tuple[Form, float]]:
-    """The formats whose tokens have a price, on rented GPUs that are kept busy. [USD per million tokens]"""
-    return [(form, usd) for form in case.forms if (usd := usd_per_million_tokens(form.on)) is not None]
-
-
 def _price_sentence(case: Comparison) -> Iterator[str]:
     """The format in which tokens cost least."""
-    if prices := priced(case):
-        form, usd = min(prices, key=lambda pair: pair[1])
+    if case.priced:
+        form, usd = min(case.priced, key=lambda pair: pair[1])
         yield f"{form.title} tokens cost least: ${usd:,.2f} a million."
 
 
@@ -167,6 +162,7 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
         ledger.note("kv_cache_element", case.fp32.on.kv_bits, unit="bit", why=why)
 
 
+@cache
 def rounding() -> str:
     """The guide's errors of its weight, as the truncation that they are; the formats are rounded to nearest."""
     cut = E4M3.truncate(GUIDE_WEIGHT), INT4.truncate(GUIDE_WEIGHT, absmax=INT4.max_level * GUIDE_INT4_SCALE)

@@ -18,7 +18,7 @@ from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._settings import SETTINGS
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import significant
-from inferplan.tools._words_quantization import formula, gb, note_limits, priced, rounding, summary
+from inferplan.tools._words_quantization import formula, gb, note_limits, rounding, summary
 
 
 class QuantizationQuestion(Question):
@@ -102,7 +102,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
         summary=" ".join(summary(case)),
         diagram=_diagram(case),
         formats=[_row(case, form) for form in case.forms],
-        usd_per_million_tokens={form.precision.id: significant(usd) for form, usd in priced(case)},
+        usd_per_million_tokens={form.precision.id: significant(usd) for form, usd in case.priced},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
