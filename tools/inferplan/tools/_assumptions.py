@@ -168,6 +168,11 @@ class Ledger:
             self.note(name, setting.shown(value) if setting.coded else value, unit=setting.unit, why=why)
         return value
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the caller overrides nothing."""
+        return not self._overrides
+
     def given(self, name: str) -> bool:
         """Whether the caller overrides this setting."""
         return name in self._overrides

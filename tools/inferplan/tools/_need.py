@@ -1,7 +1,7 @@
 """The memory that a model takes to serve its users, part by part, and the GPUs of a type that hold it."""
 
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, partial
+from functools import cached_property
 from math import ceil, inf
 
 from inferplan.core import engine_memory, memory
@@ -61,7 +61,7 @@ class Need:
         """The guide's allowance for everything else. [B]"""
         return memory.overhead(self.weights, self.kv_cache, fraction=self.overhead_fraction)
 
-    @property
+    @cached_property
     def total(self) -> float:
         """All of it together. [B]"""
         return self.weights + self.kv_cache + self.overhead
@@ -96,7 +96,7 @@ class Fit:
         """The type of GPU."""
         return self.on.gpu
 
-    @property
+    @cached_property
     def by_formula(self) -> int:
         """GPUs that memory alone asks for."""
         return memory.devices_for(self.need.total, self.gpu.memory)
@@ -194,13 +194,12 @@ class Refusal:
 
 def longest_context(on: Serving, layout: Layout, need: Need) -> int:
     """The longest context at which a layout takes all users of a need; 0 where there is none. [tokens]"""
-    each, held = ceil(need.users / layout.dp), cache(partial(on.capacity, layout))
-    shortest = held(1)
+    each, shortest = ceil(need.users / layout.dp), on.capacity(layout, 1)
     if not shortest.starts or not shortest.concurrency or each > on.engine.max_num_seqs:
         return 0
 
     def share(tokens: int) -> float:
-        concurrency = held(tokens).concurrency
+        concurrency = on.capacity(layout, tokens).concurrency
         return max(each / concurrency, on.excess(layout, tokens, each)) if concurrency else inf
 
     return engine_memory.longest_context(share, limit=need.longest_limit)

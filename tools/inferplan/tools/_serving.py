@@ -241,9 +241,12 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    best: Deployment | None = None
-    for layout in chain(map(Layout.tensor, on.degrees), on.staged(context)):
-        if best and layout.pp > 1 and best.layout.gpus <= max(on.node_size, layout.replica):
+    unstaged = (on.replicated(one, users, context) for one in map(Layout.tensor, on.degrees))
+    best = min(filter(None, unstaged), key=_smaller, default=None)
+    if best and best.layout.gpus <= on.node_size:
+        return best
+    for layout in on.staged(context):
+        if best and best.layout.gpus <= max(on.node_size, layout.replica):
             break
         one = on.replicated(layout, users, context)
         if one and (best is None or _smaller(one) < _smaller(best)):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 
 from inferplan.catalog.asked_models import model_of
@@ -62,8 +63,11 @@ def serving(
 
     Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
     """
-    speed = ledger if timed else Ledger({})
     chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
+    if quiet and ledger.is_untouched:
+        usual = _usual(chosen, precision, gpu, kv_precision, engine)
+        return replace(usual, pace=pace) if pace else usual
+    speed = ledger if timed else Ledger({})
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
     runs = _engine(ledger, engine, chosen, device, quiet=quiet)
     return Serving(
@@ -79,6 +83,12 @@ def serving(
         pace=pace,
         options=_options(speed, chosen, runs),
     )
+
+
+@lru_cache(maxsize=1024)
+def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
+    """A serving of which the caller changed nothing."""
+    return serving(Ledger({}), model=model.id, precision=precision, gpu=gpu, kv_precision=kv_precision, engine=engine)
 
 
 def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
