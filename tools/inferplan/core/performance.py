@@ -7,7 +7,7 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from operator import attrgetter, mul, truediv
+from operator import attrgetter
 
 from inferplan.core.collectives import NETWORK_SHARE, Collective, collectives
 from inferplan.core.efficiency import Efficiency
@@ -143,7 +143,8 @@ def taken(amounts: Amounts, e: Efficiency) -> Pass:
     Reading x and computing y of the same matrices take (x^p + y^p)^(1/p) with p = `CORNER`: what that is beyond x
     counts as computing.
     """
-    times = [*map(truediv, _RATED(amounts), _REACHED(e)), *map(mul, _COUNTS(amounts), _EACH(e))]
+    times = [size / reached for size, reached in zip(_RATED(amounts), _REACHED(e), strict=True)]
+    times += [number * each for number, each in zip(_COUNTS(amounts), _EACH(e), strict=True)]
     at = times.__getitem__
     parts = {part: sum(map(at, places)) for part, places in _PLACES.items()}
     for read, computed in _MEETING:
