@@ -33,13 +33,27 @@ class Times(NamedTuple):
     prefill_at_load: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Shared:
-    """The hardware that all formats are timed on, and the load: as many replicas as hold the users."""
+    """The formats `offered`, the hardware that all are timed on, and the load: as many replicas as hold the users."""
 
-    layout: Layout
+    offered: tuple[Serving, ...]
     users: int
     context: int
+
+    @property
+    def baseline(self) -> str:
+        """The widest format that the hardware holds."""
+        return self._widest[0]
+
+    @property
+    def layout(self) -> Layout:
+        """The fewest GPUs that hold it."""
+        return self._widest[1]
+
+    @cached_property
+    def _widest(self) -> tuple[str, Layout]:
+        return widest(self.offered, self.users, self.context)
 
     @property
     def each(self) -> int:
@@ -53,7 +67,13 @@ class Form:
 
     on: Serving
     shared: Shared
-    encoding: Encoding | None
+    weight: float
+
+    @cached_property
+    def encoding(self) -> Encoding | None:
+        """The weight in the format's codes, where it has one kind of them; the largest of its block is 1."""
+        codec = self.precision.codec
+        return encode(codec, self.weight, absmax=1) if codec else None
 
     @property
     def precision(self) -> Precision:
@@ -118,11 +138,10 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A model's formats on the same hardware under the same load, timed against the `baseline`."""
+    """A model's formats on the same hardware under the same load, and one weight in each of them."""
 
     model: Model
     forms: tuple[Form, ...]
-    baseline: str
     shared: Shared
     weight: float
 
@@ -143,7 +162,7 @@ class Comparison:
     @property
     def timed_against(self) -> Form:
         """The widest format that the hardware holds: FP32, where anything holds that."""
-        return self.of(self.baseline)
+        return self.of(self.shared.baseline)
 
     @property
     def hardware(self) -> str:
@@ -177,11 +196,9 @@ def compare(
 
     released = FORMATS.id_of(model_of(model).native_precision)
     names = dict.fromkeys([*GUIDE_FORMATS, *filter(None, [precision]), released])
-    offered = [on(name) for name in names]
-    baseline, layout = widest(offered, users, context)
-    shared = Shared(layout=layout, users=users, context=context)
-    forms = tuple(Form(on=one, shared=shared, encoding=_encoding(one.precision, weight)) for one in offered)
-    return Comparison(model=model_of(model), forms=forms, baseline=baseline, shared=shared, weight=weight)
+    shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
+    forms = tuple(Form(on=one, shared=shared, weight=weight) for one in shared.offered)
+    return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight)
 
 
 def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, Layout]:
@@ -193,8 +210,3 @@ def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, L
     found = ((one, one.for_users(users, context)) for one in ordered)
     first = next(((one.precision.id, placed.layout) for one, placed in found if placed), None)
     return first or (offered[0].precision.id, Layout(tp=max(offered[0].degrees, default=1)))
-
-
-def _encoding(precision: Precision, weight: float) -> Encoding | None:
-    """The weight in the format's codes, where it has one kind of them; the largest of its block is 1."""
-    return encode(precision.codec, weight, absmax=1) if precision.codec else None

@@ -3,18 +3,21 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from inferplan.catalog.presets import Preset
+from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._ways import Way
+from inferplan.tools._words_quantization import summary
 from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.moe import MoeAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
-from inferplan.tools.quantization import QuantizationAnswer
+from inferplan.tools.quantization import weights_gb
 from inferplan.tools.vram import VramAnswer
 
 SENTENCES = 2
@@ -39,7 +42,7 @@ class Case:
     needed: int | None
     ways: tuple[Way, ...]
     vram: VramAnswer
-    quantization: QuantizationAnswer
+    quantization: Comparison
     plan: ParallelismAnswer
     enough: ParallelismAnswer
     costs: CostsAnswer | str
@@ -157,11 +160,11 @@ def _vram(answer: VramAnswer) -> VramSection:
     )
 
 
-def _quantization(answer: QuantizationAnswer) -> QuantizationSection:
+def _quantization(case: Comparison) -> QuantizationSection:
     """Memory by format."""
     return QuantizationSection(
-        summary=_opening(answer.summary),
-        memory_gb={row.precision: row.memory_gb for row in answer.formats},
+        summary=" ".join(islice(summary(case), SENTENCES)),
+        memory_gb={form.precision.id: weights_gb(form) for form in case.forms},
     )
 
 

@@ -37,7 +37,7 @@ from inferplan.tools._words_preset import details, verdict
 from inferplan.tools.costs import CostsAnswer, CostsQuestion, compare_costs
 from inferplan.tools.moe import MoeQuestion, compare_moe_dense
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
-from inferplan.tools.quantization import QuantizationQuestion, compare_quantization
+from inferplan.tools.quantization import QuantizationQuestion, compared
 from inferplan.tools.vram import VramQuestion, estimate_vram
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
@@ -137,6 +137,7 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
 def _case(q: PresetQuestion) -> Case:
     """Ask the five tools, handing the layout on to the bill."""
     controls, layout, limits = q.controls, _ask(ParallelismQuestion, q), q.limits
+    formats = _ask(QuantizationQuestion, q, concurrent_users=None)
     ledger = layout.ledger()
     on = layout.serving(ledger)
     fewest = on.for_users(controls["concurrent_users"], controls["context_window"])
@@ -158,7 +159,7 @@ def _case(q: PresetQuestion) -> Case:
         needed=needed,
         ways=tuple(way for way in ways(timed, pace, controls, ledger) if way.gpus < (needed or inf)),
         vram=estimate_vram(_ask(VramQuestion, q, total_gpus=q.total_gpus, max_ttft_ms=None, max_tpot_ms=None)),
-        quantization=compare_quantization(_ask(QuantizationQuestion, q, concurrent_users=None)),
+        quantization=compared(formats, formats.ledger()),
         plan=plan,
         enough=enough,
         costs=_costs(q, plan.gpus_used or (fewest.layout.gpus if fewest else None)),

@@ -13,6 +13,7 @@ from inferplan.core.precision import Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw
 from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._settings import SETTINGS
@@ -88,15 +89,7 @@ class QuantizationAnswer(Answer):
 def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     """Put number formats side by side: memory, GPUs, speed, quality, and one weight bit by bit."""
     ledger = q.ledger()
-    case = compare(
-        ledger,
-        model=q.model,
-        precision=q.precision,
-        gpu=q.gpu,
-        users=q.concurrent_users,
-        context=q.context_window,
-        weight=ledger.take("sample_weight", why=rounding()),
-    )
+    case = compared(q, ledger)
     note_limits(ledger, case)
     return QuantizationAnswer(
         summary=" ".join(summary(case)),
@@ -110,6 +103,24 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     )
 
 
+def compared(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
+    """The formats; what is said of them is computed when it is asked for."""
+    return compare(
+        ledger,
+        model=q.model,
+        precision=q.precision,
+        gpu=q.gpu,
+        users=q.concurrent_users,
+        context=q.context_window,
+        weight=ledger.take("sample_weight", why=rounding()),
+    )
+
+
+def weights_gb(form: Form) -> float:
+    """What is loaded, to the byte. [GB]"""
+    return round(form.weights / GB, 9)
+
+
 def _row(case: Comparison, form: Form) -> FormatRow:
     """A form as results show it."""
     precision, speeds = form.precision, form.speeds(case.timed_against)
@@ -117,7 +128,7 @@ def _row(case: Comparison, form: Form) -> FormatRow:
     return FormatRow(
         precision=precision.id,
         bits_per_weight=precision.nominal_bits if case.model.is_size_class else precision.bits_per_weight,
-        memory_gb=round(form.weights / GB, 9),
+        memory_gb=weights_gb(form),
         reduction_percent=round(100 * form.saved(case.fp32), 2),
         speed_multiplier=speeds and round(speeds.decode, 2),
         decode_at_load=loaded and round(loaded.decode_at_load, 2),
