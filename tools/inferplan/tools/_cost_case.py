@@ -7,10 +7,13 @@ from inferplan.core import cost
 from inferplan.core.units import MONTHS_PER_YEAR
 from inferplan.tools._bills import Bills, cheapest
 from inferplan.tools._fleet import Fleet, Traffic
-from inferplan.tools._gpu_ranking import Ranked
+from inferplan.tools._gpu_ranking import Ranked, Scope, cheapest_gpus
 from inferplan.tools._rates import OptionName
 from inferplan.tools._sensitivity import Swing, largest_swings
 from inferplan.tools._serving import Serving
+
+RANKED = 2
+"""Cheapest GPUs that an answer names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +27,12 @@ class Case:
     compliance_required: bool
     requests_per_user: float | None
     checkpoint_gpus: int | None
-    ranked: list[Ranked]
+    scope: Scope
+
+    @cached_property
+    def ranked(self) -> list[Ranked]:
+        """The cheapest GPUs for the same traffic."""
+        return cheapest_gpus(self.scope, self.traffic, most=RANKED)
 
     @property
     def traffic(self) -> Traffic:

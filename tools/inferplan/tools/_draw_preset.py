@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.asked_models import model_of, shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core.units import MILLI
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
-from inferplan.tools._sections import Case
-from inferplan.tools.costs import CostsAnswer
-from inferplan.tools.moe import MoeAnswer
+from inferplan.tools._need import Need
+from inferplan.tools._sections import Bill, Case
+from inferplan.tools.moe import Pair
 from inferplan.tools.parallelism import ParallelismAnswer
-from inferplan.tools.vram import VramAnswer
 
 LABEL = 9
 BAR = 40
@@ -25,7 +24,7 @@ def draw_preset(case: Case) -> str:
     held = [_unknown()]
     if not case.on.not_modelled:
         held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
-    blocks = [_memory(case.vram), *held, *_bills(case.costs), _experts(case.moe)]
+    blocks = [_memory(case.need), *held, *_bills(case.costs), _experts(case.moe)]
     return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -46,11 +45,11 @@ def _line(label: str, picture: str, note: str) -> str:
     return f"{label:<{LABEL}}|{picture}| {note}"
 
 
-def _memory(vram: VramAnswer) -> str:
+def _memory(need: Need) -> str:
     """One bar of three parts."""
-    parts = (("W", vram.weights_gb), ("k", vram.kv_cache_gb), ("o", vram.overhead_gb))
-    picture = "".join(mark * round(size / vram.total_gb * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
-    return _line("memory", picture, f"{words.significant(vram.total_gb)} GB (W, k KV, o)")
+    parts = (("W", need.weights), ("k", need.kv_cache), ("o", need.overhead))
+    picture = "".join(mark * round(size / need.total * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
+    return _line("memory", picture, f"{words.gb(need.total)} (W, k KV, o)")
 
 
 def _unknown() -> str:
@@ -89,7 +88,7 @@ def _latencies(case: Case) -> Iterator[str]:
             yield _line(label, picture, f"{words.seconds(taken * MILLI)} of {words.seconds(limit)}")
 
 
-def _bills(costs: CostsAnswer | str) -> list[str]:
+def _bills(costs: Bill | str) -> list[str]:
     """A bar for each way to pay, or a line that there is no price."""
     if isinstance(costs, str):
         return [f"{'cost':<{LABEL}} no price known for this GPU"]
@@ -105,9 +104,9 @@ def _bills(costs: CostsAnswer | str) -> list[str]:
     ]
 
 
-def _experts(moe: MoeAnswer) -> str:
+def _experts(pair: Pair) -> str:
     """Both models of the last section in one line."""
+    dense, moe = shown_id(pair.dense.model), shown_id(pair.moe.model)
     return (
-        f"{'MoE':<{LABEL}} {moe.moe.model}: {moe.compute_ratio:.2f}x the compute, {moe.memory_ratio:.1f}x the memory "
-        f"of {moe.dense.model}"
+        f"{'MoE':<{LABEL}} {moe}: {pair.compute_ratio:.2f}x the compute, {pair.memory_ratio:.1f}x the memory of {dense}"
     )

@@ -67,6 +67,11 @@ class Need:
         return self.weights + self.kv_cache + self.overhead
 
     @property
+    def dominant(self) -> str:
+        """The larger part: weights or kv_cache."""
+        return "weights" if self.weights >= self.kv_cache else "kv_cache"
+
+    @property
     def longest_limit(self) -> int:
         """The context that nothing is said beyond: what a checkpoint was trained for, or what is asked. [tokens]"""
         return max(self.context, LONGEST if self.model.is_size_class else self.model.architecture.max_positions)

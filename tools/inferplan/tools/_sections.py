@@ -1,7 +1,7 @@
 """The answers of the five tools to one set of controls, and each of them in short."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -9,26 +9,43 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from inferplan.catalog.presets import Preset
+from inferplan.tools import _words_costs as words_costs
+from inferplan.tools import _words_moe as words_moe
+from inferplan.tools import _words_quantization as words_quantization
+from inferplan.tools import _words_vram as words_vram
+from inferplan.tools._assumptions import Assumption
+from inferplan.tools._cost_case import Case as CostCase
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency
+from inferplan.tools._need import Need, fit
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._ways import Way
-from inferplan.tools._words_quantization import summary
-from inferplan.tools.costs import CostsAnswer
-from inferplan.tools.moe import MoeAnswer
+from inferplan.tools.costs import CostOption
+from inferplan.tools.moe import Pair
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.quantization import weights_gb
-from inferplan.tools.vram import VramAnswer
+from inferplan.tools.vram import VramQuestion, estimate_vram, exact_gb
 
+_BREAK = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 SENTENCES = 2
 """Sentences of a summary that a section keeps: the rest is in another section, or one call of its tool away."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Case:
-    """Controls with the answers of the five tools; `costs` is the reason where there is no bill.
+class Bill:
+    """The bills of the fleet, as a table, and what is assumed of them."""
 
-    `given_gpus` is what the caller insists on. `enough` is the plan on as many GPUs as the users need, or `plan`
+    case: CostCase
+    options: list[CostOption]
+    assumptions: list[Assumption]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """Controls with what the five tools make of them; `costs` is the reason where there is no bill.
+
+    `given_gpus` is what the caller insists on. `sizing` asks for the memory that `need` is, under what is `assumed` of
+    it. `enough` is the plan on as many GPUs as the users need, or `plan`
     again where it serves them or no number of GPUs would. `needed` are the fewest GPUs that serve them, None where
     none do; `ways` are the changes with which fewer would.
     """
@@ -41,12 +58,14 @@ class Case:
     fewest: Deployment | None
     needed: int | None
     ways: tuple[Way, ...]
-    vram: VramAnswer
+    sizing: VramQuestion
+    need: Need
+    assumed: list[Assumption]
     quantization: Comparison
     plan: ParallelismAnswer
     enough: ParallelismAnswer
-    costs: CostsAnswer | str
-    moe: MoeAnswer
+    costs: Bill | str
+    moe: Pair
 
     @property
     def late(self) -> bool:
@@ -54,7 +73,7 @@ class Case:
         return not self.plan.serves_users and self.plan.max_concurrent_users >= self.controls["concurrent_users"]
 
     @property
-    def bill(self) -> CostsAnswer | None:
+    def bill(self) -> Bill | None:
         """The bill, where there is one."""
         return None if isinstance(self.costs, str) else self.costs
 
@@ -141,7 +160,7 @@ class Sections(BaseModel):
 def in_short(case: Case) -> Sections:
     """The five answers in short."""
     return Sections(
-        vram=_vram(case.vram),
+        vram=_vram(case),
         quantization=_quantization(case.quantization),
         parallelism=_parallelism(case.plan),
         costs=_costs(case),
@@ -149,21 +168,30 @@ def in_short(case: Case) -> Sections:
     )
 
 
-def _vram(answer: VramAnswer) -> VramSection:
+def _vram(case: Case) -> VramSection:
     """Memory and its parts."""
+    need = case.need
     return VramSection(
-        summary=_opening(answer.summary, 1),
-        total_gb=answer.total_gb,
-        weights_gb=answer.weights_gb,
-        kv_cache_gb=answer.kv_cache_gb,
-        dominant=answer.dominant,
+        summary=_memory(case),
+        total_gb=exact_gb(need.total),
+        weights_gb=exact_gb(need.weights),
+        kv_cache_gb=exact_gb(need.kv_cache),
+        dominant=need.dominant,
     )
+
+
+def _memory(case: Case) -> str:
+    """The memory of the load; where the GPUs given hold no session, also why."""
+    question, need = case.sizing, case.need
+    if question.total_gpus and fit(need, need.on, question.total_gpus).placed is None:
+        return _opening([estimate_vram(question).summary], 1)
+    return words_vram.memory_sentence(need)
 
 
 def _quantization(case: Comparison) -> QuantizationSection:
     """Memory by format."""
     return QuantizationSection(
-        summary=" ".join(islice(summary(case), SENTENCES)),
+        summary=" ".join(islice(words_quantization.summary(case), SENTENCES)),
         memory_gb={form.precision.id: weights_gb(form) for form in case.forms},
     )
 
@@ -171,7 +199,7 @@ def _quantization(case: Comparison) -> QuantizationSection:
 def _parallelism(answer: ParallelismAnswer) -> ParallelismSection:
     """The layout, what it holds and how fast it is."""
     return ParallelismSection(
-        summary=_opening(answer.summary),
+        summary=_opening([answer.summary]),
         fits=answer.fits,
         strategy=answer.strategy,
         tp=answer.tp,
@@ -191,28 +219,34 @@ def _parallelism(answer: ParallelismAnswer) -> ParallelismSection:
 def _costs(case: Case) -> CostsSection:
     """The recommended bill, or why there is none."""
     costs, bill = case.costs, case.bill
-    best = bill and next(option for option in bill.options if option.name == bill.recommended)
+    best = bill and next(option for option in bill.options if option.name == bill.case.recommended)
     return CostsSection(
-        summary=costs if isinstance(costs, str) else _opening(costs.summary),
+        summary=costs if isinstance(costs, str) else _opening(words_costs.summary(costs.case)),
         recommended=best and best.name,
-        total_gpus=bill and bill.total_gpus,
+        total_gpus=bill and bill.case.fleet.gpus,
         monthly_usd=best and best.monthly_usd,
         annual_usd=best and best.annual_usd,
         usd_per_million_tokens=best and best.usd_per_million_tokens,
     )
 
 
-def _moe(answer: MoeAnswer) -> MoeSection:
+def _moe(pair: Pair) -> MoeSection:
     """Both ratios, and the GPUs of both models."""
     return MoeSection(
-        summary=_opening(answer.summary),
-        compute_ratio=answer.compute_ratio,
-        memory_ratio=answer.memory_ratio,
-        dense_gpus=answer.dense.gpus,
-        moe_gpus=answer.moe.gpus,
+        summary=_opening(words_moe.summary(pair.dense, pair.moe)),
+        compute_ratio=pair.compute_ratio,
+        memory_ratio=pair.memory_ratio,
+        dense_gpus=pair.dense.gpus,
+        moe_gpus=pair.moe.gpus,
     )
 
 
-def _opening(paragraph: str, sentences: int = SENTENCES) -> str:
-    """The first sentences of a paragraph."""
-    return " ".join(re.split(r"(?<=[.!?]) (?=[A-Z])", paragraph)[:sentences])
+def _opening(paragraph: Iterable[str], most: int = SENTENCES) -> str:
+    """The first sentences of a paragraph; one that begins with a small letter goes with the one before it."""
+    said = ""
+    for sentence in paragraph:
+        parts = _BREAK.split(f"{said} {sentence}".lstrip())
+        said = " ".join(parts[:most])
+        if len(parts) > most:
+            break
+    return said

@@ -21,10 +21,13 @@ TITLES: dict[OptionName, str] = {
 }
 
 
-def summarize(case: Case) -> str:
+def summary(case: Case) -> Iterator[str]:
     """The paragraph to paste into a design document."""
-    sentences = [_sizing_sentence(case), _price_sentence(case), _crossing_sentence(case)]
-    return " ".join([*sentences, *_further(case), *_caveats(case)])
+    yield _sizing_sentence(case)
+    yield _price_sentence(case)
+    yield _crossing_sentence(case)
+    yield from _further(case)
+    yield from _caveats(case)
 
 
 def _sizing_sentence(case: Case) -> str:

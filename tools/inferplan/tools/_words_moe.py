@@ -106,12 +106,18 @@ def relative(ratio: float) -> str:
     return f"{abs(100 * (ratio - 1)):.0f} % {'less' if ratio < 1 else 'more'}"
 
 
-def summarize(dense: Side, moe: Side) -> str:
+def summary(dense: Side, moe: Side) -> Iterator[str]:
     """The paragraph to paste into a design document."""
+    yield _introduced(dense)
     if dense.model.id == moe.model.id:
-        return f"{_introduced(dense)} {_holds(dense)} Both sides of this comparison are the same model."
-    sentences = [_introduced(dense), _introduced(moe), _compute_sentence(dense, moe), _memory_sentence(dense, moe)]
-    return " ".join([*sentences, *_price_sentence(dense, moe), _reading_sentence(dense, moe)])
+        yield _holds(dense)
+        yield "Both sides of this comparison are the same model."
+        return
+    yield _introduced(moe)
+    yield _compute_sentence(dense, moe)
+    yield _memory_sentence(dense, moe)
+    yield from _price_sentence(dense, moe)
+    yield _reading_sentence(dense, moe)
 
 
 def _introduced(side: Side) -> str:

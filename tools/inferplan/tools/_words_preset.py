@@ -8,9 +8,8 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._bills import OptionName
-from inferplan.tools._sections import Case
+from inferplan.tools._sections import Bill, Case
 from inferplan.tools._words_speed import around
-from inferplan.tools.costs import CostsAnswer
 from inferplan.tools.parallelism import ParallelismAnswer
 
 PAID: dict[OptionName, str] = {
@@ -119,10 +118,10 @@ def details(case: Case) -> Iterator[str]:
 
 def _memory_sentence(case: Case) -> str:
     """Weights, KV cache, the total, and the users that the GPUs take where that is known."""
-    vram, plan = case.vram, case.plan
+    need, plan = case.need, case.plan
     text = (
-        f"Memory: {words.significant(vram.weights_gb)} GB of weights and {words.significant(vram.kv_cache_gb)} GB of "
-        f"KV cache, {words.significant(vram.total_gb)} GB with overhead"
+        f"Memory: {words.gb(need.weights)} of weights and {words.gb(need.kv_cache)} of KV cache, "
+        f"{words.gb(need.total)} with overhead"
     )
     if case.on.not_modelled:
         return f"{text}."
@@ -132,14 +131,15 @@ def _memory_sentence(case: Case) -> str:
     return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{more}."
 
 
-def _bill_sentence(case: Case, costs: CostsAnswer) -> str:
+def _bill_sentence(case: Case, costs: Bill) -> str:
     """The cheapest way to run the GPUs, and the API where that is cheaper still."""
     run = [option for option in costs.options if option.name not in ("api", "spot")]
     best = min(run, key=lambda option: option.monthly_usd)
-    if costs.recommended == "own":
+    if costs.case.recommended == "own":
         best = next(option for option in run if option.name == "own")
-    verb = "costs" if costs.total_gpus == 1 else "cost"
-    text = f"{words.count(costs.total_gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
+    gpus = costs.case.fleet.gpus
+    verb = "costs" if gpus == 1 else "cost"
+    text = f"{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
     text += ", as compliance requires" if case.controls["compliance_required"] else ", the cheapest way to run them"
     api = next((option for option in costs.options if option.name == "api"), None)
     if api is None or api.monthly_usd >= best.monthly_usd:

@@ -20,14 +20,14 @@ NOTABLE = 1.02
 def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int | None) -> Iterator[str]:
     """The paragraph to paste into a design document."""
     here = next(one for one in fits if one.gpu.id == need.on.gpu.id)
-    yield _memory_sentence(need)
+    yield memory_sentence(need)
     yield _deployment_sentence(need, here, limit) + _next_gpu(fits, here, limit) + "."
     yield from _remedies_sentence(remedies)
     yield from _allocation_sentence(need, here)
     yield from _caveats(need)
 
 
-def _memory_sentence(need: Need) -> str:
+def memory_sentence(need: Need) -> str:
     """The load, the total and its parts, and which of them is the larger."""
     load = f"{words.count(need.users, 'concurrent user')} with {need.context:,}-token contexts"
     larger = ", the larger part" if need.kv_cache > need.weights else ""

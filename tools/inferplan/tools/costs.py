@@ -23,13 +23,13 @@ from inferplan.tools._bills import Bills, worth_showing
 from inferplan.tools._cost_case import Case, lacks_units
 from inferplan.tools._draw_costs import Bill, draw_costs, draw_hours
 from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
-from inferplan.tools._gpu_ranking import Scope, cheapest_gpus
+from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools._words_costs import formula, reason, summarize
+from inferplan.tools._words_costs import formula, reason, summary
 
 LABELS: dict[OptionName, str] = {
     "on_demand": "on-demand",
@@ -39,8 +39,6 @@ LABELS: dict[OptionName, str] = {
     "own": "own",
     "api": "API",
 }
-RANKED = 2
-"""Cheapest GPUs that an answer names."""
 
 
 class CostsQuestion(Question):
@@ -185,6 +183,11 @@ class CostsAnswer(Answer):
 def compare_costs(q: CostsQuestion) -> CostsAnswer:
     """Size the fleet for a day's requests and compare renting, reserving, owning and an API."""
     ledger = q.ledger()
+    return _answer(q, billed(q, ledger), ledger)
+
+
+def billed(q: CostsQuestion, ledger: Ledger) -> Case:
+    """The fleet and its bills, with all that is assumed of them; what is said of them is computed when asked for."""
     on = q.serving(ledger)
     yard = q.yard(on, ledger)
     bills = Bills(rates=take_rates(ledger, on.gpu, on.model), yard=yard)
@@ -196,10 +199,10 @@ def compare_costs(q: CostsQuestion) -> CostsAnswer:
         compliance_required=q.compliance_required,
         requests_per_user=_requests_per_user(ledger),
         checkpoint_gpus=_checkpoint_gpus(q, on),
-        ranked=cheapest_gpus(q.scope(on, own=q.compliance_required), yard.traffic, most=RANKED),
+        scope=q.scope(on, own=q.compliance_required),
     )
     _note_corrections(case, ledger)
-    return _answer(q, case, ledger)
+    return case
 
 
 def _requests_per_user(ledger: Ledger) -> float | None:
@@ -220,7 +223,7 @@ def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
     """Everything that was computed, as results show it."""
     fleet, instance = case.fleet, case.fleet.instance
     return CostsAnswer(
-        summary=summarize(case),
+        summary=" ".join(summary(case)),
         diagram=_diagram(case),
         gpus_per_instance=instance.layout.replica,
         instances=fleet.count,
@@ -231,7 +234,7 @@ def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
         batch=instance.batch,
         ttft_ms=round(instance.service.ttft_s / MILLI, 1) if q.max_ttft_ms else None,
         tpot_ms=round(instance.service.tpot_s / MILLI, 1),
-        options=[_option(case, name) for name in case.monthly],
+        options=options(case),
         breakeven=_breakeven(case),
         recommended=case.recommended,
         why=reason(case),
@@ -245,6 +248,11 @@ def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
         inputs=q.inputs(),
         next_steps=_next(q),
     )
+
+
+def options(case: Case) -> list[CostOption]:
+    """The cost table."""
+    return [_option(case, name) for name in case.monthly]
 
 
 def _option(case: Case, name: OptionName) -> CostOption:

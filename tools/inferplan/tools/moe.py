@@ -1,6 +1,7 @@
 """What does a mixture of experts cost and save beside a dense model?"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,7 +17,7 @@ from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._settings import serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import significant
-from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summarize
+from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
 
 BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""
@@ -104,17 +105,18 @@ class MoeAnswer(Answer):
 def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
     """Put two models side by side: parameters that are loaded and that compute, memory, GPUs, bytes per step."""
     ledger = q.ledger()
-    dense, moe = (_side(q, ledger, name) for name in (q.dense_model, q.moe_model))
+    pair = paired(q, ledger)
+    dense, moe = pair.dense, pair.moe
     _note_limits(ledger, dense, moe)
     batches = _batches(dense, moe)
     tradeoffs = list(_tradeoffs(dense, moe))
     return MoeAnswer(
-        summary=summarize(dense, moe),
+        summary=" ".join(summary(dense, moe)),
         diagram="\n".join([draw_pair(_portrait(dense), _portrait(moe)), "", *_reads(dense, moe, batches)]),
         dense=_contestant(dense),
         moe=_contestant(moe),
-        compute_ratio=round(compute_ratio(dense, moe), 6),
-        memory_ratio=round(moe.stored.total / dense.stored.total, 6),
+        compute_ratio=pair.compute_ratio,
+        memory_ratio=pair.memory_ratio,
         params_ratio=round(moe.model.total_params / dense.model.total_params, 6),
         batches=batches,
         crossover_batch=crossover(dense, moe),
@@ -124,6 +126,29 @@ def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
         inputs=q.inputs(),
         next_steps=_next(q, moe),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """The two models, and their ratios as results show them."""
+
+    dense: Side
+    moe: Side
+
+    @property
+    def compute_ratio(self) -> float:
+        """Arithmetic per token, the second model over the first."""
+        return round(compute_ratio(self.dense, self.moe), 6)
+
+    @property
+    def memory_ratio(self) -> float:
+        """Weights, the second model over the first."""
+        return round(self.moe.stored.total / self.dense.stored.total, 6)
+
+
+def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
+    """Both models; what is said of them is computed when it is asked for."""
+    return Pair(dense=_side(q, ledger, q.dense_model), moe=_side(q, ledger, q.moe_model))
 
 
 def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:

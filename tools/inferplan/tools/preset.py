@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from itertools import islice
 from math import inf
 from typing import Any, TypeVar
 
@@ -27,18 +28,21 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
+from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._room import Changed, Headroom, changes, headroom
-from inferplan.tools._sections import Case, Sections, in_short
+from inferplan.tools._sections import Bill, Case, Sections, in_short
 from inferplan.tools._serving import Deployment
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._ways import ways
+from inferplan.tools._words_costs import formula as costs_formula
 from inferplan.tools._words_preset import details, verdict
-from inferplan.tools.costs import CostsAnswer, CostsQuestion, compare_costs
-from inferplan.tools.moe import MoeQuestion, compare_moe_dense
+from inferplan.tools._words_vram import formula
+from inferplan.tools.costs import CostsQuestion, billed, options
+from inferplan.tools.moe import MoeQuestion, Pair, paired
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
 from inferplan.tools.quantization import QuantizationQuestion, compared
-from inferplan.tools.vram import VramQuestion, estimate_vram
+from inferplan.tools.vram import VramQuestion, sized
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
 """The guide's pair: the model asked for takes the place of the one that it resembles."""
@@ -127,7 +131,7 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
         headroom=headroom(case),
         changes=list(changes(case)),
         sections=in_short(case),
-        formula=[*case.vram.formula, *case.plan.formula[1:], *_sizing(case)],
+        formula=[*formula(case.need), *case.plan.formula[1:], *_sizing(case)],
         assumptions=_assumptions(case, q),
         inputs=q.normalized(),
         next_steps=_next(case, q.limits),
@@ -137,7 +141,6 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
 def _case(q: PresetQuestion) -> Case:
     """Ask the five tools, handing the layout on to the bill."""
     controls, layout, limits = q.controls, _ask(ParallelismQuestion, q), q.limits
-    formats = _ask(QuantizationQuestion, q, concurrent_users=None)
     ledger = layout.ledger()
     on = layout.serving(ledger)
     fewest = on.for_users(controls["concurrent_users"], controls["context_window"])
@@ -147,6 +150,8 @@ def _case(q: PresetQuestion) -> Case:
         input_tokens=layout.demand.input_tokens,
         output_tokens=layout.demand.output_tokens,
     )
+    sizing = _ask(VramQuestion, q, total_gpus=q.total_gpus, max_ttft_ms=None, max_tpot_ms=None)
+    assumed = sizing.ledger()
     timed = replace(on, pace=pace) if pace.latency else on
     needed = _needed(timed.for_users(controls["concurrent_users"], controls["context_window"]), enough)
     return Case(
@@ -158,13 +163,27 @@ def _case(q: PresetQuestion) -> Case:
         fewest=fewest,
         needed=needed,
         ways=tuple(way for way in ways(timed, pace, controls, ledger) if way.gpus < (needed or inf)),
-        vram=estimate_vram(_ask(VramQuestion, q, total_gpus=q.total_gpus, max_ttft_ms=None, max_tpot_ms=None)),
-        quantization=compared(formats, formats.ledger()),
+        sizing=sizing,
+        need=sized(sizing, assumed),
+        assumed=assumed.entries(),
+        quantization=_compared(q),
         plan=plan,
         enough=enough,
-        costs=_costs(q, plan.gpus_used or (fewest.layout.gpus if fewest else None)),
-        moe=compare_moe_dense(_ask(MoeQuestion, q, precision=q.moe_precision())),
+        costs=_bill(q, plan.gpus_used or (fewest.layout.gpus if fewest else None)),
+        moe=_paired(q),
     )
+
+
+def _compared(q: PresetQuestion) -> Comparison:
+    """The model in every format."""
+    question = _ask(QuantizationQuestion, q, concurrent_users=None)
+    return compared(question, question.ledger())
+
+
+def _paired(q: PresetQuestion) -> Pair:
+    """The model beside its opposite."""
+    question = _ask(MoeQuestion, q, precision=q.moe_precision())
+    return paired(question, question.ledger())
 
 
 def _plans(
@@ -192,12 +211,15 @@ def _needed(found: Deployment | None, enough: ParallelismAnswer) -> int | None:
     return min([*serving, *([found.layout.gpus] if found else [])], default=None)
 
 
-def _costs(q: PresetQuestion, gpus: int | None) -> CostsAnswer | str:
+def _bill(q: PresetQuestion, gpus: int | None) -> Bill | str:
     """The bill, or the sentence that says why there is none: a price that is not known stops no plan."""
     try:
-        return compare_costs(_ask(CostsQuestion, q, total_gpus=gpus))
+        question = _ask(CostsQuestion, q, total_gpus=gpus)
     except ValidationError as error:
         return "No bill: " + "; ".join(map(_no_bill, error.errors())) + "."
+    ledger = question.ledger()
+    case = billed(question, ledger)
+    return Bill(case=case, options=options(case), assumptions=ledger.entries())
 
 
 def _no_bill(problem: Mapping[str, Any]) -> str:
@@ -231,13 +253,13 @@ def _pair(q: PresetQuestion) -> dict[str, str]:
 
 def _sizing(case: Case) -> list[str]:
     """How the fleet is sized."""
-    return case.bill.formula[:1] if case.bill else []
+    return list(islice(costs_formula(case.bill.case), 1)) if case.bill else []
 
 
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     """What the sections assumed: what the caller changed first, then what moves the verdict; each once."""
-    answers = (case.plan, case.vram, case.bill)
-    listed = {entry.name: entry for answer in answers if answer for entry in answer.assumptions}
+    bill = case.bill.assumptions if case.bill else []
+    listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
     for name, value in q.limits.items():
         listed[name] = Assumption(name=name, value=value, unit=settings()[name].unit, why=SAID_SO)
     ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))

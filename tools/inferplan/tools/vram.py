@@ -160,34 +160,25 @@ class VramAnswer(Answer):
 def estimate_vram(q: VramQuestion) -> VramAnswer:
     """Size the memory to serve a model, part by part, and hold it against GPUs."""
     ledger = q.ledger()
-    need = Need(
-        on=q.serving(ledger, q.gpu),
-        users=q.concurrent_users,
-        context=q.context_window,
-        overhead_fraction=ledger.take("overhead_fraction"),
-        own_cache=q.kv_precision is not None,
-    )
-    _note_cache(q, need, ledger)
+    need = sized(q, ledger)
     servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
     fits = [fit(need, on, q.total_gpus) for on in servings.values()]
     here = next(one for one in fits if one.gpu.id == q.gpu)
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
-    _note_rules(need, ledger)
-    _note_pace(need, ledger)
     return VramAnswer(
         summary=" ".join(summary(need, fits, remedies, limit=q.total_gpus)),
         diagram=draw_need(need),
         fits=None if need.on.not_modelled else here.holds,
-        weights_gb=_exact_gb(need.weights),
-        kv_cache_gb=_exact_gb(need.kv_cache),
-        overhead_gb=_exact_gb(need.overhead),
-        total_gb=_exact_gb(need.total),
+        weights_gb=exact_gb(need.weights),
+        kv_cache_gb=exact_gb(need.kv_cache),
+        overhead_gb=exact_gb(need.overhead),
+        total_gb=exact_gb(need.total),
         total_gib=round(need.total / GIB, 6),
         kv_bytes_per_token=round(need.kv_per_token),
-        kv_gb_per_user=_exact_gb(need.kv_per_user),
+        kv_gb_per_user=exact_gb(need.kv_per_user),
         engine_kv_gb_per_user=_rounded(here.engine_kv_per_user, GB),
-        dominant="weights" if need.weights >= need.kv_cache else "kv_cache",
+        dominant=need.dominant,
         gpu_gib=_busiest(here),
         hardware=[_row(one) for one in fits],
         changes=[_remedy(one) for one in remedies],
@@ -197,6 +188,21 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         inputs=q.inputs(),
         next_steps=_next(q),
     )
+
+
+def sized(q: VramQuestion, ledger: Ledger) -> Need:
+    """The memory asked for, with all that is assumed of it."""
+    need = Need(
+        on=q.serving(ledger, q.gpu),
+        users=q.concurrent_users,
+        context=q.context_window,
+        overhead_fraction=ledger.take("overhead_fraction"),
+        own_cache=q.kv_precision is not None,
+    )
+    _note_cache(q, need, ledger)
+    _note_rules(need, ledger)
+    _note_pace(need, ledger)
+    return need
 
 
 def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
@@ -255,7 +261,7 @@ def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
         ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why="engine default")
 
 
-def _exact_gb(value: float) -> float:
+def exact_gb(value: float) -> float:
     """Bytes as decimal gigabytes, exact to the byte."""
     return round(value / GB, 9)
 
