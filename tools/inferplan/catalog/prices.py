@@ -34,8 +34,8 @@ RentalKind = Literal["on_demand", "spot", "reserved_1y", "reserved_3y"]
 class Quote:
     """What a GPU rents for, over providers. [USD per GPU-hour]
 
-    `kind` is "on_demand_marketplace" where only peer-to-peer offers are known. `rows` are the offers counted,
-    one per provider.
+    `kind` is "on_demand_marketplace" where only peer-to-peer offers are known. `rows` are the offers counted, one per
+    provider; `machine` is the smallest instance that anybody of these sells [GPUs].
     """
 
     gpu: str
@@ -46,11 +46,7 @@ class Quote:
     providers: int
     newest: str
     rows: tuple[RentalRow, ...]
-
-    @property
-    def machine(self) -> int:
-        """GPUs that have to be taken together: the smallest instance that anybody of these sells. [GPUs]"""
-        return min(row.gpus for row in self.rows)
+    machine: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,6 +231,7 @@ def _quote(offers: list[RentalRow]) -> Quote:
         providers=len(chosen),
         newest=max(row.date for row in chosen),
         rows=tuple(chosen),
+        machine=min(row.gpus for row in chosen),
     )
 
 

@@ -1,6 +1,6 @@
 """Monthly bills of a fleet at any requests and hours, and where two of them are equal."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +41,15 @@ class Bills:
         """Every option on the fleet that so many requests within so many hours need. [USD/month]"""
         gpus = self.yard.gpus(requests, hours)
         return {name: self.month(name, gpus=gpus, requests=requests, hours=hours) for name in self.names}
+
+    def by_hour(self, names: Iterable[OptionName]) -> dict[OptionName, list[float]]:
+        """Some options for the requests asked for, within 1 to 24 hours of a day. [USD/month]"""
+        requests = self.yard.traffic.requests_per_day
+        fleets = [(self.yard.gpus(requests, hours), hours) for hours in range(1, HOURS_PER_DAY + 1)]
+        return {
+            name: [self.month(name, gpus=gpus, requests=requests, hours=hours) for gpus, hours in fleets]
+            for name in names
+        }
 
     def month(self, name: OptionName, *, gpus: float, requests: float, hours: float) -> float:
         """One option's bill. [USD/month]"""

@@ -59,10 +59,11 @@ def draw_hours(lines: Mapping[str, Sequence[float]], crossings: Mapping[str, flo
     full = max(values[-1] for values in lines.values()) or 1.0
     grid = [[" "] * (HOURS_PER_DAY * COLUMNS_PER_HOUR) for _ in range(ROWS)]
     for label in sorted(lines, key=HOURLY.__contains__):
+        mark = HOURLY.get(label, "-") * COLUMNS_PER_HOUR
         for hour, usd in enumerate(lines[label]):
             if (row := _row(usd, full)) >= 0:
                 column = hour * COLUMNS_PER_HOUR
-                grid[row][column : column + COLUMNS_PER_HOUR] = HOURLY.get(label, "-") * COLUMNS_PER_HOUR
+                grid[row][column : column + COLUMNS_PER_HOUR] = mark
     for hours in filter(None, crossings.values()):
         usd = lines["on-demand"][ceil(hours) - 1]
         grid[max(0, _row(usd, full))][max(0, round(hours * COLUMNS_PER_HOUR) - 1)] = "X"
@@ -76,8 +77,9 @@ def _row(usd: float, full: float) -> int:
 
 def _framed(grid: Sequence[Sequence[str]], lines: Mapping[str, Sequence[float]], full: float) -> Iterator[str]:
     """The picture with its scale to the left, and to the right what ends there."""
+    ends = {label: _row(values[-1], full) for label, values in lines.items()}
     for number, cells in enumerate(grid):
-        ending = ", ".join(label for label, values in lines.items() if _row(values[-1], full) == number)
+        ending = ", ".join(label for label, row in ends.items() if row == number)
         scale = _money(full) if number == 0 else ""
         yield f"{scale:>{FIGURE}} |{''.join(cells).rstrip() if not ending else ''.join(cells)} {ending}"[
             : draw.WIDTH

@@ -1,5 +1,8 @@
 """How many GPUs does this traffic need, and is it cheaper to rent, to reserve, to own or to call an API?"""
 
+from collections.abc import Callable
+from dataclasses import replace
+from operator import not_
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -18,7 +21,7 @@ from inferplan.tools._arguments import (
     PrecisionName,
     Requests,
 )
-from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import Bills, worth_showing
 from inferplan.tools._cost_case import Case, lacks_units
 from inferplan.tools._draw_costs import Bill, draw_costs, draw_hours
@@ -28,7 +31,7 @@ from inferplan.tools._latency import Latency
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, serving
-from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_costs import formula, reason, summary
 
 LABELS: dict[OptionName, str] = {
@@ -109,14 +112,9 @@ class CostsQuestion(Question):
         )
 
 
-def _absent(value: object) -> bool:
-    """Whether there is nothing to say."""
-    return value is None or value is False or value in ({}, [])
-
-
-def _optional(**described: Any) -> Any:
+def _optional(nothing: Callable[[Any], bool] = absent, **described: Any) -> Any:
     """A field that is left out where there is nothing to say."""
-    return Field(default=None, exclude_if=_absent, **described)
+    return Field(default=None, exclude_if=nothing, **described)
 
 
 class CostOption(BaseModel):
@@ -129,7 +127,7 @@ class CostOption(BaseModel):
     annual_usd: float
     usd_per_million_tokens: float
     best: bool = Field(description="The cheapest.")
-    assumed: bool | None = _optional(description="Its price is an assumption: nobody quotes it.")
+    assumed: bool | None = _optional(not_, description="Its price is an assumption: nobody quotes it.")
 
 
 class Breakeven(BaseModel):
@@ -144,8 +142,10 @@ class Breakeven(BaseModel):
     on_demand_vs_reserved_3yr_hours: float | None
     on_demand_vs_own_hours: float | None
     on_demand_vs_api_hours: float | None = _optional()
-    spot_hours: dict[str, float | None] | None = _optional(description="Spot against each other option.")
-    cheaper_all_day: dict[str, str] | None = _optional(description="By option that never meets on-demand: the cheaper.")
+    spot_hours: dict[str, float | None] | None = _optional(not_, description="Spot against each other option.")
+    cheaper_all_day: dict[str, str] | None = _optional(
+        not_, description="By option that never meets on-demand: the cheaper."
+    )
     api_requests_per_day: float | None = _optional(
         description="Requests a day up to which the API is cheaper than the cheapest fleet."
     )
@@ -170,7 +170,7 @@ class CostsAnswer(Answer):
     compliance_usd: float | None = _optional(description="A month, above the cheapest.")
     usd_per_user_month: float | None = _optional(description="Recommended option; with requests_per_user_per_day.")
     payback_months: dict[str, float] = Field(
-        default_factory=dict, exclude_if=_absent, description="Of buying, against each other option."
+        default_factory=dict, exclude_if=not_, description="Of buying, against each other option."
     )
     cheapest_gpus: dict[str, float] = Field(
         description="A month on the GPUs that cost least, of all that providers rent out; with compliance, to own."
@@ -198,7 +198,7 @@ def billed(q: CostsQuestion, ledger: Ledger) -> Case:
         monthly=worth_showing(bills.now, spot=bills.rates.spot_allowed),
         compliance_required=q.compliance_required,
         requests_per_user=_requests_per_user(ledger),
-        checkpoint_gpus=_checkpoint_gpus(q, on),
+        checkpoint_gpus=_checkpoint_gpus(q, yard, on.model.stands_for),
         scope=q.scope(on, own=q.compliance_required),
     )
     _note_corrections(case, ledger)
@@ -210,13 +210,12 @@ def _requests_per_user(ledger: Ledger) -> float | None:
     return ledger.take("requests_per_user_per_day") if ledger.given("requests_per_user_per_day") else None
 
 
-def _checkpoint_gpus(q: CostsQuestion, on: Serving) -> int | None:
+def _checkpoint_gpus(q: CostsQuestion, yard: Yard, stands_for: str | None) -> int | None:
     """GPUs for the same traffic on the checkpoint that a size class stands for; None for a checkpoint itself."""
-    stands_for = on.model.stands_for
     if stands_for is None or stands_for not in MODELS:
         return None
-    yard = q.yard(q.served(stands_for), Ledger(parse_overrides(q.overrides, groups=q.settings)))
-    return yard.fleet.gpus if yard.instances else None
+    real = replace(yard, instances=instances(q.served(stands_for), yard.traffic.request))
+    return real.fleet.gpus if real.instances else None
 
 
 def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
@@ -310,8 +309,7 @@ def _diagram(case: Case) -> str:
     traffic, fleet = case.traffic, case.fleet
     title = f"{case.on.model.title}, USD a month, {fleet.gpus:,} x {case.on.gpu.id}"
     bills = [Bill(label=LABELS[name], usd=usd, best=name == case.best) for name, usd in case.monthly.items()]
-    by_hour = [case.bills.at(traffic.requests_per_day, hour) for hour in range(1, HOURS_PER_DAY + 1)]
-    lines = {LABELS[name]: [there[name] for there in by_hour] for name in case.weighed}
+    lines = {LABELS[name]: usd for name, usd in case.bills.by_hour(case.weighed).items()}
     marks = {LABELS[name]: hours for name, hours in case.crossings.items()}
     return f"{draw_costs(title, bills)}\n\n{draw_hours(lines, marks, hours_now=traffic.usage_hours_per_day)}"
 
