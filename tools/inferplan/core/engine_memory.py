@@ -4,7 +4,7 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
@@ -81,7 +81,7 @@ def capacity(
 
     Each group of data-parallel attention has a cache and sequences of its own. Other replicas change nothing.
     """
-    memory = rank_memory(model, precision, gpu, layout if layout.dp == 1 else replace(layout, dp=1), engine)
+    memory = rank_memory(model, precision, gpu, layout.alone, engine)
     reason = cache_not_modelled(model, engine)
     if reason:
         return Capacity(memory=memory, tokens=0, sessions=0, not_modelled=reason)

@@ -88,8 +88,10 @@ class Blocks:
         """Σ groups × blocks of a group: what one sequence of `context` tokens takes. [blocks]"""
         local = ceil(context / self.context_parallel)
         return sum(
-            number * spec.blocks(local, in_flight=self.in_flight, state_blocks=self.state_blocks)
-            for number, spec in self.groups
+            [
+                number * spec.blocks(local, in_flight=self.in_flight, state_blocks=self.state_blocks)
+                for number, spec in self.groups
+            ]
         )
 
     @cached_property

@@ -32,6 +32,11 @@ class Layout:
         return cls(tp=degree)
 
     @property
+    def alone(self) -> "Layout":
+        """One replica without the others."""
+        return self if self.dp == 1 else Layout(tp=self.tp, pp=self.pp, attention_dp=self.attention_dp)
+
+    @property
     def ranks(self) -> int:
         """GPUs of one stage."""
         return self.tp * self.attention_dp

@@ -229,7 +229,7 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     if first is None:
         return []
     staged = [Layout(tp=on.degrees[-1], pp=pp) for pp in DEPTHS if pp <= on.model.architecture.layers]
-    holding = [replace(fewest.layout, dp=1)] if fewest else []
+    holding = [fewest.layout.alone] if fewest else []
     offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged])
     return [one for one in offered if one.replica <= total and on.capacity(one, demand.context).fits]
 

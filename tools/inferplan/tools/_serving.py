@@ -116,7 +116,7 @@ class Serving:
     def capacity(self, layout: Layout, context: int) -> Capacity:
         """The KV cache that one replica of this layout has room for."""
         return engine_memory.capacity(
-            self.model, self.precision, self.gpu, layout, self.engine, context=context, kv_bits=self.kv_bits
+            self.model, self.precision, self.gpu, layout.alone, self.engine, context=context, kv_bits=self.kv_bits
         )
 
     def held(self, layout: Layout, context: int) -> Capacity:
@@ -124,7 +124,7 @@ class Serving:
         room = self.capacity(layout, context)
         if self.pace is None or not room.fits:
             return room
-        return replace(room, sessions=_in_time(self, replace(layout, dp=1), context, room.sessions))
+        return replace(room, sessions=_in_time(self, layout.alone, context, room.sessions))
 
     def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
         """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
@@ -241,12 +241,10 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    unstaged = (on.replicated(one, users, context) for one in map(Layout.tensor, on.degrees))
-    best = min(filter(None, unstaged), key=_smaller, default=None)
-    if best and best.layout.gpus <= on.node_size:
-        return best
-    for layout in on.staged(context):
-        if best and best.layout.gpus <= max(on.node_size, layout.replica):
+    best: Deployment | None = None
+    for layout in chain(map(Layout.tensor, on.degrees), on.staged(context)):
+        worth = layout.replica if layout.pp == 1 else max(on.node_size, layout.replica) + 1
+        if best and best.layout.gpus < worth:
             break
         one = on.replicated(layout, users, context)
         if one and (best is None or _smaller(one) < _smaller(best)):
