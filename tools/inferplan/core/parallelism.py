@@ -27,6 +27,7 @@ class Layout:
     attention_dp: int = 1
 
     @classmethod
+    @lru_cache(maxsize=64)
     def tensor(cls, degree: int) -> "Layout":
         """One replica, split by tensor parallelism alone."""
         return cls(tp=degree)
@@ -75,7 +76,6 @@ class Layout:
         return "data" if self.data > 1 else "none"
 
 
-@lru_cache(maxsize=1024)
 def tensor_degrees(architecture: Architecture, *, node_size: int) -> tuple[int, ...]:
     """The tensor-parallel degrees that an engine accepts within a node, smallest first.
 

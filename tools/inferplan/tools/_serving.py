@@ -74,7 +74,7 @@ class Serving:
         """
         if self.engine.name == "llama.cpp":
             return (1,)
-        degrees = parallelism.tensor_degrees(self.model.architecture, node_size=self.node_size)
+        degrees = _degrees(self.model, self.node_size)
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
@@ -227,6 +227,12 @@ class Serving:
             return None
         work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
+
+
+@lru_cache(maxsize=1024)
+def _degrees(model: Model, node_size: int) -> tuple[int, ...]:
+    """The tensor-parallel degrees of a model within a node, remembered by model."""
+    return parallelism.tensor_degrees(model.architecture, node_size=node_size)
 
 
 @lru_cache(maxsize=1024)

@@ -1,6 +1,7 @@
 """How much GPU memory does serving this model take, and which GPUs hold it?"""
 
 from collections.abc import Mapping
+from functools import cached_property
 from operator import not_
 from typing import cast
 
@@ -55,7 +56,7 @@ class VramQuestion(Question):
     max_ttft_ms: Milliseconds | None = None
     max_tpot_ms: Milliseconds | None = None
 
-    @property
+    @cached_property
     def pace(self) -> Pace | None:
         """The latency asked for."""
         latency = Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms)
