@@ -221,7 +221,7 @@ def _costs(case: Case) -> CostsSection:
     costs, bill = case.costs, case.bill
     best = bill and next(option for option in bill.options if option.name == bill.case.recommended)
     return CostsSection(
-        summary=costs if isinstance(costs, str) else _opening(words_costs.summary(costs.case)),
+        summary=costs if isinstance(costs, str) else _opening(islice(words_costs.summary(costs.case), SENTENCES)),
         recommended=best and best.name,
         total_gpus=bill and bill.case.fleet.gpus,
         monthly_usd=best and best.monthly_usd,

@@ -9,7 +9,7 @@ from math import ceil
 from inferplan.catalog.engines import ENGINES
 from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import Model
-from inferplan.core.efficiency import Efficiency, efficiency, kind_of
+from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
@@ -104,8 +104,7 @@ class Serving:
 
     def band(self, law: Law, level: Level = 50) -> Band:
         """How far published runs of this engine, GPU generation and attention lie from their predictions."""
-        kind = kind_of(self.gpu, self.precision, self.engine.name)
-        return band(law, kind=kind, attention=attention_of(self.model.architecture), level=level)
+        return _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
 
     @property
     def not_modelled(self) -> str | None:
@@ -233,6 +232,12 @@ class Serving:
 def _degrees(model: Model, node_size: int) -> tuple[int, ...]:
     """The tensor-parallel degrees of a model within a node, remembered by model."""
     return parallelism.tensor_degrees(model.architecture, node_size=node_size)
+
+
+@lru_cache(maxsize=1024)
+def _band(model: Model, kind: Kind, law: Law, level: Level) -> Band:
+    """The band of a model's runs on one kind of GPU, format and engine."""
+    return band(law, kind=kind, attention=attention_of(model.architecture), level=level)
 
 
 @lru_cache(maxsize=1024)

@@ -180,7 +180,7 @@ def _fits(
         communication=communication(chosen),
         collectives=list(told(chosen)),
         bubble_percent=round(100 * idle_stages(layout.pp, chosen.batches), 1) if layout.pp > 1 else None,
-        why=why_aimed(case) if q.demand.is_aimed else why(case),
+        why=why_aimed(case) if case.demand.is_aimed else why(case),
         max_concurrent_users=chosen.users,
         ttft_ms=ttft_ms(chosen),
         ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
@@ -276,7 +276,8 @@ def _stages(on: Serving, layout: Layout) -> list[str]:
 
 def _inputs(q: ParallelismQuestion) -> dict[str, str | int | float | bool]:
     """The arguments with the turn filled in."""
-    return q.inputs(input_tokens=q.demand.input_tokens, output_tokens=q.demand.output_tokens)
+    tokens_in, tokens_out = turn(q.context_window, q.input_tokens, q.output_tokens)
+    return q.inputs(input_tokens=tokens_in, output_tokens=tokens_out)
 
 
 def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
