@@ -13,6 +13,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.catalog.presets import PRESETS
+from inferplan.tools._tool import Tool
 from inferplan.tools.costs import TOOL as COSTS
 from inferplan.tools.moe import TOOL as MOE
 from inferplan.tools.parallelism import TOOL as PLAN
@@ -282,6 +283,35 @@ class TestCoherence:
         assert answer.sections.quantization.memory_gb == {row.precision: row.memory_gb for row in formats}
         moe = MOE.ask({"precision": "fp8"})
         assert answer.sections.moe.compute_ratio == moe.compute_ratio
+
+    @pytest.mark.parametrize(
+        "question",
+        [
+            {"precision": "fp8"},
+            {"model": "openai/gpt-oss-120b", "precision": "mxfp4"},
+            {"model": "405B", "precision": "fp16", "total_gpus": 1},
+            {"model": "meta-llama/Llama-3.1-8B-Instruct", "precision": "int4", "compliance_required": True},
+        ],
+    )
+    def test_each_section_begins_as_its_tool_does(self, question: dict[str, Any]) -> None:
+        answer = ask(**question)
+        sections, said = answer.sections, answer.inputs
+
+        def told(tool: Tool[Any, Any], **changes: Any) -> str:
+            controls = {**said, **changes}
+            names = [name for name in tool.question.model_fields if controls.get(name) is not None]
+            return str(tool.ask({name: controls[name] for name in names}).summary)
+
+        routed = MODELS[str(said["model"])].architecture.experts
+        assert told(VRAM, total_gpus=question.get("total_gpus")).startswith(sections.vram.summary)
+        assert told(QUANTIZATION, concurrent_users=None).startswith(sections.quantization.summary)
+        fleet = sections.costs.total_gpus
+        assert told(COSTS, total_gpus=fleet).startswith(sections.costs.summary)
+        assert told(MOE, **{"moe_model" if routed else "dense_model": said["model"]}).startswith(sections.moe.summary)
+
+    def test_where_the_gpus_given_hold_no_session_the_section_on_memory_says_why(self) -> None:
+        assert "refuses to start" in ask(model="405B", precision="fp16", total_gpus=2).sections.vram.summary
+        assert "refuses to start" not in ask(total_gpus=8).sections.vram.summary
 
     def test_the_bill_is_for_the_gpus_of_the_verdict(self) -> None:
         answer = ask(concurrent_users=200)
