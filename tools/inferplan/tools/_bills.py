@@ -46,10 +46,13 @@ class Bills:
         """Some options for the requests asked for, within 1 to 24 hours of a day. [USD/month]"""
         requests = self.yard.traffic.requests_per_day
         fleets = [(self.yard.gpus(requests, hours), hours) for hours in range(1, HOURS_PER_DAY + 1)]
-        return {
-            name: [self.month(name, gpus=gpus, requests=requests, hours=hours) for gpus, hours in fleets]
-            for name in names
-        }
+        bills: dict[OptionName, list[float]] = {}
+        for name in names:
+            if name == "api":
+                bills[name] = [self._api(requests)] * HOURS_PER_DAY
+            else:
+                bills[name] = [self.month(name, gpus=gpus, requests=requests, hours=hours) for gpus, hours in fleets]
+        return bills
 
     def month(self, name: OptionName, *, gpus: float, requests: float, hours: float) -> float:
         """One option's bill. [USD/month]"""

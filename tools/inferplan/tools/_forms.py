@@ -154,12 +154,12 @@ class Comparison:
         """The formats whose tokens have a price, on rented GPUs that are kept busy. [USD per million tokens]"""
         return [(form, usd) for form in self.forms if (usd := usd_per_million_tokens(form.on)) is not None]
 
-    @property
+    @cached_property
     def fp32(self) -> Form:
         """What every format is held against."""
         return self.of("fp32")
 
-    @property
+    @cached_property
     def timed_against(self) -> Form:
         """The widest format that the hardware holds: FP32, where anything holds that."""
         return self.of(self.shared.baseline)

@@ -215,7 +215,7 @@ def _checkpoint_gpus(q: CostsQuestion, yard: Yard, stands_for: str | None) -> in
     if stands_for is None or stands_for not in MODELS:
         return None
     real = replace(yard, instances=instances(q.served(stands_for), yard.traffic.request))
-    return real.fleet.gpus if real.instances else None
+    return real.gpus(q.requests_per_day, q.usage_hours_per_day) if real.instances else None
 
 
 def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
