@@ -45,18 +45,18 @@ class Work:
 
     def cache_read(self, context: float) -> float:
         """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
-        near = sum(min(context, part.tokens) * part.bytes_per_token for part in self.bounded)
+        near = sum([min(context, part.tokens) * part.bytes_per_token for part in self.bounded])
         return context * self.kv_bytes_per_token + near + 2 * self.state_bytes
 
     def decode_flops(self, context: float) -> float:
         """Attention arithmetic of one decoded token. [FLOP]"""
-        near = sum(min(context, part.tokens) * part.flops_per_pair for part in self.bounded)
+        near = sum([min(context, part.tokens) * part.flops_per_pair for part in self.bounded])
         return context * self.attention_flops_per_pair + near
 
     def prompt_flops(self, prompt: float, cached: float = 0) -> float:
         """Attention arithmetic of one token in the middle of a prompt that follows `cached` tokens. [FLOP]"""
         before = cached + prompt / 2
-        near = sum(min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded)
+        near = sum([min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded])
         return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
 
     def drafting(self, share: float) -> "Work":
