@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from math import isfinite
 from typing import Any
 
@@ -18,6 +19,8 @@ SAID_SO = "you said so"
 """Why a value is what it is, where the caller overrode it."""
 UNUSED = "given, but nothing here depends on it"
 """The same where it changes nothing."""
+APART = 1
+"""Overrides that have a line of their own; more of them share one."""
 
 
 class Setting(BaseModel):
@@ -108,6 +111,21 @@ class Assumption(BaseModel):
     def line(self) -> str:
         """`name = value unit (why)`."""
         return " ".join(f"{self.name} = {self.value} {self.unit}".split()) + f" ({self.why})"
+
+
+def together(entries: Iterable[Assumption]) -> list[Assumption]:
+    """The same with many overrides in one line: `inputs` holds them, and what the caller said needs no explaining."""
+    listed: list[Assumption] = []
+    for why, alike in groupby(sorted(entries, key=_given), key=_given):
+        found = list(alike)
+        names = "see inputs" if why == SAID_SO else ", ".join(one.name for one in found)
+        listed += [Assumption(name="overrides", value=names, why=why)] if why and len(found) > APART else found
+    return listed
+
+
+def _given(entry: Assumption) -> str:
+    """Why an override is listed; empty for what the caller left open."""
+    return entry.why if entry.why in (SAID_SO, UNUSED) else ""
 
 
 def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:

@@ -6,9 +6,24 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from inferplan.catalog.asked_models import is_config
 from inferplan.tools import _draw as draw
-from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides
+from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, together
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
+from inferplan.tools._size import ROOM, Room, shortened
+
+
+def plain(value: Any) -> Any:
+    """A JSON document whose whole numbers are written as such: 16.0 is 16.
+
+    >>> plain({"gb": 16.0, "ms": [0.5, 2.0], "name": "x"})
+    {'gb': 16, 'ms': [0.5, 2], 'name': 'x'}
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in cast("dict[str, Any]", value).items()}
+    return [plain(inner) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def absent(value: object) -> bool:
@@ -78,13 +93,27 @@ class Answer(BaseModel):
     inputs: Mapping[str, str | int | float | bool] = Field(description="Normalized arguments.")
     next_steps: list[NextStep] = Field(description="Calls that naturally follow.")
 
+    _gives_way: ClassVar[Mapping[str, int]] = {}
+    """Lists and tables that a long result shortens from their ends, the least important first, and what stays of each.
+
+    The text has them whole.
+    """
+    _room: ClassVar[Room] = ROOM
     _head: ClassVar[tuple[str, ...]] = ("summary", "diagram")
     _tail: ClassVar[tuple[str, ...]] = ("formula", "assumptions", "inputs", "next_steps")
 
+    @field_validator("next_steps")
+    @classmethod
+    def _describing_once(cls, steps: list[NextStep]) -> list[NextStep]:
+        """A model that is described in full, which takes many words, stands in the first step that names it alone."""
+        described = [step for step in steps if any(is_config(str(value)) for value in step.arguments.values())]
+        return [step for step in steps if step not in described[1:]]
+
     def structured(self) -> dict[str, Any]:
         """The object for a client that reads structured content: headline first, workings last."""
-        dumped = self.model_dump(mode="json")
-        return {name: dumped[name] for name in (*self._head, *self.section(), *self._tail) if name in dumped}
+        dumped = self.model_copy(update={"assumptions": together(self.assumptions)}).model_dump(mode="json")
+        whole = {name: plain(dumped[name]) for name in (*self._head, *self.section(), *self._tail) if name in dumped}
+        return shortened(whole, self._gives_way, self._room)
 
     @classmethod
     def section(cls) -> tuple[str, ...]:
@@ -93,7 +122,7 @@ class Answer(BaseModel):
 
     def text(self) -> str:
         """The same answer for a client that reads text: paragraph, picture, numbers, workings."""
-        dumped = self.structured()
+        dumped = self.model_dump(mode="json")
         numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped})
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
