@@ -29,6 +29,7 @@ from inferplan.tools._latency import Latency
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, serving
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._words_costs import formula, reason, summarize
 
@@ -166,6 +167,7 @@ class CostsAnswer(Answer):
         "next_steps": 0,
         "formula": 0,
     }
+    _room: ClassVar[Room] = Room(pieces=1190, characters=3330)
 
     gpus_per_instance: int
     instances: int
