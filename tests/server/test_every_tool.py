@@ -21,6 +21,7 @@ from inferplan.server.call import texts
 from inferplan.server.listing import FILE, listing, to_json, written
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from usual_questions import answered
 from verdict import numbers
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "schemas"
@@ -30,6 +31,8 @@ MOST_TOKENS_PER_TOOL = 320
 MOST_TOKENS_IN_ALL = 1600
 MOST_TOKENS_PER_RESULT = 1200
 MOST_TOKENS_PER_PLAN = 2000
+QUESTIONS = 40
+"""Usual questions that each tool is asked."""
 
 if UPDATE:
     Path(str(FILE)).write_text(to_json([listing(tool) for tool in TOOLS]), encoding="utf-8")
@@ -127,8 +130,29 @@ def test_the_example_is_answered_as_published(tool: Tool[Any, Any]):
 
 @every_tool
 def test_the_structured_example_is_short(tool: Tool[Any, Any]):
-    budget = MOST_TOKENS_PER_PLAN if tool.name == "run_preset" else MOST_TOKENS_PER_RESULT
-    assert tokens(compact(call(tool, tool.example).structured_content)) <= budget
+    assert tokens(compact(call(tool, tool.example).structured_content)) <= bar(tool)
+
+
+def bar(tool: Tool[Any, Any]) -> int:
+    return MOST_TOKENS_PER_PLAN if tool.name == "run_preset" else MOST_TOKENS_PER_RESULT
+
+
+def beside_descriptions(content: Any) -> Any:
+    """The content without a caller's own config.json, which `inputs` and a next step repeat as text."""
+    if isinstance(content, dict):
+        return {name: beside_descriptions(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [beside_descriptions(value) for value in content]
+    return "" if isinstance(content, str) and content.startswith("{") else content
+
+
+@every_tool
+def test_usual_questions_get_short_results(tool: Tool[Any, Any]):
+    asked = list(answered(tool, QUESTIONS))
+    assert len(asked) == QUESTIONS
+    results = ((question, beside_descriptions(answer.structured())) for question, answer in asked)
+    long = {number: question for question, result in results if (number := tokens(compact(result))) > bar(tool)}
+    assert long == {}
 
 
 @every_tool

@@ -79,7 +79,7 @@ def test_drafts_make_tokens_faster_where_they_are_accepted_and_slower_where_not(
 
 @pytest.mark.parametrize(
     ("model", "said", "share"),
-    [("deepseek v3", "its own layer", "2.0%"), ("70B", "taken: one further layer", "1.2%")],
+    [("deepseek v3", "its own predictor", "2.0%"), ("70B", "assumed: one further layer", "1.2%")],
 )
 def test_what_a_draft_costs_is_said(model: str, said: str, share: str) -> None:
     answer = plan("speculative_tokens=1", model=model, gpu="h200", objective="latency")

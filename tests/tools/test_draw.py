@@ -7,14 +7,6 @@ from inferplan.tools import _draw as draw
 SIZES = st.floats(1e-6, 1e12)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(389.219, "389"), (163_840, "163,840"), (0.0123, "0.0123"), (8.0, "8"), (0, "0"), (1e-9, "0"), (2.5, "2.5")],
-)
-def test_figures_are_written_as_people_write_them(value: float, text: str) -> None:
-    assert draw.figure(value) == text
-
-
 def test_columns_are_aligned_words_to_the_left_and_numbers_to_the_right() -> None:
     lines = draw.table([["a", "1"], ["bcd", "1,000"]], header=["x", "n"]).splitlines()
     assert lines == ["x        n", "a        1", "bcd  1,000"]
@@ -47,14 +39,6 @@ def test_stacked_bars_leave_no_gap(parts: list[float]) -> None:
 def test_an_axis_ends_at_a_round_number_less_than_twice_the_value(value: float) -> None:
     end = draw.nice_ceiling(value)
     assert value * (1 - 1e-9) <= end <= 2 * value * (1 + 1e-9)
-
-
-@given(full=st.sampled_from([1.0, 1.5, 2.0, 400.0, 80_000.0, 100_000.0]), ticks=st.integers(1, 5))
-def test_an_axis_begins_at_zero_ends_at_its_full_value_and_names_its_unit(full: float, ticks: int) -> None:
-    line = draw.axis(full, 46, "GB", ticks=ticks)
-    assert line.startswith("0")
-    assert line.endswith(f"{draw.figure(full)} GB")
-    assert line.rindex(draw.figure(full)) == 46
 
 
 @given(lines=st.lists(st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=60), max_size=5))

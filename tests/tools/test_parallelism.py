@@ -141,9 +141,7 @@ def test_a_pipeline_of_single_gpus_is_not_called_a_split_over_one() -> None:
 def test_nvlink_carries_tensor_traffic_and_infiniband_stages() -> None:
     """252 times 16,384 x 2 B = 8.26 MB for one token, 500 times that for a prompt; once over the network."""
     answer = ask(total_gpus=16)
-    assert answer.communication == (
-        "decode step: 252 all-reduces, NVLink 4, 8.3 MB in 0.19 ms; 1 stage send, InfiniBand, 0.033 MB in 0.022 ms"
-    )
+    assert answer.communication == "decode step: 252 all-reduces, NVLink 4; 1 stage send, InfiniBand"
     assert [(one.what, one.mb) for one in answer.collectives] == [
         ("all-reduce", [8.26, 4129]),
         ("stage send", [0.0328, 16.4]),
@@ -188,7 +186,8 @@ def test_every_plan_is_legal_within_the_gpus_and_really_holds_its_users(case: di
     assert answer.gpus_used <= answer.nodes * here.node_size
     assert answer.max_concurrent_users == answer.dp * held
     assert answer.serves_users == (answer.max_concurrent_users >= case["concurrent_users"])
-    assert len(answer.stages) == answer.pp
+    assert len(answer.stages) == min(answer.pp, 5)
+    assert (f"{answer.pp - 4} more" in answer.stages) == (answer.pp > 5)
 
 
 @given(case=CASE)
@@ -324,13 +323,13 @@ def test_a_picture_shows_exactly_its_layout(case: dict[str, Any]) -> None:
         assert (f"{label} {degree}" in answer.diagram) == (degree > 1)
     replicas = {int(one) for one in re.findall(r"replica (\d+)", answer.diagram)}
     assert replicas <= set(range(1, answer.dp + 1))
-    if "more" not in answer.diagram:
+    if "more" not in answer.diagram and "..." not in answer.diagram.partition("busiest")[0]:
         assert len(gpus) == answer.gpus_used
         assert len(replicas) == answer.dp
         assert gpus[0] == 0
         assert "gpus_per_node=6" in case.get("overrides", "") or gpus == list(range(answer.gpus_used))
         assert max(int(node) for node in re.findall(r"node (\d+)", answer.diagram)) == answer.nodes
-    for first_last in answer.stages[: 4 if answer.pp > 1 else 1]:
+    for first_last in answer.stages[: 3 if answer.pp > 1 else 1]:
         first, last = first_last.split("-")
         assert re.search(rf"layers +{first}-{last}\b", answer.diagram)
     if answer.tp > 1:
@@ -350,12 +349,15 @@ def test_the_memory_bar_is_to_scale(case: dict[str, Any]) -> None:
     answer = TOOL.ask(case)
     if not answer.fits:
         return
-    bar = re.search(r"busiest GPU  \|(.{40})\| ([\d.]+) GiB", answer.diagram)
+    bar = re.search(
+        r"busiest GPU \|(.{40})\| ([\d.]+) GiB\n# weights, \+ buffers, = KV pool, \. kept free", answer.diagram
+    )
     assert bar
-    for mark in "Wbk.":
-        legend = re.search(rf"{re.escape(mark)} (?:weights|buffers|KV pool|kept free) ([\d.]+)", answer.diagram)
-        assert legend
-        assert bar[1].count(mark) == pytest.approx(40 * float(legend[1]) / float(bar[2]), abs=2)
+    weights, activations, libraries, graphs, pool = map(
+        float, re.findall(r"(?:[a-z]|=) ([\d.]+)", answer.formula[1])[-5:]
+    )
+    for mark, size in (("#", weights), ("+", activations + libraries + graphs), ("=", max(0, pool))):
+        assert bar[1].count(mark) == pytest.approx(40 * size / float(bar[2]), abs=2)
 
 
 @pytest.mark.parametrize(

@@ -114,11 +114,10 @@ def test_without_users_throughput_is_that_of_full_replicas_and_latency_that_of_o
 def test_runners_up_say_what_they_lose() -> None:
     answered = plan(max_tpot_ms=30, total_gpus=8, objective="fewest_gpus", concurrent_users=150)
     assert answered.serves_users
-    assert len(answered.alternatives) == 4
+    assert len(answered.alternatives) == 3
     slower = [one for one in answered.alternatives if "slower a token" in one.loses]
     assert all(one.tpot_ms > answered.tpot_ms for one in slower)
     assert all(one.tpot_ms <= 30 or "misses TPOT <= 30 ms" in one.loses for one in answered.alternatives)
-    assert answered.alternatives[0].loses in answered.why
     more = [one for one in answered.alternatives if one.gpus_used > answered.gpus_used]
     assert more
     assert all(f"{one.gpus_used - answered.gpus_used} GPUs more" in one.loses for one in more)

@@ -108,11 +108,32 @@ def test_a_real_70b_fp8_checkpoint_weighs_more_because_embeddings_stay_in_16_bit
     assert "72.7 GB" in ask().summary
 
 
+SIX = {"rtx-4090", "a100-40gb-sxm", "a100-80gb-sxm", "h100-sxm", "h200-sxm", "b200-sxm"}
+
+
 def test_the_menu_holds_the_guides_six_gpus_and_the_one_asked_for() -> None:
     menu = [row.gpu for row in ask(gpu="l40s").hardware]
     assert menu == sorted(menu, key=lambda id_: GPUS[id_].memory)
-    six = {"rtx-4090", "a100-40gb-sxm", "a100-80gb-sxm", "h100-sxm", "h200-sxm", "b200-sxm"}
-    assert set(menu) == six | {"l40s"}
+    assert set(menu) == SIX | {"l40s"}
+
+
+@pytest.mark.parametrize("bound", [{"total_gpus": 32}, {"max_tpot_ms": 40}])
+def test_where_gpus_or_a_latency_are_given_the_best_three_others_are_shown(bound: dict[str, Any]) -> None:
+    load: dict[str, Any] = {"precision": "fp8", "concurrent_users": 200}
+    rows = {row.gpu: row for row in ask(**load, **bound).hardware}
+    assert len(rows) == 4
+    held = {gpu: row.deploy.gpus if row.deploy else 0 for gpu, row in rows.items()}
+    assert all(row.max_concurrent_users >= 200 for gpu, row in rows.items() if gpu != "h100-sxm")
+    for gpu in SIX - set(rows):
+        left = next(row for row in ask(**load, **bound, gpu=gpu).hardware if row.gpu == gpu)
+        assert left.max_concurrent_users < 200 or (left.deploy and left.deploy.gpus >= max(held.values()))
+
+
+def test_only_the_gpu_asked_for_is_shown_in_full() -> None:
+    for answer in (ask(), ask(total_gpus=2, concurrent_users=200), ask(max_tpot_ms=25, concurrent_users=200)):
+        rows = {row["gpu"]: row for row in answer.structured()["hardware"]}
+        whole = set(rows.pop("h100-sxm"))
+        assert all(set(row) < whole for row in rows.values())
 
 
 MODEL = st.sampled_from([*SIZE_CLASSES, "llama 3.1 8b", "Qwen/Qwen2.5-7B-Instruct", "Qwen/Qwen3-30B-A3B", "phi-4"])

@@ -77,17 +77,16 @@ def test_each_change_that_is_offered_makes_it_fit_and_as_many_users_as_it_says(c
 @given(case=CASE)
 @settings(max_examples=80)
 def test_a_deployment_takes_its_users_at_its_longest_context_and_not_beyond(case: dict[str, Any]) -> None:
-    answer = TOOL.ask({**case, "total_gpus": None})
-    for one in answer.hardware:
-        if one.deploy is None:
-            assert one.longest_context == one.users_at_half == 0
-            continue
-        assert one.longest_context is not None
-        assert one.users_at_half is not None
-        assert one.longest_context >= case["context_window"]
-        assert one.users_at_half >= one.max_concurrent_users >= case["concurrent_users"]
-        there = TOOL.ask({**case, "gpu": one.gpu, "total_gpus": one.deploy.gpus, "context_window": one.longest_context})
-        assert row(there, one.gpu).max_concurrent_users >= case["concurrent_users"]
+    one = row(TOOL.ask({**case, "total_gpus": None}), case["gpu"])
+    if one.deploy is None:
+        assert one.longest_context == one.users_at_half == 0
+        return
+    assert one.longest_context is not None
+    assert one.users_at_half is not None
+    assert one.longest_context >= case["context_window"]
+    assert one.users_at_half >= one.max_concurrent_users >= case["concurrent_users"]
+    there = TOOL.ask({**case, "total_gpus": one.deploy.gpus, "context_window": one.longest_context})
+    assert row(there, one.gpu).max_concurrent_users >= case["concurrent_users"]
 
 
 def test_a_context_whose_mask_alone_fills_the_gpus_is_not_the_longest() -> None:

@@ -57,5 +57,5 @@ def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
         answered = tool.run(question)
     except UnknownName as unknown:
         return Answered(errors.refusal(tool.name, [str(unknown)]), None)
-    structured = answered.structured()
-    return Answered(answered.as_text(structured), structured)
+    structured, text = answered.contents()
+    return Answered(text, structured)

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import groupby
 from math import isfinite
 from operator import not_
 from typing import Any
@@ -19,6 +20,8 @@ SAID_SO = "you said so"
 """Why a value is what it is, where the caller overrode it."""
 UNUSED = "given, but nothing here depends on it"
 """The same where it changes nothing."""
+APART = 1
+"""Overrides that have a line of their own; more of them share one."""
 
 
 class Setting(BaseModel):
@@ -109,6 +112,21 @@ class Assumption(BaseModel):
     def line(self) -> str:
         """`name = value unit (why)`."""
         return " ".join(f"{self.name} = {self.value} {self.unit}".split()) + f" ({self.why})"
+
+
+def together(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The same with many overrides in one line: `inputs` holds them, and what the caller said needs no explaining."""
+    listed: list[Mapping[str, Any]] = []
+    for why, alike in groupby(sorted(entries, key=_given), key=_given):
+        found = list(alike)
+        names = "see inputs" if why == SAID_SO else ", ".join(one["name"] for one in found)
+        listed += [{"name": "overrides", "value": names, "why": why}] if why and len(found) > APART else found
+    return listed
+
+
+def _given(entry: Mapping[str, Any]) -> str:
+    """Why an override is listed; empty for what the caller left open."""
+    return entry["why"] if entry["why"] in (SAID_SO, UNUSED) else ""
 
 
 def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:

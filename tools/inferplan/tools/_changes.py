@@ -38,7 +38,6 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
     `larger` is the model on larger GPUs, smallest first; `overrides` are those of the question, which stay.
     """
     need = here.need
-    yield from _fewer_users(here)
     yield from _shorter_context(here)
     yield from _smaller_cache(here)
     yield from _other_format(here)
@@ -46,12 +45,6 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
     if (more := here.on.for_users(need.users, need.context)) is not None:
         yield Change(arguments={"total_gpus": more.layout.gpus}, gpus=more.layout.gpus, users=more.users)
     yield from _first_that_holds((fit(need, on, here.limit), {"gpu": on.gpu.id}) for on in larger)
-
-
-def _fewer_users(here: Fit) -> Iterator[Change]:
-    """As many as the deployment holds."""
-    if here.placed is not None and here.users:
-        yield Change(arguments={"concurrent_users": here.users}, gpus=here.placed.layout.gpus, users=here.users)
 
 
 def _shorter_context(here: Fit) -> Iterator[Change]:

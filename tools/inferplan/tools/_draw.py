@@ -11,20 +11,6 @@ PROSE = 40
 """Characters from which a text is a paragraph rather than a cell."""
 
 
-def figure(value: float, digits: int = 3) -> str:
-    """A number as people write it: grouped thousands, and `digits` significant digits below that.
-
-    >>> figure(389.219), figure(163840), figure(0.0123), figure(8.0), figure(72_706)
-    ('389', '163,840', '0.0123', '8', '72,706')
-    """
-    if value == 0:
-        return "0"
-    if abs(value) >= 10 ** (digits - 1):
-        return f"{value:,.0f}"
-    text = f"{value:.{digits}g}"
-    return text if "e" not in text else f"{value:.{digits}f}".rstrip("0").rstrip(".") or "0"
-
-
 def fixed(value: float, decimals: int = 1) -> str:
     """A number with grouped thousands and a fixed number of decimals: for columns.
 
@@ -63,19 +49,6 @@ def bar(value: float, full: float, width: int, *, mark: str = "#", start: float 
     last = min(round((start + value) / full * width), width) if full else 0
     length = max(last - first, 1 if value > 0 else 0)
     return (" " * first + mark * length)[:width].ljust(width)
-
-
-def axis(full: float, width: int, unit: str, *, ticks: int = 5) -> str:
-    """A scale from 0 to `full` under a bar of `width` columns.
-
-    >>> axis(400, 40, "GB", ticks=4)
-    '0         100       200       300       400 GB'
-    """
-    line = "0"
-    for i in range(1, ticks + 1):
-        column = round(i / ticks * width)
-        line = line.ljust(column) + figure(full * i / ticks)
-    return f"{line} {unit}".rstrip()
 
 
 def nice_ceiling(value: float) -> float:

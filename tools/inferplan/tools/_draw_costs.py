@@ -1,44 +1,18 @@
-"""Monthly bills as bars to scale, and each bill against the hours of use, with the hours at which they cross."""
+"""Each monthly bill against the hours of use, with the hours at which they cross."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from inferplan.core.units import HOURS_PER_DAY, MILLION
 from inferplan.tools import _draw as draw
 
-LABEL = 10
 FIGURE = 9
-BAR = 50
 ROWS = 4
 COLUMNS_PER_HOUR = 1
 CENTS_BELOW = 100
 GIGA = 1000 * MILLION
 HOURLY = {"on-demand": "o", "spot": "s"}
 """What draws the bills that grow with the hours; all others are lines."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bill:
-    """One option's bar. [USD/month]"""
-
-    label: str
-    usd: float
-    best: bool
-
-
-def draw_costs(title: str, bills: Sequence[Bill]) -> str:
-    """Title and bars."""
-    named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
-    return "\n".join([*named, *_bars(bills)])
-
-
-def _bars(bills: Sequence[Bill]) -> Iterator[str]:
-    """One bar per option, the dearest over the full width."""
-    full = max(bill.usd for bill in bills)
-    for bill in bills:
-        picture = draw.bar(bill.usd, full, BAR).rstrip()
-        yield f"{bill.label:<{LABEL}}{_money(bill.usd):>{FIGURE}} |{picture}{' best' if bill.best else ''}"
 
 
 def _money(usd: float) -> str:
@@ -54,8 +28,11 @@ def _money(usd: float) -> str:
     return f"{usd:,.0f}" if usd >= CENTS_BELOW else f"{usd:,.2f}"
 
 
-def draw_hours(lines: Mapping[str, Sequence[float]], crossings: Mapping[str, float | None], *, hours_now: float) -> str:
+def draw_hours(
+    title: str, lines: Mapping[str, Sequence[float]], crossings: Mapping[str, float | None], *, hours_now: float
+) -> str:
     """Each bill for 1 to 24 hours of use, and an X where on-demand crosses another."""
+    named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
     full = max(values[-1] for values in lines.values()) or 1.0
     grid = [[" "] * (HOURS_PER_DAY * COLUMNS_PER_HOUR) for _ in range(ROWS)]
     for label in sorted(lines, key=HOURLY.__contains__):
@@ -67,7 +44,7 @@ def draw_hours(lines: Mapping[str, Sequence[float]], crossings: Mapping[str, flo
     for hours in filter(None, crossings.values()):
         usd = lines["on-demand"][ceil(hours) - 1]
         grid[max(0, _row(usd, full))][max(0, round(hours * COLUMNS_PER_HOUR) - 1)] = "X"
-    return "\n".join([*_framed(grid, lines, full), _hours(hours_now)])
+    return "\n".join([*named, "", *_framed(grid, lines, full), _hours(hours_now)])
 
 
 def _row(usd: float, full: float) -> int:

@@ -11,19 +11,23 @@ from inferplan.tools._serving import Deployment, Serving
 
 COLUMN = 38
 """Width of one replica's boxes; two stand side by side."""
-COLUMNS = 2
-STAGES = 4
-"""Stages drawn of each replica before the rest is summed up."""
-STAGE_NODES = 4
+PAIRED = 9
+"""Lines of a replica up to which the second of two is drawn, which shows nothing but the next numbers."""
+STAGES, EXPERT_STAGES = 3, 1
+"""Stages drawn of a replica before the rest is summed up; the latter where each GPU names its experts."""
+ENDS = 2
+"""GPUs that are a first and a last one."""
+STAGE_NODES = 2
 """Nodes drawn of all stages of a column that span several, before the rest is summed up."""
-BOX_LINES = 24
-"""Lines drawn in all boxes of a column before the rest is summed up."""
+NAMED, EXPERTS_NAMED = 16, 8
+"""GPUs of a column, without and with experts, up to which each is drawn; else the first and the last of a box."""
 ROWS = 8
-"""Replicas drawn of a shared node, and lines of GPUs of a box, before the rest is summed up."""
+"""Replicas drawn of a shared node before the rest is summed up."""
 INSIDE = COLUMN - 4
 """Width of what stands in a box."""
 LABEL = 9
 """Width of the number of a group of data-parallel attention."""
+EXPERTS = "experts by GPU"
 NODES = 6
 """Nodes drawn of a shortage, of at most 8 marks each, before the rest is left to the figure."""
 
@@ -34,7 +38,9 @@ def draw_layout(on: Serving, deployment: Deployment, *, total: int) -> str:
     shared = layout.pp == 1 and layout.ep == 1 and layout.replica * 2 <= on.node_size
     picture = _shared_nodes(on, layout) if shared else _replicas(on, layout)
     idle = [f"{total - layout.gpus:,} of {total:,} GPUs stay idle"] if total > layout.gpus else []
-    return "\n".join([*_title(on, layout), *picture, "", *_shard_lines(on, layout), *_memory_lines(deployment), *idle])
+    return "\n".join(
+        [*_title(on, layout), *picture, "", f"each GPU: {_share(on, layout)}", *_memory_lines(deployment), *idle]
+    )
 
 
 def _title(on: Serving, layout: Layout) -> list[str]:
@@ -46,24 +52,34 @@ def _title(on: Serving, layout: Layout) -> list[str]:
 
 def _replicas(on: Serving, layout: Layout) -> list[str]:
     """Replicas of a node or more: a column each, a box for each stage and node."""
-    shown = min(layout.dp, COLUMNS)
-    columns = [_column(on, layout, replica) for replica in range(shown)]
-    lines = columns[0] if shown == 1 else draw.beside(columns[0], columns[1])
-    more = layout.dp - shown
-    return [*lines, *([f"... and {words.count(more, 'more replica')} like these"] if more else [])]
+    if layout.dp == 2 and layout.ep == 1:
+        first, second = (_column(on, layout, replica) for replica in range(2))
+        if len(first) <= PAIRED:
+            return draw.beside(first, second)
+    return [*_column(on, layout, 0), *_more(layout.dp - 1, "more replica")]
+
+
+def _more(others: int, what: str) -> list[str]:
+    """What is not drawn, as it looks the same."""
+    return [f"... and {words.count(others, what)} like this"] if others else []
 
 
 def _column(on: Serving, layout: Layout, replica: int) -> list[str]:
     """One replica: its stages from top to bottom with the link between them."""
     ranges = stage_ranges(on.model.architecture.layers, layout.pp)
     lines = [f"replica {replica + 1}"]
-    for stage, layers in enumerate(ranges[:STAGES]):
+    for stage, layers in enumerate(ranges[: _stages(layout)]):
         lines += _arrow(on, layout, replica, stage) if stage else []
         lines += _stage_boxes(on, layout, replica, stage, layers)
-    hidden = len(ranges) - STAGES
+    hidden = len(ranges) - _stages(layout)
     if hidden > 0:
         lines.append(f"  ... {words.count(hidden, 'more stage')}, to layer {ranges[-1][1]}")
     return lines
+
+
+def _stages(layout: Layout) -> int:
+    """Stages that are drawn."""
+    return min(layout.pp, STAGES if layout.ep == 1 else EXPERT_STAGES)
 
 
 def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: tuple[int, int]) -> list[str]:
@@ -72,15 +88,15 @@ def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: 
     for group in range(layout.attention_dp):
         first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size, group=group)
         nodes.setdefault(first // on.node_size, []).append((group, first))
-    shown = dict(list(nodes.items())[: STAGE_NODES // min(layout.pp, STAGES)])
-    most = min(ROWS, max(3, BOX_LINES // (min(layout.pp, STAGES) * len(shown))))
+    shown = dict(list(nodes.items())[: max(1, STAGE_NODES // _stages(layout))])
+    gpus = _stages(layout) * sum(map(len, shown.values())) * layout.tp
     lines: list[str] = []
     for node, groups in shown.items():
         title = f"node {node + 1} -- layers {layers[0]:>3}-{layers[1]:<3}"
         if layout.ep == 1:
-            body = _gpu_lines(groups[0][1], layout.tp, most=most)
+            body = _gpu_lines(groups[0][1], layout.tp, each=gpus <= NAMED)
         else:
-            body = _expert_lines(on, layout, replica, groups, most=most)
+            body = _expert_lines(on, layout, replica, groups, each=gpus <= EXPERTS_NAMED and len(nodes) == 1)
         lines += draw.box(title, body, COLUMN)
     if hidden := len(nodes) - len(shown):
         lines.append(f"  ... {words.count(hidden, 'more node')}, to expert {_held(on, layout)[-1][-1]}")
@@ -93,46 +109,36 @@ def _held(on: Serving, layout: Layout) -> tuple[range, ...]:
     return expert_ranges(experts.experts if experts else 0, layout.ep)
 
 
-def _gpu_lines(first: int, tp: int, *, most: int) -> list[str]:
-    """A tensor group's GPUs, each in its brackets; a group of more lines than are drawn as its first and last."""
-    lines = draw.wrap_items([f"[{gpu:>2}]" for gpu in range(first, first + tp)], INSIDE)
-    return lines if len(lines) <= most else [f"[{first}] ... [{first + tp - 1}], {tp} GPUs"]
+def _gpu_lines(first: int, tp: int, *, each: bool) -> list[str]:
+    """A tensor group's GPUs, each in its brackets; or the first and the last of them."""
+    if each or tp <= ENDS:
+        return draw.wrap_items([f"[{gpu}]" for gpu in range(first, first + tp)], INSIDE)
+    return [f"[{first}] ... [{first + tp - 1}], {tp} GPUs"]
 
 
 def _expert_lines(
-    on: Serving, layout: Layout, replica: int, groups: Sequence[tuple[int, int]], *, most: int
+    on: Serving, layout: Layout, replica: int, groups: Sequence[tuple[int, int]], *, each: bool
 ) -> list[str]:
     """The groups of data-parallel attention in a node, with their first GPUs: each GPU beside the experts it holds."""
     held = _held(on, layout)
-    ranks = range(groups[0][0] * layout.tp, (groups[-1][0] + 1) * layout.tp)
     rows = {
         f"data {replica * layout.attention_dp + group + 1}": [
-            f"[{first + gpu:>2}] {one[0]}-{one[-1]}"
+            f"[{first + gpu}] {one[0]}-{one[-1]}"
             for gpu, one in enumerate(held[group * layout.tp : (group + 1) * layout.tp])
         ]
         for group, first in groups
     }
-    lines = _labelled(rows) if layout.tp > 1 else draw.wrap_items(list(chain(*rows.values())), INSIDE, separator=" ")
-    if len(lines) > most:
-        lines = [*lines[: most - 2], f"... {words.count(len(lines) - most + 1, 'more line')}", lines[-1]]
-    return [f"experts {held[ranks[0]][0]}-{held[ranks[-1]][-1]} by GPU", *lines]
+    items = list(chain(*rows.values()))
+    if not each and len(items) > ENDS:
+        return [EXPERTS, f"{items[0]} ... {items[-1]}"]
+    named = _labelled(rows) if layout.tp > 1 else draw.wrap_items(items, INSIDE, separator=" ")
+    return [EXPERTS, *named]
 
 
 def _labelled(rows: Mapping[str, Sequence[str]]) -> list[str]:
     """Items beside a label, in as many lines as they take."""
     flowed = ((label, draw.wrap_items(items, INSIDE - LABEL, separator=" ")) for label, items in rows.items())
     return [f"{'' if row else label:<{LABEL}}{text}" for label, lines in flowed for row, text in enumerate(lines)]
-
-
-def _shard_lines(on: Serving, layout: Layout) -> list[str]:
-    """What a GPU holds, and how those of a layer talk."""
-    fabric, reduces = on.fabric(layout), "1 all-reduce" if layout.ep > 1 else "2 all-reduces"
-    parts = [f"each GPU: {_share(on, layout)}"]
-    if layout.tp > 1:
-        parts.append(f"{reduces} a layer, {fabric.tensor_link}")
-    if layout.ep > 1:
-        parts.append(f"2 all-to-alls a layer, {fabric.exchange_link}")
-    return draw.wrap_items("; ".join(parts).split(), draw.WIDTH, separator=" ")
 
 
 def _share(on: Serving, layout: Layout) -> str:
@@ -159,43 +165,32 @@ def _shared_nodes(on: Serving, layout: Layout) -> list[str]:
     """Replicas smaller than half a node: a box per node, a line per replica."""
     per_node = max(1, on.node_size // layout.replica)
     nodes = [range(start, min(start + per_node, layout.dp)) for start in range(0, layout.dp, per_node)]
-    boxes = [_node_box(on, layout, number + 1, replicas) for number, replicas in enumerate(nodes[:COLUMNS])]
-    lines = boxes[0] if len(boxes) == 1 else draw.beside(boxes[0], boxes[1])
-    more = len(nodes) - len(boxes)
-    return [*lines, *([f"... and {words.count(more, 'more node')} like these"] if more else [])]
+    boxes = [_node_box(on, layout, number + 1, replicas) for number, replicas in enumerate(nodes[:2])]
+    return draw.beside(boxes[0], boxes[1]) if len(nodes) == 2 else [*boxes[0], *_more(len(nodes) - 1, "more node")]
 
 
 def _node_box(on: Serving, layout: Layout, node: int, replicas: Sequence[int]) -> list[str]:
     """The replicas in one node, each with its GPUs."""
-    layers = on.model.architecture.layers
-    shown = min(ROWS, max(1, BOX_LINES // len(_replica_lines(on, layout, replicas[0], layers))))
-    lines = [line for replica in replicas[:shown] for line in _replica_lines(on, layout, replica, layers)]
-    hidden = len(replicas) - shown
+    lines = [line for replica in replicas[:ROWS] for line in _replica_lines(on, layout, replica)]
+    hidden = len(replicas) - ROWS
     lines += [f"... and {words.count(hidden, 'more replica')}"] if hidden > 0 else []
-    return draw.box(f"node {node}", lines, COLUMN)
+    return draw.box(f"node {node} -- layers 1-{on.model.architecture.layers}", lines, COLUMN)
 
 
-def _replica_lines(on: Serving, layout: Layout, replica: int, layers: int) -> list[str]:
-    """`[ 0][ 1] replica 1, layers 1-80`, in two lines where one is too short."""
+def _replica_lines(on: Serving, layout: Layout, replica: int) -> list[str]:
+    """`[0][1] replica 1`, in two lines where one is too short."""
     first = first_gpu(layout, replica=replica, stage=0, node_size=on.node_size)
-    parts = [*_gpu_lines(first, layout.tp, most=2), f"replica {replica + 1}, layers 1-{layers}"]
+    parts = [*_gpu_lines(first, layout.tp, each=layout.tp * min(layout.dp, ROWS) <= NAMED), f"replica {replica + 1}"]
     return draw.wrap_items(parts, INSIDE, separator=" ")
 
 
 def _memory_lines(deployment: Deployment) -> list[str]:
-    """The busiest GPU's memory in one bar, and what its letters mean."""
+    """The busiest GPU's memory in one bar, and what its signs mean; the formula has the sizes."""
     rank = deployment.capacity.memory
-    buffers = rank.activation + rank.non_torch + rank.graphs
-    parts = [
-        ("weights", "W", rank.weights),
-        ("buffers", "b", buffers),
-        ("KV pool", "k", max(0.0, rank.pool)),
-        ("kept free", ".", rank.total - rank.budget),
-    ]
+    parts = (("#", rank.weights), ("+", rank.activation + rank.non_torch + rank.graphs), ("=", max(0.0, rank.pool)))
     width = 40
-    picture = "".join(mark * round(size / rank.total * width) for _, mark, size in parts)[:width].ljust(width, ".")
-    legend = ", ".join(f"{mark} {name} {size / GIB:.1f}" for name, mark, size in parts)
-    return [f"busiest GPU  |{picture}| {rank.total / GIB:.1f} GiB", f"{'':<13}{legend}"]
+    picture = "".join(mark * round(size / rank.total * width) for mark, size in parts)[:width].ljust(width, ".")
+    return [f"busiest GPU |{picture}| {rank.total / GIB:.1f} GiB", "# weights, + buffers, = KV pool, . kept free"]
 
 
 def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:

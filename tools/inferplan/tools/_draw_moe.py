@@ -7,8 +7,8 @@ from zlib import crc32
 
 from inferplan.tools._draw import WIDTH
 
-WIDE_GRID = 128
-"""Experts from which on a row of the grid holds 32 rather than 16."""
+COLUMNS = 64
+"""Experts in a row of the grid."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,9 +19,6 @@ class Portrait:
     memory: str
     gpus: str
     total: str
-    active: str
-    always: str
-    routed: str
     experts: int
     chosen: int
 
@@ -51,18 +48,9 @@ def _straight(one: Portrait) -> Iterator[str]:
 
 
 def _through_experts(one: Portrait) -> Iterator[str]:
-    """Token, router, the grid of experts, and the sum of those that were chosen."""
-    yield f"{one.always} for every token + {one.chosen}/{one.experts} of {one.routed} = {one.active} active"
-    lit = lit_experts(one.name, experts=one.experts, chosen=one.chosen)
-    rows = grid(lit, experts=one.experts)
-    middle = (len(rows) - 1) // 2
-    for i, (cells, active) in enumerate(rows):
-        lead = "token --> router --" if i == middle else ""
-        out = "-> sum --> next" if i == middle else ""
-        left = "--> " if active else "    "
-        right = " --" if active else "   "
-        bus = "+" if active or i == middle else "|"
-        yield f"{lead:<19}{bus}{left}{cells}{right}{bus}{out}"
+    """Token, router, the experts with those that were chosen, and their sum."""
+    yield "token --> router --> the lit experts --> sum --> next token"
+    yield from grid(lit_experts(one.name, experts=one.experts, chosen=one.chosen), experts=one.experts)
 
 
 def lit_experts(name: str, *, experts: int, chosen: int) -> frozenset[int]:
@@ -77,13 +65,11 @@ def lit_experts(name: str, *, experts: int, chosen: int) -> frozenset[int]:
     return frozenset((start + i * step) % experts for i in range(chosen))
 
 
-def grid(lit: frozenset[int], *, experts: int) -> Sequence[tuple[str, bool]]:
-    """Rows of the expert grid, each with whether an expert of it is lit.
+def grid(lit: frozenset[int], *, experts: int) -> Sequence[str]:
+    """Rows of the expert grid, those that are lit as `#`.
 
     >>> grid(frozenset({1, 6}), experts=8)
-    [('.#....#.', True)]
+    ['.#....#.']
     """
-    columns = 16 if experts <= WIDE_GRID else 32
-    members = [range(first, min(first + columns, experts)) for first in range(0, experts, columns)]
-    width = min(columns, experts)
-    return [("".join(".#"[n in lit] for n in row).ljust(width), not lit.isdisjoint(row)) for row in members]
+    members = [range(first, min(first + COLUMNS, experts)) for first in range(0, experts, COLUMNS)]
+    return ["".join(".#"[n in lit] for n in row) for row in members]

@@ -1,6 +1,7 @@
 """Memory as one stacked bar to scale, and the GPUs that it fills under it."""
 
 import itertools
+from collections.abc import Iterator
 
 from inferplan.core import memory
 from inferplan.core.hardware import Gpu
@@ -24,8 +25,7 @@ def draw_need(need: Need) -> str:
         picture = draw.bar(part / scale, full, BAR, start=start / scale)
         lines.append(f"{name:<9} |{picture}| {part / scale:>9,.1f} {unit} {part / need.total:>4.0%}")
         start += part
-    lines.append(f"{'':<10} {draw.axis(full, BAR, unit, ticks=4)}")
-    return "\n".join([*lines, _devices_line(need.on.gpu, need.total, scale / BAR * full)])
+    return "\n".join([*lines, *_devices_lines(need.on.gpu, need.total, scale / BAR * full)])
 
 
 def _title(need: Need) -> list[str]:
@@ -41,15 +41,12 @@ def _scale(total: float) -> tuple[str, float]:
     return next((pair for pair in units if total < 100_000 * pair[1]), ("EB", TB * MILLION))
 
 
-def _devices_line(gpu: Gpu, total: float, column: float) -> str:
+def _devices_lines(gpu: Gpu, total: float, column: float) -> Iterator[str]:
     """Under the bar, one bracket per GPU while they can be told apart; `column` is what one stands for. [B]"""
     needed = memory.devices_for(total, gpu.memory)
     columns = gpu.memory / column
-    parts = [words.devices(needed, gpu.title), f"({gpu.memory / GB:.1f} GB)", "by memory alone"]
-    lines = draw.wrap_items(parts, draw.WIDTH - INDENT, separator=" ")
-    note = "\n".join(f"{'':<{INDENT}}{line}" for line in lines)
-    if columns < 4 or INDENT + round(needed * columns) >= draw.WIDTH:
-        return note
-    edges = [round(i * columns) for i in range(needed + 1)]
-    brackets = "".join("'" + "-" * (right - left - 1) for left, right in itertools.pairwise(edges)) + "'"
-    return f"{'':<{INDENT}}{brackets}\n{note}"
+    if columns >= 4 and INDENT + round(needed * columns) < draw.WIDTH:
+        edges = [round(i * columns) for i in range(needed + 1)]
+        brackets = "".join("'" + "-" * (right - left - 1) for left, right in itertools.pairwise(edges)) + "'"
+        yield f"{'':<{INDENT}}{brackets}"
+        yield f"{'':<{INDENT}}{words.devices(needed, gpu.title)} by memory alone"

@@ -25,12 +25,11 @@ GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
 
 
 class Times(NamedTuple):
-    """Passes of a format: one user alone, and the load asked for. In seconds, or as ratios to those of another."""
+    """Passes of a format: of one user, and of the load asked for. In seconds, or as ratios to those of another."""
 
     decode: float
-    prefill: float
     decode_at_load: float
-    prefill_at_load: float
+    prefill: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,12 +109,11 @@ class Form:
         replica = self.on.replica(layout) if self.is_timed else None
         if replica is None:
             return None
-        decode, prefill = replica.decode_s(1, context), replica.prefill_s(1, context)
+        decode = replica.decode_s(1, context)
         return Times(
             decode=decode,
-            prefill=prefill,
             decode_at_load=decode if each == 1 else replica.decode_s(each, context),
-            prefill_at_load=prefill if each == 1 else replica.prefill_s(each, context),
+            prefill=replica.prefill_s(each, context),
         )
 
     @property
@@ -189,16 +187,33 @@ class Comparison:
 def compare(
     ledger: Ledger, *, model: str, precision: str | None, gpu: str, users: int, context: int, weight: float
 ) -> Comparison:
-    """The guide's four formats, the one asked for and the one released, and one weight encoded in each."""
+    """The guide's four formats and one more, that asked for or that released; and one weight encoded in each."""
 
     def on(name: str) -> Serving:
         return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
 
-    released = FORMATS.id_of(model_of(model).native_precision)
-    names = dict.fromkeys([*GUIDE_FORMATS, *filter(None, [precision]), released])
+    names = list(dict.fromkeys([*GUIDE_FORMATS, precision or _released(model).id]))
+    _note_released(ledger, _released(model), [FORMATS[name] for name in names])
     shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
     forms = tuple(Form(on=one, shared=shared, weight=weight) for one in shared.offered)
     return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight)
+
+
+def _released(model: str) -> Precision:
+    """The format that the model is released in; FP16 in place of any that weighs and runs as it does, as BF16."""
+    released = FORMATS[FORMATS.id_of(model_of(model).native_precision)]
+    return FORMATS["fp16"] if _weighed(released) == _weighed(FORMATS["fp16"]) else released
+
+
+def _weighed(form: Precision) -> tuple[object, ...]:
+    """All of a format that decides on memory and speed."""
+    return form.bits_per_weight, form.scope, form.compute, form.weight_only, form.kv_bits
+
+
+def _note_released(ledger: Ledger, released: Precision, listed: Sequence[Precision]) -> None:
+    """That the format of the release gave way to the one asked for."""
+    if released not in listed:
+        ledger.note("released", released.title, why="one format beside the guide's: yours")
 
 
 def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, Layout]:

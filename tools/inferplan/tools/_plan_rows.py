@@ -12,12 +12,11 @@ from inferplan.tools._words_aims import loses
 
 
 class Told(BaseModel):
-    """What a GPU sends in a decode step, and over one prompt."""
+    """Megabytes and milliseconds, of a decode step and of a prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     what: str
-    link: str
     mb: list[int | float]
     ms: list[int | float]
 
@@ -75,7 +74,6 @@ def told(plan: Plan) -> Iterator[Told]:
     for step, prompt in zip(plan.step, plan.prompt, strict=True):
         yield Told(
             what=step.what,
-            link=step.link,
             mb=[_digits(step.bytes / MB), _digits(prompt.bytes / MB)],
             ms=[_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)],
         )

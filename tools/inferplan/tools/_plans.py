@@ -16,7 +16,7 @@ from inferplan.tools._latency import WHENEVER, Latency
 from inferplan.tools._replica import Replica
 from inferplan.tools._serving import Deployment, Serving
 
-ALTERNATIVES = 4
+ALTERNATIVES = 3
 """Runners-up that an answer shows."""
 DEPTHS = (2, 4, 8)
 """Stages of the widest tensor group that are compared beside the smallest replica, where no aim is stated."""

@@ -140,7 +140,7 @@ def _reserved(ledger: Ledger, gpu: Gpu, on_demand: Rate, option: Reserved, as_of
     if quote or ledger.given(name):
         return _quoted(ledger, name, quote, as_of)
     discount = prices.discount(kind)
-    why = f"assumed: no quote; on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s committed-use ratio"
+    why = f"assumed: on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s ratio"
     usd = ledger.take(name, round(on_demand.usd * discount.ratio, 4), why=why)
     low, high = on_demand.low * discount.ratio, on_demand.high * discount.ratio
     return Rate(usd=usd, low=low, high=high, date=on_demand.date, assumed=True)

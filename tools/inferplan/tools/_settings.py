@@ -104,8 +104,8 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
 
 
-OWN_DRAFT = "its own layer that predicts further tokens; not held against published runs, not in the memory"
-FOREIGN_DRAFT = "taken: one further layer, as it brings none; not held against published runs, not in the memory"
+OWN_DRAFT = "its own predictor; not held against published runs, not in the memory"
+FOREIGN_DRAFT = "assumed: one further layer; not held against published runs, not in the memory"
 
 
 def draft_share(model: Model) -> float:

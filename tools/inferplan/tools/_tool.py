@@ -8,9 +8,25 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from inferplan.catalog.asked_models import is_config
 from inferplan.tools import _draw as draw
-from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides
+from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, together
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
+from inferplan.tools._size import ROOM, Room, shortened
+
+
+def plain(value: Any) -> Any:
+    """A JSON document whose whole numbers are written as such: 16.0 is 16.
+
+    >>> plain({"gb": 16.0, "ms": [0.5, 2.0], "name": "x"})
+    {'gb': 16, 'ms': [0.5, 2], 'name': 'x'}
+    """
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in cast("dict[str, Any]", value).items()}
+    return [plain(inner) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
+
 
 absent: Callable[[object], bool] = partial(is_, None)
 """Whether a field has nothing to say: `Field(exclude_if=absent)` leaves it out of results."""
@@ -78,13 +94,36 @@ class Answer(BaseModel):
     inputs: Mapping[str, str | int | float | bool] = Field(description="Normalized arguments.")
     next_steps: list[NextStep] = Field(description="Calls that naturally follow.")
 
+    _gives_way: ClassVar[Mapping[str, int]] = {}
+    """What a long result shortens from its end, the least important first, and how many entries stay of each.
+
+    The text has them whole.
+    """
+    _room: ClassVar[Room] = ROOM
     _head: ClassVar[tuple[str, ...]] = ("summary", "diagram")
     _tail: ClassVar[tuple[str, ...]] = ("formula", "assumptions", "inputs", "next_steps")
 
+    @field_validator("next_steps")
+    @classmethod
+    def _describing_once(cls, steps: list[NextStep]) -> list[NextStep]:
+        """A model that is described in full, which takes many words, stands in the first step that names it alone."""
+        described = [step for step in steps if any(is_config(str(value)) for value in step.arguments.values())]
+        return [step for step in steps if step not in described[1:]]
+
+    def contents(self) -> tuple[dict[str, Any], str]:
+        """The same answer twice, each enough alone: as structured content, headline first, and as text."""
+        dumped = self.model_dump(mode="json")
+        whole = dumped | {"assumptions": together(dumped["assumptions"])}
+        ordered = {name: plain(whole[name]) for name in (*self._head, *self.section(), *self._tail) if name in whole}
+        return shortened(ordered, self._gives_way, self._room), self._text(dumped)
+
     def structured(self) -> dict[str, Any]:
         """The object for a client that reads structured content: headline first, workings last."""
-        dumped = self.model_dump(mode="json")
-        return {name: dumped[name] for name in (*self._head, *self.section(), *self._tail) if name in dumped}
+        return self.contents()[0]
+
+    def text(self) -> str:
+        """The answer for a client that reads text."""
+        return self.contents()[1]
 
     @classmethod
     @cache
@@ -92,13 +131,9 @@ class Answer(BaseModel):
         """The names of the section's own numbers."""
         return tuple(name for name in cls.model_fields if name not in (*cls._head, *cls._tail))
 
-    def text(self) -> str:
-        """The same answer for a client that reads text."""
-        return self.as_text(self.structured())
-
-    def as_text(self, structured: Mapping[str, Any]) -> str:
-        """The text for the structured content of this answer: paragraph, picture, numbers, workings."""
-        numbers = draw.numbers({name: structured[name] for name in self.section() if name in structured})
+    def _text(self, dumped: Mapping[str, Any]) -> str:
+        """Paragraph, picture, numbers, workings of what was dumped."""
+        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped})
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)

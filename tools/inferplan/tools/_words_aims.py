@@ -11,7 +11,7 @@ AIMS = {
     "fewest_gpus": "the fewest GPUs",
 }
 
-MOST_LOSSES = 2
+MOST_LOSSES = 1
 """Losses named of a runner-up; the others are in its row."""
 
 
@@ -41,15 +41,12 @@ def _aim(case: Case) -> str:
 
 
 def why_aimed(case: Case) -> str:
-    """What the layout was taken for, and the runner-up with what it lacks."""
+    """What the layout was taken for; what runners-up lack is in their rows."""
     chosen = case.chosen
     taken = f"It has {_aim(case)} of the layouts that serve the users"
     if not case.serves(chosen):
         taken = "It comes closest to the latency asked for" if case.holds(chosen) else "It holds the most users"
-    if len(case.ranked) == 1:
-        return f"{taken}; no other layout is legal here."
-    second = case.ranked[1]
-    return f"{taken}. The runner-up, {words.degrees(second.layout)}: {loses(case, second)}."
+    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".")
 
 
 def _serve(demand: Demand, number: int) -> str:

@@ -26,7 +26,6 @@ def summary(case: Case) -> Iterator[str]:
     yield _sizing_sentence(case)
     yield _price_sentence(case)
     yield _crossing_sentence(case)
-    yield from _further(case)
     yield from _caveats(case)
 
 
@@ -101,14 +100,6 @@ def _crossing_sentence(case: Case) -> str:
     return f"On-demand is {' and '.join(parts)}, on the GPUs those hours take."
 
 
-def _further(case: Case) -> Iterator[str]:
-    """The API's reach, and the cheapest GPUs."""
-    if case.bills.rates.api:
-        yield _api_sentence(case)
-    if case.ranked:
-        yield _ranking_sentence(case)
-
-
 def _api_sentence(case: Case) -> str:
     """Up to how many requests a day the API is the cheaper way."""
     if case.api_requests is None:
@@ -124,8 +115,12 @@ def _ranking_sentence(case: Case) -> str:
 
 
 def _caveats(case: Case) -> Iterator[str]:
-    """What the figures leave out, where it matters here."""
+    """The API's reach, a cheaper GPU, and what the figures leave out, where it matters here."""
     on, owned = case.on, case.bills.rates.owned
+    if case.bills.rates.api:
+        yield _api_sentence(case)
+    if case.ranked and case.ranked[0].gpu != on.gpu.id:
+        yield _ranking_sentence(case)
     if case.checkpoint_gpus and case.checkpoint_gpus != case.fleet.gpus and on.model.stands_for:
         real = MODELS[on.model.stands_for].title
         yield f"The real {real} takes {words.count(case.checkpoint_gpus, 'GPU')}."
@@ -150,20 +145,17 @@ def formula(case: Case) -> Iterator[str]:
     if rates.owned is not None:
         yield _owned_line(case, rates.owned.gpu, rates.owned.staff_month)
     if rates.api is not None:
-        yield f"api {_api_line(case, rates.api)} = {words.usd(case.monthly['api'])}{_api_reach(case)}"
+        yield f"api {_api_line(case, rates.api)} = {words.usd(case.monthly['api'])}"
 
 
 def _rented_line(case: Case) -> str:
-    """Hourly options by their hours, commitments by the month."""
+    """Hourly options by their hours, commitments by the month; `options` has the products."""
     rates, hours = case.bills.rates.rented, case.traffic.usage_hours_per_day
-    hourly: list[OptionName] = [name for name in case.monthly if name in HOURLY]
-    reserved: list[OptionName] = [name for name in case.monthly if name in COMMITTED]
-    by_hour = "; ".join(f"${rates[name].usd:g}" for name in hourly)
-    by_month = "; ".join(f"${rates[name].usd:g}" for name in reserved)
-    bills = "; ".join(words.usd(case.monthly[name]) for name in (*hourly, *reserved))
-    by_hour = f"({by_hour})" if len(hourly) > 1 else by_hour
-    share = f"{hours:g}/{HOURS_PER_DAY}"
-    return f"rented {case.fleet.gpus:,} x {HOURS_PER_MONTH} h x ({share} x {by_hour}; {by_month}) = {bills}"
+    hourly, reserved = (
+        "; ".join(f"{name} ${rates[name].usd:g}" for name in case.monthly if name in names)
+        for names in (HOURLY, COMMITTED)
+    )
+    return f"rented {case.fleet.gpus:,} x {HOURS_PER_MONTH} h x ({hours:g}/{HOURS_PER_DAY} x ({hourly}); {reserved})"
 
 
 def _owned_line(case: Case, owned: Ownership, staff: float) -> str:
@@ -187,11 +179,3 @@ def _api_line(case: Case, api: ApiRates) -> str:
     requests = case.traffic.requests_per_day * DAYS_PER_MONTH / MILLION
     price = f"{request.input_tokens:,} x ${api.input.usd:g} + {request.output_tokens:,} x ${api.output.usd:g}"
     return f"{requests:,.6g} M x ({price})"
-
-
-def _api_reach(case: Case) -> str:
-    """The bill of the fleet that the API meets, and where."""
-    if case.api_requests is None:
-        return ""
-    fleet = case.api_requests * case.monthly["api"] / case.traffic.requests_per_day
-    return f"; {words.usd(fleet)} at {words.significant(case.api_requests)} a day"

@@ -6,10 +6,9 @@ from math import ceil
 from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
-from inferplan.core.units import GB, GIB, MB, MILLI
+from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
-from inferplan.tools._replica import Replica
 from inferplan.tools._serving import Serving
 from inferplan.tools._words_speed import around
 
@@ -98,7 +97,7 @@ def _rule(on: Serving, layout: Layout) -> str:
 
 
 def communication(plan: Plan) -> str:
-    """Who tells whom how many bytes over which link in one pass, and how long that takes."""
+    """Who tells whom over which link in a decode step; how much and how long, `collectives` says."""
     layout = plan.layout
     if layout.gpus == 1:
         return "none: one GPU holds everything"
@@ -106,16 +105,14 @@ def communication(plan: Plan) -> str:
         return "data: none, each GPU holds everything"
     if plan.replica is None:
         return "not timed: the arithmetic peak of the GPU is not known"
-    told = "; ".join(_told(plan.replica, one) for one in plan.step)
     alone = "; replicas: none" if layout.dp > 1 else ""
-    return f"decode step: {told}{alone}"
+    return f"decode step: {'; '.join(map(_told, plan.step))}{alone}"
 
 
-def _told(replica: Replica, one: Collective) -> str:
-    """`252 all-reduces, NVLink 4, 8.3 MB in 1.2 ms`: what a GPU sends in all of them, and how long they take."""
-    sent, taken = words.significant(one.bytes / MB), words.significant(replica.told_s(one) / MILLI)
-    beside = " beside computing" if one.hidden else ""
-    return f"{words.count(round(one.number), one.what)}, {one.link}, {sent} MB in {taken} ms{beside}"
+def _told(one: Collective) -> str:
+    """`252 all-reduces, NVLink 4`."""
+    beside = ", beside computing" if one.hidden else ""
+    return f"{words.count(round(one.number), one.what)}, {one.link}{beside}"
 
 
 def formula(case: Case) -> Iterator[str]:

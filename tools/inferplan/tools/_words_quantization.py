@@ -5,6 +5,7 @@ from functools import cache
 
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
+from inferplan.core.architecture import Model
 from inferplan.core.element_formats import E4M3, INT4
 from inferplan.core.units import GB, MILLI
 from inferplan.tools import _words as words
@@ -45,45 +46,43 @@ def _memory_sentence(case: Comparison) -> str:
 
 
 def _gpus(case: Comparison) -> str:
-    """GPUs by weights alone; the formats that one GPU holds, and those that take a node."""
+    """GPUs by weights alone; the formats that a node holds, unless it holds them all."""
     size = case.fp32.on.node_size
     if case.fp32.gpus == 1:
         return f"by weights alone one {case.gpu.title} holds any of them"
     counts = words.join([f"{form.gpus:,}" for form in case.forms])
-    single = [form.title for form in case.forms if form.gpus == 1]
-    node = [form.title for form in case.forms if 1 < form.gpus <= size]
-    holds = [f"one GPU holds {words.join(single)}"] if single else []
-    holds += [f"one node of {size} holds {words.join(node)}"] if node else []
-    held = " and ".join(holds) or f"one node of {size} holds none"
-    return f"by weights alone {counts} x {case.gpu.title}; {held}"
+    held = [form.title for form in case.forms if form.gpus <= size]
+    node = f"; one node of {size} holds {words.join(held) or 'none'}" if len(held) < len(case.forms) else ""
+    return f"by weights alone {counts} x {case.gpu.title}{node}"
 
 
 def _quality_sentence(case: Comparison) -> str:
     """What the formats below 16 bit take of it, and how they are rated."""
     half = case.of("fp16").weights
     smaller = [form for form in case.forms if form.weights < half]
+    rated = [form.precision.quality for form in smaller]
     said = [
-        f"{form.title}{'' if i else ' takes'} {100 * form.weights / half:.0f} %"
-        f"{'' if i else ' of FP16'} (rated {form.precision.quality})"
-        for i, form in enumerate(smaller)
+        f"{form.title}{'' if i else ' takes'} {100 * form.weights / half:.0f} %{'' if i else ' of FP16'}"
+        + (f" (rated {quality})" if quality not in rated[i + 1 : i + 2] else "")
+        for i, (form, quality) in enumerate(zip(smaller, rated, strict=True))
     ]
     return f"{words.join(said)}."
 
 
 def _speed_sentence(case: Comparison) -> Iterator[str]:
-    """Decode and prefill against the widest format, on GPUs that are the same for all."""
+    """Decode and prefill of the load against the widest format, on GPUs that are the same for all."""
     against = case.timed_against
     timed = [(form.title, speeds) for form in case.forms if form is not against and (speeds := form.speeds(against))]
     if timed:
-        decode, loaded, prefill = (
-            words.join([f"{words.significant(round(speed, 1))}x" for speed in way])
-            for way in zip(*((one.decode, one.decode_at_load, one.prefill) for _, one in timed), strict=True)
+        users = case.shared.users
+        each = [(one.decode_at_load, one.prefill) for _, one in timed]
+        decode, prefill = (
+            words.join([f"{words.significant(round(speed, 1))}x" for speed in way]) for way in zip(*each, strict=True)
         )
-        at_load = f" ({words.count(case.shared.users, 'user')}: {loaded})" if case.shared.users > 1 else ""
-        names = words.join([title for title, _ in timed])
+        names, load = words.join([title for title, _ in timed]), f" with {users:,} users" if users > 1 else ""
         yield (
-            f"On {case.hardware} {names} {'decode' if len(timed) > 1 else 'decodes'} {decode} as fast as "
-            f"{against.title}{at_load}, prefill {prefill}."
+            f"On {case.hardware}{load} {names} {'decode' if len(timed) > 1 else 'decodes'} {decode} as fast as "
+            f"{against.title}, prefill {prefill}."
         )
     if case.of("fp8").emulated:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
@@ -100,7 +99,7 @@ def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
     """What checkpoints really weigh: with scales, and embeddings that stay in 16 bit."""
     if not case.model.is_size_class:
         bits = 8 * case.of("int4").weights / case.model.total_params
-        yield f"With scales and 16-bit embeddings INT4 averages {bits:.2f} bit a weight."
+        yield f"Scales and 16-bit embeddings included, INT4 is {bits:.2f} bit a weight."
     elif real := MODELS.get(case.model.stands_for or ""):
         forms = (case.of("fp8"), case.of("int4"))
         said = [f"{words.gb(memory.weights(real, form.precision).total)} in {form.title}" for form in forms]
@@ -125,8 +124,9 @@ def formula(case: Comparison) -> Iterator[str]:
 
 
 def _listed(bits: Iterable[float]) -> str:
-    """Bits of one format after the other."""
-    return ", ".join(f"{width:g}" for width in bits)
+    """Bits of one format after the other; `32, then 16` where all but the first take the same."""
+    first, *others = (f"{width:g}" for width in bits)
+    return f"{first}, then {others[0]}" if len(set(others)) == 1 else ", ".join([first, *others])
 
 
 def note_limits(ledger: Ledger, case: Comparison) -> None:
@@ -138,13 +138,14 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
         held = f"{case.hardware}, fitting or not"
         ledger.note("fits", "not known", why=unknown)
     if len(left) < len(case.forms):
-        why = f"{held}; half of published times within {band.percent}; not the guide's {GUIDE_SPEEDS}"
+        guide = f"; not the guide's {GUIDE_SPEEDS}" if case.model.is_size_class else ""
+        why = f"{held}; half of published times within {band.percent}{guide}"
         ledger.note("speed_multiplier", "estimated", why=why)
     if left:
         load = f"{words.count(case.shared.users, 'user')} x {case.shared.context:,} tokens"
         ledger.note("not_timed", words.join(left), why=f"not held by {case.gpu.title} with {load}")
     if emulated := [form.title for form in case.forms if form.emulated]:
-        why = f"{case.gpu.title} has no such units: expanded before each product, fewer bytes but no faster arithmetic"
+        why = "no such units: fewer bytes, no faster arithmetic"
         ledger.note("weight_only_here", words.join(emulated), why=why)
     if case.gpu.peak_flops("fp32") is None:
         ledger.note("fp32_peak", "16 bit", why=f"no FP32 peak of {case.gpu.title} is known: timed at its 16-bit peak")
@@ -158,13 +159,15 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
         value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
         ledger.note("kv_cache_element", value, unit="bit", why=why)
     else:
-        why = f"{case.fp32.on.engine_name}'s default: activations need more precision than weights"
+        why = f"{case.fp32.on.engine_name}'s default"
         ledger.note("kv_cache_element", case.fp32.on.kv_bits, unit="bit", why=why)
 
 
 @cache
-def rounding() -> str:
-    """The guide's errors of its weight, as the truncation that they are; the formats are rounded to nearest."""
+def rounding(model: Model) -> str:
+    """The guide's errors of its weight, as the truncation that they are; worked out beside the guide's own models."""
+    if not model.is_size_class:
+        return "the guide's"
     cut = E4M3.truncate(GUIDE_WEIGHT), INT4.truncate(GUIDE_WEIGHT, absmax=INT4.max_level * GUIDE_INT4_SCALE)
     fp8, int4 = (f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in cut)
     return f"guide: 4.3 and 8.7 % by truncation ({fp8}; {int4}, scale {GUIDE_INT4_SCALE})"

@@ -122,10 +122,15 @@ def _longest(need: Need, here: Fit) -> str:
     return f", or {need.users:,} up to {here.longest:,} tokens"
 
 
+def allocated(need: Need, here: Fit) -> float | None:
+    """What the engine allocates for a user; None where that is what the architecture keeps, or not known. [B]"""
+    taken = here.engine_kv_per_user
+    return taken if taken is not None and taken > NOTABLE * need.kv_per_user else None
+
+
 def _allocation_sentence(need: Need, here: Fit) -> Iterator[str]:
     """What the engine allocates for a user, where that is more than the architecture keeps."""
-    taken = here.engine_kv_per_user
-    if taken is not None and taken > NOTABLE * need.kv_per_user:
+    if (taken := allocated(need, here)) is not None:
         gpus = words.count(here.tightest.layout.replica, "GPU")
         yield (
             f"{need.on.engine_name} allocates {words.gb(taken)} for a user on {gpus}, where the architecture keeps "
@@ -161,7 +166,6 @@ def _clause(change: Change) -> str:
     """One change as a clause."""
     ((name, value),) = change.arguments.items()
     clauses: Mapping[str, Callable[[], str]] = {
-        "concurrent_users": lambda: words.count(int(value), "user"),
         "context_window": lambda: f"contexts of {value:,} tokens",
         "kv_precision": lambda: f"a cache in {KV_FORMATS[str(value)].title}",
         "precision": lambda: f"weights in {FORMATS[str(value)].title}",
@@ -217,9 +221,11 @@ def _cache_lines(need: Need) -> Iterator[str]:
         )
         yield f"KV cache   {need.kv_per_token:,.0f} B x {need.context:,} tokens x {users} = {cache}"
         return
+    alike: dict[str, int] = {}
     for layers, part in memory.cached_parts(architecture):
-        entries = part.entries(need.context)
-        yield f"per user   {part.what}: {layers} layers x {part.elements:,} x {entries:,} x {kv_bytes:g} B"
+        what = f"{part.elements:,} x {part.entries(need.context):,} x {kv_bytes:g} B"
+        alike[f"{part.what}: {{}} layers x {what}"] = alike.get(f"{part.what}: {{}} layers x {what}", 0) + layers
+    yield from (f"per user   {line.format(layers)}" for line, layers in alike.items())
     if state := memory.state_bytes(architecture):
         yield f"per user   state, whatever the context: {state:,.0f} B"
     yield f"KV cache   {need.kv_per_user:,.0f} B x {users} = {cache}"

@@ -1,9 +1,9 @@
 """How many GPUs does this traffic need, and is it cheaper to rent, to reserve, to own or to call an API?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from operator import not_
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -23,14 +23,15 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import Bills, worth_showing
-from inferplan.tools._cost_case import Case, lacks_units
-from inferplan.tools._draw_costs import Bill, draw_costs, draw_hours
+from inferplan.tools._cost_case import Case
+from inferplan.tools._draw_costs import draw_hours
 from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
 from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, serving
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_costs import formula, reason, summary
 
@@ -42,6 +43,10 @@ LABELS: dict[OptionName, str] = {
     "own": "own",
     "api": "API",
 }
+WHOLE_DOLLARS = 1000
+"""Yearly bills from which cents are left out. [USD]"""
+RANKED = 2
+"""Cheapest GPUs that an answer names."""
 
 
 class CostsQuestion(Question):
@@ -154,6 +159,15 @@ class Breakeven(BaseModel):
 class CostsAnswer(Answer):
     """The fleet, its bills and where they cross."""
 
+    _gives_way: ClassVar[Mapping[str, int]] = {
+        "payback_months": 0,
+        "cheapest_gpus": 1,
+        "sensitivity": 0,
+        "next_steps": 0,
+        "formula": 0,
+    }
+    _room: ClassVar[Room] = Room(pieces=1190, characters=3330)
+
     gpus_per_instance: int
     instances: int
     total_gpus: int
@@ -260,7 +274,7 @@ def _option(case: Case, name: OptionName) -> CostOption:
     return CostOption(
         name=name,
         monthly_usd=_to_cents(monthly),
-        annual_usd=_to_cents(monthly * MONTHS_PER_YEAR),
+        annual_usd=_to_dollars(monthly * MONTHS_PER_YEAR),
         usd_per_million_tokens=float(f"{per_million:.4g}"),
         best=name == case.best,
         assumed=case.bills.rates.assumed(name),
@@ -270,6 +284,11 @@ def _option(case: Case, name: OptionName) -> CostOption:
 def _to_cents(usd: float) -> float:
     """Money to the cent; small change to a millionth."""
     return round(usd, 2 if usd >= 1 else 6)
+
+
+def _to_dollars(usd: float) -> float:
+    """Money to the dollar, from a thousand of them on."""
+    return round(usd) if usd >= WHOLE_DOLLARS else _to_cents(usd)
 
 
 def _breakeven(case: Case) -> Breakeven:
@@ -289,29 +308,25 @@ def _breakeven(case: Case) -> Breakeven:
 
 def _note_corrections(case: Case, ledger: Ledger) -> None:
     """What a reader of the guide would not expect, where it changes the answer."""
-    on, hours = case.on, case.traffic.usage_hours_per_day
-    guide = "; guide unphysical" if on.model.is_size_class else ""
+    hours = case.traffic.usage_hours_per_day
+    guide = "; guide unphysical" if case.on.model.is_size_class else ""
     best, worst = case.slower
     why = f"half of runs x{1 / worst:.2f}-{1 / best:.2f}{guide}"
     ledger.note("throughput", "fitted", why=why)
     if hours < HOURS_PER_DAY:
-        ledger.note("busy_hours", hours, unit="h", why="all requests fall within them; the guide spreads them over 24")
+        ledger.note("busy_hours", hours, unit="h", why="the guide spreads the requests over 24")
     if case.recommended == "own":
-        why = "at them owning ($1,471 a GPU-month) never beats 3-year reserved ($1,080)"
+        why = "own $1,471 a GPU-month, 3-year reserved $1,080"
         ledger.note("guide_rates", "not used", why=why)
-    if lacks_units(on):
-        why = f"no {on.precision.title} units: products run in 16 bit"
-        ledger.note("arithmetic", "weight-only", why=why)
 
 
 def _diagram(case: Case) -> str:
-    """Monthly bars to scale, and every bill against the hours of use."""
+    """Every bill against the hours of use."""
     traffic, fleet = case.traffic, case.fleet
-    title = f"{case.on.model.title}, USD a month, {fleet.gpus:,} x {case.on.gpu.id}"
-    bills = [Bill(label=LABELS[name], usd=usd, best=name == case.best) for name, usd in case.monthly.items()]
+    title = f"{case.on.model.title}, {fleet.gpus:,} x {case.on.gpu.id}, USD a month by hours a day"
     lines = {LABELS[name]: usd for name, usd in case.bills.by_hour(case.weighed).items()}
     marks = {LABELS[name]: hours for name, hours in case.crossings.items()}
-    return f"{draw_costs(title, bills)}\n\n{draw_hours(lines, marks, hours_now=traffic.usage_hours_per_day)}"
+    return draw_hours(title, lines, marks, hours_now=traffic.usage_hours_per_day)
 
 
 def _next(q: CostsQuestion) -> list[NextStep]:

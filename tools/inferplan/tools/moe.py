@@ -1,8 +1,8 @@
 """What does a mixture of experts cost and save beside a dense model?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,14 +15,13 @@ from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._settings import serving
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
 
 BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""
-NAME = 16
-"""Columns for the names of the table."""
 SESSION_TOKENS = 8192
 """The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
 
@@ -92,6 +91,9 @@ class TradeOff(BaseModel):
 class MoeAnswer(Answer):
     """Both models side by side; ratios are moe over dense."""
 
+    _gives_way: ClassVar[Mapping[str, int]] = {"next_steps": 0, "formula": 2}
+    _room: ClassVar[Room] = Room(pieces=1110, characters=3330)
+
     dense: Contestant
     moe: Contestant
     compute_ratio: float = Field(description="Arithmetic per token.")
@@ -108,19 +110,17 @@ def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
     pair = paired(q, ledger)
     dense, moe = pair.dense, pair.moe
     _note_limits(ledger, dense, moe)
-    batches = _batches(dense, moe)
-    tradeoffs = list(_tradeoffs(dense, moe))
     return MoeAnswer(
         summary=" ".join(summary(dense, moe)),
-        diagram="\n".join([draw_pair(_portrait(dense), _portrait(moe)), "", *_reads(dense, moe, batches)]),
+        diagram=draw_pair(_portrait(dense), _portrait(moe)),
         dense=_contestant(dense),
         moe=_contestant(moe),
         compute_ratio=pair.compute_ratio,
         memory_ratio=pair.memory_ratio,
         params_ratio=round(moe.model.total_params / dense.model.total_params, 6),
-        batches=batches,
+        batches=_batches(dense, moe),
         crossover_batch=crossover(dense, moe),
-        tradeoffs=tradeoffs,
+        tradeoffs=list(_tradeoffs(dense, moe)),
         formula=list(formula(dense, moe)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
@@ -205,17 +205,6 @@ def _significant(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _reads(dense: Side, moe: Side, batches: Batches) -> Iterator[str]:
-    """What each batch reads per token, model by model, and the experts that it touches."""
-    flops = " and ".join(words.significant(side.flop_per_token / GIGA) for side in (dense, moe))
-    yield f"GB read per token by batch ({flops} GFLOP at each)"
-    lines = [("batch", batches.batch), (dense.name, batches.dense_gb_per_token), (moe.name, batches.moe_gb_per_token)]
-    if batches.experts_touched and (routed := moe.experts or dense.experts):
-        lines.append((f"of {routed.experts} experts", batches.experts_touched))
-    for name, values in lines:
-        yield f"{name[:NAME]:<{NAME}}{''.join(f'{words.significant(value):>7}' for value in values)}"
-
-
 def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
     """The guide's table: compute, memory, hardware, quality; and what a step reads."""
     flops = [side.flop_per_token for side in (dense, moe)]
@@ -239,17 +228,14 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
         moe=f"{moe.kv_bytes_per_token:,.0f} B",
         better=_lower(dense.kv_bytes_per_token, moe.kv_bytes_per_token),
     )
-    yield _quality(dense, moe)
+    if bool(dense.experts) != bool(moe.experts):
+        yield _quality(dense, moe)
 
 
 def _quality(dense: Side, moe: Side) -> TradeOff:
-    """Which side the guide expects more quality per FLOP of."""
+    """That the guide expects more quality per FLOP of experts."""
     said = ["experts specialize" if side.experts else "every parameter in use" for side in (dense, moe)]
-    if bool(dense.experts) == bool(moe.experts):
-        better: Better = "equal"
-    else:
-        better = "moe" if moe.experts else "dense"
-    return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better=better)
+    return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better="moe" if moe.experts else "dense")
 
 
 def _bytes(aspect: str, dense: float, moe: float) -> TradeOff:
@@ -273,15 +259,11 @@ def _deployment(side: Side) -> str:
 def _portrait(side: Side) -> Portrait:
     """A side as the drawing shows it."""
     model, experts = side.model, side.experts
-    routed = model.parameters.routed_experts
     return Portrait(
         name=side.name,
         memory=words.gb(side.stored.total),
         gpus=f"{side.gpus:,} x {side.on.gpu.title} by memory",
         total=words.params(model.total_params),
-        active=words.params(model.active_params),
-        always=words.params(model.total_params - routed),
-        routed=words.params(routed),
         experts=experts.experts if experts else 0,
         chosen=experts.active if experts else 0,
     )
@@ -300,7 +282,11 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
         ),
         NextStep(
             tool="compare_costs",
-            arguments={"model": moe.model.id, "requests_per_day": 50_000, "gpu": q.gpu},
+            arguments={
+                "model": moe.model.id,
+                "requests_per_day": 50_000,
+                **q.model_dump(include={"gpu"}, exclude_defaults=True),
+            },
             why="its bill",
         ),
     ]

@@ -1,7 +1,8 @@
 """How should the model be laid out on these GPUs, or on how few, and how fast is it then?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import not_
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
@@ -35,6 +36,9 @@ from inferplan.tools._words_aims import aim_sentences, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
+
+STAGES = 4
+"""Stages whose layers are listed."""
 
 
 class ParallelismQuestion(Question):
@@ -87,6 +91,8 @@ class ParallelismQuestion(Question):
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
 
+    _gives_way: ClassVar[Mapping[str, int]] = {"alternatives": 1, "next_steps": 0, "collectives": 0, "formula": 2}
+
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
         default=None, exclude_if=absent, description="Rent on demand, where any type would do."
@@ -102,9 +108,13 @@ class ParallelismAnswer(Answer):
     gpus_used: int
     nodes: int
     strategy: Strategy
-    stages: list[str] = Field(description="Layer range of each pipeline stage.")
+    stages: list[str] = Field(
+        exclude_if=lambda stages: len(stages) == 1, description="Layer range of each pipeline stage, of many the ends."
+    )
     communication: str
-    collectives: list[Told] = Field(exclude_if=not_)
+    collectives: list[Told] = Field(
+        exclude_if=not_, description="What a GPU sends: in a decode step, and over one prompt."
+    )
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str
     max_concurrent_users: int
@@ -270,8 +280,10 @@ def _compared(case: Case) -> int | None:
 
 
 def _stages(on: Serving, layout: Layout) -> list[str]:
-    """`1-63`, `64-126`."""
-    return [f"{first}-{last}" for first, last in stage_ranges(on.model.architecture.layers, layout.pp)]
+    """`1-63`, `64-126`; of many the first and the last."""
+    ranges = [f"{first}-{last}" for first, last in stage_ranges(on.model.architecture.layers, layout.pp)]
+    hidden = len(ranges) - STAGES
+    return [*ranges[: STAGES - 1], f"{hidden} more", ranges[-1]] if hidden > 1 else ranges
 
 
 def _inputs(q: ParallelismQuestion) -> dict[str, str | int | float | bool]:

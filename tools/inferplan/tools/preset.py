@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -33,6 +33,7 @@ from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._room import Changed, Headroom, changes, headroom
 from inferplan.tools._sections import Bill, Case, Sections, in_short
 from inferplan.tools._serving import Deployment
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._ways import ways
 from inferplan.tools._words_costs import formula as costs_formula
@@ -109,6 +110,9 @@ class PresetQuestion(Question):
 
 class PresetAnswer(Answer):
     """One verdict, and the five sections behind it."""
+
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 1, "next_steps": 1, "formula": 4}
+    _room: ClassVar[Room] = Room(pieces=1890, characters=5600)
 
     preset: str
     verdict: str

@@ -1,10 +1,11 @@
 """What does each number format cost and save: memory, GPUs, speed, quality, and the bits of one weight?"""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.core.element_formats import CodebookFormat
 from inferplan.core.encoding import Encoding
@@ -17,6 +18,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._settings import SETTINGS
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import significant
 from inferplan.tools._words_quantization import formula, gb, note_limits, rounding, summary
@@ -62,25 +64,36 @@ class FormatRow(BaseModel):
         description="Decode of one user over FP32 on the same GPUs; null where those do not hold it."
     )
     decode_at_load: float | None = Field(exclude_if=absent, description="The same of all users at once.")
-    prefill: float | None = Field(description="Prefill of one prompt that fills the context, over FP32.")
-    prefill_at_load: float | None = Field(exclude_if=absent, description="The same of all users' prompts at once.")
+    prefill: float | None = Field(
+        exclude_if=absent, description="Prefill of all users' prompts at once, each as long as the context."
+    )
     gpus: int = Field(description="GPUs by weights alone.")
     quality: Quality
-    encoding: Encoded | None = Field(description="sample_weight; null where a format mixes codes.")
+    encoding: Encoded | None = Field(
+        exclude_if=absent, description="Of sample_weight; left out where a format mixes codes."
+    )
 
 
 class QuantizationAnswer(Answer):
     """Every format side by side, FP32 first."""
+
+    _gives_way: ClassVar[Mapping[str, int]] = {
+        "next_steps": 0,
+        "diagram": 2,
+        "formula": 1,
+        "usd_per_million_tokens": 0,
+    }
+    _room: ClassVar[Room] = Room(pieces=1170, characters=3100)
 
     formats: list[FormatRow]
     usd_per_million_tokens: dict[str, float] = Field(
         description="By format, of 500 tokens in and 500 out on full rented GPUs; without those that have no price."
     )
 
-    def as_text(self, structured: Mapping[str, Any]) -> str:
+    def _text(self, dumped: Mapping[str, Any]) -> str:
         """The answer as text: the picture shows the bits, so the table does without; evidence of quality follows."""
-        lean = [row | {"encoding": None} for row in structured["formats"]]
-        plain = super().as_text({**structured, "formats": lean})
+        lean = [row | {"encoding": None} for row in dumped["formats"]]
+        plain = super()._text({**dumped, "formats": lean})
         rated = [(row.precision, row.quality, FORMATS[row.precision].quality_evidence) for row in self.formats]
         found = [f"{form} is rated {quality}: {evidence}" for form, quality, evidence in rated]
         return "\n".join([plain, "", "Quality, as published", *found])
@@ -91,10 +104,11 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     ledger = q.ledger()
     case = compared(q, ledger)
     note_limits(ledger, case)
+    rows = [_row(case, form) for form in case.forms]
     return QuantizationAnswer(
         summary=" ".join(summary(case)),
-        diagram=_diagram(case),
-        formats=[_row(case, form) for form in case.forms],
+        diagram=_diagram(case, rows),
+        formats=rows,
         usd_per_million_tokens={form.precision.id: significant(usd) for form, usd in case.priced},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
@@ -112,7 +126,7 @@ def compared(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
         gpu=q.gpu,
         users=q.concurrent_users,
         context=q.context_window,
-        weight=ledger.take("sample_weight", why=rounding()),
+        weight=ledger.take("sample_weight", why=rounding(model_of(q.model))),
     )
 
 
@@ -133,7 +147,6 @@ def _row(case: Comparison, form: Form) -> FormatRow:
         speed_multiplier=speeds and round(speeds.decode, 2),
         decode_at_load=loaded and round(loaded.decode_at_load, 2),
         prefill=speeds and round(speeds.prefill, 2),
-        prefill_at_load=loaded and round(loaded.prefill_at_load, 2),
         gpus=form.gpus,
         quality=precision.quality,
         encoding=_encoded(case.weight, form.encoding) if form.encoding else None,
@@ -166,43 +179,39 @@ def _code(one: Encoding) -> str:
     return str(one.code if isinstance(NUMBER_FORMATS[one.format], CodebookFormat) else int(one.level))
 
 
-def _diagram(case: Comparison) -> str:
-    """Columns of memory to scale with what they save, and the bits of one weight under them."""
-    title = f"{case.subject}: weights [GB]"
-    bars = draw_bars([_bar(case, form) for form in case.forms], ("saved", "quality"))
-    samples = [
-        Sample(name=_sample_name(form), encoding=form.encoding, code=_code(form.encoding) if form.encoding else "")
-        for form in case.forms
-    ]
-    return "\n".join([title[: draw.WIDTH], "", *bars, "", *draw_bits(case.weight, samples)])
+def _diagram(case: Comparison, rows: Sequence[FormatRow]) -> str:
+    """Memory to scale, and the bits of one weight."""
+    bars = [Bar(name=form.title, value=form.weights / GB, written=gb(form)) for form in case.forms]
+    bits = draw_bits(case.weight, [_sample(row) for row in rows])
+    return "\n".join([f"{case.subject}: weights [GB]"[: draw.WIDTH], "", *draw_bars(bars), "", *bits])
 
 
-def _bar(case: Comparison, form: Form) -> Bar:
-    """A form as a column with its notes."""
-    saved = f"{100 * form.saved(case.fp32):.1f}".removesuffix(".0") + "%"
-    return Bar(
-        name=form.title,
-        value=form.weights / GB,
-        written=gb(form),
-        notes=(saved, form.precision.quality),
+def _sample(row: FormatRow) -> Sample:
+    """A row's encoding as the bit table shows it; of FP8 with the kind of it."""
+    precision, one = FORMATS[row.precision], row.encoding
+    title = precision.title.removeprefix("GGUF ")
+    codec = (precision.codec or "").upper().replace("_", " ")
+    name = codec if codec.startswith(title) else title
+    if one is None:
+        return Sample(name=name)
+    return Sample(
+        name=name,
+        sign=one.sign or "",
+        exponent=one.exponent or "",
+        mantissa=one.mantissa,
+        scale=one.scale or 1,
+        code=one.code,
+        value=one.decoded,
+        error=one.error_percent,
     )
 
 
-def _sample_name(form: Form) -> str:
-    """The format, and of FP8 which."""
-    codec = (form.precision.codec or "").upper().replace("_", " ")
-    return codec if codec.startswith(form.title) else form.title
-
-
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
-    """The most compressed safe format, laid out; and its memory in full."""
+    """The most compressed safe format, laid out."""
     safe = case.safest.precision
     load = q.model_dump(include={"gpu", "concurrent_users", "context_window"}, exclude_defaults=True)
     arguments = {"model": q.model, "precision": safe.id, **load}
-    return [
-        NextStep(tool="plan_parallelism", arguments=arguments, why="layout"),
-        NextStep(tool="estimate_vram", arguments=arguments, why="fit"),
-    ]
+    return [NextStep(tool="plan_parallelism", arguments=arguments, why="layout")]
 
 
 TOOL = Tool(

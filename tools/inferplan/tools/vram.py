@@ -1,9 +1,9 @@
 """How much GPU memory does serving this model take, and which GPUs hold it?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from operator import not_
-from typing import cast
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,9 +33,11 @@ from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools._words_vram import formula, summary
+from inferplan.tools._words_vram import allocated, formula, summary
 
 REFERENCE_GPU = "h100-sxm"
+OTHERS = 3
+"""Other GPUs that are shown where GPUs or a latency are given."""
 HALF = 16
 """Bits of a weight from which fewer are worth a look. [bits]"""
 
@@ -101,13 +103,17 @@ class HardwareRow(BaseModel):
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
     deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run or is known.")
     max_concurrent_users: int = Field(description="Users that `deploy` takes at full context, in time.")
-    users_by_memory: int | None = Field(default=None, exclude_if=absent, description="Where latency allows fewer.")
-    users_at_half: int | None = Field(exclude_if=absent, description="Left out where a latency is asked for.")
+    users_by_memory: int | None = Field(
+        default=None, exclude_if=absent, description="Of `gpu`, where latency allows fewer."
+    )
+    users_at_half: int | None = Field(
+        default=None, exclude_if=absent, description="Of `gpu`, unless a latency is asked for."
+    )
     longest_context: int | None = Field(
-        exclude_if=absent, description="Longest context at which `deploy` takes all users; left out likewise."
+        default=None, exclude_if=absent, description="Longest context at which `deploy` takes all users; likewise."
     )
     shortfall_gib_per_gpu: float | None = Field(
-        default=None, exclude_if=absent, description="What each GPU lacks, where it does not fit."
+        default=None, exclude_if=absent, description="Of `gpu`: what each lacks, where it does not fit."
     )
 
 
@@ -136,6 +142,8 @@ class Remedy(BaseModel):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 0, "formula": 2}
+
     fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
     kv_cache_gb: float
@@ -145,11 +153,13 @@ class VramAnswer(Answer):
     kv_bytes_per_token: int
     kv_gb_per_user: float = Field(description="By architecture.")
     engine_kv_gb_per_user: float | None = Field(
-        description="What the engine allocates for it on all GPUs of a replica."
+        exclude_if=absent, description="Where the engine allocates more for it, on all GPUs of a replica."
     )
     dominant: str = Field(description="weights or kv_cache.")
     gpu_gib: GpuMemory | None = Field(description="The busiest GPU of `gpu`. [GiB]")
-    hardware: list[HardwareRow]
+    hardware: list[HardwareRow] = Field(
+        description="`gpu` and the guide's; with `total_gpus` or a latency only the three best that take all users."
+    )
     changes: list[Remedy] = Field(
         default_factory=list,
         exclude_if=not_,
@@ -178,10 +188,10 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         total_gib=round(need.total / GIB, 6),
         kv_bytes_per_token=round(need.kv_per_token),
         kv_gb_per_user=exact_gb(need.kv_per_user),
-        engine_kv_gb_per_user=_rounded(here.engine_kv_per_user, GB),
+        engine_kv_gb_per_user=_rounded(allocated(need, here), GB),
         dominant=need.dominant,
         gpu_gib=_busiest(here),
-        hardware=[_row(one) for one in fits],
+        hardware=[_row(one, **(_in_full(one) if one is here else {})) for one in _shown(q, here, fits)],
         changes=[_remedy(one) for one in remedies],
         launch=_command(here, q, ledger),
         formula=list(formula(need)),
@@ -272,7 +282,31 @@ def _menu(chosen: str) -> list[str]:
     return sorted({*GUIDE_MENU, chosen}, key=lambda id_: (GPUS[id_].memory, id_))
 
 
-def _row(one: Fit) -> HardwareRow:
+def _shown(q: VramQuestion, here: Fit, fits: Sequence[Fit]) -> list[Fit]:
+    """All types; where GPUs or a latency are given, the one asked for and the fewest GPUs that then take all users."""
+    if q.total_gpus is None and q.pace is None:
+        return list(fits)
+    serving = sorted((one for one in fits if one.holds and one is not here), key=_gpus)[:OTHERS]
+    return [one for one in fits if one is here or one in serving]
+
+
+def _gpus(one: Fit) -> int:
+    """GPUs of the deployment."""
+    return one.placed.layout.gpus if one.placed else 0
+
+
+def _in_full(one: Fit) -> dict[str, Any]:
+    """What only the GPU asked for is looked at for: how far its deployment goes, or what it lacks."""
+    timed = one.on.pace is not None
+    return {
+        "users_by_memory": one.by_memory if one.waits else None,
+        "users_at_half": None if timed else one.half_users,
+        "longest_context": None if timed else one.longest,
+        "shortfall_gib_per_gpu": None if one.is_enough else _rounded(one.tightest.shortfall, GIB),
+    }
+
+
+def _row(one: Fit, **more: Any) -> HardwareRow:
     """A GPU type as results show it."""
     return HardwareRow(
         gpu=one.gpu.id,
@@ -282,10 +316,7 @@ def _row(one: Fit) -> HardwareRow:
         fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
         deploy=_placed(one.placed) if one.placed else None,
         max_concurrent_users=one.users,
-        users_by_memory=one.by_memory if one.waits else None,
-        users_at_half=None if one.on.pace else one.half_users,
-        longest_context=None if one.on.pace else one.longest,
-        shortfall_gib_per_gpu=None if one.is_enough else _rounded(one.tightest.shortfall, GIB),
+        **more,
     )
 
 
@@ -297,9 +328,8 @@ def _placed(deployment: Deployment) -> Placed:
 
 def _next(q: VramQuestion) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more, the layout once they are in less."""
-    same = {"model": q.model, "concurrent_users": q.concurrent_users, "context_window": q.context_window}
-    if q.gpu != REFERENCE_GPU:
-        same["gpu"] = q.gpu
+    load = q.model_dump(include={"concurrent_users", "context_window", "gpu"}, exclude_defaults=True)
+    same = {"model": q.model, **load}
     if FORMATS[q.precision].bits_per_weight >= HALF:
         return [NextStep(tool="compare_quantization", arguments=same, why="fewer bits, fewer GPUs?")]
     same |= {"precision": q.precision} | q.model_dump(include={"max_ttft_ms", "max_tpot_ms"}, exclude_none=True)

@@ -1,0 +1,107 @@
+"""How a long result gives way: which parts, from where, in which order; and that the text keeps all of it."""
+
+import json
+from typing import Any
+
+import pytest
+from rs_bpe.bpe import openai
+
+from inferplan.tools._size import ROOM, Room, pieces, shortened
+from inferplan.tools._tool import Tool
+from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from usual_questions import answered
+
+every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+MANY = "requests_per_s=2, speculative_tokens=3, gpus_per_node=4, inter_node_gb_per_s=25, max_num_seqs=512"
+CROWDED: dict[str, dict[str, Any]] = {
+    "plan_parallelism": {
+        "model": "745B MoE",
+        "gpu": "h200",
+        "objective": "latency",
+        "max_ttft_ms": 900,
+        "overrides": MANY,
+    },
+    "compare_costs": {
+        "model": "13B",
+        "requests_per_day": 200_000,
+        "gpu": "h200",
+        "usage_hours_per_day": 8,
+        "compliance_required": True,
+        "max_ttft_ms": 500,
+        "overrides": "spot_allowed=1, staff_fte=1",
+    },
+}
+"""Questions that have more to say than a result may be long."""
+
+
+def document(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def kept(tool: Tool[Any, Any], question: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Entries of each part that may give way: as computed, and as the structured result has them."""
+    answer = tool.ask(question)
+    shown = answer.structured()
+    return {name: (len(getattr(answer, name)), len(shown.get(name, ()))) for name in tool.answer._gives_way}
+
+
+@pytest.mark.parametrize("most", range(1, 80))
+def test_a_document_gives_way_in_order_from_the_end_and_no_further_than_it_has_to(most: int) -> None:
+    whole = {"summary": "several words " * 5, "first": ["bandwidth"] * 4, "second": {"c": 1.25, "d": 2.25, "e": 3.25}}
+    given = shortened(json.loads(document(whole)), {"first": 1, "second": 0}, Room(most, 0))
+    first, second = given["first"], given["second"]
+    assert given["summary"] == whole["summary"]
+    assert first == ["bandwidth"] * len(first)
+    assert list(second) == ["c", "d", "e"][: len(second)]
+    assert len(first) >= 1
+    assert len(second) == 3 or len(first) == 1
+    spare = most - pieces(document(given))
+    assert spare >= -2 or (len(first), len(second)) == (1, 0)
+    assert spare <= 8 or given == whole
+
+
+def test_a_short_document_is_left_alone() -> None:
+    whole = {"first": [1, 2, 3]}
+    assert shortened(dict(whole), {"first": 0}, ROOM) == whole
+
+
+@every_tool
+def test_an_example_has_room_for_everything(tool: Tool[Any, Any]) -> None:
+    if tool.name != "run_preset":
+        assert all(whole == shown for whole, shown in kept(tool, dict(tool.example)).values())
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_what_a_long_result_leaves_out_stands_in_the_text(name: str) -> None:
+    tool, question = TOOLS_BY_NAME[name], CROWDED[name]
+    parts = kept(tool, question)
+    assert any(shown < whole for whole, shown in parts.values())
+    assert all(shown >= min(whole, tool.answer._gives_way[part]) for part, (whole, shown) in parts.items())
+    answer = tool.ask(question)
+    text = answer.text()
+    assert all(line in text for line in answer.formula)
+    assert all(f"{step.tool}(" in text for step in answer.next_steps)
+    assert all(one.name in text and one.why in text for one in answer.assumptions)
+    for part in set(tool.answer._gives_way) - {"formula", "next_steps"}:
+        assert part in text or not getattr(answer, part)
+
+
+def test_overrides_share_a_line_in_the_structured_result_and_have_one_each_in_the_text() -> None:
+    tool = TOOLS_BY_NAME["plan_parallelism"]
+    answer = tool.ask(
+        {"model": "70B", "total_gpus": 8, "overrides": "gpus_per_node=4, max_num_seqs=64, acceptance_rate=0.5"}
+    )
+    listed = {one["name"]: (one["value"], one["why"]) for one in answer.structured()["assumptions"]}
+    assert listed["overrides"] == ("see inputs", "you said so")
+    assert listed["acceptance_rate"] == (0.5, "given, but nothing here depends on it")
+    assert not {"gpus_per_node", "max_num_seqs"} & set(listed)
+    assert "gpus_per_node = 4 GPUs (you said so)\n" in answer.text()
+    assert "max_num_seqs = 64 (you said so)\n" in answer.text()
+
+
+@every_tool
+def test_pieces_are_about_as_many_as_tokens(tool: Tool[Any, Any]) -> None:
+    o200k = openai.o200k_base()
+    for _, answer in answered(tool, 10):
+        text = document(answer.structured())
+        assert 0.93 <= o200k.count(text) / pieces(text) <= 1.08
