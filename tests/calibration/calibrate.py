@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from fit import KNOWN, SHARED, START, Design, fit
+from fit import ALIKE, KNOWN, MEAN, START, Design, fit
 from targets import Floats, Target, rows_of, targets_of
 
 from inferplan.core.error_bands import ENOUGH, groups
@@ -33,12 +33,12 @@ LEVELS = (50, 90)
 
 
 def _fold(arguments: tuple[Sequence[Target], Sequence[Target]]) -> Floats:
-    """The errors of some targets by constants that were fitted to others; what these do not show is tied or known."""
+    """The errors of some targets by constants that were fitted to others; what these do not show is known or a mean."""
     mine, rest = arguments
     values = fit(rest)
     for name in Design(mine).parameters:
-        shared = SHARED.get(name, name)
-        values.setdefault(name, KNOWN.get(name, values.get(shared, START.get(shared, 1.0))))
+        alike = ALIKE.get(name, name)
+        values.setdefault(name, KNOWN.get(name, values.get(MEAN + alike, START.get(alike, 1.0))))
     return Design(mine).residuals(values)
 
 
@@ -112,7 +112,9 @@ def write(file: Path, targets: Sequence[Target], values: Mapping[str, float], cr
     head = (ROOT / CONSTANTS).read_text(encoding="utf-8").partition("\n")[0]
     lines = [head, "", "from collections.abc import Mapping", "", f'FITTED_ON = "{made}"']
     lines += ["SOURCES = (", *(f'    "{name}",' for name in families), ")"]
-    lines += ['OBJECTIVE = "pseudo-Huber loss of log(predicted / measured), shrunk towards a form of 13 constants"']
+    lines += [
+        'OBJECTIVE = "pseudo-Huber loss of log(predicted / measured), constants that are alike held near their mean"'
+    ]
     lines += ["PARAMETERS: Mapping[str, float] = {"]
     lines += [f'    "{name}": {float(f"{values[name]:.4g}")!r},' for name in Design(targets).parameters]
     (into / CONSTANTS).write_text("\n".join([*lines, "}", ""]), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The robust fit of the speed model's constants, shrunk towards a form that knows neither engine nor generation."""
+"""The robust fit of the speed model's constants: those that are alike are held near a mean that is fitted with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,19 +17,8 @@ SCALE = 0.1
 CAP = 300
 """Rows that one law of one family weighs at most."""
 SHRINKAGE = 50.0
-"""Weight of the squared log distance of a constant from its tied value, in rows."""
-SHARED: Mapping[str, str] = {
-    "bandwidth": "bandwidth",
-    "bandwidth_blackwell": "bandwidth",
-    "bandwidth_cdna": "bandwidth",
-    "bandwidth_local": "bandwidth",
-    "bandwidth_local_stacked": "bandwidth",
-    "expert_bandwidth": "bandwidth",
-    "cache_bandwidth": "bandwidth",
-    "compute_hopper": "compute",
-    "compute_blackwell": "compute",
-    "compute_ampere": "compute",
-    "compute_cdna": "compute",
+"""Weight of the squared log distance of a constant from the mean of those like it, or from what is known, in rows."""
+ALIKE: Mapping[str, str] = {
     "expert_compute": "expert_compute",
     "expert_compute_blackwell": "expert_compute",
     "expert_compute_fp4": "expert_compute",
@@ -53,16 +42,17 @@ SHARED: Mapping[str, str] = {
     "prompt_queue_tensorrt": "prompt_queue",
     "prompt_queue_sglang": "prompt_queue",
 }
-"""Constants that are one in the tied form."""
+"""Constants that are like others, by what they are: what no row shows of one follows from the others."""
 START: Mapping[str, float] = {
     "bandwidth": 0.864,
-    "compute": 0.693,
-    "compute_fp4": 0.595,
-    "compute_local": 0.5,
-    "expert_compute": 0.366,
-    "attention_compute": 0.232,
-    "index_compute": 0.232,
+    "compute": 0.9,
+    "compute_fp4": 0.78,
+    "compute_local": 0.6,
+    "expert_compute": 0.49,
+    "attention_compute": 0.29,
+    "index_compute": 0.29,
     "link": 0.339,
+    "bus": 0.6,
     "all_reduce_s": 4.56e-6,
     "all_to_all_s": 20e-6,
     "hand_over_s": 20e-6,
@@ -74,23 +64,20 @@ START: Mapping[str, float] = {
     "index_layer_s": 60e-6,
     "sequence_s": 5.99e-6,
     "overhead_tensorrt": 1.0,
-    "overhead_sglang": 1.0,
-    "overhead_other": 1.0,
     "overhead_blackwell": 1.0,
     "prefill_interference": 0.63,
     "front_end_s": 0.0728,
     "first_token_steps": 1.0,
     "prompt_queue": 0.0854,
 }
-"""Where the tied fit begins, and what its few data-poor constants are held near."""
+"""Where the fit of constants and means begins, and what they are held loosely near."""
 KNOWN: Mapping[str, float] = {
-    "compute_cdna": 0.45,
     "bandwidth_cdna": 0.81,
     "bandwidth_local_stacked": 0.6,
     "all_to_all_s": 20e-6,
 }
-"""What is known before any row is looked at: microbenchmarks of MI300X reach 45 % of its FLOP/s, 81 % of its bandwidth;
-llama.cpp reaches about 60 % of stacked memory's; an all-to-all is a few kernels, where one source alone exchanges."""
+"""What is known before any row is looked at: microbenchmarks of MI300X reach 81 % of its bandwidth; llama.cpp reaches
+about 60 % of stacked memory's; an all-to-all is a few kernels, where one source alone exchanges."""
 OF_ENGINE = ("sequence_s", "front_end_s", "first_token_steps", "prompt_queue")
 LOOSE = 0.2
 """What the shrinkage of constants counts for that differ by engine rather than by hardware."""
@@ -98,8 +85,22 @@ STREAMED = 0.9
 """Share of rated bandwidth that no streaming kernel exceeds."""
 LAWS = ("front_end_s", "first_token_steps", "prompt_queue", "prefill_interference")
 """Constants of the serving laws rather than of a pass."""
-HELD = ("overhead_tensorrt", "overhead_sglang", "overhead_other", "overhead_blackwell")
-"""Constants that the tied form does not have."""
+MEAN = "mean of "
+"""What the name of a fitted mean begins with."""
+FREE = 0.5
+"""Weight of the squared log distance of all else from where it begins, in rows."""
+HELD = ("overhead_tensorrt", "overhead_blackwell")
+"""Factors that are held near 1, as if they were not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """Where the fit of a constant begins, and what holds it with which weight: that, or a mean."""
+
+    name: str
+    begin: float
+    weight: float
+    towards: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,51 +150,102 @@ class Design:
             [min(1.0, CAP / counts[one.family, one.law]) if one.calibrates else 0.0 for one in self.targets]
         )
 
+    @cached_property
+    def of_fields(self) -> NDArray[np.float64]:
+        """How often each parameter is in each field of the efficiency, by kind."""
+        of = [constants(kind) for kind in self.kinds]
+        return np.array([[[found[field].count(name) for name in self.parameters] for field in FIELDS] for found in of])
+
+    def _terms(self, values: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """Every target's time under these constants, and how it changes with the logarithm of each field."""
+        of = np.array([[_product(values, found[field]) for field in FIELDS] for found in map(constants, self.kinds)])
+        costs = np.where(IS_SHARE, 1 / of, of)[:, : len(NAMES)]
+        front_s, first, queue, mix = of[self.of_kind, len(NAMES) :].T
+        front, steps, prompts, queued, mixed = self.parts
+        times = (front * first + steps, prompts + queued * queue, mixed * mix * (1 - queue))
+        passes = [total(one * costs[self.of_kind]) for one in self.passes]
+        (decode, _), (prefill, _), (marginal, _) = passes
+        seconds = front * front_s + sum(often * one for often, (one, _) in zip(times, passes, strict=True))
+        slopes = sum(often[:, None] * slope for often, (_, slope) in zip(times, passes, strict=True))
+        laws = [
+            front * front_s,
+            front * first * decode,
+            queue * (queued * prefill - mixed * mix * marginal),
+            times[2] * marginal,
+        ]
+        signed = np.where(IS_SHARE[: len(NAMES)], -slopes, slopes)
+        return seconds, np.column_stack([signed, *laws]) / seconds[:, None]
+
     def predicted_logs(self, values: Mapping[str, float]) -> Floats:
         """The logarithm of every target's time under these constants."""
-        table, laws = np.zeros((len(self.kinds), len(NAMES))), np.zeros((len(self.kinds), len(LAWS)))
-        for i, kind in enumerate(self.kinds):
-            field = {name: float(np.prod([values[one] for one in of])) for name, of in constants(kind).items()}
-            table[i] = [1 / field[SHARES[name]] if name in SHARES else field[TIMES[name]] for name in NAMES]
-            laws[i] = [field[name] for name in LAWS]
-        costs, (front_s, first, queue, mix) = table[self.of_kind], laws[self.of_kind].T
-        decode, prefill, marginal = (total(one * costs) for one in self.passes)
-        front, steps, prompts, queued, mixed = self.parts
-        first_s = front * (front_s + first * decode) + (prompts + queued * queue) * prefill
-        return np.log(first_s + steps * decode + mixed * mix * (1 - queue) * marginal)
+        return np.log(self._terms(values)[0])
+
+    def slopes(self, values: Mapping[str, float]) -> Floats:
+        """d log(predicted) / d log(constant) of every target and each of `parameters`."""
+        _, fields = self._terms(values)
+        found = np.zeros((len(self.targets), len(self.parameters)))
+        for i, often in enumerate(self.of_fields):
+            found[self.of_kind == i] = fields[self.of_kind == i] @ often
+        return found
 
     def residuals(self, values: Mapping[str, float]) -> Floats:
         """log(predicted / measured)."""
         return self.predicted_logs(values) - self.logs
 
 
+FIELDS = (*(SHARES[name] if name in SHARES else TIMES[name] for name in NAMES), *LAWS)
+IS_SHARE = np.array([name in SHARES for name in NAMES] + [False] * len(LAWS))
 PAIRS = tuple(([NAMES.index(read)], [NAMES.index(one) for one in computed]) for read, computed in MEETING.items())
 ALONE = [i for i in range(len(NAMES)) if not any(i in read or i in computed for read, computed in PAIRS)]
 
 
-def total(times: Floats) -> Floats:
-    """The time of each pass: reading and computing meet at a rounded corner, the rest adds."""
-    found = times[:, ALONE].sum(1)
+def _product(values: Mapping[str, float], names: Sequence[str]) -> float:
+    return float(np.prod([values[name] for name in names]))
+
+
+def total(times: Floats) -> tuple[Floats, Floats]:
+    """The time of each pass, where reading and computing meet at a rounded corner and the rest adds; its slopes.
+
+    A slope is what the time grows by with the logarithm of a part: d (a^p + b^p)^(1/p) / d log a = a^p × t^(1 - p).
+    """
+    slopes = times.copy()
     for read, computed in PAIRS:
         a, b = times[:, read].sum(1), times[:, computed].sum(1)
-        found = found + (a**CORNER + b**CORNER) ** (1 / CORNER)
-    return found
+        sharp = a**CORNER + b**CORNER
+        shared = np.divide(sharp ** (1 / CORNER), sharp, out=np.zeros_like(a), where=sharp > 0)
+        slopes[:, read] = (a**CORNER * shared)[:, None]
+        slopes[:, computed] *= (np.divide(b**CORNER, b, out=np.zeros_like(b), where=b > 0) * shared)[:, None]
+    return slopes.sum(1), slopes
 
 
-def robust(residuals: Floats, weights: Floats) -> Floats:
-    """Residuals whose squares sum up to the pseudo-Huber loss of these."""
-    return np.sign(residuals) * np.sqrt(weights * 2 * (np.sqrt(1 + (residuals / SCALE) ** 2) - 1)) * SCALE / SCALE
+def robust(residuals: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Residuals whose squares sum up to the pseudo-Huber loss of these, and how they change with these."""
+    x = residuals / SCALE
+    h = np.sqrt(1 + x**2)
+    bent = np.sqrt(weights * 2 / (h + 1))
+    return bent * x, np.sqrt(weights * (h + 1) / 2) / h / SCALE
 
 
 def fit(targets: Sequence[Target], *, shrinkage: float | None = None) -> dict[str, float]:
-    """The constants: first the tied form, then each constant by itself, held near its tied value."""
+    """The constants, and the means of those that are alike: each held near its mean, which is fitted with them."""
     design = Design([one for one in targets if one.calibrates])
-    of = {name: SHARED.get(name, name) for name in design.parameters}
-    tied = _solve(design, START, of, near=0.5, fixed=HELD)
-    prior = {name: KNOWN.get(name, tied[SHARED.get(name, name)]) for name in design.parameters}
-    near = SHRINKAGE if shrinkage is None else shrinkage
-    found = _solve(design, prior, {name: name for name in design.parameters}, near=near, fixed=())
+    found = _solve(design, _pulls(design.parameters, SHRINKAGE if shrinkage is None else shrinkage))
     return found | _at_home(targets, found)
+
+
+def _pulls(parameters: Sequence[str], near: float) -> list[Pull]:
+    """What holds each constant: a mean, what is known, or loosely where the fit begins."""
+    pulls = [_pull(name, near * (LOOSE if name.startswith(OF_ENGINE) else 1.0)) for name in parameters]
+    means = sorted({one.towards for one in pulls if one.towards})
+    return pulls + [Pull(name=mean, begin=START[mean.removeprefix(MEAN)], weight=FREE) for mean in means]
+
+
+def _pull(name: str, near: float) -> Pull:
+    if name in KNOWN:
+        return Pull(name=name, begin=KNOWN[name], weight=near)
+    if name in ALIKE:
+        return Pull(name=name, begin=START[ALIKE[name]], weight=near, towards=MEAN + ALIKE[name])
+    return Pull(name=name, begin=START[name], weight=near if name in HELD else FREE)
 
 
 def _at_home(targets: Sequence[Target], found: Mapping[str, float]) -> dict[str, float]:
@@ -211,25 +263,38 @@ def _highest(name: str) -> float:
     """The largest value that is physical: streaming never reaches all of a memory's rated bandwidth."""
     if "bandwidth" in name:
         return STREAMED
-    return 1.0 if "compute" in name or "link" in name or "prompt_queue" in name else np.inf
+    return 1.0 if "compute" in name or name in ("link", "bus") or "prompt_queue" in name else np.inf
 
 
-def _solve(
-    design: Design, start: Mapping[str, float], of: Mapping[str, str], *, near: float, fixed: tuple[str, ...]
-) -> dict[str, float]:
-    """The values of the free constants; `of` names the free constant behind each parameter."""
-    free = sorted({one for one in of.values() if one not in fixed})
-    begin = np.log([start[name] for name in free])
-    loose = np.array([LOOSE if name.startswith(OF_ENGINE) else 1.0 for name in free])
-    highest = np.array([np.log(_highest(name)) for name in free])
+def _solve(design: Design, pulls: Sequence[Pull]) -> dict[str, float]:
+    """The constants that minimize the loss of the errors and what they are stretched against their pulls."""
+    names = [one.name for one in pulls]
+    begin = np.log([one.begin for one in pulls])
+    highest = np.log([_highest(name) for name in names])
+    rest = np.array([0.0 if one.towards else np.sqrt(one.weight) * np.log(one.begin) for one in pulls])
+    apart = np.eye(len(names)) - [[float(one.towards == name) for name in names] for one in pulls]
+    stretch = apart * np.sqrt([one.weight for one in pulls])[:, None]
+    used = np.array([[float(one == name) for one in names] for name in design.parameters])
 
     def values(x: Floats) -> dict[str, float]:
-        found = dict(start) | dict(zip(free, np.exp(x), strict=True))
-        return {name: found[one] for name, one in of.items()} | found
+        return dict(zip(names, np.exp(x), strict=True))
 
     def loss(x: Floats) -> Floats:
-        errors = robust(design.residuals(values(x)), design.weights)
-        return np.concatenate([errors, np.sqrt(near * loose) * (x - begin)])
+        errors, _ = robust(design.residuals(values(x)), design.weights)
+        return np.concatenate([errors, stretch @ x - rest])
 
-    solved = least_squares(loss, begin, bounds=(-np.inf, highest), x_scale=0.1, max_nfev=60)
+    def slope(x: Floats) -> Floats:
+        found = values(x)
+        _, steep = robust(design.residuals(found), design.weights)
+        return np.vstack([design.slopes(found) @ used * steep[:, None], stretch])
+
+    solved = least_squares(
+        loss,
+        begin,
+        jac=slope,  # pyright: ignore[reportArgumentType] - the stubs know its names only
+        bounds=(-np.inf, highest),
+        x_scale=0.1,
+        method="dogbox",
+        tr_solver="lsmr",
+    )
     return values(solved.x)

@@ -140,6 +140,15 @@ def test_what_an_engine_sees_is_what_its_log_says(id_: str, engine_gib: float) -
     assert GPUS[id_].engine_memory / GIB == pytest.approx(engine_gib, abs=1e-6)
 
 
+def test_check_bits_stand_among_the_data_where_the_driver_reports_fifteen_sixteenths_of_the_label() -> None:
+    """T4, L4, A10, A40, L40, L40S: 15,360 of 16,384 MiB and the like; stacked memory has bits of its own."""
+    labels = [1024 * gib for gib in (16, 24, 32, 40, 48, 64, 80, 96)]
+    shares = {id_: [(row.memory_mib or 0) / label for label in labels] for id_, row in gpu_rows().items()}
+    short = {id_ for id_, of in shares.items() if any(abs(share - 15 / 16) < 0.001 for share in of)}
+    assert short == {id_ for id_, row in gpu_rows().items() if row.inline_ecc}
+    assert {"l4", "l40s", "a40"} < short
+
+
 def test_memory_that_no_driver_was_seen_to_report_is_98_percent_of_the_label() -> None:
     b100 = GPUS["b100"]
     assert b100.memory_basis == "label"

@@ -28,7 +28,7 @@ LAYOUTS = st.builds(
 def of(layout: Layout, tokens: float = 64) -> dict[str, Collective]:
     """The collectives of DeepSeek-V3: 61 layers of 7,168, 58 of them with 256 experts, 8 active."""
     links = fabric(h100(), layout, node_size=8, network=50e9)
-    found = collectives(layout, links, tokens=tokens, hidden=7168, layers=61, expert_layers=58, active=8)
+    found = collectives(layout, links, tokens=tokens, hidden=7168, sums=122, expert_layers=58, active=8)
     return {one.what: one for one in found}
 
 
@@ -41,6 +41,33 @@ def test_tensor_groups_reduce_twice_a_layer_what_every_token_holds() -> None:
     assert one.rated_s == pytest.approx(122 * 1.75 * 917_504 / 450e9)
 
 
+@pytest.mark.parametrize(
+    ("name", "sums"),
+    [("tiiuae/falcon-180B", 80), ("meta-llama/Llama-3.3-70B-Instruct", 160), ("tiiuae/Falcon-H1-34B-Instruct", 216)],
+)
+def test_blocks_that_read_the_same_input_are_reduced_once(name: str, sums: int) -> None:
+    """Falcon 180B: 80 layers, attention and feed-forward summed first. Falcon H1: 72 layers, each with two mixers."""
+    work = work_of(MODELS[name], FP8, tp=8, kv_bits=16)
+    device = machine(h100(), FP8, fabric(h100(), Layout(tp=8), node_size=8, network=50e9), FITTED)
+    assert device
+    assert [one.number for one in told(work, device, Layout(tp=8), 64)] == [sums]
+
+
+def test_a_bus_reaches_another_share_of_its_speed_than_a_fast_link() -> None:
+    """Both of 50 GB/s, and the same bytes: 122 reductions of 64 tokens."""
+    layout, bus = Layout(tp=8), replace(h100(), link=None, link_bandwidth=None, pcie_bandwidth=50e9)
+    fast = replace(h100(), link_bandwidth=50e9)
+    (slow,), (quick,) = (
+        tuple(collectives(layout, fabric(one, layout, node_size=8, network=1e9), tokens=64, hidden=7168, sums=122))
+        for one in (bus, fast)
+    )
+    assert (slow.over_bus, quick.over_bus) == (True, False)
+    assert slow.rated_s == quick.rated_s
+    latency = 122 * FITTED.all_reduce_s
+    assert (slow.taken_s(FITTED) - latency) * FITTED.bus == pytest.approx(slow.rated_s)
+    assert (quick.taken_s(FITTED) - latency) * FITTED.link == pytest.approx(quick.rated_s)
+
+
 def test_groups_that_share_experts_exchange_twice_in_each_layer_of_experts() -> None:
     """2 x 58 of 64 tokens x 7 other ranks x 7,168 x 1.5 B = 4.82 MB each."""
     (one,) = of(Layout(attention_dp=8)).values()
@@ -51,7 +78,7 @@ def test_groups_that_share_experts_exchange_twice_in_each_layer_of_experts() -> 
 def test_the_ranks_of_a_tensor_group_share_out_the_tokens_that_it_exchanges() -> None:
     """vLLM's sequence-parallel experts: each of 2 ranks sends 32 of the group's 64 tokens."""
     both = of(Layout(tp=2, attention_dp=4))
-    assert both["all-reduce"].number == 61
+    assert both["all-reduce"].number == 64
     assert both["all-to-all"].payload == pytest.approx(32 * 7 * 7168 * 1.5)
 
 

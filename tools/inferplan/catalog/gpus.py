@@ -50,7 +50,8 @@ class GpuRow(NamedRow):
     """One accelerator in the units of its sources: MiB, GiB, GB/s, TFLOP/s, W.
 
     `status` is "verified" (read in the sources), "datasheet" (the vendor's figures, not read again),
-    "announced" or "third-party". `guide_menu` marks the GPUs that the guide offers.
+    "announced" or "third-party". `inline_ecc` says that check bits are stored among the data. `guide_menu` marks
+    the GPUs that the guide offers.
     """
 
     title: str
@@ -68,6 +69,7 @@ class GpuRow(NamedRow):
     host: HostLink | None = None
     node_size: PositiveInt
     power_watts: PositiveFloat | None = None
+    inline_ecc: bool = False
     status: Literal["verified", "datasheet", "announced", "third-party"]
     guide_menu: bool = False
     note: str | None = None
@@ -127,6 +129,7 @@ class GpuRow(NamedRow):
             node_size=self.node_size,
             power_watts=self.power_watts,
             status=self.status,
+            inline_ecc=self.inline_ecc,
         )
 
 

@@ -82,6 +82,7 @@ class Shape(BaseModel):
     ffn_bias: bool = False
     norms: int = Field(default=2, ge=0)
     norm_bias: bool = False
+    joined: bool = False
     final_norms: int = Field(default=1, ge=0)
     norm_params: int = Field(default=0, ge=0)
     other_params: int = Field(default=0, ge=0)
@@ -227,6 +228,7 @@ class ModelRow(NamedRow):
                 ffn=ffns[block] if block != "-" else None,
                 norms=self.shape.norms,
                 norm_bias=self.shape.norm_bias,
+                joined=self.shape.joined,
             )
             for (mix, block), count in counts.items()
         )

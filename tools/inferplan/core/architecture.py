@@ -100,7 +100,8 @@ class ExpertFfn:
 class LayerGroup:
     """`count` layers of one kind: what mixes tokens, what each token passes through, and norms.
 
-    `beside` mixes tokens in parallel with `attention` (Falcon-H1); either block may be absent (Nemotron-H).
+    `beside` mixes tokens in parallel with `attention` (Falcon-H1); either block may be absent (Nemotron-H). Where the
+    blocks are `joined`, both read the same input, and engines add their outputs up before ranks exchange them (Falcon).
     """
 
     count: int
@@ -109,6 +110,12 @@ class LayerGroup:
     norms: int = 2
     norm_bias: bool = False
     beside: Mixer | None = None
+    joined: bool = False
+
+    @property
+    def sums(self) -> int:
+        """Outputs that tensor-parallel ranks add up in one layer: of each block, or of all where they are joined."""
+        return 1 if self.joined else len(self.mixers) + (self.ffn is not None)
 
     @property
     def mixers(self) -> tuple[Mixer, ...]:
@@ -199,6 +206,11 @@ class Architecture:
     def experts(self) -> ExpertFfn | None:
         """The expert block, where the model has one."""
         return next((g.ffn for g in self.groups if isinstance(g.ffn, ExpertFfn)), None)
+
+    @property
+    def sums(self) -> int:
+        """Outputs that tensor-parallel ranks add up in a pass."""
+        return sum(group.count * group.sums for group in self.groups)
 
     @property
     def expert_layers(self) -> int:

@@ -43,7 +43,8 @@ def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> 
 class Collective:
     """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
 
-    `rated_s` is all of them at rated speed; `hidden` says that they run beside computing, as far as that lasts.
+    `rated_s` is all of them at the rated speed of a fast link, a network or, `over_bus`, the host's bus; `hidden` says
+    that they run beside computing, as far as that lasts.
     """
 
     what: Literal["all-reduce", "all-to-all", "stage send"]
@@ -52,6 +53,7 @@ class Collective:
     payload: float
     rated_s: float
     hidden: bool = False
+    over_bus: bool = False
 
     @property
     def bytes(self) -> float:
@@ -61,7 +63,8 @@ class Collective:
     def taken_s(self, e: Efficiency) -> float:
         """number × latency + time at what is reached of the link's speed. [s]"""
         each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.hand_over_s}
-        return self.number * each[self.what] + self.rated_s / (NETWORK_SHARE if self.hidden else e.link)
+        reached = NETWORK_SHARE if self.hidden else e.bus if self.over_bus else e.link
+        return self.number * each[self.what] + self.rated_s / reached
 
 
 def collectives(
@@ -70,24 +73,30 @@ def collectives(
     *,
     tokens: float,
     hidden: int,
-    layers: int,
+    sums: int,
     expert_layers: int = 0,
     active: int = 0,
 ) -> Iterator[Collective]:
     """What the ranks of a replica tell each other in a pass over so many `tokens` on each tensor group.
 
-    Two all-reduces a layer over the tensor group; with data-parallel attention one, and two all-to-alls in each layer
-    of experts, for which the ranks of a group share out its tokens; and one hand-over between neighbouring stages.
+    An all-reduce over the tensor group for each of `sums`, the blocks whose outputs its ranks add up: two a layer, of
+    Falcon one. With data-parallel attention two all-to-alls take the place of that of each layer of experts, for which
+    the ranks of a group share out its tokens. One hand-over between neighbouring stages.
 
-    Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`.
+    Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`; falcon.py, `reduce_row_parallel_results`.
     """
     payload = tokens * hidden * ACTIVATION_BYTES
     shared = layout.ep > 1 and active > 0
     if layout.tp > 1:
-        number = layers if shared else 2 * layers
+        number = sums - expert_layers if shared else sums
         each_s = all_reduce_amount(payload, tp=layout.tp, bandwidth=links.tensor_bandwidth)
         yield Collective(
-            what="all-reduce", link=links.tensor_link, number=number, payload=payload, rated_s=number * each_s
+            what="all-reduce",
+            link=links.tensor_link,
+            number=number,
+            payload=payload,
+            rated_s=number * each_s,
+            over_bus=links.tensor_link == links.bus_link,
         )
     if shared:
         number = 2 * expert_layers
@@ -99,8 +108,16 @@ def collectives(
             payload=sent,
             rated_s=number * sent / links.exchange_bandwidth,
             hidden=links.wide,
+            over_bus=links.exchange_link == links.bus_link,
         )
     if layout.pp > 1:
         hops = layout.pp - 1
         rated_s = hops * payload / links.stage_bandwidth
-        yield Collective(what="stage send", link=links.stage_link, number=hops, payload=payload, rated_s=rated_s)
+        yield Collective(
+            what="stage send",
+            link=links.stage_link,
+            number=hops,
+            payload=payload,
+            rated_s=rated_s,
+            over_bus=links.stage_link == links.bus_link,
+        )

@@ -1,6 +1,7 @@
 """What hardware and engines reach of their rated figures, and what a forward pass costs besides.
 
-A pass is a sum of amounts (seconds at rated speed, or how often something happens), each times one constant. Which
+A pass is a sum of amounts (seconds at full speed, or how often something happens), each times one constant. Full speed
+is the rated bandwidth of memory and links, and what the best matrix product was measured to reach (`PRODUCTS`). Which
 fitted constant applies depends on the GPU's generation, the engine and the arithmetic; `speed_constants` holds the
 values with the rows that they were fitted on.
 """
@@ -36,6 +37,33 @@ GENERATIONS: Mapping[str, Generation] = {
 """GPU architectures by the generation that was fitted; all others are taken to be like Hopper."""
 
 
+PRODUCTS: Mapping[str, tuple[float, float]] = {
+    "Ampere": (0.87, 0.87),
+    "Hopper": (0.80, 0.72),
+    "Blackwell": (0.78, 0.76),
+    "Blackwell Ultra": (0.79, 0.75),
+    "CDNA3": (0.51, 0.45),
+    "CDNA4": (0.68, 0.68),
+    "Gaudi2": (0.97, 0.96),
+    "Gaudi3": (0.74, 0.77),
+}
+"""The share of its peak that the best matrix product reaches: in 16 bit, and in 8 bit or fewer.
+
+Measured on A100 SXM, H100 and H200, B200, B300, MI300X, MI355X, Gaudi 2 and 3; an architecture without a row is taken
+to be like Hopper, a figure of 8 bit that was not found like that of 16.
+Source: stas00/ml-engineering@744d01e (2026-08-22), maximum achievable matmul FLOPS; MI300X in 8 bit: arXiv 2510.27583.
+"""
+
+
+def best_product(gpu: Gpu, compute: str) -> float | None:
+    """peak × the share of it that the best product reaches; None where the device has no unit for it. [FLOP/s]"""
+    peak = gpu.peak_flops(compute)
+    in_16_bit, in_8_bit = PRODUCTS.get(gpu.architecture, PRODUCTS["Hopper"])
+    return peak and peak * (in_16_bit if compute in WIDE else in_8_bit)
+
+
+WIDE = ("fp32", "bf16", "fp16")
+"""Formats whose products are slower than in 8 bit."""
 STACKED = 1.1e12
 """Bandwidth from which a device has stacked memory, of which llama.cpp reaches a smaller share. [B/s]"""
 
@@ -51,14 +79,12 @@ class Kind:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Efficiency:
-    """Shares of rated figures that a pass reaches, seconds that it costs besides, and how requests queue.
+    """Shares of full speed that a pass reaches, seconds that it costs besides, and how requests queue.
 
     `half_compute` is of products in 16 bit beside quantised ones (output head, unquantised attention).
     """
 
     bandwidth: float
-    expert_bandwidth: float
-    cache_bandwidth: float
     compute: float
     half_compute: float
     expert_compute: float
@@ -66,6 +92,7 @@ class Efficiency:
     prompt_attention_compute: float
     index_compute: float
     link: float
+    bus: float
     layer_s: float
     expert_layer_s: float
     latent_layer_s: float
@@ -102,30 +129,25 @@ def kind_of(gpu: Gpu, precision: Precision, engine: Runner) -> Kind:
 @lru_cache(maxsize=256)
 def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
     """The fitted parameters whose product is each field of `Efficiency` for this kind."""
-    on, engine, four = kind.generation, kind.engine, kind.arithmetic == "fp4"
-    family = "local" if on == "local_stacked" else on
+    on, engine = kind.generation, kind.engine
+    at_home = on in ("local", "local_stacked")
+    bandwidth = f"bandwidth_{on}" if on in ("cdna", "local_stacked") else "bandwidth"
+    compute = "compute_local" if at_home else "compute"
     expanded = "expert_compute_weight_only" + ("_tensorrt" if engine == "tensorrt-llm" else "")
     experts = {"fp4": "expert_compute_fp4", "weight-only": expanded}
     native = "expert_compute_blackwell" if on == "blackwell" else "expert_compute"
-    slower = tuple(
-        name
-        for name, applies in (
-            (f"overhead_{_engine(engine)}", engine != "vllm"),
-            ("overhead_blackwell", on == "blackwell"),
-        )
-        if applies
-    )
+    of_engine = ("overhead_tensorrt",) if engine == "tensorrt-llm" else ()
+    slower = (*of_engine, "overhead_blackwell") if on == "blackwell" else of_engine
     return {
-        "bandwidth": (f"bandwidth_{on}" if on not in ("hopper", "ampere") else "bandwidth",),
-        "expert_bandwidth": ("expert_bandwidth",),
-        "cache_bandwidth": ("cache_bandwidth",),
-        "compute": ("compute_fp4" if four else f"compute_{family}",),
-        "half_compute": (f"compute_{family}",),
+        "bandwidth": (bandwidth,),
+        "compute": ("compute_fp4" if kind.arithmetic == "fp4" else compute,),
+        "half_compute": (compute,),
         "expert_compute": (experts.get(kind.arithmetic, native),),
         "attention_compute": ("attention_compute",),
         "prompt_attention_compute": ("prompt_attention_compute",),
         "index_compute": ("index_compute",),
         "link": ("link",),
+        "bus": ("bus",),
         "layer_s": ("layer_s", *slower),
         "expert_layer_s": ("expert_layer_s", *slower),
         "latent_layer_s": ("latent_layer_s", *slower),
@@ -133,18 +155,13 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
         "index_layer_s": ("index_layer_s", *slower),
         "all_reduce_s": ("all_reduce_s",),
         "all_to_all_s": ("all_to_all_s",),
-        "hand_over_s": ("hand_over_s_local" if family == "local" else "hand_over_s",),
+        "hand_over_s": ("hand_over_s_local" if at_home else "hand_over_s",),
         "sequence_s": (f"sequence_s_{_server(engine)}",),
         "prefill_interference": (f"prefill_interference_{_server(engine)}",),
         "front_end_s": (f"front_end_s_{_server(engine)}",),
         "first_token_steps": (f"first_token_steps_{_server(engine)}",),
         "prompt_queue": (f"prompt_queue_{_server(engine)}",),
     }
-
-
-def _engine(engine: Runner) -> str:
-    """The engine as parameters name it."""
-    return {"tensorrt-llm": "tensorrt", "sglang": "sglang"}.get(engine, "other")
 
 
 def _server(engine: Runner) -> str:

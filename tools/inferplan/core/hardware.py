@@ -11,7 +11,8 @@ class Gpu:
     `memory` is what the vendor's tool prints for an empty device, `engine_memory` what a serving engine sees of
     it [B]. `bandwidth` is that of the device memory [B/s]. `flops` are dense peaks without sparsity, by compute
     format [FLOP/s]. `link_bandwidth` is the scale-up link, one way, per GPU, which joins `link_span` GPUs [B/s];
-    where a device has none, peers talk over `pcie_bandwidth` [B/s, one way]. `memory_basis` says whether the
+    where a device has none, peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored
+    and read among the data, as on datacenter cards without stacked memory. `memory_basis` says whether the
     memory was read from a driver or taken from the label; `status` whether the row is verified or announced.
     """
 
@@ -33,6 +34,16 @@ class Gpu:
     node_size: int
     power_watts: float | None
     status: str
+    inline_ecc: bool = False
+
+    @property
+    def read_bandwidth(self) -> float:
+        """bandwidth × 15 / 16 where check bits take the sixteenth, of which the driver reports no memory. [B/s]
+
+        Source: NVIDIA, Tesla V100 architecture whitepaper: 6.25 % of a memory with inline ECC holds check bits,
+        while stacked memory has bits of their own.
+        """
+        return self.bandwidth * 15 / 16 if self.inline_ecc else self.bandwidth
 
     def peak_flops(self, compute: str) -> float | None:
         """Dense peak of a compute format, or None where the device has no unit for it. [FLOP/s]"""

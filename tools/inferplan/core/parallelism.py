@@ -269,7 +269,8 @@ def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int, group
 class Fabric:
     """What joins the GPUs of a layout; `exchange` those that share experts. Bandwidths are one way, per GPU. [B/s]
 
-    An exchange is `wide` where it leaves the domain of the fast link; its bandwidth then counts what stays inside.
+    Any of the links may be the host's bus, `bus_link`. An exchange is `wide` where it leaves the domain of the fast
+    link; its bandwidth then counts what stays inside.
     """
 
     node_size: int
@@ -280,6 +281,7 @@ class Fabric:
     exchange_link: str = ""
     exchange_bandwidth: float = 0.0
     wide: bool = False
+    bus_link: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -307,6 +309,7 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
         exchange_link=network_name if leaving else name if near == tensor else _bus_name(gpu, network_name),
         exchange_bandwidth=network / leaving if leaving else near,
         wide=leaving > 0,
+        bus_link=_bus_name(gpu, ""),
     )
 
 
@@ -321,7 +324,7 @@ def is_wide(gpu: Gpu, layout: Layout) -> bool:
 
 
 def _bus_name(gpu: Gpu, network_name: str) -> str:
-    """`PCIe Gen5 x16`, or the network where the host link is not known."""
+    """`PCIe Gen5 x16`, or the name of the network where the host link is not known."""
     if gpu.pcie is None or gpu.pcie_bandwidth is None:
         return network_name
     return f"PCIe {gpu.pcie}" if gpu.pcie.startswith("Gen") else gpu.pcie

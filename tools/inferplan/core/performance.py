@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from inferplan.core.collectives import NETWORK_SHARE, Collective, collectives
-from inferplan.core.efficiency import Efficiency
+from inferplan.core.efficiency import Efficiency, best_product
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
@@ -20,7 +20,7 @@ from inferplan.core.work import Work
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """The GPU of a rank, the links that its layout uses, and what is reached of them."""
+    """The GPU of a rank at full speed, the links that its layout uses, and what is reached of them. [B/s, FLOP/s]"""
 
     bandwidth: float
     matrix_flops: float
@@ -31,12 +31,12 @@ class Machine:
 
 def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficiency) -> Machine | None:
     """The machine for a format: its own arithmetic where the GPU has it, else 16 bit. None where no peak is known."""
-    half = gpu.half_flops or gpu.peak_flops("fp32")
+    half = next((rate for name in ("bf16", "fp16", "fp32") if (rate := best_product(gpu, name))), None)
     if half is None:
         return None
-    native = None if precision.weight_only else gpu.peak_flops(precision.compute)
+    native = None if precision.weight_only else best_product(gpu, precision.compute)
     return Machine(
-        bandwidth=gpu.bandwidth,
+        bandwidth=gpu.read_bandwidth,
         matrix_flops=native or half,
         half_flops=half,
         fabric=fabric,
@@ -46,7 +46,7 @@ def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficien
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Amounts:
-    """What one pass takes of the busiest rank: seconds at rated speed, and how often what costs a fixed time."""
+    """What one pass takes of the busiest rank: seconds at full speed, and how often what costs a fixed time."""
 
     dense_read_s: float
     expert_read_s: float
@@ -58,6 +58,7 @@ class Amounts:
     prompt_attention_s: float
     index_s: float
     link_s: float
+    bus_s: float
     layers: float
     expert_layers: float
     latent_layers: float
@@ -71,8 +72,8 @@ class Amounts:
 
 SHARES: Mapping[str, str] = {
     "dense_read_s": "bandwidth",
-    "expert_read_s": "expert_bandwidth",
-    "cache_read_s": "cache_bandwidth",
+    "expert_read_s": "bandwidth",
+    "cache_read_s": "bandwidth",
     "matrix_s": "compute",
     "half_matrix_s": "half_compute",
     "expert_matrix_s": "expert_compute",
@@ -80,8 +81,9 @@ SHARES: Mapping[str, str] = {
     "prompt_attention_s": "prompt_attention_compute",
     "index_s": "index_compute",
     "link_s": "link",
+    "bus_s": "bus",
 }
-"""Amounts at rated speed, by the share of it that is reached: time = amount / share."""
+"""Amounts at full speed, by the share of it that is reached: time = amount / share."""
 TIMES: Mapping[str, str] = {
     "layers": "layer_s",
     "expert_layers": "expert_layer_s",
@@ -100,7 +102,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "weights_s": ("dense_read_s", "expert_read_s"),
     "kv_cache_s": ("cache_read_s",),
     "compute_s": ("prompt_attention_s",),
-    "collectives_s": ("link_s", "reduces", "exchanges", "hand_overs"),
+    "collectives_s": ("link_s", "bus_s", "reduces", "exchanges", "hand_overs"),
     "fixed_s": FIXED,
 }
 """The parts of a pass, by the amounts that make them up; computing also has what it adds to reading (`MEETING`)."""
@@ -210,7 +212,8 @@ def pass_amounts(
         attention_s=decoded * w.decode_flops(context) / m.half_flops,
         prompt_attention_s=prompts * prompt * w.prompt_flops(prompt, cached) / m.half_flops,
         index_s=(decoded * context + prompts * prompt * (cached + prompt / 2)) * w.index_flops_per_pair / m.half_flops,
-        link_s=sum([one.rated_s for one in sent if not one.hidden]),
+        link_s=sum([one.rated_s for one in sent if not one.hidden and not one.over_bus]),
+        bus_s=sum([one.rated_s for one in sent if not one.hidden and one.over_bus]),
         layers=w.layers,
         expert_layers=w.expert_layers,
         latent_layers=w.latent_layers,
@@ -242,7 +245,7 @@ def told(w: Work, m: Machine, layout: Layout, tokens: float) -> Iterator[Collect
         m.fabric,
         tokens=tokens,
         hidden=w.hidden,
-        layers=w.layers,
+        sums=w.sums,
         expert_layers=w.expert_layers,
         active=w.active,
     )

@@ -23,6 +23,7 @@ class Work:
 
     layers: int
     expert_layers: int
+    sums: int
     hidden: int
     dense_bytes: float
     expert_bytes: float
@@ -65,6 +66,7 @@ class Work:
             self,
             layers=1,
             expert_layers=min(1, self.expert_layers),
+            sums=2,
             dense_bytes=self.dense_bytes * share,
             expert_bytes=self.expert_bytes * share,
             dense_params=self.dense_params * share,
@@ -116,6 +118,7 @@ def work_of(model: Model, precision: Precision, *, tp: int, kv_bits: float, atte
     return Work(
         layers=architecture.layers,
         expert_layers=architecture.expert_layers,
+        sums=architecture.sums,
         hidden=architecture.hidden,
         dense_bytes=stored.attention * share
         + (stored.ffn - shared + stored.replicated) / tp

@@ -114,7 +114,7 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     prompt, output = on.options.computed(request.input_tokens), request.output_tokens
     params = work.dense_params + work.half_params + work.active_expert_params
     each = 2 * params / (device.matrix_flops * max(e.compute, e.half_compute, e.expert_compute))
-    read = request.load(1).context * work.kv_bytes_per_token / (device.bandwidth * e.cache_bandwidth)
+    read = request.load(1).context * work.kv_bytes_per_token / (device.bandwidth * e.bandwidth)
     waits = min(1, e.prompt_queue)
     slowed = e.prefill_interference * (1 - waits) * (output - 1) / output + waits
     return 1 / (each + read / on.options.tokens_per_step + slowed * prompt * each / output)

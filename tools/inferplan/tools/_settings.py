@@ -28,10 +28,10 @@ SETTINGS = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
 
 SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
-    "bandwidth_efficiency": (("bandwidth", "expert_bandwidth", "cache_bandwidth"), 1),
+    "bandwidth_efficiency": (("bandwidth",), 1),
     "compute_efficiency": (("compute", "half_compute"), 1),
     "attention_compute_efficiency": (("attention_compute", "prompt_attention_compute", "index_compute"), 1),
-    "link_efficiency": (("link",), 1),
+    "link_efficiency": (("link", "bus"), 1),
     "layer_overhead_us": (("layer_s",), MICRO),
     "all_reduce_latency_us": (("all_reduce_s",), MICRO),
     "sequence_overhead_us": (("sequence_s",), MICRO),

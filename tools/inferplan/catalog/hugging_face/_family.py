@@ -18,10 +18,16 @@ def no_ends(_keys: Keys) -> Ends:
     return NO_ENDS
 
 
+def apart(_keys: Keys) -> bool:
+    """Blocks one after the other."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """What the layers and the ends of a family follow from.
 
+    Blocks that read the same input may be `joined` before ranks exchange them.
     `tied` and `state_bytes` are what a config means that does not say; `ends` are further tensors.
     Windowed layers that rotate otherwise than full ones have a `local_rope`. Flags in `unlike` change the tensors in
     ways that no published model has, and are refused.
@@ -31,6 +37,7 @@ class Family:
     blocks: Callable[[Keys], Blocks] = DENSE
     norms: Count = 2
     norm_bias: bool = False
+    joined: Callable[[Keys], bool] = apart
     final_norms: int = 1
     head_bias: bool | str = False
     tied: bool | None = False
@@ -46,6 +53,11 @@ def falcon_norms(keys: Keys) -> int:
     if keys.flag("new_decoder_architecture"):
         return keys.optional("num_ln_in_parallel_attn", low=1, high=2) or 2
     return 1 if keys.flag("parallel_attn", default=True) else 2
+
+
+def falcon_joined(keys: Keys) -> bool:
+    """In parallel unless told otherwise, and always in the new decoder. Source: transformers, `FalconDecoderLayer`."""
+    return keys.flag("new_decoder_architecture") or keys.flag("parallel_attn", default=True)
 
 
 def falcon_mixers(keys: Keys) -> Mixers:

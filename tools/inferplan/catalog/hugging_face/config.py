@@ -139,11 +139,12 @@ def _layers(body: Keys, family: Family) -> tuple[tuple[LayerGroup, ...], tuple[i
     counts = Counter(layers)
     kinds = {layer: number for number, layer in enumerate(counts)}
     order = tuple(kinds[layer] for layer in layers)
-    groups = tuple(_group(layer, number, norms, family) for layer, number in counts.items())
+    joined = family.joined(body)
+    groups = tuple(_group(layer, number, norms, family, joined=joined) for layer, number in counts.items())
     return groups, order if list(order) != sorted(order) else ()
 
 
-def _group(layer: Layer, number: int, norms: int, family: Family) -> LayerGroup:
+def _group(layer: Layer, number: int, norms: int, family: Family, *, joined: bool) -> LayerGroup:
     """So many layers of one kind."""
     mixers, block = layer
     return LayerGroup(
@@ -153,6 +154,7 @@ def _group(layer: Layer, number: int, norms: int, family: Family) -> LayerGroup:
         ffn=block,
         norms=norms,
         norm_bias=family.norm_bias,
+        joined=joined,
     )
 
 
