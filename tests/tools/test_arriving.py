@@ -1,5 +1,6 @@
 """Speculative decoding, prefix caches and random arrivals, as the planner is asked for them."""
 
+import re
 from typing import Any
 
 import pytest
@@ -75,6 +76,21 @@ def test_drafts_make_tokens_faster_where_they_are_accepted_and_slower_where_not(
     assert plan("speculative_tokens=3, acceptance_rate=0.9")["tpot_ms"] < plain
     assert plan("speculative_tokens=3, acceptance_rate=0")["tpot_ms"] > plain
     assert plan("speculative_tokens=0, acceptance_rate=0.9")["tpot_ms"] == plain
+
+
+@pytest.mark.parametrize(
+    ("overrides", "tokens"), [("", 1), ("speculative_tokens=3, acceptance_rate=0.5", 1 + 0.5 + 0.25 + 0.125)]
+)
+def test_the_line_of_a_token_shares_a_step_out_among_the_tokens_it_gives(overrides: str, tokens: float) -> None:
+    answer = plan(overrides)
+    (line,) = (line for line in answer["formula"] if line.startswith("TPOT"))
+    step, _, rest = line.partition(" + new prompts ")
+    parts = [float(part) for part in re.findall(r"[a-zV] (\d+\.\d+)", step)]
+    prompts, total = (float(part) for part in re.findall(r"-?\d+\.\d+", rest))
+    assert len(parts) == 5
+    assert prompts > 0
+    assert sum(parts) / tokens + prompts == pytest.approx(total, abs=0.06)
+    assert total == pytest.approx(answer["tpot_ms"], abs=0.06)
 
 
 @pytest.mark.parametrize(

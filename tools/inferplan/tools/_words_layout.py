@@ -130,7 +130,7 @@ def formula(case: Case) -> Iterator[str]:
         f" x {plan.layout.dp} = {plan.users:,}"
     )
     if plan.service:
-        yield _step_line(plan.service)
+        yield _step_line(plan.service, case.on.options.tokens_per_step)
     if plan.layout.pp > 1:
         yield _bubble_line(case)
 
@@ -151,15 +151,16 @@ def weights_line(case: Case) -> str:
     return f"by weights  {case.weights / GB:,.1f} GB / {device / GB:.2f} GB a GPU -> {needed}"
 
 
-def _step_line(service: Service) -> str:
-    """A decode step, part by part."""
+def _step_line(service: Service, tokens: float) -> str:
+    """A decode step, part by part, shared out among the tokens that it gives each sequence."""
     step, tpot = service.decode, service.tpot_s
-    return (
-        f"TPOT        weights {step.weights_s * 1000:.2f} + KV {step.kv_cache_s * 1000:.2f}"
-        f" + compute {step.compute_s * 1000:.2f} + links {step.collectives_s * 1000:.2f}"
-        f" + fixed {step.fixed_s * 1000:.2f} + new prompts {(tpot - step.total_s) * 1000:.2f}"
-        f" = {tpot * 1000:.1f} ms"
+    parts = (
+        f"weights {step.weights_s * 1000:.2f} + KV {step.kv_cache_s * 1000:.2f} + compute {step.compute_s * 1000:.2f}"
+        f" + links {step.collectives_s * 1000:.2f} + fixed {step.fixed_s * 1000:.2f}"
     )
+    shared = parts if tokens == 1 else f"({parts}) / {tokens:.2f} tokens"
+    prompts = (tpot - step.total_s / tokens) * 1000
+    return f"TPOT        {shared} + new prompts {prompts:.2f} = {tpot * 1000:.1f} ms"
 
 
 def shortage(case: Case) -> Iterator[str]:
