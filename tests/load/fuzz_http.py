@@ -98,7 +98,7 @@ def _shuffle(luck: random.Random, text: bytes) -> bytes:
 
 
 def _noise(luck: random.Random, text: bytes) -> bytes:
-    return luck.randbytes(luck.randrange(1, len(text)))
+    return luck.randbytes(luck.randrange(1, len(text) + 1))
 
 
 MUTATIONS: tuple[Mutation, ...] = (_cut, _flip, _flip, _drop, _double, _insert, _insert, _insert_line, _shuffle, _noise)
