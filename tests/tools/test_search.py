@@ -56,6 +56,16 @@ def test_on_given_gpus_no_other_type_is_better_for_the_aim(objective: str, bette
     assert better(best) == max(map(better, others))
 
 
+def test_a_type_that_lacks_nothing_loses_by_what_it_costs_more() -> None:
+    best = plan(gpu="any")
+    assert best.usd_per_hour
+    for other in best.alternatives:
+        assert other.loses != "nothing that counts" or (other.usd_per_hour or 0) <= best.usd_per_hour
+    (dearer,) = (other for other in best.alternatives if "more an hour" in (other.loses or ""))
+    assert dearer.usd_per_hour
+    assert dearer.loses == f"${dearer.usd_per_hour - best.usd_per_hour:,.2f} more an hour"
+
+
 def test_a_type_that_is_only_announced_is_not_recommended() -> None:
     assert {gpu.id for gpu in GPUS.values() if gpu.status == "announced"}.isdisjoint(candidates())
     assert len(candidates()) >= 40

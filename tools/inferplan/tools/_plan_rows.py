@@ -1,6 +1,7 @@
 """Plans as rows of an answer: the runners-up, what GPUs tell each other, latency and throughput in their units."""
 
 from collections.abc import Iterator
+from math import inf
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,12 +44,13 @@ class Alternative(BaseModel):
 def alternatives(case: Case, found: Search | None) -> list[Alternative]:
     """The runners-up: layouts of these GPUs, or the best that other types have."""
     if found:
-        return [_alternative(case, offer.plan, offer) for offer in found.others(ALTERNATIVES)]
+        rent = found.offers[0].rent or inf
+        return [_alternative(case, one.plan, one, (one.rent or 0) - rent) for one in found.others(ALTERNATIVES)]
     others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
     return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
 
 
-def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternative:
+def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: float = 0) -> Alternative:
     """A runner-up in numbers."""
     layout = plan.layout
     return Alternative(
@@ -63,7 +65,7 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None) -> Alternat
         ttft_ms=ttft_ms(plan) if case.demand.is_aimed else None,
         tpot_ms=tpot_ms(plan),
         tokens_per_s=tokens_per_s(plan),
-        loses=loses(case, plan) if case.demand.is_aimed else None,
+        loses=loses(case, plan, dearer=dearer) if case.demand.is_aimed else None,
     )
 
 

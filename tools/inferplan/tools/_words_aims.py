@@ -86,8 +86,8 @@ def _gpus(case: Case) -> str:
     return "these GPUs" if case.demand.gpus else case.on.gpu.title
 
 
-def loses(case: Case, plan: Plan) -> str:
-    """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed."""
+def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
+    """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed; or costs more. [USD/hour]"""
     chosen, demand = case.chosen, case.demand
     if not case.holds(plan):
         return f"holds {plan.users:,} of {demand.users:,} users"
@@ -95,7 +95,8 @@ def loses(case: Case, plan: Plan) -> str:
         return f"misses {targets(demand)}"
     if (more := plan.layout.gpus - chosen.layout.gpus) > 0 and demand.aim == "fewest_gpus":
         return f"{words.count(more, 'GPU')} more"
-    return ", ".join(_losses(case, plan)[:MOST_LOSSES]) or "nothing that counts"
+    slower = ", ".join(_losses(case, plan)[:MOST_LOSSES])
+    return slower or (f"{words.usd(dearer)} more an hour" if dearer > 0 else "nothing that counts")
 
 
 def _losses(case: Case, plan: Plan) -> list[str]:
