@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import attention_of
-from inferplan.core.performance import FIXED, Amounts, pass_amounts
+from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
 from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
 from inferplan.tools._memory_cases import CannotPredict
@@ -82,21 +82,18 @@ def _targets(setup: SpeedSetup) -> Iterator[Target]:
         yield from _closed_loop(setup, given)
 
 
-def _amounts(setup: SpeedSetup, *, decode: float = 0, prefill: float = 0) -> Floats:
-    """The amounts of a pass over so many sequences and prompt tokens."""
+def _amounts(setup: SpeedSetup, *, decode: float = 0, prompts: float = 0) -> Floats:
+    """The amounts of a pass over so many sequences and prompts."""
     tokens_in, tokens_out = setup.lengths
-    context = tokens_in + tokens_out / 2
-    found = pass_amounts(
-        setup.work, setup.machine, setup.layout, decode=decode, context=context, prefill=prefill, prompt=tokens_in
-    )
-    return np.array(astuple(found), dtype=float)
+    batch = Batch(decode=decode, context=tokens_in + tokens_out / 2, prompts=prompts, prompt=tokens_in)
+    return np.array(astuple(pass_amounts(setup.work, setup.machine, setup.layout, batch)), dtype=float)
 
 
 def _prompts(setup: SpeedSetup, prompts: int = 1) -> Floats:
     """The amounts of prompts in the steps that they take."""
     steps, each, before = setup.options.chunks(setup.lengths[0])
     on = (setup.work, setup.machine, setup.layout)
-    found = pass_amounts(*on, decode=0, context=0, prefill=prompts * each, prompt=each, cached=before)
+    found = pass_amounts(*on, Batch(prompts=prompts, prompt=each, cached=before))
     return steps * np.array(astuple(found), dtype=float)
 
 
@@ -172,9 +169,9 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
 
 
 def _static(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Target]:
-    batch, (tokens_in, tokens_out) = setup.batch, setup.lengths
+    batch, (_, tokens_out) = setup.batch, setup.lengths
     decode = _amounts(setup, decode=batch)
-    prefill = _amounts(setup, prefill=batch * tokens_in)
+    prefill = _amounts(setup, prompts=batch)
     if setup.runner == "other":
         yield _target(setup, "static", given["tpot_ms"] * MILLI, steps=1.0, decode=decode)
         return

@@ -10,7 +10,7 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_bytes, collectives
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import busiest_tokens, forward_pass, machine, told
+from inferplan.core.performance import Batch, forward_pass, machine, told
 from inferplan.core.work import work_of
 from shapes import h100, precision
 
@@ -117,10 +117,9 @@ def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
     one = work_of(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
     on = machine(h100(), FP8, fabric(h100(), layout, node_size=8, network=50e9), FITTED)
     assert on is not None
-    amounts = {"decode": decode, "context": 1000, "prefill": prompts * 500, "prompt": 500}
-    step = forward_pass(one, on, layout, **amounts)
-    tokens = busiest_tokens(layout, decode=decode, prefill=prompts * 500, prompt=500)
-    told_ = list(told(one, on, layout, tokens))
+    batch = Batch(decode=decode, context=1000, prompts=prompts, prompt=500)
+    step = forward_pass(one, on, layout, batch)
+    told_ = list(told(one, on, layout, batch.on_rank(layout).tokens))
     open_ = sum(c.taken_s(FITTED) for c in told_ if not c.hidden)
     latency = sum(c.number * FITTED.all_to_all_s for c in told_ if c.hidden)
     sent = sum(c.rated_s / NETWORK_SHARE for c in told_ if c.hidden)
@@ -134,7 +133,7 @@ def decode_tokens_per_gpu(groups: int, sequences: int, context: int, reached: Ef
     one = work_of(DEEPSEEK, FP8, tp=1, kv_bits=16, attention_dp=groups)
     on = machine(h100(), FP8, fabric(h100(), layout, node_size=8, network=50e9), reached)
     assert on is not None
-    return sequences / forward_pass(one, on, layout, decode=sequences * groups, context=context).total_s
+    return sequences / forward_pass(one, on, layout, Batch(decode=sequences * groups, context=context)).total_s
 
 
 def test_deepseek_over_72_h100_decodes_at_the_rate_that_lmsys_published() -> None:

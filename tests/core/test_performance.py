@@ -13,7 +13,7 @@ from inferplan.core.efficiency import Efficiency, Kind, best_product, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Amounts, Machine, Pass, forward_pass, machine, meeting, pass_amounts
+from inferplan.core.performance import Amounts, Batch, Machine, Pass, forward_pass, machine, meeting, pass_amounts
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch_s
 from inferplan.core.work import work_of
@@ -39,7 +39,7 @@ def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = 
 
 def step(layout: Layout, *, decode: int = 1, context: float = 0, reached: Efficiency | None = None) -> Pass:
     one = work_of(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16)
-    return forward_pass(one, joined(layout, reached=reached), layout, decode=decode, context=context)
+    return forward_pass(one, joined(layout, reached=reached), layout, Batch(decode=decode, context=context))
 
 
 def service(*, sequences: int = 1, context: float = 8192, layout: Layout | None = None, tokens: int = 500) -> Service:
@@ -66,7 +66,7 @@ def test_an_ideal_prefill_computes_two_operations_per_parameter_and_token() -> N
     one = work_of(LLAMA_70B, BF16, tp=1, kv_bits=16)
     layout = Layout()
     m = joined(layout, reached=IDEAL)
-    found = pass_amounts(one, m, layout, decode=0, context=0, prefill=1000, prompt=1000)
+    found = pass_amounts(one, m, layout, Batch(prompts=1, prompt=1000))
     flops = 2 * 1000 * 68_451_041_280 + 2 * 128_256 * 8192
     assert found.matrix_s + found.half_matrix_s == pytest.approx(flops / (0.80 * 989e12))
     assert found.cache_read_s == 0
@@ -84,7 +84,7 @@ def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None
     one = work_of(LLAMA_70B, BF16, tp=1, kv_bits=16)
     m, layout = joined(Layout(), reached=IDEAL), Layout()
     with_it, without = (
-        forward_pass(w, m, layout, decode=0, context=0, prefill=1000, prompt=1000).compute_s
+        forward_pass(w, m, layout, Batch(prompts=1, prompt=1000)).compute_s
         for w in (one, replace(one, attention_flops_per_pair=0))
     )
     assert with_it - without == pytest.approx(4 * 64 * 128 * 80 * 1000 * 1000 / 2 / (0.80 * 989e12))
@@ -115,7 +115,7 @@ def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
     """Mixtral, one token: a quarter of the experts; a large batch reads them all."""
     one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16)
     layout, m = Layout(), joined(Layout(), reached=IDEAL)
-    single, many = (forward_pass(one, m, layout, decode=n, context=0).weights_s * 3.35e12 for n in (1, 4096))
+    single, many = (forward_pass(one, m, layout, Batch(decode=n)).weights_s * 3.35e12 for n in (1, 4096))
     always = one.dense_bytes + one.head_bytes
     assert single == pytest.approx(always + one.expert_bytes / 4)
     assert many == pytest.approx(always + one.expert_bytes)
@@ -267,7 +267,7 @@ def test_seconds_scale_with_bytes_over_bandwidth(factor: float, sequences: int) 
         half_flops=m.half_flops * factor,
         fabric=links,
     )
-    before, after = (forward_pass(one, x, layout, decode=sequences, context=4096).total_s for x in (m, faster))
+    before, after = (forward_pass(one, x, layout, Batch(decode=sequences, context=4096)).total_s for x in (m, faster))
     assert after * factor == pytest.approx(before)
 
 
@@ -304,7 +304,7 @@ def amounts(layout: Layout, *, decode: float = 0, prompts: int = 0, tokens: int 
     links = fabric(h100(), layout, node_size=8, network=50e9)
     on = machine(h100(), FP8, links, FITTED)
     assert on is not None
-    return pass_amounts(one, on, layout, decode=decode, context=4096, prefill=prompts * tokens, prompt=tokens)
+    return pass_amounts(one, on, layout, Batch(decode=decode, context=4096, prompts=prompts, prompt=tokens))
 
 
 def test_data_parallel_attention_shares_experts_and_sequences_and_repeats_the_rest() -> None:
@@ -369,8 +369,8 @@ def test_who_has_no_slot_waits_for_one() -> None:
 
 def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
-    first = forward_pass(one, m, layout, decode=0, context=0, prefill=8 * 100, prompt=100).total_s
-    each = forward_pass(one, m, layout, decode=8, context=120).total_s
+    first = forward_pass(one, m, layout, Batch(prompts=8, prompt=100)).total_s
+    each = forward_pass(one, m, layout, Batch(decode=8, context=120)).total_s
     taken = static_batch_s(one, m, layout, batch=8, prompt=100, output=40)
     assert taken == pytest.approx(first + 39 * each)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Machine, Pass, machine, pass_amounts
+from inferplan.core.performance import Batch, Machine, Pass, machine, pass_amounts
 from inferplan.core.serving_laws import Load, Options, Service, decode_pass, prefill_pass, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
@@ -59,7 +59,9 @@ def test_three_drafts_of_which_half_are_accepted_make_nearly_two_tokens_a_step()
 
 def test_drafts_are_verified_in_one_pass_that_reads_weights_and_cache_once() -> None:
     """8 sequences of 1,000 tokens with 3 drafts: 4 times the products and the head, the reading of one step."""
-    plain, verified = (pass_amounts(WORK, on(), LAYOUT, decode=8, context=1000, drafted=drafted) for drafted in (0, 3))
+    plain, verified = (
+        pass_amounts(WORK, on(), LAYOUT, Batch(decode=8, context=1000, drafted=drafted)) for drafted in (0, 3)
+    )
     assert verified.dense_read_s == plain.dense_read_s
     assert verified.cache_read_s == plain.cache_read_s
     assert verified.matrix_s == 4 * plain.matrix_s
@@ -72,7 +74,7 @@ def test_drafts_are_verified_in_one_pass_that_reads_weights_and_cache_once() -> 
 def test_more_experts_are_touched_by_the_drafts_of_a_batch() -> None:
     """Mixtral, one sequence: 2 of 8 experts; with a draft 1 - (3/4)^2 of them."""
     one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16)
-    read = [pass_amounts(one, on(), Layout(), decode=1, context=0, drafted=k).expert_read_s for k in (0, 1)]
+    read = [pass_amounts(one, on(), Layout(), Batch(decode=1, drafted=k)).expert_read_s for k in (0, 1)]
     assert read[1] / read[0] == pytest.approx((1 - 0.75**2) / 0.25)
 
 
@@ -109,7 +111,7 @@ def test_a_cached_prefix_is_read_but_not_computed() -> None:
 
 @given(tokens=st.integers(2, 100_000))
 def test_of_a_prompt_that_is_cached_whole_the_last_token_is_computed(tokens: int) -> None:
-    hit = pass_amounts(WORK, on(), LAYOUT, decode=0, context=0, prefill=1, prompt=1, cached=tokens - 1)
+    hit = pass_amounts(WORK, on(), LAYOUT, Batch(prompts=1, prompt=1, cached=tokens - 1))
     whole = prompt(tokens, Options(hit_rate=1))
     assert whole.weights_s == pytest.approx(hit.dense_read_s / FITTED.bandwidth)
     assert whole.kv_cache_s == pytest.approx(hit.cache_read_s / FITTED.bandwidth)
@@ -132,7 +134,7 @@ def test_a_prompt_of_two_steps_reads_the_weights_twice_and_its_first_half_once()
     assert halves.weights_s == pytest.approx(2 * whole.weights_s)
     assert halves.kv_cache_s == pytest.approx(2048 * 327_680 / 4 / 3.35e12)
     amounts = [
-        pass_amounts(WORK, on(), LAYOUT, decode=0, context=0, prefill=size, prompt=size, cached=before)
+        pass_amounts(WORK, on(), LAYOUT, Batch(prompts=1, prompt=size, cached=before))
         for size, before in ((4096, 0), (2048, 0), (2048, 2048))
     ]
     whole_s, first_s, second_s = (one.prompt_attention_s for one in amounts)

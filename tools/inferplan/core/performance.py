@@ -172,46 +172,69 @@ def meeting(read: float, computed: float) -> float:
     return (read**CORNER + computed**CORNER) ** (1 / CORNER)
 
 
-def pass_amounts(
-    w: Work,
-    m: Machine,
-    layout: Layout,
-    *,
-    decode: float,
-    context: float,
-    prefill: float = 0,
-    prompt: float = 0,
-    cached: float = 0,
-    drafted: int = 0,
-) -> Amounts:
-    """One pass over `decode` running sequences of `context` tokens and `prefill` tokens of `prompt`-token prompts.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What one pass computes: the next token of `decode` running sequences of `context` tokens, and whole `prompts`.
 
-    Each prompt follows `cached` tokens; each sequence computes its next token and `drafted` further ones, over which
-    its cache is read once.
+    Each sequence computes `drafted` further tokens, over which its cache is read once; each prompt has `prompt` tokens,
+    after `cached` ones. Numbers may be means.
+    """
+
+    decode: float = 0
+    context: float = 0
+    drafted: int = 0
+    prompts: float = 0
+    prompt: float = 0
+    cached: float = 0
+
+    @property
+    def decoded(self) -> float:
+        """Tokens of running sequences."""
+        return self.decode * (1 + self.drafted)
+
+    @property
+    def tokens(self) -> float:
+        """All tokens that pass through the layers."""
+        return self.decoded + self.prompts * self.prompt
+
+    def on_rank(self, layout: Layout) -> "Batch":
+        """The busiest tensor group's part: sequences and prompts are spread evenly, and a lone one is on one.
+
+        >>> Batch(decode=64, prompts=1, prompt=500).on_rank(Layout(attention_dp=8)).tokens
+        508.0
+        """
+        ranks = layout.attention_dp
+        if ranks == 1:
+            return self
+        decode, prompts = (max(min(number, 1.0), number / ranks) for number in (self.decode, self.prompts))
+        return replace(self, decode=decode, prompts=prompts)
+
+
+def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
+    """What one pass over a batch takes of the busiest rank.
 
     Weights are read once per pass (of the experts, those that the batch touches), the KV cache once per decoded
     token; matrix products cost 2 FLOP per parameter and token. Stages of a pipeline run one after the other.
-    Sequences and whole prompts are spread evenly over the data-parallel ranks of attention; a lone one is on one.
 
     Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
-    sequences, prompts = _on_ranks(layout, decode, prefill, prompt)
-    decoded = sequences * (1 + drafted)
-    earlier = prompts * w.cache_read(cached) if cached else 0.0
-    tokens, local = decode * (1 + drafted) + prefill, decoded + prompts * prompt
+    mine, tokens = batch.on_rank(layout), batch.tokens
+    decoded, local, context, cached = mine.decoded, mine.tokens, batch.context, batch.cached
+    prompted, earlier = mine.prompts * batch.prompt, mine.prompts * w.cache_read(cached) if cached else 0.0
+    sampled = decoded + mine.prompts if prompted else decoded
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0
     sent = list(told(w, m, layout, local))
     number = {one.what: one.number for one in sent}
     return Amounts(
         dense_read_s=(w.dense_bytes + w.head_bytes) / m.bandwidth,
         expert_read_s=touched * w.expert_bytes / m.bandwidth,
-        cache_read_s=(sequences * w.cache_read(context) + earlier) / m.bandwidth,
+        cache_read_s=(mine.decode * w.cache_read(context) + earlier) / m.bandwidth,
         matrix_s=2 * local * w.dense_params / m.matrix_flops,
-        half_matrix_s=2 * (local * w.half_params + (decoded + prompts) * w.head_params) / m.half_flops,
+        half_matrix_s=2 * (local * w.half_params + sampled * w.head_params) / m.half_flops,
         expert_matrix_s=2 * tokens * w.active_expert_params / m.matrix_flops,
         attention_s=decoded * w.decode_flops(context) / m.half_flops,
-        prompt_attention_s=prompts * prompt * w.prompt_flops(prompt, cached) / m.half_flops,
-        index_s=(decoded * context + prompts * prompt * (cached + prompt / 2)) * w.index_flops_per_pair / m.half_flops,
+        prompt_attention_s=prompted * w.prompt_flops(batch.prompt, cached) / m.half_flops,
+        index_s=(decoded * context + prompted * (cached + batch.prompt / 2)) * w.index_flops_per_pair / m.half_flops,
         link_s=sum([one.rated_s for one in sent if not one.hidden and not one.over_bus]),
         bus_s=sum([one.rated_s for one in sent if not one.hidden and one.over_bus]),
         layers=w.layers,
@@ -222,20 +245,8 @@ def pass_amounts(
         reduces=number.get("all-reduce", 0.0),
         exchanges=number.get("all-to-all", 0.0),
         hand_overs=number.get("stage send", 0.0),
-        sequences=sequences,
+        sequences=mine.decode,
     )
-
-
-def _on_ranks(layout: Layout, decode: float, prefill: float, prompt: float) -> tuple[float, float]:
-    """The sequences and the prompts on the busiest tensor group."""
-    prompts = _on_rank(prefill / prompt, layout.attention_dp) if prompt else 0.0
-    return _on_rank(decode, layout.attention_dp), prompts
-
-
-def busiest_tokens(layout: Layout, *, decode: float, prefill: float = 0, prompt: float = 0) -> float:
-    """The tokens of a pass on the busiest tensor group."""
-    sequences, prompts = _on_ranks(layout, decode, prefill, prompt)
-    return sequences + prompts * prompt
 
 
 def told(w: Work, m: Machine, layout: Layout, tokens: float) -> Iterator[Collective]:
@@ -251,23 +262,7 @@ def told(w: Work, m: Machine, layout: Layout, tokens: float) -> Iterator[Collect
     )
 
 
-def _on_rank(number: float, ranks: int) -> float:
-    """number / ranks, but a whole one where there is at least one: what the busiest rank has."""
-    return max(min(number, 1.0), number / ranks)
-
-
-def forward_pass(
-    w: Work,
-    m: Machine,
-    layout: Layout,
-    *,
-    decode: float,
-    context: float,
-    prefill: float = 0,
-    prompt: float = 0,
-    cached: float = 0,
-    drafted: int = 0,
-) -> Pass:
+def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     """The time that the amounts of a pass take on this machine: see `pass_amounts`.
 
     What experts exchange over a network runs beside the rest (one half of the batch computes while the other is
@@ -276,12 +271,9 @@ def forward_pass(
     Limits: halves of a batch read the experts twice, which is not counted; the engine has to be told to overlap.
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
     """
-    amounts = pass_amounts(
-        w, m, layout, decode=decode, context=context, prefill=prefill, prompt=prompt, cached=cached, drafted=drafted
-    )
-    spent = taken(amounts, m.efficiency)
+    spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
     if not m.fabric.wide or layout.ep == 1:
         return spent
-    tokens = busiest_tokens(layout, decode=decode * (1 + drafted), prefill=prefill, prompt=prompt)
+    tokens = batch.on_rank(layout).tokens
     sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.hidden)
     return replace(spent, collectives_s=spent.collectives_s + max(0.0, sent - spent.total_s))

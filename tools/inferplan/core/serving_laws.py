@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine, Pass, forward_pass, pass_amounts, taken
+from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken
 from inferplan.core.work import Work
 
 
@@ -130,7 +130,7 @@ def prefill_pass(
     Limits: running sequences take a part of each step, which is not counted.
     """
     steps, each, before = options.chunks(prompt)
-    one = forward_pass(w, m, layout, decode=0, context=0, prefill=prompts * each, prompt=each, cached=before)
+    one = forward_pass(w, m, layout, Batch(prompts=prompts, prompt=each, cached=before))
     return one if steps == 1 else one.plus(one, steps - 1)
 
 
@@ -142,10 +142,11 @@ def decode_pass(
     Limits: a scheduler's time per sequence is not spent on drafts; no published run was held against drafts.
     """
     on = (m, layout)
-    step = forward_pass(w, *on, decode=running, context=context, drafted=options.drafted)
+    batch = Batch(decode=running, context=context)
+    step = forward_pass(w, *on, replace(batch, drafted=options.drafted) if options.drafted else batch)
     if not options.drafted:
         return step
-    amounts = pass_amounts(w.drafting(options.draft_share), *on, decode=running, context=context)
+    amounts = pass_amounts(w.drafting(options.draft_share), *on, batch)
     return step.plus(taken(replace(amounts, sequences=0.0), m.efficiency), options.drafted)
 
 
@@ -205,6 +206,6 @@ def serve(
 
 def static_batch_s(w: Work, m: Machine, layout: Layout, *, batch: float, prompt: float, output: float) -> float:
     """t(prefill of all prompts) + (output - 1) × t(decode of all, in the middle of the output). [s]"""
-    first = forward_pass(w, m, layout, decode=0, context=0, prefill=batch * prompt, prompt=prompt)
-    step = forward_pass(w, m, layout, decode=batch, context=prompt + output / 2)
+    first = forward_pass(w, m, layout, Batch(prompts=batch, prompt=prompt))
+    step = forward_pass(w, m, layout, Batch(decode=batch, context=prompt + output / 2))
     return (first.total_s if prompt else step.total_s) + (output - 1) * step.total_s

@@ -10,7 +10,7 @@ from typing import Literal
 from inferplan.core import memory
 from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
-from inferplan.core.performance import busiest_tokens
+from inferplan.core.performance import Batch
 from inferplan.core.serving_laws import Load, Service, in_one_stage
 from inferplan.tools._latency import WHENEVER, Latency
 from inferplan.tools._replica import Replica
@@ -110,17 +110,16 @@ class Plan:
     @cached_property
     def step(self) -> list[Collective]:
         """What GPUs tell each other in a decode step of the load."""
-        return self._told(decode=in_one_stage(self.load.running, self.layout), prompt=0)
+        return self._told(Batch(decode=in_one_stage(self.load.running, self.layout)))
 
     @cached_property
     def prompt(self) -> list[Collective]:
         """What GPUs tell each other over one prompt."""
-        return self._told(decode=0, prompt=self.load.input_tokens)
+        return self._told(Batch(prompts=1, prompt=self.load.input_tokens))
 
-    def _told(self, *, decode: float, prompt: float) -> list[Collective]:
+    def _told(self, batch: Batch) -> list[Collective]:
         """The collectives of a pass, where the replica's speed is known."""
-        tokens = busiest_tokens(self.layout, decode=decode, prefill=prompt, prompt=prompt)
-        return self.replica.told(tokens) if self.replica else []
+        return self.replica.told(batch.on_rank(self.layout).tokens) if self.replica else []
 
     @cached_property
     def most_tokens_per_s(self) -> float | None:

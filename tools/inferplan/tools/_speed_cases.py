@@ -220,7 +220,8 @@ class SpeedSetup:
         tokens_in, tokens_out = self.lengths
         on = (self._work(layout), self._machine(layout), layout)
         running = max(1.0, (self.row.concurrency_or_batch or 1) / layout.dp)
-        step = performance.forward_pass(*on, decode=running, context=tokens_in + tokens_out / 2).total_s
+        batch = performance.Batch(decode=running, context=tokens_in + tokens_out / 2)
+        step = performance.forward_pass(*on, batch).total_s
         prompts = max(1, others) / layout.replica / marginal_s(*on, tokens_in, self.options)
         return min(prompts, layout.dp * running / (tokens_out * step))
 

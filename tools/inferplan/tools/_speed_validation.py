@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from inferplan.core.open_load import arrivals, in_flight
-from inferplan.core.performance import forward_pass
+from inferplan.core.performance import Batch, forward_pass
 from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch_s
 from inferplan.core.units import MILLI
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
@@ -91,8 +91,8 @@ def _static(setup: SpeedSetup) -> dict[str, float]:
     batch, (tokens_in, tokens_out) = setup.batch, setup.lengths
     on = (setup.work, setup.machine, setup.layout)
     seconds = static_batch_s(*on, batch=batch, prompt=tokens_in, output=tokens_out)
-    first = forward_pass(*on, decode=0, context=0, prefill=batch * tokens_in, prompt=tokens_in).total_s
-    step = forward_pass(*on, decode=batch, context=tokens_in + tokens_out / 2).total_s
+    first = forward_pass(*on, Batch(prompts=batch, prompt=tokens_in)).total_s
+    step = forward_pass(*on, Batch(decode=batch, context=tokens_in + tokens_out / 2)).total_s
     copies = setup.layout.dp
     produced = batch / step if setup.runner == "other" else batch * tokens_out / seconds
     return {
@@ -107,7 +107,7 @@ def _static(setup: SpeedSetup) -> dict[str, float]:
 def _batch_1(setup: SpeedSetup) -> dict[str, float]:
     """One sequence on an idle engine, without a server; tokens per second are those of decode."""
     on, (tokens_in, tokens_out) = (setup.work, setup.machine, setup.layout), setup.lengths
-    step = forward_pass(*on, decode=1, context=tokens_in + tokens_out / 2).total_s
+    step = forward_pass(*on, Batch(decode=1, context=tokens_in + tokens_out / 2)).total_s
     found = {"tpot_ms": step / MILLI, "output_tok_s_total": 1 / step}
     if tokens_in:
         staged = pipelined(setup.layout, tokens_in, setup.options.step_tokens)
