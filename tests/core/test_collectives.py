@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_bytes, collectives
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
+from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.performance import Batch, forward_pass, machine, told
 from inferplan.core.work import work_of
@@ -110,12 +111,17 @@ def test_exchange_over_a_network_takes_what_deepep_publishes(ranks: int, dispatc
     assert 20 + both / 1.5 * 2 * 1e6 == pytest.approx(combine_us, rel=0.15)
 
 
-@given(layout=LAYOUTS, decode=st.integers(0, 2000), prompts=st.integers(0, 4))
+@given(
+    gpu=st.sampled_from([h100(), replace(h100(), link=None, link_bandwidth=None)]),
+    layout=LAYOUTS,
+    decode=st.integers(0, 2000),
+    prompts=st.integers(0, 4),
+)
 def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
-    layout: Layout, decode: int, prompts: int
+    gpu: Gpu, layout: Layout, decode: int, prompts: int
 ) -> None:
     one = work_of(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
-    on = machine(h100(), FP8, fabric(h100(), layout, node_size=8, network=50e9), FITTED)
+    on = machine(gpu, FP8, fabric(gpu, layout, node_size=8, network=50e9), FITTED)
     assert on is not None
     batch = Batch(decode=decode, context=1000, prompts=prompts, prompt=500)
     step = forward_pass(one, on, layout, batch)
