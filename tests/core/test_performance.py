@@ -147,12 +147,30 @@ def test_a_format_is_computed_in_its_own_arithmetic_only_where_the_gpu_has_it() 
     assert flops(h100(), replace(FP8, weight_only=True)) == pytest.approx(0.80 * 989e12)
 
 
-def test_what_the_best_product_reaches_differs_by_architecture_and_width() -> None:
-    """Of matrices of the best shape A100 computes 271.2 of 312 TFLOP/s, H100 794.5 of 989 and 1,402.6 of 1,979, MI300X
-    668.4 of 1,300."""
-    measured = {("a100-80gb-sxm", "bf16"): 271.2, ("h100-sxm", "bf16"): 794.5, ("mi300x", "bf16"): 668.4}
-    for (gpu, compute), tera in (measured | {("h100-sxm", "fp8"): 1402.6}).items():
-        assert best_product(GPUS[gpu], compute) == pytest.approx(tera * 1e12, rel=0.02)
+@pytest.mark.parametrize(
+    ("gpu", "compute", "tera"),
+    [
+        ("a100-80gb-sxm", "bf16", 271.2),
+        ("h100-sxm", "bf16", 794.5),
+        ("h100-sxm", "fp8", 1402.6),
+        ("h200-sxm", "fp8", 1453.4),
+        ("b200-sxm", "bf16", 1745),
+        ("b200-sxm", "fp8", 3432.5),
+        ("b300-sxm", "bf16", 1769),
+        ("b300-sxm", "fp8", 3353.3),
+        ("mi300x", "bf16", 668.4),
+        ("mi355x", "bf16", 1565),
+        ("gaudi-2", "fp8", 826.5),
+        ("gaudi-3", "bf16", 1243),
+    ],
+)
+def test_the_best_product_is_what_was_measured_with_matrices_of_the_best_shape(
+    gpu: str, compute: str, tera: float
+) -> None:
+    assert best_product(GPUS[gpu], compute) == pytest.approx(tera * 1e12, rel=0.02)
+
+
+def test_an_architecture_that_nobody_measured_is_taken_to_be_like_hopper() -> None:
     assert best_product(GPUS["a100-80gb-sxm"], "fp8") is None
     unmeasured = replace(h100(), architecture="one that nobody measured")
     assert best_product(unmeasured, "fp8") == best_product(h100(), "fp8")

@@ -43,7 +43,7 @@ PRODUCTS: Mapping[str, tuple[float, float]] = {
     "Blackwell": (0.78, 0.76),
     "Blackwell Ultra": (0.79, 0.75),
     "CDNA3": (0.51, 0.45),
-    "CDNA4": (0.68, 0.68),
+    "CDNA4": (0.62, 0.62),
     "Gaudi2": (0.97, 0.96),
     "Gaudi3": (0.74, 0.77),
 }
