@@ -8,7 +8,6 @@ from inferplan.tools import _draw as draw
 
 FIGURE = 9
 ROWS = 4
-COLUMNS_PER_HOUR = 1
 CENTS_BELOW = 100
 GIGA = 1000 * MILLION
 HOURLY = {"on-demand": "o", "spot": "s"}
@@ -34,16 +33,15 @@ def draw_hours(
     """Each bill for 1 to 24 hours of use, and an X where on-demand crosses another."""
     named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
     full = max(values[-1] for values in lines.values()) or 1.0
-    grid = [[" "] * (HOURS_PER_DAY * COLUMNS_PER_HOUR) for _ in range(ROWS)]
+    grid = [[" "] * HOURS_PER_DAY for _ in range(ROWS)]
     for label in sorted(lines, key=HOURLY.__contains__):
-        mark = HOURLY.get(label, "-") * COLUMNS_PER_HOUR
+        mark = HOURLY.get(label, "-")
         for hour, usd in enumerate(lines[label]):
             if (row := _row(usd, full)) >= 0:
-                column = hour * COLUMNS_PER_HOUR
-                grid[row][column : column + COLUMNS_PER_HOUR] = mark
+                grid[row][hour] = mark
     for hours in filter(None, crossings.values()):
         usd = lines["on-demand"][ceil(hours) - 1]
-        grid[max(0, _row(usd, full))][max(0, round(hours * COLUMNS_PER_HOUR) - 1)] = "X"
+        grid[max(0, _row(usd, full))][max(0, round(hours) - 1)] = "X"
     return "\n".join([*named, "", *_framed(grid, lines, full), _hours(hours_now)])
 
 
@@ -67,5 +65,5 @@ def _hours(now: float) -> str:
     """The hours under the picture, and where the service stands."""
     line = " " * (FIGURE + 1) + "0"
     for hour in (6, 12, 18, HOURS_PER_DAY):
-        line = line.ljust(FIGURE + 1 + hour * COLUMNS_PER_HOUR) + str(hour)
+        line = line.ljust(FIGURE + 1 + hour) + str(hour)
     return f"{line} h{f', now {now:.3g}' if now < HOURS_PER_DAY else ''}"
