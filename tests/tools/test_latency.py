@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferplan.core.bracket import last_within
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._fleet import Request
-from inferplan.tools._latency import Latency, last_within
+from inferplan.tools._latency import Latency
 from inferplan.tools._settings import serving
 
 ON = serving(Ledger({}), model="meta-llama/Llama-3.3-70B-Instruct", precision="fp8", gpu="h100-sxm")

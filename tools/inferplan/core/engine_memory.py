@@ -3,7 +3,7 @@
 Each engine has its rules in a module of its own; per-rank figures are for the busiest rank.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -13,7 +13,6 @@ from inferplan.core.architecture import Architecture, Model
 from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
-from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -99,34 +98,6 @@ def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int,
     """What the engine allocates for one session of `context` tokens on one GPU, blocks and padding included. [B]"""
     held = RULES[engine.name].held(model, layout, engine, _ENDLESS, context=context, kv_bits=kv_bits)
     return _ENDLESS / held.concurrency
-
-
-def longest_context(share: Callable[[int], float], *, limit: int) -> int:
-    """The longest context, at most `limit`, whose sessions take a `share` of the pool up to 1; 0: none. [tokens]
-
-    The share grows with the context in steps of blocks, beyond windows by as much each: a round tries the end of the
-    block that the chord through the ends of two others points at, and what follows it, then halves what is left.
-
-    >>> longest_context(lambda tokens: -(-tokens // 16) / 300, limit=131072)
-    4800
-    """
-    low, high = 1, limit
-    if limit < 1 or (at_low := share(low)) > 1:
-        return 0
-    if (at_high := share(high)) <= 1:
-        return limit
-    while high - low > 1:
-        first, last = ceil(low / BLOCK_TOKENS), ceil(high / BLOCK_TOKENS)
-        chord = first + (last - first) * (1 - at_low) / (at_high - at_low)
-        end = BLOCK_TOKENS * int(chord + 0.01)
-        for tried in (end, end + 1, (low + high) // 2):
-            if low < tried < high:
-                at = share(tried)
-                if at <= 1:
-                    low, at_low = tried, at
-                else:
-                    high, at_high = tried, at
-    return low
 
 
 @lru_cache(maxsize=1024)

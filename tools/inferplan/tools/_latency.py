@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
+from inferplan.core.bracket import last_within
 from inferplan.core.serving_laws import Load, Service
 from inferplan.core.units import MILLI
 
@@ -48,33 +49,6 @@ class Latency:
 
 WHENEVER = Latency()
 """No latency is asked for."""
-
-
-def last_within(share: Callable[[int], float], most: int) -> int:
-    """The largest whole number up to `most` whose share is at most 1; 0 where there is none. Shares never fall.
-
-    A round tries where the chord meets 1, and the number after it; then the middle, where that halved too little.
-
-    >>> last_within(lambda n: n / 99.5, 1000), last_within(lambda n: n / 99.5, 10), last_within(lambda n: 2.0, 10)
-    (99, 10, 0)
-    """
-    if most < 1 or (at_low := share(1)) > 1:
-        return 0
-    if (at_high := share(most)) <= 1:
-        return most
-    low, high = 1, most
-    while high - low > 1:
-        width = high - low
-        chord = low + int((1 - at_low) / (at_high - at_low) * width)
-        for tried in (chord, chord + 1, None):
-            n = tried or ((low + high) // 2 if 2 * (high - low) > width else low)
-            if low < n < high:
-                at = share(n)
-                if at <= 1:
-                    low, at_low = n, at
-                else:
-                    high, at_high = n, at
-    return low
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, inf
 
-from inferplan.core import engine_memory, memory
+from inferplan.core import memory
 from inferplan.core.architecture import Model
+from inferplan.core.bracket import last_within
 from inferplan.core.hardware import Gpu
+from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import RankMemory
@@ -207,7 +209,7 @@ def longest_context(on: Serving, layout: Layout, need: Need) -> int:
         concurrency = on.capacity(layout, tokens).concurrency
         return max(each / concurrency, on.excess(layout, tokens, each)) if concurrency else inf
 
-    return engine_memory.longest_context(share, limit=need.longest_limit)
+    return last_within(share, need.longest_limit, step=BLOCK_TOKENS)
 
 
 def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:
