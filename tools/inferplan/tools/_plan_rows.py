@@ -6,6 +6,7 @@ from math import inf
 from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.core.units import MB, MILLI
+from inferplan.tools._figures import to_digits
 from inferplan.tools._plans import ALTERNATIVES, Case, Plan
 from inferplan.tools._search import Offer, Search
 from inferplan.tools._tool import absent
@@ -83,7 +84,7 @@ def told(plan: Plan) -> Iterator[Told]:
 
 def _digits(value: float) -> float:
     """Three significant digits, whole from 100 on."""
-    return round(value) if value >= 100 else float(f"{value:.3g}")
+    return round(value) if value >= 100 else to_digits(value, 3)
 
 
 def ttft_ms(plan: Plan) -> float | None:

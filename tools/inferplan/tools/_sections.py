@@ -15,6 +15,7 @@ from inferplan.tools import _words_quantization as words_quantization
 from inferplan.tools import _words_vram as words_vram
 from inferplan.tools._assumptions import Assumption
 from inferplan.tools._cost_case import Case as CostCase
+from inferplan.tools._figures import exact_gb
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency
 from inferplan.tools._need import Need, fit
@@ -23,8 +24,7 @@ from inferplan.tools._ways import Way
 from inferplan.tools.costs import CostOption
 from inferplan.tools.moe import Pair
 from inferplan.tools.parallelism import ParallelismAnswer
-from inferplan.tools.quantization import weights_gb
-from inferplan.tools.vram import VramQuestion, estimate_vram, exact_gb
+from inferplan.tools.vram import VramQuestion, estimate_vram
 
 _BREAK = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 SENTENCES = 2
@@ -192,7 +192,7 @@ def _quantization(case: Comparison) -> QuantizationSection:
     """Memory by format."""
     return QuantizationSection(
         summary=" ".join(islice(words_quantization.summary(case), SENTENCES)),
-        memory_gb={form.precision.id: weights_gb(form) for form in case.forms},
+        memory_gb={form.precision.id: exact_gb(form.weights) for form in case.forms},
     )
 
 

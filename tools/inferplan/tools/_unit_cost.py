@@ -9,6 +9,8 @@ from inferplan.tools._serving import Serving
 
 TURN = Request(input_tokens=TURN_TOKENS, output_tokens=TURN_TOKENS)
 """The guide's average request."""
+PRICED = 3
+"""Significant digits of a price."""
 
 
 def usd_per_million_tokens(on: Serving, request: Request = TURN) -> float | None:
@@ -27,12 +29,3 @@ def _of_instance(one: Instance, request: Request, usd_per_gpu_hour: float) -> fl
     planned = settings()["utilization"].default or 1
     tokens = one.tokens_per_s * SECONDS_PER_HOUR * planned * request.tokens / request.output_tokens
     return usd_per_gpu_hour * one.layout.replica / tokens * MILLION
-
-
-def significant(usd: float) -> float:
-    """A price to three figures.
-
-    >>> significant(0.31072), significant(29.731)
-    (0.311, 29.7)
-    """
-    return float(f"{usd:.3g}")

@@ -25,6 +25,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import Bills, worth_showing
 from inferplan.tools._cost_case import Case
 from inferplan.tools._draw_costs import draw_hours
+from inferplan.tools._figures import to_digits
 from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
 from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
@@ -275,7 +276,7 @@ def _option(case: Case, name: OptionName) -> CostOption:
         name=name,
         monthly_usd=_to_cents(monthly),
         annual_usd=_to_dollars(monthly * MONTHS_PER_YEAR),
-        usd_per_million_tokens=float(f"{per_million:.4g}"),
+        usd_per_million_tokens=to_digits(per_million, 4),
         best=name == case.best,
         assumed=case.bills.rates.assumed(name),
     )

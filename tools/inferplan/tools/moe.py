@@ -14,14 +14,17 @@ from inferplan.tools import _words as words
 from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
+from inferplan.tools._figures import to_digits
 from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools._unit_cost import significant
+from inferplan.tools._unit_cost import PRICED
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
 
 BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""
+READ = 4
+"""Significant digits of what a batch reads, as many as a router that is not uniform leaves of it."""
 SESSION_TOKENS = 8192
 """The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
 
@@ -184,7 +187,7 @@ def _contestant(side: Side) -> Contestant:
         memory_gb=round(side.stored.total / GB, 6),
         gpus=side.gpus,
         deploy_gpus=side.placed.gpus if side.placed else None,
-        usd_per_million_tokens=side.usd_per_million_tokens and significant(side.usd_per_million_tokens),
+        usd_per_million_tokens=side.usd_per_million_tokens and to_digits(side.usd_per_million_tokens, PRICED),
     )
 
 
@@ -194,15 +197,10 @@ def _batches(dense: Side, moe: Side) -> Batches:
     touched = [experts for batch in BATCHES if (experts := mixture.touched(batch)) is not None]
     return Batches(
         batch=list(BATCHES),
-        dense_gb_per_token=[_significant(dense.read(batch) / batch / GB) for batch in BATCHES],
-        moe_gb_per_token=[_significant(moe.read(batch) / batch / GB) for batch in BATCHES],
+        dense_gb_per_token=[to_digits(dense.read(batch) / batch / GB, READ) for batch in BATCHES],
+        moe_gb_per_token=[to_digits(moe.read(batch) / batch / GB, READ) for batch in BATCHES],
         experts_touched=[round(experts, 1) for experts in touched] or None,
     )
-
-
-def _significant(value: float) -> float:
-    """Four significant digits, as many as a router that is not uniform leaves of it."""
-    return float(f"{value:.4g}")
 
 
 def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:

@@ -16,12 +16,16 @@ from inferplan.tools import _draw as draw
 from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
+from inferplan.tools._figures import exact_gb, to_digits
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._settings import SETTINGS
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools._unit_cost import significant
+from inferplan.tools._unit_cost import PRICED
 from inferplan.tools._words_quantization import formula, gb, note_limits, rounding, summary
+
+SHOWN = 6
+"""Significant digits of a weight in a format, as the picture shows."""
 
 
 class QuantizationQuestion(Question):
@@ -109,7 +113,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
         summary=" ".join(summary(case)),
         diagram=_diagram(case, rows),
         formats=rows,
-        usd_per_million_tokens={form.precision.id: significant(usd) for form, usd in case.priced},
+        usd_per_million_tokens={form.precision.id: to_digits(usd, PRICED) for form, usd in case.priced},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
@@ -130,11 +134,6 @@ def compared(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
     )
 
 
-def weights_gb(form: Form) -> float:
-    """What is loaded, to the byte. [GB]"""
-    return round(form.weights / GB, 9)
-
-
 def _row(case: Comparison, form: Form) -> FormatRow:
     """A form as results show it."""
     precision, speeds = form.precision, form.speeds(case.timed_against)
@@ -142,7 +141,7 @@ def _row(case: Comparison, form: Form) -> FormatRow:
     return FormatRow(
         precision=precision.id,
         bits_per_weight=precision.nominal_bits if case.model.is_size_class else precision.bits_per_weight,
-        memory_gb=weights_gb(form),
+        memory_gb=exact_gb(form.weights),
         reduction_percent=round(100 * form.saved(case.fp32), 2),
         speed_multiplier=speeds and round(speeds.decode, 2),
         decode_at_load=loaded and round(loaded.decode_at_load, 2),
@@ -161,15 +160,10 @@ def _encoded(weight: float, one: Encoding) -> Encoded:
         exponent=one.exponent or None,
         mantissa=one.mantissa,
         code=_code(one),
-        decoded=_significant(one.value),
+        decoded=to_digits(one.value, SHOWN),
         error_percent=round(one.error_percent(weight), 3),
-        scale=None if one.scale == 1 else _significant(one.scale),
+        scale=None if one.scale == 1 else to_digits(one.scale, SHOWN),
     )
-
-
-def _significant(value: float) -> float:
-    """Six significant digits, as the picture shows."""
-    return float(f"{value:.6g}")
 
 
 def _code(one: Encoding) -> str:

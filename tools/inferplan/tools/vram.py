@@ -27,6 +27,7 @@ from inferplan.tools._arguments import (
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._draw_vram import draw_need
+from inferplan.tools._figures import exact_gb
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
 from inferplan.tools._need import Fit, Need, fit
@@ -270,11 +271,6 @@ def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
     """What the cache is stored in and by whose rules, which the reader may not expect."""
     if not q.kv_precision and not need.model.is_size_class:
         ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why="engine default")
-
-
-def exact_gb(value: float) -> float:
-    """Bytes as decimal gigabytes, exact to the byte."""
-    return round(value / GB, 9)
 
 
 def _menu(chosen: str) -> list[str]:
