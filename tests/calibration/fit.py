@@ -180,13 +180,13 @@ class Design:
         """The logarithm of every target's time under these constants."""
         return np.log(self._terms(values)[0])
 
-    def slopes(self, values: Mapping[str, float]) -> Floats:
-        """d log(predicted) / d log(constant) of every target and each of `parameters`."""
-        _, fields = self._terms(values)
+    def linear(self, values: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """The residuals, and d log(predicted) / d log(constant) of every target and each of `parameters`."""
+        seconds, fields = self._terms(values)
         found = np.zeros((len(self.targets), len(self.parameters)))
         for i, often in enumerate(self.of_fields):
             found[self.of_kind == i] = fields[self.of_kind == i] @ often
-        return found
+        return np.log(seconds) - self.logs, found
 
     def residuals(self, values: Mapping[str, float]) -> Floats:
         """log(predicted / measured)."""
@@ -196,7 +196,6 @@ class Design:
 FIELDS = (*(SHARES[name] if name in SHARES else TIMES[name] for name in NAMES), *LAWS)
 IS_SHARE = np.array([name in SHARES for name in NAMES] + [False] * len(LAWS))
 PAIRS = tuple(([NAMES.index(read)], [NAMES.index(one) for one in computed]) for read, computed in MEETING.items())
-ALONE = [i for i in range(len(NAMES)) if not any(i in read or i in computed for read, computed in PAIRS)]
 
 
 def _product(values: Mapping[str, float], names: Sequence[str]) -> float:
@@ -284,9 +283,9 @@ def _solve(design: Design, pulls: Sequence[Pull]) -> dict[str, float]:
         return np.concatenate([errors, stretch @ x - rest])
 
     def slope(x: Floats) -> Floats:
-        found = values(x)
-        _, steep = robust(design.residuals(found), design.weights)
-        return np.vstack([design.slopes(found) @ used * steep[:, None], stretch])
+        residuals, slopes = design.linear(values(x))
+        _, steep = robust(residuals, design.weights)
+        return np.vstack([slopes @ used * steep[:, None], stretch])
 
     solved = least_squares(
         loss,

@@ -15,7 +15,7 @@ from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.performance import Amounts, Batch, Machine, Pass, forward_pass, machine, meeting, pass_amounts
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch_s
+from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
 
@@ -389,7 +389,7 @@ def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
     first = forward_pass(one, m, layout, Batch(prompts=8, prompt=100)).total_s
     each = forward_pass(one, m, layout, Batch(decode=8, context=120)).total_s
-    taken = static_batch_s(one, m, layout, batch=8, prompt=100, output=40)
+    taken = static_batch(one, m, layout, batch=8, prompt=100, output=40).total_s
     assert taken == pytest.approx(first + 39 * each)
 
 

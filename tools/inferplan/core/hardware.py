@@ -50,6 +50,11 @@ class Gpu:
         return self.flops.get(compute)
 
     @property
+    def half(self) -> str:
+        """The arithmetic of 16-bit products: bf16, fp16 on devices from before it, fp32 where nothing less is known."""
+        return next((one for one in ("bf16", "fp16") if self.flops.get(one)), "fp32")
+
+    @property
     def half_flops(self) -> float | None:
-        """Dense peak of 16-bit arithmetic: bf16, or fp16 on devices from before bf16. [FLOP/s]"""
-        return self.flops.get("bf16") or self.flops.get("fp16")
+        """Dense peak of this arithmetic, None where none is known. [FLOP/s]"""
+        return self.peak_flops(self.half)

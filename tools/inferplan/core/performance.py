@@ -31,7 +31,7 @@ class Machine:
 
 def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficiency) -> Machine | None:
     """The machine for a format: its own arithmetic where the GPU has it, else 16 bit. None where no peak is known."""
-    half = next((rate for name in ("bf16", "fp16", "fp32") if (rate := best_product(gpu, name))), None)
+    half = best_product(gpu, gpu.half)
     if half is None:
         return None
     native = None if precision.weight_only else best_product(gpu, precision.compute)

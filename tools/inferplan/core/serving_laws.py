@@ -204,8 +204,17 @@ def serve(
     )
 
 
-def static_batch_s(w: Work, m: Machine, layout: Layout, *, batch: float, prompt: float, output: float) -> float:
-    """t(prefill of all prompts) + (output - 1) × t(decode of all, in the middle of the output). [s]"""
-    first = forward_pass(w, m, layout, Batch(prompts=batch, prompt=prompt))
-    step = forward_pass(w, m, layout, Batch(decode=batch, context=prompt + output / 2))
-    return (first.total_s if prompt else step.total_s) + (output - 1) * step.total_s
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StaticBatch:
+    """One batch from its prompts, where it has some, to its last tokens. [s]"""
+
+    first_s: float
+    step_s: float
+    total_s: float
+
+
+def static_batch(w: Work, m: Machine, layout: Layout, *, batch: float, prompt: float, output: float) -> StaticBatch:
+    """t(prefill of all prompts) + (output - 1) × t(decode of all, in the middle of the output)."""
+    first = forward_pass(w, m, layout, Batch(prompts=batch, prompt=prompt)).total_s
+    step = forward_pass(w, m, layout, Batch(decode=batch, context=prompt + output / 2)).total_s
+    return StaticBatch(first_s=first, step_s=step, total_s=(first if prompt else step) + (output - 1) * step)

@@ -11,15 +11,6 @@ PROSE = 40
 """Characters from which a text is a paragraph rather than a cell."""
 
 
-def fixed(value: float, decimals: int = 1) -> str:
-    """A number with grouped thousands and a fixed number of decimals: for columns.
-
-    >>> fixed(1490), fixed(0.25, 2)
-    ('1,490.0', '0.25')
-    """
-    return f"{value:,.{decimals}f}"
-
-
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: int = 1, gap: int = 2) -> str:
     """Rows in aligned columns: the first `left` columns to the left, the others to the right.
 

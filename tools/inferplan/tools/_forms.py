@@ -192,8 +192,9 @@ def compare(
     def on(name: str) -> Serving:
         return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
 
-    names = list(dict.fromkeys([*GUIDE_FORMATS, precision or _released(model).id]))
-    _note_released(ledger, _released(model), [FORMATS[name] for name in names])
+    released = _released(model)
+    names = list(dict.fromkeys([*GUIDE_FORMATS, precision or released.id]))
+    _note_released(ledger, released, [FORMATS[name] for name in names])
     shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
     forms = tuple(Form(on=one, shared=shared, weight=weight) for one in shared.offered)
     return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight)

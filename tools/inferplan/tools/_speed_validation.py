@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from inferplan.core.open_load import arrivals, in_flight
 from inferplan.core.performance import Batch, forward_pass
-from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch_s
+from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch
 from inferplan.core.units import MILLI
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools._speed_names import limits
@@ -90,16 +90,14 @@ def _static(setup: SpeedSetup) -> dict[str, float]:
     """One batch from its prompts to its last tokens; what is no serving engine counts decode steps alone."""
     batch, (tokens_in, tokens_out) = setup.batch, setup.lengths
     on = (setup.work, setup.machine, setup.layout)
-    seconds = static_batch_s(*on, batch=batch, prompt=tokens_in, output=tokens_out)
-    first = forward_pass(*on, Batch(prompts=batch, prompt=tokens_in)).total_s
-    step = forward_pass(*on, Batch(decode=batch, context=tokens_in + tokens_out / 2)).total_s
+    one = static_batch(*on, batch=batch, prompt=tokens_in, output=tokens_out)
     copies = setup.layout.dp
-    produced = batch / step if setup.runner == "other" else batch * tokens_out / seconds
+    produced = batch / one.step_s if setup.runner == "other" else batch * tokens_out / one.total_s
     return {
-        "tpot_ms": step / MILLI,
-        "ttft_ms": first / MILLI,
-        "e2e_ms": seconds / MILLI,
-        "prefill_tok_s": copies * batch * tokens_in / first,
+        "tpot_ms": one.step_s / MILLI,
+        "ttft_ms": one.first_s / MILLI,
+        "e2e_ms": one.total_s / MILLI,
+        "prefill_tok_s": copies * batch * tokens_in / one.first_s,
         **_rates(setup, copies * produced),
     }
 

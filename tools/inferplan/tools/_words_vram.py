@@ -1,5 +1,6 @@
 """A need for memory in sentences, the GPUs that hold it, and the arithmetic behind both."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
@@ -90,7 +91,7 @@ def _want(here: Fit) -> str:
 
 def _late(here: Fit) -> str:
     """That the latency asked for keeps users out, or that it cannot be told."""
-    if not (here.on.gpu.half_flops or here.on.gpu.peak_flops("fp32")):
+    if here.on.gpu.half_flops is None:
         return "no arithmetic peak of this GPU is known"
     return f"{'more' if here.users else 'even one'} would miss {here.on.pace and here.on.pace.latency}"
 
@@ -221,11 +222,10 @@ def _cache_lines(need: Need) -> Iterator[str]:
         )
         yield f"KV cache   {need.kv_per_token:,.0f} B x {need.context:,} tokens x {users} = {cache}"
         return
-    alike: dict[str, int] = {}
+    alike: Counter[tuple[str, str]] = Counter()
     for layers, part in memory.cached_parts(architecture):
-        what = f"{part.elements:,} x {part.entries(need.context):,} x {kv_bytes:g} B"
-        alike[f"{part.what}: {{}} layers x {what}"] = alike.get(f"{part.what}: {{}} layers x {what}", 0) + layers
-    yield from (f"per user   {line.format(layers)}" for line, layers in alike.items())
+        alike[part.what, f"{part.elements:,} x {part.entries(need.context):,} x {kv_bytes:g} B"] += layers
+    yield from (f"per user   {what}: {layers} layers x {each}" for (what, each), layers in alike.items())
     if state := memory.state_bytes(architecture):
         yield f"per user   state, whatever the context: {state:,.0f} B"
     yield f"KV cache   {need.kv_per_user:,.0f} B x {users} = {cache}"
