@@ -144,7 +144,8 @@ def _labelled(rows: Mapping[str, Sequence[str]]) -> list[str]:
 def _share(on: Serving, layout: Layout) -> str:
     """The part of each layer, and of its experts."""
     experts, split = on.model.architecture.experts, layout.tp > 1
-    part = f"1/{layout.tp} of each layer" if split else "every layer whole"
+    whole = "every layer whole" if layout.pp == 1 else "each layer of its stage whole"
+    part = f"1/{layout.tp} of each layer" if split else whole
     if experts is None:
         return part
     if layout.ep > 1:
