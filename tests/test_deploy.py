@@ -143,6 +143,8 @@ def test_nginx_asks_the_next_replica_also_after_a_post_and_waits_longer_than_a_r
     retried = re.search(r"proxy_next_upstream (.*);", text)
     assert retried
     assert {"error", "timeout", "non_idempotent"} <= set(retried[1].split())
+    assert re.search(r"location = /mcp \{[^}]*error_page 502 = @again;", text)
+    assert re.search(r"location @again \{\s*proxy_pass http://inferplan;\s*\}", text)
     patience = re.search(r"proxy_read_timeout (\d+)s;", text)
     assert patience
     assert int(patience[1]) > LONGEST_S

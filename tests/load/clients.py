@@ -79,18 +79,19 @@ HEADER = (
 )
 
 
-def questions(port: int, *, tools: Sequence[str] = (), revisions: Sequence[str] = REVISIONS) -> list[Question]:
+def questions(port: int, *, tools: Sequence[str] = (), token: str = "") -> list[Question]:
     """Every tool's example in every revision, with what the tool answers in this process."""
     chosen = [tool for tool in TOOLS if not tools or tool.name in tools]
-    return [_question(port, tool, revision) for tool in chosen for revision in revisions]
+    to = f"Host: 127.0.0.1:{port}\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
+    return [_question(to, tool, revision) for tool in chosen for revision in REVISIONS]
 
 
-def _question(port: int, tool: Any, revision: str) -> Question:
+def _question(to: str, tool: Any, revision: str) -> Question:
     meta = {"_meta": ENVELOPE} if revision in ENVELOPE.values() else {}
     params = {"name": tool.name, "arguments": tool.example, **meta}
     body = json.dumps({"jsonrpc": "2.0", "id": "@", "method": "tools/call", "params": params}).encode()
     head = (
-        f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"POST /mcp HTTP/1.1\r\n{to}Content-Type: application/json\r\n"
         f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\n"
         f"Mcp-Method: tools/call\r\nMcp-Name: {tool.name}\r\nContent-Length: %d\r\n\r\n"
     )
@@ -112,20 +113,19 @@ class Load:
     async def run(
         self, *, clients: int, seconds: float, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> Figures:
-        """All of them at once."""
+        """All of them at once, for this long and as long as anything goes on meanwhile."""
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
+            beside = group.create_task(_as_coroutine(meanwhile or _nothing))
             for first in range(clients):
-                group.create_task(self._client(first, until=began + seconds))
-            if meanwhile:
-                group.create_task(_as_coroutine(meanwhile))
+                group.create_task(self._client(first, lambda: beside.done() and time.perf_counter() > began + seconds))
         self.figures.took = time.perf_counter() - began
         return self.figures
 
-    async def _client(self, first: int, *, until: float) -> None:
+    async def _client(self, first: int, is_over: Callable[[], bool]) -> None:
         connection = Connection(self._port)
         for question in self._in_turns(first):
-            if time.perf_counter() > until:
+            if is_over():
                 break
             await self._ask(connection, question)
         connection.close()
@@ -199,6 +199,10 @@ class Connection:
         if self._ends:
             self._ends[1].close()
             self._ends = None
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _as_coroutine(function: Callable[[], Awaitable[None]]) -> None:
