@@ -68,21 +68,14 @@ def checked(what: str, *command: str | Path, where: Path | None = None) -> str:
     return done.stdout
 
 
-def install(folder: Path) -> Path:
-    """The packages of `package.json`, their scripts not run; the folder of their programs."""
+def install(folder: Path, packages: Path = HERE / "package.json", *, scripts: bool = False) -> Path:
+    """The packages of a `package.json`, their scripts not run unless they have to be; the folder of their programs."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(HERE / "package.json", folder)
-    quiet = (
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--no-package-lock",
-        "--loglevel=error",
-        "--fetch-retries=1",
-    )
-    done = node(NPM, "install", "--fetch-retries=1", *quiet, where=folder)
+    shutil.copy(packages, folder / "package.json")
+    quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error", "--fetch-retries=1")
+    done = node(NPM, "install", *quiet, *(() if scripts else ("--ignore-scripts",)), where=folder)
     if done.returncode:
-        fail("the validators could not be installed: is the npm registry within reach?", done.stderr)
+        fail("the packages could not be installed: is the npm registry within reach?", done.stderr)
     return folder / "node_modules" / ".bin"
 
 

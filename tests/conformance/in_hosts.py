@@ -1,0 +1,244 @@
+"""Every tool called in real hosts, over stdio and HTTP: `python tests/conformance/in_hosts.py [--modules FOLDER]`.
+
+Installs the hosts of `hosts.package.json` (1.2 GB) with the node of `pip install '.[conformance,http]'`, sets each up
+as the README says, and has it talk to a model on loopback that calls all six tools (`scripted_model.py`). So no account
+is needed, and what a host makes of the server can be seen: which tools its model is offered, and what it is told.
+
+Prints Markdown; exits 1 where a tool was not offered, or an answer did not reach the model whole.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from run import NODE, install, say
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from scripted_model import Call, Model, Served
+
+import hosts
+from http_server import http_server
+from inferplan.tools._tool import Tool
+from inferplan.tools.registry import TOOLS
+
+PACKAGES = Path(__file__).with_name("hosts.package.json")
+QUESTION = "Can 70B FP8 serve 200 users?"
+SCRIPT = [Call(name=tool.name, arguments=tool.example, number=number) for number, tool in enumerate(TOOLS)]
+HEADER = (
+    "| host | over | tools offered | told how to use them | whole answers | their form |\n|---|---|---|---|---|---|"
+)
+LONGEST_S = 180
+"""For one session of a host. [s]"""
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Server:
+    """How a host reaches inferplan: by a command, or at an address with a token."""
+
+    command: str = ""
+    url: str = ""
+    token: str = ""
+
+    @property
+    def transport(self) -> str:
+        return "HTTP" if self.url else "stdio"
+
+    def entry(self, *, url: str = "url", **more: str) -> Settings:
+        """`mcpServers` of most hosts, which differ in how they say an address."""
+        if not self.url:
+            return hosts.standard(self.command)
+        return {"mcpServers": {hosts.NAME: {**more, url: self.url, "headers": self.headers}}}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """A host: its package, the file that sets it up, and how one question is asked of it."""
+
+    title: str
+    package: str
+    program: str
+    file: str
+    """Below the home folder; a project lies in `project`."""
+    settings: Callable[[Server, str], Settings | str]
+    """What stands in the file, of the server and the model's address."""
+    words: tuple[str, ...]
+    environment: Callable[[str], Mapping[str, str]] = lambda _: {}
+
+
+def codex(server: Server, model: str) -> str:
+    """`config.toml`."""
+    at = f'url = "{server.url}"\nbearer_token_env_var = "TOKEN"' if server.url else f'command = "{server.command}"'
+    provider = f'[model_providers.own]\nname = "own"\nbase_url = "{model}/v1"\nwire_api = "responses"'
+    return f'model = "own"\nmodel_provider = "own"\n{provider}\n[mcp_servers.{hosts.NAME}]\n{at}\n'
+
+
+def gemini(server: Server, _: str) -> Settings:
+    """`settings.json`, with an account that is none and the folder trusted."""
+    security = {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}}
+    return {**server.entry(url="httpUrl"), "security": security}
+
+
+def opencode(server: Server, model: str) -> Settings:
+    """`opencode.json`, with the model as a provider of its own."""
+    remote = {"mcp": {hosts.NAME: {"type": "remote", "url": server.url, "headers": server.headers}}}
+    options = {"baseURL": f"{model}/v1", "apiKey": "none"}
+    provider = {"npm": "@ai-sdk/openai-compatible", "options": options, "models": {"model": {}}}
+    names = {"model": "own/model", "small_model": "own/model", "provider": {"own": provider}}
+    return {**(remote if server.url else hosts.opencode(server.command)), **names}
+
+
+HOSTS = (
+    Host(
+        title="Claude Code",
+        package="@anthropic-ai/claude-code",
+        program="claude",
+        file="project/mcp.json",
+        settings=lambda server, _: server.entry(type="http"),
+        words=(
+            "-p",
+            QUESTION,
+            "--mcp-config",
+            "mcp.json",
+            "--strict-mcp-config",
+            "--allowedTools",
+            "mcp__inferplan__*",
+        ),
+        environment=lambda model: {"ANTHROPIC_BASE_URL": model, "ANTHROPIC_API_KEY": "none"},
+    ),
+    Host(
+        title="Codex CLI",
+        package="@openai/codex",
+        program="codex",
+        file=".codex/config.toml",
+        settings=codex,
+        words=("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", QUESTION),
+    ),
+    Host(
+        title="Gemini CLI",
+        package="@google/gemini-cli",
+        program="gemini",
+        file=".gemini/settings.json",
+        settings=gemini,
+        words=("--skip-trust", "--yolo", "--model", "gemini-3.1-pro-preview", "--prompt", QUESTION),
+        environment=lambda model: {"GOOGLE_GEMINI_BASE_URL": model, "GEMINI_API_KEY": "none"},
+    ),
+    Host(
+        title="opencode",
+        package="opencode-ai",
+        program="opencode",
+        file="project/opencode.json",
+        settings=opencode,
+        words=("run", QUESTION),
+    ),
+    Host(
+        title="Qwen Code",
+        package="@qwen-code/qwen-code",
+        program="qwen",
+        file=".qwen/settings.json",
+        settings=lambda server, _: server.entry(url="httpUrl"),
+        words=("--auth-type", "openai", "--yolo", "--prompt", QUESTION),
+        environment=lambda model: {
+            "OPENAI_BASE_URL": f"{model}/v1",
+            "OPENAI_API_KEY": "none",
+            "OPENAI_MODEL": "own",
+        },
+    ),
+)
+
+
+def session(host: Host, programs: Path, server: Server) -> Model:
+    """One question in a host that knows nothing but this server; what its model saw."""
+    model = Model(script=SCRIPT)
+    with tempfile.TemporaryDirectory() as folder, Served(model) as served:
+        home = Path(folder)
+        file, project = home / host.file, home / "project"
+        project.mkdir()
+        file.parent.mkdir(exist_ok=True)
+        settings = host.settings(server, served.url)
+        file.write_text(settings if isinstance(settings, str) else json.dumps(settings), encoding="utf-8")
+        path = os.pathsep.join([str(NODE / "bin"), os.environ.get("PATH", "")])
+        own = {"HOME": folder, "PATH": path, "TOKEN": server.token, **host.environment(served.url)}
+        line = [str(programs / host.program), *host.words]
+        done = subprocess.run(
+            line,
+            cwd=project,
+            env=own,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=LONGEST_S,
+            check=False,
+        )
+    if done.returncode:
+        say(f"{host.title} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+    return model
+
+
+def form(tool: Tool[Any, Any], said: str) -> str:
+    """How an answer reached the model: as `text` or as the `structured` object, whole; else `cut`."""
+    structured, text = tool.ask(tool.example).contents()
+    start = said.find("{")
+    try:
+        found = json.JSONDecoder().raw_decode(said, start)[0] if start >= 0 else None
+    except ValueError:
+        found = None
+    return "structured" if found == structured else "text" if text.strip() in said else "cut"
+
+
+def row(host: Host, version: str, server: Server, model: Model) -> tuple[str, bool]:
+    """A line of the table, and whether all went well."""
+    reached = [form(tool, said) for tool, said in zip(TOOLS, model.told, strict=False)]
+    whole = [each for each in reached if each != "cut"]
+    instructed = any("Go deeper with one tool" in json.dumps(prompt) for prompt in model.prompts)
+    cells = (
+        f"{host.title} {version}",
+        server.transport,
+        str(len(model.offered)),
+        "yes" if instructed else "no",
+        f"{len(whole)} of {len(SCRIPT)}",
+        ", ".join(sorted(set(reached))),
+    )
+    return f"| {' | '.join(cells)} |", len(model.offered) == len(whole) == len(SCRIPT)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--modules", type=Path, help="where to install the hosts (else a folder that is removed)")
+    parser.add_argument("--only", nargs="*", default=[host.title for host in HOSTS])
+    options = parser.parse_args()
+    versions = json.loads(PACKAGES.read_text("utf-8"))["dependencies"]
+    command = shutil.which("inferplan", path=str(Path(sys.executable).parent)) or "inferplan"
+    token = secrets.token_urlsafe()
+    fine: list[bool] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        programs = install(options.modules or Path(scratch) / "hosts", PACKAGES, scripts=True)
+        tokens = Path(scratch) / "tokens"
+        tokens.write_text(token, encoding="utf-8")
+        say(HEADER)
+        with http_server("--token-file", str(tokens), "--no-request-log") as served:
+            for host in (each for each in HOSTS if each.title in options.only):
+                for server in (Server(command=command), Server(url=served.url, token=token)):
+                    line, went_well = row(host, versions[host.package], server, session(host, programs, server))
+                    say(line)
+                    fine.append(went_well)
+    return int(not all(fine))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
