@@ -3,7 +3,8 @@
     python tests/benchmarks/bench_stdio.py [--starts 15] [--calls 300] [--bin FOLDER ...]
 
 Prints Markdown. All servers are asked the same way, round by round, so that a busy machine slows all of them; a ratio
-is the median over the rounds of what a server took by what the bare one took in the same round. fastmcp and the peers
+is the median over the rounds of what a server took by what the bare one took in the same round. In a round each server
+answers one call, the next of its tools: whoever answers two in a row finds the CPU's caches warm. fastmcp and the peers
 are those whose commands are on the PATH or in a FOLDER: they cannot share an environment with inferplan.
 """
 
@@ -135,20 +136,25 @@ def first_call_of(name: str) -> str:
 
 
 def calls_ms(
-    commands: Mapping[str, Sequence[str]], calls: Mapping[str, tuple[str, Call]], rounds: int
-) -> dict[str, list[float]]:
-    """Each call, in turns; the first twenty rounds warm up and are left out. [ms]"""
+    commands: Mapping[str, Sequence[str]], calls: Mapping[str, Mapping[str, Call]], rounds: int
+) -> dict[str, dict[int, float]]:
+    """What each call took, by the number of its round; a server's calls take turns. [ms]
+
+    `calls` are named within their servers. Each is made in so many rounds, after twenty that warm up and are left out.
+    """
+    turns = max(map(len, calls.values()))
+    times: dict[str, dict[int, float]] = {name: {} for own in calls.values() for name in own}
     with ExitStack() as stack:
-        servers = {name: Server(commands[name]) for name in {where: None for where, _ in calls.values()}}
+        servers = {name: Server(commands[name]) for name in calls}
         for server in servers.values():
             stack.callback(server.close)
             server.start_s()
-        times: dict[str, list[float]] = {name: [] for name in calls}
-        for number in range(rounds + 20):
-            for name, (where, call) in calls.items():
-                took = 1e3 * servers[where].call_s(call)
-                if number >= 20:
-                    times[name].append(took)
+        for number in range(turns * (rounds + 20)):
+            for where, own in calls.items():
+                name = list(own)[number % len(own)]
+                took = 1e3 * servers[where].call_s(own[name])
+                if number >= turns * 20:
+                    times[name][number] = took
     return times
 
 
@@ -189,7 +195,7 @@ def commands_in(folders: Sequence[str], scratch: Path) -> dict[str, Sequence[str
     return commands
 
 
-def table(starts: Mapping[str, Sequence[float]], called: Mapping[str, Sequence[float]]) -> list[str]:
+def table(starts: Mapping[str, Sequence[float]], called: Mapping[str, Mapping[int, float]]) -> list[str]:
     """The measurements, a line each."""
     bare = {True: starts[first_call_of("bare")], False: starts["bare"]}
     lines: list[str] = []
@@ -197,7 +203,9 @@ def table(starts: Mapping[str, Sequence[float]], called: Mapping[str, Sequence[f
         who, _, first = name.partition(": ")
         what = f"start to the answer of the first call, {who}" if first else f"start to tools/list, {who}"
         lines.append(row(what, times, bare[bool(first)]))
-    lines += [row(f"one call, {name}", times, called["bare: echo"]) for name, times in called.items()]
+    for name, by_round in called.items():
+        echoed = [called["bare: echo"][number] for number in by_round]
+        lines.append(row(f"one call, {name}", list(by_round.values()), echoed))
     absent = [name for name in ("fastmcp", *PEERS) if name not in starts]
     return lines + [f"| {name}: not installed | | | | |" for name in absent]
 
@@ -215,13 +223,16 @@ def main() -> None:
     asked: Call = (vram.name, vram.example)
     with tempfile.TemporaryDirectory() as scratch:
         commands = commands_in(options.bin, Path(scratch))
-        calls = {"bare: echo": ("bare", SAY_IT_AGAIN), "fastmcp: echo": ("fastmcp", SAY_IT_AGAIN)}
-        calls |= {f"inferplan: `{tool.name}`": ("inferplan", (tool.name, tool.example)) for tool in TOOLS}
-        calls[f"inferplan --no-front: `{vram.name}`"] = ("inferplan --no-front", asked)
-        calls |= {f"{name}: `{call[0]}`": (name, call) for name, (_, call) in PEERS.items() if call}
+        calls: dict[str, dict[str, Call]] = {
+            "bare": {"bare: echo": SAY_IT_AGAIN},
+            "fastmcp": {"fastmcp: echo": SAY_IT_AGAIN},
+            "inferplan": {f"inferplan: `{tool.name}`": (tool.name, tool.example) for tool in TOOLS},
+            "inferplan --no-front": {f"inferplan --no-front: `{vram.name}`": asked},
+        }
+        calls |= {name: {f"{name}: `{call[0]}`": call} for name, (_, call) in PEERS.items() if call}
         first = {"bare": SAY_IT_AGAIN, "inferplan": asked, "inferplan --no-front": asked}
         starts = starts_ms(commands, options.starts, first)
-        called = calls_ms(commands, {name: one for name, one in calls.items() if one[0] in commands}, options.calls)
+        called = calls_ms(commands, {name: own for name, own in calls.items() if name in commands}, options.calls)
     plan = TOOLS_BY_NAME["run_preset"]
     print(  # noqa: T201 - a script that prints its table
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs with a load of {os.getloadavg()[1]:.0f}, "
