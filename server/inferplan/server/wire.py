@@ -5,8 +5,8 @@ import select
 import stat
 import sys
 
-CHUNK = 2**20
-"""Bytes read at once."""
+CHUNK = 2**16
+"""Bytes read at once: what a pipe holds, and little enough to need no memory of its own from the system."""
 
 
 def are_pipes() -> bool:

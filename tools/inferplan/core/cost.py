@@ -5,6 +5,7 @@ for 24 hours a day costs exactly what a month at the same rate costs. Rates are 
 costs is in `ownership`, where two bills cross in `breakeven`.
 """
 
+from collections.abc import Iterable
 from math import ceil
 
 from inferplan.core.units import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH, MILLION, SECONDS_PER_HOUR
@@ -40,7 +41,19 @@ def instances(*, demand: float, capacity: float, utilization: float) -> int:
     >>> instances(demand=289.4, capacity=60, utilization=0.75)
     7
     """
-    return max(1, ceil(demand / (capacity * utilization)))
+    return fewest_gpus(demand=demand, kinds=((1, capacity * utilization),))
+
+
+def fewest_gpus(*, demand: float, kinds: Iterable[tuple[int, float]]) -> int:
+    """min(gpus × max(1, ceil(demand / planned))) over the kinds of instances. [GPUs]
+
+    A kind is the GPUs of an instance and the tokens/s planned for it, in the unit of `demand`. The fleet has instances
+    of one kind.
+
+    >>> fewest_gpus(demand=289.4, kinds=((1, 45), (2, 120)))
+    6
+    """
+    return min([gpus * max(1, ceil(demand / planned)) for gpus, planned in kinds])
 
 
 def whole_machines(gpus: int, *, machine: int) -> int:

@@ -51,27 +51,29 @@ class Bills:
             if name == "api":
                 bills[name] = [self._api(requests)] * HOURS_PER_DAY
             else:
-                bills[name] = [self.month(name, gpus=gpus, requests=requests, hours=hours) for gpus, hours in fleets]
+                each, staff = self.per_gpu[name], self._staff if name == "own" else 0
+                bills[name] = [gpus * each * (hours if name in HOURLY else 1) + staff for gpus, hours in fleets]
         return bills
 
     def month(self, name: OptionName, *, gpus: float, requests: float, hours: float) -> float:
         """One option's bill. [USD/month]"""
         if name == "api":
             return self._api(requests)
-        if name in HOURLY:
-            rate = self.rates.rented[name].usd
-            return cost.on_demand_month(gpus=gpus, usd_per_gpu_hour=rate, hours_per_day=hours)
-        return gpus * self.per_gpu[name] + (self._staff if name == "own" else 0)
+        usd = gpus * self.per_gpu[name]
+        return usd * hours if name in HOURLY else usd + (self._staff if name == "own" else 0)
 
     @cached_property
     def per_gpu(self) -> dict[OptionName, float]:
-        """One GPU under each option that is billed round the clock; staff comes on top. [USD/GPU/month]"""
-        flat: dict[OptionName, float] = {
-            name: cost.reserved_month(gpus=1, usd_per_gpu_hour=self.rates.rented[name].usd) for name in COMMITTED
-        }
+        """One GPU under each option; staff comes on top. [USD/GPU/month, of `HOURLY` for each hour of a day]"""
+        each: dict[OptionName, float] = {}
+        for name, rate in self.rates.rented.items():
+            if name in HOURLY:
+                each[name] = cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate.usd, hours_per_day=1)
+            else:
+                each[name] = cost.reserved_month(gpus=1, usd_per_gpu_hour=rate.usd)
         if self.rates.owned is not None:
-            flat["own"] = owned_month(self.rates.owned.gpu, gpus=1)
-        return flat
+            each["own"] = owned_month(self.rates.owned.gpu, gpus=1)
+        return each
 
     def _api(self, requests: float) -> float:
         """Tokens by the million. [USD/month]"""

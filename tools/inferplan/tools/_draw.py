@@ -1,8 +1,9 @@
 """ASCII drawing: figures, tables, bars. Nothing here knows what the numbers mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from math import floor, log10
+from types import NoneType
 from typing import Any, cast
 
 WIDTH = 80
@@ -20,14 +21,9 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: in
     bcd  22
     """
     lines = [header, *rows] if header else rows
-    columns = [_aligned(column, left=i < left) for i, column in enumerate(zip(*lines, strict=True))]
-    return "\n".join((" " * gap).join(line).rstrip() for line in zip(*columns, strict=True))
-
-
-def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
-    """The cells of a column, as wide as the widest."""
-    width = max(map(len, cells))
-    return [cell.ljust(width) if left else cell.rjust(width) for cell in cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    line = (" " * gap).join(f"%{'-' if i < left else ''}{width}s" for i, width in enumerate(widths))
+    return "\n".join([(line % tuple(cells)).rstrip() for cells in lines])
 
 
 def bar(value: float, full: float, width: int, *, mark: str = "#", start: float = 0) -> str:
@@ -92,28 +88,31 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
 
 def numbers(section: Mapping[str, Any]) -> str:
     """The numbers of an answer as text: single values line by line, then sentences, then lists as tables."""
-    flat = _flatten(section)
-    lists = [(name, cast("list[Any]", value)) for name, value in flat if isinstance(value, list)]
-    prose = [(name, value) for name, value in flat if _is_prose(value)]
-    singles = [(name, _cell(value)) for name, value in flat if not isinstance(value, list) and not _is_prose(value)]
+    singles: list[tuple[str, str]] = []
+    prose: list[str] = []
+    lists: list[str] = []
+    for name, value in _flat(section).items():
+        if isinstance(value, list):
+            lists += [f"{name}\n{_rows(cast('list[Any]', value))}"] if value else []
+        elif isinstance(value, str) and len(value) > PROSE:
+            prose.append(f"{name}: {value}")
+        else:
+            singles.append((name, _cell(value)))
     blocks = [table(singles, left=2)] if singles else []
-    blocks += ["\n".join(f"{name}: {value}" for name, value in prose)] if prose else []
-    blocks += [f"{name}\n{_rows(items)}" for name, items in lists if items]
-    return "\n\n".join(blocks)
+    blocks += ["\n".join(prose)] if prose else []
+    return "\n\n".join(blocks + lists)
 
 
-def _is_prose(value: object) -> bool:
-    return isinstance(value, str) and len(value) > PROSE
-
-
-def _flatten(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def _flat(section: Mapping[str, Any]) -> Mapping[str, Any]:
     """Nested objects as dotted names."""
-    flat: list[tuple[str, Any]] = []
+    if dict not in map(type, section.values()):
+        return section
+    flat: dict[str, Any] = {}
     for name, value in section.items():
         if isinstance(value, dict):
-            flat += _flatten(cast("dict[str, Any]", value), f"{prefix}{name}.")
+            flat |= {f"{name}.{inner}": held for inner, held in _flat(cast("dict[str, Any]", value)).items()}
         else:
-            flat.append((f"{prefix}{name}", value))
+            flat[name] = value
     return flat
 
 
@@ -121,7 +120,7 @@ def _rows(items: Sequence[Any]) -> str:
     """A list of flat objects as a table with a column per field, or a list of words as one line."""
     if not isinstance(items[0], Mapping):
         return ", ".join(map(_cell, items))
-    flat = [dict(_flatten(item)) for item in items]
+    flat = [_flat(item) for item in items]
     filled = {name for item in flat for name, value in item.items() if value not in (None, "")}
     names = [name for name in dict.fromkeys(chain.from_iterable(flat)) if name in filled]
     return table([[_cell(item.get(name)) for name in names] for item in flat], header=names)
@@ -141,18 +140,16 @@ def _decimal(value: float) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def _cell(value: Any) -> str:
+_WRITTEN: Mapping[type[Any], Callable[[Any], str]] = {
+    str: str,
+    float: _decimal,
+    NoneType: lambda _: "-",
+    bool: lambda value: "yes" if value else "no",
+    int: "{:,}".format,
+}
+"""How a value is written, by its type."""
+
+
+def _cell(value: object) -> str:
     """One value as text."""
-    match value:
-        case str():
-            return value
-        case float():
-            return _decimal(value)
-        case None:
-            return "-"
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return f"{value:,}"
-        case _:
-            return str(value)
+    return _WRITTEN.get(type(value), str)(value)

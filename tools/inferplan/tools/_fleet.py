@@ -105,17 +105,14 @@ class Yard:
 
     def gpus(self, requests: float, hours: float, slower: float = 1) -> int:
         """The fewest GPUs that are paid for, for so many requests within so many hours; more if all are `slower`."""
-        demand, planned = self.traffic.demand(requests, hours) * slower, self.traffic.utilization
-        counts = [
-            replica * cost.instances(demand=demand, capacity=capacity, utilization=planned)
-            for replica, capacity in self._kinds
-        ]
-        return self._paid_for(min(counts))
+        demand = self.traffic.demand(requests, hours) * slower
+        return self._paid_for(cost.fewest_gpus(demand=demand, kinds=self._kinds))
 
     @cached_property
     def _kinds(self) -> list[tuple[int, float]]:
-        """GPUs and throughput of each instance."""
-        return [(one.layout.replica, one.tokens_per_s) for one in self.instances]
+        """GPUs and planned throughput of each instance."""
+        planned = self.traffic.utilization
+        return [(one.layout.replica, one.tokens_per_s * planned) for one in self.instances]
 
     @cached_property
     def fleet(self) -> Fleet:

@@ -24,9 +24,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
     if isinstance(value, dict):
-        return {name: plain(inner) for name, inner in cast("dict[str, Any]", value).items()}
+        held = cast("dict[str, Any]", value).items()
+        return {name: plain(inner) if isinstance(inner, _MIXED) else inner for name, inner in held}
     return [plain(inner) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
 
+
+_MIXED = (float, dict, list)
+"""What may be a number that is whole without being written so, or hold one."""
 
 absent: Callable[[object], bool] = partial(is_, None)
 """Whether a field has nothing to say: `Field(exclude_if=absent)` leaves it out of results."""
