@@ -15,8 +15,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,40 +175,47 @@ def session(host: Host, programs: Path, server: Server) -> Model:
         file.write_text(settings if isinstance(settings, str) else json.dumps(settings), encoding="utf-8")
         path = os.pathsep.join([str(NODE / "bin"), os.environ.get("PATH", "")])
         own = {"HOME": folder, "PATH": path, "TOKEN": server.token, **host.environment(served.url)}
-        line = [str(programs / host.program), *host.words]
-        done = subprocess.run(
-            line,
-            cwd=project,
-            env=own,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=LONGEST_S,
-            check=False,
-        )
-    if done.returncode:
-        say(f"{host.title} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+        run(host.title, [str(programs / host.program), *host.words], where=project, environment=own)
     return model
 
 
+def run(title: str, line: Sequence[str], *, where: Path, environment: Mapping[str, str]) -> None:
+    """A program that asks, to its end; what it printed where it failed."""
+    done = subprocess.run(
+        line,
+        cwd=where,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=LONGEST_S,
+        check=False,
+    )
+    if done.returncode:
+        say(f"{title} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}")
+
+
 def form(tool: Tool[Any, Any], said: str) -> str:
-    """How an answer reached the model: as `text` or as the `structured` object, whole; else `cut`."""
+    """How an answer reached the model whole: as `text`, as the `structured` object, as Python's `repr`; else `cut`."""
     structured, text = tool.ask(tool.example).contents()
     start = said.find("{")
     try:
         found = json.JSONDecoder().raw_decode(said, start)[0] if start >= 0 else None
     except ValueError:
         found = None
-    return "structured" if found == structured else "text" if text.strip() in said else "cut"
+    if found == structured:
+        return "structured"
+    written = [one for one, whole in (("text", text.strip()), ("repr", repr(text)[1:-1])) if whole in said]
+    return written[0] if written else "cut"
 
 
-def row(host: Host, version: str, server: Server, model: Model) -> tuple[str, bool]:
+def row(name: str, server: Server, model: Model) -> tuple[str, bool]:
     """A line of the table, and whether all went well."""
     reached = [form(tool, said) for tool, said in zip(TOOLS, model.told, strict=False)]
     whole = [each for each in reached if each != "cut"]
     instructed = any("Go deeper with one tool" in json.dumps(prompt) for prompt in model.prompts)
     cells = (
-        f"{host.title} {version}",
+        name,
         server.transport,
         str(len(model.offered)),
         "yes" if instructed else "no",
@@ -217,27 +225,36 @@ def row(host: Host, version: str, server: Server, model: Model) -> tuple[str, bo
     return f"| {' | '.join(cells)} |", len(model.offered) == len(whole) == len(SCRIPT)
 
 
+Session = Callable[[Server], Model]
+
+
+def compare(sessions: Mapping[str, Session]) -> int:
+    """Each session over stdio and over HTTP with a token, a line each; 1 where anything is missing."""
+    command = shutil.which("inferplan", path=str(Path(sys.executable).parent)) or "inferplan"
+    token, fine = secrets.token_urlsafe(), True
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = Path(folder) / "tokens"
+        tokens.write_text(token, encoding="utf-8")
+        with http_server("--token-file", str(tokens), "--no-request-log") as served:
+            say(HEADER)
+            for name, ask in sessions.items():
+                for server in (Server(command=command), Server(url=served.url, token=token)):
+                    line, went_well = row(name, server, ask(server))
+                    say(line)
+                    fine &= went_well
+    return int(not fine)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modules", type=Path, help="where to install the hosts (else a folder that is removed)")
     parser.add_argument("--only", nargs="*", default=[host.title for host in HOSTS])
     options = parser.parse_args()
     versions = json.loads(PACKAGES.read_text("utf-8"))["dependencies"]
-    command = shutil.which("inferplan", path=str(Path(sys.executable).parent)) or "inferplan"
-    token = secrets.token_urlsafe()
-    fine: list[bool] = []
     with tempfile.TemporaryDirectory() as scratch:
         programs = install(options.modules or Path(scratch) / "hosts", PACKAGES, scripts=True)
-        tokens = Path(scratch) / "tokens"
-        tokens.write_text(token, encoding="utf-8")
-        say(HEADER)
-        with http_server("--token-file", str(tokens), "--no-request-log") as served:
-            for host in (each for each in HOSTS if each.title in options.only):
-                for server in (Server(command=command), Server(url=served.url, token=token)):
-                    line, went_well = row(host, versions[host.package], server, session(host, programs, server))
-                    say(line)
-                    fine.append(went_well)
-    return int(not all(fine))
+        asked = [host for host in HOSTS if host.title in options.only]
+        return compare({f"{host.title} {versions[host.package]}": partial(session, host, programs) for host in asked})
 
 
 if __name__ == "__main__":
