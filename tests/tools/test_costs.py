@@ -126,9 +126,12 @@ class TestSizing:
             assert isclose(bills(given)[name], 20 / needed.total_gpus * bills(needed)[name], abs_tol=0.2)
         assert hours(given) == hours(needed)
 
-    def test_a_given_fleet_that_is_too_small_grows_to_the_traffic(self) -> None:
-        assert ask(requests_per_day=10_000_000, total_gpus=1) != ask(requests_per_day=10_000_000)
-        assert ask(requests_per_day=10_000_000, total_gpus=1).total_gpus == ask(requests_per_day=10_000_000).total_gpus
+    def test_a_given_fleet_that_is_too_small_grows_to_the_traffic_and_is_said_to(self) -> None:
+        needed, given = ask(requests_per_day=10_000_000), ask(requests_per_day=10_000_000, total_gpus=1)
+        assert needed.total_gpus == given.total_gpus > 1
+        assert "(1 GPU would not do)" in given.summary
+        for enough in (needed, ask(requests_per_day=10_000_000, total_gpus=needed.total_gpus)):
+            assert "would not do" not in enough.summary
 
     def test_machines_are_paid_for_whole(self) -> None:
         one, whole = ask(), ask(overrides="gpus_per_machine=8")

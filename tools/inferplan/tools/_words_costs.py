@@ -36,7 +36,9 @@ def _sizing_sentence(case: Case) -> str:
     named = f"a {model.id}-class model" if model.is_size_class else model.title
     one, each = f"{instance.layout.replica:,} {case.on.gpu.title}", " each" if fleet.count > 1 else ""
     fleet_of = one if fleet.count == 1 else f"{fleet.count:,} instances of {one}, {fleet.gpus:,} GPUs in all,"
+    asked = case.bills.yard.at_least
     spare = f" ({fleet.needed:,} would do)" if fleet.needed < fleet.count else ""
+    short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
     hours = traffic.usage_hours_per_day
     within = f", within {hours:g} hours," if hours < HOURS_PER_DAY else ""
     return (
@@ -44,7 +46,7 @@ def _sizing_sentence(case: Case) -> str:
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
         f"{words.significant(case.demand)} output tokens/s: {fleet_of} "
         f"planned at {100 * traffic.utilization:g} % of "
-        f"{words.significant(instance.tokens_per_s)} tokens/s{each}{spare}."
+        f"{words.significant(instance.tokens_per_s)} tokens/s{each}{spare}{short}."
     )
 
 
