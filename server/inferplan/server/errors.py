@@ -18,6 +18,7 @@ LONGEST_SENTENCE = 600
 """Characters of one sentence."""
 
 _NOT_AN_OBJECT = {"model_type", "model_attributes_type", "dict_type", "mapping_type"}
+_OF_ANOTHER = "default_factory_not_called"
 _OUR_OWN_WORDS = {"value_error", "assertion_error"}
 
 
@@ -53,9 +54,11 @@ def own_bug(tool: str) -> str:
 
 
 def _first_of_each(error: ValidationError) -> list[ErrorDetails]:
-    """The first error of each argument: a union reports one for every arm."""
+    """The first error of each argument: a union reports one for each arm, a default that follows others theirs."""
     found: dict[object, ErrorDetails] = {}
     for detail in error.errors(include_url=False):
+        if detail["type"] == _OF_ANOTHER:
+            continue
         found.setdefault(detail["loc"][:1] or id(detail), detail)
     return list(found.values())
 

@@ -17,6 +17,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._models import released
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import serving
 from inferplan.tools._unit_cost import usd_per_million_tokens
@@ -192,18 +193,18 @@ def compare(
     def on(name: str) -> Serving:
         return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
 
-    released = _released(model)
-    names = list(dict.fromkeys([*GUIDE_FORMATS, precision or released.id]))
-    _note_released(ledger, released, [FORMATS[name] for name in names])
+    own = _offered(model)
+    names = list(dict.fromkeys([*GUIDE_FORMATS, precision or own.id]))
+    _note_released(ledger, own, [FORMATS[name] for name in names])
     shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
     forms = tuple(Form(on=one, shared=shared, weight=weight) for one in shared.offered)
     return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight)
 
 
-def _released(model: str) -> Precision:
+def _offered(model: str) -> Precision:
     """The format that the model is released in; FP16 in place of any that weighs and runs as it does, as BF16."""
-    released = FORMATS[FORMATS.id_of(model_of(model).native_precision)]
-    return FORMATS["fp16"] if _weighed(released) == _weighed(FORMATS["fp16"]) else released
+    own = released(model)
+    return FORMATS["fp16"] if _weighed(own) == _weighed(FORMATS["fp16"]) else own
 
 
 def _weighed(form: Precision) -> tuple[object, ...]:
@@ -211,10 +212,10 @@ def _weighed(form: Precision) -> tuple[object, ...]:
     return form.bits_per_weight, form.scope, form.compute, form.weight_only, form.kv_bits
 
 
-def _note_released(ledger: Ledger, released: Precision, listed: Sequence[Precision]) -> None:
+def _note_released(ledger: Ledger, own: Precision, listed: Sequence[Precision]) -> None:
     """That the format of the release gave way to the one asked for."""
-    if released not in listed:
-        ledger.note("released", released.title, why="one format beside the guide's: yours")
+    if own not in listed:
+        ledger.note("released", own.title, why="one format beside the guide's: yours")
 
 
 def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, Layout]:

@@ -20,6 +20,7 @@ from inferplan.tools._arguments import (
     OutputTokens,
     PrecisionName,
     Requests,
+    as_released,
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import Bills, worth_showing
@@ -29,6 +30,7 @@ from inferplan.tools._figures import to_digits
 from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
 from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
+from inferplan.tools._models import note_release
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, serving
@@ -59,7 +61,7 @@ class CostsQuestion(Question):
     requests_per_day: Requests
     usage_hours_per_day: Hours = HOURS_PER_DAY
     compliance_required: bool = Field(default=False, description="Must own.")
-    precision: PrecisionName = "fp8"
+    precision: PrecisionName = as_released("fp8")
     gpu: GpuName = "h100-sxm"
     total_gpus: Gpus | None = Field(default=None, description="At least this many.")
     input_tokens: InputTokens = 500
@@ -198,6 +200,7 @@ class CostsAnswer(Answer):
 def compare_costs(q: CostsQuestion) -> CostsAnswer:
     """Size the fleet for a day's requests and compare renting, reserving, owning and an API."""
     ledger = q.ledger()
+    note_release(ledger, q.model, q.precision)
     return _answer(q, billed(q, ledger), ledger)
 
 

@@ -18,6 +18,7 @@ from inferplan.tools._arguments import (
     OutputTokens,
     PrecisionName,
     Users,
+    as_released,
     is_any,
     turn,
 )
@@ -26,6 +27,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._latency import Latency
 from inferplan.tools._launch import launch
+from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, compare
 from inferplan.tools._search import Search, search
@@ -47,7 +49,7 @@ class ParallelismQuestion(Question):
     settings = (*SETTINGS, "experts", "arrivals")
 
     model: ModelName
-    precision: PrecisionName = "fp16"
+    precision: PrecisionName = as_released("fp16")
     kv_precision: KvPrecisionName | None = None
     gpu: GpuOrAny = "h100-sxm"
     total_gpus: Gpus | None = None
@@ -140,6 +142,7 @@ class ParallelismAnswer(Answer):
 def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     """Choose tensor, pipeline and data parallel degrees, draw them, and estimate latency and throughput."""
     ledger = q.ledger()
+    note_release(ledger, q.model, q.precision)
     found = search(q.on, q.demand) if is_any(q.gpu) else None
     case = compare(q.serving(ledger, found and found.gpu), q.demand)
     if found:

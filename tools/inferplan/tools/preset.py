@@ -26,10 +26,11 @@ from inferplan.tools._arguments import (
     Users,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
+from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, Ledger, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
+from inferplan.tools._models import narrow_release, note_release
 from inferplan.tools._room import Changed, Headroom, changes, headroom
 from inferplan.tools._sections import Bill, Case, Sections, in_short
 from inferplan.tools._serving import Deployment
@@ -88,7 +89,13 @@ class PresetQuestion(Question):
         chosen = PRESETS[self.preset]
         own = {name: getattr(chosen, name) for name in type(self).model_fields if hasattr(chosen, name)}
         given = self.model_dump(exclude={"preset", "overrides"}, exclude_none=True)
-        return own | given
+        released = {"precision": self.release} if self.release else {}
+        return own | released | given
+
+    @cached_property
+    def release(self) -> str | None:
+        """The format of the model that the caller names, where it is released in fewer than 16 bits."""
+        return narrow_release(self.model) if self.model else None
 
     @cached_property
     def limits(self) -> dict[str, float]:
@@ -98,8 +105,7 @@ class PresetQuestion(Question):
 
     def moe_precision(self) -> str:
         """The preset's format for the last section, unless another weight format was asked for."""
-        chosen = PRESETS[self.preset]
-        asked = self.precision or chosen.precision
+        chosen, asked = PRESETS[self.preset], self.controls["precision"]
         return chosen.moe_precision if asked == chosen.precision else asked
 
     def normalized(self) -> dict[str, Any]:
@@ -263,7 +269,9 @@ def _sizing(case: Case) -> list[str]:
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     """What the sections assumed: what the caller changed first, then what moves the verdict; each once."""
     bill = case.bill.assumptions if case.bill else []
-    listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
+    ledger = Ledger({})
+    note_release(ledger, case.controls["model"], case.controls["precision"])
+    listed = {entry.name: entry for entry in (*ledger.entries(), *case.plan.assumptions, *case.assumed, *bill)}
     for name, value in q.limits.items():
         listed[name] = Assumption(name=name, value=value, unit=settings()[name].unit, why=SAID_SO)
     ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))

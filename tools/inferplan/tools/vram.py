@@ -22,6 +22,7 @@ from inferplan.tools._arguments import (
     ModelName,
     PrecisionName,
     Users,
+    as_released,
     turn,
 )
 from inferplan.tools._assumptions import Ledger
@@ -30,6 +31,7 @@ from inferplan.tools._draw_vram import draw_need
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
+from inferplan.tools._models import HALF, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import serving
@@ -39,8 +41,6 @@ from inferplan.tools._words_vram import allocated, formula, summary
 REFERENCE_GPU = "h100-sxm"
 OTHERS = 3
 """Other GPUs that are shown where GPUs or a latency are given."""
-HALF = 16
-"""Bits of a weight from which fewer are worth a look. [bits]"""
 
 
 class VramQuestion(Question):
@@ -49,7 +49,7 @@ class VramQuestion(Question):
     settings = ("overhead", "memory", "layout", "speed")
 
     model: ModelName
-    precision: PrecisionName = "fp16"
+    precision: PrecisionName = as_released("fp16")
     kv_precision: KvPrecisionName | None = None
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
@@ -172,6 +172,7 @@ class VramAnswer(Answer):
 def estimate_vram(q: VramQuestion) -> VramAnswer:
     """Size the memory to serve a model, part by part, and hold it against GPUs."""
     ledger = q.ledger()
+    note_release(ledger, q.model, q.precision)
     need = sized(q, ledger)
     servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
     fits = [fit(need, on, q.total_gpus) for on in servings.values()]
