@@ -44,6 +44,15 @@ class TestVerdict:
         ):
             assert part in verdict
 
+    def test_spot_is_no_way_to_run_gpus_that_lasts_unless_the_caller_says_so(self) -> None:
+        """It is named where it would be cheaper, and taken where it is allowed."""
+        lasting, allowed = ask("starter", model="phi-4"), ask("starter", model="phi-4", overrides="spot_allowed=1")
+        spot = next(part for part in allowed.summary.split(". ") if "1 GPU costs" in part)
+        assert "at the price of spot, the cheapest way to run it" in spot
+        price = spot.split("1 GPU costs ")[1].split(" a month")[0]
+        assert f"the cheapest way to run it that lasts (spot {price})" in lasting.summary
+        assert "spot" not in ask("production", concurrent_users=200).summary
+
     def test_the_summary_opens_with_the_verdict(self) -> None:
         answer = ask(concurrent_users=200)
         assert answer.summary.startswith(answer.verdict)

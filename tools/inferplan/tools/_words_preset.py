@@ -16,6 +16,7 @@ PAID: dict[OptionName, str] = {
     "on_demand": "on demand",
     "reserved_1yr": "reserved for a year",
     "reserved_3yr": "reserved for three years",
+    "spot": "at the price of spot",
     "own": "owned",
     "api": "through an API",
 }
@@ -133,15 +134,20 @@ def _memory_sentence(case: Case) -> str:
 
 def _bill_sentence(case: Case, costs: Bill) -> str:
     """The cheapest way to run the GPUs, and the API where that is cheaper still."""
-    run = [option for option in costs.options if option.name not in ("api", "spot")]
-    best = min(run, key=lambda option: option.monthly_usd)
+    options = {option.name: option for option in costs.options}
+    api, spot = options.pop("api", None), None if costs.case.bills.rates.spot_allowed else options.pop("spot", None)
+    best = min(options.values(), key=lambda option: option.monthly_usd)
     if costs.case.recommended == "own":
-        best = next(option for option in run if option.name == "own")
+        best = options["own"]
     gpus = costs.case.fleet.gpus
-    verb = "costs" if gpus == 1 else "cost"
+    verb, them = ("costs", "it") if gpus == 1 else ("cost", "them")
     text = f"{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
-    text += ", as compliance requires" if case.controls["compliance_required"] else ", the cheapest way to run them"
-    api = next((option for option in costs.options if option.name == "api"), None)
+    if case.controls["compliance_required"]:
+        text += ", as compliance requires"
+    elif spot and spot.monthly_usd < best.monthly_usd:
+        text += f", the cheapest way to run {them} that lasts (spot {words.usd(spot.monthly_usd)})"
+    else:
+        text += f", the cheapest way to run {them}"
     if api is None or api.monthly_usd >= best.monthly_usd:
         return f"{text}."
     requests = f"{case.controls['requests_per_day']:,} requests a day"
