@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client
+from mcp.types import TextContent
 
 from inferplan.server.app import create_server
 from inferplan.server.call import texts
@@ -83,3 +84,22 @@ def test_a_wrong_model_is_one_problem_though_the_format_follows_it() -> None:
 
     said = anyio.run(wrong)
     assert said.startswith("`compare_costs`: 1 problem. `model`: no model")
+
+
+@pytest.mark.parametrize(
+    ("given", "precision"),
+    [
+        ({"model": "gpt-oss-120b"}, "mxfp4"),
+        ({"model": "deepseek r1", "precision": " "}, "fp8"),
+        ({"model": "gpt-oss-120b", "precision": "int4"}, "int4"),
+        ({"model": "70B"}, "fp8"),
+        ({"model": "a model of ours"}, "fp8"),
+    ],
+)
+def test_a_prompt_starts_from_the_format_of_the_release_too(given: dict[str, str], precision: str) -> None:
+    async def words() -> str:
+        async with Client(SERVER) as client:
+            (message,) = (await client.get_prompt("choose_parallelism", given)).messages
+        return message.content.text if isinstance(message.content, TextContent) else ""
+
+    assert f'precision="{precision}"' in anyio.run(words)

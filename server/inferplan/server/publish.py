@@ -99,7 +99,22 @@ class PublishedPrompt(Prompt):
         problem = _prompt_problem(self._words, given)
         if problem:
             raise MCPError(code=INVALID_PARAMS, message=f"prompt {code(self.name)} {problem}")
-        return [UserMessage(self._words.render(given))]
+        said = {name: value for name, value in given.items() if value.strip()}
+        return [UserMessage(self._words.render(_as_released(said.get("model", "")) | said))]
+
+
+def _as_released(model: str) -> dict[str, str]:
+    """The format of a checkpoint that is released in fewer than 16 bits: it stands in for a prompt's own."""
+    # Listing prompts needs none of them.
+    from inferplan.catalog._shelf import UnknownName  # noqa: PLC0415
+    from inferplan.catalog.models import MODELS  # noqa: PLC0415
+    from inferplan.tools._models import narrow_release  # noqa: PLC0415
+
+    try:
+        own = narrow_release(MODELS.id_of(model))
+    except UnknownName:
+        return {}
+    return {"precision": own} if own else {}
 
 
 def _blank(argument: Argument) -> PromptArgument:
