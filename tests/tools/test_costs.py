@@ -19,7 +19,7 @@ from inferplan.tools._fleet import Request, instances
 from inferplan.tools._gpu_ranking import fastest_tokens_per_s
 from inferplan.tools._rates import today
 from inferplan.tools._settings import serving
-from inferplan.tools.costs import TOOL, CostsAnswer
+from inferplan.tools.costs import TOOL, CostsAnswer, billed
 from summary_numbers import unsupported_numbers
 
 CROSSINGS = {
@@ -201,6 +201,16 @@ class TestLatency:
 
 
 class TestBills:
+    @pytest.mark.parametrize("overrides", ["", "staff_fte=2, spot_allowed=1, utilization=0.3"])
+    def test_what_is_drawn_by_hour_is_what_the_bill_would_be_at_that_hour(self, overrides: str) -> None:
+        asked = {"model": "70B", "requests_per_day": 3_000_000, "overrides": overrides}
+        question = TOOL.question.model_validate(asked)
+        bills = billed(question, question.ledger()).bills
+        drawn = bills.by_hour(bills.names)
+        for hour in (1, 7, 24):
+            at = bills.at(question.requests_per_day, hour)
+            assert {name: usd[hour - 1] for name, usd in drawn.items()} == pytest.approx(at)
+
     @pytest.mark.parametrize("name", CASES)
     def test_exactly_one_option_is_best_and_it_is_the_cheapest(self, name: str) -> None:
         answer = ask(**CASES[name])
