@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import Client
 from mcp.types import CallToolResult
-from rs_bpe.bpe import openai
 
 from inferplan.server.__main__ import main
 from inferplan.server.app import create_server
 from inferplan.server.call import texts
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from o200k import tokens
 
 FOLDER = Path(__file__).parents[1] / "data" / "configs"
 SLUGS = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -168,11 +168,8 @@ def test_the_short_text_stands_in_one_next_step_alone(tool: Tool[Any, Any]) -> N
 def test_an_answer_about_a_config_stays_short(slug: str) -> None:
     tool = TOOLS_BY_NAME["estimate_vram"]
 
-    def tokens(model: str) -> int:
-        content = answered(tool.name, **with_model(tool, model))
-        return openai.o200k_base().count(json.dumps(content, ensure_ascii=False, separators=(",", ":")))
-
-    assert tokens(config(slug)) - tokens(CATALOGUED[slug]) < LONGER_BY
+    described, named = (answered(tool.name, **with_model(tool, it)) for it in (config(slug), CATALOGUED[slug]))
+    assert tokens(described) - tokens(named) < LONGER_BY
 
 
 def test_either_side_of_a_comparison_may_be_a_config() -> None:

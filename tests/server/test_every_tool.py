@@ -14,13 +14,13 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.types import CallToolResult
 from mcp.types import Tool as Published
-from rs_bpe.bpe import openai
 
 from inferplan.server.app import create_server
 from inferplan.server.call import texts
 from inferplan.server.listing import FILE, listing, to_json, written
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from o200k import tokens
 from usual_questions import answered
 from verdict import numbers
 
@@ -58,16 +58,8 @@ def call(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> CallToolResult:
     return anyio.run(_call, tool.name, arguments)
 
 
-def compact(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def tokens(text: str) -> int:
-    return openai.o200k_base().count(text)
-
-
-def model_visible(tool: Published) -> str:
-    return compact({"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema})
+def model_visible(tool: Published) -> dict[str, Any]:
+    return {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
 
 
 def test_the_tools_come_in_the_order_of_the_workflow():
@@ -130,7 +122,7 @@ def test_the_example_is_answered_as_published(tool: Tool[Any, Any]):
 
 @every_tool
 def test_the_structured_example_is_short(tool: Tool[Any, Any]):
-    assert tokens(compact(call(tool, tool.example).structured_content)) <= bar(tool)
+    assert tokens(call(tool, tool.example).structured_content) <= bar(tool)
 
 
 def bar(tool: Tool[Any, Any]) -> int:
@@ -151,7 +143,7 @@ def test_usual_questions_get_short_results(tool: Tool[Any, Any]):
     asked = list(answered(tool, QUESTIONS))
     assert len(asked) == QUESTIONS
     results = ((question, beside_descriptions(answer.structured())) for question, answer in asked)
-    long = {number: question for question, result in results if (number := tokens(compact(result))) > bar(tool)}
+    long = {number: question for question, result in results if (number := tokens(result)) > bar(tool)}
     assert long == {}
 
 
