@@ -396,3 +396,33 @@ def test_a_handshake_that_the_sdk_words_differently_is_logged_and_not_said_twice
     )
     assert [json.loads(reply)["id"] for reply in done.stdout.splitlines()] == [0, 1]
     assert "--no-front" in done.stderr
+
+
+def nested(levels: int) -> dict[str, Any]:
+    """Objects within each other, as a document that is no deeper than Python can walk."""
+    document: dict[str, Any] = {}
+    for _ in range(levels):
+        document = {"a": document}
+    return document
+
+
+@pytest.mark.parametrize("levels", [40, 150, 450])
+def test_what_nests_deeply_anywhere_is_answered_as_the_sdk_answers_it_and_stops_nothing(levels: int):
+    """Walked level by level, what a client says of itself once ended the server."""
+    deep = nested(levels)
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {"roots": deep}, "clientInfo": CLIENT}
+    able = envelope("2026-07-28") | {"io.modelcontextprotocol/clientCapabilities": {"roots": deep}}
+    sessions = (
+        [request(0, "initialize", hello), *opening("2025-11-25")[1:], request(1, "ping")],
+        [request(0, "server/discover", {"_meta": able}), request(1, "tools/list", {"_meta": envelope("2026-07-28")})],
+        [
+            *opening("2025-11-25"),
+            call(1, {"model": deep}),
+            request(2, "tools/list", {"_meta": {"x": deep}}),
+            request(3, "ping"),
+        ],
+    )
+    for lines in sessions:
+        replies = said(lines)
+        assert len(replies) == sum('"id"' in line for line in lines)
+        assert sorted(replies) == sorted(said(lines, "--no-front"))

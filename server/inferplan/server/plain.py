@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, cast
 
+DEEPEST = 64
+"""Objects and lists within each other; the SDK refuses 200."""
 LARGEST_ID = 2**53
 """Ids from here on are not the same number to everybody."""
 
@@ -41,7 +43,7 @@ def message_of(line: bytes) -> Object | None:
     }:
         return None
     message = cast("Object", found)
-    plain = isinstance(message["method"], str) and _are_params(message.get("params", {}))
+    plain = _is_shallow(message) and isinstance(message["method"], str) and _are_params(message.get("params", {}))
     return message if plain and message["jsonrpc"] == "2.0" and _is_id(message.get("id", 0)) else None
 
 
@@ -104,6 +106,21 @@ def _refuse(constant: str) -> float:
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
+
+
+def _is_shallow(node: object, left: int = DEEPEST) -> bool:
+    """Whether what follows may go through it level by level.
+
+    >>> _is_shallow({"a": [1, {}]}), _is_shallow({"a": [1, {}]}, left=2)
+    (True, False)
+    """
+    if isinstance(node, dict):
+        held = list(cast("Object", node).values())
+    elif isinstance(node, list):
+        held = cast("list[object]", node)
+    else:
+        return True
+    return left > 0 and all(_is_shallow(inner, left - 1) for inner in held)
 
 
 def _are_params(value: object) -> bool:

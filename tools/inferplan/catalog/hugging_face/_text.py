@@ -3,10 +3,16 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Never, cast
 
 LONGEST_CONFIG = 65536
 """Texts beyond this length are refused before anything is read. [B]"""
+
+DEEPEST = 64
+"""Objects and lists within each other."""
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SIGNS = re.compile(r"[][{}]")
 
 LONGEST_LIST = 6
 """Problems that one sentence names; the rest are counted."""
@@ -32,17 +38,27 @@ def parsed(text: str) -> dict[str, object]:
 
 def _loaded(text: str) -> object:
     """What the text holds; raises `ConfigProblem` where it is not JSON."""
+    if _depth(text) > DEEPEST:
+        raise ConfigProblem("config.json: objects and lists nest too deeply")
     try:
         return json.loads(text, object_pairs_hook=_once)
     except ConfigProblem:
         raise
-    except RecursionError:
-        raise ConfigProblem("config.json: objects and lists nest too deeply") from None
     except json.JSONDecodeError as broken:
         where = f"line {broken.lineno}, column {broken.colno}"
         raise ConfigProblem(f"config.json: not valid JSON at {where}; paste the whole file") from None
     except ValueError:
         raise ConfigProblem("config.json: holds a number with too many digits") from None
+
+
+def _depth(text: str) -> int:
+    """Objects and lists that are open within each other at most.
+
+    >>> _depth('{"a": [1, "[{"], "b": []}')
+    2
+    """
+    signs = _SIGNS.findall(_STRING.sub("", text))
+    return max(accumulate(1 if sign in "{[" else -1 for sign in signs), default=0)
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
