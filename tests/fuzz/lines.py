@@ -41,6 +41,11 @@ BYTES: Sequence[bytes] = (
 )  # fmt: skip
 
 
+DEEP = b'"@deep@"'
+TOWARDS_THE_CLIENT = ("params", "_meta", "capabilities", "io.modelcontextprotocol/clientCapabilities")
+"""Where a client says of itself what is walked level by level."""
+
+
 class Lines:
     """Lines for one server, and the replies that they may get."""
 
@@ -108,7 +113,11 @@ class Lines:
             message["params"] = params | {"_meta": random.choice([ENVELOPE, ENVELOPE, {}, None, {"progressToken": 1}])}
         if random.random() < 0.3:
             message = self._bent_as_json(message)
+        if random.random() < 0.1:
+            message = self._marked(message)
         line = json.dumps(message, ensure_ascii=random.random() < 0.5).encode()
+        levels = random.choice([10, 70, 150, 300, 600, 900, 5000])
+        line = line.replace(DEEP, b'{"a":' * levels + b"{}" + b"}" * levels)
         for _ in range(random.choice([0, 0, 1, 1, 2, 5])):
             line = self._bent_as_bytes(line)
         for piece in line.split(b"\n"):
@@ -125,6 +134,16 @@ class Lines:
             self._sent[json.dumps(found["id"])] += 1
             if not {"result", "error"} & found.keys() and "\\ud" not in json.dumps(found["id"]):
                 self._due[json.dumps(found["id"])] = line
+
+    def _marked(self, node: Any) -> Any:
+        """The same with a mark somewhere, in place of which comes what nests deeply."""
+        random = self._random
+        if not isinstance(node, dict) or random.random() < 0.1:
+            return json.loads(DEEP)
+        key = next((key for key in TOWARDS_THE_CLIENT if key in node), "roots")
+        if random.random() < 0.3:
+            key = random.choice([*node, "roots"])
+        return node | {key: self._marked(node.get(key))}
 
     def _bent_as_json(self, message: dict[str, Any]) -> Any:
         """Still JSON, but no message."""
