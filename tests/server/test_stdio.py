@@ -249,6 +249,15 @@ def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(conne
     assert wire.result("tools/list")["tools"]
 
 
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+@pytest.mark.parametrize("id_", ["{}", "[]", '{"a":[1]}', "null", "1.5", "true", '"never asked"', "7"])
+def test_a_cancellation_of_what_is_no_request_stops_nothing(connect: Callable[..., Any], version: str, id_: str):
+    wire = connect(version)
+    wire.say(f'{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id_}}}}}')
+    wire.say('{"jsonrpc":"2.0","method":"notifications/cancelled"}')
+    assert wire.result("tools/list")["tools"]
+
+
 def test_where_nothing_was_asked_nothing_is_answered(connect: Callable[..., Any]):
     wire = connect("2025-11-25")
     for line in (

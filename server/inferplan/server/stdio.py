@@ -107,7 +107,9 @@ class _OpenQuestions:
         elif isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
             self._ids.discard(message.id)
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            self._ids.discard((message.params or {}).get("requestId", ""))
+            cancelled = (message.params or {}).get("requestId")
+            if isinstance(cancelled, str | int):
+                self._ids.discard(cancelled)
         self._changed.set()
         self._changed = anyio.Event()
 
