@@ -41,6 +41,9 @@ BYTES: Sequence[bytes] = (
 )  # fmt: skip
 
 
+VALUES: Sequence[Any] = (
+    None, 7, -1.5, 2**70, "", "x" * 1000, [], [1], {}, {"a": {"b": []}}, True, "2.0", "1.0", "70B", [{}], {"": None},
+)  # fmt: skip
 DEEP = b'"@deep@"'
 TOWARDS_THE_CLIENT = ("params", "_meta", "capabilities", "io.modelcontextprotocol/clientCapabilities")
 """Where a client says of itself what is walked level by level."""
@@ -111,6 +114,9 @@ class Lines:
         message: Any = {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
         if self._era == ERAS[1]:
             message["params"] = params | {"_meta": random.choice([ENVELOPE, ENVELOPE, {}, None, {"progressToken": 1}])}
+        while random.random() < 0.3:
+            key = random.choice([key for key in message if key != "id"])
+            message |= {key: self._swapped(message[key])}
         if random.random() < 0.3:
             message = self._bent_as_json(message)
         if random.random() < 0.1:
@@ -145,11 +151,19 @@ class Lines:
             key = random.choice([*node, "roots"])
         return node | {key: self._marked(node.get(key))}
 
+    def _swapped(self, node: Any) -> Any:
+        """The same with another value somewhere."""
+        random = self._random
+        if isinstance(node, dict) and node and random.random() < 0.8:
+            key = random.choice([*node])
+            return node | {key: self._swapped(node[key])}
+        return random.choice(VALUES)
+
     def _bent_as_json(self, message: dict[str, Any]) -> Any:
         """Still JSON, but no message."""
         random = self._random
-        key = random.choice([*message, "result", "error", "extra"])
-        value = random.choice([None, 7, -1.5, "", "x" * 1000, [], [1], {}, {"a": {"b": []}}, True, "2.0", "1.0"])
+        key = random.choice([*(key for key in message if key != "id"), "result", "error", "extra"])
+        value = random.choice(VALUES)
         kind = random.random()
         if kind < 0.5:
             return message | {key: value}
