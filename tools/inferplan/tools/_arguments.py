@@ -11,7 +11,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.presets import PRESETS
 from inferplan.core.units import SECONDS_PER_HOUR
-from inferplan.tools._models import narrow_release
+from inferplan.tools._models import usual_format
 
 T = TypeVar("T")
 
@@ -93,13 +93,11 @@ PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, in
 
 def as_released(otherwise: str) -> Any:
     """The format of a checkpoint that is released in fewer than 16 bits, unless the caller names one."""
-
-    def chosen(given: dict[str, Any]) -> str:
-        model = given.get("model")
-        return (model and narrow_release(model)) or otherwise
-
     others = ", ".join(name for name in ("fp16", "fp8", "int4") if name != otherwise)
-    return Field(default_factory=chosen, description=f"{others}; default {otherwise} or as released")
+    return Field(
+        default_factory=lambda given: usual_format(given.get("model"), otherwise),
+        description=f"{others}; default {otherwise} or as released",
+    )
 
 
 KvPrecisionName = Annotated[

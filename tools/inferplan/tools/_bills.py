@@ -51,14 +51,15 @@ class Bills:
             if name == "api":
                 bills[name] = [self._api(requests)] * HOURS_PER_DAY
             else:
-                each, staff = self.per_gpu[name], self._staff if name == "own" else 0
-                bills[name] = [gpus * each * (hours if name in HOURLY else 1) + staff for gpus, hours in fleets]
+                bills[name] = [self._of_fleet(name, gpus, hours) for gpus, hours in fleets]
         return bills
 
     def month(self, name: OptionName, *, gpus: float, requests: float, hours: float) -> float:
         """One option's bill. [USD/month]"""
-        if name == "api":
-            return self._api(requests)
+        return self._api(requests) if name == "api" else self._of_fleet(name, gpus, hours)
+
+    def _of_fleet(self, name: OptionName, gpus: float, hours: float) -> float:
+        """So many GPUs under an option. [USD/month]"""
         usd = gpus * self.per_gpu[name]
         return usd * hours if name in HOURLY else usd + (self._staff if name == "own" else 0)
 

@@ -38,6 +38,11 @@ def narrow_release(model: str) -> str | None:
     return own.id if own.bits_per_weight < HALF else None
 
 
+def usual_format(model: str | None, otherwise: str) -> str:
+    """The format for a model where the caller names none: that of a narrow release, else another."""
+    return (narrow_release(model) if model else None) or otherwise
+
+
 def note_release(ledger: Ledger, model: str, precision: str) -> None:
     """List that the format is that of the release, which stands in for one that the caller does not name."""
     if precision == narrow_release(model):

@@ -26,11 +26,11 @@ from inferplan.tools._arguments import (
     Users,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, Ledger, parse_overrides, settings
+from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
-from inferplan.tools._models import narrow_release, note_release
+from inferplan.tools._models import usual_format
 from inferplan.tools._room import Changed, Headroom, changes, headroom
 from inferplan.tools._sections import Bill, Case, Sections, in_short
 from inferplan.tools._serving import Deployment
@@ -89,13 +89,7 @@ class PresetQuestion(Question):
         chosen = PRESETS[self.preset]
         own = {name: getattr(chosen, name) for name in type(self).model_fields if hasattr(chosen, name)}
         given = self.model_dump(exclude={"preset", "overrides"}, exclude_none=True)
-        released = {"precision": self.release} if self.release else {}
-        return own | released | given
-
-    @cached_property
-    def release(self) -> str | None:
-        """The format of the model that the caller names, where it is released in fewer than 16 bits."""
-        return narrow_release(self.model) if self.model else None
+        return own | {"precision": usual_format(self.model, own["precision"])} | given
 
     @cached_property
     def limits(self) -> dict[str, float]:
@@ -269,9 +263,7 @@ def _sizing(case: Case) -> list[str]:
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     """What the sections assumed: what the caller changed first, then what moves the verdict; each once."""
     bill = case.bill.assumptions if case.bill else []
-    ledger = Ledger({})
-    note_release(ledger, case.controls["model"], case.controls["precision"])
-    listed = {entry.name: entry for entry in (*ledger.entries(), *case.plan.assumptions, *case.assumed, *bill)}
+    listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
     for name, value in q.limits.items():
         listed[name] = Assumption(name=name, value=value, unit=settings()[name].unit, why=SAID_SO)
     ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))
