@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools._speed_validation import measured, regime
 
 Floats = NDArray[np.float64]
-NAMES = tuple(Amounts.__slots__)
+NAMES = Amounts._fields
 _JOINING = np.array([name not in FIXED for name in NAMES], dtype=float)
 
 
@@ -86,7 +86,7 @@ def _amounts(setup: SpeedSetup, *, decode: float = 0, prompts: float = 0) -> Flo
     """The amounts of a pass over so many sequences and prompts."""
     tokens_in, tokens_out = setup.lengths
     batch = Batch(decode=decode, context=tokens_in + tokens_out / 2, prompts=prompts, prompt=tokens_in)
-    return np.array(astuple(pass_amounts(setup.work, setup.machine, setup.layout, batch)), dtype=float)
+    return np.array(pass_amounts(setup.work, setup.machine, setup.layout, batch), dtype=float)
 
 
 def _prompts(setup: SpeedSetup, prompts: int = 1) -> Floats:
@@ -94,7 +94,7 @@ def _prompts(setup: SpeedSetup, prompts: int = 1) -> Floats:
     steps, each, before = setup.options.chunks(setup.lengths[0])
     on = (setup.work, setup.machine, setup.layout)
     found = pass_amounts(*on, Batch(prompts=prompts, prompt=each, cached=before))
-    return steps * np.array(astuple(found), dtype=float)
+    return steps * np.array(found, dtype=float)
 
 
 def _target(setup: SpeedSetup, law: str, seconds: float, **parts: Any) -> Target:

@@ -8,6 +8,7 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import attrgetter
+from typing import NamedTuple
 
 from inferplan.core.collectives import NETWORK_SHARE, Collective, collectives
 from inferplan.core.efficiency import Efficiency, best_product
@@ -44,9 +45,11 @@ def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficien
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Amounts:
-    """What one pass takes of the busiest rank: seconds at full speed, and how often what costs a fixed time."""
+class Amounts(NamedTuple):
+    """What one pass takes of the busiest rank: seconds at full speed, and how often what costs a fixed time.
+
+    The fields are the keys of `SHARES`, then those of `TIMES`.
+    """
 
     dense_read_s: float
     expert_read_s: float
@@ -119,9 +122,8 @@ Chosen by leaving sources out: a sharper corner lowers the error of offline thro
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pass:
-    """The time of one forward pass, part by part. [s]"""
+class Pass(NamedTuple):
+    """The time of one forward pass, part by part, as in `PARTS`. [s]"""
 
     weights_s: float
     kv_cache_s: float
@@ -136,7 +138,7 @@ class Pass:
 
     def plus(self, other: "Pass", times: float = 1) -> "Pass":
         """Both, the other one so often."""
-        return Pass(**{part: getattr(self, part) + times * getattr(other, part) for part in PARTS})
+        return Pass(*(mine + times * theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 def taken(amounts: Amounts, e: Efficiency) -> Pass:
@@ -145,21 +147,20 @@ def taken(amounts: Amounts, e: Efficiency) -> Pass:
     Reading x and computing y of the same matrices take (x^p + y^p)^(1/p) with p = `CORNER`: what that is beyond x
     counts as computing.
     """
-    times = [size / reached for size, reached in zip(_RATED(amounts), _REACHED(e), strict=True)]
-    times += [number * each for number, each in zip(_COUNTS(amounts), _EACH(e), strict=True)]
+    rated, counts = amounts[: len(SHARES)], amounts[len(SHARES) :]
+    times = [size / reached for size, reached in zip(rated, _REACHED(e), strict=True)]
+    times += [number * each for number, each in zip(counts, _EACH(e), strict=True)]
     at = times.__getitem__
-    parts = {part: sum(map(at, places)) for part, places in _PLACES.items()}
-    for read, computed in _MEETING:
-        parts["compute_s"] += meeting(at(read), sum(map(at, computed))) - at(read)
-    return Pass(**parts)
+    spent = Pass(*[sum(map(at, places)) for places in _PLACES])
+    beyond = sum([meeting(at(read), sum(map(at, computed))) - at(read) for read, computed in _MEETING])
+    return spent._replace(compute_s=spent.compute_s + beyond)
 
 
-_TIMES = (*SHARES, *TIMES)
-_PLACES = {part: tuple(map(_TIMES.index, names)) for part, names in PARTS.items()}
-_MEETING = tuple((_TIMES.index(read), tuple(map(_TIMES.index, computed))) for read, computed in MEETING.items())
-_RATED: Callable[[Amounts], tuple[float, ...]] = attrgetter(*SHARES)
+_PLACES = tuple(tuple(map(Amounts._fields.index, names)) for names in PARTS.values())
+_MEETING = tuple(
+    (Amounts._fields.index(read), tuple(map(Amounts._fields.index, computed))) for read, computed in MEETING.items()
+)
 _REACHED: Callable[[Efficiency], tuple[float, ...]] = attrgetter(*SHARES.values())
-_COUNTS: Callable[[Amounts], tuple[float, ...]] = attrgetter(*TIMES)
 _EACH: Callable[[Efficiency], tuple[float, ...]] = attrgetter(*TIMES.values())
 
 
@@ -276,4 +277,4 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
         return spent
     tokens = batch.on_rank(layout).tokens
     sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.hidden)
-    return replace(spent, collectives_s=spent.collectives_s + max(0.0, sent - spent.total_s))
+    return spent._replace(collectives_s=spent.collectives_s + max(0.0, sent - spent.total_s))

@@ -147,7 +147,7 @@ def decode_pass(
     if not options.drafted:
         return step
     amounts = pass_amounts(w.drafting(options.draft_share), *on, batch)
-    return step.plus(taken(replace(amounts, sequences=0.0), m.efficiency), options.drafted)
+    return step.plus(taken(amounts._replace(sequences=0.0), m.efficiency), options.drafted)
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:
