@@ -10,8 +10,6 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory
 from inferplan.core.architecture import Model
-from inferplan.core.encoding import Encoding
-from inferplan.core.formats import encode
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -67,13 +65,6 @@ class Form:
 
     on: Serving
     shared: Shared
-    weight: float
-
-    @cached_property
-    def encoding(self) -> Encoding | None:
-        """The weight in the format's codes, where it has one kind of them; the largest of its block is 1."""
-        codec = self.precision.codec
-        return encode(codec, self.weight, absmax=1) if codec else None
 
     @property
     def precision(self) -> Precision:
@@ -197,7 +188,7 @@ def compare(
     names = list(dict.fromkeys([*GUIDE_FORMATS, precision or own.id]))
     _note_released(ledger, own, [FORMATS[name] for name in names])
     shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
-    forms = tuple(Form(on=one, shared=shared, weight=weight) for one in shared.offered)
+    forms = tuple(Form(on=one, shared=shared) for one in shared.offered)
     return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight)
 
 

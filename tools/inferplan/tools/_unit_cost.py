@@ -1,5 +1,7 @@
 """What a million tokens of a model cost on rented GPUs that are kept as busy as planned."""
 
+from functools import lru_cache
+
 from inferplan.catalog import prices
 from inferplan.core.units import MILLION, SECONDS_PER_HOUR
 from inferplan.tools._arguments import TURN_TOKENS
@@ -13,6 +15,7 @@ PRICED = 3
 """Significant digits of a price."""
 
 
+@lru_cache(maxsize=1024)
 def usd_per_million_tokens(on: Serving, request: Request = TURN) -> float | None:
     """The least that input and output tokens cost together, on demand; None without a price or a layout.
 

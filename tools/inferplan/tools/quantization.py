@@ -1,6 +1,7 @@
 """What does each number format cost and save: memory, GPUs, speed, quality, and the bits of one weight?"""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +11,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.core.element_formats import CodebookFormat
 from inferplan.core.encoding import Encoding
 from inferplan.core.formats import FORMATS as NUMBER_FORMATS
+from inferplan.core.formats import encode
 from inferplan.core.precision import Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw
@@ -148,12 +150,15 @@ def _row(case: Comparison, form: Form) -> FormatRow:
         prefill=speeds and round(speeds.prefill, 2),
         gpus=form.gpus,
         quality=precision.quality,
-        encoding=_encoded(case.weight, form.encoding) if form.encoding else None,
+        encoding=_encoded(case.weight.hex(), precision.codec) if precision.codec else None,
     )
 
 
-def _encoded(weight: float, one: Encoding) -> Encoded:
-    """An encoding as results show it."""
+@lru_cache(maxsize=256)
+def _encoded(bits: str, codec: str) -> Encoded:
+    """A weight, of which -0.0 is another one than 0.0, in a format's codes; the largest of its block is 1."""
+    weight = float.fromhex(bits)
+    one = encode(codec, weight, absmax=1)
     return Encoded(
         bits=one.bits,
         sign=one.sign or None,
