@@ -1,6 +1,6 @@
 """Monthly bills of a fleet at any requests and hours, and where two of them are equal."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,26 +42,24 @@ class Bills:
         gpus = self.yard.gpus(requests, hours)
         return {name: self.month(name, gpus=gpus, requests=requests, hours=hours) for name in self.names}
 
-    def by_hour(self, names: Iterable[OptionName]) -> dict[OptionName, list[float]]:
+    def by_hour(self, names: Collection[OptionName]) -> dict[OptionName, list[float]]:
         """Some options for the requests asked for, within 1 to 24 hours of a day. [USD/month]"""
         requests = self.yard.traffic.requests_per_day
         fleets = [(self.yard.gpus(requests, hours), hours) for hours in range(1, HOURS_PER_DAY + 1)]
-        bills: dict[OptionName, list[float]] = {}
-        for name in names:
-            if name == "api":
-                bills[name] = [self._api(requests)] * HOURS_PER_DAY
-            else:
-                bills[name] = [self._of_fleet(name, gpus, hours) for gpus, hours in fleets]
-        return bills
+        api = [self._api(requests)] * HOURS_PER_DAY if "api" in names else []
+        return {name: api if name == "api" else self._of_fleets(name, fleets) for name in names}
 
     def month(self, name: OptionName, *, gpus: float, requests: float, hours: float) -> float:
         """One option's bill. [USD/month]"""
-        return self._api(requests) if name == "api" else self._of_fleet(name, gpus, hours)
+        return self._api(requests) if name == "api" else self._of_fleets(name, [(gpus, hours)])[0]
 
-    def _of_fleet(self, name: OptionName, gpus: float, hours: float) -> float:
-        """So many GPUs under an option. [USD/month]"""
-        usd = gpus * self.per_gpu[name]
-        return usd * hours if name in HOURLY else usd + (self._staff if name == "own" else 0)
+    def _of_fleets(self, name: OptionName, fleets: Iterable[tuple[float, float]]) -> list[float]:
+        """Each number of GPUs for its hours a day, under an option. [USD/month]"""
+        each = self.per_gpu[name]
+        if name in HOURLY:
+            return [gpus * each * hours for gpus, hours in fleets]
+        staff = self._staff if name == "own" else 0
+        return [gpus * each + staff for gpus, _ in fleets]
 
     @cached_property
     def per_gpu(self) -> dict[OptionName, float]:

@@ -33,26 +33,27 @@ def draw_hours(
     """Each bill for 1 to 24 hours of use, and an X where on-demand crosses another."""
     named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
     full = max(values[-1] for values in lines.values()) or 1.0
+    rows = {label: _rows(bills, full) for label, bills in lines.items()}
     grid = [[" "] * HOURS_PER_DAY for _ in range(ROWS)]
-    for label in sorted(lines, key=HOURLY.__contains__):
+    for label in sorted(rows, key=HOURLY.__contains__):
         mark = HOURLY.get(label, "-")
-        for hour, usd in enumerate(lines[label]):
-            if (row := _row(usd, full)) >= 0:
+        for hour, row in enumerate(rows[label]):
+            if row >= 0:
                 grid[row][hour] = mark
     for hours in filter(None, crossings.values()):
-        usd = lines["on-demand"][ceil(hours) - 1]
-        grid[max(0, _row(usd, full))][max(0, round(hours) - 1)] = "X"
-    return "\n".join([*named, "", *_framed(grid, lines, full), _hours(hours_now)])
+        row = rows["on-demand"][ceil(hours) - 1]
+        grid[max(0, row)][max(0, round(hours) - 1)] = "X"
+    ends = {label: of_hours[-1] for label, of_hours in rows.items()}
+    return "\n".join([*named, "", *_framed(grid, ends, full), _hours(hours_now)])
 
 
-def _row(usd: float, full: float) -> int:
-    """The row of a bill, that of the dearest at 24 hours on top; negative beyond it."""
-    return ROWS - max(1, round(usd / full * ROWS))
+def _rows(bills: Sequence[float], full: float) -> list[int]:
+    """The row of each bill, that of the dearest at 24 hours on top; negative beyond it."""
+    return [ROWS - max(1, round(usd / full * ROWS)) for usd in bills]
 
 
-def _framed(grid: Sequence[Sequence[str]], lines: Mapping[str, Sequence[float]], full: float) -> Iterator[str]:
-    """The picture with its scale to the left, and to the right what ends there."""
-    ends = {label: _row(values[-1], full) for label, values in lines.items()}
+def _framed(grid: Sequence[Sequence[str]], ends: Mapping[str, int], full: float) -> Iterator[str]:
+    """The picture with its scale to the left, and to the right what ends in a row."""
     for number, cells in enumerate(grid):
         ending = ", ".join(label for label, row in ends.items() if row == number)
         scale = _money(full) if number == 0 else ""
