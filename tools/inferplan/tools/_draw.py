@@ -1,6 +1,6 @@
 """ASCII drawing: figures, tables, bars. Nothing here knows what the numbers mean."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from math import floor, log10
 from types import NoneType
@@ -88,7 +88,7 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
 
 def numbers(section: Mapping[str, Any]) -> str:
     """The numbers of an answer as text: single values line by line, then sentences, then lists as tables."""
-    singles: list[tuple[str, str]] = []
+    singles: dict[str, object] = {}
     prose: list[str] = []
     lists: list[str] = []
     for name, value in _flat(section).items():
@@ -97,8 +97,8 @@ def numbers(section: Mapping[str, Any]) -> str:
         elif isinstance(value, str) and len(value) > PROSE:
             prose.append(f"{name}: {value}")
         else:
-            singles.append((name, _cell(value)))
-    blocks = [table(singles, left=2)] if singles else []
+            singles[name] = value
+    blocks = [table(list(zip(singles, _cells(singles.values()), strict=True)), left=2)] if singles else []
     blocks += ["\n".join(prose)] if prose else []
     return "\n\n".join(blocks + lists)
 
@@ -119,11 +119,12 @@ def _flat(section: Mapping[str, Any]) -> Mapping[str, Any]:
 def _rows(items: Sequence[Any]) -> str:
     """A list of flat objects as a table with a column per field, or a list of words as one line."""
     if not isinstance(items[0], Mapping):
-        return ", ".join(map(_cell, items))
+        return ", ".join(_cells(items))
     flat = [_flat(item) for item in items]
-    filled = {name for item in flat for name, value in item.items() if value not in (None, "")}
-    names = [name for name in dict.fromkeys(chain.from_iterable(flat)) if name in filled]
-    return table([[_cell(item.get(name)) for name in names] for item in flat], header=names)
+    fields = {name: [item.get(name) for item in flat] for name in dict.fromkeys(chain.from_iterable(flat))}
+    filled = (pair for pair in fields.items() if pair[1].count(None) + pair[1].count("") < len(flat))
+    columns = [[name, *_cells(values)] for name, values in filled]
+    return table(list(zip(*columns, strict=True)))
 
 
 def _decimal(value: float) -> str:
@@ -133,11 +134,12 @@ def _decimal(value: float) -> str:
     ('1,490', '389.2', '50.77', '0.25', '0.0001311')
     """
     size = abs(value)
-    if 0 < size < 1:
-        places = 3 - floor(log10(size))
-        return f"{value:.{places}f}".rstrip("0")
-    decimals = 0 if size >= 1000 else 1 if size >= 100 else 2
-    return f"{value:,.{decimals}f}"
+    if size >= 1000:
+        return f"{value:,.0f}"
+    if size >= 1 or not size:
+        return f"{value:,.1f}" if size >= 100 else f"{value:.2f}"
+    places = 3 - floor(log10(size))
+    return f"{value:.{places}f}".rstrip("0")
 
 
 _WRITTEN: Mapping[type[Any], Callable[[Any], str]] = {
@@ -150,6 +152,6 @@ _WRITTEN: Mapping[type[Any], Callable[[Any], str]] = {
 """How a value is written, by its type."""
 
 
-def _cell(value: object) -> str:
-    """One value as text."""
-    return _WRITTEN.get(type(value), str)(value)
+def _cells(values: Iterable[object]) -> list[str]:
+    """Values as text."""
+    return [_WRITTEN.get(type(value), str)(value) for value in values]

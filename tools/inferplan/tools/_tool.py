@@ -25,11 +25,13 @@ def plain(value: Any) -> Any:
         return int(value) if value.is_integer() else value
     if isinstance(value, dict):
         held = cast("dict[str, Any]", value).items()
-        return {name: plain(inner) if isinstance(inner, _MIXED) else inner for name, inner in held}
-    return [plain(inner) for inner in cast("list[Any]", value)] if isinstance(value, list) else value
+        return {name: plain(inner) if type(inner) in _MIXED else inner for name, inner in held}
+    if isinstance(value, list):
+        return [plain(inner) if type(inner) in _MIXED else inner for inner in cast("list[Any]", value)]
+    return value
 
 
-_MIXED = (float, dict, list)
+_MIXED = frozenset((float, dict, list))
 """What may be a number that is whole without being written so, or hold one."""
 
 absent: Callable[[object], bool] = partial(is_, None)
