@@ -43,7 +43,7 @@ def message_of(line: bytes) -> Object | None:
     }:
         return None
     message = cast("Object", found)
-    plain = _is_shallow(message) and isinstance(message["method"], str) and _are_params(message.get("params", {}))
+    plain = _is_shallow(message, line) and isinstance(message["method"], str) and _are_params(message.get("params", {}))
     return message if plain and message["jsonrpc"] == "2.0" and _is_id(message.get("id", 0)) else None
 
 
@@ -108,10 +108,15 @@ def _refuse(constant: str) -> float:
 _STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse)
 
 
-def _is_shallow(node: object, left: int = DEEPEST) -> bool:
-    """Whether what follows may go through it level by level.
+def _is_shallow(message: Object, line: bytes) -> bool:
+    """Whether what follows may go through a message level by level; a line with few brackets need not be looked at."""
+    return line.count(b"{") + line.count(b"[") <= DEEPEST or _has_levels(message, DEEPEST)
 
-    >>> _is_shallow({"a": [1, {}]}), _is_shallow({"a": [1, {}]}, left=2)
+
+def _has_levels(node: object, left: int) -> bool:
+    """Whether there are at most so many levels.
+
+    >>> _has_levels({"a": [1, {}]}, 3), _has_levels({"a": [1, {}]}, 2)
     (True, False)
     """
     if isinstance(node, dict):
@@ -120,7 +125,7 @@ def _is_shallow(node: object, left: int = DEEPEST) -> bool:
         held = cast("list[object]", node)
     else:
         return True
-    return left > 0 and all(_is_shallow(inner, left - 1) for inner in held)
+    return left > 0 and all(_has_levels(inner, left - 1) for inner in held)
 
 
 def _are_params(value: object) -> bool:
