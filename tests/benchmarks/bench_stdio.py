@@ -4,8 +4,10 @@
 
 Prints Markdown. All servers are asked the same way, round by round, so that a busy machine slows all of them; a ratio
 is the median over the rounds of what a server took by what the bare one took in the same round. In a round each server
-answers one call, the next of its tools: whoever answers two in a row finds the CPU's caches warm. fastmcp and the peers
-are those whose commands are on the PATH or in a FOLDER: they cannot share an environment with inferplan.
+answers one call, the next of its tools: whoever answers two in a row finds the CPU's caches warm. inferplan is asked
+something else each time, lest it remembers. A call ends when its reply has arrived, before the benchmark parses it.
+fastmcp and the peers are those whose commands are on the PATH or in a FOLDER: they cannot share an environment with
+inferplan.
 """
 
 import argparse
@@ -43,6 +45,8 @@ BARE = ECHO.format(package="mcp.server.mcpserver", name="MCPServer", more=', log
 FASTMCP = ECHO.format(package="fastmcp", name="FastMCP", more="", run="show_banner=False")
 
 Call = tuple[str, Mapping[str, object]]
+Question = Callable[[int], Call]
+"""What is asked in a round."""
 SAY_IT_AGAIN: Call = ("echo", {"text": "hello"})
 PEERS: Mapping[str, tuple[Sequence[str], Call | None]] = {
     "chimeraforge": (
@@ -56,6 +60,17 @@ PEERS: Mapping[str, tuple[Sequence[str], Call | None]] = {
     "llm-checker": (("llm-checker-mcp",), None),
 }
 """How a peer is started, and a call of it that plans one model; llm-checker's look at this machine instead."""
+
+DEVICES = ("h100-sxm", "h200-sxm", "a100-80gb-sxm", "b200-sxm", "mi300x", "l40s", "rtx-4090")
+CHANGES: Mapping[str, Callable[[int], Mapping[str, object]]] = {
+    "estimate_vram": lambda n: {"context_window": 8192 + n},
+    "compare_quantization": lambda n: {"context_window": 8192 + n},
+    "plan_parallelism": lambda n: {"context_window": 8192 + n},
+    "compare_costs": lambda n: {"requests_per_day": 50_000 + n},
+    "compare_moe_dense": lambda n: {"gpu": DEVICES[n % len(DEVICES)]},
+    "run_preset": lambda n: {"context_window": 8192 + n},
+}
+"""What is another one in every question to a tool of ours; the rest is as in its example."""
 
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
@@ -82,11 +97,9 @@ class Server:
         return time.perf_counter() - self._began
 
     def call_s(self, call: Call) -> float:
-        """One call of a tool. [s]"""
+        """One call of a tool, until its reply has arrived. [s]"""
         name, arguments = call
-        began = time.perf_counter()
-        reply = self._ask("tools/call", {"name": name, "arguments": arguments})
-        elapsed = time.perf_counter() - began
+        reply, elapsed = self._ask("tools/call", {"name": name, "arguments": arguments})
         if reply["result"].get("isError"):
             raise RuntimeError(reply["result"]["content"][0]["text"])
         return elapsed
@@ -97,18 +110,25 @@ class Server:
         self._process.stdin.close()
         self._process.wait()
 
-    def _ask(self, method: str, params: Mapping[str, object]) -> dict[str, Any]:
+    def _ask(self, method: str, params: Mapping[str, object]) -> tuple[dict[str, Any], float]:
+        """The reply, and how long after the request it was there. [s]"""
         assert self._process.stdout
         number = next(self._ids)
-        self._say({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
-        while (reply := json.loads(self._process.stdout.readline())).get("id") != number:
-            pass
-        return reply
+        began = self._say({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        while True:
+            line = self._process.stdout.readline()
+            arrived = time.perf_counter()
+            if (reply := json.loads(line)).get("id") == number:
+                return reply, arrived - began
 
-    def _say(self, message: object) -> None:
+    def _say(self, message: object) -> float:
+        """Write a message; when that began."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        line = json.dumps(message).encode() + b"\n"
+        began = time.perf_counter()
+        self._process.stdin.write(line)
         self._process.stdin.flush()
+        return began
 
 
 def starts_ms(commands: Mapping[str, Sequence[str]], rounds: int, first: Mapping[str, Call]) -> dict[str, list[float]]:
@@ -136,7 +156,7 @@ def first_call_of(name: str) -> str:
 
 
 def calls_ms(
-    commands: Mapping[str, Sequence[str]], calls: Mapping[str, Mapping[str, Call]], rounds: int
+    commands: Mapping[str, Sequence[str]], calls: Mapping[str, Mapping[str, Question]], rounds: int
 ) -> dict[str, dict[int, float]]:
     """What each call took, by the number of its round; a server's calls take turns. [ms]
 
@@ -152,19 +172,19 @@ def calls_ms(
         for number in range(turns * (rounds + 20)):
             for where, own in calls.items():
                 name = list(own)[number % len(own)]
-                took = 1e3 * servers[where].call_s(own[name])
+                took = 1e3 * servers[where].call_s(own[name](number))
                 if number >= turns * 20:
                     times[name][number] = took
     return times
 
 
-def in_process_ms(ask: Callable[[], object], rounds: int = 200) -> list[float]:
-    """The same question within one process. [ms]"""
-    ask()
+def in_process_ms(ask: Callable[[int], object], rounds: int = 200) -> list[float]:
+    """Questions within one process. [ms]"""
+    ask(rounds)
     times: list[float] = []
-    for _ in range(rounds):
+    for number in range(rounds):
         began = time.perf_counter()
-        ask()
+        ask(number)
         times.append(1e3 * (time.perf_counter() - began))
     return times
 
@@ -219,28 +239,36 @@ def main() -> None:
     options = parser.parse_args()
     from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
-    vram = TOOLS_BY_NAME["estimate_vram"]
-    asked: Call = (vram.name, vram.example)
+    def question(name: str) -> Question:
+        return lambda number: (name, {**TOOLS_BY_NAME[name].example, **CHANGES[name](number)})
+
+    def always(call: Call) -> Question:
+        return lambda _: call
+
+    vram, echo = question("estimate_vram"), always(SAY_IT_AGAIN)
     with tempfile.TemporaryDirectory() as scratch:
         commands = commands_in(options.bin, Path(scratch))
-        calls: dict[str, dict[str, Call]] = {
-            "bare": {"bare: echo": SAY_IT_AGAIN},
-            "fastmcp": {"fastmcp: echo": SAY_IT_AGAIN},
-            "inferplan": {f"inferplan: `{tool.name}`": (tool.name, tool.example) for tool in TOOLS},
-            "inferplan --no-front": {f"inferplan --no-front: `{vram.name}`": asked},
+        calls: dict[str, dict[str, Question]] = {
+            "bare": {"bare: echo": echo},
+            "fastmcp": {"fastmcp: echo": echo},
+            "inferplan": {f"inferplan: `{tool.name}`": question(tool.name) for tool in TOOLS},
+            "inferplan --no-front": {"inferplan --no-front: `estimate_vram`": vram},
         }
-        calls |= {name: {f"{name}: `{call[0]}`": call} for name, (_, call) in PEERS.items() if call}
-        first = {"bare": SAY_IT_AGAIN, "inferplan": asked, "inferplan --no-front": asked}
+        calls |= {name: {f"{name}: `{call[0]}`": always(call)} for name, (_, call) in PEERS.items() if call}
+        first = {"bare": SAY_IT_AGAIN, "inferplan": vram(0), "inferplan --no-front": vram(0)}
         starts = starts_ms(commands, options.starts, first)
         called = calls_ms(commands, {name: own for name, own in calls.items() if name in commands}, options.calls)
-    plan = TOOLS_BY_NAME["run_preset"]
+    preset = question("run_preset")
     print(  # noqa: T201 - a script that prints its table
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} CPUs with a load of {os.getloadavg()[1]:.0f}, "
         f"{platform.python_implementation()} {platform.python_version()}, {platform.system()}\n",
         "| what | n | p50 [ms] | p99 [ms] | by the bare server's |",
         "|---|---|---|---|---|",
         *table(starts, called),
-        row("`run_preset` in process", in_process_ms(lambda: plan.ask(plan.example))),
+        row(
+            "`run_preset` in process",
+            in_process_ms(lambda number: TOOLS_BY_NAME["run_preset"].ask(preset(number)[1]).contents()),
+        ),
         sep="\n",
     )
 
