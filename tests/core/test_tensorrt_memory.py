@@ -15,7 +15,7 @@ from inferplan.core.tensorrt_memory import (
     default_batching,
     forward_peak,
     graph_memory,
-    held,
+    holding,
     memory,
     not_modelled,
     token_bytes,
@@ -34,14 +34,13 @@ BF16 = FORMATS["bf16"]
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run["id"])
 def test_a_pool_holds_the_tokens_that_tensorrt_llm_printed(run: dict[str, str]) -> None:
     """To what the two decimals of the printed GiB leave open."""
-    ours = held(
+    ours = holding(
         MODELS[run["model"]],
         Layout(tp=int(run["tp"])),
         ENGINE,
         float(run["kv_gib"]) * GIB,
-        context=8192,
         kv_bits=float(run["kv_bits"]),
-    )
+    )(8192)
     assert ours.tokens == pytest.approx(int(run["kv_tokens"]), rel=0.002)
     assert ours.tokens % 32 == 0
 
@@ -62,7 +61,7 @@ def test_pools_of_1_2_hold_the_tokens_that_it_printed(
 ) -> None:
     """SmolLM2-135M on an RTX 4070 Super, TinyLlama, a Nemotron of Llama 3.1 8B's shape: to two decimals of a GiB."""
     shape = model(dense(layers=layers, kv_heads=kv_heads, head_dim=head_dim))
-    ours = held(shape, Layout(), ENGINE, gib * GIB, context=2048, kv_bits=16).tokens
+    ours = holding(shape, Layout(), ENGINE, gib * GIB, kv_bits=16)(2048).tokens
     assert ours == pytest.approx(tokens, rel=0.005 / gib + 32 / tokens)
 
 
@@ -72,7 +71,7 @@ def test_values_narrower_than_keys_are_padded_to_them_and_heads_are_summed_over_
     full, windowed = whole.groups[0], whole.groups[1]
     two = replace(whole, groups=(replace(full, count=1), replace(windowed, count=1)), order=())
     assert token_bytes(two, Layout(), kv_bits=16) == (4 + 8) * 2 * 192 * 2
-    ours = held(model(two), Layout(), ENGINE, 59.50 * GIB, context=262_144, kv_bits=16).tokens
+    ours = holding(model(two), Layout(), ENGINE, 59.50 * GIB, kv_bits=16)(262_144).tokens
     assert ours == pytest.approx(6_931_712, rel=0.0002)
 
 
@@ -102,7 +101,7 @@ def test_the_last_block_is_rounded_up() -> None:
     qwen = model(dense(layers=32, hidden=4096, heads=32, kv_heads=32, ffn=11008, vocab=151936))
     pool = 0.9 * 21.89 * GIB
     assert token_bytes(qwen.architecture, Layout(), kv_bits=16) == 2**19
-    tokens = held(qwen, Layout(), ENGINE, pool, context=64, kv_bits=16).tokens
+    tokens = holding(qwen, Layout(), ENGINE, pool, kv_bits=16)(64).tokens
     assert tokens == -(-int(pool // 2**19) // 32) * 32
     assert -(-tokens // 64) == 631
 
@@ -164,7 +163,7 @@ def test_every_model_is_modelled_or_says_why_not_and_longer_contexts_never_admit
     if not_modelled(MODELS[id_].architecture, ENGINE):
         return
     short, long, half = (
-        held(MODELS[id_], Layout(tp=4), ENGINE, 4096 * GIB, context=n, kv_bits=bits)
+        holding(MODELS[id_], Layout(tp=4), ENGINE, 4096 * GIB, kv_bits=bits)(n)
         for n, bits in ((1000, 16), (100_000, 16), (1000, 8))
     )
     assert short.concurrency >= long.concurrency > 0
@@ -184,9 +183,7 @@ def test_the_pool_is_a_share_of_what_the_parts_leave(layout: Layout, share: floa
 
 @given(low=st.integers(1, 10**6), high=st.integers(1, 10**6))
 def test_a_larger_pool_never_holds_less(low: int, high: int) -> None:
-    counts = [
-        held(LLAMA_70B, Layout(), ENGINE, size * MIB, context=1000, kv_bits=16).tokens for size in sorted((low, high))
-    ]
+    counts = [holding(LLAMA_70B, Layout(), ENGINE, size * MIB, kv_bits=16)(1000).tokens for size in sorted((low, high))]
     assert counts == sorted(counts)
 
 
@@ -206,4 +203,4 @@ def test_more_tokens_in_a_step_never_leave_a_larger_pool(few: int, many: int) ->
 
 @pytest.mark.parametrize("pool", [0, -GIB])
 def test_a_pool_of_nothing_holds_nothing(pool: float) -> None:
-    assert held(LLAMA_70B, Layout(), ENGINE, pool, context=100, kv_bits=16) == Held(tokens=0, concurrency=0)
+    assert holding(LLAMA_70B, Layout(), ENGINE, pool, kv_bits=16)(100) == Held(tokens=0, concurrency=0)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
+from typing import NamedTuple
 
 from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
 from inferplan.core.architecture import Architecture, Model
@@ -16,7 +17,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import RankMemory, Rules
+from inferplan.core.rank_memory import Holding, RankMemory, Rules
 
 RULES: Mapping[EngineName, Rules] = {
     "vllm": vllm_memory,
@@ -48,8 +49,7 @@ def rank_kv_bytes_per_token(architecture: Architecture, layout: Layout, *, kv_bi
     return elements * kv_bits / BITS_PER_BYTE
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Capacity:
+class Capacity(NamedTuple):
     """What one replica holds: KV cache tokens as the engine counts them, and sessions of a given context.
 
     Where the cache of a family is `not_modelled`, that says why, and nothing fits as far as is known.
@@ -72,32 +72,62 @@ class Capacity:
         return self.sessions >= 1 and self.starts
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pool:
+    """The KV pool of one replica, whatever the context; `most` sequences run at once, none where nothing starts.
+
+    Each of the `groups` of data-parallel attention has a cache and sequences of its own.
+    """
+
+    memory: RankMemory
+    holding: Holding | None
+    most: int
+    groups: int
+    not_modelled: str | None
+
+    def capacity(self, context: int) -> Capacity:
+        """What it holds, and how many sessions of `context` tokens at once."""
+        if self.holding is None:
+            return Capacity(memory=self.memory, tokens=0, sessions=0, not_modelled=self.not_modelled)
+        tokens, concurrency = self.holding(context)
+        return Capacity(
+            memory=self.memory,
+            tokens=tokens * self.groups,
+            sessions=min(int(concurrency), self.most) * self.groups,
+            concurrency=concurrency * self.groups,
+        )
+
+
+@lru_cache(maxsize=8192)
+def pool(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, kv_bits: float) -> Pool:
+    """The pool that the engine's rules leave of each GPU; other replicas change nothing."""
+    memory, reason = rank_memory(model, precision, gpu, layout.alone, engine), cache_not_modelled(model, engine)
+    return Pool(
+        memory=memory,
+        holding=None if reason else RULES[engine.name].holding(model, layout, engine, memory.pool, kv_bits=kv_bits),
+        most=engine.max_num_seqs if memory.headroom >= 0 else 0,
+        groups=layout.attention_dp,
+        not_modelled=reason,
+    )
+
+
 @lru_cache(maxsize=4096)
 def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:
-    """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`.
-
-    Each group of data-parallel attention has a cache and sequences of its own. Other replicas change nothing.
-    """
-    memory = rank_memory(model, precision, gpu, layout.alone, engine)
-    reason = cache_not_modelled(model, engine)
-    if reason:
-        return Capacity(memory=memory, tokens=0, sessions=0, not_modelled=reason)
-    held = RULES[engine.name].held(model, layout, engine, memory.pool, context=context, kv_bits=kv_bits)
-    sessions = min(int(held.concurrency), engine.max_num_seqs) if memory.headroom >= 0 else 0
-    return Capacity(
-        memory=memory,
-        tokens=held.tokens * layout.attention_dp,
-        sessions=sessions * layout.attention_dp,
-        concurrency=held.concurrency * layout.attention_dp,
-    )
+    """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`."""
+    return pool(model, precision, gpu, layout, engine, kv_bits=kv_bits).capacity(context)
 
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
     """What the engine allocates for one session of `context` tokens on one GPU, blocks and padding included. [B]"""
-    held = RULES[engine.name].held(model, layout, engine, _ENDLESS, context=context, kv_bits=kv_bits)
-    return _ENDLESS / held.concurrency
+    return _ENDLESS / _endless(model, layout, engine, kv_bits)(context).concurrency
+
+
+@lru_cache(maxsize=4096)
+def _endless(model: Model, layout: Layout, engine: Engine, kv_bits: float) -> Holding:
+    """What a pool without an end holds."""
+    return RULES[engine.name].holding(model, layout, engine, _ENDLESS, kv_bits=kv_bits)
 
 
 @lru_cache(maxsize=1024)

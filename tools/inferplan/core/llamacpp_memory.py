@@ -26,7 +26,7 @@ from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.rank_memory import Held, Holding, RankMemory
 from inferplan.core.units import GIB
 
 CONTEXT = 0.5 * GIB
@@ -240,17 +240,23 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     )
 
 
-def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
-    """Slots of `context` tokens whose caches fit, and the cells that they have together.
+def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
+    """Slots of a context whose caches fit, and the cells that they have together.
 
     What a long context's mask adds to the compute buffer comes out of the pool. `kv_bits` is the mean of the types
     of keys and values: 8.5 for q8_0, 4.5 for q4_0 and iq4_nl.
     """
-    architecture, cells, gpus = model.architecture, padded(context), layout.replica
-    with_mask, without = (compute_buffer(architecture, engine, context=n, gpus=gpus) for n in (cells, 0))
-    slot = slot_bytes(architecture, layout, engine, context=context, kv_bits=kv_bits)
-    concurrency = max(0.0, pool - (with_mask - without)) / slot
-    return Held(tokens=int(concurrency * cells), concurrency=concurrency)
+    architecture, gpus = model.architecture, layout.replica
+    without = compute_buffer(architecture, engine, gpus=gpus)
+
+    def held(context: int) -> Held:
+        cells = padded(context)
+        mask = compute_buffer(architecture, engine, context=cells, gpus=gpus) - without
+        slot = slot_bytes(architecture, layout, engine, context=context, kv_bits=kv_bits)
+        concurrency = max(0.0, pool - mask) / slot
+        return Held(int(concurrency * cells), concurrency)
+
+    return held
 
 
 def padded(cells: int) -> int:

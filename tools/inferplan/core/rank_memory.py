@@ -1,7 +1,8 @@
 """Where the memory of one GPU goes, and what its KV pool holds: the form in which every engine's rules answer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inferplan.core.architecture import Architecture, Model
 from inferplan.core.engine import Engine
@@ -39,12 +40,15 @@ class RankMemory:
         return self.total - self.budget - self.outside
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
+class Held(NamedTuple):
     """What a pool holds: tokens as the engine prints them, and sequences of one context at once, parts counted."""
 
     tokens: int
     concurrency: float
+
+
+Holding = Callable[[int], Held]
+"""What a pool holds of sequences of so many tokens each."""
 
 
 class Rules(Protocol):
@@ -58,8 +62,8 @@ class Rules(Protocol):
         """Where the memory of the busiest GPU goes."""
         ...
 
-    def held(self, model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
-        """What a pool of so many bytes on one GPU holds of sequences of `context` tokens."""
+    def holding(self, model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
+        """What a pool of so many bytes on one GPU holds, by the context of its sequences."""
         ...
 
     def not_modelled(self, architecture: Architecture, engine: Engine, /) -> str | None:

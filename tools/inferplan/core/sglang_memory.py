@@ -21,7 +21,7 @@ from inferplan.core.kv_blocks import INDEX_KEY_BYTES, SPARSE_LATENT_BYTES
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.rank_memory import Held, Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.recurrence import Lightning, Mamba1, ShortConv
 from inferplan.core.units import GIB, MIB
@@ -210,8 +210,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     )
 
 
-def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
-    """Tokens of the pool (`max_total_num_tokens`), and sequences of `context` tokens with their windows and states.
+def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
+    """Tokens of the pool (`max_total_num_tokens`), and sequences of a context with their windows and states.
 
     Source: SGLang 0.5.23, srt/model_executor/pool_configurator.py, `DefaultPoolConfigurator`,
     `HybridSWAPoolConfigurator`.
@@ -221,11 +221,15 @@ def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: 
     full, windowed, window = token_bytes(model, layout, kv_bits=kv_bits)
     rate = full + WINDOW_RATIO * windowed if full else windowed
     tokens = max(0, int((pool - (slots + 1) * state) // rate))
-    live = min(context, window + EVICTION_INTERVAL + 2) if windowed else context
-    room = tokens / context if full else tokens / live
-    if full and windowed:
-        room = min(room, WINDOW_RATIO * tokens / live)
-    return Held(tokens=tokens, concurrency=min(room, slots // each) if state else room)
+
+    def held(context: int) -> Held:
+        live = min(context, window + EVICTION_INTERVAL + 2) if windowed else context
+        room = tokens / context if full else tokens / live
+        if full and windowed:
+            room = min(room, WINDOW_RATIO * tokens / live)
+        return Held(tokens, min(room, slots // each) if state else room)
+
+    return held
 
 
 def _slots(architecture: Architecture, engine: Engine, pool: float, state: float) -> tuple[int, int]:

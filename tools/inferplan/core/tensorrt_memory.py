@@ -18,7 +18,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.rank_memory import Held, Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import MIB
 from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST, activation_peak
@@ -90,15 +90,14 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     )
 
 
-def held(
+def holding(
     model: Model,
     layout: Layout,
     engine: Engine,  # noqa: ARG001 - the protocol's name
     pool: float,
     *,
-    context: int,
     kv_bits: float,
-) -> Held:
+) -> Holding:
     """⌈tokens / 32⌉ blocks, the last one rounded up, and ⌈context / 32⌉ of them for a sequence.
 
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/resource_manager.py,
@@ -106,7 +105,7 @@ def held(
     """
     tokens = max(0, int(pool // token_bytes(model.architecture, layout, kv_bits=kv_bits)))
     blocks = ceil(tokens / BLOCK_TOKENS)
-    return Held(tokens=blocks * BLOCK_TOKENS, concurrency=blocks / ceil(context / BLOCK_TOKENS))
+    return lambda context: Held(blocks * BLOCK_TOKENS, blocks / ceil(context / BLOCK_TOKENS))
 
 
 def token_bytes(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:

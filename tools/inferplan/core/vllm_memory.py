@@ -4,7 +4,6 @@ The rules are read off published logs of vLLM 0.5 to 0.28 on H100, A100, L4, T4 
 was read in the sources of those versions. How the cache is cut into blocks is in `kv_blocks`.
 """
 
-from functools import lru_cache
 from math import ceil
 
 from inferplan.core import kv_blocks
@@ -12,10 +11,10 @@ from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup, Mod
 from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
-from inferplan.core.kv_blocks import Blocks, cut
+from inferplan.core.kv_blocks import cut
 from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.precision import Precision
-from inferplan.core.rank_memory import Held, RankMemory
+from inferplan.core.rank_memory import Held, Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
 from inferplan.core.units import GIB
 
@@ -318,11 +317,16 @@ def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *,
     )
 
 
-def held(model: Model, layout: Layout, engine: Engine, pool: float, *, context: int, kv_bits: float) -> Held:
-    """Whole blocks in the pool, and how many sequences of `context` tokens they hold at once."""
-    blocks = _cut(model, layout, kv_bits, engine)
-    number, each = max(0, int(pool // blocks.block_bytes)), blocks.per_sequence(context)
-    return Held(tokens=blocks.printed(number, context=context, version=engine.version), concurrency=number / each)
+def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
+    """Whole blocks in the pool, and how many sequences of a context they hold at once."""
+    blocks = cut(model.architecture, layout, kv_bits=kv_bits, engine=engine)
+    number = max(0, int(pool // blocks.block_bytes))
+
+    def held(context: int) -> Held:
+        tokens = blocks.printed(number, context=context, version=engine.version)
+        return Held(tokens, number / blocks.per_sequence(context))
+
+    return held
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
@@ -334,9 +338,3 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     if engine.context_parallel > 1 and any(mixer.state or any(p.window for p in mixer.cached) for mixer in kept):
         return "decode context parallelism takes no windowed or recurrent layers"
     return kv_blocks.not_modelled(architecture, version=engine.version)
-
-
-@lru_cache(maxsize=4096)
-def _cut(model: Model, layout: Layout, kv_bits: float, engine: Engine) -> Blocks:
-    """The cut of a model's cache, remembered by model and layout."""
-    return cut(model.architecture, layout, kv_bits=kv_bits, engine=engine)

@@ -115,12 +115,11 @@ def _kv_bytes_per_token(setup: Setup) -> float:
     reason = engine_memory.cache_not_modelled(setup.model, engine)
     if reason:
         raise CannotPredict(reason)
-    held = RULES[engine.name].held(
-        setup.model, setup.layout, engine, POOL, context=setup.context, kv_bits=setup.kv_bits
-    )
-    if not held.tokens:
+    holding = RULES[engine.name].holding(setup.model, setup.layout, engine, POOL, kv_bits=setup.kv_bits)
+    tokens = holding(setup.context).tokens
+    if not tokens:
         raise CannotPredict("a token takes more than any GPU has")
-    return POOL / held.tokens
+    return POOL / tokens
 
 
 def _kv_tokens(setup: Setup) -> int:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from itertools import chain
-from math import ceil
+from itertools import chain, takewhile
+from math import ceil, inf
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core import engine_memory, memory, parallelism, performance
@@ -123,7 +123,7 @@ class Serving:
         room = self.capacity(layout, context)
         if self.pace is None or not room.fits:
             return room
-        return replace(room, sessions=_in_time(self, layout.alone, context, room.sessions))
+        return room._replace(sessions=_in_time(self, layout.alone, context, room.sessions))
 
     def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
         """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
@@ -151,11 +151,11 @@ class Serving:
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
-        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self._nodes(layout))
+        return self.placed(layout, self.held(layout, context))
 
-    def _nodes(self, layout: Layout) -> int:
-        """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
-        return parallelism.nodes(layout, node_size=self.node_size)
+    def placed(self, layout: Layout, held: Capacity) -> Deployment:
+        """The same where it is known what each replica holds; replicas smaller than a node share one."""
+        return Deployment(layout=layout, capacity=held, nodes=parallelism.nodes(layout, node_size=self.node_size))
 
     def for_users(self, users: int, context: int) -> Deployment | None:
         """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
@@ -202,14 +202,6 @@ class Serving:
             widest, layers = self.degrees[-1], self.model.architecture.layers
             yield from (Layout(tp=widest, pp=pp) for pp in parallelism.depths(layers, max(2, first.pp)))
 
-    def replicated(self, one: Layout, users: int, context: int) -> Deployment | None:
-        """As many replicas of a layout as the users need; None where it holds no session."""
-        held = self.held(one, context)
-        if not held.fits:
-            return None
-        layout = Layout(tp=one.tp, pp=one.pp, dp=ceil(users / held.sessions))
-        return Deployment(layout=layout, capacity=held, nodes=self._nodes(layout))
-
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
         return parallelism.fabric(self.gpu, layout, node_size=self.node_size, network=self.network)
@@ -252,17 +244,21 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    best: Deployment | None = None
-    for layout in chain(map(Layout.tensor, on.degrees), on.staged(context)):
-        worth = layout.replica if layout.pp == 1 else max(on.node_size, layout.replica) + 1
-        if best and best.layout.gpus < worth:
-            break
-        one = on.replicated(layout, users, context)
-        if one and (best is None or _smaller(one) < _smaller(best)):
-            best = one
-    return best
+    best: tuple[tuple[int, int, int], Layout, Capacity] | None = None
 
+    def least() -> float:
+        return best[0][0] if best else inf
 
-def _smaller(one: Deployment) -> tuple[int, int, int]:
-    """The order in which deployments for the same users are preferred."""
-    return (one.layout.gpus, one.layout.pp, -one.users)
+    def offered() -> Iterator[Layout]:
+        yield from map(Layout.tensor, on.degrees)
+        if least() > on.node_size:
+            yield from on.staged(context)
+
+    for one in takewhile(lambda one: one.replica <= least(), offered()):
+        held = on.held(one, context)
+        if held.fits:
+            copies = ceil(users / held.sessions)
+            rank = one.replica * copies, one.pp, -copies * held.sessions
+            if best is None or rank < best[0]:
+                best = rank, Layout(tp=one.tp, pp=one.pp, dp=copies), held
+    return best and on.placed(*best[1:])
