@@ -1,13 +1,13 @@
 """Start-up and calls over stdio: inferplan, a bare server on the same SDK, fastmcp and peers, taken in turns.
 
-    python tests/benchmarks/bench_stdio.py [--starts 15] [--calls 300] [--bin FOLDER ...]
+    python tests/benchmarks/bench_stdio.py [--starts 15] [--calls 200] [--bin FOLDER ...]
 
 Prints Markdown. All servers are asked the same way, round by round, so that a busy machine slows all of them; a ratio
 is the median over the rounds of what a server took by what the bare one took in the same round. In a round each server
-answers one call, the next of its tools: whoever answers two in a row finds the CPU's caches warm. inferplan is asked
-something else each time, lest it remembers. A call ends when its reply has arrived, before the benchmark parses it.
-fastmcp and the peers are those whose commands are on the PATH or in a FOLDER: they cannot share an environment with
-inferplan.
+answers one call, the next of its tools: whoever answers two in a row finds the CPU's caches warm. Tools of ours, which
+remember what they computed, are asked something new each time, and in other rounds the same again. A call ends when its
+reply has arrived, before the benchmark parses it. fastmcp and the peers are those whose commands are on the PATH or in
+a FOLDER: they cannot share an environment with inferplan.
 """
 
 import argparse
@@ -70,7 +70,7 @@ CHANGES: Mapping[str, Callable[[int], Mapping[str, object]]] = {
     "compare_moe_dense": lambda n: {"gpu": DEVICES[n % len(DEVICES)]},
     "run_preset": lambda n: {"context_window": 8192 + n},
 }
-"""What is another one in every question to a tool of ours; the rest is as in its example."""
+"""What is another one in every new question to a tool of ours; the rest is as in its example."""
 
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
@@ -234,7 +234,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--bin", action="append", default=[], metavar="FOLDER")
     options = parser.parse_args()
     from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
@@ -251,7 +251,8 @@ def main() -> None:
         calls: dict[str, dict[str, Question]] = {
             "bare": {"bare: echo": echo},
             "fastmcp": {"fastmcp: echo": echo},
-            "inferplan": {f"inferplan: `{tool.name}`": question(tool.name) for tool in TOOLS},
+            "inferplan": {f"inferplan: `{tool.name}`": question(tool.name) for tool in TOOLS}
+            | {f"inferplan: `{tool.name}`, asked again": always(question(tool.name)(0)) for tool in TOOLS},
             "inferplan --no-front": {"inferplan --no-front: `estimate_vram`": vram},
         }
         calls |= {name: {f"{name}: `{call[0]}`": always(call)} for name, (_, call) in PEERS.items() if call}

@@ -102,7 +102,7 @@ def test_several_gpus_pay_for_four_masks_each() -> None:
     one, layout = MODELS["Qwen/Qwen3.5-9B"], Layout(pp=2)
     context = 2**20
     pool = slot(one.id, context=context, layout=layout) + 4 * GIB
-    assert holding(one, layout, ENGINE, pool, kv_bits=16)(context).concurrency == pytest.approx(1)
+    assert holding(one, layout, ENGINE, pool, kv_bits=16).concurrency(context) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_long_contexts_pay_for_their_mask_too() -> None:
     one = MODELS["Qwen/Qwen3.5-9B"]
     context = 2**20
     pool = slot(one.id, context=context)
-    assert holding(one, Layout(), ENGINE, pool, kv_bits=16)(context).concurrency < 1
-    assert holding(one, Layout(), ENGINE, pool + GIB, kv_bits=16)(context).concurrency >= 1
+    assert holding(one, Layout(), ENGINE, pool, kv_bits=16).concurrency(context) < 1
+    assert holding(one, Layout(), ENGINE, pool + GIB, kv_bits=16).concurrency(context) >= 1
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_every_model_is_modelled_or_says_why_not_and_longer_contexts_never_admit
     if not_modelled(MODELS[id_].architecture, ENGINE):
         return
     short, long, half = (
-        holding(MODELS[id_], Layout(pp=2), ENGINE, 4096 * GIB, kv_bits=bits)(n)
+        holding(MODELS[id_], Layout(pp=2), ENGINE, 4096 * GIB, kv_bits=bits).at(n)
         for n, bits in ((1000, 16), (100_000, 16), (1000, 8.5))
     )
     assert short.concurrency >= long.concurrency > 0
@@ -287,4 +287,4 @@ def test_a_larger_share_never_leaves_a_smaller_pool(low: float, high: float) -> 
 
 @pytest.mark.parametrize("pool", [0, -GIB])
 def test_a_pool_of_nothing_holds_nothing(pool: float) -> None:
-    assert holding(LLAMA_8B, Layout(), ENGINE, pool, kv_bits=16)(100) == Held(tokens=0, concurrency=0)
+    assert holding(LLAMA_8B, Layout(), ENGINE, pool, kv_bits=16).at(100) == Held(tokens=0, concurrency=0)

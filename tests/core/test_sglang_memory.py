@@ -35,14 +35,14 @@ BF16 = FORMATS["bf16"]
 
 
 def holds(id_: str, gib: float, *, context: int = 8192, bits: float = 16, engine: Engine = ENGINE) -> Held:
-    return holding(MODELS[id_], Layout(), engine, gib * GIB, kv_bits=bits)(context)
+    return holding(MODELS[id_], Layout(), engine, gib * GIB, kv_bits=bits).at(context)
 
 
 @pytest.mark.parametrize("run", [run for run in RUNS if run["kv_gib"]], ids=lambda run: run["id"])
 def test_a_pool_holds_the_tokens_that_sglang_printed(run: dict[str, str]) -> None:
     """To what the two decimals of the printed GiB leave open."""
     pool, layout = float(run["kv_gib"]) * GIB, Layout(tp=int(run["tp"]))
-    ours = holding(MODELS[run["model"]], layout, ENGINE, pool, kv_bits=float(run["kv_bits"]))(8192)
+    ours = holding(MODELS[run["model"]], layout, ENGINE, pool, kv_bits=float(run["kv_bits"])).at(8192)
     assert ours.tokens == pytest.approx(int(run["kv_tokens"]), rel=0.002)
 
 
@@ -81,7 +81,7 @@ def test_qwen3_30b_in_fp8_on_one_h100_holds_by_default_what_sglang_printed() -> 
     qwen = MODELS["Qwen/Qwen3-30B-A3B"]
     rank = memory(qwen, FORMATS["fp8"], h100(), Layout(), ENGINE)
     assert rank.pool / GIB == pytest.approx(35.98, abs=0.05)
-    assert holding(qwen, Layout(), ENGINE, rank.pool, kv_bits=16)(40960).tokens == pytest.approx(392_920, rel=0.001)
+    assert holding(qwen, Layout(), ENGINE, rank.pool, kv_bits=16).tokens(40960) == pytest.approx(392_920, rel=0.001)
     assert rank.headroom > 0
 
 
@@ -159,7 +159,7 @@ def test_the_tokens_of_a_small_model_at_0_3_of_one_h100_are_within_1_percent_end
     """Qwen3-Reranker-0.6B, which has the layers of Qwen3-0.6B: 208,651."""
     qwen, engine = MODELS["Qwen/Qwen3-0.6B"], replace(ENGINE, memory_utilization=0.3)
     pool = memory(qwen, BF16, h100(), Layout(), engine).pool
-    assert holding(qwen, Layout(), engine, pool, kv_bits=16)(40960).tokens == pytest.approx(208_651, rel=0.01)
+    assert holding(qwen, Layout(), engine, pool, kv_bits=16).tokens(40960) == pytest.approx(208_651, rel=0.01)
 
 
 def test_the_default_share_of_an_h100_by_hand() -> None:
@@ -252,7 +252,7 @@ def test_a_rank_of_four_keeps_a_quarter_of_each_state() -> None:
     """Nemotron 3 Nano in fp8 on four GB10: 25.28 GiB for 2,211 states, and 28.10 GiB for 19,644,177 tokens."""
     nemotron, layout = MODELS["nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16"], Layout(tp=4)
     assert (2211 + 1) * state_bytes(nemotron.architecture, layout) / GIB == pytest.approx(25.28, abs=0.01)
-    ours = holding(nemotron, layout, ENGINE, (25.28 + 28.10) * GIB, kv_bits=8)(8192)
+    ours = holding(nemotron, layout, ENGINE, (25.28 + 28.10) * GIB, kv_bits=8).at(8192)
     assert ours.tokens == pytest.approx(19_644_177, rel=0.001)
 
 
@@ -311,7 +311,7 @@ def test_the_pool_is_free_after_loading_less_the_reserve(layout: Layout, share: 
 def test_a_larger_share_never_holds_less(low: float, high: float, context: int) -> None:
     engines = [replace(ENGINE, memory_utilization=share) for share in sorted((low, high))]
     pools = [memory(LLAMA_70B, BF16, h100(), Layout(tp=4), engine).pool for engine in engines]
-    tokens = [holding(LLAMA_70B, Layout(tp=4), ENGINE, pool, kv_bits=16)(context).tokens for pool in pools]
+    tokens = [holding(LLAMA_70B, Layout(tp=4), ENGINE, pool, kv_bits=16).tokens(context) for pool in pools]
     assert tokens == sorted(tokens)
 
 

@@ -40,7 +40,7 @@ def test_a_pool_holds_the_tokens_that_tensorrt_llm_printed(run: dict[str, str]) 
         ENGINE,
         float(run["kv_gib"]) * GIB,
         kv_bits=float(run["kv_bits"]),
-    )(8192)
+    ).at(8192)
     assert ours.tokens == pytest.approx(int(run["kv_tokens"]), rel=0.002)
     assert ours.tokens % 32 == 0
 
@@ -61,7 +61,7 @@ def test_pools_of_1_2_hold_the_tokens_that_it_printed(
 ) -> None:
     """SmolLM2-135M on an RTX 4070 Super, TinyLlama, a Nemotron of Llama 3.1 8B's shape: to two decimals of a GiB."""
     shape = model(dense(layers=layers, kv_heads=kv_heads, head_dim=head_dim))
-    ours = holding(shape, Layout(), ENGINE, gib * GIB, kv_bits=16)(2048).tokens
+    ours = holding(shape, Layout(), ENGINE, gib * GIB, kv_bits=16).tokens(2048)
     assert ours == pytest.approx(tokens, rel=0.005 / gib + 32 / tokens)
 
 
@@ -71,7 +71,7 @@ def test_values_narrower_than_keys_are_padded_to_them_and_heads_are_summed_over_
     full, windowed = whole.groups[0], whole.groups[1]
     two = replace(whole, groups=(replace(full, count=1), replace(windowed, count=1)), order=())
     assert token_bytes(two, Layout(), kv_bits=16) == (4 + 8) * 2 * 192 * 2
-    ours = holding(model(two), Layout(), ENGINE, 59.50 * GIB, kv_bits=16)(262_144).tokens
+    ours = holding(model(two), Layout(), ENGINE, 59.50 * GIB, kv_bits=16).tokens(262_144)
     assert ours == pytest.approx(6_931_712, rel=0.0002)
 
 
@@ -101,7 +101,7 @@ def test_the_last_block_is_rounded_up() -> None:
     qwen = model(dense(layers=32, hidden=4096, heads=32, kv_heads=32, ffn=11008, vocab=151936))
     pool = 0.9 * 21.89 * GIB
     assert token_bytes(qwen.architecture, Layout(), kv_bits=16) == 2**19
-    tokens = holding(qwen, Layout(), ENGINE, pool, kv_bits=16)(64).tokens
+    tokens = holding(qwen, Layout(), ENGINE, pool, kv_bits=16).tokens(64)
     assert tokens == -(-int(pool // 2**19) // 32) * 32
     assert -(-tokens // 64) == 631
 
@@ -163,7 +163,7 @@ def test_every_model_is_modelled_or_says_why_not_and_longer_contexts_never_admit
     if not_modelled(MODELS[id_].architecture, ENGINE):
         return
     short, long, half = (
-        holding(MODELS[id_], Layout(tp=4), ENGINE, 4096 * GIB, kv_bits=bits)(n)
+        holding(MODELS[id_], Layout(tp=4), ENGINE, 4096 * GIB, kv_bits=bits).at(n)
         for n, bits in ((1000, 16), (100_000, 16), (1000, 8))
     )
     assert short.concurrency >= long.concurrency > 0
@@ -183,7 +183,7 @@ def test_the_pool_is_a_share_of_what_the_parts_leave(layout: Layout, share: floa
 
 @given(low=st.integers(1, 10**6), high=st.integers(1, 10**6))
 def test_a_larger_pool_never_holds_less(low: int, high: int) -> None:
-    counts = [holding(LLAMA_70B, Layout(), ENGINE, size * MIB, kv_bits=16)(1000).tokens for size in sorted((low, high))]
+    counts = [holding(LLAMA_70B, Layout(), ENGINE, size * MIB, kv_bits=16).tokens(1000) for size in sorted((low, high))]
     assert counts == sorted(counts)
 
 
@@ -203,4 +203,4 @@ def test_more_tokens_in_a_step_never_leave_a_larger_pool(few: int, many: int) ->
 
 @pytest.mark.parametrize("pool", [0, -GIB])
 def test_a_pool_of_nothing_holds_nothing(pool: float) -> None:
-    assert holding(LLAMA_70B, Layout(), ENGINE, pool, kv_bits=16)(100) == Held(tokens=0, concurrency=0)
+    assert holding(LLAMA_70B, Layout(), ENGINE, pool, kv_bits=16).at(100) == Held(tokens=0, concurrency=0)

@@ -296,13 +296,13 @@ def test_decode_context_parallel_ranks_share_out_the_tokens_of_a_latent_cache(ra
     """DeepSeek-V3 on eight GPUs with 46.80 GiB each, as vLLM printed it without and with decode context parallelism."""
     settings = replace(engine(), context_parallel=ranks)
     v3 = MODELS["deepseek-ai/DeepSeek-V3"]
-    one = holding(v3, Layout(tp=8), settings, 46.80 * GIB, kv_bits=16)(131_072)
+    one = holding(v3, Layout(tp=8), settings, 46.80 * GIB, kv_bits=16).at(131_072)
     assert one.tokens == pytest.approx(tokens, rel=0.001)
     assert one.concurrency == pytest.approx(tokens / 131_072, rel=0.001)
 
 
 def test_a_pool_below_zero_holds_nothing() -> None:
-    nothing = holding(LLAMA_8B, Layout(), engine(), -1.0, kv_bits=16)(16)
+    nothing = holding(LLAMA_8B, Layout(), engine(), -1.0, kv_bits=16).at(16)
     assert (nothing.tokens, nothing.concurrency) == (0, 0)
 
 

@@ -85,17 +85,25 @@ class Pool:
     groups: int
     not_modelled: str | None
 
+    def sessions(self, context: int) -> int:
+        """How many sessions of `context` tokens it takes at once."""
+        return self._sessions(self.holding.concurrency(context)) if self.holding else 0
+
     def capacity(self, context: int) -> Capacity:
-        """What it holds, and how many sessions of `context` tokens at once."""
+        """The same with the tokens that it holds."""
         if self.holding is None:
             return Capacity(memory=self.memory, tokens=0, sessions=0, not_modelled=self.not_modelled)
-        tokens, concurrency = self.holding(context)
+        tokens, concurrency = self.holding.at(context)
         return Capacity(
             memory=self.memory,
             tokens=tokens * self.groups,
-            sessions=min(int(concurrency), self.most) * self.groups,
+            sessions=self._sessions(concurrency),
             concurrency=concurrency * self.groups,
         )
+
+    def _sessions(self, concurrency: float) -> int:
+        """Whole sequences of each group, no more than run at once."""
+        return min(int(concurrency), self.most) * self.groups
 
 
 @lru_cache(maxsize=8192)
@@ -121,7 +129,7 @@ def capacity(
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
     """What the engine allocates for one session of `context` tokens on one GPU, blocks and padding included. [B]"""
-    return _ENDLESS / _endless(model, layout, engine, kv_bits)(context).concurrency
+    return _ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
 
 
 @lru_cache(maxsize=4096)

@@ -26,7 +26,7 @@ from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import Held, Holding, RankMemory
+from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.units import GIB
 
 CONTEXT = 0.5 * GIB
@@ -249,14 +249,11 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
     architecture, gpus = model.architecture, layout.replica
     without = compute_buffer(architecture, engine, gpus=gpus)
 
-    def held(context: int) -> Held:
-        cells = padded(context)
-        mask = compute_buffer(architecture, engine, context=cells, gpus=gpus) - without
-        slot = slot_bytes(architecture, layout, engine, context=context, kv_bits=kv_bits)
-        concurrency = max(0.0, pool - mask) / slot
-        return Held(int(concurrency * cells), concurrency)
+    def slots(context: int) -> float:
+        mask = compute_buffer(architecture, engine, context=padded(context), gpus=gpus) - without
+        return max(0.0, pool - mask) / slot_bytes(architecture, layout, engine, context=context, kv_bits=kv_bits)
 
-    return held
+    return Holding(tokens=lambda context: int(slots(context) * padded(context)), concurrency=slots)
 
 
 def padded(cells: int) -> int:

@@ -47,8 +47,16 @@ class Held(NamedTuple):
     concurrency: float
 
 
-Holding = Callable[[int], Held]
-"""What a pool holds of sequences of so many tokens each."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holding:
+    """The same by the context of its sequences."""
+
+    tokens: Callable[[int], int]
+    concurrency: Callable[[int], float]
+
+    def at(self, context: int) -> Held:
+        """Of sequences of so many tokens."""
+        return Held(self.tokens(context), self.concurrency(context))
 
 
 class Rules(Protocol):

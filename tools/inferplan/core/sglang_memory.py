@@ -21,7 +21,7 @@ from inferplan.core.kv_blocks import INDEX_KEY_BYTES, SPARSE_LATENT_BYTES
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import Held, Holding, RankMemory
+from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.recurrence import Lightning, Mamba1, ShortConv
 from inferplan.core.units import GIB, MIB
@@ -222,14 +222,14 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
     rate = full + WINDOW_RATIO * windowed if full else windowed
     tokens = max(0, int((pool - (slots + 1) * state) // rate))
 
-    def held(context: int) -> Held:
+    def sequences(context: int) -> float:
         live = min(context, window + EVICTION_INTERVAL + 2) if windowed else context
         room = tokens / context if full else tokens / live
         if full and windowed:
             room = min(room, WINDOW_RATIO * tokens / live)
-        return Held(tokens, min(room, slots // each) if state else room)
+        return min(room, slots // each) if state else room
 
-    return held
+    return Holding(tokens=lambda _: tokens, concurrency=sequences)
 
 
 def _slots(architecture: Architecture, engine: Engine, pool: float, state: float) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.rank_memory import Held, Holding, RankMemory
+from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import MIB
 from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST, activation_peak
@@ -105,7 +105,9 @@ def holding(
     """
     tokens = max(0, int(pool // token_bytes(model.architecture, layout, kv_bits=kv_bits)))
     blocks = ceil(tokens / BLOCK_TOKENS)
-    return lambda context: Held(blocks * BLOCK_TOKENS, blocks / ceil(context / BLOCK_TOKENS))
+    return Holding(
+        tokens=lambda _: blocks * BLOCK_TOKENS, concurrency=lambda context: blocks / ceil(context / BLOCK_TOKENS)
+    )
 
 
 def token_bytes(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:

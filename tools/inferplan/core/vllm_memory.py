@@ -14,7 +14,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import cut
 from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.precision import Precision
-from inferplan.core.rank_memory import Held, Holding, RankMemory
+from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
 from inferplan.core.units import GIB
 
@@ -321,12 +321,10 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
     """Whole blocks in the pool, and how many sequences of a context they hold at once."""
     blocks = cut(model.architecture, layout, kv_bits=kv_bits, engine=engine)
     number = max(0, int(pool // blocks.block_bytes))
-
-    def held(context: int) -> Held:
-        tokens = blocks.printed(number, context=context, version=engine.version)
-        return Held(tokens, number / blocks.per_sequence(context))
-
-    return held
+    return Holding(
+        tokens=lambda context: blocks.printed(number, context=context, version=engine.version),
+        concurrency=lambda context: number / blocks.per_sequence(context),
+    )
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:

@@ -116,7 +116,7 @@ def _kv_bytes_per_token(setup: Setup) -> float:
     if reason:
         raise CannotPredict(reason)
     holding = RULES[engine.name].holding(setup.model, setup.layout, engine, POOL, kv_bits=setup.kv_bits)
-    tokens = holding(setup.context).tokens
+    tokens = holding.tokens(setup.context)
     if not tokens:
         raise CannotPredict("a token takes more than any GPU has")
     return POOL / tokens

@@ -1,17 +1,17 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
-from itertools import chain, takewhile
-from math import ceil, inf
+from itertools import chain
+from math import ceil
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine
-from inferplan.core.engine_memory import RULES, Capacity
+from inferplan.core.engine_memory import RULES, Capacity, Pool
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
@@ -112,18 +112,24 @@ class Serving:
         reason = engine_memory.cache_not_modelled(self.model, self.engine)
         return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
 
+    def pool(self, layout: Layout) -> Pool:
+        """The KV pool of one replica of this layout."""
+        on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
+        return engine_memory.pool(*on, kv_bits=self.kv_bits)
+
     def capacity(self, layout: Layout, context: int) -> Capacity:
-        """The KV cache that one replica of this layout has room for."""
-        return engine_memory.capacity(
-            self.model, self.precision, self.gpu, layout.alone, self.engine, context=context, kv_bits=self.kv_bits
-        )
+        """The KV cache that it has room for."""
+        on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
+        return engine_memory.capacity(*on, context=context, kv_bits=self.kv_bits)
+
+    def sessions(self, layout: Layout, context: int) -> int:
+        """Sessions that one replica takes: no more than get the latency that the pace asks for."""
+        room = self.pool(layout).sessions(context)
+        return _in_time(self, layout.alone, context, room) if self.pace and room else room
 
     def held(self, layout: Layout, context: int) -> Capacity:
-        """The same with no more sessions than get the latency that the pace asks for."""
-        room = self.capacity(layout, context)
-        if self.pace is None or not room.fits:
-            return room
-        return room._replace(sessions=_in_time(self, layout.alone, context, room.sessions))
+        """Its capacity with so many sessions."""
+        return self.capacity(layout, context)._replace(sessions=self.sessions(layout, context))
 
     def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
         """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
@@ -145,17 +151,17 @@ class Serving:
         return parallelism.smallest_replica(
             self.model.architecture,
             degrees=self.degrees,
-            fits=lambda layout: self.capacity(layout, context).fits,
+            fits=lambda layout: self.pool(layout).sessions(context) > 0,
             gpus=gpus,
         )
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
-        return self.placed(layout, self.held(layout, context))
+        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self._nodes(layout))
 
-    def placed(self, layout: Layout, held: Capacity) -> Deployment:
-        """The same where it is known what each replica holds; replicas smaller than a node share one."""
-        return Deployment(layout=layout, capacity=held, nodes=parallelism.nodes(layout, node_size=self.node_size))
+    def _nodes(self, layout: Layout) -> int:
+        """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
+        return parallelism.nodes(layout, node_size=self.node_size)
 
     def for_users(self, users: int, context: int) -> Deployment | None:
         """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
@@ -244,21 +250,26 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    best: tuple[tuple[int, int, int], Layout, Capacity] | None = None
+    best = _best(on, map(Layout.tensor, on.degrees), users, context)
+    if best is None or best[0] > on.node_size:
+        best = _best(on, on.staged(context), users, context, best)
+    return best and on.deployment(Layout(tp=best[-1].tp, pp=best[-1].pp, dp=best[0] // best[-1].replica), context)
 
-    def least() -> float:
-        return best[0][0] if best else inf
 
-    def offered() -> Iterator[Layout]:
-        yield from map(Layout.tensor, on.degrees)
-        if least() > on.node_size:
-            yield from on.staged(context)
+_Ranked = tuple[int, int, int, Layout]
+"""GPUs, stages, users with a minus sign, and the replica: the order in which deployments for users are preferred."""
 
-    for one in takewhile(lambda one: one.replica <= least(), offered()):
-        held = on.held(one, context)
-        if held.fits:
-            copies = ceil(users / held.sessions)
-            rank = one.replica * copies, one.pp, -copies * held.sessions
-            if best is None or rank < best[0]:
-                best = rank, Layout(tp=one.tp, pp=one.pp, dp=copies), held
-    return best and on.placed(*best[1:])
+
+def _best(
+    on: Serving, replicas: Iterable[Layout], users: int, context: int, best: _Ranked | None = None
+) -> _Ranked | None:
+    """The first of ever larger replicas, or the best before them, that is preferred for so many users."""
+    for one in replicas:
+        if best and best[0] < one.replica:
+            break
+        if each := on.sessions(one, context):
+            copies = ceil(users / each)
+            found = one.replica * copies, one.pp, -copies * each
+            if best is None or found < best[:3]:
+                best = *found, one
+    return best
