@@ -170,13 +170,13 @@ def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
 
 def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
     """Every tensor degree within a node that holds a request, or else the shallowest pipelines across nodes."""
-    inside = [layout for layout in map(Layout.tensor, on.degrees) if on.capacity(layout, tokens).fits]
+    inside = [layout for layout in map(Layout.tensor, on.degrees) if on.fits(layout, tokens)]
     return iter(inside) if inside else _across(on, tokens)
 
 
 def _across(on: Serving, tokens: int) -> Iterator[Layout]:
     """Pipelines that hold a request, the guide's smallest replica first; none where the deepest does not."""
-    if not on.degrees or not on.capacity(Layout(tp=on.degrees[-1], pp=on.model.architecture.layers), tokens).fits:
+    if not on.degrees or not on.fits(Layout(tp=on.degrees[-1], pp=on.model.architecture.layers), tokens):
         return
     smallest = on.smallest(tokens)
     if smallest is not None:

@@ -230,7 +230,7 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     staged = [Layout(tp=on.degrees[-1], pp=pp) for pp in DEPTHS if pp <= on.model.architecture.layers]
     holding = [fewest.layout.alone] if fewest else []
     offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged])
-    return [one for one in offered if one.replica <= total and on.capacity(one, demand.context).fits]
+    return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
 
 
 def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:

@@ -122,6 +122,10 @@ class Serving:
         on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
         return engine_memory.capacity(*on, context=context, kv_bits=self.kv_bits)
 
+    def fits(self, layout: Layout, context: int) -> bool:
+        """Whether it starts and has room for a session."""
+        return self.pool(layout).sessions(context) > 0
+
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
         room = self.pool(layout).sessions(context)
@@ -146,14 +150,7 @@ class Serving:
 
     def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
         """One replica by the guide's rules, on at most `gpus` GPUs; None where its cache is not modelled."""
-        if self.not_modelled:
-            return None
-        return parallelism.smallest_replica(
-            self.model.architecture,
-            degrees=self.degrees,
-            fits=lambda layout: self.pool(layout).sessions(context) > 0,
-            gpus=gpus,
-        )
+        return _smallest(self, context, gpus)
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
@@ -243,6 +240,19 @@ def _in_time(on: Serving, replica: Layout, context: int, room: int) -> int:
     """The most of the sessions that fit a replica which get the latency asked for."""
     pace, one = on.pace, on.replica(replica)
     return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n))) if pace else room
+
+
+@lru_cache(maxsize=1024)
+def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
+    """The search behind `Serving.smallest`."""
+    if on.not_modelled:
+        return None
+    return parallelism.smallest_replica(
+        on.model.architecture,
+        degrees=on.degrees,
+        fits=lambda layout: on.fits(layout, context),
+        gpus=gpus,
+    )
 
 
 @lru_cache(maxsize=1024)
