@@ -13,7 +13,19 @@ from inferplan.core.efficiency import Efficiency, Kind, best_product, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Amounts, Batch, Machine, Pass, forward_pass, machine, meeting, pass_amounts
+from inferplan.core.performance import (
+    PARTS,
+    SHARES,
+    TIMES,
+    Amounts,
+    Batch,
+    Machine,
+    Pass,
+    forward_pass,
+    machine,
+    meeting,
+    pass_amounts,
+)
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch
 from inferplan.core.work import work_of
@@ -242,6 +254,11 @@ def test_everything_that_a_replica_delivers_is_finite_and_positive(load: tuple[i
     one = service(sequences=sequences, context=context, layout=layout)
     figures = (one.ttft_s, one.tpot_s, one.tokens_per_s, one.requests_per_s, one.decode.weights_s)
     assert all(isfinite(figure) and figure > 0 for figure in figures)
+
+
+def test_amounts_and_parts_stand_in_the_order_in_which_they_are_added_up() -> None:
+    assert Amounts._fields == (*SHARES, *TIMES)
+    assert Pass._fields == tuple(PARTS)
 
 
 @given(load=LOADS, layout=LAYOUTS)
