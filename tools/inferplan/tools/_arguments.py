@@ -111,7 +111,9 @@ EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, 
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]
 ContextWindow = Annotated[int, Field(ge=1, le=100_000_000, description="Tokens per session."), BeforeValidator(_tokens)]
-Gpus = Annotated[int, Field(ge=1, le=100_000, description="GPUs available."), NUMBER]
+GPUS_AT_MOST = 100_000
+"""GPUs that can be asked about."""
+Gpus = Annotated[int, Field(ge=1, le=GPUS_AT_MOST, description="GPUs available."), NUMBER]
 Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Requests per day."), NUMBER]
 Hours = Annotated[
     float, Field(gt=0, le=24, description="Hours of service."), NUMBER, AfterValidator(_at_least_a_second)

@@ -160,6 +160,10 @@ Q = TypeVar("Q", bound=Question)
 A = TypeVar("A", bound=Answer)
 
 
+ASKED_WITH: dict[str, type[Question]] = {}
+"""What each tool is asked with, by its name: whatever names a next step knows it from here."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tool(Generic[Q, A]):
     """A tool as the server publishes it: one step of the workflow, one question type, one answer type."""
@@ -171,6 +175,9 @@ class Tool(Generic[Q, A]):
     answer: type[A]
     run: Callable[[Q], A]
     example: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        ASKED_WITH[self.name] = self.question
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ from inferplan.tools._cost_case import Case
 from inferplan.tools._draw_costs import draw_hours
 from inferplan.tools._figures import to_digits
 from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
+from inferplan.tools._following import following
 from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
 from inferplan.tools._models import note_release
@@ -335,13 +336,8 @@ def _diagram(case: Case) -> str:
 
 def _next(q: CostsQuestion) -> list[NextStep]:
     """The last step of the workflow."""
-    return [
-        NextStep(
-            tool="compare_moe_dense",
-            arguments={"dense_model": q.model, "precision": q.precision},
-            why="experts?",
-        ),
-    ]
+    side = "moe_model" if model_of(q.model).architecture.experts else "dense_model"
+    return [following(q, "compare_moe_dense", "experts?", **{side: q.model})]
 
 
 TOOL = Tool(

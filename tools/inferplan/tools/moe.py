@@ -15,6 +15,7 @@ from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._figures import to_digits
+from inferplan.tools._following import following
 from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -94,7 +95,7 @@ class TradeOff(BaseModel):
 class MoeAnswer(Answer):
     """Both models side by side; ratios are moe over dense."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"next_steps": 0, "formula": 2}
+    _gives_way: ClassVar[Mapping[str, int]] = {"next_steps": 1, "formula": 1}
     _room: ClassVar[Room] = Room(pieces=1110, characters=3330)
 
     dense: Contestant
@@ -271,22 +272,9 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
     """The other end of the guide's toggle, and what traffic costs on the second model."""
     other = "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
-    same = q.model_dump(include={"dense_model", "moe_model", "gpu"}, exclude_defaults=True)
     return [
-        NextStep(
-            tool="compare_moe_dense",
-            arguments={**same, "precision": other},
-            why=f"{FORMATS[other].title}: {words.gb(toggled.total)}",
-        ),
-        NextStep(
-            tool="compare_costs",
-            arguments={
-                "model": moe.model.id,
-                "requests_per_day": 50_000,
-                **q.model_dump(include={"gpu"}, exclude_defaults=True),
-            },
-            why="its bill",
-        ),
+        following(q, "compare_moe_dense", f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other),
+        following(q, "compare_costs", "its bill", model=moe.model.id, requests_per_day=50_000),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
+from inferplan.catalog.prices import rental
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.tools._arguments import (
     ContextWindow,
@@ -25,6 +26,7 @@ from inferplan.tools._arguments import (
 from inferplan.tools._arriving import Arriving
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
+from inferplan.tools._following import following
 from inferplan.tools._latency import Latency
 from inferplan.tools._launch import launch
 from inferplan.tools._models import note_release
@@ -93,7 +95,7 @@ class ParallelismQuestion(Question):
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"alternatives": 1, "next_steps": 0, "collectives": 0, "formula": 2}
+    _gives_way: ClassVar[Mapping[str, int]] = {"alternatives": 1, "collectives": 0, "formula": 1, "next_steps": 0}
 
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
@@ -210,7 +212,7 @@ def _fits(
         alternatives=alternatives(case, found),
         formula=list(formula(case)),
         assumptions=ledger.entries(),
-        inputs=_inputs(q),
+        inputs=_with_turn(q).inputs(),
         next_steps=_next(q, case),
     )
 
@@ -263,7 +265,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         alternatives=[],
         formula=[weights_line(case)],
         assumptions=ledger.entries(),
-        inputs=_inputs(q),
+        inputs=_with_turn(q).inputs(),
         next_steps=_ways_out(q, case),
     )
 
@@ -289,38 +291,33 @@ def _stages(on: Serving, layout: Layout) -> list[str]:
     return [*ranges[: STAGES - 1], f"{hidden} more", ranges[-1]] if hidden > 1 else ranges
 
 
-def _inputs(q: ParallelismQuestion) -> dict[str, str | int | float | bool]:
-    """The arguments with the turn filled in."""
+def _with_turn(q: ParallelismQuestion) -> ParallelismQuestion:
+    """The same question with the turn filled in."""
     tokens_in, tokens_out = turn(q.context_window, q.input_tokens, q.output_tokens)
-    return q.inputs(input_tokens=tokens_in, output_tokens=tokens_out)
+    return q.model_copy(update={"input_tokens": tokens_in, "output_tokens": tokens_out})
 
 
 def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
-    """The bill."""
-    asked = {"model": q.model, "precision": q.precision, "gpu": case.on.gpu.id, "requests_per_day": 50_000}
-    return [
-        NextStep(
-            tool="compare_costs",
-            arguments=asked,
-            why="their bill",
-        ),
-    ]
+    """More GPUs where those given do not serve the users; the bill of what was planned, where somebody rents it out."""
+    on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
+    steps: list[NextStep] = []
+    if not serves and q.total_gpus:
+        steps.append(following(same, "plan_parallelism", "the GPUs that these users need", gpu=on, total_gpus=None))
+    if rental(on, "on_demand"):
+        planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": 50_000}
+        whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
+        steps.append(following(same, "compare_costs", "their bill", **planned, **whenever))
+    return steps
 
 
 def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """More GPUs, or fewer bits."""
-    gpu, needed = case.on.gpu.id, case.needed
-    steps = [
-        NextStep(
-            tool="compare_quantization",
-            arguments={"model": q.model, "gpu": gpu},
-            why="formats that need fewer GPUs",
-        )
-    ]
-    if needed:
-        more = {"model": q.model, "precision": q.precision, "gpu": gpu, "total_gpus": needed.replica}
-        steps.insert(0, NextStep(tool="plan_parallelism", arguments=more, why="the smallest layout that holds it"))
-    return steps
+    gpu, needed = case.on.gpu.id, case.on.for_users(q.concurrent_users, q.context_window)
+    smaller = following(q, "compare_quantization", "formats that need fewer GPUs", gpu=gpu, precision=None)
+    if needed is None:
+        return [smaller]
+    why = "the fewest GPUs that hold it" if q.concurrent_users == 1 else "the fewest GPUs that hold these users"
+    return [following(_with_turn(q), "plan_parallelism", why, gpu=gpu, total_gpus=needed.layout.gpus), smaller]
 
 
 TOOL = Tool(

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.presets import PRESETS
 from inferplan.tools._arguments import (
+    GPUS_AT_MOST,
     ContextWindow,
     GpuName,
     Gpus,
@@ -28,6 +29,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._draw_preset import draw_preset
+from inferplan.tools._following import following, overrides_for
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._models import usual_format
@@ -138,7 +140,7 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
         formula=[*formula(case.need), *case.plan.formula[1:], *_sizing(case)],
         assumptions=_assumptions(case, q),
         inputs=q.normalized(),
-        next_steps=_next(case, q.limits),
+        next_steps=_next(case, q),
     )
 
 
@@ -173,7 +175,7 @@ def _case(q: PresetQuestion) -> Case:
         quantization=_compared(q),
         plan=plan,
         enough=enough,
-        costs=_bill(q, plan.gpus_used or (fewest.layout.gpus if fewest else None)),
+        costs=_bill(q, _gpus(plan, fewest)),
         moe=_paired(q),
     )
 
@@ -236,15 +238,8 @@ def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuest
     """One section's question out of the controls."""
     controls = q.controls | q.limits | _pair(q) | changes
     arguments = {name: controls[name] for name in kind.model_fields if controls.get(name) is not None}
-    arguments["overrides"] = _overrides(q, kind)
+    arguments["overrides"] = overrides_for(q, kind)
     return kind.model_validate(arguments)
-
-
-def _overrides(q: PresetQuestion, kind: type[Question]) -> str:
-    """The overrides that a section takes."""
-    given = parse_overrides(q.overrides, groups=type(q).settings)
-    taken = [(settings()[name], value) for name, value in given.items() if settings()[name].group in kind.settings]
-    return ", ".join(f"{setting.name}={setting.written(value)}" for setting, value in taken)
 
 
 def _pair(q: PresetQuestion) -> dict[str, str]:
@@ -270,21 +265,20 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     return ordered[:ASSUMPTIONS]
 
 
-def _next(case: Case, limits: Mapping[str, float]) -> list[NextStep]:
-    """The section that matters most, in full."""
-    controls = case.controls
-    model = {"model": controls["model"], "precision": controls["precision"], "gpu": controls["gpu"]}
-    load = {"concurrent_users": controls["concurrent_users"], "context_window": controls["context_window"]}
-    gpus = case.plan.gpus_used or (case.fewest.layout.gpus if case.fewest else 1)
-    traffic = {"requests_per_day": controls["requests_per_day"], "total_gpus": gpus}
-    return [
-        NextStep(
-            tool="plan_parallelism",
-            arguments={**model, **load, **limits, "total_gpus": gpus},
-            why="the layout drawn, and its alternatives",
-        ),
-        NextStep(tool="compare_costs", arguments={**model, **traffic}, why="rent or buy, with break-even hours"),
-    ]
+def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
+    """The section that matters most, in full; the bill, where there is one."""
+    gpus = _gpus(case.plan, case.fewest)
+    layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
+    steps = [following(layout, "plan_parallelism", "the layout drawn, and its alternatives")]
+    if case.bill:
+        bill = _ask(CostsQuestion, q, total_gpus=gpus)
+        steps.append(following(bill, "compare_costs", "rent or buy, with break-even hours"))
+    return steps
+
+
+def _gpus(plan: ParallelismAnswer, fewest: Deployment | None) -> int | None:
+    """The GPUs of the plan, or of the fewest that hold the users where it does not fit; None where nothing does."""
+    return plan.gpus_used or (fewest.layout.gpus if fewest else None)
 
 
 TOOL = Tool(

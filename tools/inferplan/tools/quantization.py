@@ -19,6 +19,7 @@ from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, Precis
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._figures import exact_gb, to_digits
+from inferplan.tools._following import following
 from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._settings import SETTINGS
 from inferplan.tools._size import Room
@@ -84,7 +85,6 @@ class QuantizationAnswer(Answer):
     """Every format side by side, FP32 first."""
 
     _gives_way: ClassVar[Mapping[str, int]] = {
-        "next_steps": 0,
         "diagram": 2,
         "formula": 1,
         "usd_per_million_tokens": 0,
@@ -208,9 +208,7 @@ def _sample(row: FormatRow) -> Sample:
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     """The most compressed safe format, laid out."""
     safe = case.safest.precision
-    load = q.model_dump(include={"gpu", "concurrent_users", "context_window"}, exclude_defaults=True)
-    arguments = {"model": q.model, "precision": safe.id, **load}
-    return [NextStep(tool="plan_parallelism", arguments=arguments, why="layout")]
+    return [following(q, "plan_parallelism", "layout", precision=safe.id)]
 
 
 TOOL = Tool(

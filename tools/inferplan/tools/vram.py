@@ -29,6 +29,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._draw_vram import draw_need
 from inferplan.tools._figures import exact_gb
+from inferplan.tools._following import following
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
 from inferplan.tools._models import HALF, note_release
@@ -143,7 +144,7 @@ class Remedy(BaseModel):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 0, "formula": 2}
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 2}
 
     fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
@@ -325,12 +326,9 @@ def _placed(deployment: Deployment) -> Placed:
 
 def _next(q: VramQuestion) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more, the layout once they are in less."""
-    load = q.model_dump(include={"concurrent_users", "context_window", "gpu"}, exclude_defaults=True)
-    same = {"model": q.model, **load}
     if FORMATS[q.precision].bits_per_weight >= HALF:
-        return [NextStep(tool="compare_quantization", arguments=same, why="fewer bits, fewer GPUs?")]
-    same |= {"precision": q.precision} | q.model_dump(include={"max_ttft_ms", "max_tpot_ms"}, exclude_none=True)
-    return [NextStep(tool="plan_parallelism", arguments=same, why="layout")]
+        return [following(q, "compare_quantization", "fewer bits, fewer GPUs?", precision=None)]
+    return [following(q, "plan_parallelism", "layout" if q.engine == "vllm" else "layout under vLLM")]
 
 
 TOOL = Tool(

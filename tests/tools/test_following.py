@@ -1,0 +1,78 @@
+"""The calls that follow an answer ask about the same thing."""
+
+from typing import Any
+
+import pytest
+
+from inferplan.tools._tool import NextStep
+from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from usual_questions import answered
+
+DEPLOYED = {"model": "llama 3.3 70b", "precision": "fp8", "kv_precision": "fp8", "concurrent_users": 100}
+
+
+def steps(tool: str, **arguments: Any) -> dict[str, NextStep]:
+    answer = TOOLS_BY_NAME[tool].ask(arguments)
+    return {f"{step.tool} {i}": step for i, step in enumerate(answer.next_steps)}
+
+
+def taken(step: NextStep) -> Any:
+    return TOOLS_BY_NAME[step.tool].ask(step.arguments)
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_every_next_step_of_usual_questions_can_be_taken(tool: Any) -> None:
+    for arguments, answer in answered(tool, 40):
+        for step in answer.next_steps:
+            assert taken(step).summary, (arguments, step)
+
+
+def test_the_layout_of_an_estimate_is_that_of_its_cache_and_settings() -> None:
+    estimate = TOOLS_BY_NAME["estimate_vram"].ask(
+        {**DEPLOYED, "context_window": 16384, "overrides": "memory_utilization=0.85, overhead_fraction=0.2"}
+    )
+    (step,) = estimate.next_steps
+    assert step.arguments["kv_precision"] == "fp8"
+    assert step.arguments["overrides"] == "memory_utilization=0.85"
+    plan, here = taken(step), next(row for row in estimate.hardware if row.gpu == "h100-sxm")
+    assert plan.gpus_used == here.deploy.gpus
+    assert plan.serves_users
+
+
+def test_an_estimate_for_another_engine_says_that_layouts_are_those_of_vllm() -> None:
+    (step,) = steps("estimate_vram", **DEPLOYED, engine="sglang").values()
+    assert step.why == "layout under vLLM"
+
+
+def test_a_plan_that_is_too_small_leads_to_one_that_serves() -> None:
+    asked = {**DEPLOYED, "context_window": 32768, "total_gpus": 2}
+    plan = TOOLS_BY_NAME["plan_parallelism"].ask(asked)
+    assert not plan.serves_users
+    assert taken(plan.next_steps[0]).serves_users
+    assert plan.next_steps[0].arguments["concurrent_users"] == 100
+
+
+def test_the_bill_of_a_plan_is_that_of_its_gpus_and_requests() -> None:
+    plan = TOOLS_BY_NAME["plan_parallelism"].ask(
+        {**DEPLOYED, "max_tpot_ms": 50, "input_tokens": 4000, "output_tokens": 1000}
+    )
+    bill = taken(plan.next_steps[0])
+    assert bill.total_gpus >= plan.gpus_used
+    kept = {name: plan.next_steps[0].arguments[name] for name in ("input_tokens", "output_tokens", "max_tpot_ms")}
+    assert kept == {"input_tokens": 4000, "output_tokens": 1000, "max_tpot_ms": 50}
+
+
+@pytest.mark.parametrize("preset", ["starter", "team", "production", "enterprise"])
+def test_the_sections_of_a_verdict_are_found_again_in_full(preset: str) -> None:
+    answer = TOOLS_BY_NAME["run_preset"].ask({"preset": preset, "kv_precision": "fp8", "usage_hours_per_day": 8})
+    plan, bill = (taken(step) for step in answer.next_steps)
+    assert (plan.gpus_used, plan.max_concurrent_users) == (
+        answer.sections.parallelism.gpus_used,
+        answer.sections.parallelism.max_concurrent_users,
+    )
+    assert (bill.recommended, bill.total_gpus) == (answer.sections.costs.recommended, answer.sections.costs.total_gpus)
+
+
+def test_a_mixture_of_experts_is_compared_as_one_after_its_bill() -> None:
+    (step,) = steps("compare_costs", model="deepseek r1", requests_per_day=1000, gpu="h200").values()
+    assert step.arguments == {"moe_model": "deepseek-ai/DeepSeek-R1", "precision": "fp8", "gpu": "h200-sxm"}
