@@ -189,3 +189,14 @@ def test_the_shape_of_the_moe_class_comes_within_1_percent_of_its_name() -> None
 def test_large_size_classes_have_nearly_the_shape_of_what_they_stand_for() -> None:
     for id_ in ("70B", "405B"):
         assert count(MODELS[id_].architecture).total == pytest.approx(MODELS[id_].total_params, rel=0.01)
+
+
+@pytest.mark.parametrize("said", ["ibm-granite/granite-4.0-micro", "Qwen/Qwen-72B", "meta-llama/Llama-3.3-7B"])
+def test_a_repository_that_is_not_here_is_no_other_one_with_such_words_in_its_name(said: str) -> None:
+    """Granite 4.0 Micro keeps ten times as much a token as the hybrid of that name, Qwen 72B eight times Qwen 2.5's."""
+    assert not MODELS.knows(said)
+    assert MODELS.nearest(said)
+
+
+def test_a_copy_under_another_owner_is_the_same_model() -> None:
+    assert MODELS.id_of("unsloth/Llama-3.3-70B-Instruct") == "meta-llama/Llama-3.3-70B-Instruct"

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
 from inferplan.core.efficiency import efficiency, kind_of
+from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB
@@ -23,8 +24,11 @@ def on(
     *,
     kv_precision: str | None = None,
     overrides: dict[str, float] | None = None,
+    engine: EngineName = "vllm",
 ) -> Serving:
-    return serving(Ledger(overrides or {}), model=model, precision=precision, gpu=gpu, kv_precision=kv_precision)
+    return serving(
+        Ledger(overrides or {}), model=model, precision=precision, gpu=gpu, kv_precision=kv_precision, engine=engine
+    )
 
 
 @pytest.mark.parametrize("gpu", ["h100-sxm", "b200-sxm", "a100-80gb-sxm", "mi300x"])
@@ -151,16 +155,17 @@ def test_a_deployment_holds_its_users_and_a_replica_fewer_would_not(
     assert found.capacity == here.capacity(found.layout, context)
 
 
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm", "llama.cpp"])
 @given(model=CLASSES, users=st.integers(1, 5000), context=st.integers(1, 100_000))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_no_tensor_group_or_pipeline_of_32_stages_holds_the_users_on_fewer_gpus(
-    model: str, users: int, context: int
+    engine: EngineName, model: str, users: int, context: int
 ) -> None:
-    here = on(model)
+    here = on(model, "int4", engine=engine)
     found = here.for_users(users, context)
     assert found is not None
     for pp in range(1, 33):
-        for tp in (8,) if pp > 1 else (1, 2, 4, 8):
+        for tp in here.degrees[-1:] if pp > 1 else here.degrees:
             held = here.capacity(Layout(tp=tp, pp=pp), context).sessions
             if held:
                 assert found.layout.gpus <= tp * pp * -(-users // held)

@@ -159,6 +159,16 @@ class Shelf(Mapping[str, T], Generic[T]):
         return index
 
     @cached_property
+    def _repositories(self) -> dict[str, list[str]]:
+        """The same of names with an owner, with and without it: who names a repository means no other one."""
+        index: dict[str, list[str]] = {}
+        for entry in self._stock.entries:
+            owned = [words(part) for name in entry.names if "/" in name for part in (name, name.rpartition("/")[2])]
+            for k in {key(form) for name in owned for form in (name, self._meant(name))}:
+                index.setdefault(k, []).append(entry.id)
+        return index
+
+    @cached_property
     def _vocabulary(self) -> dict[str, frozenset[str]]:
         """The words of each row's id and title: an alias ("kimi dev 72b") answers only when said in full."""
         return {entry.id: frozenset((*words(entry.id), *words(entry.title))) for entry in self._stock.entries}
@@ -171,12 +181,14 @@ class Shelf(Mapping[str, T], Generic[T]):
         """Rows that go by this name, from the strictest reading that any row answers."""
         if name in self._entries:
             return [name]
+        repository = "/" in name and bool(self._repositories)
+        index = self._repositories if repository else self._index
         for said in dict.fromkeys((name, name.rpartition("/")[2])):
             spoken = words(said)
             for form in (spoken, self._meant(spoken)):
-                if form and (ids := self._index.get(key(form))):
+                if form and (ids := index.get(key(form))):
                     return ids
-        return self._holding(self._meant(words(name)))
+        return [] if repository else self._holding(self._meant(words(name)))
 
     def _holding(self, spoken: Sequence[str]) -> list[str]:
         """Rows whose id and title hold all of these words; bare numbers name nothing."""

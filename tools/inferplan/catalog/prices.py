@@ -1,6 +1,7 @@
 """What GPUs, power and tokens cost: the few figures that a plan takes from dated rows."""
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -180,18 +181,22 @@ def ownership_cost(gpu_id: str) -> Fact | None:
     )
 
 
-@cache
 def api(model_id: str) -> ApiPrice | None:
     """What the tokens of a catalogued model, or of an API's model id, cost."""
-    row = next((row for row in api_rows() if model_id in (row.id, *row.models)), None)
-    return row and _api_price(row)
+    return _api_prices()[0].get(model_id)
+
+
+def api_like(model_id: str) -> ApiPrice | None:
+    """What the tokens of the nearest model that an API offers cost, for a size class that none does."""
+    return _api_prices()[1].get(model_id)
 
 
 @cache
-def api_like(model_id: str) -> ApiPrice | None:
-    """What the tokens of the nearest model that an API offers cost, for a size class that none does."""
-    row = next((row for row in api_rows() if model_id in row.like), None)
-    return row and _api_price(row)
+def _api_prices() -> tuple[Mapping[str, ApiPrice], Mapping[str, ApiPrice]]:
+    """Prices by the ids that go by them, and by those of models that they are like; of two the first in the file."""
+    priced = [(row, _api_price(row)) for row in reversed(api_rows())]
+    same = {id_: price for row, price in priced for id_ in (*row.models, row.id)}
+    return same, {id_: price for row, price in priced for id_ in row.like}
 
 
 def _api_price(row: ApiRow) -> ApiPrice:

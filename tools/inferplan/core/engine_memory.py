@@ -30,7 +30,6 @@ _ENDLESS = 2.0**50
 """A pool so large that whole sessions do not show in what one of them takes. [B]"""
 
 
-@lru_cache(maxsize=8192)
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes, by the rules of the engine."""
     return RULES[engine.name].memory(model, precision, gpu, layout, engine)

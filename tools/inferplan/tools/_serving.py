@@ -199,11 +199,16 @@ class Serving:
         return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
 
     def staged(self, context: int) -> Iterator[Layout]:
-        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache."""
+        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache.
+
+        llama.cpp splits the output head with the layers, as one more.
+        """
         first = self.smallest(context)
         if first is not None:
             widest, layers = self.degrees[-1], self.model.architecture.layers
-            yield from (Layout(tp=widest, pp=pp) for pp in parallelism.depths(layers, max(2, first.pp)))
+            split = layers + 1 if self.engine.name == "llama.cpp" else layers
+            offered = parallelism.depths(split, max(2, first.pp))
+            yield from (Layout(tp=widest, pp=pp) for pp in offered if pp <= layers)
 
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
@@ -261,7 +266,7 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     if on.not_modelled:
         return None
     best = _best(on, map(Layout.tensor, on.degrees), users, context)
-    if best is None or best[0] > on.node_size:
+    if best is None or best[0] > max(on.degrees):
         best = _best(on, on.staged(context), users, context, best)
     return best and on.deployment(Layout(tp=best[-1].tp, pp=best[-1].pp, dp=best[0] // best[-1].replica), context)
 

@@ -163,11 +163,14 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
         ledger.note("kv_cache_element", case.fp32.on.kv_bits, unit="bit", why=why)
 
 
-@cache
 def rounding(model: Model) -> str:
     """The guide's errors of its weight, as the truncation that they are; worked out beside the guide's own models."""
-    if not model.is_size_class:
-        return "the guide's"
+    return _truncated() if model.is_size_class else "the guide's"
+
+
+@cache
+def _truncated() -> str:
+    """What the guide's errors are of."""
     cut = E4M3.truncate(GUIDE_WEIGHT), INT4.truncate(GUIDE_WEIGHT, absmax=INT4.max_level * GUIDE_INT4_SCALE)
     fp8, int4 = (f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in cut)
     return f"guide: 4.3 and 8.7 % by truncation ({fp8}; {int4}, scale {GUIDE_INT4_SCALE})"

@@ -49,8 +49,6 @@ LABELS: dict[OptionName, str] = {
 }
 WHOLE_DOLLARS = 1000
 """Yearly bills from which cents are left out. [USD]"""
-RANKED = 2
-"""Cheapest GPUs that an answer names."""
 
 
 class CostsQuestion(Question):
