@@ -24,7 +24,7 @@ def draw_preset(case: Case) -> str:
     held = [_unknown()]
     if not case.on.not_modelled:
         held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
-    blocks = [_memory(case.need), *held, *_bills(case.costs), _experts(case.moe)]
+    blocks = [_memory(case.need), *held, *_bills(case.costs), *_experts(case.moe)]
     return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -104,9 +104,9 @@ def _bills(costs: Bill | str) -> list[str]:
     ]
 
 
-def _experts(pair: Pair) -> str:
-    """Both models of the last section in one line."""
+def _experts(pair: Pair) -> list[str]:
+    """Both models of the last section, in as many lines as their names take."""
     dense, moe = shown_id(pair.dense.model), shown_id(pair.moe.model)
-    return (
-        f"{'MoE':<{LABEL}} {moe}: {pair.compute_ratio:.2f}x the compute, {pair.memory_ratio:.1f}x the memory of {dense}"
-    )
+    parts = [f"{moe}:", f"{pair.compute_ratio:.2f}x the compute,", f"{pair.memory_ratio:.1f}x the memory of", dense]
+    first, *others = draw.wrap_items(parts, draw.WIDTH - LABEL - 1, separator=" ")
+    return [f"{'MoE':<{LABEL}} {first}", *(" " * (LABEL + 1) + other for other in others)]

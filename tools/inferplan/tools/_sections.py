@@ -73,6 +73,12 @@ class Case:
         return not self.plan.serves_users and self.plan.max_concurrent_users >= self.controls["concurrent_users"]
 
     @property
+    def traffic_gpus(self) -> int:
+        """GPUs that the requests of a day take, where the plan has fewer; else 0."""
+        fleet = self.bill.case.fleet if self.bill else None
+        return fleet.gpus if fleet and fleet.busy_gpus > self.plan.gpus_used else 0
+
+    @property
     def bill(self) -> Bill | None:
         """The bill, where there is one."""
         return None if isinstance(self.costs, str) else self.costs

@@ -117,7 +117,7 @@ def draft_share(model: Model) -> float:
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
-    version = int(ledger.take("engine_version", quiet=quiet or name != "vllm"))
+    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=quiet))
     tokens, sequences = default_batching(name, gpu, version)
     engine = Engine(
         name=name,
@@ -131,9 +131,18 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
     )
-    share = RULES[name].utilization(model.architecture, gpu, Layout(), engine)
-    ledger.take("memory_utilization", round(share, 3), why=DEFAULT, quiet=quiet)
+    if not quiet:
+        _note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
     return engine
+
+
+def note_share(ledger: Ledger, on: Serving, layout: Layout) -> None:
+    """The share of memory that the engine fills by default on the layout at hand, in place of that of one GPU."""
+    _note_share(ledger, on.utilization(layout))
+
+
+def _note_share(ledger: Ledger, share: float) -> None:
+    ledger.take("memory_utilization", round(share, 3), why=DEFAULT)
 
 
 def default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:

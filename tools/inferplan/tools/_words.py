@@ -1,5 +1,8 @@
 """Quantities as an engineer writes them in a sentence."""
 
+from collections.abc import Iterator
+
+from inferplan.core.architecture import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GB, GIB, TB
 
@@ -125,3 +128,10 @@ def join(items: list[str], *, last: str = "and") -> str:
     ('a', 'a and b', 'a, b or c')
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
+
+
+def beyond_training(model: Model, context: int) -> Iterator[str]:
+    """That a context is longer than what a checkpoint was trained for; nothing of a size class."""
+    limit = model.architecture.max_positions
+    if context > limit and not model.is_size_class:
+        yield f"The model was trained for contexts up to {limit:,} tokens; unless told otherwise, engines refuse more."

@@ -35,7 +35,12 @@ def _sizing_sentence(case: Case) -> str:
     instance, request = fleet.instance, traffic.request
     named = f"a {model.id}-class model" if model.is_size_class else model.title
     one, each = f"{instance.layout.replica:,} {case.on.gpu.title}", " each" if fleet.count > 1 else ""
-    fleet_of = one if fleet.count == 1 else f"{fleet.count:,} instances of {one}, {fleet.gpus:,} GPUs in all,"
+    taken = fleet.count * instance.layout.replica
+    fleet_of = one if fleet.count == 1 else f"{fleet.count:,} instances of {one}"
+    if taken < fleet.gpus:
+        fleet_of += f", {taken:,} of the {fleet.gpus:,} GPUs paid for,"
+    elif fleet.count > 1:
+        fleet_of += f", {fleet.gpus:,} GPUs in all,"
     asked = case.bills.yard.at_least
     spare = f" ({fleet.needed:,} would do)" if fleet.needed < fleet.count else ""
     short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
@@ -96,7 +101,7 @@ def _crossing_sentence(case: Case) -> str:
     cheaper = [f"than {words.join(below)} hours a day"] if below else []
     cheaper += [f"than {words.join(always)} at any hours"] if always else []
     parts = [f"cheaper {' and '.join(cheaper)}"] if cheaper else []
-    parts += [f"above {words.join(beyond)}" + ("" if below else " hours a day")] if beyond else []
+    parts += [f"dearer than {words.join(beyond)} hours a day"] if beyond else []
     if not parts:
         return "On-demand is never cheaper."
     return f"On-demand is {' and '.join(parts)}, on the GPUs those hours take."

@@ -31,6 +31,7 @@ def summary(case: Case) -> Iterator[str]:
         yield _speed_sentence(case, plan.service)
     else:
         yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."
+    yield from words.beyond_training(on.model, case.demand.context)
 
 
 def _subject(on: Serving) -> str:
@@ -46,8 +47,9 @@ def _speed_sentence(case: Case, service: Service) -> str:
     return (
         f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), a first token "
         f"takes about {around(service.ttft_s, case.on.band('ttft'))} and each further one about "
-        f"{around(service.tpot_s, case.on.band('tpot'))}: half of published runs lie within. All get "
-        f"about {words.significant(plan.tokens_per_s or 0)} tokens/s."
+        f"{around(service.tpot_s, case.on.band('tpot'))}: half of published runs lie within. "
+        f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "
+        "tokens/s."
     )
 
 

@@ -27,6 +27,7 @@ def verdict(case: Case) -> Iterator[str]:
     if case.plan.serves_users:
         load, hardware = f"{_users(case)} at {_context(case)}", _hardware(case, case.plan)
         yield f"{_yes(case)}: {_subject(case)} serves {load} on {hardware}{_pace(case, case.plan)}."
+        yield from _traffic_sentence(case)
         return
     if case.on.not_modelled:
         yield f"Not known for {_subject(case)}: {case.on.not_modelled}."
@@ -42,12 +43,22 @@ def verdict(case: Case) -> Iterator[str]:
 
 
 def _yes(case: Case) -> str:
-    """A plain yes, or a yes on more GPUs than the preset has."""
+    """A plain yes, or one for the users alone, or on more GPUs than the preset has."""
     own = case.preset.total_gpus
     where = words.count(case.plan.nodes, "node")
+    yes = "Yes for the users, no for their traffic" if case.traffic_gpus else "Yes"
     if case.plan.gpus_used > own and case.given_gpus is None:
-        return f"Yes, on {where} and more than the preset's {words.count(own, 'GPU')}"
-    return f"Yes, on {where}"
+        return f"{yes}, on {where} and more than the preset's {words.count(own, 'GPU')}"
+    return f"{yes}, on {where}"
+
+
+def _traffic_sentence(case: Case) -> Iterator[str]:
+    """The GPUs that the requests of a day take, where they are more than those that hold the users."""
+    if case.traffic_gpus:
+        yield (
+            f"But {case.controls['requests_per_day']:,} requests a day take {words.count(case.traffic_gpus, 'GPU')}, "
+            f"which the bill is for."
+        )
 
 
 def _shortfall(case: Case) -> str:
@@ -113,6 +124,7 @@ def _within(case: Case, plan: ParallelismAnswer) -> str:
 def details(case: Case) -> Iterator[str]:
     """Memory, bill, and what would make it cheaper."""
     yield _memory_sentence(case)
+    yield from words.beyond_training(case.on.model, case.controls["context_window"])
     yield case.costs if isinstance(case.costs, str) else _bill_sentence(case, case.costs)
     yield from _ways_to_save(case)
 

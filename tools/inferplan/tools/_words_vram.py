@@ -191,9 +191,7 @@ def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
 def _caveats(need: Need) -> Iterator[str]:
     """Where the nominal size class and a real checkpoint part ways; where the context outgrows the model."""
     model, form = need.model, need.precision
-    limit = model.architecture.max_positions
-    if need.context > limit and not model.is_size_class:
-        yield f"The model was trained for contexts up to {limit:,} tokens."
+    yield from words.beyond_training(model, need.context)
     real = MODELS.get(model.stands_for or "")
     if real is not None:
         actual = memory.weights(real, form).total

@@ -35,7 +35,7 @@ from inferplan.tools._launch import launch
 from inferplan.tools._models import HALF, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._settings import serving
+from inferplan.tools._settings import note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 
@@ -178,6 +178,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
     fits = [fit(need, on, q.total_gpus) for on in servings.values()]
     here = next(one for one in fits if one.gpu.id == q.gpu)
+    note_share(ledger, here.on, here.tightest.layout)
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
     return VramAnswer(
