@@ -352,6 +352,14 @@ def test_names_that_are_not_understood_are_reported(names: list[str], said: str)
     assert described(one.model.id).notes == one.notes
 
 
+def test_where_a_dense_block_stands_beside_experts_mlp_names_the_dense_block_alone() -> None:
+    """nvidia/Gemma-4-26B-A4B-NVFP4 ignores `mlp*`, `router*` and `self_attn*`; its experts are in NVFP4."""
+    ignored = [f"model.language_model.layers.{n}.{name}*" for n in range(30) for name in ("mlp", "router", "self_attn")]
+    quantization = {"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head", *ignored]}
+    config = {**json.loads(text_of("gemma-4-26b-a4b-it")), "quantization_config": quantization}
+    assert described(json.dumps(config)).model.native_bits == NativeBits(mixers=16, ffn=16, routed_experts=4.5)
+
+
 @pytest.mark.parametrize("slug", FOUND)
 def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> None:
     assert described(read(slug).id).notes == described(text_of(slug)).notes

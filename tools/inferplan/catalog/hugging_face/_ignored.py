@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
-from inferplan.core.architecture import Architecture, layer_params
+from inferplan.core.architecture import Architecture, ExpertFfn, layer_params
 
 MIXERS, SHARED, DENSE, EXPERTS = "self_attn", "mlp.shared_experts", "mlp.down_proj", "mlp.experts"
 """Kinds of tensors, each by the module name that stands for it."""
@@ -87,10 +87,16 @@ class Ignored:
         elif not self._tail(tail, layers):
             self.unknown[name] = None
 
-    def _leave(self, layers: range, *kinds: str) -> None:
+    def _leave(self, layers: Iterable[int], *kinds: str) -> None:
         """Leave these kinds of these layers in 16 bit."""
+        left = frozenset(layers)
         for kind in kinds:
-            self.layers[kind].update(layers)
+            self.layers[kind].update(left)
+
+    def _dense_beside(self, layer: int) -> bool:
+        """Whether a dense block stands beside the experts of a layer: then that is what `mlp` names (Gemma 4)."""
+        ffn = self._architecture.groups[self._architecture.sequence[layer]].ffn
+        return isinstance(ffn, ExpertFfn) and bool(ffn.dense_intermediate)
 
     def _tail(self, tail: str, layers: range) -> bool:
         """Record what follows the number of a layer; whether it is understood."""
@@ -103,7 +109,8 @@ class Ignored:
         elif tail.strip("*.").rsplit(".", 1)[-1] in _WIDE:
             self._leave(layers, DENSE)
         elif tail.strip("*.") in ("mlp", "feed_forward", "block_sparse_moe"):
-            self._leave(layers, DENSE, SHARED, EXPERTS)
+            self._leave(layers, DENSE, SHARED)
+            self._leave((layer for layer in layers if not self._dense_beside(layer)), EXPERTS)
         else:
             return False
         return True
