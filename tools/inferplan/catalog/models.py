@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
 from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
     Architecture,
     Attention,
@@ -188,6 +189,7 @@ class ModelRow(NamedRow):
             nominal=Nominal(total=self.params_total, active=self.params_active) if self.size_class else None,
             stands_for=self.stands_for,
             native_bits=self.native_bits,
+            builds=builds_of(self.id),
         )
 
     def architecture(self) -> Architecture:

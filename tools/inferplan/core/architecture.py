@@ -5,8 +5,8 @@ A size class of the guide ("70B") is nominal: its totals are what its name says,
 shape of the model that it stands for.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
@@ -16,6 +16,7 @@ from inferplan.core.sparsity import routed_params
 __all__ = [
     "Architecture",
     "Attention",
+    "Build",
     "DenseFfn",
     "ExpertFfn",
     "LayerGroup",
@@ -356,13 +357,33 @@ class NativeBits:
     ffn: float = 16
     routed_experts: float = 16
     lookup: float = 16
+    output_head: float = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Build:
+    """A checkpoint that is published beside the release, in another format: what it really quantises.
+
+    `kv_bits` is the element of the KV cache that its own config asks for, None where it leaves that to the engine.
+    Layers that predict further tokens stay in 16 bit: every build that is known here leaves them out.
+    """
+
+    id: str
+    bits: NativeBits
+    kv_bits: float | None = None
+
+
+def _no_builds() -> Mapping[str, Build]:
+    """No builds are known."""
+    return {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Model:
     """A model to serve: a size class (with `nominal`) or a catalogued checkpoint (without).
 
-    Compared by identity, so that results can be remembered by model at little cost.
+    Compared by identity, so that results can be remembered by model at little cost. `builds` are published checkpoints
+    in other formats, by the format.
     """
 
     id: str
@@ -372,6 +393,18 @@ class Model:
     nominal: Nominal | None = None
     stands_for: str | None = None
     native_bits: NativeBits | None = None
+    builds: Mapping[str, Build] = field(default_factory=_no_builds)
+
+    def build(self, precision: str) -> Build | None:
+        """The published checkpoint in this format, where one is known that is not the release itself."""
+        return None if precision == self.native_precision else self.builds.get(precision)
+
+    def own_bits(self, precision: str) -> NativeBits | None:
+        """What its checkpoint in this format spends on each class; None where the format's own rule applies."""
+        if precision == self.native_precision:
+            return self.native_bits
+        build = self.build(precision)
+        return build.bits if build else None
 
     @property
     def is_size_class(self) -> bool:

@@ -16,7 +16,7 @@ from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
-from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.rank_memory import Holding, RankMemory, Rules
 
 RULES: Mapping[EngineName, Rules] = {
@@ -146,6 +146,12 @@ def cache_not_modelled(model: Model, engine: Engine) -> str | None:
 def default_kv_bits(model: Model, precision: Precision) -> float:
     """What the cache is stored in unless said otherwise. [bits]
 
-    The guide's element for a size class; for a checkpoint the engine's default, which is the model's 16-bit type.
+    The guide's element for a size class; for a checkpoint what its own config asks for, as a published build in FP4
+    may, else the engine's default, which is the model's 16-bit type.
+
+    Limits: vLLM obeys the checkpoint since December 2025, see the catalogue's builds; older versions cache in 16 bit.
     """
-    return precision.kv_bits if model.is_size_class else 16
+    if model.is_size_class:
+        return precision.kv_bits
+    build = model.build(precision.id)
+    return (build.kv_bits if build else None) or REST_BITS

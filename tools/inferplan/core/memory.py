@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Model, Parameters
+from inferplan.core.architecture import Architecture, Model, NativeBits, Parameters
 from inferplan.core.attention import Cached
-from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CONVOLUTION_BYTES = 2
 HALF_BYTES = 2
@@ -38,34 +38,50 @@ class WeightBytes:
         return self.layers + self.embedding + self.output_head + self.lookup
 
 
-@lru_cache(maxsize=1024)
-def weights(model: Model, precision: Precision) -> WeightBytes:
-    """Parameters of each tensor class × the bits that the format spends on that class / 8. [B]
+def class_bits(model: Model, precision: Precision) -> NativeBits:
+    """What the checkpoint in a format spends on each tensor class that formats differ in. [bits]
 
     A size class spends the guide's nominal bits on everything; a checkpoint spends the format's real bits, scales
-    included, on its linear layers, and 16 bit on the rest where the format's scope is "linear". A checkpoint that
-    is released quantised in parts spends, in that format, its own bits on each class.
+    included, on its linear layers, and 16 bit on the rest where the format's scope is "linear". A checkpoint that is
+    quantised in parts, as released or as published in this format, spends its own bits on each class.
 
-    Source: GUIDE section 1 (size classes); the safetensors headers of published quantised checkpoints.
+    Limits: of a model without a published build in the format, every linear layer is taken to be quantised.
+
+    Source: GUIDE section 1 (size classes); the safetensors headers and ignore lists of published checkpoints.
     """
-    nominal = model.is_size_class
-    linear = (precision.nominal_bits if nominal else precision.bits_per_weight) / BITS_PER_BYTE
-    rest = (precision.nominal_bits if nominal else precision.rest_bits) / BITS_PER_BYTE
+    if model.is_size_class:
+        linear = rest = precision.nominal_bits
+    elif own := model.own_bits(precision.id):
+        return own
+    else:
+        linear, rest = precision.bits_per_weight, precision.rest_bits
+    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest)
+
+
+def params_by_bits(model: Model, own: NativeBits) -> Iterator[tuple[float, int]]:
+    """The parameters of each class of a checkpoint that is quantised in parts, with the bits spent on them."""
+    parts = model.parameters
+    yield own.mixers, parts.attention + parts.linear_attention
+    yield own.ffn, parts.dense_ffn + parts.shared_experts
+    yield own.routed_experts, parts.routed_experts
+    yield own.output_head, parts.output_head
+    yield own.lookup, parts.lookup
+    yield REST_BITS, parts.embedding + parts.router + parts.norms + parts.other
+
+
+@lru_cache(maxsize=1024)
+def weights(model: Model, precision: Precision) -> WeightBytes:
+    """Parameters of each tensor class × the bits that the format spends on that class / 8, see `class_bits`. [B]"""
     parts: Parameters = model.parameters
-    mixers = ffn = experts = linear
-    lookup = rest
-    if model.native_bits and precision.id == model.native_precision:
-        own = model.native_bits
-        mixers, ffn, experts, lookup = (
-            bits / BITS_PER_BYTE for bits in (own.mixers, own.ffn, own.routed_experts, own.lookup)
-        )
+    bits = class_bits(model, precision)
+    rest = (precision.nominal_bits if model.is_size_class else precision.rest_bits) / BITS_PER_BYTE
     return WeightBytes(
-        attention=(parts.attention + parts.linear_attention) * mixers,
-        ffn=(parts.dense_ffn + parts.shared_experts) * ffn,
-        routed_experts=parts.routed_experts * experts,
+        attention=(parts.attention + parts.linear_attention) * (bits.mixers / BITS_PER_BYTE),
+        ffn=(parts.dense_ffn + parts.shared_experts) * (bits.ffn / BITS_PER_BYTE),
+        routed_experts=parts.routed_experts * (bits.routed_experts / BITS_PER_BYTE),
         embedding=parts.embedding * rest,
-        output_head=parts.output_head * rest,
-        lookup=parts.lookup * lookup,
+        output_head=parts.output_head * (bits.output_head / BITS_PER_BYTE),
+        lookup=parts.lookup * (bits.lookup / BITS_PER_BYTE),
         replicated=(parts.router + parts.norms + parts.other) * rest,
     )
 
@@ -73,10 +89,12 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
 def multi_token_bytes(model: Model, precision: Precision) -> float:
     """Parameters of the layers that predict further tokens × the format's bits / 8. [B]
 
-    They are loaded for speculative decoding only, so that no other figure holds them. 0 where there are none.
+    They are loaded for speculative decoding only, so that no other figure holds them. 0 where there are none. A
+    published build leaves them in 16 bit.
     """
     extra = model.architecture.multi_token
-    return extra.params * precision.bits_per_weight / BITS_PER_BYTE if extra else 0.0
+    bits = REST_BITS if model.build(precision.id) else precision.bits_per_weight
+    return extra.params * bits / BITS_PER_BYTE if extra else 0.0
 
 
 def vision_bytes(model: Model) -> float:

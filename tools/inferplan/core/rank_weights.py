@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Attention, ExpertFfn, LayerGroup, Model, count, layer_params
+from inferplan.core.architecture import (
+    Architecture,
+    Attention,
+    ExpertFfn,
+    LayerGroup,
+    Model,
+    NativeBits,
+    count,
+    layer_params,
+)
 from inferplan.core.attention import Latent
-from inferplan.core.memory import HALF_BYTES, WeightBytes, vision_bytes, weights
+from inferplan.core.memory import HALF_BYTES, WeightBytes, class_bits, vision_bytes, weights
 from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.units import MIB
@@ -61,7 +70,7 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
         padding = _expert_padding(model, precision, shard, loader)
         extra = _rounding(model, precision, shard, loader) + _absorbed(model, precision, layout.tp, loader)
         extra += sum(
-            group.count * _doubled_keys(architecture.hidden, group, precision, layout.tp, loader)
+            group.count * _doubled_keys(architecture.hidden, group, class_bits(model, precision), layout.tp, loader)
             for group in architecture.groups
         )
         return (_layer_weights(model, parts, shard, padding) + extra + first + head + rope,)
@@ -101,13 +110,13 @@ def _group_weights(
         + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts)
         + _part(stored.routed_experts, routed, parts.routed_experts) * padding
         + stored.replicated / architecture.layers
-        + _group_rounding(hidden, group, precision, shard, loader)
-        + _doubled_keys(hidden, group, precision, tp, loader)
+        + _group_rounding(model, group, precision, shard, loader)
+        + _doubled_keys(hidden, group, class_bits(model, precision), tp, loader)
         + sum(_absorbed_by(mixer, hidden, precision, tp, loader) for mixer in latents)
     )
 
 
-def _doubled_keys(hidden: int, group: LayerGroup, precision: Precision, tp: int, loader: Loader) -> float:
+def _doubled_keys(hidden: int, group: LayerGroup, bits: NativeBits, tp: int, loader: Loader) -> float:
     """hidden × kv width on a rank, for a layer whose value is its key: vLLM fills both slots of one matrix. [B]
 
     Source: vLLM 0.19 to 0.28, vllm/model_executor/models/gemma4.py, `use_k_eq_v`.
@@ -116,7 +125,7 @@ def _doubled_keys(hidden: int, group: LayerGroup, precision: Precision, tp: int,
         return 0.0
     shared = (mixer for mixer in group.mixers if isinstance(mixer, Attention) and mixer.value_is_key)
     width = sum(mixer.head_dim * max(1.0, mixer.kv_heads / tp) for mixer in shared if not mixer.reuses_cache)
-    return hidden * width * precision.bits_per_weight / BITS_PER_BYTE
+    return hidden * width * bits.mixers / BITS_PER_BYTE
 
 
 def _rope_width(architecture: Architecture) -> int:
@@ -217,24 +226,23 @@ def allocated(size: float) -> float:
 
 def _rounding(model: Model, precision: Precision, shard: Layout, loader: Loader) -> float:
     """What the allocator adds to the matrices of all layers on one rank. [B]"""
-    architecture = model.architecture
     return sum(
-        group.count * _group_rounding(architecture.hidden, group, precision, shard, loader)
-        for group in architecture.groups
+        group.count * _group_rounding(model, group, precision, shard, loader) for group in model.architecture.groups
     )
 
 
-def _group_rounding(hidden: int, group: LayerGroup, precision: Precision, shard: Layout, loader: Loader) -> float:
+def _group_rounding(model: Model, group: LayerGroup, precision: Precision, shard: Layout, loader: Loader) -> float:
     """What the allocator adds to the matrices of one layer; experts of MXFP4 are padded to whole tiles anyway. [B]
 
     Scales and zero points, the fraction of a bit, are tensors apart: those of MXFP4 experts in Marlin kernels, which
     are one tensor for all experts, are rounded, others are too small for it.
     """
+    hidden = model.architecture.hidden
     if precision.id == "mxfp4":
         scales = _expert_scales(hidden, group, shard) if loader.marlin else ()
         return sum(allocated(size) - size for size in scales)
-    size = int(precision.nominal_bits) / BITS_PER_BYTE
-    return sum(allocated(params * size) - params * size for params in _rank_matrices(hidden, group, shard))
+    sizes = list(_rank_matrices(hidden, group, shard, class_bits(model, precision)))
+    return sum(allocated(size) - size for size in sizes)
 
 
 def _expert_scales(hidden: int, group: LayerGroup, shard: Layout) -> Iterator[float]:
@@ -245,30 +253,34 @@ def _expert_scales(hidden: int, group: LayerGroup, shard: Layout) -> Iterator[fl
         yield from (held * wide * columns * matrices / 32 for matrices in (2 if ffn.gated else 1, 1))
 
 
-def _rank_matrices(hidden: int, group: LayerGroup, shard: Layout) -> Iterator[float]:
-    """The fused matrices of one layer on one rank: query-key-value, output, gate-up, down. [parameters]
+def _rank_matrices(hidden: int, group: LayerGroup, shard: Layout, bits: NativeBits) -> Iterator[float]:
+    """The fused matrices of one layer on one rank, without scales: query-key-value, output, gate-up, down. [B]
 
-    Limits: of recurrent and latent mixers the output matrix only.
+    Limits: of recurrent and latent mixers the output matrix only; the mean bits of a class stored in several formats.
     """
-    tp = shard.tp
+    tp, mixing = shard.tp, hidden * int(bits.mixers) / BITS_PER_BYTE
     for mixer in group.mixers:
         if isinstance(mixer, Attention):
             query, kv = mixer.query_width / tp, mixer.head_dim * max(1.0, mixer.kv_heads / tp)
             gate = query if mixer.output_gate else 0
-            yield hidden * (query + gate + 2 * kv)
+            yield mixing * (query + gate + 2 * kv)
         if isinstance(mixer, Attention | Latent):
-            yield hidden * mixer.output_width / tp
-    yield from (hidden * columns for columns in _rank_columns(group, shard))
+            yield mixing * mixer.output_width / tp
+    for columns, width in _rank_columns(group, shard, bits):
+        yield hidden * columns * int(width) / BITS_PER_BYTE
 
 
-def _rank_columns(group: LayerGroup, shard: Layout) -> Iterator[float]:
-    """The columns of the gate-up and of the down matrix of each block of a layer, all its experts side by side."""
+def _rank_columns(group: LayerGroup, shard: Layout, bits: NativeBits) -> Iterator[tuple[float, float]]:
+    """The columns of the gate-up and of the down matrix of each block, all experts side by side, and their bits."""
     ffn, tp = group.ffn, shard.tp
     if isinstance(ffn, ExpertFfn):
-        shares = (ffn.experts * expert_share(shard, ffn.experts), shared_share(shard), 1 / tp)
-        widths = (ffn.intermediate, ffn.shared_intermediate, ffn.dense_intermediate)
+        blocks = (
+            (ffn.experts * expert_share(shard, ffn.experts) * ffn.intermediate, bits.routed_experts),
+            (shared_share(shard) * ffn.shared_intermediate, bits.ffn),
+            (ffn.dense_intermediate / tp, bits.ffn),
+        )
     else:
-        shares, widths = (1 / tp,), (ffn.intermediate if ffn else 0,)
-    for share, width in zip(shares, widths, strict=True):
-        yield share * width * (2 if ffn and ffn.gated else 1)
-        yield share * width
+        blocks = (((ffn.intermediate if ffn else 0) / tp, bits.ffn),)
+    for columns, width in blocks:
+        yield columns * (2 if ffn and ffn.gated else 1), width
+        yield columns, width

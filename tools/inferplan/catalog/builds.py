@@ -1,0 +1,50 @@
+"""Checkpoints published beside the release: what each of them really quantises, by the model that it was made of."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from pydantic import PositiveFloat
+
+from inferplan.catalog._table import NamedRow, read_rows
+from inferplan.core.architecture import Build, NativeBits
+
+_FILE = "builds.toml"
+
+
+class BuildRow(NamedRow):
+    """One published checkpoint; `unverified` names what its source does not state of it."""
+
+    model: str
+    precision: str
+    bits: NativeBits
+    kv_bits: PositiveFloat | None = None
+    unverified: tuple[str, ...] = ()
+    note: str | None = None
+
+    def build(self) -> Build:
+        """The row as the formulas take it."""
+        return Build(id=self.id, bits=self.bits, kv_bits=self.kv_bits)
+
+
+@cache
+def build_rows() -> tuple[BuildRow, ...]:
+    """Every row: what `Build` leaves out is here (sources, what is not verified)."""
+    return read_rows(_FILE, "build", BuildRow)
+
+
+@cache
+def _by_model() -> Mapping[str, Mapping[str, Build]]:
+    """The builds of each model, by format; of several in one format the first row."""
+    found: dict[str, dict[str, Build]] = {}
+    for row in build_rows():
+        found.setdefault(row.model, {}).setdefault(row.precision, row.build())
+    return found
+
+
+def builds_of(model: str) -> Mapping[str, Build]:
+    """The published builds of a model, by format.
+
+    >>> builds_of("google/gemma-4-31B-it")["nvfp4"].id
+    'nvidia/Gemma-4-31B-IT-NVFP4'
+    """
+    return _by_model().get(model, {})
