@@ -199,3 +199,13 @@ def test_the_report_breaks_errors_down_by_source_model_gpu_and_engine() -> None:
     assert found["by GPU"]["h100-sxm"]["errors"]["tpot_ms, closed loop"]["n"] == 1
     assert "median %" in report.text()
     assert "Abacus 9000" in report.text()
+
+
+@pytest.mark.parametrize(
+    ("model", "mixers"),
+    [("deepseek-ai/DeepSeek-R1", 8.7819), ("Qwen/Qwen3-235B-A22B", 4.5), ("MiniMaxAI/MiniMax-M2.5", 16)],
+)
+def test_published_speeds_in_fp4_are_predicted_with_the_same_checkpoint(model: str, mixers: float) -> None:
+    own = setup(engine="SGLang", model=model, weight_format="fp4", gpu="B200").model.own_bits("nvfp4")
+    assert own is not None
+    assert own.mixers == mixers

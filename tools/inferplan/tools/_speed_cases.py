@@ -25,7 +25,7 @@ from inferplan.core.vllm_memory import NEWEST
 from inferplan.core.work import Work, work_of
 from inferplan.tools._memory_cases import CannotPredict, Text, catalogued
 from inferplan.tools._settings import default_batching
-from inferplan.tools._speed_names import FORMAT_NAMES, RUNNERS, experts_only, gpu_of, limits
+from inferplan.tools._speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
 
 NETWORK = 50 * GB
 """InfiniBand NDR, one way, per GPU: what no row states. [B/s]"""
@@ -109,22 +109,17 @@ class SpeedSetup:
             if id_ not in FORMATS:
                 raise CannotPredict(f'the weight format "{self.row.weight_format}" is not known')
             return FORMATS[id_]
-        own = "fp8" if "fp8" in self.row.model.casefold() else self._catalogued.native_precision
+        own = "fp8" if "fp8" in self.row.model.casefold() else self.model.native_precision
         self.notes.append(f"weights are taken to be in {own}, as the model is released")
         return FORMATS[own]
 
     @cached_property
-    def _catalogued(self) -> Model:
-        """The model as the catalogue has it."""
+    def model(self) -> Model:
+        """The model as the catalogue has it, with what its published builds quantise."""
         found = catalogued(self.row.model)
         if found is None:
             raise CannotPredict(f'no model "{self.row.model}" is in the catalog')
         return found
-
-    @cached_property
-    def model(self) -> Model:
-        """The model; 4-bit checkpoints of experts keep their attention in 16 bit."""
-        return experts_only(self._catalogued, self.precision)
 
     @cached_property
     def kv_bits(self) -> float:

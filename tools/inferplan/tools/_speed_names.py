@@ -2,15 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.gpus import GPUS
-from inferplan.core.architecture import Model, NativeBits
 from inferplan.core.engine import EngineName
 from inferplan.core.hardware import Gpu
-from inferplan.core.precision import Precision
 
 LIMITS: Mapping[str, tuple[float, float]] = {
     "llama-2-70b": (2, 0.2),
@@ -80,13 +77,3 @@ def gpu_of(name: str) -> Gpu | None:
         except UnknownName:
             continue
     return None
-
-
-@lru_cache(maxsize=256)
-def experts_only(model: Model, precision: Precision) -> Model:
-    """The model with its attention in 16 bit where a 4-bit format of experts leaves it so; else as it is."""
-    four = precision.bits_per_weight < 8 and precision.compute == "fp4"
-    if model.architecture.experts is None or not four or model.native_precision == precision.id:
-        return model
-    bits = NativeBits(ffn=precision.bits_per_weight, routed_experts=precision.bits_per_weight)
-    return replace(model, native_precision=precision.id, native_bits=bits)
