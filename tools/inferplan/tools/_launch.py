@@ -118,7 +118,9 @@ def _model(on: Serving) -> Iterator[str]:
     online = bool(flags.quantize) and on.precision.id == ONLINE and own != ONLINE
     if name.startswith("{"):
         name = "MODEL"
-    if on.engine.name == "llama.cpp" or (on.precision.id not in (own, "bf16", "fp16", "fp32") and not online):
+    if build := on.model.build(on.precision.id):
+        name = build.id
+    elif on.engine.name == "llama.cpp" or (on.precision.id not in (own, "bf16", "fp16", "fp32") and not online):
         name = f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
     yield flags.start.format(name)
     if online:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
+from inferplan.core.architecture import Model
+from inferplan.core.memory import class_bits
 from inferplan.core.precision import Precision
 from inferplan.tools._assumptions import Ledger
 
@@ -47,3 +49,43 @@ def note_release(ledger: Ledger, model: str, precision: str) -> None:
     """List that the format is that of the release, which stands in for one that the caller does not name."""
     if precision == narrow_release(model):
         ledger.note("precision", FORMATS[precision].title, why="as released")
+
+
+PARTLY_USED = frozenset({"nvfp4"})
+"""Formats whose published checkpoints use them for a part of the layers only."""
+
+
+def note_checkpoint(ledger: Ledger, model: Model, precision: Precision, name: str = "checkpoint") -> None:
+    """List the published checkpoint that a format stands for and what it leaves in more bits; or that none is known."""
+    if model.is_size_class or precision.id == model.native_precision:
+        return
+    if build := model.build(precision.id):
+        ledger.note(name, build.id, why=left_out(model, precision))
+    elif precision.id in PARTLY_USED:
+        ledger.note(name, f"all linear layers in {precision.title}", why="assumed: no published build is known here")
+
+
+def left_out(model: Model, precision: Precision) -> str:
+    """The classes of tensors that a checkpoint stores in other bits than the format's, with their mean.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> left_out(MODELS["zai-org/GLM-5.2"], FORMATS["nvfp4"])
+    'published: attention 16 bit, dense and shared blocks 16 bit'
+    >>> left_out(MODELS["meta-llama/Llama-3.3-70B-Instruct"], FORMATS["nvfp4"])
+    'published: all linear layers quantised'
+    """
+    bits, parts = class_bits(model, precision), model.parameters
+    blocks = [word for word, there in (("dense", parts.dense_ffn), ("shared", parts.shared_experts)) if there]
+    classes = (
+        ("attention", bits.mixers, parts.attention + parts.linear_attention),
+        (f"{' and '.join(blocks)} blocks", bits.ffn, len(blocks)),
+        ("experts", bits.routed_experts, parts.routed_experts),
+    )
+    said = [f"{name} {width:.3g} bit" for name, width, there in classes if there and width != precision.bits_per_weight]
+    return f"published: {', '.join(said) or 'all linear layers quantised'}"
+
+
+def cache_reason(model: Model, precision: Precision) -> str:
+    """Why the KV cache of a checkpoint is stored as it is, where the caller does not say how."""
+    build = model.build(precision.id)
+    return f"set by {build.id}" if build and build.kv_bits else "engine default"

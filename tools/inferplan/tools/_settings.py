@@ -15,10 +15,12 @@ from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
+from inferplan.core.precision import REST_BITS
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
+from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._serving import Serving
 
 DEFAULT = "default"
@@ -69,6 +71,10 @@ def serving(
         return replace(usual, pace=pace) if pace else usual
     speed = ledger if timed else Ledger({})
     kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
+    if not quiet:
+        note_checkpoint(ledger, chosen, form)
+        if not kv_precision and not chosen.is_size_class and kv_bits != REST_BITS:
+            ledger.note("kv_cache_element", f"{kv_bits:g} bit", why=cache_reason(chosen, form))
     runs = _engine(ledger, engine, chosen, device, quiet=quiet)
     return Serving(
         model=chosen,

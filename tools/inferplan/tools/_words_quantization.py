@@ -7,10 +7,12 @@ from inferplan.catalog.models import MODELS
 from inferplan.core import memory
 from inferplan.core.architecture import Model
 from inferplan.core.element_formats import E4M3, INT4
+from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.units import GB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._forms import Comparison, Form
+from inferplan.tools._models import cache_reason, note_checkpoint
 
 GUIDE_WEIGHT = 0.7834
 GUIDE_INT4_SCALE = 0.119
@@ -113,14 +115,23 @@ def formula(case: Comparison) -> Iterator[str]:
     if case.model.is_size_class:
         counted = f"{words.params(total)} parameters x {_listed(form.nominal_bits for form in each)} bit"
     else:
-        linear = f"{words.params(parts.linear)} linear x {_listed(form.bits_per_weight for form in each)} bit"
-        counted = (
-            f"({linear} + {words.params(total - parts.linear)} others x {_listed(form.rest_bits for form in each)} bit)"
-        )
+        bits = [_mean_bits(case.model, form) for form in each]
+        linear = f"{words.params(parts.linear)} linear x {_listed(one for one, _ in bits)} bit"
+        counted = f"({linear} + {words.params(total - parts.linear)} others x {_listed(one for _, one in bits)} bit)"
     yield f"{counted} / 8 = {', '.join(map(gb, case.forms))} GB"
     steps = [form.times.decode / MILLI for form in case.forms if form.times]
     if steps:
         yield f"decode step = {', '.join(map(words.significant, steps))} ms"
+
+
+def _mean_bits(model: Model, form: Precision) -> tuple[float, float]:
+    """The bits of a weight in linear layers and elsewhere: the mean where a checkpoint is quantised in parts. [bits]"""
+    if model.own_bits(form.id) is None:
+        return form.bits_per_weight, form.rest_bits
+    stored, parts = memory.weights(model, form), model.parameters
+    linear = stored.attention + stored.ffn + stored.routed_experts
+    others = parts.total - parts.linear
+    return BITS_PER_BYTE * linear / parts.linear, BITS_PER_BYTE * (stored.total - linear) / others
 
 
 def _listed(bits: Iterable[float]) -> str:
@@ -149,6 +160,8 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
         ledger.note("weight_only_here", words.join(emulated), why=why)
     if case.gpu.peak_flops("fp32") is None:
         ledger.note("fp32_peak", "16 bit", why=f"no FP32 peak of {case.gpu.title} is known: timed at its 16-bit peak")
+    for form in case.forms:
+        note_checkpoint(ledger, case.model, form.precision)
     _note_cache(ledger, case)
 
 
@@ -158,6 +171,9 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
         why = "INT4 keeps FP16"
         value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
         ledger.note("kv_cache_element", value, unit="bit", why=why)
+    elif other := next((form for form in case.forms if form.on.kv_bits != case.fp32.on.kv_bits), None):
+        value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
+        ledger.note("kv_cache_element", value, unit="bit", why=cache_reason(case.model, other.precision))
     else:
         why = f"{case.fp32.on.engine_name}'s default"
         ledger.note("kv_cache_element", case.fp32.on.kv_bits, unit="bit", why=why)

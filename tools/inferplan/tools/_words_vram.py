@@ -234,6 +234,11 @@ def _weights_line(need: Need) -> str:
     model, form = need.model, need.precision
     if model.is_size_class:
         return f"{model.total_params:,} parameters x {form.nominal_bits / 8:g} B"
+    if own := model.own_bits(form.id):
+        alike: Counter[float] = Counter()
+        for bits, params in memory.params_by_bits(model, own):
+            alike[bits] += params
+        return " + ".join(f"{params:,} x {bits:g} bit" for bits, params in sorted(alike.items()) if params)
     if form.scope == "all":
         return f"{model.total_params:,} parameters x {form.bits_per_weight:g} bit"
     linear, others = model.parameters.linear, model.parameters.total - model.parameters.linear

@@ -31,7 +31,7 @@ from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_g
 from inferplan.tools._following import following
 from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
-from inferplan.tools._models import note_release
+from inferplan.tools._models import note_checkpoint, note_release
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, serving
@@ -206,6 +206,7 @@ def compare_costs(q: CostsQuestion) -> CostsAnswer:
 def billed(q: CostsQuestion, ledger: Ledger) -> Case:
     """The fleet and its bills, with all that is assumed of them; what is said of them is computed when asked for."""
     on = q.serving(ledger)
+    note_checkpoint(ledger, on.model, on.precision)
     yard = q.yard(on, ledger)
     bills = Bills(rates=take_rates(ledger, on.gpu, on.model), yard=yard)
     case = Case(

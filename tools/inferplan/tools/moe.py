@@ -16,6 +16,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._figures import to_digits
 from inferplan.tools._following import following
+from inferplan.tools._models import note_checkpoint
 from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -152,7 +153,10 @@ class Pair:
 
 def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
     """Both models; what is said of them is computed when it is asked for."""
-    return Pair(dense=_side(q, ledger, q.dense_model), moe=_side(q, ledger, q.moe_model))
+    pair = Pair(dense=_side(q, ledger, q.dense_model), moe=_side(q, ledger, q.moe_model))
+    for name, side in (("dense_checkpoint", pair.dense), ("moe_checkpoint", pair.moe)):
+        note_checkpoint(ledger, side.on.model, side.on.precision, name)
+    return pair
 
 
 def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:

@@ -32,7 +32,7 @@ from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
-from inferplan.tools._models import HALF, note_release
+from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import note_share, serving
@@ -273,7 +273,8 @@ def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
 def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
     """What the cache is stored in and by whose rules, which the reader may not expect."""
     if not q.kv_precision and not need.model.is_size_class:
-        ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why="engine default")
+        why = cache_reason(need.model, need.precision)
+        ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why=why)
 
 
 def _menu(chosen: str) -> list[str]:
