@@ -56,7 +56,8 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     share, and the shared ones. The first stage also holds the embedding and the vision tower, the last one the head.
     Latent attention keeps 16-bit copies of its up-projection. On top comes what the allocator rounds up.
 
-    Limits: layers that predict further tokens are not loaded.
+    Limits: layers that predict further tokens are not loaded. Matrices of latent attention in several formats are taken
+    at their mean, repeated ones too: DeepSeek V3.1 in NVFP4 on 8 ranks comes out 0.7 GB short, 1.4 %.
     """
     architecture, parts = model.architecture, weights(model, precision)
     rows = architecture.max_positions * architecture.rope_tables
