@@ -1,10 +1,12 @@
 """What answers say of the checkpoint that a format stands for, and of what it asks the cache to be stored in."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 
+from data_files import DATA
 from inferplan.tools._tool import Answer
 from inferplan.tools.costs import TOOL as COSTS
 from inferplan.tools.moe import TOOL as MOE
@@ -68,6 +70,17 @@ def test_kv_precision_overrides_what_the_checkpoint_asks_for() -> None:
     assert wide.kv_bytes_per_token == 2 * by_itself.kv_bytes_per_token == 2 * 2 * 62 * 8 * 128
     assert "kv_cache_element" not in assumed(wide)
     assert "kv_cache_element" not in assumed(PARALLELISM.ask({**MINIMAX, "kv_precision": "fp16"}))
+
+
+def test_a_described_checkpoint_that_asks_for_an_fp8_cache_gets_one() -> None:
+    config = json.loads((DATA / "configs" / "minimax-m2.5.json").read_text(encoding="utf-8"))
+    scheme = {"dynamic": False, "num_bits": 8, "type": "float"}
+    asks = config | {
+        "quantization_config": {"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_scheme": scheme}
+    }
+    answer = VRAM.ask({"model": json.dumps(asks), "precision": "nvfp4"})
+    assert answer.kv_bytes_per_token == 2 * 62 * 8 * 128
+    assert assumed(answer)["kv_cache_element"] == ("8 bit", "set by its config")
 
 
 def test_the_command_starts_the_published_checkpoint() -> None:

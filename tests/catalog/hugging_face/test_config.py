@@ -16,6 +16,7 @@ from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, Model, NativeBits, count
+from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_weights import rank_weights
@@ -350,6 +351,28 @@ def test_names_that_are_not_understood_are_reported(names: list[str], said: str)
     one = described(json.dumps({**LLAMA, "quantization_config": {**FP8, "modules_to_not_convert": names}}))
     assert one.notes == (f"Not understood in quantization_config, so not left in 16 bit: {said}",)
     assert described(one.model.id).notes == one.notes
+
+
+@pytest.mark.parametrize(
+    ("cache", "bits"),
+    [
+        ({"kv_cache_scheme": {"dynamic": False, "num_bits": 8, "type": "float"}}, 8),
+        ({"kv_cache_quant_algo": "FP8"}, 8),
+        ({"quantization": {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}}, 8),
+        ({"kv_cache_scheme": None}, None),
+        ({"kv_cache_quant_algo": None}, None),
+        ({}, None),
+    ],
+)
+def test_a_config_that_asks_for_an_fp8_cache_is_read_so_also_in_its_short_form(
+    cache: Mapping[str, Any], bits: float | None
+) -> None:
+    """`kv_cache_scheme` as nvidia/Gemma-4-31B-IT-NVFP4 states it, `kv_cache_quant_algo` as older ModelOpt files."""
+    quantization = {"quant_method": "modelopt", "quant_algo": "NVFP4", **cache}
+    model = described(json.dumps({**LLAMA, "quantization_config": quantization})).model
+    assert model.native_kv_bits == described(model.id).model.native_kv_bits == bits
+    assert default_kv_bits(model, FORMATS["nvfp4"]) == (bits or 16)
+    assert default_kv_bits(model, FORMATS["fp8"]) == 16
 
 
 def test_where_a_dense_block_stands_beside_experts_mlp_names_the_dense_block_alone() -> None:

@@ -382,8 +382,8 @@ def _no_builds() -> Mapping[str, Build]:
 class Model:
     """A model to serve: a size class (with `nominal`) or a catalogued checkpoint (without).
 
-    Compared by identity, so that results can be remembered by model at little cost. `builds` are published checkpoints
-    in other formats, by the format.
+    Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
+    asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format.
     """
 
     id: str
@@ -393,11 +393,19 @@ class Model:
     nominal: Nominal | None = None
     stands_for: str | None = None
     native_bits: NativeBits | None = None
+    native_kv_bits: float | None = None
     builds: Mapping[str, Build] = field(default_factory=_no_builds)
 
     def build(self, precision: str) -> Build | None:
         """The published checkpoint in this format, where one is known that is not the release itself."""
         return None if precision == self.native_precision else self.builds.get(precision)
+
+    def own_kv_bits(self, precision: str) -> float | None:
+        """The element of the KV cache that its checkpoint in this format asks for, None where it does not. [bits]"""
+        if precision == self.native_precision:
+            return self.native_kv_bits
+        build = self.build(precision)
+        return build.kv_bits if build else None
 
     def own_bits(self, precision: str) -> NativeBits | None:
         """What its checkpoint in this format spends on each class; None where the format's own rule applies."""

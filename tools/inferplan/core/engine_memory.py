@@ -153,5 +153,4 @@ def default_kv_bits(model: Model, precision: Precision) -> float:
     """
     if model.is_size_class:
         return precision.kv_bits
-    build = model.build(precision.id)
-    return (build.kv_bits if build else None) or REST_BITS
+    return model.own_kv_bits(precision.id) or REST_BITS

@@ -87,5 +87,7 @@ def left_out(model: Model, precision: Precision) -> str:
 
 def cache_reason(model: Model, precision: Precision) -> str:
     """Why the KV cache of a checkpoint is stored as it is, where the caller does not say how."""
+    if not model.own_kv_bits(precision.id):
+        return "engine default"
     build = model.build(precision.id)
-    return f"set by {build.id}" if build and build.kv_bits else "engine default"
+    return f"set by {build.id if build else 'its config'}"

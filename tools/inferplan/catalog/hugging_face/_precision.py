@@ -1,7 +1,7 @@
 """How a checkpoint stores its weights, from `dtype` and `quantization_config`."""
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
 from inferplan.catalog.hugging_face._keys import Keys
@@ -14,6 +14,7 @@ BITS: Mapping[str, float] = {
 """Bits that the catalogue's formats spend on a weight; a test holds them to it. [bits]"""
 
 SIXTEEN = 16.0
+BITS_OF_FP8_CACHE = 8
 
 NAMED_MODULES = 3
 LONGEST_MODULE = 60
@@ -32,8 +33,19 @@ Stored = tuple[str, float]
 """A format's id and the bits that it spends here on a quantised weight."""
 
 
-def native_precision(root: Keys, body: Keys, architecture: Architecture) -> tuple[str, NativeBits | None]:
-    """The format that a checkpoint is released in, and its bits by kind of tensor where only some are quantised.
+class Released(NamedTuple):
+    """The format of a checkpoint, its bits by kind of tensor where only some are quantised, and of its cache.
+
+    `kv_bits` is the element of the KV cache that the config asks for, None where it leaves that to the engine.
+    """
+
+    format: str
+    bits: NativeBits | None = None
+    kv_bits: float | None = None
+
+
+def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Released:
+    """What a checkpoint is released in.
 
     MXFP4 as a method of its own quantises experts only. Source: transformers, `Mxfp4HfQuantizer`.
     """
@@ -41,11 +53,27 @@ def native_precision(root: Keys, body: Keys, architecture: Architecture) -> tupl
     one = where.child("quantization_config", defaults={})
     if one is None or not one.values:
         where.read.pop("quantization_config", None)
-        return _dtype(root, body), None
+        return Released(_dtype(root, body))
     format_, bits = _stored(one)
     if format_ == "mxfp4" and one.values.get("quant_method") == "mxfp4":
-        return format_, NativeBits(routed_experts=bits)
-    return format_, _by_kind(one, format_, bits, Ignored(_names(one), architecture))
+        return Released(format_, NativeBits(routed_experts=bits), _cache(one))
+    return Released(format_, _by_kind(one, format_, bits, Ignored(_names(one), architecture)), _cache(one))
+
+
+def _cache(one: Keys) -> float | None:
+    """8 where the config asks for an FP8 cache, which vLLM obeys where no flag says otherwise. [bits]
+
+    Source: vLLM PR 29980 (`kv_cache_quant_algo` of ModelOpt) and `CompressedTensorsConfig.kv_cache_scheme`.
+    """
+    algorithm = one.values.get("kv_cache_quant_algo") or _inner(one).get("kv_cache_quant_algo")
+    if algorithm == "FP8":
+        one.keep("kv_cache_quant_algo", algorithm, None)
+        return BITS_OF_FP8_CACHE
+    scheme = one.values.get("kv_cache_scheme")
+    if isinstance(scheme, dict) and cast("dict[str, object]", scheme).get("num_bits") == BITS_OF_FP8_CACHE:
+        one.keep("kv_cache_scheme", {"num_bits": BITS_OF_FP8_CACHE}, None)
+        return BITS_OF_FP8_CACHE
+    return None
 
 
 def _not_understood(one: Keys, unknown: Iterable[str]) -> list[str]:

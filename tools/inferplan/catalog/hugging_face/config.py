@@ -59,7 +59,7 @@ def described(text: str) -> Described:
     layers = _layers(body, _family(type_))
     problems.raise_any()
     architecture = _architecture(root, body, type_, layers)
-    precision, bits = native_precision(root, body, architecture)
+    released = native_precision(root, body, architecture)
     named = title(root, count(architecture).total)
     problems.raise_any()
     _check_size(architecture)
@@ -68,8 +68,9 @@ def described(text: str) -> Described:
         id=json.dumps(root.read, sort_keys=True, separators=(",", ":")),
         title=named,
         architecture=architecture,
-        native_precision=precision,
-        native_bits=bits,
+        native_precision=released.format,
+        native_bits=released.bits,
+        native_kv_bits=released.kv_bits,
     )
     return Described(model=model, notes=(*root.notes, *uncounted))
 

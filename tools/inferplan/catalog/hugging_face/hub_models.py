@@ -30,6 +30,7 @@ def hub_model(repository: Repository) -> Described:
         architecture=one.model.architecture,
         native_precision=one.model.native_precision,
         native_bits=bits or one.model.native_bits,
+        native_kv_bits=one.model.native_kv_bits,
     )
     notes = (*one.notes, *repository.notes, *_contradictions(model, repository), *_said(model, bits))
     return Described(model=model, notes=notes)
