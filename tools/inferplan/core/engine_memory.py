@@ -149,7 +149,9 @@ def default_kv_bits(model: Model, precision: Precision) -> float:
     The guide's element for a size class; for a checkpoint what its own config asks for, as a published build in FP4
     may, else the engine's default, which is the model's 16-bit type.
 
-    Limits: vLLM obeys the checkpoint since December 2025, see the catalogue's builds; older versions cache in 16 bit.
+    Limits: vLLM obeys the checkpoint since December 2025; older versions cache in 16 bit.
+
+    Source: vLLM PR 29980; SGLang, `ModelRunner.configure_kv_cache_dtype`; two RTX PRO 6000 with MiniMax M2.5 in NVFP4.
     """
     if model.is_size_class:
         return precision.kv_bits
