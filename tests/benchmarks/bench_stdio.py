@@ -61,13 +61,21 @@ PEERS: Mapping[str, tuple[Sequence[str], Call | None]] = {
 }
 """How a peer is started, and a call of it that plans one model; llm-checker's look at this machine instead."""
 
-DEVICES = ("h100-sxm", "h200-sxm", "a100-80gb-sxm", "b200-sxm", "mi300x", "l40s", "rtx-4090")
+
+def another_pair(number: int) -> Mapping[str, object]:
+    """Two models of the catalogue, no two pairs alike."""
+    from inferplan.catalog.models import MODELS
+
+    ids = list(MODELS)
+    return {"dense_model": ids[number % len(ids)], "moe_model": ids[-1 - number // len(ids) - number % 3]}
+
+
 CHANGES: Mapping[str, Callable[[int], Mapping[str, object]]] = {
     "estimate_vram": lambda n: {"context_window": 8192 + n},
     "compare_quantization": lambda n: {"context_window": 8192 + n},
     "plan_parallelism": lambda n: {"context_window": 8192 + n},
     "compare_costs": lambda n: {"requests_per_day": 50_000 + n},
-    "compare_moe_dense": lambda n: {"gpu": DEVICES[n % len(DEVICES)]},
+    "compare_moe_dense": another_pair,
     "run_preset": lambda n: {"context_window": 8192 + n},
 }
 """What is another one in every new question to a tool of ours; the rest is as in its example."""
