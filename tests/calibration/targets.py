@@ -29,6 +29,8 @@ class Target:
 
     time = front × (h + n × t(decode)) + steps × t(decode) + (prompts + queued × q) × t(prefill)
          + mixed × k × (1 - q) × t(marginal prefill)
+
+    `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle.
     """
 
     id: str
@@ -135,7 +137,8 @@ def _calibrates(setup: SpeedSetup, law: str) -> bool:
 def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
     """The time of an output token while prompts join."""
     load = setup.load(setup.batch)
-    mixed = 0.0 if setup.disaggregated else load.running / load.output_tokens
+    prompts = load.running if law == "offline" else load.disturbing
+    mixed = 0.0 if setup.disaggregated else prompts / load.output_tokens
     return _target(setup, law, seconds, steps=1.0, mixed=mixed, **_passes(setup))
 
 

@@ -38,7 +38,7 @@ def test_requests_in_flight_are_the_rate_times_the_time_that_each_takes() -> Non
     assert found is not None
     assert ON is not None
     flight = 2 * (found.service.ttft_s + 500 * found.service.tpot_s)
-    closed = serve(WORK, ON, LAYOUT, replace(LOAD, sequences=flight))
+    closed = serve(WORK, ON, LAYOUT, replace(LOAD, sequences=flight, others=flight))
     assert found.service.tpot_s == pytest.approx(closed.tpot_s, rel=1e-3)
     assert found.service.tokens_per_s == pytest.approx(1000)
     assert found.queue.busy == pytest.approx(2 * marginal_s(WORK, ON, LAYOUT, 500))

@@ -27,7 +27,7 @@ from inferplan.core.performance import (
     pass_amounts,
 )
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, pipelined, serve, static_batch
+from inferplan.core.serving_laws import Load, Service, marginal_s, pipelined, serve, static_batch
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
 
@@ -40,6 +40,8 @@ NO_QUEUES = ("prefill_interference", "prompt_queue")
 IDEAL = Efficiency(
     **{field: 0.0 if field.endswith("_s") or field in NO_QUEUES else 1.0 for field in Efficiency.__slots__}
 )
+
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.sampled_from([1, 2, 4]))
 
 
 def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = None) -> Machine:
@@ -225,6 +227,40 @@ def test_prompts_that_are_waited_for_before_the_first_token_do_not_disturb_after
     assert tpot[0.25] - undisturbed == pytest.approx(0.75 * (tpot[0.0] - undisturbed))
 
 
+@given(prompt=st.integers(1, 200_000), output=st.integers(1, 4000), layout=LAYOUTS)
+def test_a_lone_users_tokens_take_what_its_context_takes_however_long_its_own_prompt_is(
+    prompt: int, output: int, layout: Layout
+) -> None:
+    one = work_of(LLAMA_70B, BF16, tp=layout.tp, kv_bits=16)
+    load = Load(sequences=1, context=200_000, input_tokens=prompt, output_tokens=output)
+    found = serve(one, joined(layout), layout, load)
+    assert found.tpot_s == found.decode.total_s
+
+
+def test_each_further_user_puts_a_prompt_of_its_own_between_the_tokens_of_the_others() -> None:
+    layout, one = Layout(tp=4), work_of(LLAMA_70B, BF16, tp=4, kv_bits=16)
+    on = (one, joined(layout, reached=replace(FITTED, prefill_interference=1.0, prompt_queue=0.0)), layout)
+    between = {}
+    for users in (1, 2, 5):
+        found = serve(*on, Load(sequences=users, context=9000, input_tokens=8000, output_tokens=100))
+        between[users] = 100 * (found.tpot_s - found.decode.total_s) / marginal_s(*on, 8000)
+    assert between == pytest.approx({1: 0, 2: 1, 5: 4})
+
+
+def test_a_lone_user_of_ranks_that_share_experts_disturbs_nobody_and_two_disturb_each_other() -> None:
+    layout = Layout(tp=1, attention_dp=8)
+    one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16, attention_dp=8)
+    load = Load(sequences=1, context=9000, input_tokens=8000, output_tokens=100)
+    alone, two = (serve(one, joined(layout), layout, replace(load, sequences=n)) for n in (1, 2))
+    assert alone.tpot_s == alone.decode.total_s
+    assert two.tpot_s > two.decode.total_s
+
+
+def test_a_slot_that_is_never_idle_spends_its_own_prompt_too() -> None:
+    found = service(tokens=8000)
+    assert found.offline_tokens_per_s < 1 / found.tpot_s
+
+
 def test_a_pipeline_works_on_as_many_batches_as_it_has_stages() -> None:
     """10 sequences in 4 stages: batches of 3."""
     layout = Layout(tp=2, pp=4)
@@ -232,7 +268,6 @@ def test_a_pipeline_works_on_as_many_batches_as_it_has_stages() -> None:
 
 
 LOADS = st.tuples(st.integers(1, 2000), st.integers(1, 200_000))
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.sampled_from([1, 2, 4]))
 
 
 @given(sequences=st.integers(1, 2000), short=st.integers(1, 10**6), long=st.integers(1, 10**6), layout=LAYOUTS)
@@ -394,12 +429,12 @@ def test_a_link_without_latency_never_loses(sequences: int) -> None:
 
 
 def test_who_has_no_slot_waits_for_one() -> None:
-    """64 clients, 32 slots: the first token waits for one more answer of 500 tokens."""
+    """64 clients, 32 slots: the first token waits for one more answer of 500 tokens, and the prompt before it."""
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
     load = Load(sequences=32, context=750, input_tokens=500, output_tokens=500)
     free, full = (serve(one, m, layout, replace(load, sequences=n, slots=32)) for n in (32, 64))
     assert full.tpot_s == free.tpot_s
-    assert full.ttft_s == pytest.approx(free.ttft_s + 500 * free.tpot_s)
+    assert full.ttft_s == pytest.approx(free.ttft_s + 500 * 32 / free.offline_tokens_per_s)
 
 
 def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:

@@ -39,6 +39,7 @@ OPTIONS: list[dict[str, float]] = [
     {"prefix_cache_hit_rate": 0.95},
     {"prefix_cache_hit_rate": 1, "speculative_tokens": 8, "acceptance_rate": 1},
     {"prompt_queue_slope": 0.5, "prefill_interference": 1},
+    {"prompt_queue_slope": 0, "prefill_interference": 2},
 ]
 """Ways to serve that make an engine faster, or prompts wait for each other."""
 DAY = "as_of=2026-11-25"

@@ -16,7 +16,8 @@ from inferplan.core.work import Work
 class Load:
     """What one replica is asked for: sequences at once, the context they attend over, tokens in and out.
 
-    Of more than `slots` sequences the others wait for a slot; None is a slot for each.
+    Of more than `slots` sequences the others wait for a slot; None is a slot for each. Prompts of `others` come between
+    one's tokens; None is the closed loop's, where every client but oneself sends its next one.
     """
 
     sequences: float
@@ -24,11 +25,22 @@ class Load:
     input_tokens: float
     output_tokens: float
     slots: float | None = None
+    others: float | None = None
 
     @property
     def running(self) -> float:
         """Sequences that have a slot."""
         return self.sequences if self.slots is None else min(self.sequences, self.slots)
+
+    @property
+    def disturbing(self) -> float:
+        """Sequences whose prompts are computed between one's tokens: never one's own, which came before them.
+
+        >>> load = Load(sequences=8, context=750, input_tokens=500, output_tokens=500)
+        >>> load.disturbing, replace(load, sequences=1).disturbing, replace(load, others=8).disturbing
+        (7, 0.0, 8)
+        """
+        return max(0.0, self.running - 1) if self.others is None else self.others
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,23 +186,28 @@ def serve(
 
     The `prompt` of the load may be given where it is known already.
 
-    TPOT = t(decode) / tokens per step + interference × (1 - queue) × (running / output) × t(marginal prefill)
+    between(n) = interference × (1 - queue) × (n / output) × t(marginal prefill)
+    TPOT = t(decode) / tokens per step + between(running - 1)
     TTFT = front end + steps × t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
-    wait = max(sequences / running - 1, 0) × output × TPOT
-    tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / TPOT
+    wait = max(sequences / running - 1, 0) × output × turn, turn = t(decode) / tokens per step + between(running)
+    tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / turn
 
     Between two prompts of one client those of all others are computed: a share `queue` of them before its first
-    token, the others between its tokens.
+    token, the others between its tokens. Its own is computed before its first token and never between its tokens: a
+    slot that is never idle spends it too, which is what offline throughput and those who wait for the slot see.
+
+    Limits: of runs with one client in a closed loop none is published; their TPOT is that of batch 1.
     """
     e, running = m.efficiency, load.running
     at_once = in_one_stage(running, layout)
     decode = decode_pass(w, m, layout, running=at_once, context=load.context, options=options)
     prompt = prompt or prompt_of(w, m, layout, load.input_tokens, options)
     prefill = prompt.alone
-    mixed = e.prefill_interference * (1 - e.prompt_queue) * running / load.output_tokens
-    tpot = decode.total_s / options.tokens_per_step + mixed * prompt.added_s / layout.pp
+    mixed = e.prefill_interference * (1 - e.prompt_queue) / load.output_tokens * prompt.added_s / layout.pp
+    step = decode.total_s / options.tokens_per_step
+    tpot, turn = step + mixed * load.disturbing, step + mixed * running
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
-    wait = (load.sequences / running - 1) * load.output_tokens * tpot
+    wait = (load.sequences / running - 1) * load.output_tokens * turn
     ttft = e.front_end_s + e.first_token_steps * decode.total_s + prefill.total_s * queue + wait
     seconds = ttft + (load.output_tokens - 1) * tpot
     return Service(
@@ -200,7 +217,7 @@ def serve(
         requests_per_s=load.sequences / seconds,
         decode=decode,
         prefill=prefill,
-        offline_tokens_per_s=running / tpot,
+        offline_tokens_per_s=running / turn,
     )
 
 

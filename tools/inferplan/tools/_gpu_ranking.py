@@ -104,8 +104,8 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     """1 / (compute + KV read + interference): more than one GPU of any replica delivers. [output tokens/s]
 
     Per output token: its own products, its cache once a step, and its share of what is computed of the prompt, as far
-    as prompts slow what runs and wait for each other; no weights to read, no links, no fixed times. Infinite where no
-    peak is known.
+    as prompts slow what runs and wait for each other, or all of it where one's own is the only one; no weights to read,
+    no links, no fixed times. Infinite where no peak is known.
     """
     device = performance.machine(on.gpu, on.precision, on.fabric(Layout()), on.efficiency)
     if device is None:
@@ -116,7 +116,7 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     each = 2 * params / (device.matrix_flops * max(e.compute, e.half_compute, e.expert_compute))
     read = request.load(1).context * work.kv_bytes_per_token / (device.bandwidth * e.bandwidth)
     waits = min(1, e.prompt_queue)
-    slowed = e.prefill_interference * (1 - waits) * (output - 1) / output + waits
+    slowed = min(1, e.prefill_interference * (1 - waits) * (output - 1) / output + waits)
     return 1 / (each + read / on.options.tokens_per_step + slowed * prompt * each / output)
 
 
