@@ -1,4 +1,4 @@
-"""The published rows of serving speed as `inferplan validate speed` takes them, out of their compact table."""
+"""The published rows of serving speed as `inferplan validate speed` takes them, out of their compact tables."""
 
 import re
 from functools import cache
@@ -21,11 +21,11 @@ MEASURED = (
 
 
 @cache
-def published() -> list[dict[str, Any]]:
+def published(name: str = "published_speed.tsv") -> list[dict[str, Any]]:
     """Every row."""
-    text = (DATA / "published_speed.tsv").read_text(encoding="utf-8")
+    text = (DATA / name).read_text(encoding="utf-8")
     addresses = dict(re.findall(r"^# (\d+): (.*)$", text, re.MULTILINE))
-    return [_row(line, addresses) for line in rows("published_speed.tsv")]
+    return [_row(line, addresses) for line in rows(name)]
 
 
 def _row(line: dict[str, str], addresses: dict[str, str]) -> dict[str, Any]:

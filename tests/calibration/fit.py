@@ -24,8 +24,6 @@ ALIKE: Mapping[str, str] = {
     "expert_compute_fp4": "expert_compute",
     "expert_compute_weight_only": "expert_compute",
     "expert_compute_weight_only_tensorrt": "expert_compute",
-    "attention_compute": "attention_compute",
-    "prompt_attention_compute": "attention_compute",
     "sequence_s_vllm": "sequence_s",
     "sequence_s_tensorrt": "sequence_s",
     "sequence_s_sglang": "sequence_s",
@@ -49,7 +47,6 @@ START: Mapping[str, float] = {
     "compute_fp4": 0.78,
     "compute_local": 0.6,
     "expert_compute": 0.49,
-    "attention_compute": 0.29,
     "index_compute": 0.29,
     "link": 0.339,
     "bus": 0.6,
@@ -75,9 +72,18 @@ KNOWN: Mapping[str, float] = {
     "bandwidth_cdna": 0.81,
     "bandwidth_local_stacked": 0.6,
     "all_to_all_s": 20e-6,
+    "attention_compute": 0.29,
 }
 """What is known before any row is looked at: microbenchmarks of MI300X reach 81 % of its bandwidth; llama.cpp reaches
-about 60 % of stacked memory's; an all-to-all is a few kernels, where one source alone exchanges."""
+about 60 % of stacked memory's; an all-to-all is a few kernels, where one source alone exchanges; attention of output
+tokens reached 0.29 of the best product in a calibration of 13 constants, and in FlashMLA's README kernels alone 0.20
+(sparse, B200), 0.52 (sparse, H800) and 0.83 (dense, H800)."""
+MEASURED: Mapping[str, float] = {"prompt_attention_compute": 0.57}
+"""What no row shows and is not fitted: the share of the best product that attention over long prompts reaches.
+
+No row has more than 16K tokens in, where other costs look the same. 100K to 1M tokens on one A100: 0.57, or half of the
+peak (MInference, experiments/README.md@010b708, FlashAttention-2, less 2 FLOP per parameter and token).
+"""
 OF_ENGINE = ("sequence_s", "front_end_s", "first_token_steps", "prompt_queue")
 LOOSE = 0.2
 """What the shrinkage of constants counts for that differ by engine rather than by hardware."""
@@ -87,6 +93,8 @@ LAWS = ("front_end_s", "first_token_steps", "prompt_queue", "prefill_interferenc
 """Constants of the serving laws rather than of a pass."""
 MEAN = "mean of "
 """What the name of a fitted mean begins with."""
+EXACT = 1e6
+"""Weight of what is measured rather than fitted."""
 FREE = 0.5
 """Weight of the squared log distance of all else from where it begins, in rows."""
 HELD = ("overhead_tensorrt", "overhead_blackwell")
@@ -240,6 +248,8 @@ def _pulls(parameters: Sequence[str], near: float) -> list[Pull]:
 
 
 def _pull(name: str, near: float) -> Pull:
+    if name in MEASURED:
+        return Pull(name=name, begin=MEASURED[name], weight=EXACT)
     if name in KNOWN:
         return Pull(name=name, begin=KNOWN[name], weight=near)
     if name in ALIKE:

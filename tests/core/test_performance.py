@@ -94,14 +94,14 @@ def test_computing_hides_partly_behind_reading(read: float, computed: float) -> 
 
 
 def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None:
-    """Half of the pairs of a causal prompt: 1,000 x 1,000 / 2."""
+    """Half of the pairs of a causal prompt, 1,000 x 1,000 / 2, and each token as if it attended over 4,096 more."""
     one = work_of(LLAMA_70B, BF16, tp=1, kv_bits=16)
     m, layout = joined(Layout(), reached=IDEAL), Layout()
     with_it, without = (
         forward_pass(w, m, layout, Batch(prompts=1, prompt=1000)).compute_s
         for w in (one, replace(one, attention_flops_per_pair=0))
     )
-    assert with_it - without == pytest.approx(4 * 64 * 128 * 80 * 1000 * 1000 / 2 / (0.80 * 989e12))
+    assert with_it - without == pytest.approx(4 * 64 * 128 * 80 * 1000 * (1000 / 2 + 4096) / (0.80 * 989e12))
 
 
 def test_an_all_reduce_over_8_gpus_moves_7_quarters_of_the_payload() -> None:

@@ -121,6 +121,19 @@ CORNER = 1.25
 Chosen by leaving sources out: a sharper corner lowers the error of offline throughput and raises that of TPOT.
 """
 
+HALF_SPEED = 4096
+"""Tokens that a token of a prompt attends over where attention reaches half of what it does over far more. [tokens]
+
+share(m) = `prompt_attention_compute` × m / (m + 4096): as if each token attended over 4,096 more, which also covers
+what a token costs beside attention however few there are (rotary embedding, cache writes, padded tiles, quantizing).
+Chosen with the plateau held at what long prompts reach, from 0, 1,024, 2,048, 3,072 and 4,096: the more, the smaller
+are the errors of throughput, TTFT and TPOT; beyond, matrix products would have to be as fast as the best measured one.
+The rise of kernels alone is over by some 500 tokens.
+Source: MInference, experiments/README.md (one A100, prompts to 1M); FlashAttention-3, arXiv 2407.08608, figure 5.
+Limits: no calibrated row has a prompt of more than 16K tokens. Cards whose 16-bit products run at half rate (RTX 5090)
+reach nearly all of that in attention: their long prompts take about half of what is predicted.
+"""
+
 
 class Pass(NamedTuple):
     """The time of one forward pass, part by part, as in `PARTS`. [s]"""
@@ -215,7 +228,8 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
     """What one pass over a batch takes of the busiest rank.
 
     Weights are read once per pass (of the experts, those that the batch touches), the KV cache once per decoded
-    token; matrix products cost 2 FLOP per parameter and token. Stages of a pipeline run one after the other.
+    token; matrix products cost 2 FLOP per parameter and token. A prompt's tokens attend over half of it in the mean,
+    and what is cached before, at the cost of `HALF_SPEED` more. Stages of a pipeline run one after the other.
 
     Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
@@ -234,7 +248,7 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
         half_matrix_s=2 * (local * w.half_params + sampled * w.head_params) / m.half_flops,
         expert_matrix_s=2 * tokens * w.active_expert_params / m.matrix_flops,
         attention_s=decoded * w.decode_flops(context) / m.half_flops,
-        prompt_attention_s=prompted * w.prompt_flops(batch.prompt, cached) / m.half_flops,
+        prompt_attention_s=prompted * w.prompt_flops(batch.prompt, cached + HALF_SPEED) / m.half_flops,
         index_s=(decoded * context + prompted * (cached + batch.prompt / 2)) * w.index_flops_per_pair / m.half_flops,
         link_s=sum([one.rated_s for one in sent if not one.hidden and not one.over_bus]),
         bus_s=sum([one.rated_s for one in sent if not one.hidden and one.over_bus]),
