@@ -496,7 +496,7 @@ class TestBreakEven:
         answer = ask(**case)
         crossing = answer.breakeven.on_demand_vs_api_hours
         assert crossing is not None
-        assert f"above an API beyond {crossing:.1f}" in answer.summary
+        assert f"dearer than an API beyond {crossing:.1f}" in answer.summary
         assert "an API below" not in answer.summary
         below = bills(ask(**case | {"usage_hours_per_day": 5.6}))
         assert below["on_demand"] > below["api"]
