@@ -4,6 +4,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferplan.server.http.gate import refusal
+from inferplan.server.http.message import objection
 
 LARGEST_BODY = 2**20
 """Bytes of a request: the longest argument, a config.json of 64 KB, with every character escaped, and much air."""
@@ -26,7 +27,11 @@ class Whole:
             return None
         if max(len(body), _declared(scope)) > LARGEST_BODY:
             return await refusal(413, _TOO_LARGE, {"Connection": "close"})(scope, receive, send)
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        text = body.decode("utf-8", errors="replace")
+        wrong = objection(text, scope)
+        if wrong:
+            return await wrong(scope, receive, send)
+        whole: list[Message] = [{"type": "http.request", "body": text.encode(), "more_body": False}]
 
         async def once() -> Message:
             return whole.pop() if whole else await receive()

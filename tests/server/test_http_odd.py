@@ -1,0 +1,87 @@
+"""`inferplan http` asked oddly over a real connection: what is right in another guise, and what is wrong."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from http_server import HttpServer, http_server
+
+PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
+ANSWER = {"jsonrpc": "2.0", "id": 7, "result": {}}
+USUAL = {"Content-Type": "application/json", "Accept": "application/json"}
+OLD, NEW = "2025-11-25", "2026-07-28"
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[HttpServer]:
+    with http_server() as running:
+        yield running
+
+
+def post(server: HttpServer, body: bytes = PING, *, path: str = "/mcp", **fields: str) -> Answer:
+    """A question on a connection of its own; a field is a header, with low lines for hyphens."""
+    named = {name.replace("_", "-"): value for name, value in fields.items()}
+    lines = {"Host": f"127.0.0.1:{server.port}", **USUAL, "Content-Length": str(len(body)), **named}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return exchange(server, f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
+
+
+def exchange(server: HttpServer, sent: bytes) -> Answer:
+    """Status, headers and body of the answer to these bytes."""
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(sent)
+        return answered(raw)
+
+
+def answered(raw: socket.socket) -> Answer:
+    """The next answer on a connection."""
+    found = b""
+    while b"\r\n\r\n" not in found and (more := raw.recv(2**16)):
+        found += more
+    head, _, body = found.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").lower().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    while len(body) < int(headers.get("content-length", 0)) and (more := raw.recv(2**16)):
+        body += more
+    return int(re.split(" ", lines[0])[1]), headers, body
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+@pytest.mark.parametrize(
+    ("body", "reply"),
+    [
+        ('{"jsonrpc":"2.0","id":1.5,"method":"ping"}', (None, -32600, "`id` takes a text or a whole number; got 1.5.")),
+        ('{"jsonrpc":"2.0","id":null,"method":"x"}', (None, -32600, "`id` takes a text or a whole number; got null.")),
+        ('{"jsonrpc":"2.0","id":true,"method":"x"}', (None, -32600, "`id` takes a text or a whole number; got true.")),
+        ('{"jsonrpc":"2.0","id":[],"method":"x"}', (None, -32600, "`id` takes a text or a whole number; got a list.")),
+        ('{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}', (7, -32600, "`params` takes one JSON object")),
+        ('{"jsonrpc":"1.0","id":"a","method":"ping"}', ("a", -32600, '`jsonrpc` takes "2.0"; got "1.0".')),
+        ('{"jsonrpc":"2.0","id":7}', (7, -32600, "`method` takes the name of a method in quotes; got null.")),
+        ("[]", (None, -32600, "a message is one JSON object on one line; got a list.")),
+        ("5", (None, -32600, "a message is one JSON object on one line; got 5.")),
+        ("null", (None, -32600, "a message is one JSON object on one line; got null.")),
+        ("ping", (None, -32700, "this line is not JSON (expected value at line 1")),
+        ('{"jsonrpc":"2.0","id":7,"method":"\\ud800"}', (7, -32700, "this line is not JSON (unexpected end")),
+        ('{"jsonrpc":"2.0","id":7,"result":5}', (None, -32600, "A request is one JSON object that asks something")),
+        (" ", (None, -32600, "A request is one JSON object that asks something")),
+    ],
+)
+def test_a_body_that_is_no_message_is_told_so_in_the_words_of_stdio(
+    server: HttpServer, body: str, reply: tuple[object, int, str], version: str
+):
+    status, headers, told = post(server, body.encode(), MCP_Protocol_Version=version)
+    assert (status, headers["content-type"]) == (400, "application/json")
+    found = json.loads(told)
+    assert (found["jsonrpc"], found["id"], found["error"]["code"]) == ("2.0", *reply[:2])
+    assert found["error"]["message"].startswith(reply[2])
+    assert found["error"]["message"].isprintable()
+
+
+def test_a_text_with_a_broken_letter_is_read_as_over_stdio(server: HttpServer):
+    _, _, told = post(server, PING.replace(b"}", b',"params":{"x":"\xff"}}'))
+    assert json.loads(told) == ANSWER
