@@ -12,6 +12,7 @@ from http_server import HttpServer, http_server
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 ANSWER = {"jsonrpc": "2.0", "id": 7, "result": {}}
 USUAL = {"Content-Type": "application/json", "Accept": "application/json"}
+PAGE = "https://Chat.Example"
 OLD, NEW = "2025-11-25", "2026-07-28"
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -19,7 +20,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[HttpServer]:
-    with http_server() as running:
+    with http_server("--allowed-host", "Planner.Example", "--allowed-origin", PAGE) as running:
         yield running
 
 
@@ -85,3 +86,56 @@ def test_a_body_that_is_no_message_is_told_so_in_the_words_of_stdio(
 def test_a_text_with_a_broken_letter_is_read_as_over_stdio(server: HttpServer):
     _, _, told = post(server, PING.replace(b"}", b',"params":{"x":"\xff"}}'))
     assert json.loads(told) == ANSWER
+
+
+@pytest.mark.parametrize("host", ["Planner.Example", "PLANNER.example:443", "LOCALHOST:1234", "LocalHost", "[::1]:80"])
+@pytest.mark.parametrize("origin", ["HTTPS://Chat.Example", "http://LOCALHOST:3000"])
+def test_capitals_of_a_host_and_an_origin_mean_nothing(server: HttpServer, host: str, origin: str):
+    status, _, told = post(server, Host=host, Origin=origin)
+    assert (status, json.loads(told)) == (200, ANSWER)
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+@pytest.mark.parametrize("media", ["Application/JSON", "APPLICATION/json; charset=UTF-8"])
+def test_capitals_of_a_media_type_mean_nothing(server: HttpServer, media: str, version: str):
+    usual = post(server, MCP_Protocol_Version=version)
+    assert post(server, Content_Type=media, Accept=media, MCP_Protocol_Version=version)[::2] == usual[::2]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost:21001@evil",
+        "127.0.0.1:abc",
+        "localhost:21001:5",
+        "localhost:",
+        "localhost:123456",
+        "localhost:80 evil.example",
+        "[::1]:",
+        "[::1]:8000]",
+        "planner.example:80/",
+    ],
+)
+def test_what_only_begins_like_a_host_of_ours_is_none(server: HttpServer, host: str):
+    status, _, told = post(server, Host=host)
+    assert status == 421
+    assert "--allowed-host" in json.loads(told)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost:3000@evil.com",
+        "http://localhost:x",
+        "http://localhost:",
+        "http://localhost:80/path",
+        "http://localhost:80, http://evil.com",
+        "http://localhost:3000\r\nOrigin: http://evil.com",
+        "http://localhost:3000\r\nOrigin: http://localhost:3000",
+        "https://chat.example@evil.com",
+    ],
+)
+def test_what_only_begins_like_an_origin_of_ours_is_none(server: HttpServer, origin: str):
+    status, _, told = post(server, Origin=origin)
+    assert status == 403
+    assert "--allowed-origin" in json.loads(told)["error"]["message"]

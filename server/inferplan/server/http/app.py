@@ -13,6 +13,7 @@ from inferplan.server.http.body import Whole
 from inferplan.server.http.gate import Gate
 from inferplan.server.http.metrics import metrics
 from inferplan.server.http.settings import Settings
+from inferplan.server.http.spelling import Spelling
 from inferplan.server.http.tokens import read_tokens
 from inferplan.server.http.watch import Watch, note_calls
 from inferplan.server.stdio import StdioServer
@@ -39,6 +40,7 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
         allow_methods=["GET", "POST"],
         allow_headers=REQUEST_HEADERS,
     )
+    app.add_middleware(Spelling)
     app.add_middleware(Watch)
     for tool in TOOLS:
         answer(lambda tool=tool: tool, tool.name, tool.example)

@@ -39,9 +39,14 @@ class Gate:
         """Why a request does not get in, if it does not."""
         foreign = await self._security.validate_request(request)
         if foreign:
-            return refusal(foreign.status_code, _SENTENCES[foreign.status_code])
+            return stranger(foreign.status_code)
         locked_out = None if self._tokens is None else _without_token(request, self._tokens)
         return locked_out or _without_post(request)
+
+
+def stranger(status: int) -> Response:
+    """What is said to a Host that is not ours (421), or to a page of an Origin that may not ask (403)."""
+    return refusal(status, _SENTENCES[status])
 
 
 def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> Response:

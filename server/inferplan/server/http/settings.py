@@ -9,8 +9,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names that no page of another site can be reached under: always answered for."""
 
 _NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
-_HOST = re.compile(rf"{_NAME}(?::\d{{1,5}})?")
-_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_NAME}(?::\d{{1,5}})?")
+_HOST = re.compile(rf"{_NAME}(?::[0-9]{{1,5}})?")
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_NAME}(?::[0-9]{{1,5}})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def host_name(text: str) -> str:
     >>> host_name("Planner.Example"), host_name("planner.example:8443")
     ('planner.example', 'planner.example:8443')
     """
-    if _HOST.fullmatch(text.lower()):
+    if is_host(text.lower()):
         return text.lower()
     raise ValueError(f'takes a host as clients name it, like planner.example or planner.example:8443; got "{text}"')
 
@@ -84,9 +84,27 @@ def origin(text: str) -> str:
     >>> origin("https://Chat.Example")
     'https://chat.example'
     """
-    if _ORIGIN.fullmatch(text.lower()):
+    if is_origin(text.lower()):
         return text.lower()
     raise ValueError(f'takes one origin without a path, like https://chat.example; got "{text}"')
+
+
+def is_host(text: str) -> bool:
+    """Whether this is a name or an address, in lower case, with a port or without.
+
+    >>> is_host("localhost:8000"), is_host("[::1]:8000"), is_host("localhost:8000@evil"), is_host("localhost:x")
+    (True, True, False, False)
+    """
+    return _HOST.fullmatch(text) is not None
+
+
+def is_origin(text: str) -> bool:
+    """Whether this is an origin in lower case, and nothing behind it.
+
+    >>> is_origin("http://localhost:3000"), is_origin("http://localhost:3000@evil.com"), is_origin("null")
+    (True, False, False)
+    """
+    return _ORIGIN.fullmatch(text) is not None
 
 
 def ip(host: str) -> IPv4Address | IPv6Address | None:
