@@ -139,3 +139,17 @@ def test_what_only_begins_like_an_origin_of_ours_is_none(server: HttpServer, ori
     status, _, told = post(server, Origin=origin)
     assert status == 403
     assert "--allowed-origin" in json.loads(told)["error"]["message"]
+
+
+def test_a_slash_at_the_end_of_a_path_changes_nothing(server: HttpServer):
+    status, _, told = post(server, path="/mcp/")
+    assert (status, json.loads(told)) == (200, ANSWER)
+    host = f"Host: 127.0.0.1:{server.port}".encode()
+    assert exchange(server, b"GET /health/ HTTP/1.1\r\n" + host + b"\r\n\r\n")[::2] == (200, b'{"status":"ok"}')
+
+
+@pytest.mark.parametrize("path", ["/mcp//", "//mcp", "/mcp/x/", "//evil.example/mcp/", "/mcp/%2e", "/docs/"])
+def test_nobody_is_sent_elsewhere(server: HttpServer, path: str):
+    status, headers, _ = post(server, path=path)
+    assert status == 404
+    assert "location" not in headers

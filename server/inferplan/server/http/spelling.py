@@ -1,4 +1,4 @@
-"""Headers in the one spelling that the layers below compare; a Host or Origin that has none goes no further."""
+"""Paths and headers in the one spelling that is compared below; a Host or Origin that has none gets no further."""
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inferplan.server.http.gate import OPEN, stranger
 from inferplan.server.http.settings import is_host, is_origin
+from inferplan.server.http.watch import PATHS
 
 _IN_ANY_CASE = frozenset({b"host", b"origin", b"content-type", b"accept"})
 """Headers whose capitals mean nothing (RFC 9110: 4.2.3, 8.3.1), and which the SDK compares as they are."""
@@ -28,7 +29,9 @@ class Spelling:
 
 
 def _spelt(scope: Scope) -> Response | None:
-    """Write a request's headers in their one spelling; why it does not get in, if they have none."""
+    """Write a request's path and headers in their one spelling; why it does not get in, if they have none."""
+    path = scope["path"].removesuffix("/")
+    scope["path"] = path if path in PATHS else scope["path"]
     scope["headers"] = [(name, value.lower() if name in _IN_ANY_CASE else value) for name, value in scope["headers"]]
     status = None if scope["path"] == OPEN else _not_one(Headers(scope=scope))
     return stranger(status) if status else None
