@@ -40,15 +40,17 @@ def replica() -> dict[str, Any]:
     return yaml.safe_load(read("compose.yaml"))["services"]["inferplan"]
 
 
-def command_lines() -> list[list[str]]:
-    """Each command line of the deployment, without the program, with variables filled in."""
+def command_lines(*, address: str) -> list[list[str]]:
+    """Each command line of the deployment, without the program, with this address for every variable."""
     (image,) = re.findall(r"^CMD (\[.*\])$", read("Dockerfile"), re.MULTILINE)[-1:]
     lines = [yaml.safe_load(image), replica()["command"], container()["args"]]
-    return [[re.sub(r"\$[({].*[)}]", "10.0.0.1", word) for word in line] for line in lines]
+    return [[re.sub(r"\$[({].*[)}]", address, word) for word in line] for line in lines]
 
 
-@pytest.mark.parametrize("line", command_lines(), ids=("image", "compose", "kubernetes"))
-def test_every_command_line_is_one_that_the_command_takes(line: list[str], tmp_path: Path):
+@pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1"])
+@pytest.mark.parametrize("which", range(3), ids=("image", "compose", "kubernetes"))
+def test_every_command_line_is_one_that_the_command_takes(which: int, address: str, tmp_path: Path):
+    line = command_lines(address=address)[which]
     tokens = tmp_path / "tokens"
     tokens.write_text("token", encoding="utf-8")
     assert line[0] == "http"

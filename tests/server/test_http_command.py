@@ -15,6 +15,7 @@ import pytest
 from mcp import Client
 
 from http_server import LISTENING, HttpServer, http_server
+from inferplan.server.http.command import settings_of
 from load.fuzz_http import fuzz
 
 TOKEN = "of-a-file-that-the-test-writes"  # noqa: S105
@@ -154,16 +155,40 @@ def test_a_token_opens_a_server_that_others_can_reach(tmp_path: Path):
         assert TOKEN not in "".join(server.log)
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="has no IPv6")
+@pytest.mark.parametrize("host", ["::", "[::]"])
+def test_addresses_of_ipv6_are_bound_and_answered_for_however_they_are_written(tmp_path: Path, host: str):
+    file = tmp_path / "tokens"
+    file.write_text(f"{TOKEN}\n", encoding="utf-8")
+    names = ("--allowed-host", "FD00::1", "--allowed-host", "[fd00::2]")
+    with http_server("--host", host, "--token-file", str(file), *names) as server:
+        assert server.url == f"http://[::]:{server.port}/mcp"
+        headers = {**JSON, "Authorization": f"Bearer {TOKEN}"}
+        url = f"http://[::1]:{server.port}/mcp"
+        for name in (f"[::1]:{server.port}", "[fd00::1]", "[fd00::1]:8000", "[FD00::2]:80"):
+            asked = httpx2.post(url, content=PING, headers={**headers, "Host": name}, timeout=PATIENCE_S)
+            assert asked.status_code == 200, name
+        assert httpx2.post(url, content=PING, headers=JSON, timeout=PATIENCE_S).status_code == 401
+
+
+def test_this_machine_alone_may_be_named_in_brackets():
+    settings = settings_of(["--host", "[::1]"])
+    assert settings.host == "::1"
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (("--host", "0.0.0.0"), "--token-file"),  # noqa: S104
         (("--host", "::"), "--no-auth"),
+        (("--host", "[::]"), "--no-auth"),
+        (("--host", "fd00::1"), "--token-file"),
         (("--host", "planner.example"), "--token-file"),
         (("--port", "99999"), "from 0 to 65535"),
         (("--port", "http"), "whole number"),
         (("--workers", "0"), "from 1 to 64"),
         (("--allowed-host", "https://planner.example"), "planner.example:8443"),
+        (("--allowed-host", "fe80::1%eth0"), "planner.example:8443"),
         (("--allowed-origin", "*"), "https://chat.example"),
         (("--allowed-origin", "https://chat.example/path"), "without a path"),
         (("--token-file", "no-such-file"), "cannot be read"),

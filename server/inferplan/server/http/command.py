@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from inferplan.server.http.settings import Settings, host_name, is_loopback, origin
+from inferplan.server.http.settings import Settings, address, host_name, is_loopback, origin
 from inferplan.server.http.tokens import TokenProblem, read_tokens
 
 WRONG = 2
@@ -88,7 +88,7 @@ def _parser() -> Parser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
+    add("--host", type=address, default="127.0.0.1", help="address to listen on (127.0.0.1: this machine alone)")
     add("--port", type=_whole(0, 65535), default=8000, help="port (8000); 0 takes a free one and logs it")
     add("--workers", type=_whole(1, MOST_WORKERS), default=1, help="processes (1); one that dies is replaced")
     add("--token-file", type=Path, metavar="FILE", help="file of bearer tokens, one a line; a caller needs one")

@@ -67,14 +67,26 @@ def in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def address(text: str) -> str:
+    """An address to listen on as it is bound and compared, without the brackets that it has in a URL; or a name.
+
+    >>> address("FD00::0:1"), address("[::1]"), address("LocalHost")
+    ('fd00::1', '::1', 'localhost')
+    """
+    found = ip(text.removeprefix("[").removesuffix("]"))
+    return text.lower() if found is None else str(found)
+
+
 def host_name(text: str) -> str:
     """A Host header as it is compared; raises ValueError with one sentence for what is none.
 
-    >>> host_name("Planner.Example"), host_name("planner.example:8443")
-    ('planner.example', 'planner.example:8443')
+    >>> host_name("Planner.Example"), host_name("planner.example:8443"), host_name("fd00::1")
+    ('planner.example', 'planner.example:8443', '[fd00::1]')
     """
-    if is_host(text.lower()):
-        return text.lower()
+    name = address(text)
+    name = name if ip(name) is None else in_url(name)
+    if is_host(name):
+        return name
     raise ValueError(f'takes a host as clients name it, like planner.example or planner.example:8443; got "{text}"')
 
 
