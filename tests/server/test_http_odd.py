@@ -153,3 +153,34 @@ def test_nobody_is_sent_elsewhere(server: HttpServer, path: str):
     status, headers, _ = post(server, path=path)
     assert status == 404
     assert "location" not in headers
+
+
+@pytest.mark.parametrize(
+    ("named", "header"), [(NEW, None), (NEW, OLD), (NEW, "2099-01-01"), (OLD, NEW), ("2025-06-18", OLD), (None, OLD)]
+)
+def test_a_request_whose_header_names_another_revision_than_its_envelope_is_served_as_neither(
+    server: HttpServer, named: str | None, header: str | None
+):
+    fields = {"Mcp_Method": "tools/list"} | ({"MCP_Protocol_Version": header} if header else {})
+    status, _, told = post(server, listing(named), **fields)
+    found = json.loads(told)
+    assert (status, found["id"], found["error"]["code"]) == (400, "a", -32020)
+    assert found["error"]["message"] == (
+        "mcp-protocol-version header does not match the request envelope's protocol version"
+    )
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+def test_a_request_whose_header_and_envelope_agree_is_served(server: HttpServer, version: str):
+    status, _, told = post(server, listing(version), Mcp_Method="tools/list", MCP_Protocol_Version=version)
+    assert status == 200
+    assert ("resultType" in json.loads(told)["result"]) == (version == NEW)
+
+
+def listing(version: str | None) -> bytes:
+    """A question whose envelope names this revision."""
+    envelope = {
+        "io.modelcontextprotocol/protocolVersion": version,
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    return json.dumps({"jsonrpc": "2.0", "id": "a", "method": "tools/list", "params": {"_meta": envelope}}).encode()

@@ -1,6 +1,10 @@
-"""Bodies that are no message of the protocol: told so in the words of stdio, before the SDK has its own."""
+"""Bodies that the SDK would misread: told so before it sees them, in the words of stdio or in its own."""
 
-from mcp.types import JSONRPCError
+from typing import cast
+
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp.types import HEADER_MISMATCH, PROTOCOL_VERSION_META_KEY, ErrorData, JSONRPCError, JSONRPCRequest
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -8,14 +12,31 @@ from inferplan.server import malformed
 from inferplan.server.http.gate import ENDPOINT, refusal
 
 _NOTHING_ASKED = "A request is one JSON object that asks something; this one asks nothing."
+_MISMATCH = f"{MCP_PROTOCOL_VERSION_HEADER} header does not match the request envelope's protocol version"
 
 
 def objection(text: str, scope: Scope) -> Response | None:
     """What the sender of this body is told instead of an answer, if anything is wrong with it."""
     if scope["path"] != ENDPOINT or scope["method"] != "POST":
         return None
-    message = malformed.read(text)
-    return _told(malformed.refusal(message)) if isinstance(message, Exception) else None
+    read = malformed.read(text)
+    if isinstance(read, Exception):
+        return _told(malformed.refusal(read))
+    if isinstance(read.message, JSONRPCRequest) and _contradicts(read.message, Headers(scope=scope)):
+        error = ErrorData(code=HEADER_MISMATCH, message=_MISMATCH)
+        return _told(JSONRPCError(jsonrpc="2.0", id=read.message.id, error=error))
+    return None
+
+
+def _contradicts(request: JSONRPCRequest, headers: Headers) -> bool:
+    """Whether a request names one revision, and its header another one or none.
+
+    The SDK goes by the header alone, and would serve it as a revision that the client does not speak.
+    """
+    meta = (request.params or {}).get("_meta")
+    envelope = cast("dict[str, object]", meta) if isinstance(meta, dict) else {}
+    header = headers.get(MCP_PROTOCOL_VERSION_HEADER)
+    return PROTOCOL_VERSION_META_KEY in envelope and envelope[PROTOCOL_VERSION_META_KEY] != header
 
 
 def _told(error: JSONRPCError | None) -> Response:
