@@ -184,3 +184,17 @@ def listing(version: str | None) -> bytes:
         "io.modelcontextprotocol/clientCapabilities": {},
     }
     return json.dumps({"jsonrpc": "2.0", "id": "a", "method": "tools/list", "params": {"_meta": envelope}}).encode()
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/health"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_body_with_two_ends_is_refused_and_what_follows_it_is_not_read(server: HttpServer, path: str, order: int):
+    ends = [b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n"][::order]
+    host = f"Host: 127.0.0.1:{server.port}\r\n".encode()
+    smuggled = b"GET /health HTTP/1.1\r\n" + host + b"\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(f"POST {path} HTTP/1.1\r\n".encode() + host + b"".join(ends) + b"\r\n0\r\n\r\n" + smuggled)
+        status, headers, told = answered(raw)
+        assert (status, headers["connection"]) == (400, "close")
+        assert "Transfer-Encoding" in json.loads(told)["error"]["message"]
+        assert not raw.recv(1)

@@ -4,12 +4,15 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from inferplan.server.http.gate import OPEN, stranger
+from inferplan.server.http.gate import OPEN, refusal, stranger
 from inferplan.server.http.settings import is_host, is_origin
 from inferplan.server.http.watch import PATHS
 
 _IN_ANY_CASE = frozenset({b"host", b"origin", b"content-type", b"accept"})
 """Headers whose capitals mean nothing (RFC 9110: 4.2.3, 8.3.1), and which the SDK compares as they are."""
+
+_TWO_ENDS = "A body ends where Content-Length or where Transfer-Encoding says, not both: another may read it otherwise."
+"""RFC 9112, 6.3: a proxy that goes by the other one takes what is left for a question of the next client."""
 
 
 class Spelling:
@@ -33,7 +36,10 @@ def _spelt(scope: Scope) -> Response | None:
     path = scope["path"].removesuffix("/")
     scope["path"] = path if path in PATHS else scope["path"]
     scope["headers"] = [(name, value.lower() if name in _IN_ANY_CASE else value) for name, value in scope["headers"]]
-    status = None if scope["path"] == OPEN else _not_one(Headers(scope=scope))
+    headers = Headers(scope=scope)
+    if "transfer-encoding" in headers and "content-length" in headers:
+        return refusal(400, _TWO_ENDS, {"Connection": "close"})
+    status = None if scope["path"] == OPEN else _not_one(headers)
     return stranger(status) if status else None
 
 
