@@ -100,9 +100,35 @@ def test_an_answer_under_way_is_finished_before_the_end():
         raw.sendall(PING)
         answer = raw.makefile("rb").read()
         assert b"HTTP/1.1 200" in answer
+        assert b"connection: close" in answer.lower()
         assert b'"result":{}' in answer
         assert server.end() == 0
         assert "Traceback" not in "".join(server.log)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_kept_connection_is_told_of_the_end_with_one_more_answer(workers: int):
+    with http_server("--workers", str(workers)) as server:
+        server.wait_for(LISTENING, times=workers)
+        with httpx2.Client(headers=JSON, timeout=PATIENCE_S) as client:
+            kept = client.post(server.url, content=PING)
+            assert "connection" not in kept.headers
+            server.process.terminate()
+            server.wait_for("Shutting down", times=workers)
+            told = client.post(server.url, content=PING)
+            assert (told.status_code, told.headers["connection"]) == (200, "close")
+            with pytest.raises(httpx2.ConnectError):
+                client.post(server.url, content=PING)
+        assert server.end() == 0
+
+
+def test_a_kept_connection_on_which_nobody_asks_does_not_hold_up_the_end():
+    with http_server() as server, socket.create_connection(("127.0.0.1", server.port)) as idle:
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert idle.recv(12) == b"HTTP/1.1 200"
+        server.process.terminate()
+        assert idle.makefile("rb").read().endswith(b'{"status":"ok"}')
+        assert server.end() == 0
 
 
 def test_ctrl_c_ends_it_like_a_request_to_terminate():
