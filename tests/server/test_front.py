@@ -17,6 +17,7 @@ from mcp.types import InitializeRequestParams, RequestParams, methods
 from inferplan.server import front as the_front
 from inferplan.server import plain
 from inferplan.server.front import FILE, Front, baked, installed
+from inferplan.server.wire import LONGEST_LINE
 from inferplan.tools.registry import TOOLS
 
 UPDATE = os.environ.get("INFERPLAN_UPDATE_GOLDEN") == "1"
@@ -206,6 +207,16 @@ def test_a_session_that_is_opened_by_something_else_sounds_the_same() -> None:
     lines += [request(2, "tools/list"), call(3, {"model": "70B"})]
     with_front = said(lines)
     assert [json.loads(reply)["id"] for reply in with_front] == [None, 1, 0, 2, 3]
+    assert with_front == said(lines, "--no-front")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes that the SDK reads in a thread, whatever comes")
+def test_a_line_that_is_too_long_is_refused_in_the_same_words() -> None:
+    too_long = "a" * LONGEST_LINE
+    lines = [*opening("2025-11-25"), too_long, request(1, "ping"), UNUSUAL["a cancellation"], too_long]
+    lines += [request(2, "ping"), too_long]
+    with_front = said(lines)
+    assert [json.loads(reply)["id"] for reply in with_front] == [0, None, 1, None, 2, None]
     assert with_front == said(lines, "--no-front")
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
+from inferplan.server.wire import LONGEST_LINE
+
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
@@ -201,6 +203,39 @@ def test_a_message_longer_than_a_pipe_is_read_whole(connect: Callable[..., Any])
     called = wire.result("tools/call", name="estimate_vram", arguments={"model": "x" * 3_000_000})
     assert "`model`" in called["content"][0]["text"]
     assert len(called["content"][0]["text"]) < 700
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes that the SDK reads in a thread, whatever comes")
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+def test_a_line_longer_than_any_message_is_told_so_and_not_kept(connect: Callable[..., Any], version: str):
+    """One of 1,100 MiB once took three times that, and ended the server with a traceback."""
+    wire = connect(version)
+    for _ in range(64):
+        wire.process.stdin.write("a" * LONGEST_LINE)
+    wire.say("")
+    refused = wire.listen()
+    assert (refused["id"], refused["error"]["code"]) == (None, -32600)
+    assert refused["error"]["message"] == "a message takes at most 4,194,304 bytes on its line."
+    assert wire.result("tools/list")["tools"]
+    if sys.platform == "linux":
+        status = Path(f"/proc/{wire.process.pid}/status").read_text("utf-8")
+        (peak_kib,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        assert peak_kib < 64 * LONGEST_LINE / 2**10
+    wire.say({"jsonrpc": "2.0", "id": "handed over", "method": "ping", "params": {"x": 1}})
+    wire.listen()
+    wire.process.stdin.write("a" * (LONGEST_LINE + 1))
+    rest, errors = wire.process.communicate()
+    assert (json.loads(rest), errors) == (refused, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes that the SDK reads in a thread, whatever comes")
+def test_a_line_may_be_just_as_long_as_is_said(connect: Callable[..., Any]):
+    wire = connect("2025-11-25")
+    ping = '{"jsonrpc":"2.0","id":"as long as may be","method":"ping"}'
+    wire.say(ping + " " * (LONGEST_LINE - len(ping) - 1))
+    assert wire.listen()["id"] == "as long as may be"
+    wire.say(ping + " " * (LONGEST_LINE - len(ping)))
+    assert wire.listen()["error"]["code"] == -32600
 
 
 @pytest.mark.parametrize("given", [{"stdin": subprocess.DEVNULL}, {"input": ""}], ids=["null", "pipe"])

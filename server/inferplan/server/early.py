@@ -72,7 +72,7 @@ def serve(words: Baked) -> "StdioServer | None":
     while line := wire.line():
         reply = front.answer(line)
         if reply is None:
-            wire.unread = line + wire.unread
+            wire.unread.put_back(line)
             server = loading.server()
             server.take_over(wire, front)
             return server

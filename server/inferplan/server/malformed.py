@@ -19,6 +19,7 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from inferplan.server.wire import LongLineError
 from inferplan.server.words import shown
 
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
@@ -52,7 +53,7 @@ def _check_id(line: str) -> None:
 
 def refusal(error: Exception) -> JSONRPCError | None:
     """The reply to a line that could not be read; None where no reply is due, as to a response."""
-    if isinstance(error, OddIdError):
+    if isinstance(error, OddIdError | LongLineError):
         return _reply(INVALID_REQUEST, str(error))
     if not isinstance(error, ValidationError):
         return None

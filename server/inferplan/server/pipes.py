@@ -7,54 +7,92 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 from mcp.shared.message import SessionMessage
 
 from inferplan.server.front import Front
 from inferplan.server.malformed import read
-from inferplan.server.wire import Wire
+from inferplan.server.wire import LongLineError, Unread, Wire
 
 log = logging.getLogger(__name__)
-
-LONGEST_LINE = 2**30
-"""Bytes of one message; memory is only taken for what comes."""
 
 Message = SessionMessage | Exception
 
 
 @asynccontextmanager
-async def opened(wire: Wire) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def opened(wire: Wire) -> AsyncGenerator[tuple["Incoming", asyncio.StreamWriter]]:
     """The pipes as the event loop reads and writes them, from what has come of the input already."""
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=LONGEST_LINE)
-    reader.feed_data(wire.unread)
-    coming, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), open(wire.source, "rb", 0))  # noqa: PTH123, SIM115 - a descriptor, which the transport closes
+    coming, incoming = await loop.connect_read_pipe(lambda: Incoming(wire.unread), open(wire.source, "rb", 0))  # noqa: PTH123, SIM115 - a descriptor, which the transport closes
     going, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, open(wire.sink, "wb", 0))  # noqa: PTH123, SIM115 - the same
     going.set_write_buffer_limits(high=0)
     writer = asyncio.StreamWriter(going, protocol, None, loop)
     try:
-        yield reader, writer
+        yield incoming, writer
     finally:
         coming.close()
         writer.close()
 
 
+class Incoming(asyncio.Protocol):
+    """Lines as the event loop reads them: not a `StreamReader`, which ends with a line that is too long for it."""
+
+    def __init__(self, unread: Unread) -> None:
+        self._unread = unread
+        self._source: Any = None
+        self._comes = asyncio.Event()
+        self._ended = False
+
+    async def line(self) -> bytes:
+        """The next line; what is left at the end of the input, and then nothing. Raises `LongLineError`."""
+        while (line := self._unread.line()) is None:
+            if self._ended:
+                return self._unread.rest()
+            self._source.resume_reading()
+            self._comes.clear()
+            await self._comes.wait()
+        return line
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The loop begins to read."""
+        self._source = transport
+
+    def data_received(self, data: bytes) -> None:
+        """The loop has read this."""
+        self._unread.take_in(data)
+        if self._unread.is_full:
+            self._source.pause_reading()
+        self._comes.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop gives it
+        """The input has ended, in whatever way."""
+        self._ended = True
+        self._comes.set()
+
+
 class Lines:
     """Messages, a line each."""
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
-        self._reader = reader
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
 
     async def receive(self) -> Message:
-        """The next message."""
-        return _message(await self._line())
+        """The next message, or what is wrong with a line."""
+        try:
+            return await self._next()
+        except LongLineError as problem:
+            return problem
 
     async def aclose(self) -> None:
         """Nothing to do: the pipes are closed with the server."""
 
+    async def _next(self) -> Message:
+        return _message(await self._line())
+
     async def _line(self) -> bytes:
-        line = await self._reader.readline()
+        line = await self._incoming.line()
         if not line:
             raise anyio.EndOfStream
         return line
@@ -68,20 +106,20 @@ class LinesBehindFront(Lines):
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
+        incoming: Incoming,
         written: "Written",
         front: Front,
         retold: "Retold",
         *,
         busy: Callable[[], bool],
     ) -> None:
-        super().__init__(reader)
+        super().__init__(incoming)
         self._written = written
         self._front = front
         self._retold = retold
         self._busy = busy
 
-    async def receive(self) -> Message:
+    async def _next(self) -> Message:
         """The next message that is the SDK's."""
         if self._retold.lines:
             return _message(self._retold.lines.pop(0))

@@ -84,13 +84,13 @@ class StdioServer(MCPServer[Any]):
                 yield streams
             return
         wire = self._wire or Wire()
-        async with opened(wire) as (reader, writer):
+        async with opened(wire) as (incoming, writer):
             written = Written(writer)
             if self._front is None:
-                yield Lines(reader), written
+                yield Lines(incoming), written
             else:
                 retold = Retold(self._front, written)
-                yield LinesBehindFront(reader, written, self._front, retold, busy=questions.any_left), retold
+                yield LinesBehindFront(incoming, written, self._front, retold, busy=questions.any_left), retold
 
 
 class _OpenQuestions:

@@ -7,12 +7,87 @@ import sys
 
 CHUNK = 2**16
 """Bytes read at once: what a pipe holds, and little enough to need no memory of its own from the system."""
+LONGEST_LINE = 4 * 2**20
+"""Bytes of one message: four times what HTTP takes, where strangers ask, and much more than any argument needs."""
+MOST_UNREAD = 16 * LONGEST_LINE
+"""Bytes taken in of a client that says more before what it said is answered; then it has to wait."""
+
+_TOO_LONG = f"a message takes at most {LONGEST_LINE:,} bytes on its line."
 
 
 def are_pipes() -> bool:
     """Whether both ends can be waited for: pipes or sockets, and not on Windows."""
     modes = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
     return sys.platform != "win32" and all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes)
+
+
+class LongLineError(ValueError):
+    """A line that is longer than any message, of which nothing was kept."""
+
+    reply = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"%b"}}\n' % _TOO_LONG.encode()
+    """What the client is told; `malformed` says the same with the SDK's types."""
+
+    def __init__(self) -> None:
+        super().__init__(_TOO_LONG)
+
+
+class Unread:
+    r"""What has come and is not answered yet, line by line.
+
+    >>> unread = Unread()
+    >>> unread.take_in(b"one\ntw")
+    >>> unread.line(), unread.line(), unread.rest()
+    (b'one\n', None, b'tw')
+    """
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._looked_through = 0
+        self._too_long = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether this is enough. A line is at hand then, or a part of one that is too long."""
+        return len(self._bytes) >= MOST_UNREAD
+
+    def take_in(self, chunk: bytes) -> None:
+        """Add what comes."""
+        self._bytes += chunk
+
+    def put_back(self, line: bytes) -> None:
+        """Let the last line be read again."""
+        self._bytes[:0] = line
+        self._looked_through = 0
+
+    def line(self) -> bytes | None:
+        """The next line with its newline; None where it has not come whole. Raises `LongLineError`, once it has."""
+        end = self._bytes.find(b"\n", self._looked_through) + 1
+        if end:
+            return self._taken(end)
+        self._looked_through = len(self._bytes)
+        if self._looked_through > LONGEST_LINE:
+            self._too_long = True
+            self._taken_out(self._looked_through)
+        return None
+
+    def rest(self) -> bytes:
+        """What is left at the end of the input. Raises `LongLineError`."""
+        return self._taken(len(self._bytes))
+
+    def _taken(self, end: int) -> bytes:
+        """The bytes up to there, if a line may be that long."""
+        if self._too_long or end > LONGEST_LINE:
+            self._too_long = False
+            self._taken_out(end)
+            raise LongLineError
+        line = bytes(self._bytes[:end])
+        self._taken_out(end)
+        return line
+
+    def _taken_out(self, end: int) -> None:
+        """Forget the bytes up to there, which moves none of the others."""
+        del self._bytes[:end]
+        self._looked_through = 0
 
 
 class Wire:
@@ -28,17 +103,16 @@ class Wire:
         os.dup2(2, 1)
         os.close(nothing)
         os.set_blocking(self.sink, False)
-        self.unread = b""
-        """What has come and is not answered yet."""
+        self.unread = Unread()
         self._ended = False
 
     def line(self) -> bytes:
         """The next line with its newline; at the end of the input what is left, and then nothing."""
-        parts = [self.unread]
-        while b"\n" not in parts[-1] and (chunk := self._read()):
-            parts.append(chunk)
-        line, newline, self.unread = b"".join(parts).partition(b"\n")
-        return line + newline
+        while True:
+            try:
+                return self._line()
+            except LongLineError as error:
+                self.write(error.reply)
 
     def write(self, reply: bytes) -> None:
         """Write it whole; a client that has gone is told nothing."""
@@ -50,6 +124,14 @@ class Wire:
                 self._wait_for_the_client()
             except ConnectionError:
                 return
+
+    def _line(self) -> bytes:
+        while (line := self.unread.line()) is None:
+            chunk = self._read()
+            if not chunk:
+                return self.unread.rest()
+            self.unread.take_in(chunk)
+        return line
 
     def _read(self) -> bytes:
         """What there is to read, at least a byte unless the input has ended."""
@@ -68,4 +150,4 @@ class Wire:
         """Until it reads on. What it says meanwhile is taken in, lest each waits for the other."""
         comes, _, _ = select.select([] if self._ended else [self.source], [self.sink], [])
         if comes:
-            self.unread += self._read()
+            self.unread.take_in(self._read())
