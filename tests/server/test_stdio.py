@@ -293,6 +293,63 @@ def test_a_cancellation_of_what_is_no_request_stops_nothing(connect: Callable[..
     assert wire.result("tools/list")["tools"]
 
 
+SEARCH = {"name": "plan_parallelism", "arguments": {"model": "70B", "gpu": "any", "concurrent_users": 50}}
+
+
+def message(**members: object) -> str:
+    return json.dumps({"jsonrpc": "2.0"} | members) + "\n"
+
+
+def said_in_a_session(lines: list[str], flags: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What a server replies to these lines, which come all at once and then end."""
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    done = subprocess.run(
+        [sys.executable, "-m", "inferplan.server", *flags],
+        input="".join([message(id=0, method="initialize", params=hello), *lines]),
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    assert done.stderr == ""
+    return [json.loads(line) for line in done.stdout.splitlines()][1:]
+
+
+@pytest.mark.parametrize(
+    ("id_", "said"),
+    [
+        (1, message(method="notifications/cancelled", params={"requestId": "1"})),
+        ("1", message(method="notifications/cancelled", params={"requestId": 1})),
+        (1, message(method="notifications/cancelled", params={"requestId": True})),
+        (1, message(id=1, result={})),
+        (1, message(id=1, method=7)),
+    ],
+    ids=["the same in quotes", "the same without quotes", "true", "an answer", "no message"],
+)
+def test_a_call_is_answered_whatever_is_said_of_another_id(flags: tuple[str, ...], id_: str | int, said: str):
+    """The SDK takes "1" for 1 and then never answers; the end of the input waited for that, or for nothing at all."""
+    replies = said_in_a_session([message(id=id_, method="tools/call", params=SEARCH), said], flags)
+    (called,) = [reply for reply in replies if "error" not in reply]
+    assert (called["id"], type(called["id"])) == (id_, type(id_))
+    assert called["result"]["structuredContent"]
+
+
+def test_of_two_calls_that_the_sdk_cannot_tell_apart_none_is_cancelled(flags: tuple[str, ...]):
+    calls = [message(id=id_, method="tools/call", params=SEARCH) for id_ in (1, "1")]
+    replies = said_in_a_session(
+        [*calls, message(method="notifications/cancelled", params={"requestId": 1})],
+        flags,
+    )
+    assert sorted(repr(reply["id"]) for reply in replies) == ["'1'", "1"]
+    assert all(reply["result"]["structuredContent"] for reply in replies)
+
+
+@pytest.mark.parametrize("id_", [1, "1", "a"])
+def test_a_call_that_is_cancelled_by_its_own_id_is_not_answered(flags: tuple[str, ...], id_: str | int):
+    lines = [message(id=id_, method="tools/call", params=SEARCH), message(id=2, method="ping")]
+    lines += [message(method="notifications/cancelled", params={"requestId": id_})]
+    assert [reply["id"] for reply in said_in_a_session(lines, flags)] == [2]
+
+
 def test_where_nothing_was_asked_nothing_is_answered(connect: Callable[..., Any]):
     wire = connect("2025-11-25")
     for line in (

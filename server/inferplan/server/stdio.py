@@ -13,12 +13,15 @@ from typing import Any, Protocol
 import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
+from mcp.shared.dispatcher import as_request_id, coerce_request_id
 from mcp.shared.message import SessionMessage
 from mcp.types import (
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCNotification,
     JSONRPCRequest,
     JSONRPCResponse,
+    RequestId,
 )
 
 from inferplan.server.front import Front
@@ -28,6 +31,8 @@ from inferplan.server.wire import Wire, are_pipes
 
 GRACE_S = 20.0
 """How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
+
+_Id = tuple[type, RequestId]
 
 
 class Source(Protocol):
@@ -94,24 +99,49 @@ class StdioServer(MCPServer[Any]):
 
 
 class _OpenQuestions:
-    """Ids of requests that have no answer yet."""
+    """Ids of requests that have no answer yet, with their types: 1 is not "1", though the SDK takes it for that."""
 
     def __init__(self) -> None:
-        self._ids: set[str | int] = set()
+        self._ids: dict[RequestId, list[_Id]] = {}
+        self._mistakable: set[RequestId] = set()
         self._changed = anyio.Event()
 
-    def note(self, message: object) -> None:
-        """A message that came in or went out."""
+    def hear(self, message: JSONRPCMessage) -> bool:
+        """Note a message that came in. Whether the SDK is to hear it: a cancellation only of what it will not mistake.
+
+        Of the others there is nothing to cancel, or the SDK might leave another request without an answer.
+        """
         if isinstance(message, JSONRPCRequest):
-            self._ids.add(message.id)
-        elif isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
-            self._ids.discard(message.id)
+            self._asked(message.id)
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            cancelled = (message.params or {}).get("requestId")
-            if isinstance(cancelled, str | int):
-                self._ids.discard(cancelled)
+            id_ = as_request_id((message.params or {}).get("requestId"))
+            return id_ is not None and coerce_request_id(id_) not in self._mistakable and self._is_over(id_)
+        return True
+
+    def answered(self, message: JSONRPCMessage) -> None:
+        """Note a message that went out."""
+        if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
+            self._is_over(message.id)
+
+    def _asked(self, id_: RequestId) -> None:
+        alike = self._ids.setdefault(coerce_request_id(id_), [])
+        alike.append((type(id_), id_))
+        if len(alike) > 1:
+            self._mistakable.add(coerce_request_id(id_))
+
+    def _is_over(self, id_: RequestId) -> bool:
+        """Forget a request; whether it was open."""
+        same = coerce_request_id(id_)
+        alike = self._ids.get(same, [])
+        if (type(id_), id_) not in alike:
+            return False
+        alike.remove((type(id_), id_))
+        if not alike:
+            del self._ids[same]
+            self._mistakable.discard(same)
         self._changed.set()
         self._changed = anyio.Event()
+        return True
 
     def any_left(self) -> bool:
         """Whether a request waits for its answer."""
@@ -153,12 +183,13 @@ class _Questions(_Stream):
         return getattr(self._inner, "last_context", None)
 
     async def receive(self) -> Message:
-        item = await self._next()
-        while isinstance(item, Exception) and (reply := refusal(item)):
-            await self._answers.send(SessionMessage(reply))
+        while True:
             item = await self._next()
-        self._questions.note(getattr(item, "message", None))
-        return item
+            reply = refusal(item) if isinstance(item, Exception) else None
+            if reply:
+                await self._answers.refuse(reply)
+            elif isinstance(item, Exception) or self._questions.hear(item.message):
+                return item
 
     async def _next(self) -> Message:
         try:
@@ -187,7 +218,11 @@ class _Answers(_Stream):
         try:
             await self._inner.send(item)
         finally:
-            self._questions.note(item.message)
+            self._questions.answered(item.message)
+
+    async def refuse(self, reply: JSONRPCError) -> None:
+        """Answer what is no message; a request that has the same id still waits."""
+        await self._inner.send(SessionMessage(reply))
 
     async def __aenter__(self) -> "_Answers":
         return self
