@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -373,6 +374,43 @@ def test_a_signal_ends_the_server_at_once_and_without_a_traceback(connect: Calla
     assert wire.process.wait(timeout=10) == -sent
     _, errors = wire.process.communicate()
     assert errors == ""
+
+
+IN_A_CONTAINER = ("unshare", "--map-root-user", "--pid", "--fork", "--kill-child")
+
+
+def has_containers() -> bool:
+    """Whether a process may be started here as the first of its own."""
+    return (
+        bool(shutil.which("unshare"))
+        and not subprocess.run([*IN_A_CONTAINER, "true"], capture_output=True, check=False).returncode
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux" or not has_containers(), reason="processes that think they are the first")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_first_process_of_a_container_too(flags: tuple[str, ...], sent: signal.Signals):
+    """To process 1 a signal does nothing by default: `docker stop` took its ten seconds."""
+    with subprocess.Popen(
+        [*IN_A_CONTAINER, sys.executable, "-m", "inferplan.server", *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as outside:
+        assert outside.stdin
+        assert outside.stdout
+        assert outside.stderr
+        outside.stdin.write(message(id=1, method="server/discover", params={"_meta": ENVELOPE}))
+        outside.stdin.flush()
+        assert json.loads(outside.stdout.readline())["id"] == 1
+        (server,) = Path(f"/proc/{outside.pid}/task/{outside.pid}/children").read_text("utf-8").split()
+        os.kill(int(server), sent)
+        try:
+            assert outside.wait(timeout=10) == 128 + sent
+            assert outside.stderr.read() == ""
+        finally:
+            outside.kill()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX terminals")

@@ -41,7 +41,7 @@ WAITING = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks; the exit code."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _end_at_signals()
     words = sys.argv[1:] if argv is None else argv
     if not words:
         return _serve(front=True)
@@ -66,6 +66,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = "inferplan call, inferplan validate, inferplan http (see inferplan --help)"
         _parser().error(f'no command "{arguments.command}"; try: {known}')
     return _say(HELP.rstrip()) if arguments.help else _serve(front=not arguments.no_front)
+
+
+def _end_at_signals() -> None:
+    """Let SIGINT and SIGTERM end this at once. To process 1, as in a container, they do nothing by default."""
+    if os.getpid() != 1:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        return
+    for sent in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sent, lambda number, _: os._exit(128 + number))
 
 
 def _parser() -> "ArgumentParser":
