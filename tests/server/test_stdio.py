@@ -1,5 +1,6 @@
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
-from inferplan.server.wire import LONGEST_LINE
+from inferplan.server.wire import LONGEST_LINE, MOST_UNREAD
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -197,6 +198,30 @@ def test_a_client_that_reads_nothing_before_it_has_said_everything_is_answered(c
         wire.say(json.dumps({"jsonrpc": "2.0", "id": number, "method": "prompts/list"}) + " " * 2000)
     wire.process.stdin.close()
     assert [json.loads(line)["id"] for line in wire.process.stdout] == list(range(200))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes that are not waited for")
+@pytest.mark.parametrize("flags", [()], ids=["front"])
+@pytest.mark.parametrize("opened", [[], [{"x": 1}]], ids=["by the front", "behind the front"])
+def test_a_client_that_says_ever_more_and_never_reads_has_to_wait(connect: Callable[..., Any], opened: list[Any]):
+    wire = connect("2025-11-25")
+    for params in opened:  # which the SDK has to answer
+        wire.result("ping", **params)
+    for _ in range(20):
+        wire.say({"jsonrpc": "2.0", "id": "more than a pipe holds", "method": "tools/list"})
+    ping = b'{"jsonrpc":"2.0","id":"padded","method":"ping"}' + b" " * (2**20 - 48) + b"\n"
+    source, taken, left = wire.process.stdin.fileno(), 0, memoryview(ping)
+    os.set_blocking(source, False)
+    while taken < 2 * MOST_UNREAD and select.select([], [source], [], 2)[1]:
+        written = os.write(source, left)
+        taken += written
+        left = left[written:] or memoryview(ping)
+    assert taken <= MOST_UNREAD + 2**20
+    replies = [wire.listen()["id"] for _ in range(20 + taken // len(ping))]
+    assert replies == ["more than a pipe holds"] * 20 + ["padded"] * (taken // len(ping))
+    os.set_blocking(source, True)
+    wire.say(left.tobytes().decode())
+    assert wire.listen()["id"] == "padded"
 
 
 def test_a_message_longer_than_a_pipe_is_read_whole(connect: Callable[..., Any]):

@@ -147,7 +147,12 @@ class Wire:
                 return chunk
 
     def _wait_for_the_client(self) -> None:
-        """Until it reads on. What it says meanwhile is taken in, lest each waits for the other."""
-        comes, _, _ = select.select([] if self._ended else [self.source], [self.sink], [])
+        """Until it reads on. What it says meanwhile is taken in, lest each waits for the other.
+
+        A client that says more than `MOST_UNREAD` without reading has to wait until it reads, as at any pipe: one that
+        never would waits for ever, instead of taking all the memory there is.
+        """
+        listens = not (self._ended or self.unread.is_full)
+        comes, _, _ = select.select([self.source] if listens else [], [self.sink], [])
         if comes:
             self.unread.take_in(self._read())
