@@ -78,6 +78,13 @@ async def ask(
     return await client.post("/mcp", json=message, headers={**sent, **(headers or {})})
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_cursor_that_no_list_gave_is_refused(http: httpx2.AsyncClient, version: str) -> None:
+    error = (await ask(http, "tools/list", {"cursor": "abc"}, version=version)).json()["error"]
+    assert (error["code"], "one page" in error["message"]) == (INVALID_PARAMS, True)
+    assert (await ask(http, "tools/list", version=version)).json()["result"]["tools"]
+
+
 async def test_the_same_server_answers_over_http(remote: Client):
     assert next(tool.name for tool in (await remote.list_tools()).tools) == "estimate_vram"
     result = await remote.call_tool("estimate_vram", {"model": "70B", "precision": "fp8"})

@@ -109,6 +109,10 @@ def test_what_is_not_there_is_a_protocol_error_that_says_what_is(connect: Callab
         ("resources/read", {"uri": "inferplan://gpu"}, "inferplan://gpus"),
         ("resources/read", {"uri": "inferplan://gpus/h10"}, "inferplan://gpus/h100-sxm"),
         ("resources/read", {"uri": 7}, "address of a resource"),
+        ("tools/list", {"cursor": "abc"}, 'every list is one page; got "abc"'),
+        ("prompts/list", {"cursor": ""}, "`cursor` is left out"),
+        ("resources/list", {"cursor": 7}, "`cursor` is left out"),
+        ("resources/templates/list", {"cursor": "2"}, "`cursor` is left out"),
     ):
         error = wire.ask(method, **params)["error"]
         assert error["code"] == -32602, error

@@ -11,6 +11,9 @@ from inferplan.server.words import code, listed, nearest, not_an_object, quoted,
 
 Problem = str | None
 
+LISTS = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+"""Methods that take a cursor; each answers all there is at once."""
+
 
 def guard(
     *, tools: Collection[str], prompts: Collection[str], resource_problem: Callable[[str], Problem]
@@ -20,6 +23,7 @@ def guard(
         "tools/call": lambda params: _unknown("tool", params.get("name"), tools) or _arguments(params),
         "prompts/get": lambda params: _unknown("prompt", params.get("name"), prompts) or _texts(params),
         "resources/read": lambda params: _uri(params.get("uri"), resource_problem),
+        **dict.fromkeys(LISTS, _cursor),
     }
 
     async def refuse_or_pass_on(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -59,6 +63,12 @@ def _texts(params: Mapping[str, Any]) -> Problem:
     arguments: Mapping[str, object] = params.get("arguments") or {}
     wrong = (f"{code(n)} takes text in quotes; got {shown(v)}." for n, v in arguments.items() if not isinstance(v, str))
     return next(wrong, None)
+
+
+def _cursor(params: Mapping[str, Any]) -> Problem:
+    """A cursor, which none of our lists has given."""
+    cursor = params.get("cursor")
+    return None if cursor is None else f"`cursor` is left out: every list is one page; got {shown(cursor)}."
 
 
 def _uri(uri: object, resource_problem: Callable[[str], Problem]) -> Problem:
