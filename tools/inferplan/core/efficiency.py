@@ -174,7 +174,7 @@ def efficiency(kind: Kind) -> Efficiency:
     """The fitted efficiency of a kind: each field the product of its parameters.
 
     >>> h100 = efficiency(Kind(generation="hopper", engine="vllm", arithmetic="native"))
-    >>> 0.5 < h100.compute < h100.bandwidth < 1
-    True
+    >>> 0.5 < h100.compute < 1, 0.5 < h100.bandwidth < 1
+    (True, True)
     """
     return Efficiency(**{name: prod(PARAMETERS[one] for one in of) for name, of in constants(kind).items()})

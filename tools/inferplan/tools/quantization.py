@@ -88,6 +88,7 @@ class QuantizationAnswer(Answer):
         "diagram": 2,
         "formula": 1,
         "usd_per_million_tokens": 0,
+        "next_steps": 0,
     }
     _room: ClassVar[Room] = Room(pieces=1170, characters=3100)
 
