@@ -11,6 +11,9 @@ from pydantic import BaseModel, Field, field_validator
 
 from inferplan.server.app import create_server
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
+from inferplan.tools.registry import TOOLS
+
+assert TOOLS, "each tool names others as next steps, which have to be imported"
 
 # The same examples in every run, however slow the machine: a failure is never a matter of luck.
 settings.register_profile("inferplan", derandomize=True, deadline=None)

@@ -9,7 +9,8 @@ from inferplan.tools._tool import ASKED_WITH, NextStep, Question
 def following(q: Question, tool: str, why: str, **changes: Any) -> NextStep:
     """A call of a tool with everything that was asked here and means something there, but for `changes`.
 
-    A change to None leaves an argument out; overrides that the tool does not take are left out too.
+    A change to None leaves an argument out; overrides that the tool does not take are left out too. Raises a KeyError
+    for a tool whose module is not imported: the registry imports them all.
     """
     taken = ASKED_WITH[tool]
     asked = dict(q) | {"overrides": overrides_for(q, taken)} | changes
