@@ -117,7 +117,8 @@ def test_runners_up_say_what_they_lose() -> None:
     assert len(answered.alternatives) == 3
     slower = [one for one in answered.alternatives if "slower a token" in one.loses]
     assert all(one.tpot_ms > answered.tpot_ms for one in slower)
-    assert all(one.tpot_ms <= 30 or "misses TPOT <= 30 ms" in one.loses for one in answered.alternatives)
+    late = [one for one in answered.alternatives if one.tpot_ms > 30]
+    assert all(f"takes {one.max_concurrent_users:,} of 150 users in time" in one.loses for one in late)
     more = [one for one in answered.alternatives if one.gpus_used > answered.gpus_used]
     assert more
     assert all(f"{one.gpus_used - answered.gpus_used} GPUs more" in one.loses for one in more)
@@ -127,7 +128,7 @@ def test_a_latency_that_no_layout_reaches_is_said_with_the_one_that_comes_closes
     answered = plan(max_tpot_ms=1)
     assert answered.fits
     assert not answered.serves_users
-    assert "No layout of H100 SXM5 80GB meets TPOT <= 1 ms; this one comes closest." in answered.summary
+    assert "No layout of H100 SXM5 80GB meets TPOT <= 1 ms for all; this one comes closest." in answered.summary
     assert all(answered.tpot_ms <= other.tpot_ms for other in answered.alternatives)
 
 
@@ -137,6 +138,36 @@ def test_a_latency_on_a_gpu_of_unknown_arithmetic_peak_is_not_promised() -> None
     case = compare(replace(on, gpu=replace(on.gpu, flops={})), question.demand)
     assert not case.serves(case.chosen)
     assert list(aim_sentences(case)) == ["Whether it meets TPOT <= 50 ms is not known."]
+
+
+@pytest.mark.parametrize("limit", [{"max_tpot_ms": 25}, {"max_ttft_ms": 200}, {"max_tpot_ms": 30, "max_ttft_ms": 400}])
+@pytest.mark.parametrize("context", [2000, 16_384])
+def test_gpus_that_serve_too_few_in_time_serve_as_many_as_they_say_and_not_one_more(
+    limit: dict[str, int], context: int
+) -> None:
+    asked = {"total_gpus": 8, "context_window": context, **limit}
+    most = plan(**asked, concurrent_users=5000).max_concurrent_users
+    assert 0 < most < 5000
+    assert plan(**asked, concurrent_users=most).serves_users
+    assert not plan(**asked, concurrent_users=most + 1).serves_users
+
+
+def test_users_are_those_in_time_as_in_estimate_vram_and_what_memory_holds_is_told_apart() -> None:
+    asked = {"concurrent_users": 400, "total_gpus": 8, "max_tpot_ms": 25}
+    answered = plan(**asked, context_window=8192, input_tokens=500, output_tokens=500)
+    sized = TOOLS_BY_NAME["estimate_vram"].ask({"model": "70B", "precision": "fp8", **asked})
+    held = next(row for row in sized.hardware if row.gpu == "h100-sxm")
+    assert answered.max_concurrent_users == held.max_concurrent_users < answered.users_by_memory
+    assert f"takes {answered.max_concurrent_users} users" in answered.summary
+    assert f"memory holds {answered.users_by_memory}), too few for the 400 asked for" in answered.summary
+    assert answered.why == "It takes the most users in time."
+    for other in answered.alternatives:
+        assert other.max_concurrent_users <= answered.max_concurrent_users
+
+
+def test_without_a_latency_users_are_those_that_fit() -> None:
+    plain = plan(total_gpus=8).structured()
+    assert "users_by_memory" not in plain
 
 
 def test_405b_in_16_bit_keeps_its_pipeline_of_two_nodes_and_its_replicas_for_latency_on_32_h100() -> None:

@@ -118,6 +118,20 @@ class TestHeadroom:
         )
         assert "within TTFT <= 800 ms and TPOT <= 40 ms" in answer.verdict
 
+    def test_users_to_spare_are_counted_within_the_limit(self) -> None:
+        answer = ask(concurrent_users=40, total_gpus=16, overrides="max_tpot_ms=30")
+        plan, left = answer.sections.parallelism, answer.headroom
+        assert answer.serves
+        assert left is not None
+        assert left.users == plan.max_concurrent_users - 40 > 0
+        most, more = (
+            ask(concurrent_users=plan.max_concurrent_users + extra, total_gpus=16, overrides="max_tpot_ms=30").serves
+            for extra in (0, 200)
+        )
+        assert (most, more) == (True, False)
+        assert f"{plan.max_concurrent_users} users at full context within TPOT <= 30 ms (memory holds" in answer.summary
+        assert f"{plan.max_concurrent_users} in time" in answer.diagram
+
     def test_without_a_limit_there_are_none(self) -> None:
         assert list(ask().structured()["headroom"]) == ["users"]
 

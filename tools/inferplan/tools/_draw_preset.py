@@ -76,7 +76,8 @@ def _users(asked: int, plan: ParallelismAnswer) -> str:
     picture = draw.bar(min(asked, plan.max_concurrent_users), full, BAR)
     spare = draw.bar(plan.max_concurrent_users, full, BAR, mark=".")
     merged = "".join(a if a != " " else b for a, b in zip(picture, spare, strict=True))
-    return _line("users", merged, f"{asked:,} asked, {plan.max_concurrent_users:,} fit")
+    verb = "in time" if plan.users_by_memory else "fit"
+    return _line("users", merged, f"{asked:,} asked, {plan.max_concurrent_users:,} {verb}")
 
 
 def _latencies(case: Case) -> Iterator[str]:

@@ -74,13 +74,17 @@ class Demand:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A layout with what it holds and delivers under the load asked for: its busiest replica has `load`."""
+    """A layout with what it holds and delivers under the load and the latency asked for.
+
+    Its busiest replica has `load`.
+    """
 
     deployment: Deployment
     replica: Replica | None
     service: Service | None
     running: int
     load: Load
+    latency: Latency
 
     @property
     def layout(self) -> Layout:
@@ -91,6 +95,12 @@ class Plan:
     def users(self) -> int:
         """Sessions at full context, all replicas together."""
         return self.deployment.users
+
+    @cached_property
+    def in_time(self) -> int:
+        """Sessions that get the latency asked for, all replicas together; all that fit where none is."""
+        held = self.deployment.capacity.sessions
+        return self.layout.dp * _most_in_time(self.latency, self.replica, self.load, held)
 
     @property
     def sequences(self) -> int:
@@ -145,16 +155,15 @@ class Case:
 
     @cached_property
     def ranked(self) -> list[Plan]:
-        """Plans that serve the users, the best for the aim first; then those that hold them, then the roomiest."""
+        """Plans that serve the users, the best for the aim first; then those that serve the most of them."""
         return sorted(self.plans, key=self.rank)
 
-    def rank(self, plan: Plan) -> tuple[int, float, float]:
-        """The order in which plans are preferred: those that hold but do not serve, by how close they come."""
+    def rank(self, plan: Plan) -> tuple[float, ...]:
+        """The order in which plans are preferred: those that serve as few in time, by how close they come, or hold."""
         gpus, tpot = plan.layout.gpus, plan.service.tpot_s if plan.service else inf
-        if not self.holds(plan):
-            return 2, -plan.users, gpus
-        if not self.demand.meets(plan.service):
-            return 1, self.demand.latency.excess(plan.service), gpus
+        if not self.serves(plan):
+            excess = self.demand.latency.excess(plan.service) if self.holds(plan) else inf
+            return 1, -plan.in_time, excess, -plan.users, gpus
         if self.demand.aim == "fewest_gpus":
             return 0, gpus, tpot
         return 0, tpot if self.demand.aim == "latency" else -self.worth(plan), gpus
@@ -265,7 +274,9 @@ def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
     most = demand.gpus // one.replica if demand.gpus else None
     if most and demand.aim != "fewest_gpus":
         return most
-    enough = ceil(demand.users / (_most_in_time(on, demand, one, held) or held))
+    waiting = min(held, demand.users)
+    in_time = _most_in_time(demand.latency, on.replica(one), demand.load(waiting), waiting)
+    enough = ceil(demand.users / (in_time or held))
     return min(enough, most or enough)
 
 
@@ -295,10 +306,9 @@ def _offered(on: Serving, most: int) -> list[Layout]:
     return sorted((one for one in layouts if one.replica <= most), key=lambda one: one.replica)
 
 
-def _most_in_time(on: Serving, demand: Demand, one: Layout, held: int) -> int:
-    """The most sessions of one replica that get the latency asked for; 0 where not even one does."""
-    replica = on.replica(one)
-    return demand.latency.most(min(held, demand.users), lambda n: replica and replica.serve(demand.load(n)))
+def _most_in_time(latency: Latency, replica: Replica | None, load: Load, held: int) -> int:
+    """The most of the sessions held by one replica that get this latency; 0 where not even one does."""
+    return latency.most(held, lambda n: replica and replica.serve(replace(load, sequences=n)))
 
 
 def _plan(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:
@@ -313,4 +323,5 @@ def _plan(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:
         service=one.serve(load) if one else None,
         running=min(demand.users, deployment.users),
         load=load,
+        latency=demand.latency,
     )

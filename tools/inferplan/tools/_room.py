@@ -14,7 +14,7 @@ class Headroom(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    users: int = Field(description="Users that fit beyond those asked for.")
+    users: int = Field(description="Users that fit beyond those asked for, in time.")
     ttft_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_ttft_ms.")
     tpot_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_tpot_ms.")
 

@@ -42,8 +42,8 @@ class Offer:
     @property
     def rank(self) -> tuple[float, ...]:
         """The order in which types are preferred: as layouts are, the cheaper of those that the aim holds equal."""
-        first, second, third = self.case.rank(self.plan)
-        return first, second, inf if self.rent is None else self.rent, third
+        *best, gpus = self.case.rank(self.plan)
+        return *best, inf if self.rent is None else self.rent, gpus
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ class Case:
     @property
     def late(self) -> bool:
         """Whether the GPUs hold all users, but not in time."""
-        return not self.plan.serves_users and self.plan.max_concurrent_users >= self.controls["concurrent_users"]
+        return not self.plan.serves_users and self.plan.users_held >= self.controls["concurrent_users"]
 
     @property
     def traffic_gpus(self) -> int:

@@ -45,8 +45,14 @@ def why_aimed(case: Case) -> str:
     chosen = case.chosen
     taken = f"It has {_aim(case)} of the layouts that serve the users"
     if not case.serves(chosen):
-        taken = "It comes closest to the latency asked for" if case.holds(chosen) else "It holds the most users"
+        nearest = "comes closest to the latency asked for" if case.holds(chosen) else "holds the most users"
+        taken = f"It {'takes the most users in time' if _is_partly_in_time(case) else nearest}"
     return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".")
+
+
+def _is_partly_in_time(case: Case) -> bool:
+    """Whether the layout chosen gets a latency that is asked for to some users."""
+    return case.demand.has_targets and case.chosen.in_time > 0
 
 
 def _serve(demand: Demand, number: int) -> str:
@@ -67,9 +73,10 @@ def _targets(case: Case) -> str:
         return f"That meets {targets(case.demand)}.{_what_decides(case)}"
     if chosen.service is None:
         return f"Whether it meets {targets(case.demand)} is not known."
-    if not case.holds(chosen):
+    if not any(map(case.holds, case.plans)):
         return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
-    return f"No layout of {_gpus(case)} meets {targets(case.demand)}; this one comes closest."
+    best = "this one takes the most in time" if _is_partly_in_time(case) else "this one comes closest"
+    return f"No layout of {_gpus(case)} meets {targets(case.demand)} for all; {best}."
 
 
 def _what_decides(case: Case) -> str:
@@ -89,6 +96,8 @@ def _gpus(case: Case) -> str:
 def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
     """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed; or costs more. [USD/hour]"""
     chosen, demand = case.chosen, case.demand
+    if demand.has_targets and plan.in_time < min(chosen.in_time, demand.users):
+        return f"takes {plan.in_time:,} of {demand.users:,} users in time"
     if not case.holds(plan):
         return f"holds {plan.users:,} of {demand.users:,} users"
     if not demand.meets(plan.service) and demand.meets(chosen.service):

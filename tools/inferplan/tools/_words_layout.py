@@ -22,11 +22,7 @@ def summary(case: Case) -> Iterator[str]:
         f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
         f"{words.count(plan.deployment.nodes, 'node')}."
     )
-    verdict = "enough" if case.holds(plan) else "too few"
-    yield (
-        f"Under {on.engine_name} it takes {words.count(plan.users, 'user')} at {case.demand.context:,} tokens, "
-        f"{verdict} for the {case.demand.users:,} asked for."
-    )
+    yield _users_sentence(case)
     if plan.service:
         yield _speed_sentence(case, plan.service)
     else:
@@ -38,6 +34,18 @@ def _subject(on: Serving) -> str:
     """`A 70B-class model in FP8`, or a checkpoint by its title."""
     name = f"A {on.model.id}-class model" if on.model.is_size_class else on.model.title
     return f"{name} in {on.precision.title}"
+
+
+def _users_sentence(case: Case) -> str:
+    """The users that it takes, in time where a latency is asked for, and whether they are enough."""
+    plan, demand = case.chosen, case.demand
+    users = plan.in_time if plan.service else plan.users
+    verdict = "enough" if users >= demand.users else "too few"
+    within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else ""
+    return (
+        f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at {demand.context:,} tokens{within}, "
+        f"{verdict} for the {demand.users:,} asked for."
+    )
 
 
 def _speed_sentence(case: Case, service: Service) -> str:

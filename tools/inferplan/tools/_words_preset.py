@@ -68,7 +68,7 @@ def _shortfall(case: Case) -> str:
     if case.late:
         users = f"all {_users(case)} of {_subject(case)} at {_context(case)}"
         return f"they hold {users}, but {_miss(case)} where {case.latency} is asked for"
-    return f"they hold {case.plan.max_concurrent_users:,} of the {_users(case)} of {_subject(case)} at {_context(case)}"
+    return f"they hold {case.plan.users_held:,} of the {_users(case)} of {_subject(case)} at {_context(case)}"
 
 
 def _miss(case: Case) -> str:
@@ -141,7 +141,8 @@ def _memory_sentence(case: Case) -> str:
     these = "this GPU takes" if plan.gpus_used == 1 else "these GPUs take"
     spare = plan.max_concurrent_users - case.controls["concurrent_users"]
     more = f", {spare:,} more than asked" if spare > 0 else ""
-    return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{more}."
+    held = f" within {case.latency} (memory holds {plan.users_held:,})" if plan.users_by_memory else ""
+    return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{held}{more}."
 
 
 def _bill_sentence(case: Case, costs: Bill) -> str:

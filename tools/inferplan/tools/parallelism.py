@@ -121,7 +121,10 @@ class ParallelismAnswer(Answer):
     )
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str
-    max_concurrent_users: int
+    max_concurrent_users: int = Field(description="Users that fit at full context, in time.")
+    users_by_memory: int | None = Field(
+        default=None, exclude_if=absent, description="Users that fit, where latency allows fewer."
+    )
     ttft_ms: float | None
     ttft_range_ms: list[float] | None = Field(description="Half of published runs lie within.")
     ttft_percentiles_ms: list[float] | None = Field(
@@ -139,6 +142,11 @@ class ParallelismAnswer(Answer):
     )
     layouts_compared: int | None = Field(exclude_if=absent)
     alternatives: list[Alternative]
+
+    @property
+    def users_held(self) -> int:
+        """Users that fit at full context, whatever their latency."""
+        return self.users_by_memory or self.max_concurrent_users
 
 
 def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
@@ -196,7 +204,8 @@ def _fits(
         collectives=list(told(chosen)),
         bubble_percent=round(100 * idle_stages(layout.pp, chosen.batches), 1) if layout.pp > 1 else None,
         why=why_aimed(case) if case.demand.is_aimed else why(case),
-        max_concurrent_users=chosen.users,
+        max_concurrent_users=chosen.in_time,
+        users_by_memory=chosen.users if chosen.in_time < chosen.users else None,
         ttft_ms=ttft_ms(chosen),
         ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
         ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
