@@ -72,7 +72,7 @@ def test_a_whole_setting_takes_no_fraction() -> None:
     ["pue=1.2,utilization=0.6", " pue = 1.2 ; utilization=0.6 ", "pue=1.2,,utilization=0.6,"],
 )
 def test_overrides_are_separated_by_commas_or_semicolons(text: str) -> None:
-    assert parse_overrides(text, groups=("prices", "demand")) == {"pue": 1.2, "utilization": 0.6}
+    assert parse_overrides(text, groups=("prices", "unit_cost")) == {"pue": 1.2, "utilization": 0.6}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a million tokens cost on rented GPUs that are kept busy, against the bill that such a load comes to."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from inferplan.catalog.prices import rental
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import serving
-from inferplan.tools._unit_cost import usd_per_million_tokens
+from inferplan.tools._unit_cost import take_rent, usd_per_million_tokens
 from inferplan.tools.costs import TOOL as COSTS
 from inferplan.tools.moe import TOOL as MOE
 from inferplan.tools.quantization import TOOL as QUANTIZATION
@@ -18,11 +19,16 @@ def on(model: str, precision: str = "fp8", gpu: str = "h100-sxm") -> Serving:
     return serving(Ledger({}), model=model, precision=precision, gpu=gpu)
 
 
+def usd(one: Serving) -> float | None:
+    rent = take_rent(Ledger({}), one.gpu)
+    return rent and usd_per_million_tokens(one, rent)
+
+
 def test_it_is_the_rate_over_the_tokens_of_an_hour_that_are_planned_for() -> None:
     """One H100 at 3.99 USD an hour that delivers 7,776 output tokens/s, as many input tokens, planned at 75 %."""
     answer = COSTS.ask({"model": "7B", "requests_per_day": 1})
     tokens = 2 * 0.75 * answer.tokens_per_s_per_instance * 3600
-    found = usd_per_million_tokens(on("7B"))
+    found = usd(on("7B"))
     assert found is not None
     assert found <= 3.99 / tokens * 1e6 * 1.0001
 
@@ -32,7 +38,7 @@ def test_it_is_the_rate_over_the_tokens_of_an_hour_that_are_planned_for() -> Non
     [("70B", "fp8", "h100-sxm"), ("405B", "fp16", "h100-sxm"), ("745B MoE", "fp8", "h200-sxm"), ("7B", "int4", "l4")],
 )
 def test_it_is_what_a_bill_comes_to_where_many_instances_are_full(model: str, precision: str, gpu: str) -> None:
-    found = usd_per_million_tokens(on(model, precision, gpu))
+    found = usd(on(model, precision, gpu))
     assert found is not None
     asked = {"model": model, "precision": precision, "gpu": gpu, "requests_per_day": 10**9}
     option = next(one for one in COSTS.ask(asked).options if one.name == "on_demand")
@@ -43,21 +49,49 @@ def test_it_is_what_a_bill_comes_to_where_many_instances_are_full(model: str, pr
 
 def test_a_gpu_without_a_price_has_none() -> None:
     assert rental("h20", "on_demand") is None
-    assert usd_per_million_tokens(on("7B", gpu="h20")) is None
+    assert usd(on("7B", gpu="h20")) is None
 
 
 def test_a_model_that_no_layout_holds_has_none() -> None:
-    assert usd_per_million_tokens(on("70B", "fp8", "t4")) is None
+    assert usd(on("70B", "fp8", "t4")) is None
 
 
 def test_each_format_and_each_model_says_its_own() -> None:
     prices = QUANTIZATION.ask({"model": "70B"}).usd_per_million_tokens
-    assert prices["fp8"] == pytest.approx(usd_per_million_tokens(on("70B")), abs=0.005)
+    assert prices["fp8"] == pytest.approx(usd(on("70B")), abs=0.005)
     assert prices["fp8"] < prices["fp16"] < prices["fp32"]
     assert QUANTIZATION.ask({"model": "70B", "gpu": "h20"}).usd_per_million_tokens == {}
     pair = MOE.ask({"precision": "fp8"})
     assert pair.dense.usd_per_million_tokens == prices["fp8"]
-    assert pair.moe.usd_per_million_tokens == pytest.approx(usd_per_million_tokens(on("745B MoE")), abs=0.005)
+    assert pair.moe.usd_per_million_tokens == pytest.approx(usd(on("745B MoE")), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("tool", "asked", "price"),
+    [
+        (QUANTIZATION, {"model": "70B"}, lambda answer: answer.usd_per_million_tokens["fp8"]),
+        (MOE, {"precision": "fp8"}, lambda answer: answer.dense.usd_per_million_tokens),
+    ],
+    ids=["compare_quantization", "compare_moe_dense"],
+)
+def test_the_rate_and_the_share_planned_for_are_listed_and_can_be_given(tool: Any, asked: Any, price: Any) -> None:
+    def said(answer: Any) -> dict[str, Any]:
+        return {entry.name: (entry.value, entry.why) for entry in answer.assumptions}
+
+    plain = tool.ask(asked)
+    own = tool.ask({**asked, "overrides": "on_demand_usd_per_gpu_hour=7.98, utilization=0.5"})
+    quote = rental("h100-sxm", "on_demand")
+    assert quote is not None
+    assert said(plain)["on_demand_usd_per_gpu_hour"][0] == round(quote.median, 4)
+    assert "median of" in said(plain)["on_demand_usd_per_gpu_hour"][1]
+    assert said(plain)["utilization"] == (0.75, "the guide")
+    assert said(own)["on_demand_usd_per_gpu_hour"] == (7.98, "you said so")
+    assert price(own) == pytest.approx(price(plain) * 7.98 / quote.median * 0.75 / 0.5, rel=0.01)
+
+
+def test_a_rate_that_the_caller_gives_prices_a_gpu_that_nobody_quotes() -> None:
+    asked = {"model": "7B", "gpu": "h20", "overrides": "on_demand_usd_per_gpu_hour=1.5"}
+    assert QUANTIZATION.ask(asked).usd_per_million_tokens["fp16"] > 0
 
 
 def test_summaries_say_it_to_the_cent() -> None:

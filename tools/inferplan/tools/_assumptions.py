@@ -132,7 +132,7 @@ def _given(entry: Mapping[str, Any]) -> str:
 def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
     """`"name=value, name=value"` as numbers. Raises one ValueError that words every problem.
 
-    >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "demand"))
+    >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "unit_cost"))
     {'pue': 1.2, 'utilization': 0.6}
     """
     taken = set(groups)

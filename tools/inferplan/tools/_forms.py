@@ -18,7 +18,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import released
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import serving
-from inferplan.tools._unit_cost import usd_per_million_tokens
+from inferplan.tools._unit_cost import Rent, take_rent, usd_per_million_tokens
 
 GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
 
@@ -134,6 +134,7 @@ class Comparison:
     forms: tuple[Form, ...]
     shared: Shared
     weight: float
+    rent: Rent | None
 
     def of(self, precision: str) -> Form:
         """The form of this format."""
@@ -142,7 +143,10 @@ class Comparison:
     @cached_property
     def priced(self) -> list[tuple[Form, float]]:
         """The formats whose tokens have a price, on rented GPUs that are kept busy. [USD per million tokens]"""
-        return [(form, usd) for form in self.forms if (usd := usd_per_million_tokens(form.on)) is not None]
+        rent = self.rent
+        if rent is None:
+            return []
+        return [(form, usd) for form in self.forms if (usd := usd_per_million_tokens(form.on, rent)) is not None]
 
     @cached_property
     def fp32(self) -> Form:
@@ -189,7 +193,8 @@ def compare(
     _note_released(ledger, own, [FORMATS[name] for name in names])
     shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
     forms = tuple(Form(on=one, shared=shared) for one in shared.offered)
-    return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight)
+    rent = take_rent(ledger, shared.offered[0].gpu)
+    return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight, rent=rent)
 
 
 def _offered(model: str) -> Precision:

@@ -90,11 +90,12 @@ def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
 def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
     """Every price with its provenance in the ledger. Call where `price_problem` found none."""
     as_of = datetime.date.fromordinal(int(ledger.take("as_of", today().toordinal(), quiet=True)))
-    quote = prices.rental(gpu.id, "on_demand")
-    on_demand = _quoted(ledger, _ON_DEMAND, quote, as_of)
-    rented: dict[OptionName, Rate] = {"on_demand": on_demand}
+    plain = on_demand(ledger, gpu, as_of)
+    if plain is None:
+        raise LookupError(f"no on-demand price of {gpu.id} is known and none was given")
+    rented: dict[OptionName, Rate] = {"on_demand": plain}
     for name in KINDS:
-        rented[name] = _reserved(ledger, gpu, on_demand, name, as_of)
+        rented[name] = _reserved(ledger, gpu, plain, name, as_of)
     spot, allowed = prices.rental(gpu.id, "spot"), bool(ledger.take("spot_allowed", quiet=True))
     if spot or ledger.given(_SPOT):
         rented["spot"] = _quoted(ledger, _SPOT, spot, as_of, quiet=not allowed)
@@ -106,6 +107,12 @@ def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
         spot_allowed=allowed,
         as_of=as_of,
     )
+
+
+def on_demand(ledger: Ledger, gpu: Gpu, as_of: datetime.date) -> Rate | None:
+    """What a GPU-hour costs that anybody can rent now; None where no price is known and the caller gives none."""
+    quote = prices.rental(gpu.id, "on_demand")
+    return _quoted(ledger, _ON_DEMAND, quote, as_of) if quote or ledger.given(_ON_DEMAND) else None
 
 
 def machine(ledger: Ledger, gpu: Gpu) -> int:
@@ -133,7 +140,7 @@ def _provenance(quote: Quote, as_of: datetime.date) -> str:
     return f"{peers}median of {quote.providers}, {quote.low:.2f}-{quote.high:.2f}, {dated(quote.newest, as_of)}"
 
 
-def _reserved(ledger: Ledger, gpu: Gpu, on_demand: Rate, option: Reserved, as_of: datetime.date) -> Rate:
+def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate, option: Reserved, as_of: datetime.date) -> Rate:
     """A committed rate: as quoted, else the on-demand rate at the usual discount, which is an assumption."""
     name, kind = f"{option}_usd_per_gpu_hour", KINDS[option]
     quote = prices.rental(gpu.id, kind)
@@ -141,9 +148,9 @@ def _reserved(ledger: Ledger, gpu: Gpu, on_demand: Rate, option: Reserved, as_of
         return _quoted(ledger, name, quote, as_of)
     discount = prices.discount(kind)
     why = f"assumed: on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s ratio"
-    usd = ledger.take(name, round(on_demand.usd * discount.ratio, 4), why=why)
-    low, high = on_demand.low * discount.ratio, on_demand.high * discount.ratio
-    return Rate(usd=usd, low=low, high=high, date=on_demand.date, assumed=True)
+    usd = ledger.take(name, round(plain.usd * discount.ratio, 4), why=why)
+    low, high = plain.low * discount.ratio, plain.high * discount.ratio
+    return Rate(usd=usd, low=low, high=high, date=plain.date, assumed=True)
 
 
 def _api(ledger: Ledger, model: Model, as_of: datetime.date) -> ApiRates | None:

@@ -1,12 +1,14 @@
 """What a million tokens of a model cost on rented GPUs that are kept as busy as planned."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
-from inferplan.catalog import prices
+from inferplan.core.hardware import Gpu
 from inferplan.core.units import MILLION, SECONDS_PER_HOUR
 from inferplan.tools._arguments import TURN_TOKENS
-from inferplan.tools._assumptions import settings
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._fleet import Instance, Request, instances
+from inferplan.tools._rates import on_demand, today
 from inferplan.tools._serving import Serving
 
 TURN = Request(input_tokens=TURN_TOKENS, output_tokens=TURN_TOKENS)
@@ -15,20 +17,30 @@ PRICED = 3
 """Significant digits of a price."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rent:
+    """What a GPU costs on demand, and the share of its throughput that is planned for. [USD/hour; fraction]"""
+
+    usd_per_gpu_hour: float
+    utilization: float
+
+
+def take_rent(ledger: Ledger, gpu: Gpu) -> Rent | None:
+    """The price and the share, as catalogued or as the caller says; None where no price is known."""
+    rate = on_demand(ledger, gpu, today())
+    return rate and Rent(usd_per_gpu_hour=rate.usd, utilization=ledger.take("utilization"))
+
+
 @lru_cache(maxsize=1024)
-def usd_per_million_tokens(on: Serving, request: Request = TURN) -> float | None:
-    """The least that input and output tokens cost together, on demand; None without a price or a layout.
+def usd_per_million_tokens(on: Serving, rent: Rent, request: Request = TURN) -> float | None:
+    """The least that input and output tokens cost together, on demand; None without a layout.
 
     Instances are as full as a fleet is planned to be: what `compare_costs` comes to for a load that fills them.
     """
-    quote = prices.rental(on.gpu.id, "on_demand")
-    if quote is None:
-        return None
-    return min((_of_instance(one, request, quote.median) for one in instances(on, request)), default=None)
+    return min((_of_instance(one, request, rent) for one in instances(on, request)), default=None)
 
 
-def _of_instance(one: Instance, request: Request, usd_per_gpu_hour: float) -> float:
+def _of_instance(one: Instance, request: Request, rent: Rent) -> float:
     """rate × GPUs / (output tokens an hour × planned share × (input + output) / output). [USD per million tokens]"""
-    planned = settings()["utilization"].default or 1
-    tokens = one.tokens_per_s * SECONDS_PER_HOUR * planned * request.tokens / request.output_tokens
-    return usd_per_gpu_hour * one.layout.replica / tokens * MILLION
+    tokens = one.tokens_per_s * SECONDS_PER_HOUR * rent.utilization * request.tokens / request.output_tokens
+    return rent.usd_per_gpu_hour * one.layout.replica / tokens * MILLION

@@ -11,7 +11,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.units import GB
 from inferplan.tools import _words as words
 from inferplan.tools._serving import Serving
-from inferplan.tools._unit_cost import usd_per_million_tokens
+from inferplan.tools._unit_cost import Rent, usd_per_million_tokens
 
 FEW, MANY = 1, 32
 """Sequences in a decode step: one user, and a busy server."""
@@ -26,6 +26,7 @@ class Side:
     on: Serving
     stored: WeightBytes
     placed: Layout | None
+    rent: Rent | None
 
     @property
     def model(self) -> Model:
@@ -49,8 +50,8 @@ class Side:
 
     @property
     def usd_per_million_tokens(self) -> float | None:
-        """Input and output tokens on full rented GPUs; None without a price or a layout."""
-        return usd_per_million_tokens(self.on)
+        """Input and output tokens on GPUs rented on demand; None without a price or a layout."""
+        return self.rent and usd_per_million_tokens(self.on, self.rent)
 
     @property
     def kv_bytes_per_token(self) -> float:

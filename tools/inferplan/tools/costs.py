@@ -54,7 +54,7 @@ WHOLE_DOLLARS = 1000
 class CostsQuestion(Question):
     """A model, the requests of a day, and the hours within which all of them come."""
 
-    settings = (*SETTINGS, "demand", "prices")
+    settings = (*SETTINGS, "demand", "unit_cost", "prices")
 
     model: ModelName
     requests_per_day: Requests

@@ -17,10 +17,10 @@ from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._figures import to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint
-from inferplan.tools._settings import serving
+from inferplan.tools._settings import SETTINGS, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools._unit_cost import PRICED
+from inferplan.tools._unit_cost import PRICED, take_rent
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
 
 BATCHES = (FEW, 8, MANY, 128, 512)
@@ -36,7 +36,7 @@ Better = Literal["dense", "moe", "equal"]
 class MoeQuestion(Question):
     """Two models in one format on one GPU type; either of them may be dense or routed."""
 
-    settings = ("memory", "layout")
+    settings = ("unit_cost", *SETTINGS)
 
     dense_model: ModelName = "70B"
     moe_model: ModelName = "745B MoE"
@@ -65,7 +65,9 @@ class Contestant(BaseModel):
     gpus: int = Field(description="GPUs by weights alone.")
     deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
     usd_per_million_tokens: float | None = Field(
-        default=None, exclude_if=absent, description="500 in, 500 out, on full rented GPUs."
+        default=None,
+        exclude_if=absent,
+        description="500 in, 500 out, on GPUs rented on demand, as busy as `utilization` plans.",
     )
 
 
@@ -163,7 +165,8 @@ def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
     """One model in the format and on the GPUs of the question."""
     on = serving(ledger, model=name, precision=q.precision, gpu=q.gpu, quiet=True)
     context = min(SESSION_TOKENS, on.model.architecture.max_positions)
-    return Side(on=on, stored=memory.weights(on.model, on.precision), placed=on.smallest(context))
+    stored, rent = memory.weights(on.model, on.precision), take_rent(ledger, on.gpu)
+    return Side(on=on, stored=stored, placed=on.smallest(context), rent=rent)
 
 
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:

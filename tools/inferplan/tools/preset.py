@@ -63,7 +63,7 @@ AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 class PresetQuestion(Question):
     """A preset, and any control of the five sections in place of the preset's own."""
 
-    settings = ("overhead", "memory", "layout", "speed", "latency", "demand", "prices")
+    settings = ("overhead", "memory", "layout", "speed", "latency", "demand", "unit_cost", "prices")
 
     preset: PresetName
     model: ModelName | None = None

@@ -34,7 +34,7 @@ SHOWN = 6
 class QuantizationQuestion(Question):
     """A model, and the GPU and load at which its formats are compared."""
 
-    settings = ("encoding", *SETTINGS)
+    settings = ("encoding", "unit_cost", *SETTINGS)
 
     model: ModelName
     precision: PrecisionName | None = Field(default=None, description="One more format: nvfp4, q4_k_m…")
@@ -94,7 +94,7 @@ class QuantizationAnswer(Answer):
 
     formats: list[FormatRow]
     usd_per_million_tokens: dict[str, float] = Field(
-        description="By format, of 500 tokens in and 500 out on full rented GPUs; without those that have no price."
+        description="By format, of 500 tokens in and 500 out on GPUs rented on demand, as busy as `utilization` plans."
     )
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
