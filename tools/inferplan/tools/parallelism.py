@@ -41,6 +41,8 @@ from inferplan.tools._words_layout import communication, formula, shortage, summ
 from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
 
+TIMED = 8
+"""GPUs of the widest tensor groups among the published runs that one link joins."""
 STAGES = 4
 """Stages whose layers are listed."""
 
@@ -166,6 +168,8 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         why="tokens; sessions full, past turns cached",
     )
     note_speed(ledger, case.on)
+    if case.chosen.layout.tp > TIMED:
+        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
     if any(one.hidden for one in case.chosen.step):
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
@@ -271,9 +275,9 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
 
 
 def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
-    """What starts one replica that shares experts; stages of it in several nodes take more than one command."""
-    plan = case.chosen
-    if plan.layout.ep == 1 or (plan.layout.pp > 1 and plan.layout.replica > case.on.node_size):
+    """What starts one replica that shares experts; stages or tensor groups in several nodes take more than that."""
+    plan, size = case.chosen, case.on.node_size
+    if plan.layout.ep == 1 or plan.layout.tp > size or (plan.layout.pp > 1 and plan.layout.replica > size):
         return None
     return launch(case.on, plan.layout, context=q.context_window, users=q.concurrent_users, ledger=ledger)
 
