@@ -168,3 +168,29 @@ def test_a_link_between_trays_is_no_slower_than_the_network(tp: int, pp: int) ->
     assert rack is not None
     assert rack.tpot_s <= trays.tpot_s * (1 + 1e-9)
     assert rack.ttft_s <= trays.ttft_s * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("tool", "question"),
+    [
+        ("plan_parallelism", {"model": "70B", "precision": "fp8"}),
+        ("plan_parallelism", {"model": "70B", "precision": "fp8", "total_gpus": 2}),
+        ("estimate_vram", {"model": "70B", "precision": "fp8"}),
+        ("compare_quantization", {"model": "70B"}),
+        ("compare_costs", {"model": "70B", "precision": "fp8", "requests_per_day": 50_000}),
+        ("run_preset", {"preset": "team", "model": "70B", "precision": "fp8"}),
+    ],
+)
+def test_that_a_gaming_pc_has_two_cards_is_listed_and_can_be_changed(tool: str, question: dict[str, Any]) -> None:
+    usual = ask(tool, gpu="rtx-4090", **question)
+    assert assumed(usual)["gpus_per_node"] == 2
+    server = ask(tool, gpu="rtx-4090", overrides="gpus_per_node=8", **question)
+    assert ("overrides" if "overrides" in assumed(server) else "gpus_per_node") in assumed(server)
+    assert server.summary != usual.summary
+
+
+def test_what_one_card_holds_and_servers_of_eight_need_no_word_on_their_size() -> None:
+    for question in ({"gpu": "rtx-4090", "model": "7B", "precision": "int4"}, {"gpu": "h100-sxm", "model": "405B"}):
+        assert "gpus_per_node" not in assumed(plan(**question))
+        assert "gpus_per_node" not in assumed(ask("estimate_vram", **question))
+    assert assumed(plan(model="405B", total_gpus=8))["gpus_per_node"] == 4
