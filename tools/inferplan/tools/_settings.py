@@ -147,7 +147,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
 def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
     """How many GPUs share a server, where that is not the usual number and a layout takes more than one."""
     if gpus > 1 and on.gpu.node_size != USUAL_NODE:
-        joined = f"a server; {on.gpu.link} joins {on.gpu.link_span}" if on.gpu.joins_nodes else None
+        joined = f"{on.gpu.link} joins {on.gpu.link_span}" if on.gpu.joins_nodes else None
         ledger.take("gpus_per_node", on.node_size, why=joined)
 
 
