@@ -1,5 +1,5 @@
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from math import ceil
 
 import pytest
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import (
     Layout,
+    domain_size,
     fabric,
     first_gpu,
     nodes,
@@ -55,12 +56,12 @@ def test_each_combination_has_the_guides_name(layout: Layout, strategy: str) -> 
     ],
 )
 def test_tensor_degrees_are_those_that_the_heads_allow(model: str, degrees: tuple[int, ...]) -> None:
-    assert tensor_degrees(MODELS[model].architecture, node_size=8) == degrees
+    assert tensor_degrees(MODELS[model].architecture, domain=8) == degrees
 
 
 def test_the_guides_degrees_of_3_5_6_and_7_are_never_offered() -> None:
     for node_size in range(1, 9):
-        assert not {3, 5, 6, 7} & set(tensor_degrees(LLAMA_405B, node_size=node_size))
+        assert not {3, 5, 6, 7} & set(tensor_degrees(LLAMA_405B, domain=node_size))
 
 
 def test_405b_in_two_stages_is_layers_1_to_63_and_64_to_126() -> None:
@@ -69,7 +70,7 @@ def test_405b_in_two_stages_is_layers_1_to_63_and_64_to_126() -> None:
 
 @pytest.mark.parametrize("id_", MODELS)
 def test_every_model_of_the_catalog_has_at_least_one_legal_degree(id_: str) -> None:
-    assert tensor_degrees(MODELS[id_].architecture, node_size=8)[0] == 1
+    assert tensor_degrees(MODELS[id_].architecture, domain=8)[0] == 1
 
 
 @given(
@@ -81,7 +82,7 @@ def test_every_model_of_the_catalog_has_at_least_one_legal_degree(id_: str) -> N
 def test_degrees_are_powers_of_two_in_the_node_that_divide_heads_and_columns(
     heads: int, kv_heads: int, ffn: int, node_size: int
 ) -> None:
-    degrees = tensor_degrees(dense(heads=heads, kv_heads=kv_heads, ffn=ffn), node_size=node_size)
+    degrees = tensor_degrees(dense(heads=heads, kv_heads=kv_heads, ffn=ffn), domain=node_size)
     assert list(degrees) == sorted(degrees)
     for tp in degrees:
         assert tp.bit_count() == 1
@@ -159,13 +160,52 @@ def test_no_gpu_is_in_two_groups_and_no_group_in_two_nodes(layout: Layout, node_
     taken: list[int] = []
     for replica in range(layout.dp):
         for stage in range(layout.pp):
-            first = first_gpu(layout, replica=replica, stage=stage, node_size=node_size)
+            first = first_gpu(layout, replica=replica, stage=stage, node_size=node_size, domain=node_size)
             group = range(first, first + layout.tp)
             assert group[0] // node_size == group[-1] // node_size
             taken += group
     assert taken == sorted(set(taken))
     assert len(taken) == layout.gpus
     assert taken[-1] // node_size + 1 == nodes(layout, node_size=node_size)
+
+
+RACK = replace(h100(), link_span=72, node_size=4)
+
+
+@given(
+    layout=st.builds(
+        Layout,
+        tp=st.sampled_from([1, 2, 4, 8, 16, 32, 64]),
+        pp=st.integers(1, 20),
+        dp=st.integers(1, 8),
+        attention_dp=st.integers(1, 8),
+    ),
+    node_size=st.integers(1, 80),
+)
+def test_where_a_link_joins_nodes_groups_take_few_of_them_and_leave_no_domain(layout: Layout, node_size: int) -> None:
+    domain = domain_size(RACK, node_size=node_size)
+    if layout.tp > domain:
+        return
+    every = product(range(layout.dp), range(layout.pp), range(layout.attention_dp))
+    where = {"node_size": node_size, "domain": domain}
+    firsts = [first_gpu(layout, replica=one, stage=stage, group=group, **where) for one, stage, group in every]
+    assert domain % node_size == 0
+    assert domain <= max(72, node_size)
+    assert all(after - before >= layout.tp for before, after in pairwise(firsts))
+    spans = [(first // node_size, (first + layout.tp - 1) // node_size) for first in firsts]
+    assert all(last - first < ceil(layout.tp / node_size) for first, last in spans)
+    assert all(first // domain == (first + layout.tp - 1) // domain for first in firsts)
+    taken = {node for first, last in spans for node in range(first, last + 1)}
+    assert len(taken) == nodes(layout, node_size=node_size)
+    replicas = batched(firsts, layout.pp * layout.attention_dp)
+    reaches = any(one[0] // domain != one[-1] // domain for one in replicas)
+    joined = fabric(RACK, layout, node_size=node_size, network=50e9)
+    assert (joined.stage_link == "InfiniBand") == reaches
+    assert joined.tensor_link == "NVLink 4"
+
+
+def batched(numbers: list[int], size: int) -> list[list[int]]:
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 @given(layout=LAYOUTS, node_size=st.sampled_from([8, 16, 32, 64]))
@@ -178,7 +218,7 @@ def test_stages_use_the_network_exactly_where_some_replica_reaches_into_another_
     layout: Layout, node_size: int
 ) -> None:
     def node(replica: int, stage: int) -> int:
-        return first_gpu(layout, replica=replica, stage=stage, node_size=node_size) // node_size
+        return first_gpu(layout, replica=replica, stage=stage, node_size=node_size, domain=node_size) // node_size
 
     reaches = any(node(replica, 0) != node(replica, layout.pp - 1) for replica in range(layout.dp))
     joined = fabric(h100(), layout, node_size=node_size, network=50e9)

@@ -35,7 +35,7 @@ def guide_layout(row: dict[str, str]) -> tuple[int, int, int, str]:
 
 
 def legal(row: dict[str, str]) -> bool:
-    return int(row["tp"]) in tensor_degrees(MODELS[row["model"]].architecture, node_size=8)
+    return int(row["tp"]) in tensor_degrees(MODELS[row["model"]].architecture, domain=8)
 
 
 def name(row: dict[str, str]) -> str:
@@ -77,7 +77,7 @@ def test_where_the_engine_has_no_room_for_a_session_the_next_degree_is_taken() -
 @pytest.mark.parametrize("row", [row for row in ENOUGH if not legal(row)], ids=name)
 def test_where_the_guides_degree_is_illegal_the_next_legal_one_is_taken_and_explained(row: dict[str, str]) -> None:
     answer = guide_answer(row)
-    assert answer.tp in tensor_degrees(MODELS[row["model"]].architecture, node_size=8)
+    assert answer.tp in tensor_degrees(MODELS[row["model"]].architecture, domain=8)
     assert answer.tp > int(row["tp"])
     assert f"{answer.tp} is the smallest legal tensor-parallel degree" in answer.why
 
@@ -176,7 +176,7 @@ def test_every_plan_is_legal_within_the_gpus_and_really_holds_its_users(case: di
     here = serving(Ledger({}), model=MODELS.id_of(case["model"]), precision=case["precision"], gpu=case["gpu"])
     if not answer.fits:
         return
-    degrees = tensor_degrees(here.model.architecture, node_size=here.node_size)
+    degrees = tensor_degrees(here.model.architecture, domain=here.domain)
     held = here.capacity(Layout(tp=answer.tp, pp=answer.pp), case["context_window"]).sessions
     assert answer.tp in degrees
     assert answer.ep == 1

@@ -168,7 +168,7 @@ def test_every_deployment_is_legal_and_holds_the_users_and_one_replica_fewer_wou
         here = serving(Ledger({}), model=MODELS.id_of(case["model"]), precision=case["precision"], gpu=row.gpu)
         replica = Layout(tp=placed.tp, pp=placed.pp)
         held = here.capacity(replica, context).sessions
-        assert placed.tp in tensor_degrees(here.model.architecture, node_size=here.node_size)
+        assert placed.tp in tensor_degrees(here.model.architecture, domain=here.domain)
         assert placed.pp <= here.model.architecture.layers
         replicas = placed.gpus // (placed.tp * placed.pp)
         assert placed.tp * placed.pp * replicas == placed.gpus

@@ -14,6 +14,7 @@ class Gpu:
     where a device has none, peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored
     and read among the data, as on datacenter cards without stacked memory. `memory_basis` says whether the
     memory was read from a driver or taken from the label; `status` whether the row is verified or announced.
+    `node_size` GPUs share a server.
     """
 
     id: str
@@ -35,6 +36,14 @@ class Gpu:
     power_watts: float | None
     status: str
     inline_ecc: bool = False
+
+    @property
+    def joins_nodes(self) -> bool:
+        """Whether the scale-up link leaves the server: multi-node NVLink of a rack, not NVLink on a board of GPUs.
+
+        Source: NVIDIA, GB200 NVL72: 18 compute trays of 4 GPUs, each an operating system, in one NVLink domain.
+        """
+        return self.link is not None and self.link_span > self.node_size
 
     @property
     def read_bandwidth(self) -> float:

@@ -76,22 +76,23 @@ class Layout:
         return "data" if self.data > 1 else "none"
 
 
-def tensor_degrees(architecture: Architecture, *, node_size: int) -> tuple[int, ...]:
-    """The tensor-parallel degrees that an engine accepts within a node, smallest first.
+def tensor_degrees(architecture: Architecture, *, domain: int) -> tuple[int, ...]:
+    """The tensor-parallel degrees that an engine accepts within a domain (see `domain_size`), smallest first.
 
-    Powers of two up to the node that divide the attention heads and every feed-forward width, and that divide
+    Powers of two up to the domain that divide the attention heads and every feed-forward width, and that divide
     the KV heads or are a multiple of them (KV heads are then replicated).
 
-    Source: vLLM, vllm/config/model.py, `verify_with_parallel_config`, and `QKVParallelLinear` (replication).
+    Source: vLLM, vllm/config/model.py, `verify_with_parallel_config`, and `QKVParallelLinear` (replication); pull
+    requests 46392 and 53318 (groups of 8 over two and of 16 over four trays of a GB300 NVL72).
 
     >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
     >>> qwen = Attention(heads=28, kv_heads=4, head_dim=128)
     >>> group = LayerGroup(count=28, attention=qwen, ffn=DenseFfn(intermediate=18944))
-    >>> tensor_degrees(Architecture(hidden=3584, vocab=152064, groups=(group,), max_positions=32768), node_size=8)
+    >>> tensor_degrees(Architecture(hidden=3584, vocab=152064, groups=(group,), max_positions=32768), domain=8)
     (1, 2, 4)
     """
-    powers = (2**n for n in range(node_size.bit_length()))
-    return tuple(tp for tp in powers if tp <= node_size and all(_divides(tp, architecture)))
+    powers = (2**n for n in range(domain.bit_length()))
+    return tuple(tp for tp in powers if tp <= domain and all(_divides(tp, architecture)))
 
 
 def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
@@ -181,11 +182,10 @@ def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[in
     >>> sharing_degrees(256, tp=1, domain=8, most=24), sharing_degrees(256, tp=8, domain=8, most=24)
     ([2, 4, 8, 16, 24], [2, 3])
     """
-    most = min(most, experts)
-    within = (tp * 2**n for n in range(1, domain.bit_length()) if tp * 2**n <= domain)
-    beyond = (domain * 2**n for n in range(most.bit_length()))
-    ranks = {*within, *beyond, most // domain * domain}
-    return sorted(one // tp for one in ranks if tp < one <= most and one % tp == 0)
+    most, whole = min(most, experts), domain // tp
+    within = (2**n for n in range(whole.bit_length()))
+    beyond = (whole * 2**n for n in range(most.bit_length()))
+    return sorted(groups for groups in {*within, *beyond, most // domain * whole} if 1 < groups <= most // tp)
 
 
 def idle_stages(pp: int, batches: int) -> float:
@@ -212,7 +212,7 @@ def pipeline_bubble(pp: int, microbatches: int) -> float:
 def replica_layouts(architecture: Architecture, *, degrees: Sequence[int]) -> Iterator[Layout]:
     """Every legal layout of one replica, in the order in which the guide's rules try them.
 
-    One GPU; then tensor parallelism within a node, smallest of the legal `degrees` first; then the widest tensor
+    One GPU; then tensor parallelism, smallest of the legal `degrees` first; then the widest tensor
     degree with ever more pipeline stages; then narrower degrees with stages, for GPU counts that the widest does not
     divide.
     """
@@ -238,31 +238,53 @@ def smallest_replica(
 
 
 def nodes(layout: Layout, *, node_size: int) -> int:
-    """⌈pp × attention_dp × dp / ⌊node_size / tp⌋⌉: tensor groups never straddle nodes, the others may. [nodes]
+    """⌈pp × attention_dp × dp / ⌊node_size / tp⌋⌉, or ⌈tp / node_size⌉ for each of wider tensor groups. [nodes]
+
+    Tensor groups straddle no nodes, or as few as they can; pipelines and groups that share experts may.
 
     >>> nodes(Layout(tp=8, pp=2, dp=2), node_size=8), nodes(Layout(tp=2, pp=3, dp=4), node_size=8)
     (4, 3)
+    >>> nodes(Layout(tp=8, dp=2), node_size=4)
+    4
     """
     groups = layout.pp * layout.attention_dp * layout.dp
-    return ceil(groups / groups_per_node(layout, node_size=node_size))
+    return ceil(groups / groups_per_node(layout, node_size=node_size)) * nodes_per_group(layout, node_size=node_size)
+
+
+def nodes_per_group(layout: Layout, *, node_size: int) -> int:
+    """⌈tp / node_size⌉: nodes that one tensor group takes, or shares with others. [nodes]"""
+    return ceil(layout.tp / node_size)
 
 
 def groups_per_node(layout: Layout, *, node_size: int) -> int:
-    """⌊node_size / tp⌋: whole tensor groups in one node. [tensor groups]"""
+    """⌊node_size / tp⌋, at least 1: tensor groups in the nodes that one takes. [tensor groups]"""
     return max(1, node_size // layout.tp)
 
 
-def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int, group: int = 0) -> int:
+def groups_per_domain(layout: Layout, *, node_size: int, domain: int) -> int:
+    """⌊domain / nodes of a group⌋ × groups there: whole tensor groups that talk without the network. [tensor groups]
+
+    >>> [groups_per_domain(Layout(tp=tp), node_size=4, domain=72) for tp in (2, 8, 16, 64)]
+    [36, 9, 4, 1]
+    """
+    taken = nodes_per_group(layout, node_size=node_size) * node_size
+    return max(1, domain // taken) * groups_per_node(layout, node_size=node_size)
+
+
+def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int, domain: int, group: int = 0) -> int:
     """The number, from 0, of the first GPU of a tensor group of a stage: groups are placed one after the other.
 
-    >>> first_gpu(Layout(tp=8, pp=2, dp=2), replica=1, stage=0, node_size=8)
+    >>> first_gpu(Layout(tp=8, pp=2, dp=2), replica=1, stage=0, node_size=8, domain=8)
     16
-    >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6)
+    >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6, domain=6)
     6
+    >>> first_gpu(Layout(tp=64, dp=2), replica=1, stage=0, node_size=4, domain=72)
+    72
     """
     before = (replica * layout.pp + stage) * layout.attention_dp + group
-    node, slot = divmod(before, groups_per_node(layout, node_size=node_size))
-    return node * node_size + slot * layout.tp
+    full, slot = divmod(before, groups_per_domain(layout, node_size=node_size, domain=domain))
+    taken, place = divmod(slot, groups_per_node(layout, node_size=node_size))
+    return full * domain + taken * nodes_per_group(layout, node_size=node_size) * node_size + place * layout.tp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -273,7 +295,6 @@ class Fabric:
     link; its bandwidth then counts what stays inside.
     """
 
-    node_size: int
     tensor_link: str
     tensor_bandwidth: float
     stage_link: str
@@ -288,20 +309,20 @@ class Fabric:
 def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
     """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
 
-    Stages that lie in one node talk over the same links; where a replica reaches into another node, over the
-    network. Of an exchange among N ranks, 1 - domain / N leaves the domain of the fast link.
+    Stages that lie in one domain talk over the same links; where a replica reaches into another domain, all of them
+    are counted over the network. Of an exchange among N ranks, 1 - those in a domain / N leaves it.
     """
     scale_up = gpu.link is not None and gpu.link_bandwidth is not None and layout.tp <= gpu.link_span
     bus = gpu.pcie_bandwidth or network
     tensor = gpu.link_bandwidth if scale_up and gpu.link_bandwidth else bus
     name = gpu.link if scale_up and gpu.link else _bus_name(gpu, network_name)
-    slots = groups_per_node(layout, node_size=node_size)
+    domain = domain_size(gpu, node_size=node_size)
+    slots = groups_per_domain(layout, node_size=node_size, domain=domain)
     groups = layout.pp * layout.attention_dp
     across = groups > slots or (slots % groups > 0 and groups * layout.dp > slots)
-    leaving = max(0.0, 1 - domain_size(gpu, node_size=node_size) / layout.ranks)
+    leaving = max(0.0, 1 - slots * layout.tp / layout.ranks)
     near = tensor if scale_up and layout.ranks <= gpu.link_span else bus
     return Fabric(
-        node_size=node_size,
         tensor_link=name,
         tensor_bandwidth=tensor,
         stage_link=network_name if across else name,
@@ -314,8 +335,8 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
 
 
 def domain_size(gpu: Gpu, *, node_size: int) -> int:
-    """GPUs that talk without the network: those of a node, or of a scale-up link that joins several. [GPUs]"""
-    return max(node_size, gpu.link_span) if gpu.link else node_size
+    """GPUs that talk without the network: those of a node, or of the whole nodes that a scale-up link joins. [GPUs]"""
+    return max(node_size, gpu.link_span // node_size * node_size) if gpu.joins_nodes else node_size
 
 
 def is_wide(gpu: Gpu, layout: Layout) -> bool:

@@ -49,7 +49,7 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
 
 def _shorter_context(here: Fit) -> Iterator[Change]:
     """The longest context that any layout of these GPUs takes all users at."""
-    need, gpus = here.need, here.limit or here.on.node_size
+    need, gpus = here.need, here.limit or here.on.domain
     found = ((longest_context(here.on, one.layout, need), one.layout) for one in here.on.filling(1, gpus))
     context, layout = max(found, key=lambda pair: pair[0], default=(0, None))
     if layout is not None and context >= SHORTEST:

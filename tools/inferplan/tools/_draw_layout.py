@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-from inferplan.core.parallelism import Layout, expert_ranges, first_gpu, stage_ranges
+from inferplan.core.parallelism import Layout, expert_ranges, first_gpu, nodes_per_group, stage_ranges
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
@@ -83,24 +83,32 @@ def _stages(layout: Layout) -> int:
 
 
 def _stage_boxes(on: Serving, layout: Layout, replica: int, stage: int, layers: tuple[int, int]) -> list[str]:
-    """The GPUs of a stage, a box for each node that it spans."""
+    """The GPUs of a stage, a box for each node that it spans, or for the nodes of each wider tensor group."""
     nodes: dict[int, list[tuple[int, int]]] = {}
+    each = nodes_per_group(layout, node_size=on.node_size)
     for group in range(layout.attention_dp):
-        first = first_gpu(layout, replica=replica, stage=stage, node_size=on.node_size, group=group)
+        first = _first(on, layout, replica, stage, group)
         nodes.setdefault(first // on.node_size, []).append((group, first))
     shown = dict(list(nodes.items())[: max(1, STAGE_NODES // _stages(layout))])
     gpus = _stages(layout) * sum(map(len, shown.values())) * layout.tp
     lines: list[str] = []
     for node, groups in shown.items():
-        title = f"node {node + 1} -- layers {layers[0]:>3}-{layers[1]:<3}"
+        number = f"node {node + 1}" if each == 1 else f"nodes {node + 1}-{node + each}"
+        title = f"{number} -- layers {layers[0]:>3}-{layers[1]:<3}"
         if layout.ep == 1:
             body = _gpu_lines(groups[0][1], layout.tp, each=gpus <= NAMED)
         else:
             body = _expert_lines(on, layout, replica, groups, each=gpus <= EXPERTS_NAMED and len(nodes) == 1)
         lines += draw.box(title, body, COLUMN)
-    if hidden := len(nodes) - len(shown):
+    if hidden := each * (len(nodes) - len(shown)):
         lines.append(f"  ... {words.count(hidden, 'more node')}, to expert {_held(on, layout)[-1][-1]}")
     return lines
+
+
+def _first(on: Serving, layout: Layout, replica: int, stage: int = 0, group: int = 0) -> int:
+    """The number of the first GPU of a tensor group."""
+    size, domain = on.node_size, on.domain
+    return first_gpu(layout, replica=replica, stage=stage, group=group, node_size=size, domain=domain)
 
 
 def _held(on: Serving, layout: Layout) -> tuple[range, ...]:
@@ -155,10 +163,9 @@ def _share(on: Serving, layout: Layout) -> str:
 
 def _arrow(on: Serving, layout: Layout, replica: int, stage: int) -> list[str]:
     """The hand-over between two stages, named by the link that it really takes."""
-    here, before = (first_gpu(layout, replica=replica, stage=one, node_size=on.node_size) for one in (stage, stage - 1))
-    same_node = here // on.node_size == before // on.node_size
+    here, before = (_first(on, layout, replica, one) // on.domain for one in (stage, stage - 1))
     fabric = on.fabric(layout)
-    link = fabric.tensor_link if same_node else fabric.stage_link
+    link = fabric.tensor_link if here == before else fabric.stage_link
     return [f"{'|':>12} activations, {link}"[:COLUMN]]
 
 
@@ -180,8 +187,8 @@ def _node_box(on: Serving, layout: Layout, node: int, replicas: Sequence[int]) -
 
 def _replica_lines(on: Serving, layout: Layout, replica: int) -> list[str]:
     """`[0][1] replica 1`, in two lines where one is too short."""
-    first = first_gpu(layout, replica=replica, stage=0, node_size=on.node_size)
-    parts = [*_gpu_lines(first, layout.tp, each=layout.tp * min(layout.dp, ROWS) <= NAMED), f"replica {replica + 1}"]
+    each = layout.tp * min(layout.dp, ROWS) <= NAMED
+    parts = [*_gpu_lines(_first(on, layout, replica), layout.tp, each=each), f"replica {replica + 1}"]
     return draw.wrap_items(parts, INSIDE, separator=" ")
 
 

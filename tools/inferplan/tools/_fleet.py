@@ -169,7 +169,7 @@ def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
 
 
 def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
-    """Every tensor degree within a node that holds a request, or else the shallowest pipelines across nodes."""
+    """Every tensor degree within a domain that holds a request, or else the shallowest pipelines."""
     inside = [layout for layout in map(Layout.tensor, on.degrees) if on.fits(layout, tokens)]
     return iter(inside) if inside else _across(on, tokens)
 
@@ -180,7 +180,7 @@ def _across(on: Serving, tokens: int) -> Iterator[Layout]:
         return
     smallest = on.smallest(tokens)
     if smallest is not None:
-        deeper = islice((one for one in on.staged(tokens) if one.pp > smallest.pp), DEPTHS - 1)
+        deeper = islice((one for one in on.staged(tokens) if one.replica > smallest.replica), DEPTHS - 1)
         yield from (smallest, *deeper)
 
 
@@ -191,9 +191,7 @@ def fleet_problem(on: Serving, request: Request) -> str:
     if on.not_modelled:
         return on.not_modelled
     if not on.degrees:
-        return (
-            f"no tensor group in a node shares out the cache over {on.engine.context_parallel} ranks for each KV head"
-        )
+        return f"no tensor group shares out the cache over {on.engine.context_parallel} ranks for each KV head"
     if next(_replicas(on, request.tokens), None) is not None:
         return _too_slow(on, request)
     return (

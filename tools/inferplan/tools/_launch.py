@@ -128,15 +128,15 @@ def _model(on: Serving) -> Iterator[str]:
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
-    """Tensor and pipeline degrees, and the servers that stages span."""
-    flags, servers = FLAGS[on.engine.name], -(-layout.replica // on.node_size)
+    """Tensor and pipeline degrees, and the servers that a replica spans."""
+    flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
     tensor = layout.ranks if on.engine.name == "sglang" else layout.tp
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
-        if servers > 1 and flags.nodes and layout.ep == 1:
-            yield flags.nodes.format(servers)
+    if servers > 1 and flags.nodes and layout.ep == 1:
+        yield flags.nodes.format(servers)
     if layout.ep > 1:
         yield from _shared(on, layout, servers)
     if on.engine.context_parallel > 1 and flags.context_parallel:

@@ -177,7 +177,7 @@ class Fit:
     @property
     def _widest(self) -> Layout:
         """The replica that leaves the most cache on at most `limit` GPUs: the widest tensor group, then stages."""
-        gpus = self.limit or self.on.node_size
+        gpus = self.limit or self.on.domain
         tp = max((degree for degree in self.on.degrees if degree <= gpus), default=1)
         return Layout(tp=tp, pp=max(1, min(gpus // tp, self.need.model.architecture.layers)))
 

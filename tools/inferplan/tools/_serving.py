@@ -67,18 +67,29 @@ class Serving:
 
     @property
     def degrees(self) -> tuple[int, ...]:
-        """The tensor-parallel degrees that the engine accepts within a node, smallest first.
+        """The tensor-parallel degrees that the engine accepts within a domain, smallest first.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
         each KV head.
         """
         if self.engine.name == "llama.cpp":
             return (1,)
-        degrees = _degrees(self.model, self.node_size)
+        degrees = _degrees(self.model, self.domain)
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
         return tuple(tp for tp in degrees if tp % shared == 0)
+
+    @property
+    def domain(self) -> int:
+        """GPUs that talk without the network: those of a node, of the rack where its link joins nodes."""
+        return parallelism.domain_size(self.gpu, node_size=self.node_size)
+
+    @property
+    def stage_degrees(self) -> tuple[int, ...]:
+        """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
+        inside = sum(tp <= self.node_size for tp in self.degrees)
+        return self.degrees[max(0, inside - 1) :]
 
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
@@ -93,9 +104,8 @@ class Serving:
             return []
         if self.engine.name == "llama.cpp":
             return []
-        domain = parallelism.domain_size(self.gpu, node_size=self.node_size)
-        within = most if self.gpu.link else min(most, domain)
-        return parallelism.sharing_degrees(experts.experts, tp=tp, domain=domain, most=within)
+        within = most if self.gpu.link else min(most, self.domain)
+        return parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=within)
 
     @property
     def _kv_heads(self) -> Iterator[int]:
@@ -154,16 +164,16 @@ class Serving:
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
-        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self._nodes(layout))
+        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self.nodes(layout))
 
-    def _nodes(self, layout: Layout) -> int:
+    def nodes(self, layout: Layout) -> int:
         """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
         return parallelism.nodes(layout, node_size=self.node_size)
 
     def for_users(self, users: int, context: int) -> Deployment | None:
         """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
 
-        Stages across nodes are looked at only where the load needs more than a node. None where no layout holds
+        Stages are looked at only where the load needs more than the widest group in a node. None where no layout holds
         even one session.
         """
         return _fewest(self, users, context)
@@ -183,7 +193,7 @@ class Serving:
 
         Narrow tensor groups in stages only where nothing else is held.
         """
-        deep = self.staged(context) if gpus >= 2 * max(self.degrees, default=gpus) else ()
+        deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
         offered = chain(map(Layout.tensor, self.degrees), deep)
         filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
         held = [one for one in filled if one.capacity.fits]
@@ -199,16 +209,17 @@ class Serving:
         return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
 
     def staged(self, context: int) -> Iterator[Layout]:
-        """Pipelines of the widest tensor group, from the shallowest that fits: more stages leave more cache.
+        """Pipelines of `stage_degrees`, smallest first: more stages leave more cache.
 
         llama.cpp splits the output head with the layers, as one more.
         """
         first = self.smallest(context)
         if first is not None:
-            widest, layers = self.degrees[-1], self.model.architecture.layers
+            layers = self.model.architecture.layers
             split = layers + 1 if self.engine.name == "llama.cpp" else layers
-            offered = parallelism.depths(split, max(2, first.pp))
-            yield from (Layout(tp=widest, pp=pp) for pp in offered if pp <= layers)
+            offered = [pp for pp in parallelism.depths(split, max(2, first.pp)) if pp <= layers]
+            pipelines = (Layout(tp=tp, pp=pp) for tp in self.stage_degrees for pp in offered)
+            yield from sorted(pipelines, key=lambda one: (one.replica, one.pp))
 
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
@@ -229,9 +240,9 @@ class Serving:
 
 
 @lru_cache(maxsize=1024)
-def _degrees(model: Model, node_size: int) -> tuple[int, ...]:
-    """The tensor-parallel degrees of a model within a node, remembered by model."""
-    return parallelism.tensor_degrees(model.architecture, node_size=node_size)
+def _degrees(model: Model, domain: int) -> tuple[int, ...]:
+    """The tensor-parallel degrees of a model within a domain, remembered by model."""
+    return parallelism.tensor_degrees(model.architecture, domain=domain)
 
 
 @lru_cache(maxsize=1024)
@@ -266,7 +277,7 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     if on.not_modelled:
         return None
     best = _best(on, map(Layout.tensor, on.degrees), users, context)
-    if best is None or best[0] > max(on.degrees):
+    if best is None or best[0] > min(on.stage_degrees):
         best = _best(on, on.staged(context), users, context, best)
     return best and on.deployment(Layout(tp=best[-1].tp, pp=best[-1].pp, dp=best[0] // best[-1].replica), context)
 

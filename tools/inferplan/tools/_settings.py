@@ -42,6 +42,8 @@ SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
     "prompt_queue_slope": (("prompt_queue",), 1),
 }
 """Settings of the speed model: the constants that each stands for, in its unit."""
+USUAL_NODE = 8
+"""GPUs of a server that need not be said."""
 EXPERT_SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
     "expert_compute_efficiency": (("expert_compute",), 1),
     "expert_layer_overhead_us": (("expert_layer_s",), MICRO),
@@ -140,6 +142,13 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
     if not quiet:
         _note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
     return engine
+
+
+def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
+    """How many GPUs share a server, where that is not the usual number and a layout takes more than one."""
+    if gpus > 1 and on.gpu.node_size != USUAL_NODE:
+        joined = f"{on.gpu.link} joins {on.gpu.link_span}" if on.gpu.joins_nodes else None
+        ledger.take("gpus_per_node", on.node_size, why=joined)
 
 
 def note_share(ledger: Ledger, on: Serving, layout: Layout) -> None:

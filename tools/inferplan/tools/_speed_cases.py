@@ -227,7 +227,7 @@ class SpeedSetup:
         """
         row = self.row
         if self.sparse and row.ep and row.ep > 1:
-            layout = Layout(tp=min(row.ep, max(self.gpu.node_size, self.gpu.link_span)))
+            layout = Layout(tp=min(row.ep, parallelism.domain_size(self.gpu, node_size=self.gpu.node_size)))
         else:
             offered = list(map(Layout.tensor, self._degrees))
             holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
@@ -241,7 +241,7 @@ class SpeedSetup:
     @property
     def _degrees(self) -> tuple[int, ...]:
         """Legal tensor degrees; all ranks of a node where none is."""
-        found = parallelism.tensor_degrees(self.model.architecture, node_size=max(8, self.gpu.node_size))
+        found = parallelism.tensor_degrees(self.model.architecture, domain=max(8, self.gpu.node_size))
         return found or (1,)
 
     def _offline(self, layout: Layout) -> float:

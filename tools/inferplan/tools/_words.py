@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from inferplan.core.architecture import Model
-from inferplan.core.parallelism import Layout
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout, domain_size
 from inferplan.core.units import GB, GIB, TB
 
 
@@ -45,6 +46,14 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     ('1 user', '1,200 users')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def nodes(number: int, gpu: Gpu, *, size: int) -> str:
+    """Servers of `size` GPUs, with the link that joins them where one does."""
+    said, domain = count(number, "node"), domain_size(gpu, node_size=size)
+    if number == 1 or domain == size:
+        return said
+    return f"{said} of {f'one {gpu.link} domain' if number * size <= domain else f'several {gpu.link} domains'}"
 
 
 def devices(number: int, title: str) -> str:

@@ -20,7 +20,7 @@ def summary(case: Case) -> Iterator[str]:
         f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
         f"{words.degrees(layout)}, "
         f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
-        f"{words.count(plan.deployment.nodes, 'node')}."
+        f"{words.nodes(plan.deployment.nodes, on.gpu, size=on.node_size)}."
     )
     yield _users_sentence(case)
     if plan.service:
@@ -182,7 +182,7 @@ def shortage(case: Case) -> Iterator[str]:
         return
     yield f"{_subject(on)} does not fit on {have}. {why_not(case)}"
     if needed:
-        nodes = words.count(ceil(needed.replica / on.node_size), "node")
+        nodes = words.nodes(on.nodes(needed), on.gpu, size=on.node_size)
         yield (
             f"The smallest legal layout is {words.degrees(needed)}: "
             f"{words.count(needed.replica, 'GPU')} on {nodes}. Fewer bits per weight would also help."

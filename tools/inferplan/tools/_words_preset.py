@@ -45,7 +45,7 @@ def verdict(case: Case) -> Iterator[str]:
 def _yes(case: Case) -> str:
     """A plain yes, or one for the users alone, or on more GPUs than the preset has."""
     own = case.preset.total_gpus
-    where = words.count(case.plan.nodes, "node")
+    where = words.nodes(case.plan.nodes, case.on.gpu, size=case.on.node_size)
     yes = "Yes for the users, no for their traffic" if case.traffic_gpus else "Yes"
     if case.plan.gpus_used > own and case.given_gpus is None:
         return f"{yes}, on {where} and more than the preset's {words.count(own, 'GPU')}"

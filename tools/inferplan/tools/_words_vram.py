@@ -12,7 +12,7 @@ from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
 from inferplan.tools._changes import Change
 from inferplan.tools._need import LARGER, Fit, Need, Refusal
-from inferplan.tools._serving import Deployment
+from inferplan.tools._serving import Deployment, Serving
 
 NOTABLE = 1.02
 """What the engine allocates over what the architecture keeps, from which it is worth a word."""
@@ -60,7 +60,7 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         return f"{alone}; no deployment is given: {need.on.not_modelled}"
     if here.placed is None:
         return _refusal(here, engine, limit)
-    where = _where(here.placed)
+    where = _where(here.on, here.placed)
     if not here.holds:
         asked = words.count(need.users, "user")
         take = "takes" if here.placed.layout.gpus == 1 else "take"
@@ -101,12 +101,12 @@ def _too_few(here: Fit) -> str:
     return f"as it runs at most {here.on.engine.max_num_seqs:,} sequences at once on each replica"
 
 
-def _where(placed: Deployment) -> str:
+def _where(on: Serving, placed: Deployment) -> str:
     """GPUs, nodes and degrees."""
     layout, gpus = placed.layout, words.count(placed.layout.gpus, "GPU")
     if layout.gpus == 1:
         return gpus
-    nodes = f" on {placed.nodes:,} nodes" if placed.nodes > 1 else ""
+    nodes = f" on {words.nodes(placed.nodes, on.gpu, size=on.node_size)}" if placed.nodes > 1 else ""
     return f"{gpus}{nodes} ({words.layout(layout.tp, layout.pp, layout.dp)})"
 
 

@@ -34,7 +34,7 @@ from inferplan.tools._latency import Latency
 from inferplan.tools._models import note_checkpoint, note_release
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._serving import Serving
-from inferplan.tools._settings import SETTINGS, serving
+from inferplan.tools._settings import SETTINGS, note_node, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_costs import formula, reason, summary
@@ -219,6 +219,7 @@ def billed(q: CostsQuestion, ledger: Ledger) -> Case:
         checkpoint_gpus=_checkpoint_gpus(q, yard, on.model.stands_for),
         scope=q.scope(on, own=q.compliance_required),
     )
+    note_node(ledger, on, case.fleet.instance.layout.replica)
     _note_corrections(case, ledger)
     return case
 

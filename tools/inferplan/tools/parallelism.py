@@ -1,6 +1,7 @@
 """How should the model be laid out on these GPUs, or on how few, and how fast is it then?"""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from operator import not_
 from typing import ClassVar
 
@@ -34,13 +35,15 @@ from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_p
 from inferplan.tools._plans import Case, Demand, Objective, compare
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
-from inferplan.tools._settings import SETTINGS, note_speed, serving
+from inferplan.tools._settings import SETTINGS, note_node, note_speed, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_aims import aim_sentences, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
 
+TIMED = 8
+"""GPUs of the widest tensor groups among the published runs that one link joins."""
 STAGES = 4
 """Stages whose layers are listed."""
 
@@ -159,6 +162,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
         types = f"{found.serving} of {found.searched} serve"
         ledger.note("gpu_types", types, why="datacenter types, none only announced")
     if not case.plans:
+        note_node(ledger, case.on, case.needed.replica if case.needed else inf)
         return _does_not_fit(q, case, ledger, found)
     _note_load(case, ledger)
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
@@ -173,7 +177,10 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         f"{demand.input_tokens} in, {demand.output_tokens} out",
         why="tokens; sessions full, past turns cached",
     )
+    note_node(ledger, case.on, case.chosen.layout.gpus)
     note_speed(ledger, case.on)
+    if case.chosen.layout.tp > TIMED:
+        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
     if any(one.hidden for one in case.chosen.step):
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
@@ -280,9 +287,9 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
 
 
 def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
-    """What starts one replica that shares experts; stages of it in several nodes take more than one command."""
-    plan = case.chosen
-    if plan.layout.ep == 1 or (plan.layout.pp > 1 and plan.layout.replica > case.on.node_size):
+    """What starts one replica that shares experts; stages or tensor groups in several nodes take more than that."""
+    plan, size = case.chosen, case.on.node_size
+    if plan.layout.ep == 1 or plan.layout.tp > size or (plan.layout.pp > 1 and plan.layout.replica > size):
         return None
     return launch(case.on, plan.layout, context=q.context_window, users=q.concurrent_users, ledger=ledger)
 

@@ -21,7 +21,7 @@ from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._figures import exact_gb, to_digits
 from inferplan.tools._following import following
 from inferplan.tools._forms import Comparison, Form, compare
-from inferplan.tools._settings import SETTINGS
+from inferplan.tools._settings import SETTINGS, note_node
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._unit_cost import PRICED
@@ -111,6 +111,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     ledger = q.ledger()
     case = compared(q, ledger)
     note_limits(ledger, case)
+    note_node(ledger, case.fp32.on, case.fp32.gpus)
     rows = [_row(case, form) for form in case.forms]
     return QuantizationAnswer(
         summary=" ".join(summary(case)),

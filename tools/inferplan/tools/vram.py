@@ -35,7 +35,7 @@ from inferplan.tools._launch import launch
 from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._settings import note_share, serving
+from inferplan.tools._settings import note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 
@@ -144,7 +144,7 @@ class Remedy(BaseModel):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 2}
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 1}
 
     fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
@@ -179,6 +179,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     fits = [fit(need, on, q.total_gpus) for on in servings.values()]
     here = next(one for one in fits if one.gpu.id == q.gpu)
     note_share(ledger, here.on, here.tightest.layout)
+    note_node(ledger, here.on, max(here.by_formula, here.tightest.layout.gpus))
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
     return VramAnswer(

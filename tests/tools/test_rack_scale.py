@@ -1,0 +1,196 @@
+"""Servers that a scale-up link joins, as the trays of a GB200 NVL72, and servers of another size than eight GPUs."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core.parallelism import Layout
+from inferplan.core.serving_laws import Load
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._draw_layout import draw_layout
+from inferplan.tools._serving import Serving
+from inferplan.tools._settings import serving
+from inferplan.tools._tool import Answer
+from inferplan.tools.parallelism import ParallelismAnswer
+from inferplan.tools.registry import TOOLS
+
+RACKS = [gpu.id for gpu in GPUS.values() if gpu.joins_nodes]
+LOAD = Load(sequences=8, context=4096, input_tokens=1000, output_tokens=500)
+
+
+def ask(tool: str, **arguments: Any) -> Answer:
+    return next(one for one in TOOLS if one.name == tool).ask(arguments)
+
+
+def plan(**arguments: Any) -> ParallelismAnswer:
+    found = ask("plan_parallelism", **{"gpu": "gb200"} | arguments)
+    assert isinstance(found, ParallelismAnswer)
+    return found
+
+
+def assumed(answer: Answer) -> dict[str, Any]:
+    return {one.name: one.value for one in answer.assumptions}
+
+
+def on_gb200(model: str, precision: str = "fp8", *, span: int = 72) -> Serving:
+    """A model on GB200; with another span of NVLink than the rack's."""
+    here = serving(Ledger({}), model=MODELS.id_of(model), precision=precision, gpu="gb200")
+    return here if span == 72 else replace(here, gpu=replace(here.gpu, link_span=span))
+
+
+def test_the_links_of_these_gpus_leave_the_server() -> None:
+    assert RACKS == ["gb200", "gb300", "vr200", "ascend-910c"]
+
+
+def test_405b_on_8_gb200_is_one_tensor_group_over_two_trays_that_nvlink_joins() -> None:
+    """810 GB over the 4 GPUs of a tray are 202.5 GB each, of 198.67; over 8 they are 101.25."""
+    answer = plan(model="405B", precision="fp16", total_gpus=8)
+    assert (answer.tp, answer.pp, answer.dp, answer.nodes) == (8, 1, 1, 2)
+    assert answer.communication == "decode step: 252 all-reduces, NVLink 5"
+    assert "on 2 nodes of one NVLink 5 domain" in answer.summary
+    assert "+-- nodes 1-2 -- layers   1-126" in answer.diagram
+    assert "InfiniBand" not in answer.text()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "replicas", "nodes", "where"),
+    [(36, 4, 8, "8 nodes of one"), (72, 9, 18, "18 nodes of one"), (144, 18, 36, "36 nodes of several")],
+)
+def test_a_rack_of_72_holds_9_groups_of_8(gpus: int, replicas: int, nodes: int, where: str) -> None:
+    answer = plan(model="405B", precision="fp16", total_gpus=gpus)
+    assert (answer.tp, answer.dp, answer.nodes) == (8, replicas, nodes)
+    assert f"on {where} NVLink 5 domain" in answer.summary
+
+
+def test_stages_within_the_rack_talk_over_nvlink_and_beyond_it_over_the_network() -> None:
+    inside, beyond = (
+        plan(model="deepseek-r1", precision="fp8", context_window=32_768, concurrent_users=users)
+        for users in (500, 1500)
+    )
+    assert inside.gpus_used <= 72 < beyond.gpus_used
+    assert "activations, NVLink 5" in inside.diagram
+    assert "stage sends, NVLink 5" in inside.communication
+    assert "stage sends, InfiniBand" in beyond.communication
+
+
+def test_a_pipeline_over_two_racks_is_drawn_with_the_link_that_each_of_its_stages_takes() -> None:
+    """Of 5 stages of 16 GPUs, 4 to a rack, the first three are drawn."""
+    here, layout = on_gb200("deepseek-r1"), Layout(tp=16, pp=5)
+    picture = draw_layout(here, here.deployment(layout, 4096), total=80)
+    assert here.fabric(layout).stage_link == "InfiniBand"
+    assert picture.count("activations, NVLink 5") == 2
+    assert "+-- nodes 9-12 -- layers  25-36" in picture
+
+
+def test_the_caller_sizes_the_server_and_the_link_still_joins_it_to_the_others() -> None:
+    usual, larger = (
+        plan(model="405B", precision="fp16", total_gpus=16, overrides=said)
+        for said in ("gpus_per_node=4", "gpus_per_node=8")
+    )
+    assert (usual.nodes, larger.nodes) == (4, 2)
+    assert "+-- node 1 --" in larger.diagram
+    assert (usual.tp, usual.tpot_ms, usual.communication) == (larger.tp, larger.tpot_ms, larger.communication)
+
+
+def test_the_link_of_a_board_leaves_no_server_however_few_gpus_it_has() -> None:
+    answer = plan(gpu="h100-sxm", model="405B", precision="fp8", total_gpus=8, overrides="gpus_per_node=4")
+    assert (answer.tp, answer.pp, answer.nodes) == (4, 2, 2)
+    assert "1 stage send, InfiniBand" in answer.communication
+    assert "domain" not in answer.summary
+    shared = serving(Ledger({"gpus_per_node": 4}), model="deepseek-ai/DeepSeek-R1", precision="fp8", gpu="h200-sxm")
+    assert shared.fabric(Layout(attention_dp=8)).exchange_link == "InfiniBand"
+
+
+@pytest.mark.parametrize(
+    ("engine", "flags"),
+    [
+        ("vllm", "--tensor-parallel-size 8 --nnodes 2 --node-rank 0 --master-addr HOST"),
+        ("sglang", "--tp-size 8 --nnodes 2 --node-rank 0 --dist-init-addr HOST:5000"),
+    ],
+)
+def test_a_tensor_group_over_two_trays_is_started_on_both(engine: str, flags: str) -> None:
+    answer = ask("estimate_vram", model="405B", precision="fp16", gpu="gb200", engine=engine)
+    assert flags in answer.structured()["launch"]
+    assert "8 GPUs on 2 nodes of one NVLink 5 domain (tensor 8)" in answer.summary
+
+
+def test_groups_over_several_nodes_that_share_experts_take_more_than_one_command() -> None:
+    load: dict[str, Any] = {"concurrent_users": 500, "context_window": 16_384, "total_gpus": 72}
+    trays, single = (
+        plan(model="deepseek-r1", precision="fp8", objective="throughput", **load, overrides=f"gpus_per_node={size}")
+        for size in (4, 1)
+    )
+    assert (trays.tp, trays.pp, trays.ep) == (single.tp, single.pp, single.ep) == (2, 1, 72)
+    assert trays.launch is not None
+    assert "--data-parallel-size-local 2 " in trays.launch
+    assert single.launch is None
+
+
+def test_groups_wider_than_any_published_run_are_said_to_be_timed_as_narrower_ones() -> None:
+    narrow, wide = (
+        plan(model="405B", precision="fp16", objective="latency", total_gpus=gpus, context_window=1000)
+        for gpus in (8, 16)
+    )
+    assert (narrow.tp, wide.tp) == (8, 16)
+    assert "tensor_groups" not in assumed(narrow)
+    assert assumed(wide)["tensor_groups"] == "timed as of 8"
+
+
+CASES = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(["70B", "405B", "745B MoE", "deepseek-r1", "llama 3.3 70b"]),
+        "precision": st.sampled_from(["fp16", "fp8", "int4"]),
+    }
+)
+
+
+@given(case=CASES, users=st.integers(1, 5000), context=st.integers(100, 100_000))
+@settings(max_examples=40)
+def test_a_link_between_trays_never_costs_gpus(case: dict[str, str], users: int, context: int) -> None:
+    trays, rack = (on_gb200(case["model"], case["precision"], span=span) for span in (4, 72))
+    alone, joined = (on.for_users(users, context) for on in (trays, rack))
+    assert alone is not None
+    assert joined is not None
+    assert joined.layout.gpus <= alone.layout.gpus
+
+
+@given(tp=st.sampled_from([1, 2, 4]), pp=st.integers(1, 40))
+@settings(max_examples=60)
+def test_a_link_between_trays_is_no_slower_than_the_network(tp: int, pp: int) -> None:
+    layout = Layout(tp=tp, pp=pp)
+    trays, rack = (on_gb200("deepseek-r1", span=span).service(layout, LOAD) for span in (4, 72))
+    assert trays is not None
+    assert rack is not None
+    assert rack.tpot_s <= trays.tpot_s * (1 + 1e-9)
+    assert rack.ttft_s <= trays.ttft_s * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("tool", "question"),
+    [
+        ("plan_parallelism", {"model": "70B", "precision": "fp8"}),
+        ("plan_parallelism", {"model": "70B", "precision": "fp8", "total_gpus": 2}),
+        ("estimate_vram", {"model": "70B", "precision": "fp8"}),
+        ("compare_quantization", {"model": "70B"}),
+        ("compare_costs", {"model": "70B", "precision": "fp8", "requests_per_day": 50_000}),
+        ("run_preset", {"preset": "team", "model": "70B", "precision": "fp8"}),
+    ],
+)
+def test_that_a_gaming_pc_has_two_cards_is_listed_and_can_be_changed(tool: str, question: dict[str, Any]) -> None:
+    usual = ask(tool, gpu="rtx-4090", **question)
+    assert assumed(usual)["gpus_per_node"] == 2
+    server = ask(tool, gpu="rtx-4090", overrides="gpus_per_node=8", **question)
+    assert ("overrides" if "overrides" in assumed(server) else "gpus_per_node") in assumed(server)
+    assert server.summary != usual.summary
+
+
+def test_what_one_card_holds_and_servers_of_eight_need_no_word_on_their_size() -> None:
+    for question in ({"gpu": "rtx-4090", "model": "7B", "precision": "int4"}, {"gpu": "h100-sxm", "model": "405B"}):
+        assert "gpus_per_node" not in assumed(plan(**question))
+        assert "gpus_per_node" not in assumed(ask("estimate_vram", **question))
+    assert assumed(plan(model="405B", total_gpus=8))["gpus_per_node"] == 4
