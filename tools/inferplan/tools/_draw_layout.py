@@ -159,7 +159,7 @@ def _arrow(on: Serving, layout: Layout, replica: int, stage: int) -> list[str]:
     same_node = here // on.node_size == before // on.node_size
     fabric = on.fabric(layout)
     link = fabric.tensor_link if same_node else fabric.stage_link
-    return [f"{'|':>12} activations, {link}"[:COLUMN]]
+    return [f"{'|':>12} activations, {link}"[:COLUMN].rstrip()]
 
 
 def _shared_nodes(on: Serving, layout: Layout) -> list[str]:
