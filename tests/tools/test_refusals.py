@@ -101,7 +101,10 @@ class TestSentences:
             ),
             (
                 {"engine": "llama.cpp", "precision": "q4_k_m", "gpu": "tpu-v5e"},
-                "llama.cpp of late 2026 does not run on TPU v5e; take another gpu",
+                (
+                    "llama.cpp of late 2026 does not run on TPU v5e; "
+                    "take engine vllm with precision int4, awq or mxfp4, or another gpu"
+                ),
             ),
             (
                 {"gpu": "v100-32gb-sxm2", "precision": "fp16"},
@@ -109,6 +112,10 @@ class TestSentences:
                     "vLLM 0.28 does not run on V100 SXM2 32GB; take engine llama.cpp, "
                     'or overrides="engine_version=0.20", or another gpu'
                 ),
+            ),
+            (
+                {"gpu": "v100-32gb-sxm2", "precision": "fp8"},
+                ("vLLM 0.28 does not run on V100 SXM2 32GB; take engine llama.cpp with precision q8_0, or another gpu"),
             ),
             (
                 {"gpu": "v100-32gb-sxm2", "precision": "fp8", "overrides": "engine_version=0.20"},
@@ -222,9 +229,12 @@ class TestLaws:
         for gpu in GENERATIONS:
             for form in (form for form in FORMATS if not runs(gpu, form, engine)):
                 sentence = said("estimate_vram", model=MODEL, engine=engine, precision=form, gpu=gpu)
-                assert all(runs(gpu, other, engine) for other in _offered(sentence, "precision"))
-                assert all(runs(gpu, form, other) for other in _offered(sentence, "engine"))
-                assert re.search("; take .", sentence)
+                assert all(runs(gpu, other, engine) for other in _names(sentence, r"(?:take|or) precision"))
+                assert all(runs(gpu, form, other) for other in _names(sentence, r"(?:take|or) engine(?!.*with)"))
+                for other in ENGINES:
+                    offered = _names(sentence, rf"engine {re.escape(other)} with precision")
+                    assert all(runs(gpu, instead, other) for instead in offered)
+                assert re.search(r"; take \w", sentence)
 
     def test_every_next_step_of_a_combination_at_the_edge_can_be_asked(self) -> None:
         edge = [
@@ -240,9 +250,9 @@ class TestLaws:
                 assert ask(step.tool, **step.arguments).summary
 
 
-def _offered(sentence: str, argument: str) -> list[str]:
-    """The names that a sentence offers for an argument."""
-    found = re.search(rf"(?:take|or) {argument} ([^;]+?)(?:, or |$)", sentence)
+def _names(sentence: str, before: str) -> list[str]:
+    """The names that a sentence offers behind some words."""
+    found = re.search(rf"{before} ([^;]+?)(?:, or |$)", sentence)
     return re.split(r", | or ", found[1]) if found else []
 
 

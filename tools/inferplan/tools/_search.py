@@ -94,7 +94,7 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
     """The best layout of every GPU type, every legal one considered; `serving` puts the model on a type."""
     types = [serving(id_) for id_ in candidates()]
     loading = [on for on in types if on.refusal is None]
-    cases = [case for on in steps(types) if on in loading and (case := compare(on, demand, runners_up=0)).plans]
+    cases = [case for on in steps(types) if on.refusal is None and (case := compare(on, demand, runners_up=0)).plans]
     return Search(
         searched=len(types),
         refused=len(types) - len(loading),
