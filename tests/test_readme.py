@@ -15,7 +15,7 @@ from data_files import DATA
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.glossary import GLOSSARY
-from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.gpus import GPUS, VENDORS
 from inferplan.catalog.models import MODELS
 from inferplan.tools._memory_validation import validate
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
@@ -49,7 +49,9 @@ def counts() -> str:
 
 def engines() -> str:
     lines = ["| engine | version | held against |", "|---|---|---|"]
-    lines += [f"| {info.title} | {info.covers} | {info.evidence} |" for info in ENGINES.values()]
+    for info in ENGINES.values():
+        held = "; ".join(f"{VENDORS[vendor]}: {error}" for vendor, error in info.evidence.items())
+        lines.append(f"| {info.title} | {info.covers} | {held} |")
     return "\n".join(lines)
 
 

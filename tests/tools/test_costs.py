@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from golden_files import check_golden
 from inferplan.catalog.asked_models import model_id
 from inferplan.catalog.gpus import GPUS
-from inferplan.catalog.prices import discount, purchase, rental
+from inferplan.catalog.prices import api, discount, purchase, rental
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._fleet import Request, instances
 from inferplan.tools._gpu_ranking import fastest_tokens_per_s
@@ -145,7 +145,7 @@ class TestSizing:
         # GB200 is sold four at a time by both providers, V100 of 32 GB eight at a time by the only one
         assert assumed(ask(gpu="gb200"))["gpus_per_machine"] == 4
         assert ask(gpu="gb200", model="7B").total_gpus == 4
-        whole = ask(gpu="v100-32gb-sxm2", model="7B", precision="fp16")
+        whole = ask(gpu="v100-32gb-sxm2", model="7B", precision="fp16", overrides="engine_version=0.20")
         assert whole.total_gpus == 8
         assert "AWS us-east-1" in next(a.why for a in whole.assumptions if a.name == "on_demand_usd_per_gpu_hour")
 
@@ -399,9 +399,19 @@ class TestPrices:
         assert "Owning is left out" in answer.summary
         assert "own" in bills(ask(gpu="gb200", overrides="purchase_usd_per_gpu=60000"))
 
+    def test_an_api_without_a_price_is_left_out_and_the_summary_says_so(self) -> None:
+        assert api("deepseek-ai/DeepSeek-V2-Lite") is None
+        answer = ask(model="deepseek v2 lite")
+        assert "api" not in bills(answer)
+        assert "An API is left out: no price of DeepSeek V2 Lite is known." in answer.summary
+        given = "api_input_usd_per_million_tokens=0.1, api_output_usd_per_million_tokens=0.2"
+        priced = ask(model="deepseek v2 lite", overrides=given)
+        assert "api" in bills(priced)
+        assert "left out" not in priced.summary
+
     @pytest.mark.parametrize("gpu", [id_ for id_ in GPUS if rental(id_, "on_demand") is not None])
     def test_every_gpu_that_can_be_rented_carries_a_7b(self, gpu: str) -> None:
-        assert ask(model="7B", gpu=gpu).total_gpus >= 1
+        assert ask(model="7B", gpu=gpu, precision="gptq", overrides="engine_version=0.20").total_gpus >= 1
 
 
 class TestBreakEven:

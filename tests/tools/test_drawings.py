@@ -16,6 +16,7 @@ from inferplan.core.kv_blocks import not_modelled
 from inferplan.tools._tool import Answer, Tool
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.vram import TOOL as VRAM
+from refusals import runs
 
 WIDEST = max(MODELS, key=lambda id_: len(MODELS[id_].title))
 LONGEST_FORMAT = max(FORMATS, key=lambda id_: len(FORMATS[id_].title))
@@ -33,7 +34,7 @@ VRAM_CASE = st.fixed_dictionaries(
         "kv_precision": st.sampled_from([*KV_FORMATS]),
         "overrides": st.sampled_from(["gpus_per_node=1", "gpus_per_node=576", "gpus_per_node=5"]),
     },
-)
+).filter(lambda case: runs(case["gpu"], case["precision"]))
 PLAN_CASE = st.builds(
     lambda case, more: case | more,
     VRAM_CASE,
@@ -128,7 +129,7 @@ def test_every_model_of_the_catalog_can_be_sized_and_laid_out(id_: str) -> None:
     assert reason is None or reason in plan.summary
 
 
-@pytest.mark.parametrize("id_", GPUS)
+@pytest.mark.parametrize("id_", [id_ for id_ in GPUS if runs(id_, "fp8")])
 def test_every_gpu_of_the_catalog_can_be_asked_for(id_: str) -> None:
     hold(VRAM.ask({"model": "70B", "precision": "fp8", "gpu": id_, "concurrent_users": 20}))
     hold(PLAN.ask({"model": "70B", "precision": "fp8", "gpu": id_, "concurrent_users": 20}))

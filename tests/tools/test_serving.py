@@ -161,7 +161,7 @@ def test_a_deployment_holds_its_users_and_a_replica_fewer_would_not(
 def test_no_tensor_group_or_pipeline_of_32_stages_holds_the_users_on_fewer_gpus(
     engine: EngineName, model: str, users: int, context: int
 ) -> None:
-    here = on(model, "int4", engine=engine)
+    here = on(model, {"tensorrt-llm": "awq", "llama.cpp": "q4_k_m"}.get(engine, "int4"), engine=engine)
     found = here.for_users(users, context)
     assert found is not None
     for pp in range(1, 33):

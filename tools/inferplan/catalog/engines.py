@@ -1,27 +1,37 @@
-"""Serving engines whose memory rules are known: names, versions covered, and how far the rules are off."""
+"""Serving engines whose memory rules are known: versions, how far the rules are off, and what they do not run."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import cast
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
-from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.catalog._table import NamedRow, Row, document, read_rows
+from inferplan.catalog.gpus import VENDORS
 from inferplan.core.engine import ENGINES as NAMES
 from inferplan.core.engine import EngineName
+from inferplan.core.hardware import Gpu
+from inferplan.core.precision import Precision
 
 _FILE = "engines.toml"
+GGUF = "gguf"
+"""All mixes of GGUF, in a refusal."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EngineInfo:
-    """What answers say of an engine: its name, the version that its rules cover, and their error."""
+    """What answers say of an engine: its name, the version that its rules cover, and their error by vendor of GPUs."""
 
     id: EngineName
     title: str
     covers: str
-    evidence: str
+    evidence: Mapping[str, str]
+
+    def held_against(self, vendor: str) -> str:
+        """How far the rules are off on a vendor's hardware, or that nobody has looked."""
+        return self.evidence.get(vendor) or f"not held against logs on {VENDORS[vendor]} hardware"
 
 
 class EngineRow(NamedRow):
@@ -29,7 +39,7 @@ class EngineRow(NamedRow):
 
     title: str
     covers: str
-    evidence: str
+    evidence: dict[str, str] = Field(min_length=1)
 
     @field_validator("id")
     @classmethod
@@ -43,10 +53,54 @@ class EngineRow(NamedRow):
         return EngineInfo(id=cast("EngineName", self.id), title=self.title, covers=self.covers, evidence=self.evidence)
 
 
+class RefusalRow(Row):
+    """What an engine is known not to run: all `formats`, or some, on GPUs of a vendor, an architecture or an id."""
+
+    engine: EngineName
+    gpus: tuple[str, ...] = Field(min_length=1)
+    formats: tuple[str, ...] = ()
+    since: int = 0
+
+    def covers(self, gpu: Gpu, form: Precision) -> bool:
+        """Whether it speaks of this format on this GPU."""
+        here = not {gpu.id, gpu.architecture, gpu.vendor}.isdisjoint(self.gpus)
+        return here and (not self.formats or form.id in self.formats or (form.is_gguf and GGUF in self.formats))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """What stands in the way: the GPU, the format, or the one on the other; the first version in which it does."""
+
+    gpu: bool
+    form: bool
+    since: int = 0
+
+
 @cache
 def engine_rows() -> dict[str, EngineRow]:
     """Every row by id: what `EngineInfo` leaves out is here (sources, date)."""
     return {row.id: row for row in read_rows(_FILE, "engine", EngineRow)}
+
+
+@cache
+def refusal_rows() -> tuple[RefusalRow, ...]:
+    """Every refusal with its source."""
+    return read_rows(_FILE, "refusal", RefusalRow)
+
+
+@lru_cache(maxsize=8192)
+def refusal(engine: EngineName, gpu: Gpu, form: Precision, *, version: int) -> Refusal | None:
+    """Why an engine does not run a format on a GPU; None where it does, or nothing is known. `version` is vLLM's."""
+    return min(_refusals(engine, gpu, form, version), key=lambda one: (one.form, one.gpu), default=None)
+
+
+def _refusals(engine: EngineName, gpu: Gpu, form: Precision, version: int) -> Iterator[Refusal]:
+    """All that stands in the way: of a GPU, of a format, of a format on a GPU."""
+    if engine not in form.engines:
+        yield Refusal(gpu=False, form=True)
+    for row in refusal_rows():
+        if row.engine == engine and version >= row.since and row.covers(gpu, form):
+            yield Refusal(gpu=True, form=bool(row.formats), since=row.since)
 
 
 def _stock() -> Stock[EngineInfo]:

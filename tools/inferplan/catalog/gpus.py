@@ -24,6 +24,17 @@ ENGINE_SHARE = 0.985
 Devices that were read: 98.2 % (RTX 4090) to 99.5 % (H200); the CUDA runtime keeps the rest.
 """
 
+VENDORS = {
+    "nvidia": "NVIDIA",
+    "amd": "AMD",
+    "intel": "Intel",
+    "apple": "Apple",
+    "google": "Google",
+    "aws": "AWS",
+    "huawei": "Huawei",
+}
+"""How the vendors of the rows are written."""
+
 Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
 
 

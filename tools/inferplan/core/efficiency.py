@@ -37,6 +37,9 @@ GENERATIONS: Mapping[str, Generation] = {
 """GPU architectures by the generation that was fitted; all others are taken to be like Hopper."""
 
 
+VENDORS = ("nvidia", "amd")
+"""Whose GPUs the speed of serving engines is fitted on."""
+
 PRODUCTS: Mapping[str, tuple[float, float]] = {
     "Ampere": (0.87, 0.87),
     "Hopper": (0.80, 0.72),

@@ -37,6 +37,11 @@ class Precision:
     engines: tuple[str, ...] = ()
 
     @property
+    def is_gguf(self) -> bool:
+        """Whether it is a mix of GGUF's, which llama.cpp stores in a file of its own."""
+        return self.title.startswith("GGUF ")
+
+    @property
     def rest_bits(self) -> float:
         """Bits of the tensors outside the linear layers. [bits]"""
         return self.bits_per_weight if self.scope == "all" else REST_BITS

@@ -76,7 +76,7 @@ def _other_format(here: Fit) -> Iterator[Change]:
 
 def _is_for(form: Precision, engine: EngineName) -> bool:
     """Whether the engine serves the format as its own: GGUF mixes are llama.cpp's."""
-    return engine in form.engines and (engine == "llama.cpp" or not form.title.startswith("GGUF"))
+    return engine in form.engines and (engine == "llama.cpp" or not form.is_gguf)
 
 
 def _in(need: Need, form: Precision) -> Need:

@@ -166,7 +166,7 @@ def _arrow(on: Serving, layout: Layout, replica: int, stage: int) -> list[str]:
     here, before = (_first(on, layout, replica, one) // on.domain for one in (stage, stage - 1))
     fabric = on.fabric(layout)
     link = fabric.tensor_link if here == before else fabric.stage_link
-    return [f"{'|':>12} activations, {link}"[:COLUMN]]
+    return [f"{'|':>12} activations, {link}"[:COLUMN].rstrip()]
 
 
 def _shared_nodes(on: Serving, layout: Layout) -> list[str]:

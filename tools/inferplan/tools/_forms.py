@@ -88,9 +88,11 @@ class Form:
 
     @cached_property
     def is_timed(self) -> bool:
-        """Whether the shared hardware holds it with all users, as far as is known."""
+        """Whether the shared hardware holds it with all users, as far as is known, and the engine loads it there."""
         layout, context = self.shared.layout, self.shared.context
         users = layout.dp * self.on.capacity(layout, context).sessions
+        if self.on.refusal:
+            return False
         return self.on.not_modelled is not None or users >= self.shared.users
 
     @cached_property
@@ -112,6 +114,8 @@ class Form:
     def emulated(self) -> bool:
         """Whether it is expanded for want of units on this GPU, though the format is made to compute in."""
         form = self.precision
+        if self.on.refusal:
+            return False
         wide = form.weight_only or form.compute in ("fp32", "bf16")
         return not wide and self.on.gpu.peak_flops(form.compute) is None
 
@@ -175,9 +179,10 @@ class Comparison:
         return self.model.id if self.model.is_size_class else self.model.title
 
     @property
-    def safest(self) -> Form:
-        """The most compressed format that is rated safe."""
-        return min((form for form in self.forms if form.precision.quality == "safe"), key=lambda form: form.weights)
+    def safest(self) -> Form | None:
+        """The most compressed format that is rated safe, of those that the engine loads on this GPU."""
+        safe = (form for form in self.forms if form.precision.quality == "safe" and form.on.refusal is None)
+        return min(safe, key=lambda form: form.weights, default=None)
 
 
 def compare(

@@ -13,6 +13,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import cost, memory, performance
 from inferplan.core.architecture import Model
+from inferplan.core.efficiency import VENDORS
 from inferplan.core.hardware import Gpu
 from inferplan.core.ownership import owned_month
 from inferplan.core.parallelism import Layout
@@ -31,9 +32,6 @@ OF_ONE_GPU = (
     "gpus_per_machine",
 )
 """Settings that speak of the GPU asked for, and of no other."""
-
-VENDORS = ("nvidia", "amd")
-"""Whose GPUs the speed model is fitted to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

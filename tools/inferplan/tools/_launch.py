@@ -104,8 +104,17 @@ SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the e
 """
 
 
+GGUF_PLUGIN = 26
+"""The first version of vLLM (0.26) that loads GGUF through a plugin.
+
+Source: vLLM documentation, quantization, GGUF (0.27): moved out of tree to vllm-gguf-plugin.
+"""
+
+
 def launch(on: Serving, layout: Layout, *, context: int, users: int, ledger: Ledger) -> str:
     """What starts one replica; a setting is a flag where it follows from the answer or the caller set it."""
+    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN:
+        ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     each = -(-users // layout.dp)
     words = [*_model(on), *_split(on, layout), *_load(on, context, each, ledger), *_settings(on, ledger)]
     return " ".join(filter(None, words))

@@ -48,15 +48,21 @@ class Offer:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What every GPU type offers, the best first; none where none holds a session."""
+    """What every GPU type offers, the best first; none where none holds a session.
+
+    `largest` is the type with the most memory of those `searched`, of which `refused` are left out: the engine does not
+    load the format on them.
+    """
 
     searched: int
+    refused: int
+    largest: str
     offers: tuple[Offer, ...]
 
     @property
     def gpu(self) -> str:
         """The id of the best type; where none holds a session, of the one with the most memory."""
-        return self.offers[0].gpu if self.offers else max(candidates(), key=lambda gpu: GPUS[gpu].engine_memory)
+        return self.offers[0].gpu if self.offers else self.largest
 
     @property
     def serving(self) -> int:
@@ -86,9 +92,15 @@ def candidates() -> list[str]:
 
 def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
     """The best layout of every GPU type, every legal one considered; `serving` puts the model on a type."""
-    ids = candidates()
-    cases = [case for gpu in steps(ids) if (case := compare(serving(gpu), demand, runners_up=0)).plans]
-    return Search(searched=len(ids), offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank)))
+    types = [serving(id_) for id_ in candidates()]
+    loading = [on for on in types if on.refusal is None]
+    cases = [case for on in steps(types) if on.refusal is None and (case := compare(on, demand, runners_up=0)).plans]
+    return Search(
+        searched=len(types),
+        refused=len(types) - len(loading),
+        largest=max((on.gpu for on in loading), key=lambda gpu: gpu.engine_memory).id,
+        offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank)),
+    )
 
 
 def _offer(case: Case) -> Offer:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
@@ -117,18 +117,36 @@ class Serving:
         return _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
 
     @property
+    def refusal(self) -> Refusal | None:
+        """What keeps the engine from running this format on this GPU, where it is known not to."""
+        return refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
+
+    @property
+    def refused(self) -> str | None:
+        """The same in words."""
+        if (found := self.refusal) is None:
+            return None
+        what = f"load {self.precision.title}" if found.form else "run"
+        return f"{self.engine_name} does not {what}{f' on {self.gpu.title}' if found.gpu else ''}"
+
+    @property
     def not_modelled(self) -> str | None:
-        """Why no deployment can be given: what the engine's cache of this architecture is not known to take."""
+        """Why no deployment can be given: the engine runs none, or its cache of this architecture is not known."""
+        if self.refused:
+            return self.refused
         reason = engine_memory.cache_not_modelled(self.model, self.engine)
         return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
 
     def pool(self, layout: Layout) -> Pool:
-        """The KV pool of one replica of this layout."""
+        """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
         on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
-        return engine_memory.pool(*on, kv_bits=self.kv_bits)
+        found = engine_memory.pool(*on, kv_bits=self.kv_bits)
+        return replace(found, holding=None, not_modelled=self.refused) if self.refusal else found
 
     def capacity(self, layout: Layout, context: int) -> Capacity:
         """The KV cache that it has room for."""
+        if self.refusal:
+            return self.pool(layout).capacity(context)
         on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
         return engine_memory.capacity(*on, context=context, kv_bits=self.kv_bits)
 

@@ -6,11 +6,12 @@ from functools import lru_cache
 from itertools import chain
 
 from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
 from inferplan.core.architecture import Model
-from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
+from inferplan.core.efficiency import VENDORS, Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
@@ -125,7 +126,9 @@ def draft_share(model: Model) -> float:
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
-    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=quiet))
+    info = ENGINES[name]
+    why = None if gpu.vendor in info.evidence else info.held_against(gpu.vendor)
+    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", why=why, quiet=quiet))
     tokens, sequences = default_batching(name, gpu, version)
     engine = Engine(
         name=name,
@@ -187,5 +190,6 @@ def note_speed(ledger: Ledger, on: Serving) -> None:
     """Say once that latency and throughput are estimates, and how far they may be off."""
     tpot = on.band("tpot")
     others = "" if tpot.alike else " of other attention"
+    others += "" if on.gpu.vendor in VENDORS else " on other GPUs"
     text = f"half of {tpot.n:,} published runs{others}"
     ledger.note("speed_model", "fitted", why=text)

@@ -135,6 +135,8 @@ def _caveats(case: Case) -> Iterator[str]:
         yield f"{on.gpu.title} has no {on.precision.title} arithmetic, so the format saves memory but no compute."
     if owned is None:
         yield f"Owning is left out: no price to buy {on.gpu.title} is known."
+    if case.bills.rates.api is None:
+        yield f"An API is left out: no price of {on.model.title} is known."
 
 
 def formula(case: Case) -> Iterator[str]:

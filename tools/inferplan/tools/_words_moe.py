@@ -165,7 +165,8 @@ def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
     devices = f"{side.gpus:,} {side.on.gpu.title}"
     if side.placed is None:
-        devices += " by memory alone, " + ("deployment not known" if side.on.not_modelled else "no legal deployment")
+        unknown = side.on.not_modelled and not side.on.refusal
+        devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
     elif side.placed.gpus != side.gpus:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
     return f"{words.gb(side.stored.total)} ({devices})"

@@ -34,6 +34,7 @@ def summary(case: Comparison) -> Iterator[str]:
     yield _memory_sentence(case)
     yield _quality_sentence(case)
     yield from _speed_sentence(case)
+    yield from _refusal_sentence(case)
     yield from _price_sentence(case)
     yield from _checkpoint_sentence(case)
 
@@ -90,6 +91,18 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
 
 
+def _refused(case: Comparison) -> list[str]:
+    """The formats that the engine does not load on this GPU."""
+    return [form.title for form in case.forms if form.on.refusal]
+
+
+def _refusal_sentence(case: Comparison) -> Iterator[str]:
+    """Why they have no speed: the engine does not load them, or does not run there at all."""
+    if refused := _refused(case):
+        what = "run" if len(refused) == len(case.forms) else f"load {words.join(refused)}"
+        yield f"{case.fp32.on.engine_name} does not {what} on {case.gpu.title}."
+
+
 def _price_sentence(case: Comparison) -> Iterator[str]:
     """The format in which tokens cost least."""
     if case.priced:
@@ -143,12 +156,13 @@ def _listed(bits: Iterable[float]) -> str:
 def note_limits(ledger: Ledger, case: Comparison) -> None:
     """How formats are timed, cached and rated."""
     against, band = case.timed_against, case.fp32.on.band("single")
-    left = [form.title for form in case.forms if not form.is_timed]
+    left = [form.title for form in case.forms if not form.is_timed and form.on.refusal is None]
+    refused = _refused(case)
     held = f"fewest GPUs for {against.title}"
-    if unknown := against.on.not_modelled:
+    if against.on.refusal is None and (unknown := against.on.not_modelled):
         held = f"{case.hardware}, fitting or not"
         ledger.note("fits", "not known", why=unknown)
-    if len(left) < len(case.forms):
+    if len(left) + len(refused) < len(case.forms):
         guide = f"; not the guide's {GUIDE_SPEEDS}" if case.model.is_size_class else ""
         why = f"{held}; half of published times within {band.percent}{guide}"
         ledger.note("speed_multiplier", "estimated", why=why)

@@ -33,6 +33,7 @@ from inferplan.tools._gpu_ranking import Scope
 from inferplan.tools._latency import Latency
 from inferplan.tools._models import note_checkpoint, note_release
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
+from inferplan.tools._refusals import refuse
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, note_node, serving
 from inferplan.tools._size import Room
@@ -71,6 +72,7 @@ class CostsQuestion(Question):
     @model_validator(mode="after")
     def _can_be_answered(self) -> "CostsQuestion":
         on = self.served(self.model)
+        refuse(on)
         problem = price_problem(self.ledger(), on.gpu, must_own=self.compliance_required)
         if problem is None and not instances(on, self.request):
             problem = fleet_problem(on, self.request)

@@ -172,7 +172,7 @@ def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     """What the comparison takes for granted."""
     why = f"one session of {SESSION_TOKENS:,} tokens, {moe.on.engine_name}"
-    ledger.note("deploy_gpus", "smallest legal layout", why=why)
+    ledger.note("deploy_gpus", "none" if moe.on.refused else "smallest legal layout", why=moe.on.refused or why)
     if dense.experts or moe.experts:
         ledger.note("routing", "uniform", why="real routers are skewed and touch fewer")
     if bool(dense.experts) != bool(moe.experts):
@@ -257,7 +257,7 @@ def _lower(dense: float, moe: float) -> Better:
 def _deployment(side: Side) -> str:
     """`24 x H100, tensor 8 x pipeline 3`."""
     if side.placed is None:
-        return "not known" if side.on.not_modelled else "none can run"
+        return "not known" if side.on.not_modelled and not side.on.refusal else "none can run"
     layout = words.layout(side.placed.tp, side.placed.pp, 1)
     return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
 
@@ -276,13 +276,13 @@ def _portrait(side: Side) -> Portrait:
 
 
 def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
-    """The other end of the guide's toggle, and what traffic costs on the second model."""
+    """The other end of the guide's toggle, and what traffic costs on the second model where that can run."""
     other = "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
-    return [
-        following(q, "compare_moe_dense", f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other),
-        following(q, "compare_costs", "its bill", model=moe.model.id, requests_per_day=50_000),
-    ]
+    steps = [following(q, "compare_moe_dense", f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other)]
+    if moe.on.refusal is None:
+        steps.append(following(q, "compare_costs", "its bill", model=moe.model.id, requests_per_day=50_000))
+    return steps
 
 
 TOOL = Tool(

@@ -33,6 +33,7 @@ from inferplan.tools._launch import launch
 from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, compare
+from inferplan.tools._refusals import refuse
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, note_node, note_speed, serving
@@ -69,6 +70,12 @@ class ParallelismQuestion(Question):
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "ParallelismQuestion":
         turn(self.context_window, self.input_tokens, self.output_tokens)
+        return self
+
+    @model_validator(mode="after")
+    def _runs(self) -> "ParallelismQuestion":
+        if not is_any(self.gpu):
+            refuse(self.on(self.gpu))
         return self
 
     @property
@@ -160,7 +167,8 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     case = compare(q.serving(ledger, found and found.gpu), q.demand)
     if found:
         types = f"{found.serving} of {found.searched} serve"
-        ledger.note("gpu_types", types, why="datacenter types, none only announced")
+        left = f"; {found.refused} that {case.on.engine_name} cannot use" if found.refused else ""
+        ledger.note("gpu_types", types, why=f"datacenter types, none only announced{left}")
     if not case.plans:
         note_node(ledger, case.on, case.needed.replica if case.needed else inf)
         return _does_not_fit(q, case, ledger, found)

@@ -33,9 +33,11 @@ from inferplan.tools._following import following, overrides_for
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._models import usual_format
+from inferplan.tools._refusals import refuse
 from inferplan.tools._room import Changed, Headroom, changes, headroom
 from inferplan.tools._sections import Bill, Case, Sections, in_short
 from inferplan.tools._serving import Deployment
+from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools._ways import ways
@@ -83,6 +85,12 @@ class PresetQuestion(Question):
     def _fits_into_the_context(self) -> "PresetQuestion":
         controls = self.controls
         turn(controls["context_window"], controls.get("input_tokens"), controls.get("output_tokens"))
+        return self
+
+    @model_validator(mode="after")
+    def _runs(self) -> "PresetQuestion":
+        names = {name: self.controls[name] for name in ("model", "precision", "gpu")}
+        refuse(serving(self.ledger(), **names, quiet=True))
         return self
 
     @cached_property

@@ -209,8 +209,8 @@ def _sample(row: FormatRow) -> Sample:
 
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     """The most compressed safe format, laid out."""
-    safe = case.safest.precision
-    return [following(q, "plan_parallelism", "layout", precision=safe.id)]
+    safe = case.safest
+    return [following(q, "plan_parallelism", "layout", precision=safe.precision.id)] if safe else []
 
 
 TOOL = Tool(

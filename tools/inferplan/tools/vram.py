@@ -5,7 +5,7 @@ from functools import cached_property
 from operator import not_
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS
@@ -34,6 +34,7 @@ from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
 from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
+from inferplan.tools._refusals import refuse
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -59,6 +60,11 @@ class VramQuestion(Question):
     engine: EngineChoice = "vllm"
     max_ttft_ms: Milliseconds | None = None
     max_tpot_ms: Milliseconds | None = None
+
+    @model_validator(mode="after")
+    def _runs(self) -> "VramQuestion":
+        refuse(self.serving(self.ledger(), self.gpu, quiet=True), engines=True)
+        return self
 
     @cached_property
     def pace(self) -> Pace | None:
@@ -182,6 +188,8 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     note_node(ledger, here.on, max(here.by_formula, here.tightest.layout.gpus))
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
+    shown = _shown(q, here, fits)
+    _note_refused(shown, ledger)
     return VramAnswer(
         summary=" ".join(summary(need, fits, remedies, limit=q.total_gpus)),
         diagram=draw_need(need),
@@ -196,7 +204,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         engine_kv_gb_per_user=_rounded(allocated(need, here), GB),
         dominant=need.dominant,
         gpu_gib=_busiest(here),
-        hardware=[_row(one, **(_in_full(one) if one is here else {})) for one in _shown(q, here, fits)],
+        hardware=[_row(one, **(_in_full(one) if one is here else {})) for one in shown],
         changes=[_remedy(one) for one in remedies],
         launch=_command(here, q, ledger),
         formula=list(formula(need)),
@@ -228,11 +236,19 @@ def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
 
 def _note_rules(need: Need, ledger: Ledger) -> None:
     """How far the engine's memory rules are off; with vLLM's version where that is its own default."""
-    evidence = ENGINES[need.on.engine.name].evidence
+    evidence = ENGINES[need.on.engine.name].held_against(need.on.gpu.vendor)
     if need.on.engine.name == "vllm" and not ledger.given("engine_version"):
         ledger.take("engine_version", why=evidence)
     else:
         ledger.note("memory_rules", need.on.engine_name, why=evidence)
+
+
+def _note_refused(shown: Sequence[Fit], ledger: Ledger) -> None:
+    """The GPUs of the table that the engine does not load this format on."""
+    if refused := [one for one in shown if one.on.refusal]:
+        on = refused[0].on
+        why = f"{on.engine_name} does not load {on.precision.title} there"
+        ledger.note("no_deployment_on", ", ".join(one.gpu.id for one in refused), why=why)
 
 
 def _note_pace(need: Need, ledger: Ledger) -> None:
@@ -328,8 +344,9 @@ def _placed(deployment: Deployment) -> Placed:
 
 
 def _next(q: VramQuestion) -> list[NextStep]:
-    """Quantization while the weights are in 16 bit or more, the layout once they are in less."""
-    if FORMATS[q.precision].bits_per_weight >= HALF:
+    """Quantization while the weights are in 16 bit or more, the layout once they are in less and vLLM loads them."""
+    planned = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
+    if planned.refusal or FORMATS[q.precision].bits_per_weight >= HALF:
         return [following(q, "compare_quantization", "fewer bits, fewer GPUs?", precision=None)]
     return [following(q, "plan_parallelism", "layout" if q.engine == "vllm" else "layout under vLLM")]
 

@@ -1,0 +1,353 @@
+"""What an engine does not run is refused with the ways out, and no answer has a command for it."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from data_files import DATA
+from inferplan.catalog.engines import ENGINES, refusal, refusal_rows
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS, VENDORS
+from inferplan.core.engine import ENGINES as NAMES
+from inferplan.core.engine import EngineName
+from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
+from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools._tool import Answer
+from inferplan.tools.registry import TOOLS_BY_NAME
+from published_speed import published
+from refusals import runs
+
+MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+GENERATIONS = list({gpu.architecture: gpu.id for gpu in GPUS.values()}.values())
+"""A GPU of each architecture."""
+
+
+def ask(tool: str, **arguments: Any) -> Any:
+    return TOOLS_BY_NAME[tool].ask(arguments)
+
+
+def size(**arguments: Any) -> Any:
+    return ask("estimate_vram", **{"model": MODEL, "precision": "bf16"} | arguments)
+
+
+def said(tool: str, **arguments: Any) -> str:
+    """The one sentence with which a question is refused."""
+    with pytest.raises(ValidationError) as caught:
+        ask(tool, **arguments)
+    (problem,) = caught.value.errors()
+    return problem["msg"].removeprefix("Value error, ")
+
+
+def assumption(answer: Answer, name: str) -> str:
+    return next((one.line() for one in answer.assumptions if one.name == name), "")
+
+
+class TestSentences:
+    @pytest.mark.parametrize(
+        ("asked", "sentence"),
+        [
+            (
+                {"engine": "tensorrt-llm", "gpu": "mi300x"},
+                "TensorRT-LLM 1.x does not run on MI300X; take engine vllm, sglang or llama.cpp, or another gpu",
+            ),
+            (
+                {"engine": "tensorrt-llm", "gpu": "tpu-v6e"},
+                "TensorRT-LLM 1.x does not run on TPU v6e; take engine vllm, or another gpu",
+            ),
+            (
+                {"engine": "tensorrt-llm", "gpu": "gaudi-3"},
+                "TensorRT-LLM 1.x does not run on Gaudi 3; take engine vllm or sglang, or another gpu",
+            ),
+            (
+                {"engine": "tensorrt-llm", "gpu": "t4"},
+                "TensorRT-LLM 1.x does not run on T4; take engine vllm, sglang or llama.cpp, or another gpu",
+            ),
+            (
+                {"engine": "tensorrt-llm", "precision": "q4_k_m"},
+                (
+                    "TensorRT-LLM 1.x does not load GGUF Q4_K_M; take precision awq, gptq or mxfp4, "
+                    "or engine vllm, sglang or llama.cpp"
+                ),
+            ),
+            (
+                {"engine": "tensorrt-llm", "precision": "fp8", "gpu": "a100"},
+                (
+                    "TensorRT-LLM 1.x does not load FP8 on A100 SXM4 80GB; take precision int8, "
+                    "or engine vllm or sglang, or another gpu"
+                ),
+            ),
+            (
+                {"engine": "llama.cpp", "precision": "fp8"},
+                (
+                    "llama.cpp of late 2026 does not load FP8; take precision q8_0, "
+                    "or engine vllm, sglang or tensorrt-llm"
+                ),
+            ),
+            (
+                {"engine": "llama.cpp", "precision": "awq"},
+                (
+                    "llama.cpp of late 2026 does not load INT4 AWQ; take precision nvfp4, mxfp4 or q4_k_m, "
+                    "or engine vllm, sglang or tensorrt-llm"
+                ),
+            ),
+            (
+                {"engine": "llama.cpp", "precision": "bf16", "gpu": "gaudi-3"},
+                "llama.cpp of late 2026 does not run on Gaudi 3; take engine vllm or sglang, or another gpu",
+            ),
+            (
+                {"engine": "llama.cpp", "precision": "q4_k_m", "gpu": "tpu-v5e"},
+                (
+                    "llama.cpp of late 2026 does not run on TPU v5e; "
+                    "take engine vllm with precision int4, awq or mxfp4, or another gpu"
+                ),
+            ),
+            (
+                {"gpu": "v100-32gb-sxm2", "precision": "fp16"},
+                (
+                    "vLLM 0.28 does not run on V100 SXM2 32GB; take engine llama.cpp, "
+                    'or overrides="engine_version=0.20", or another gpu'
+                ),
+            ),
+            (
+                {"gpu": "v100-32gb-sxm2", "precision": "fp8"},
+                ("vLLM 0.28 does not run on V100 SXM2 32GB; take engine llama.cpp with precision q8_0, or another gpu"),
+            ),
+            (
+                {"gpu": "v100-32gb-sxm2", "precision": "fp8", "overrides": "engine_version=0.20"},
+                ("vLLM 0.20 does not load FP8 on V100 SXM2 32GB; take precision q8_0, or another gpu"),
+            ),
+            (
+                {"gpu": "b200", "precision": "int8"},
+                (
+                    "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8 or q8_0, "
+                    "or engine sglang or tensorrt-llm, or another gpu"
+                ),
+            ),
+        ],
+    )
+    def test_what_cannot_run_is_refused_in_one_sentence_with_what_can(
+        self, asked: dict[str, str], sentence: str
+    ) -> None:
+        assert said("estimate_vram", **{"model": MODEL} | asked) == sentence
+
+    @pytest.mark.parametrize(
+        ("tool", "asked"),
+        [
+            ("plan_parallelism", {"model": MODEL}),
+            ("compare_costs", {"model": MODEL, "requests_per_day": 1000}),
+            ("run_preset", {"preset": "team"}),
+        ],
+    )
+    def test_tools_that_plan_with_vllm_offer_no_other_engine(self, tool: str, asked: dict[str, Any]) -> None:
+        sentence = "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8 or q8_0, or another gpu"
+        assert said(tool, gpu="b200", precision="int8", **asked) == sentence
+
+    def test_a_version_that_still_ran_on_a_gpu_is_named_and_runs_there(self) -> None:
+        """vLLM's documentation: compute capability 7.0 in 0.14, 7.5 in 0.21; V100 is 7.0."""
+        old = {"gpu": "v100-32gb-sxm2", "precision": "gptq"}
+        assert 'overrides="engine_version=0.20"' in said("plan_parallelism", model=MODEL, **old)
+        assert ask("plan_parallelism", model=MODEL, overrides="engine_version=0.20", **old).fits
+        assert "does not run" in said("plan_parallelism", model=MODEL, overrides="engine_version=0.21", **old)
+
+
+class TestWhatRuns:
+    @pytest.mark.parametrize(
+        "asked",
+        [
+            {"precision": "fp8", "gpu": "a100"},  # weight-only, Marlin
+            {"precision": "fp8", "gpu": "t4"},  # Marlin from compute capability 7.5 on
+            {"precision": "nvfp4", "gpu": "h100"},  # weight-only, Marlin
+            {"precision": "nvfp4", "gpu": "h100", "engine": "sglang"},  # pull request 19652
+            {"precision": "fp8", "gpu": "mi300x"},
+            {"precision": "fp8", "gpu": "mi300x", "engine": "sglang"},
+            {"precision": "fp8", "gpu": "gaudi-3"},
+            {"precision": "fp8", "gpu": "tpu-v6e"},
+            {"precision": "q4_k_m"},
+            {"precision": "iq4_xs"},
+            {"precision": "q4_k_m", "gpu": "mi300x"},
+            {"precision": "q4_k_m", "gpu": "v100-32gb-sxm2", "engine": "llama.cpp"},
+            {"precision": "q4_k_m", "gpu": "apple-m4-max", "engine": "llama.cpp"},
+            {"precision": "nvfp4", "gpu": "rtx-5090", "engine": "llama.cpp"},
+            {"precision": "awq", "gpu": "b200", "engine": "tensorrt-llm"},
+            {"precision": "int8", "gpu": "h100"},
+        ],
+    )
+    def test_what_is_known_to_run_has_a_command(self, asked: dict[str, str]) -> None:
+        assert size(**asked).launch
+
+    def test_mxfp4_runs_on_hopper_under_tensorrt_llm(self) -> None:
+        """Its GPT-OSS guide: H200, experts in MXFP4 by Triton."""
+        assert ask("estimate_vram", model="gpt-oss-120b", gpu="h200", engine="tensorrt-llm").launch
+
+    def test_no_published_run_is_one_that_is_said_not_to_run(self) -> None:
+        """5,400 measurements of speed, and 130 of memory, on 30 types of GPU."""
+        found = list(_published())
+        assert len(found) > 5000
+        assert [run for run in found if not runs(*run)] == []
+
+
+def _published() -> Iterator[tuple[str, str, EngineName]]:
+    """GPU, format and engine of each published run for which all three are known here."""
+    speeds = (SpeedSetup(SpeedRow.model_validate(row)) for row in published())
+    files = (DATA / name for name in ("memory_cases.json", "memory_cases_held_out.json"))
+    cases = (case for file in files for case in json.loads(file.read_text(encoding="utf-8"))["cases"])
+    for run in (*speeds, *(Setup(MemoryCase.model_validate(case)) for case in cases)):
+        with suppress(CannotPredict):
+            engine = run.engine_name if isinstance(run, Setup) else run.runner
+            if engine in NAMES:
+                yield run.gpu.id, run.precision.id, engine
+
+
+class TestLaws:
+    def test_every_refused_combination_of_the_catalog_is_refused_by_the_tool(self) -> None:
+        refused = [
+            (engine, form, gpu) for engine in NAMES for form in FORMATS for gpu in GPUS if not runs(gpu, form, engine)
+        ]
+        assert len(refused) > 1000
+        for engine, form, gpu in refused:
+            with pytest.raises(ValidationError, match=r"does not (run|load)"):
+                size(engine=engine, precision=form, gpu=gpu)
+
+    @pytest.mark.parametrize("engine", NAMES)
+    def test_no_row_has_a_deployment_where_the_engine_does_not_load_the_format(self, engine: EngineName) -> None:
+        for form in (form for form in FORMATS if runs("h100-sxm", form, engine)):
+            answer = size(engine=engine, precision=form)
+            left = [row.gpu for row in answer.hardware if not runs(row.gpu, form, engine)]
+            assert all((row.deploy is None) == (row.gpu in left) for row in answer.hardware)
+            assert all((row.max_concurrent_users > 0) != (row.gpu in left) for row in answer.hardware)
+            named = assumption(answer, "no_deployment_on")
+            assert bool(named) == bool(left)
+            assert ", ".join(left) in named
+
+    @pytest.mark.parametrize("engine", NAMES)
+    def test_every_format_and_engine_that_a_refusal_offers_runs(self, engine: EngineName) -> None:
+        for gpu in GENERATIONS:
+            for form in (form for form in FORMATS if not runs(gpu, form, engine)):
+                sentence = said("estimate_vram", model=MODEL, engine=engine, precision=form, gpu=gpu)
+                assert all(runs(gpu, other, engine) for other in _names(sentence, r"(?:take|or) precision"))
+                assert all(runs(gpu, form, other) for other in _names(sentence, r"(?:take|or) engine(?!.*with)"))
+                for other in ENGINES:
+                    offered = _names(sentence, rf"engine {re.escape(other)} with precision")
+                    assert all(runs(gpu, instead, other) for instead in offered)
+                assert re.search(r"; take \w", sentence)
+
+    def test_every_next_step_of_a_combination_at_the_edge_can_be_asked(self) -> None:
+        edge = [
+            size(engine="llama.cpp", precision="q4_k_m", gpu="v100-32gb-sxm2"),
+            size(engine="llama.cpp", precision="nvfp4", gpu="arc-pro-b60"),
+            size(engine="tensorrt-llm", precision="int8", gpu="b200"),
+            ask("compare_quantization", model=MODEL, gpu="v100-32gb-sxm2"),
+            ask("compare_quantization", model=MODEL, gpu="b200", precision="int8"),
+            ask("compare_moe_dense", gpu="b200", precision="int8"),
+        ]
+        for answer in edge:
+            for step in answer.next_steps:
+                assert ask(step.tool, **step.arguments).summary
+
+
+def _names(sentence: str, before: str) -> list[str]:
+    """The names that a sentence offers behind some words."""
+    found = re.search(rf"{before} ([^;]+?)(?:, or |$)", sentence)
+    return re.split(r", | or ", found[1]) if found else []
+
+
+class TestComparisons:
+    def test_a_format_that_is_not_loaded_has_no_speed_and_the_summary_says_why(self) -> None:
+        answer = ask("compare_quantization", model="70B", gpu="b200", precision="int8")
+        speeds = {row.precision: row.speed_multiplier for row in answer.formats}
+        assert speeds["int8"] is None
+        assert speeds["fp8"] is not None
+        assert "int8" not in answer.usd_per_million_tokens
+        assert "vLLM 0.28 does not load INT8 on B200 SXM." in answer.summary
+
+    def test_where_the_engine_does_not_run_at_all_only_memory_is_compared(self) -> None:
+        answer = ask("compare_quantization", model="7B", gpu="v100-32gb-sxm2")
+        assert {row.speed_multiplier for row in answer.formats} == {None}
+        assert answer.formats[0].memory_gb == 28
+        assert "vLLM 0.28 does not run on V100 SXM2 32GB." in answer.summary
+        assert answer.usd_per_million_tokens == {}
+
+    def test_two_models_have_no_deployment_in_a_format_that_is_not_loaded(self) -> None:
+        answer = ask("compare_moe_dense", gpu="b200", precision="int8")
+        assert (answer.dense.deploy_gpus, answer.moe.deploy_gpus) == (None, None)
+        assert "does not load INT8 on B200 SXM" in assumption(answer, "deploy_gpus")
+
+    def test_a_search_leaves_out_the_types_that_do_not_load_the_format_and_counts_them(self) -> None:
+        answer = ask("plan_parallelism", model="70B", precision="int8", gpu="any", concurrent_users=50)
+        assert runs(answer.gpu, "int8")
+        assert all(runs(other.gpu, "int8") for other in answer.alternatives)
+        assert "7 that vLLM 0.28 cannot use" in assumption(answer, "gpu_types")
+
+    def test_a_search_that_finds_nothing_compares_with_a_type_that_loads_the_format(self) -> None:
+        answer = ask("plan_parallelism", model="745B MoE", precision="int8", gpu="any", total_gpus=1)
+        assert not answer.fits
+        assert "does not load" not in answer.summary
+
+    def test_no_bill_names_a_gpu_that_does_not_load_the_format(self) -> None:
+        answer = ask("compare_costs", model="70B", precision="int8", requests_per_day=50_000)
+        assert all(runs(gpu, "int8") for gpu in answer.cheapest_gpus)
+
+
+class TestTrust:
+    @pytest.mark.parametrize(
+        ("gpu", "line"),
+        [
+            ("h100", "engine_version = 0.28 (mean error on published logs: weights 0.1 %, KV pool 0.2 %)"),
+            ("mi300x", "engine_version = 0.28 (not held against logs on AMD hardware)"),
+            ("tpu-v6e", "engine_version = 0.28 (not held against logs on Google hardware)"),
+            ("gaudi-3", "engine_version = 0.28 (not held against logs on Intel hardware)"),
+        ],
+    )
+    def test_memory_rules_claim_the_logs_of_the_vendor_alone(self, gpu: str, line: str) -> None:
+        assert assumption(size(gpu=gpu), "engine_version") == line
+
+    def test_the_rules_of_other_engines_and_versions_do_so_too(self) -> None:
+        assert "2 published logs" in assumption(size(gpu="mi355x", engine="sglang"), "memory_rules")
+        on_apple = size(gpu="apple-m4-max", engine="llama.cpp")
+        assert "not held against logs on Apple hardware" in assumption(on_apple, "memory_rules")
+        old = size(gpu="mi300x", overrides="engine_version=0.20")
+        assert assumption(old, "memory_rules") == "memory_rules = vLLM 0.20 (not held against logs on AMD hardware)"
+
+    def test_plans_and_their_speed_do_so_too(self) -> None:
+        here, there = (ask("plan_parallelism", model=MODEL, gpu=gpu) for gpu in ("h100", "tpu-v6e"))
+        assert "newest held against logs" in assumption(here, "engine_version")
+        assert "not held against logs on Google hardware" in assumption(there, "engine_version")
+        assert "on other GPUs" not in assumption(here, "speed_model")
+        assert "on other GPUs" in assumption(there, "speed_model")
+
+    def test_the_cases_of_vllm_are_of_the_vendors_that_it_claims_evidence_on(self) -> None:
+        cases = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+        setups = [Setup(MemoryCase.model_validate(case)) for case in cases if case["engine"] == "vllm"]
+        assert {setup.gpu.vendor for setup in setups if setup.gpu_id} == set(ENGINES["vllm"].evidence)
+
+
+class TestRows:
+    def test_every_name_of_a_refusal_is_a_vendor_an_architecture_or_a_gpu_and_a_format_of_the_catalog(self) -> None:
+        known = {*VENDORS, *GPUS, *(gpu.architecture for gpu in GPUS.values())}
+        for row in refusal_rows():
+            assert set(row.gpus) <= known
+            assert set(row.formats) <= {*FORMATS, "gguf"}
+
+    def test_every_vendor_has_a_written_name(self) -> None:
+        assert {gpu.vendor for gpu in GPUS.values()} == set(VENDORS)
+
+    def test_every_refusal_changes_something(self) -> None:
+        for row in refusal_rows():
+            assert any(
+                row.covers(gpu, form) and refusal(row.engine, gpu, form, version=28)
+                for gpu in GPUS.values()
+                for form in FORMATS.values()
+                if row.engine in form.engines
+            )
+
+
+def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:
+    """Its documentation of 0.27: moved out of tree."""
+    assert assumption(size(precision="q4_k_m"), "gguf") == "gguf = vllm-gguf-plugin (vLLM loads GGUF through it)"
+    assert not assumption(size(precision="q4_k_m", overrides="engine_version=0.25"), "gguf")
+    assert not assumption(size(precision="q4_k_m", engine="llama.cpp"), "gguf")

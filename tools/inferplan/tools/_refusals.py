@@ -1,0 +1,62 @@
+"""A caller who asks for what an engine does not run is told so, and what to take instead."""
+
+from collections.abc import Iterator
+
+from inferplan.catalog.engines import Refusal, refusal
+from inferplan.catalog.formats import FORMATS
+from inferplan.core.engine import ENGINES, EngineName
+from inferplan.core.precision import Precision
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import settings
+from inferplan.tools._serving import Serving
+
+NAMED = 3
+"""Formats that are offered."""
+NEAR = 1.2
+"""The ratio of bits up to which one format can stand in for another."""
+
+
+def refuse(on: Serving, *, engines: bool = False) -> None:
+    """Raise a ValueError, one sentence with the ways out, where the engine does not run the format on the GPU.
+
+    The tool takes an engine where other `engines` are offered.
+    """
+    if on.refusal:
+        raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
+
+
+def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
+    """Formats that it loads there, engines that load the format there, an older version, another GPU."""
+    if (found := on.refusal) is None:
+        return
+    if found.form and (near := _nearest(on, on.engine.name, on.engine.version)):
+        yield f"precision {words.join(near, last='or')}"
+    if engines:
+        yield from _engines(on, found)
+    if found.since and refusal(on.engine.name, on.gpu, on.precision, version=found.since - 1) is None:
+        yield f'overrides="engine_version={settings()["engine_version"].shown(found.since - 1)}"'
+    if found.gpu:
+        yield "another gpu"
+
+
+def _engines(on: Serving, found: Refusal) -> Iterator[str]:
+    """Those that load the format on this GPU; where none does and the format is not at fault, one in another format."""
+    newest = int(settings()["engine_version"].default or 0)
+    loading = [name for name in ENGINES if refusal(name, on.gpu, on.precision, version=newest) is None]
+    if loading:
+        yield f"engine {words.join([*loading], last='or')}"
+    elif not found.form:
+        others = ((name, _nearest(on, name, newest)) for name in ENGINES)
+        yield from (f"engine {name} with precision {words.join(near, last='or')}" for name, near in others if near)
+
+
+def _nearest(on: Serving, engine: EngineName, version: int) -> list[str]:
+    """Formats of about as many bits that an engine loads on this GPU, else the one nearest in bits."""
+    loaded = [form for form in FORMATS.values() if refusal(engine, on.gpu, form, version=version) is None]
+
+    def apart(form: Precision) -> float:
+        ratio = form.bits_per_weight / on.precision.bits_per_weight
+        return max(ratio, 1 / ratio)
+
+    near = [form.id for form in loaded if apart(form) <= NEAR]
+    return near[:NAMED] or [form.id for form in sorted(loaded, key=apart)[:1]]
