@@ -28,6 +28,7 @@ Era = Literal["auto", "legacy"]
 class ToyQuestion(Question):
     """One argument of each kind that our tools have."""
 
+    tool = "weigh"
     settings = ("prices",)
 
     model: str = Field(description='Model, such as "70B".', min_length=1, max_length=80)

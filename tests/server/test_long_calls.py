@@ -33,6 +33,8 @@ async def test_a_client_that_asks_hears_how_far_the_search_has_come(mode: Any) -
 class EndlessQuestion(Question):
     """Asks for what has no end."""
 
+    tool = "search_for_ever"
+
     gpu: str
 
 

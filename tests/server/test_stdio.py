@@ -27,6 +27,7 @@ from pydantic import Field
 from inferplan.tools._tool import Answer, Question, Tool
 
 class NoisyQuestion(Question):
+    tool = "shout"
     users: int = Field(default=1, description="Sessions.")
 
 class NoisyAnswer(Answer):

@@ -11,17 +11,18 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
 from inferplan.core.units import GB
 from inferplan.tools import _words as words
-from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._comparison_questions import MoeQuestion
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._figures import to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint
 from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Tool, absent
 from inferplan.tools._unit_cost import PRICED
 from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
+from inferplan.tools.costs import CostsQuestion
 
 BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""
@@ -31,17 +32,6 @@ SESSION_TOKENS = 8192
 """The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
 
 Better = Literal["dense", "moe", "equal"]
-
-
-class MoeQuestion(Question):
-    """Two models in one format on one GPU type; either of them may be dense or routed."""
-
-    settings = ("memory", "layout")
-
-    dense_model: ModelName = "70B"
-    moe_model: ModelName = "745B MoE"
-    precision: PrecisionName = "fp16"
-    gpu: GpuName = "h100-sxm"
 
 
 def _none(number: int) -> bool:
@@ -277,8 +267,8 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
     other = "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
     return [
-        following(q, "compare_moe_dense", f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other),
-        following(q, "compare_costs", "its bill", model=moe.model.id, requests_per_day=50_000),
+        following(q, MoeQuestion, f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other),
+        following(q, CostsQuestion, "its bill", model=moe.model.id, requests_per_day=50_000),
     ]
 
 

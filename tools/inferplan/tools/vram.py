@@ -27,6 +27,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
+from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_vram import draw_need
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
@@ -38,6 +39,7 @@ from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
+from inferplan.tools.parallelism import ParallelismQuestion
 
 REFERENCE_GPU = "h100-sxm"
 OTHERS = 3
@@ -47,6 +49,7 @@ OTHERS = 3
 class VramQuestion(Question):
     """A model in a format, the sessions that it serves at once, and the context that each holds."""
 
+    tool = "estimate_vram"
     settings = ("overhead", "memory", "layout", "speed")
 
     model: ModelName
@@ -329,8 +332,8 @@ def _placed(deployment: Deployment) -> Placed:
 def _next(q: VramQuestion) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more, the layout once they are in less."""
     if FORMATS[q.precision].bits_per_weight >= HALF:
-        return [following(q, "compare_quantization", "fewer bits, fewer GPUs?", precision=None)]
-    return [following(q, "plan_parallelism", "layout" if q.engine == "vllm" else "layout under vLLM")]
+        return [following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None)]
+    return [following(q, ParallelismQuestion, "layout" if q.engine == "vllm" else "layout under vLLM")]
 
 
 TOOL = Tool(
