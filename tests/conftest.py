@@ -85,7 +85,6 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def toy() -> Tool[Any, Any]:
     return Tool(
-        step=1,
         title="Weigh a model",
         description="Weigh a model. Use it where a test needs a tool that does next to nothing.",
         question=ToyQuestion,

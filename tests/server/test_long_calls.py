@@ -51,7 +51,6 @@ def endless(running: threading.Event, ended: threading.Event) -> Tool[EndlessQue
         raise AssertionError("nobody stopped it")
 
     return Tool(
-        step=1,
         title="Search for ever",
         description="Searches until somebody stops it.",
         question=EndlessQuestion,

@@ -42,7 +42,6 @@ def weigh(q: WeightQuestion) -> WeightAnswer:
 
 
 SCALES = Tool(
-    step=1,
     title="Weigh",
     description="Weigh.",
     question=WeightQuestion,

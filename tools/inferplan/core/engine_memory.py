@@ -6,17 +6,14 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
 from typing import NamedTuple
 
 from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
-from inferplan.core.architecture import Architecture, Model
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Model
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
-from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
-from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
+from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.rank_memory import Holding, RankMemory, Rules
 
 RULES: Mapping[EngineName, Rules] = {
@@ -33,19 +30,6 @@ _ENDLESS = 2.0**50
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes, by the rules of the engine."""
     return RULES[engine.name].memory(model, precision, gpu, layout, engine)
-
-
-def rank_kv_bytes_per_token(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:
-    """What one more token takes on one rank: heads of its shard, at least one, or whole latents, in its stage. [B]
-
-    Source: vLLM, `AttentionSpec.real_page_size_bytes` with `get_num_kv_heads(parallel_config)`.
-    """
-    counts: dict[Cached, int] = {}
-    for layers, part in cached_parts(architecture):
-        counts[part] = counts.get(part, 0) + layers
-    endless = ((ceil(layers / layout.pp), part) for part, layers in counts.items() if part.window is None)
-    elements = sum(layers * part.on_rank(layout.tp) / part.compress for layers, part in endless)
-    return elements * kv_bits / BITS_PER_BYTE
 
 
 class Capacity(NamedTuple):

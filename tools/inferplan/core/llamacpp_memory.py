@@ -124,17 +124,6 @@ def layer_bits(precision: Precision, tensors: str) -> float:
     return (precision.bits_per_weight * LLAMA_FILE - ends) / (LLAMA_FILE - 2 * LLAMA_VOCABULARY)
 
 
-def file_bytes(model: Model, precision: Precision) -> float:
-    """Layers, embedding, lookup tables and head of a text model, each in its own type. [B]
-
-    Limits: a mix keeps a few tensors of a layer in more bits by rules of its own, for which Llama 3.1 8B stands; a
-    vision tower is another file.
-    """
-    on_gpus = sum(layer_weights(model, precision)) + _head_bytes(model, precision)
-    lookup = model.parameters.lookup * embedding_bits(precision) / BITS_PER_BYTE
-    return on_gpus + (lookup if model.architecture.tied_embeddings else host_bytes(model, precision))
-
-
 def host_bytes(model: Model, precision: Precision) -> float:
     """What stays in host memory: lookup tables and token embedding, a copy of the head where they are one. [B]
 

@@ -20,8 +20,6 @@ from inferplan.core.units import GIB
 
 NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held here."""
-OLDEST = 5
-"""The oldest vLLM (0.5) whose memory was read in logs."""
 LAST_OF_THE_FIRST_ENGINE = 7
 """The last vLLM (0.7) whose default engine is the first one (V0)."""
 LARGE_GPU = 70 * GIB

@@ -20,11 +20,9 @@ SWING = 0.2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swing:
-    """An input at both ends, and what the bill is there. [USD/month]"""
+    """An input, and what the bill is at both of its ends. [USD/month]"""
 
     input: str
-    low: float
-    high: float
     low_usd: float
     high_usd: float
 
@@ -49,15 +47,15 @@ def _swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Iter
     requests, hours = traffic.requests_per_day, traffic.usage_hours_per_day
     fewer, more = _around(requests)
     ends = (_month(bills, name, requests=fewer), _month(bills, name, requests=more))
-    yield Swing(input="requests_per_day", low=fewer, high=more, low_usd=ends[0], high_usd=ends[1])
+    yield Swing(input="requests_per_day", low_usd=ends[0], high_usd=ends[1])
     if name != "api":
         shorter, longer = _around(hours, most=HOURS_PER_DAY)
         ends = (_month(bills, name, hours=shorter), _month(bills, name, hours=longer))
-        yield Swing(input="usage_hours_per_day", low=shorter, high=longer, low_usd=ends[0], high_usd=ends[1])
+        yield Swing(input="usage_hours_per_day", low_usd=ends[0], high_usd=ends[1])
         yield _of_speed(bills, name, slower)
     for setting, (low, high), changed in _priced(bills.rates, name):
         ends = (_month(replace(bills, rates=changed(low)), name), _month(replace(bills, rates=changed(high)), name))
-        yield Swing(input=setting, low=low, high=high, low_usd=ends[0], high_usd=ends[1])
+        yield Swing(input=setting, low_usd=ends[0], high_usd=ends[1])
 
 
 def _around(value: float, *, most: float = inf) -> tuple[float, float]:
@@ -76,12 +74,9 @@ def _month(
 
 def _of_speed(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Swing:
     """How far the throughput may be off."""
-    speed = bills.yard.fleet.instance.tokens_per_s
     best, worst = slower
     return Swing(
         input="tokens_per_s_per_instance",
-        low=speed / worst,
-        high=speed / best,
         low_usd=_month(bills, name, slower=worst),
         high_usd=_month(bills, name, slower=best),
     )

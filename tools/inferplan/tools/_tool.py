@@ -163,9 +163,8 @@ A = TypeVar("A", bound=Answer)
 
 @dataclass(frozen=True, kw_only=True)
 class Tool(Generic[Q, A]):
-    """A tool as the server publishes it: one step of the workflow, one question type, one answer type."""
+    """A tool as the server publishes it: one question type, one answer type."""
 
-    step: int
     title: str
     description: str
     question: type[Q]

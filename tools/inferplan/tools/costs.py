@@ -342,7 +342,6 @@ def _next(q: CostsQuestion) -> list[NextStep]:
 
 
 TOOL = Tool(
-    step=4,
     title="Compare costs",
     description=(
         "GPUs for a day's requests and their bill: on demand, reserved, owned or by API, and break-even "

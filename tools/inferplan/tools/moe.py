@@ -273,7 +273,6 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
 
 
 TOOL = Tool(
-    step=5,
     title="Compare MoE and dense",
     description=(
         "Two models side by side, by default 70B dense and a 745B mixture of experts: active parameters, memory, GPUs, "

@@ -324,7 +324,6 @@ def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
 
 
 TOOL = Tool(
-    step=3,
     title="Plan the parallel layout",
     description=(
         "Layout (TP, PP, DP, EP) of an LLM on given GPUs or the fewest that serve the users, with latency and "

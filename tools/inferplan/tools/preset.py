@@ -284,7 +284,6 @@ def _gpus(plan: ParallelismAnswer, fewest: Deployment | None) -> int | None:
 
 
 TOOL = Tool(
-    step=6,
     title="Answer in one call",
     description=(
         "One verdict over memory, layout, speed and cost: does a model serve its users, on what? Start here, with "

@@ -201,7 +201,6 @@ def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
 
 
 TOOL = Tool(
-    step=2,
     title="Compare number formats",
     description=(
         "Number formats of an LLM side by side (FP32, FP16, FP8, INT4, one more): memory, GPUs, speed, quality, one "

@@ -337,7 +337,6 @@ def _next(q: VramQuestion) -> list[NextStep]:
 
 
 TOOL = Tool(
-    step=1,
     title="Estimate GPU memory",
     description=(
         "GPU memory to serve an LLM: weights, KV cache, overhead, the GPUs that hold it and the users they take. "
