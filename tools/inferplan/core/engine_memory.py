@@ -51,8 +51,8 @@ class Capacity(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether the engine starts and can hold at least one session."""
-        return self.sessions >= 1 and self.starts
+        """Whether it can hold a session: nothing that does not start can."""
+        return self.sessions >= 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,8 @@ SETTING_OF: Mapping[str, str] = {"purchase_usd": "purchase_usd_per_gpu", "power_
 """Settings that are called otherwise than what they set."""
 SWING = 0.2
 """How far an input moves both ways where no range of it is published."""
+SWINGS = 2
+"""Inputs that an answer names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,13 +34,13 @@ class Swing:
         return abs(self.high_usd - self.low_usd)
 
 
-def largest_swings(bills: Bills, name: OptionName, slower: tuple[float, float], *, most: int = 2) -> list[Swing]:
+def largest_swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> list[Swing]:
     """The inputs that move an option's bill most, largest first; those that do not move it are left out.
 
     `slower` is how many times as long the fleet may take for its work as planned, at best and at worst.
     """
     swings = sorted(_swings(bills, name, slower), key=lambda one: -one.size)
-    return [one for one in swings[:most] if one.size > 0]
+    return [one for one in swings[:SWINGS] if one.size > 0]
 
 
 def _swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Iterator[Swing]:

@@ -129,7 +129,7 @@ class Serving:
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
         room = self.pool(layout).sessions(context)
-        return _in_time(self, layout.alone, context, room) if self.pace and room else room
+        return _in_time(self, self.pace, layout.alone, context, room) if self.pace and room else room
 
     def held(self, layout: Layout, context: int) -> Capacity:
         """Its capacity with so many sessions."""
@@ -241,10 +241,10 @@ def _band(model: Model, kind: Kind, law: Law, level: Level) -> Band:
 
 
 @lru_cache(maxsize=1024)
-def _in_time(on: Serving, replica: Layout, context: int, room: int) -> int:
+def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
     """The most of the sessions that fit a replica which get the latency asked for."""
-    pace, one = on.pace, on.replica(replica)
-    return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n))) if pace else room
+    one = on.replica(replica)
+    return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n)))
 
 
 @lru_cache(maxsize=1024)

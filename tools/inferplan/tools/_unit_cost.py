@@ -16,7 +16,7 @@ PRICED = 3
 
 
 @lru_cache(maxsize=1024)
-def usd_per_million_tokens(on: Serving, request: Request = TURN) -> float | None:
+def usd_per_million_tokens(on: Serving) -> float | None:
     """The least that input and output tokens cost together, on demand; None without a price or a layout.
 
     Instances are as full as a fleet is planned to be: what `compare_costs` comes to for a load that fills them.
@@ -24,11 +24,11 @@ def usd_per_million_tokens(on: Serving, request: Request = TURN) -> float | None
     quote = prices.rental(on.gpu.id, "on_demand")
     if quote is None:
         return None
-    return min((_of_instance(one, request, quote.median) for one in instances(on, request)), default=None)
+    return min((_of_instance(one, quote.median) for one in instances(on, TURN)), default=None)
 
 
-def _of_instance(one: Instance, request: Request, usd_per_gpu_hour: float) -> float:
+def _of_instance(one: Instance, usd_per_gpu_hour: float) -> float:
     """rate × GPUs / (output tokens an hour × planned share × (input + output) / output). [USD per million tokens]"""
     planned = settings()["utilization"].default or 1
-    tokens = one.tokens_per_s * SECONDS_PER_HOUR * planned * request.tokens / request.output_tokens
+    tokens = one.tokens_per_s * SECONDS_PER_HOUR * planned * TURN.tokens / TURN.output_tokens
     return usd_per_gpu_hour * one.layout.replica / tokens * MILLION

@@ -1,6 +1,7 @@
 """Latencies in words, each with the range in which published runs of its kind lie."""
 
 from inferplan.core.error_bands import Band
+from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 
 
@@ -22,4 +23,4 @@ def _range(low: str, high: str) -> str:
 
 def range_ms(seconds: float, band: Band) -> list[float]:
     """The band of a time, to a tenth of a millisecond. [ms]"""
-    return [round(end * 1000, 1) for end in band.of(seconds)]
+    return [round(end / MILLI, 1) for end in band.of(seconds)]

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog.asked_models import shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
-from inferplan.core.units import GB
+from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import MoeQuestion
@@ -21,7 +21,7 @@ from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Tool, absent
 from inferplan.tools._unit_cost import PRICED
-from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
+from inferplan.tools._words_moe import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
 from inferplan.tools.costs import CostsQuestion
 
 BATCHES = (FEW, 8, MANY, 128, 512)
