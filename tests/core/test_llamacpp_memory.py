@@ -32,6 +32,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Held
 from inferplan.core.units import GIB, MIB
+from inferplan.core.vllm_memory import NEWEST
 from shapes import dense, h100, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "llama.cpp"]
@@ -220,7 +221,7 @@ def test_what_the_runtime_takes_is_outside_and_a_gib_stays_free_by_default() -> 
 
 
 def test_llama_server_takes_512_tokens_and_four_slots_by_default() -> None:
-    assert default_batching(GPUS["l40s"]) == (512, 256)
+    assert default_batching(GPUS["l40s"], NEWEST) == (512, 256)
 
 
 def test_long_contexts_pay_for_their_mask_too() -> None:

@@ -23,8 +23,8 @@ RULES: Mapping[EngineName, Rules] = {
     "llama.cpp": llamacpp_memory,
 }
 
-_ENDLESS = 2.0**50
-"""A pool so large that whole sessions do not show in what one of them takes. [B]"""
+ENDLESS = 2.0**50
+"""A pool so large that whole sessions and blocks do not show in what one of them takes. [B]"""
 
 
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
@@ -112,13 +112,13 @@ def capacity(
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
     """What the engine allocates for one session of `context` tokens on one GPU, blocks and padding included. [B]"""
-    return _ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
+    return ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
 
 
 @lru_cache(maxsize=4096)
 def _endless(model: Model, layout: Layout, engine: Engine, kv_bits: float) -> Holding:
     """What a pool without an end holds."""
-    return RULES[engine.name].holding(model, layout, engine, _ENDLESS, kv_bits=kv_bits)
+    return RULES[engine.name].holding(model, layout, engine, ENDLESS, kv_bits=kv_bits)
 
 
 @lru_cache(maxsize=1024)

@@ -76,7 +76,7 @@ SMALL_MIXES = ("iq3_xxs", "iq2_m")
 """Mixes whose head is Q5_K; it is Q6_K in the others, and Q8_0 in Q8_0."""
 
 
-def default_batching(_gpu: Gpu) -> tuple[int, int]:
+def default_batching(_gpu: Gpu, _version: int) -> tuple[int, int]:
     """`--ubatch-size` of llama-server by default, 512 tokens, and the most slots that `--parallel` can ask for, 256.
 
     The server sets up four slots unless told; a plan asks for as many as it has users.

@@ -88,7 +88,7 @@ _PREFILL_GRAPHS = (
 """The token counts that prefill graphs are captured for. [tokens]"""
 
 
-def default_batching(gpu: Gpu) -> tuple[int, int]:
+def default_batching(gpu: Gpu, _version: int) -> tuple[int, int]:
     """`chunked_prefill_size` and `max_running_requests` that SGLang takes on this GPU by default.
 
     Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`;

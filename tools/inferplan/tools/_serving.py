@@ -61,6 +61,13 @@ class Serving:
         info = ENGINES[self.engine.name]
         return f"{info.title} {f'0.{self.engine.version}' if self.engine.name == 'vllm' else info.covers}"
 
+    @property
+    def lacks_units(self) -> bool:
+        """Whether the format is made to compute in, and this GPU has no units for it: it is expanded to 16 bit."""
+        compute = self.precision.compute
+        narrow = not self.precision.weight_only and compute not in ("fp32", "bf16")
+        return narrow and self.gpu.peak_flops(compute) is None
+
     def utilization(self, layout: Layout) -> float:
         """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
         return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)

@@ -8,7 +8,7 @@ from itertools import chain
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core import engine_memory, llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
+from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
@@ -124,7 +124,7 @@ def draft_share(model: Model) -> float:
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=quiet))
-    tokens, sequences = default_batching(name, gpu, version)
+    tokens, sequences = RULES[name].default_batching(gpu, version)
     engine = Engine(
         name=name,
         version=version,
@@ -138,25 +138,13 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
     )
     if not quiet:
-        _note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
+        note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
     return engine
 
 
-def note_share(ledger: Ledger, on: Serving, layout: Layout) -> None:
-    """The share of memory that the engine fills by default on the layout at hand, in place of that of one GPU."""
-    _note_share(ledger, on.utilization(layout))
-
-
-def _note_share(ledger: Ledger, share: float) -> None:
+def note_share(ledger: Ledger, share: float) -> None:
+    """The share of memory that the engine fills by default: of one GPU, until that of the layout at hand is known."""
     ledger.take("memory_utilization", round(share, 3), why=DEFAULT)
-
-
-def default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
-    """Tokens of a step and sequences at once that an engine takes by default on this GPU."""
-    if name == "vllm":
-        return vllm_memory.default_batching(gpu, version)
-    modules = {"sglang": sglang_memory, "tensorrt-llm": tensorrt_memory, "llama.cpp": llamacpp_memory}
-    return modules[name].default_batching(gpu)
 
 
 def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:

@@ -181,7 +181,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
     fits = [fit(need, on, q.total_gpus) for on in servings.values()]
     here = next(one for one in fits if one.gpu.id == q.gpu)
-    note_share(ledger, here.on, here.tightest.layout)
+    note_share(ledger, here.on.utilization(here.tightest.layout))
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
     return VramAnswer(
