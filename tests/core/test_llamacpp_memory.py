@@ -220,7 +220,7 @@ def test_what_the_runtime_takes_is_outside_and_a_gib_stays_free_by_default() -> 
     assert utilization(dense(), h100(), Layout(), replace(ENGINE, memory_utilization=0.5)) == 0.5
 
 
-def test_llama_server_takes_512_tokens_and_four_slots_by_default() -> None:
+def test_llama_server_takes_512_tokens_by_default_and_256_slots_at_most() -> None:
     assert default_batching(GPUS["l40s"], NEWEST) == (512, 256)
 
 
