@@ -15,11 +15,11 @@ from inferplan.core.llamacpp_memory import (
     EMBEDDING_BITS,
     compute_buffer,
     default_batching,
+    embedding_bits,
     gpu_of,
     gpu_weights,
     head_bits,
     holding,
-    host_bytes,
     layer_weights,
     memory,
     not_modelled,
@@ -51,9 +51,10 @@ def slot(id_: str, *, context: int, bits: float = 16, ubatch: int = 512, layout:
 
 
 def file_of(model: Model, precision: Precision) -> float:
-    """What is on the GPU and in host memory, of which a tied embedding is a copy. [B]"""
-    copy = model.parameters.embedding * head_bits(precision) / 8 if model.architecture.tied_embeddings else 0
-    return gpu_weights(model, precision, Layout()) + host_bytes(model, precision) - copy
+    """What is on the GPU, and in host memory lookup tables and an embedding that is not the head too. [B]"""
+    embedding = 0 if model.architecture.tied_embeddings else model.parameters.embedding
+    in_host = (embedding + model.parameters.lookup) * embedding_bits(precision) / 8
+    return gpu_weights(model, precision, Layout()) + in_host
 
 
 @pytest.mark.parametrize("run", with_("token_bytes"), ids=lambda run: run["id"])
@@ -151,7 +152,9 @@ def test_a_server_of_2026_reserves_logits_of_its_slots_only_and_then_a_layer_and
     ],
 )
 def test_the_embedding_stays_in_host_memory_in_its_own_type(id_: str, precision: str, mebibytes: float) -> None:
-    assert host_bytes(MODELS[id_], FORMATS[precision]) / MIB == pytest.approx(mebibytes, abs=0.5)
+    model, form = MODELS[id_], FORMATS[precision]
+    bits = head_bits(form) if model.architecture.tied_embeddings else embedding_bits(form)
+    assert (model.parameters.embedding + model.parameters.lookup) * bits / 8 / MIB == pytest.approx(mebibytes, abs=0.5)
 
 
 def test_a_tied_head_is_copied_to_the_gpu_so_that_it_holds_the_whole_file() -> None:
