@@ -28,6 +28,7 @@ Era = Literal["auto", "legacy"]
 class ToyQuestion(Question):
     """One argument of each kind that our tools have."""
 
+    tool = "weigh"
     settings = ("prices",)
 
     model: str = Field(description='Model, such as "70B".', min_length=1, max_length=80)
@@ -84,7 +85,6 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def toy() -> Tool[Any, Any]:
     return Tool(
-        step=1,
         title="Weigh a model",
         description="Weigh a model. Use it where a test needs a tool that does next to nothing.",
         question=ToyQuestion,

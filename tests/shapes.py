@@ -61,7 +61,6 @@ def h100(*, link_span: int = 8) -> Gpu:
         kind="datacenter",
         memory=81559 * MIB,
         engine_memory=round(79.18 * GIB),
-        memory_basis="driver",
         bandwidth=3.35e12,
         flops={"bf16": 989 * TERA, "fp8": 1979 * TERA},
         link="NVLink 4",

@@ -167,7 +167,9 @@ def test_famous_checkpoints_have_their_published_size(id_: str, parameters: int)
 def test_a_size_class_has_the_guides_figures(id_: str, figures: tuple[float, ...]) -> None:
     """Parameters, layers, hidden width, heads, KV heads, head dimension."""
     model, shape = MODELS[id_], MODELS[id_].architecture
-    heads = (shape.attention.heads, shape.attention.kv_heads, shape.attention.head_dim)
+    plain = shape.plain
+    assert plain is not None
+    heads = (plain.heads, plain.kv_heads, plain.head_dim)
     assert (model.total_params, shape.layers, shape.hidden, *heads) == figures
 
 

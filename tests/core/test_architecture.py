@@ -87,13 +87,12 @@ def test_head_width_is_read_not_divided() -> None:
 
 def test_leading_dense_layers_are_counted_apart_from_routed_ones() -> None:
     routed = sparse(layers=30)
-    first = LayerGroup(count=2, attention=routed.attention, ffn=DenseFfn(intermediate=8192))
+    first = LayerGroup(count=2, attention=routed.plain, ffn=DenseFfn(intermediate=8192))
     mixed = Architecture(hidden=4096, vocab=32000, groups=(first, *routed.groups), max_positions=32768)
     assert mixed.layers == 32
     assert mixed.expert_layers == 30
     assert count(mixed).dense_ffn == 2 * 3 * 4096 * 8192
     assert count(mixed).routed_experts == count(routed).routed_experts
-    assert mixed.widest_ffn == 14336
 
 
 def test_only_idle_experts_are_inactive() -> None:

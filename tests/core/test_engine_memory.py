@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.engine_memory import Capacity, capacity, rank_kv_bytes_per_token, rank_memory
+from inferplan.core.engine_memory import Capacity, capacity, rank_memory, session_bytes
 from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.parallelism import Layout
 from shapes import dense, engine, h100, model, precision
@@ -38,7 +38,23 @@ def test_a_model_too_large_has_a_negative_pool_and_no_tokens() -> None:
 
 @pytest.mark.parametrize(("tp", "heads"), [(1, 8), (8, 1), (16, 1)])
 def test_a_token_takes_at_least_one_kv_head_on_every_rank(tp: int, heads: int) -> None:
-    assert rank_kv_bytes_per_token(dense(), Layout(tp=tp), kv_bits=16) == 80 * 2 * heads * 128 * 2
+    block = session_bytes(LLAMA_70B, Layout(tp=tp), engine(), context=16, kv_bits=16)
+    assert block == pytest.approx(16 * 80 * 2 * heads * 128 * 2)
+
+
+@pytest.mark.parametrize(
+    ("id_", "tp", "per_token"),
+    [
+        ("deepseek-ai/DeepSeek-V3", 1, 70_272),  # 61 layers x (512 + 64) x 2 B, whole on every rank
+        ("deepseek-ai/DeepSeek-V3", 8, 70_272),
+        ("Qwen/Qwen3-235B-A22B", 1, 94 * 2 * 4 * 128 * 2),
+        ("Qwen/Qwen3-235B-A22B", 4, 94 * 2 * 128 * 2),
+        ("Qwen/Qwen3-235B-A22B", 8, 94 * 2 * 128 * 2),
+    ],
+)
+def test_a_latent_is_whole_on_every_rank_and_heads_are_shared_out(id_: str, tp: int, per_token: int) -> None:
+    taken = session_bytes(MODELS[id_], Layout(tp=tp), engine(), context=32768, kv_bits=16)
+    assert taken == pytest.approx(32768 * per_token)
 
 
 LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80))
@@ -55,8 +71,8 @@ def test_the_parts_of_a_rank_fill_the_budget_exactly(layout: Layout, version: in
 
 @given(layout=LAYOUTS, bits=st.sampled_from([16, 8]))
 def test_all_ranks_together_hold_at_least_the_whole_kv_cache_of_a_token(layout: Layout, bits: float) -> None:
-    whole = 2 * 80 * 8 * 128 * bits / 8
-    assert rank_kv_bytes_per_token(dense(), layout, kv_bits=bits) * layout.replica >= whole
+    whole = 16 * 2 * 80 * 8 * 128 * bits / 8
+    assert session_bytes(LLAMA_70B, layout, engine(), context=16, kv_bits=bits) * layout.replica >= whole
 
 
 @given(context=st.integers(1, 10**6), longer=st.integers(1, 10**6), layout=LAYOUTS)

@@ -52,9 +52,3 @@ def test_few_runs_make_a_band_wider_than_their_quantiles() -> None:
 def test_a_kind_without_runs_of_its_own_is_told_apart() -> None:
     kind = Kind(generation="cdna", engine="vllm", arithmetic="native")
     assert not band("static", kind=kind, attention="sparse").alike
-
-
-def test_a_slow_run_is_a_low_throughput() -> None:
-    found = band("offline", kind=Kind(generation="blackwell", engine="vllm", arithmetic="fp4"), attention="plain")
-    assert found.of(2) == (2 * found.low, 2 * found.high)
-    assert found.of_rate(2) == (2 / found.high, 2 / found.low)

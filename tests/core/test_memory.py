@@ -9,11 +9,8 @@ from inferplan.core.architecture import Nominal
 from inferplan.core.memory import (
     devices_for,
     kv_bytes_per_token,
-    kv_cache,
     kv_cache_bytes,
     overhead,
-    rank_kv_cache_bytes,
-    state_bytes,
     weights,
 )
 from inferplan.core.units import GB
@@ -23,8 +20,6 @@ LLAMA_70B = model(dense())
 CLASS_70B = replace(LLAMA_70B, nominal=Nominal(total=70 * GB, active=70 * GB))
 
 BITS = st.sampled_from([2, 3, 4, 4.25, 6, 8, 16, 32])
-TOKENS = st.integers(1, 10**8)
-USERS = st.integers(1, 10**6)
 
 
 @pytest.mark.parametrize(("bits", "gigabytes"), [(32, 280), (16, 140), (8, 70), (4, 35)])
@@ -82,18 +77,6 @@ def test_the_parts_of_the_weights_add_up_to_every_parameter(bits: float) -> None
         assert weights(one, precision(bits=bits)).total == pytest.approx(one.total_params * bits / 8)
 
 
-@given(tokens=TOKENS, users=USERS, more=USERS)
-def test_the_kv_cache_of_two_groups_of_users_is_the_sum_of_theirs(tokens: int, users: int, more: int) -> None:
-    both = kv_cache(163_840, tokens=tokens, sequences=users + more)
-    apart = kv_cache(163_840, tokens=tokens, sequences=users) + kv_cache(163_840, tokens=tokens, sequences=more)
-    assert both == apart
-
-
-@given(tokens=TOKENS, users=USERS)
-def test_users_and_tokens_are_interchangeable_in_the_kv_cache(tokens: int, users: int) -> None:
-    assert kv_cache(1024, tokens=tokens, sequences=users) == kv_cache(1024, tokens=users, sequences=tokens)
-
-
 @given(bits=BITS)
 def test_an_8_bit_cache_is_half_of_a_16_bit_one(bits: float) -> None:
     assert kv_bytes_per_token(dense(), kv_bits=bits / 2) * 2 == kv_bytes_per_token(dense(), kv_bits=bits)
@@ -104,18 +87,6 @@ def test_the_devices_hold_the_need_and_one_fewer_would_not(need: float, capacity
     devices = devices_for(need, capacity)
     assert devices * capacity >= need * (1 - 1e-12)
     assert devices == 1 or (devices - 1) * capacity < need * (1 + 1e-12)
-
-
-def test_a_latent_is_whole_on_every_rank_and_heads_and_states_are_shared_out() -> None:
-    def on_rank(id_: str, tp: int) -> float:
-        return rank_kv_cache_bytes(MODELS[id_].architecture, 32768, kv_bits=16, tp=tp)
-
-    assert on_rank("deepseek-ai/DeepSeek-V3", 8) == on_rank("deepseek-ai/DeepSeek-V3", 1) == 32768 * 70_272
-    assert on_rank("Qwen/Qwen3-235B-A22B", 4) * 4 == on_rank("Qwen/Qwen3-235B-A22B", 1)
-    assert on_rank("Qwen/Qwen3-235B-A22B", 8) == on_rank("Qwen/Qwen3-235B-A22B", 4)
-    hybrid = MODELS["Qwen/Qwen3-Next-80B-A3B-Instruct"].architecture
-    empty = [rank_kv_cache_bytes(hybrid, 0, kv_bits=16, tp=tp) for tp in (1, 2)]
-    assert empty == [state_bytes(hybrid), state_bytes(hybrid) / 2]
 
 
 @given(context=st.integers(4096, 10**6), longer=st.integers(0, 10**6))

@@ -26,6 +26,7 @@ from inferplan.core.sglang_memory import (
     utilization,
 )
 from inferplan.core.units import GIB, MIB
+from inferplan.core.vllm_memory import NEWEST
 from shapes import dense, h100, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "sglang"]
@@ -187,7 +188,7 @@ def test_without_graphs_only_activations_are_reserved_but_no_less_than_10_gib_on
     [("h100-sxm", (8192, 2048)), ("b200-sxm", (16384, 2048)), ("l40s", (4096, 2048)), ("h200-sxm", (8192, 2048))],
 )
 def test_larger_gpus_prefill_larger_chunks(gpu: str, batching: tuple[int, int]) -> None:
-    assert default_batching(GPUS[gpu]) == batching
+    assert default_batching(GPUS[gpu], NEWEST) == batching
 
 
 def test_activations_and_graphs_are_outside_and_leave_the_pool_alone() -> None:

@@ -22,7 +22,7 @@ from inferplan.core.tensorrt_memory import (
     utilization,
 )
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT
+from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST
 from shapes import dense, h100, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "tensorrt-llm"]
@@ -125,7 +125,7 @@ def test_weights_of_gpt_oss_120b_are_within_2_percent_of_the_one_log() -> None:
 
 
 def test_batching_is_the_same_on_every_gpu_and_nine_tenths_are_taken_unless_set() -> None:
-    assert default_batching(GPUS["l40s"]) == default_batching(GPUS["b200-sxm"]) == (8192, 2048)
+    assert default_batching(GPUS["l40s"], NEWEST) == default_batching(GPUS["b200-sxm"], NEWEST) == (8192, 2048)
     assert utilization(dense(), h100(), Layout(), ENGINE) == 0.9
     assert utilization(dense(), h100(), Layout(), replace(ENGINE, memory_utilization=0.5)) == 0.5
 

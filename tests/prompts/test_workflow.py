@@ -25,7 +25,8 @@ def fields(tool: Tool[Any, Any]) -> set[str]:
 
 @every_prompt
 def test_every_blank_is_an_argument_and_every_argument_a_blank(prompt: Prompt):
-    assert set(prompt.placeholders) == {argument.name for argument in prompt.arguments}
+    words = prompt.render({argument.name: f"<{argument.name}>" for argument in prompt.arguments})
+    assert set(re.findall(r"<(\w+)>", words)) == {argument.name for argument in prompt.arguments}
 
 
 @every_prompt

@@ -33,6 +33,8 @@ async def test_a_client_that_asks_hears_how_far_the_search_has_come(mode: Any) -
 class EndlessQuestion(Question):
     """Asks for what has no end."""
 
+    tool = "search_for_ever"
+
     gpu: str
 
 
@@ -49,7 +51,6 @@ def endless(running: threading.Event, ended: threading.Event) -> Tool[EndlessQue
         raise AssertionError("nobody stopped it")
 
     return Tool(
-        step=1,
         title="Search for ever",
         description="Searches until somebody stops it.",
         question=EndlessQuestion,

@@ -27,6 +27,7 @@ from pydantic import Field
 from inferplan.tools._tool import Answer, Question, Tool
 
 class NoisyQuestion(Question):
+    tool = "shout"
     users: int = Field(default=1, description="Sessions.")
 
 class NoisyAnswer(Answer):
@@ -40,7 +41,7 @@ def shout(q: NoisyQuestion) -> NoisyAnswer:
     return NoisyAnswer(summary="s", diagram="d", formula=[], assumptions=[], inputs={}, next_steps=[], total_gb=1.0)
 
 TOOL = Tool(
-    step=1, title="Shout", description="Shout.", question=NoisyQuestion, answer=NoisyAnswer, run=shout, example={}
+    title="Shout", description="Shout.", question=NoisyQuestion, answer=NoisyAnswer, run=shout, example={}
 )
 """
 

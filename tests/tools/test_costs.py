@@ -66,6 +66,10 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+def _api(price: float) -> str:
+    return f"api_input_usd_per_million_tokens={price}, api_output_usd_per_million_tokens={price}"
+
+
 def ask(**arguments: Any) -> CostsAnswer:
     return TOOL.ask({"model": "70B", "requests_per_day": 50_000} | arguments)
 
@@ -140,6 +144,13 @@ class TestSizing:
         for name in CROSSINGS:
             assert isclose(bills(whole)[name], 8 * bills(one)[name], abs_tol=0.05)
         assert "8 paid for" in whole.formula[0]
+
+    @pytest.mark.parametrize(("gpus", "said"), [(20, "16 of the 20 GPUs paid for"), (16, "16 GPUs in all")])
+    def test_gpus_that_make_no_whole_instance_are_paid_for_and_said(self, gpus: int, said: str) -> None:
+        """405B in FP8 takes 8 of 80 GB, of which 20 hold two, and 4 do nothing."""
+        answer = ask(model="405B", total_gpus=gpus)
+        assert (answer.gpus_per_instance, answer.instances, answer.total_gpus) == (8, 2, gpus)
+        assert f"2 instances of 8 H100 SXM5 80GB, {said}," in answer.summary
 
     def test_a_gpu_that_nobody_rents_out_alone_comes_in_the_smallest_machine_on_offer(self) -> None:
         # GB200 is sold four at a time by both providers, V100 of 32 GB eight at a time by the only one
@@ -457,6 +468,21 @@ class TestBreakEven:
         free = ask(overrides="reserved_3yr_usd_per_gpu_hour=0").breakeven
         assert free.on_demand_vs_reserved_3yr_hours == 0
         assert free.cheaper_all_day == {"reserved_3yr": "reserved_3yr"}
+
+    @pytest.mark.parametrize(("price", "cheaper"), [(0.001, {"api": "api"}), (100, {}), (0, {})])
+    def test_an_api_that_never_meets_on_demand_is_named_only_where_it_is_surely_the_cheaper_one(
+        self, price: float, cheaper: dict[str, str]
+    ) -> None:
+        """1,521 M tokens a month cost $1.52, or $152,083, where one GPU costs $2,913 all day: fewer hours take more."""
+        found = ask(overrides=_api(price)).breakeven
+        assert found.on_demand_vs_api_hours == (None if price else 0)
+        assert found.cheaper_all_day == cheaper
+
+    def test_no_number_of_requests_pays_for_a_fleet_beside_a_free_api(self) -> None:
+        free = ask(overrides=_api(0))
+        assert bills(free)["api"] == 0
+        assert free.breakeven.api_requests_per_day is None
+        assert "api_requests_per_day" not in free.structured()["breakeven"]
 
     def test_the_hours_do_not_depend_on_the_traffic(self) -> None:
         assert hours(ask(requests_per_day=100)) == hours(ask(requests_per_day=10_000_000))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from golden_files import check_golden
 from inferplan.catalog.models import MODELS
+from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, depths, expert_ranges
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout
@@ -63,6 +64,29 @@ def test_shared_experts_hold_many_times_the_users_of_tensor_parallelism() -> Non
 def test_experts_are_not_shared_where_no_aim_is_stated_or_the_model_has_none() -> None:
     assert plan(objective=None).ep == 1
     assert TOOL.ask({"model": "70B", "precision": "fp8", "total_gpus": 16, "objective": "throughput"}).ep == 1
+
+
+@pytest.mark.parametrize(
+    ("gpu", "engine", "overrides", "groups"),
+    [
+        ("h100-sxm", "vllm", {}, [2, 4, 8, 16, 32]),
+        ("h100-sxm", "vllm", {"expert_parallel": 0}, []),
+        ("h100-sxm", "vllm", {"decode_context_parallel": 2}, []),
+        ("h100-sxm", "llama.cpp", {}, []),
+        ("l40s", "vllm", {}, [2, 4, 8]),
+    ],
+)
+def test_groups_share_experts_over_nodes_where_gpus_are_linked_and_not_with_what_leaves_no_room_for_it(
+    gpu: str, engine: EngineName, overrides: dict[str, float], groups: list[int]
+) -> None:
+    """An L40S has no scale-up link: its groups stay within a node of 8."""
+    ledger, model = Ledger(overrides), "deepseek-ai/DeepSeek-V3"
+    assert serving(ledger, model=model, precision="fp8", gpu=gpu, engine=engine).sharing(1, 32) == groups
+
+
+def test_a_cache_whose_tokens_ranks_share_out_is_planned_without_shared_experts() -> None:
+    assert plan().ep == 16
+    assert plan(overrides="decode_context_parallel=2").ep == 1
 
 
 def test_runners_up_say_over_how_many_gpus_they_share_and_what_they_lose() -> None:

@@ -1,5 +1,7 @@
 """The calls that follow an answer ask about the same thing."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -25,6 +27,21 @@ def test_every_next_step_of_usual_questions_can_be_taken(tool: Any) -> None:
     for arguments, answer in answered(tool, 40):
         for step in answer.next_steps:
             assert taken(step).summary, (arguments, step)
+
+
+ALONE = """
+from inferplan.tools.{module} import TOOL
+print(*(step.tool for step in TOOL.ask(TOOL.example).next_steps))
+"""
+
+
+@pytest.mark.parametrize("module", ["vram", "quantization", "parallelism", "costs", "moe", "preset"])
+def test_a_tool_that_is_imported_alone_names_the_same_next_steps(module: str) -> None:
+    alone = subprocess.run(
+        [sys.executable, "-c", ALONE.format(module=module)], capture_output=True, text=True, check=True
+    )
+    (tool,) = (tool for tool in TOOLS if tool.run.__module__ == f"inferplan.tools.{module}")
+    assert alone.stdout.split() == [step.tool for step in tool.ask(tool.example).next_steps] != []
 
 
 def test_the_layout_of_an_estimate_is_that_of_its_cache_and_settings() -> None:

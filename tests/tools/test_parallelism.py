@@ -404,3 +404,26 @@ def test_a_request_that_outgrows_its_context_is_refused(
 def test_what_is_left_of_a_request_takes_what_the_context_leaves() -> None:
     inputs = TOOL.ask({"model": "7B", "context_window": 8192, "input_tokens": 8000}).inputs
     assert (inputs["input_tokens"], inputs["output_tokens"]) == (8000, 192)
+
+
+@pytest.mark.parametrize(
+    ("model", "ranks", "tp"),
+    [("qwen3 30b a3b", 1, 1), ("qwen3 30b a3b", 2, 8), ("deepseek-v2-lite", 2, 2), ("deepseek-v2-lite", 4, 4)],
+)
+def test_ranks_that_share_out_tokens_are_as_many_for_each_kv_head(model: str, ranks: int, tp: int) -> None:
+    """Qwen3 30B-A3B has 4 KV heads, so that 2 ranks for each are 8; a latent is one for all."""
+    answer = ask(model, "fp8", overrides=f"decode_context_parallel={ranks}")
+    assert (answer.fits, answer.tp) == (True, tp)
+
+
+@pytest.mark.parametrize(("model", "ranks"), [("qwen3 30b a3b", 4), ("70b", 2)])
+def test_more_ranks_than_a_node_has_for_the_kv_heads_leave_no_layout(model: str, ranks: int) -> None:
+    """4 ranks for each of 4 heads, or 2 for each of 8, are 16."""
+    assert not ask(model, "fp8", overrides=f"decode_context_parallel={ranks}").fits
+
+
+@pytest.mark.parametrize(("model", "said"), [("llama 3.1 8b", True), ("70B", False)])
+def test_a_context_beyond_what_a_checkpoint_was_trained_for_is_said(model: str, *, said: bool) -> None:
+    told = "trained for contexts up to 131,072 tokens"
+    assert (told in ask(model, context_window=131_073).summary) == said
+    assert told not in ask(model, context_window=131_072).summary

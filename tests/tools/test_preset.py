@@ -141,6 +141,24 @@ class TestHeadroom:
         assert (answer.headroom, answer.changes) == (None, [])
 
 
+class TestTraffic:
+    def test_gpus_that_hold_the_users_but_not_the_days_requests_are_half_a_yes(self) -> None:
+        """5 M x 500 tokens in 12 hours are 57,870 tokens/s, more than any one GPU delivers of a 13B model."""
+        answer = ask("team", concurrent_users=5, requests_per_day=5_000_000)
+        bill = answer.sections.costs.total_gpus
+        assert answer.serves
+        assert bill is not None
+        assert answer.sections.parallelism.gpus_used < bill
+        assert answer.verdict.startswith("Yes for the users, no for their traffic, on 1 node")
+        assert f"But 5,000,000 requests a day take {bill} GPUs, which the bill is for." in answer.verdict
+        assert f"{bill} GPUs cost" in answer.summary
+
+    def test_gpus_that_carry_both_are_a_plain_yes(self) -> None:
+        answer = ask("team", concurrent_users=5, requests_per_day=5000)
+        assert answer.verdict.startswith("Yes, on 1 node")
+        assert "requests a day take" not in answer.summary
+
+
 class TestLatency:
     def test_gpus_that_hold_the_users_but_not_in_time_are_a_no_with_the_gpus_that_would(self) -> None:
         answer = ask(concurrent_users=40, total_gpus=8, overrides="max_tpot_ms=20")
@@ -440,3 +458,9 @@ class TestWords:
     @pytest.mark.parametrize("name", PRESETS)
     def test_the_text_of_a_preset_changes_only_under_review(self, name: str) -> None:
         check_golden(f"run_preset/{name}.txt", ask(name, overrides="as_of=2026-11-25").text())
+
+
+def test_a_context_beyond_what_the_checkpoint_was_trained_for_is_said_with_the_verdict() -> None:
+    told = "trained for contexts up to 131,072 tokens"
+    assert told in ask("starter", model="llama 3.1 8b", context_window=131_073).summary
+    assert told not in ask("starter", model="llama 3.1 8b", context_window=131_072).summary

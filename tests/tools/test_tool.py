@@ -11,6 +11,7 @@ from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 class WeightQuestion(Question):
     """How heavy?"""
 
+    tool = "weigh"
     settings = ("memory",)
 
     users: int = Field(ge=1, description="Sessions.")
@@ -41,7 +42,6 @@ def weigh(q: WeightQuestion) -> WeightAnswer:
 
 
 SCALES = Tool(
-    step=1,
     title="Weigh",
     description="Weigh.",
     question=WeightQuestion,
@@ -51,7 +51,7 @@ SCALES = Tool(
 )
 
 
-def test_a_tool_is_named_after_its_function() -> None:
+def test_a_tool_goes_by_the_name_that_its_question_gives() -> None:
     assert SCALES.name == "weigh"
 
 

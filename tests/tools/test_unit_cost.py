@@ -25,12 +25,11 @@ def usd(one: Serving) -> float | None:
 
 
 def test_it_is_the_rate_over_the_tokens_of_an_hour_that_are_planned_for() -> None:
-    """One H100 at 3.99 USD an hour that delivers 7,776 output tokens/s, as many input tokens, planned at 75 %."""
+    """One H100 at 3.99 USD an hour: output tokens and as many input tokens, planned at 75 %."""
     answer = COSTS.ask({"model": "7B", "requests_per_day": 1})
-    tokens = 2 * 0.75 * answer.tokens_per_s_per_instance * 3600
-    found = usd(on("7B"))
-    assert found is not None
-    assert found <= 3.99 / tokens * 1e6 * 1.0001
+    assert answer.gpus_per_instance == 1
+    tokens = (1 + 1) * 0.75 * answer.tokens_per_s_per_instance * 3600
+    assert usd(on("7B")) == pytest.approx(3.99 / tokens * 1e6, rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,54 @@ def test_70b_fp8_on_one_h100_is_refused_with_what_is_short_and_what_would_help()
     assert changes == {"context_window", "kv_precision", "precision", "overrides", "total_gpus", "gpu"}
 
 
+def test_seven_gpus_that_no_tensor_group_fills_hold_405b_in_three_narrow_stages() -> None:
+    """405 GB over 4 GPUs are 101 GB each, over 2 x 3 GPUs 67.5 GB of 85.0; 8 are not there."""
+    placed = row(ask(model="405B", total_gpus=7)).deploy
+    assert placed is not None
+    assert (placed.gpus, placed.tp, placed.pp) == (6, 2, 3)
+
+
+def test_where_wide_groups_in_stages_hold_users_the_most_of_them_is_taken() -> None:
+    """405B in 16 bit: 810 GB over 16 GPUs leave 21 GB of each for the cache of few users, over 24 twice as much."""
+    placed = row(ask(model="405B", precision="fp16", total_gpus=24, concurrent_users=5000)).deploy
+    assert placed is not None
+    assert (placed.tp, placed.pp) == (8, 3)
+
+
+@pytest.mark.parametrize("model", ["openai/gpt-oss-120b", "qwen3-next-80b-a3b-instruct"])
+def test_ranks_of_vllm_that_share_out_tokens_take_no_windows_and_no_states(model: str) -> None:
+    assert row(ask(model=model)).deploy is not None
+    answer = ask(model=model, overrides="decode_context_parallel=2")
+    assert all(one.deploy is None for one in answer.hardware)
+    assert "decode context parallelism takes no windowed or recurrent layers" in answer.summary
+
+
+@pytest.mark.parametrize(("context", "blocks"), [(64, 2), (65, 3), (96, 3), (97, 4)])
+def test_a_session_of_tensorrt_llm_takes_whole_blocks_of_32_tokens(context: int, blocks: int) -> None:
+    """10.24 GiB over 80 x 2 x 8 x 128 B a token are 67,100 tokens, 2,097 blocks."""
+    answer = ask(model="70B", engine="tensorrt-llm", total_gpus=1, context_window=context, concurrent_users=2000)
+    assert answer.gpu_gib is not None
+    pool = answer.gpu_gib.kv_pool * GIB / (80 * 2 * 8 * 128)
+    assert row(answer).max_concurrent_users == pytest.approx(pool / 32 / blocks, rel=1.5e-3)
+
+
+@pytest.mark.parametrize(("gpus", "share"), [(2, 0.828), (4, 0.819)])
+def test_the_share_that_sglang_fills_is_that_of_the_layout_at_hand(gpus: int, share: float) -> None:
+    """1 - (512 + 1.5 x 8,192 + 128 x GPUs + 2 x (256, of 4 GPUs 512) + 8 x 58) / 81,559 MiB; of one GPU 0.83."""
+    answer = ask(engine="sglang", total_gpus=gpus, concurrent_users=60)
+    placed = row(answer).deploy
+    assert placed is not None
+    assert placed.tp == gpus
+    assert [one.value for one in answer.assumptions if one.name == "memory_utilization"] == [share]
+
+
+def test_a_version_of_vllm_says_nothing_of_another_engine() -> None:
+    given, plain = ask(engine="sglang", overrides="engine_version=0.11"), ask(engine="sglang")
+    assert (given.hardware, given.summary) == (plain.hardware, plain.summary)
+    (note,) = [one for one in given.assumptions if one.name == "engine_version"]
+    assert "nothing here depends on it" in note.why
+
+
 def test_on_vllm_0_11_the_weights_alone_exceed_the_budget_by_1_4_gib() -> None:
     """Published: 67.72 GiB of weights leave -1.44 GiB for the KV cache, and vLLM does not start."""
     answer = ask(total_gpus=1, overrides="engine_version=0.11")
@@ -73,6 +121,18 @@ def test_each_change_that_is_offered_makes_it_fit_and_as_many_users_as_it_says(c
         assert placed.max_concurrent_users == change.max_concurrent_users
         assert placed.deploy is not None
         assert placed.deploy.gpus == change.gpus
+
+
+@pytest.mark.parametrize(("users", "any_context"), [(1024, True), (1025, False)])
+def test_no_context_is_short_enough_for_more_sequences_than_the_engine_runs_at_once(
+    users: int, *, any_context: bool
+) -> None:
+    """7B in FP8 leaves an H100 some 240,000 tokens, but vLLM runs 1,024 sequences at once."""
+    held = row(ask(model="7B", total_gpus=1, concurrent_users=users, context_window=100))
+    assert held.max_concurrent_users == 1024
+    assert held.longest_context is not None
+    assert (held.longest_context >= 100) == any_context
+    assert (held.longest_context == 0) != any_context
 
 
 @given(case=CASE)

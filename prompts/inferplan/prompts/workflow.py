@@ -37,11 +37,6 @@ class Prompt:
         """The words, blanks as `{name}`."""
         return files("inferplan.prompts").joinpath(f"{self.name}.md").read_text(encoding="utf-8")
 
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The blanks, in the order in which they first come."""
-        return tuple(dict.fromkeys(_PLACEHOLDER.findall(self.template)))
-
     def render(self, given: Mapping[str, str]) -> str:
         """The words with the blanks filled: with what was given, else with the default."""
         values = {a.name: given.get(a.name, "").strip() or a.default or "" for a in self.arguments}

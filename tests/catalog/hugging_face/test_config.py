@@ -163,7 +163,7 @@ def test_llama_3_1_8b_by_hand() -> None:
     """Embedding and head, 32 layers of attention, feed-forward and two norms, and a final norm."""
     layer = 4096 * (2 * 4096 + 2 * 1024) + 3 * 4096 * 14336 + 2 * 4096
     assert llama().total_params == 2 * 128256 * 4096 + 32 * layer + 4096 == 8_030_261_248
-    assert llama().architecture.attention == Attention(heads=32, kv_heads=8, head_dim=128)
+    assert llama().architecture.plain == Attention(heads=32, kv_heads=8, head_dim=128)
 
 
 def test_every_size_that_is_missing_is_named_at_once() -> None:

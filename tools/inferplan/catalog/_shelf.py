@@ -151,21 +151,23 @@ class Shelf(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _index(self) -> dict[str, list[str]]:
-        """Ids by key, with and without the words that change nothing."""
-        index: dict[str, list[str]] = {}
-        for id_, names in self._spoken.items():
-            for k in {key(form) for name in names for form in (name, self._meant(name))}:
-                index.setdefault(k, []).append(id_)
-        return index
+        """Ids by every name."""
+        return self._by_key(self._spoken)
 
     @cached_property
     def _repositories(self) -> dict[str, list[str]]:
-        """The same of names with an owner, with and without it: who names a repository means no other one."""
+        """Ids by names with an owner, with and without it: who names a repository means no other one."""
+        owned = ((entry.id, [name for name in entry.names if "/" in name]) for entry in self._stock.entries)
+        return self._by_key(
+            {id_: [words(part) for name in names for part in (name, name.rpartition("/")[2])] for id_, names in owned}
+        )
+
+    def _by_key(self, names: Mapping[str, Iterable[tuple[str, ...]]]) -> dict[str, list[str]]:
+        """Ids by the key of each of their names, with and without the words that change nothing."""
         index: dict[str, list[str]] = {}
-        for entry in self._stock.entries:
-            owned = [words(part) for name in entry.names if "/" in name for part in (name, name.rpartition("/")[2])]
-            for k in {key(form) for name in owned for form in (name, self._meant(name))}:
-                index.setdefault(k, []).append(entry.id)
+        for id_, spoken in names.items():
+            for k in {key(form) for name in spoken for form in (name, self._meant(name))}:
+                index.setdefault(k, []).append(id_)
         return index
 
     @cached_property

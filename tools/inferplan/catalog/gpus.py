@@ -94,16 +94,6 @@ class GpuRow(NamedRow):
         return self
 
     @property
-    def memory_basis(self) -> Literal["driver", "label"]:
-        """Whether the memory was read from a driver or follows from the label by `LABEL_SHARE`."""
-        return "label" if self.memory_mib is None else "driver"
-
-    @property
-    def engine_basis(self) -> Literal["measured", "estimated"]:
-        """Whether the engine's total was read in a log or follows by `ENGINE_SHARE`."""
-        return "estimated" if self.engine_gib is None else "measured"
-
-    @property
     def memory(self) -> int:
         """What the driver reports of an empty device. [B]"""
         if self.memory_mib is not None:
@@ -129,7 +119,6 @@ class GpuRow(NamedRow):
             kind=self.kind,
             memory=self.memory,
             engine_memory=self.engine_memory,
-            memory_basis=self.memory_basis,
             bandwidth=self.bandwidth_gb_s * GB,
             flops={compute: rate * TERA for compute, rate in self.tflops.items()},
             link=self.link.name if self.link else None,

@@ -25,7 +25,6 @@ __all__ = [
     "MultiToken",
     "NativeBits",
     "Nominal",
-    "NotPlain",
     "Parameters",
     "QkNorm",
     "attention_params",
@@ -39,10 +38,6 @@ Recurrent = GatedDelta | KimiDelta | Mamba1 | Mamba2 | Lightning | ShortConv
 Mixer = Attention | Latent | Compressed | Recurrent
 
 
-class NotPlain(ValueError):  # noqa: N818 - the name says what it is: an architecture that is not plain
-    """One attention was asked of a model whose layers do not share one, or keep no plain keys and values."""
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DenseFfn:
     """A feed-forward block that every token passes through."""
@@ -51,11 +46,6 @@ class DenseFfn:
     gated: bool = True
     bias: bool = False
     extra_params: int = 0
-
-    @property
-    def width(self) -> int:
-        """The widest matrix a token passes through. [elements]"""
-        return self.intermediate
 
     @property
     def dense_width(self) -> int:
@@ -85,11 +75,6 @@ class ExpertFfn:
     router_params_per_expert: int | None = None
     extra_router_params: int = 0
     extra_latent_params: int = 0
-
-    @property
-    def width(self) -> int:
-        """The widest matrix a token passes through. [elements]"""
-        return max(self.intermediate, self.shared_intermediate, self.dense_intermediate)
 
     @property
     def dense_width(self) -> int:
@@ -184,13 +169,6 @@ class Architecture:
         return first if all(group.mixers == (first,) for group in self.groups) else None
 
     @property
-    def attention(self) -> Attention:
-        """The attention that all layers share; raises `NotPlain` where there is no such thing."""
-        if self.plain is None:
-            raise NotPlain("this model's layers do not share one plain attention")
-        return self.plain
-
-    @property
     def mixers(self) -> Iterator[tuple[int, Mixer]]:
         """Every mixer with the number of layers that have it."""
         return ((group.count, mixer) for group in self.groups for mixer in group.mixers)
@@ -217,11 +195,6 @@ class Architecture:
     def expert_layers(self) -> int:
         """Layers whose feed-forward block is routed."""
         return sum(g.count for g in self.groups if isinstance(g.ffn, ExpertFfn))
-
-    @property
-    def widest_ffn(self) -> int:
-        """The widest dense or shared feed-forward block, which sets the activation peak. [elements]"""
-        return max(g.ffn.width for g in self.groups if g.ffn is not None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,11 +28,6 @@ class BlockFormat:
         """The fields of one element, its scale apart."""
         return self.element.layout
 
-    @property
-    def bits_per_weight(self) -> float:
-        """Bits of the element + bits of the scale / block: 4.25 for MXFP4, 4.5 for NVFP4. [bits]"""
-        return self.layout.bits + self.scale(1.0).bits / self.block
-
     def encode(self, x: float, *, absmax: float = 1.0) -> Encoding:
         """Round x / scale to the nearest element, ties to even; saturate."""
         scale = self.scale(block_absmax(absmax, self.name, holding=x)).value

@@ -21,7 +21,7 @@ class FloatFormat:
     Sources: IEEE 754-2019 (fp32, fp16); OCP 8-bit Floating Point Specification 1.0 (fp8); OCP Microscaling
     Formats Specification 1.0 (fp4_e2m1).
 
-    >>> E4M3.encode(0.7834).value, E4M3.truncate(0.7834).value, E4M3.max_finite
+    >>> E4M3.encode(0.7834).value, E4M3.truncate(0.7834).value, E4M3.encode(1000).value
     (0.8125, 0.75, 448.0)
     """
 
@@ -44,19 +44,9 @@ class FloatFormat:
         return end - reserved - 1
 
     @property
-    def max_finite(self) -> float:
-        """The largest finite value."""
-        return self.decode(self.max_code)
-
-    @property
     def min_normal(self) -> float:
         """2^(1 - bias): the smallest value with a full mantissa."""
         return math.ldexp(1, 1 - self.bias)
-
-    @property
-    def min_subnormal(self) -> float:
-        """2^(1 - bias - mantissa_bits): the smallest value above zero, and the step all the way to it."""
-        return math.ldexp(1, 1 - self.bias - self.mantissa_bits)
 
     def encode(self, x: float) -> Encoding:
         """Round to nearest, ties to even; saturate."""
@@ -80,7 +70,7 @@ class FloatFormat:
         magnitude = self._magnitude(abs(finite(x, self.name)), to_integer)
         stored = min(magnitude, self.max_code)
         code = stored | (math.copysign(1, x) < 0) << (self.layout.bits - 1)
-        return encoded(self.name, self.layout, code, level=self.decode(code), saturated=magnitude > self.max_code)
+        return encoded(self.name, self.layout, code, level=self.decode(code))
 
     def _magnitude(self, x: float, to_integer: Callable[[float], int]) -> int:
         """The code of x >= 0, were the exponent field unbounded.
@@ -111,7 +101,7 @@ class PowerOfTwoFormat:
         wanted = math.frexp(max(x, self.decode(0)))[1] - 1 + self.bias
         code = min(wanted, (1 << self.exponent_bits) - 2)
         layout = BitLayout(exponent=self.exponent_bits)
-        return encoded(self.name, layout, code, level=self.decode(code), saturated=wanted > code)
+        return encoded(self.name, layout, code, level=self.decode(code))
 
     def decode(self, code: int) -> float:
         """2^(code - bias); NaN is refused."""

@@ -38,7 +38,7 @@ class Encoding:
     `code` is the stored pattern, unsigned: two's complement for integers, the index for a codebook. The strings
     `sign` + `exponent` + `mantissa` always spell `code`; integers and codebooks, which have no such fields, put
     all of it into `mantissa`. `level` is the element before its scale, `scale` is 1 where a format has none,
-    `value` = level × scale. `saturated` says that the value was out of range and clipped.
+    `value` = level × scale.
     """
 
     format: str
@@ -50,7 +50,6 @@ class Encoding:
     level: float
     scale: float
     value: float
-    saturated: bool
 
     def error_percent(self, original: float) -> float:
         """100 × |value - original| / |original|; for original 0, 0 if the value is 0 too and else 100. [%]
@@ -71,9 +70,7 @@ class Encoding:
         return replace(self, format=name, scale=scale, value=self.level * scale)
 
 
-def encoded(
-    name: str, layout: BitLayout, code: int, *, level: float, scale: float = 1.0, saturated: bool = False
-) -> Encoding:
+def encoded(name: str, layout: BitLayout, code: int, *, level: float, scale: float = 1.0) -> Encoding:
     """A code with its fields spelled out by its layout, and its level under its scale."""
     sign, exponent, mantissa = layout.split(code)
     return Encoding(
@@ -86,7 +83,6 @@ def encoded(
         level=level,
         scale=scale,
         value=level * scale,
-        saturated=saturated,
     )
 
 

@@ -6,17 +6,14 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
 from typing import NamedTuple
 
 from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
-from inferplan.core.architecture import Architecture, Model
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Model
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
-from inferplan.core.memory import cached_parts
 from inferplan.core.parallelism import Layout
-from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
+from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.rank_memory import Holding, RankMemory, Rules
 
 RULES: Mapping[EngineName, Rules] = {
@@ -26,26 +23,13 @@ RULES: Mapping[EngineName, Rules] = {
     "llama.cpp": llamacpp_memory,
 }
 
-_ENDLESS = 2.0**50
-"""A pool so large that whole sessions do not show in what one of them takes. [B]"""
+ENDLESS = 2.0**50
+"""A pool so large that whole sessions and blocks do not show in what one of them takes. [B]"""
 
 
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes, by the rules of the engine."""
     return RULES[engine.name].memory(model, precision, gpu, layout, engine)
-
-
-def rank_kv_bytes_per_token(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:
-    """What one more token takes on one rank: heads of its shard, at least one, or whole latents, in its stage. [B]
-
-    Source: vLLM, `AttentionSpec.real_page_size_bytes` with `get_num_kv_heads(parallel_config)`.
-    """
-    counts: dict[Cached, int] = {}
-    for layers, part in cached_parts(architecture):
-        counts[part] = counts.get(part, 0) + layers
-    endless = ((ceil(layers / layout.pp), part) for part, layers in counts.items() if part.window is None)
-    elements = sum(layers * part.on_rank(layout.tp) / part.compress for layers, part in endless)
-    return elements * kv_bits / BITS_PER_BYTE
 
 
 class Capacity(NamedTuple):
@@ -67,8 +51,8 @@ class Capacity(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        """Whether the engine starts and can hold at least one session."""
-        return self.sessions >= 1 and self.starts
+        """Whether it can hold a session: nothing that does not start can."""
+        return self.sessions >= 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,13 +112,13 @@ def capacity(
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
     """What the engine allocates for one session of `context` tokens on one GPU, blocks and padding included. [B]"""
-    return _ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
+    return ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
 
 
 @lru_cache(maxsize=4096)
 def _endless(model: Model, layout: Layout, engine: Engine, kv_bits: float) -> Holding:
     """What a pool without an end holds."""
-    return RULES[engine.name].holding(model, layout, engine, _ENDLESS, kv_bits=kv_bits)
+    return RULES[engine.name].holding(model, layout, engine, ENDLESS, kv_bits=kv_bits)
 
 
 @lru_cache(maxsize=1024)

@@ -20,7 +20,7 @@ ENOUGH = 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:
-    """Between `low` and `high` times a predicted time lie `level` percent of `n` published runs of this kind.
+    """Between `low` and `high` times a predicted time lie 50 or 90 percent of `n` published runs of this kind.
 
     A throughput lies between 1 / high and 1 / low times its prediction. The errors are those of constants that were
     fitted without the source of the run. `alike` says whether the runs were of the same attention.
@@ -28,7 +28,6 @@ class Band:
 
     low: float
     high: float
-    level: Level
     n: int
     alike: bool
 
@@ -36,7 +35,7 @@ class Band:
     def percent(self) -> str:
         """The band in percent of the prediction.
 
-        >>> Band(low=0.9, high=1.24, level=50, n=300, alike=True).percent
+        >>> Band(low=0.9, high=1.24, n=300, alike=True).percent
         '-10 to +24 %'
         """
         return f"{100 * (self.low - 1):.0f} to +{100 * (self.high - 1):.0f} %"
@@ -44,10 +43,6 @@ class Band:
     def of(self, seconds: float) -> tuple[float, float]:
         """The range of a time. [s]"""
         return seconds * self.low, seconds * self.high
-
-    def of_rate(self, rate: float) -> tuple[float, float]:
-        """The range of a throughput."""
-        return rate / self.high, rate / self.low
 
 
 def attention_of(architecture: Architecture) -> str:
@@ -87,4 +82,4 @@ def band(law: Law, *, kind: Kind, attention: str, level: Level = 50) -> Band:
     n, quantiles = BANDS[key]
     low, high = quantiles[level]
     wider = 1 + 1 / sqrt(n)
-    return Band(low=min(1.0, low**wider), high=max(1.0, high**wider), level=level, n=n, alike=key[3] == attention)
+    return Band(low=min(1.0, low**wider), high=max(1.0, high**wider), n=n, alike=key[3] == attention)

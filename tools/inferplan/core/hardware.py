@@ -12,9 +12,8 @@ class Gpu:
     it [B]. `bandwidth` is that of the device memory [B/s]. `flops` are dense peaks without sparsity, by compute
     format [FLOP/s]. `link_bandwidth` is the scale-up link, one way, per GPU, which joins `link_span` GPUs [B/s];
     where a device has none, peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored
-    and read among the data, as on datacenter cards without stacked memory. `memory_basis` says whether the
-    memory was read from a driver or taken from the label; `status` whether the row is verified or announced.
-    `node_size` GPUs share a server.
+    and read among the data, as on datacenter cards without stacked memory. `status` says whether the row is verified or
+    announced. `node_size` GPUs share a server.
     """
 
     id: str
@@ -24,7 +23,6 @@ class Gpu:
     kind: str
     memory: int
     engine_memory: int
-    memory_basis: str
     bandwidth: float
     flops: Mapping[str, float]
     link: str | None

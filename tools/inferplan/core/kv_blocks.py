@@ -114,7 +114,7 @@ class Blocks:
     @cached_property
     def is_uniform(self) -> bool:
         """Whether blocks are tokens: one group, and it keeps every token."""
-        return len(self.groups) == 1 and self.groups[0] == (1, self.groups[0][1]) and self.groups[0][1].kind == "full"
+        return len(self.groups) == 1 and self.groups[0][1].kind == "full"
 
 
 def not_modelled(architecture: Architecture, *, version: int) -> str | None:

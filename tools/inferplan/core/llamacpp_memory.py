@@ -76,7 +76,7 @@ SMALL_MIXES = ("iq3_xxs", "iq2_m")
 """Mixes whose head is Q5_K; it is Q6_K in the others, and Q8_0 in Q8_0."""
 
 
-def default_batching(_gpu: Gpu) -> tuple[int, int]:
+def default_batching(_gpu: Gpu, _version: int) -> tuple[int, int]:
     """`--ubatch-size` of llama-server by default, 512 tokens, and the most slots that `--parallel` can ask for, 256.
 
     The server sets up four slots unless told; a plan asks for as many as it has users.
@@ -124,27 +124,6 @@ def layer_bits(precision: Precision, tensors: str) -> float:
     return (precision.bits_per_weight * LLAMA_FILE - ends) / (LLAMA_FILE - 2 * LLAMA_VOCABULARY)
 
 
-def file_bytes(model: Model, precision: Precision) -> float:
-    """Layers, embedding, lookup tables and head of a text model, each in its own type. [B]
-
-    Limits: a mix keeps a few tensors of a layer in more bits by rules of its own, for which Llama 3.1 8B stands; a
-    vision tower is another file.
-    """
-    on_gpus = sum(layer_weights(model, precision)) + _head_bytes(model, precision)
-    lookup = model.parameters.lookup * embedding_bits(precision) / BITS_PER_BYTE
-    return on_gpus + (lookup if model.architecture.tied_embeddings else host_bytes(model, precision))
-
-
-def host_bytes(model: Model, precision: Precision) -> float:
-    """What stays in host memory: lookup tables and token embedding, a copy of the head where they are one. [B]
-
-    Source: llama.cpp, src/llama-model.cpp, `load_tensors` (the input layer is always on the CPU).
-    """
-    parts, tied = model.parameters, model.architecture.tied_embeddings
-    embedding = parts.embedding * (head_bits(precision) if tied else embedding_bits(precision))
-    return (embedding + parts.lookup * embedding_bits(precision)) / BITS_PER_BYTE
-
-
 def _head_bytes(model: Model, precision: Precision) -> float:
     """The head, or the embedding in its type where they are one. [B]"""
     parts = model.parameters
@@ -186,7 +165,12 @@ def gpu_of(layer: int, architecture: Architecture, gpus: int) -> int:
 
 
 def gpu_weights(model: Model, precision: Precision, layout: Layout) -> float:
-    """Weights on the busiest GPU: its layers, and the head on the last one. [B]"""
+    """Weights on the busiest GPU: its layers, and the head on the last one. [B]
+
+    Token embedding and lookup tables stay in host memory; a head that is the embedding is a copy of it.
+
+    Source: llama.cpp, src/llama-model.cpp, `load_tensors` (the input layer is always on the CPU).
+    """
     held_by = [0.0] * layout.replica
     for layer, size in enumerate(layer_weights(model, precision)):
         held_by[gpu_of(layer, model.architecture, layout.replica)] += size

@@ -156,32 +156,6 @@ def kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float) 
     return elements * kv_bits / BITS_PER_BYTE + state_bytes(architecture)
 
 
-def rank_kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float, tp: int) -> float:
-    """What one of `tp` ranks keeps of one sequence: its KV heads, at least one; whole latents; its share of states.
-
-    Source: vLLM, `get_num_kv_heads(parallel_config)`, `MLAAttentionSpec`, `MambaStateShapeCalculator`. [B/sequence]
-
-    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
-    >>> gqa = Attention(heads=64, kv_heads=8, head_dim=128)
-    >>> group = LayerGroup(count=80, attention=gqa, ffn=DenseFfn(intermediate=28672))
-    >>> llama_70b = Architecture(hidden=8192, vocab=128256, groups=(group,), max_positions=131072)
-    >>> [rank_kv_cache_bytes(llama_70b, 8192, kv_bits=16, tp=tp) / 2**20 for tp in (1, 8, 16)]
-    [2560.0, 320.0, 320.0]
-    """
-    parts = cached_parts(architecture)
-    elements = sum(layers * part.on_rank(tp) * part.entries(context) for layers, part in parts)
-    return elements * kv_bits / BITS_PER_BYTE + state_bytes(architecture) / tp
-
-
-def kv_cache(bytes_per_token: float, *, tokens: int, sequences: int) -> float:
-    """bytes_per_token × tokens × sequences, each session holding its full context. [B]
-
-    >>> kv_cache(163_840, tokens=8192, sequences=200) / 1e9
-    268.435456
-    """
-    return bytes_per_token * tokens * sequences
-
-
 def overhead(weight_bytes: float, kv_bytes: float, *, fraction: float = OVERHEAD_FRACTION) -> float:
     """fraction × (weights + KV cache). [B]
 

@@ -287,7 +287,7 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
     """
     spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
-    if not m.fabric.wide or layout.ep == 1:
+    if not m.fabric.wide:
         return spent
     tokens = batch.on_rank(layout).tokens
     sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.hidden)

@@ -62,6 +62,10 @@ class Holding:
 class Rules(Protocol):
     """What a module says of its engine's memory."""
 
+    def default_batching(self, gpu: Gpu, version: int, /) -> tuple[int, int]:
+        """Tokens of a step and sequences at once that the engine takes by default on this GPU; `version` is vLLM's."""
+        ...
+
     def utilization(self, architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine, /) -> float:
         """The share that the engine may fill: as set, or its own default for this model, GPU and layout. [fraction]"""
         ...

@@ -44,10 +44,10 @@ PER_DECODE_GRAPH_SEQUENCE = 2 * MIB
 PER_PREFILL_GRAPH = 8 * MIB
 PER_SHARED_GRAPH_SEQUENCE = 3 * MIB
 MANY_SHARED = 300
-EXCHANGE_BUFFERS = 2 * 1024 * MIB
+EXCHANGE_BUFFERS = 2 * GIB
 LATENT_PREFILL_GRAPHS = 1536 * MIB
-LARGE_RESERVE = 10 * 1024 * MIB
-LARGE_GPU = 60 * 1024 * MIB
+LARGE_RESERVE = 10 * GIB
+LARGE_GPU = 60 * GIB
 VISION_SHARE = 0.95
 VISION_BASE = 24 * 12 * 1024**2
 """The parameters of a ViT-L/14: 24 layers of 12 × width². SGLang compares layers × width², which this stands for."""
@@ -88,7 +88,7 @@ _PREFILL_GRAPHS = (
 """The token counts that prefill graphs are captured for. [tokens]"""
 
 
-def default_batching(gpu: Gpu) -> tuple[int, int]:
+def default_batching(gpu: Gpu, _version: int) -> tuple[int, int]:
     """`chunked_prefill_size` and `max_running_requests` that SGLang takes on this GPU by default.
 
     Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`;

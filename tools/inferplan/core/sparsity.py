@@ -26,17 +26,6 @@ def routed_params(*, total_params: float, active_params: float, experts: int, ac
     return (total_params - active_params) * experts / (experts - active)
 
 
-def always_active_params(*, total_params: float, active_params: float, experts: int, active: int) -> float:
-    """total - routed: parameters that every token passes through. [parameters]
-
-    >>> always_active_params(total_params=745e9, active_params=52e9, experts=128, active=2) / 1e9
-    41.0
-    """
-    return total_params - routed_params(
-        total_params=total_params, active_params=active_params, experts=experts, active=active
-    )
-
-
 def active_fraction(*, total_params: float, active_params: float) -> float:
     """active / total: the share of the parameters that computes one token. [fraction]
 

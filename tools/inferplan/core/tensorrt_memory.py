@@ -33,7 +33,7 @@ PER_LAYER_AND_GRAPH = 0.17 * MIB
 """What a captured size takes for each layer, as vLLM's logs have it. [B]"""
 
 
-def default_batching(_gpu: Gpu) -> tuple[int, int]:
+def default_batching(_gpu: Gpu, _version: int) -> tuple[int, int]:
     """`max_num_tokens` and `max_batch_size` by default: 8,192 and 2,048 on every GPU.
 
     Source: a log of early 2025 prints both where neither was set; `max_num_tokens` is the same in the log of 1.1.

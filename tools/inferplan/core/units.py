@@ -9,6 +9,8 @@ MIB = 2**20
 GIB = 2**30
 
 TERA = 10**12
+GIGA = 10**9
+KILO = 10**3
 MILLI = 1e-3
 MICRO = 1e-6
 MILLION = 10**6

@@ -20,8 +20,6 @@ from inferplan.core.units import GIB
 
 NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held here."""
-OLDEST = 5
-"""The oldest vLLM (0.5) whose memory was read in logs."""
 LAST_OF_THE_FIRST_ENGINE = 7
 """The last vLLM (0.7) whose default engine is the first one (V0)."""
 LARGE_GPU = 70 * GIB
@@ -44,7 +42,7 @@ LOGIT_BYTES = 4
 """The sampler warms up on fp32 logits. [B]"""
 
 
-def default_batching(gpu: Gpu, engine_version: int = NEWEST) -> tuple[int, int]:
+def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
     """`max_num_batched_tokens` and `max_num_seqs` that vLLM's API server takes on this GPU by default.
 
     8,192 and 1,024 from 70 GiB on, A100 excepted; 2,048 and 256 below, and on the first engine everywhere; 16,384
@@ -52,8 +50,8 @@ def default_batching(gpu: Gpu, engine_version: int = NEWEST) -> tuple[int, int]:
 
     Source: vLLM 0.8 to 0.33, vllm/engine/arg_utils.py, `get_batch_defaults` and what it was before.
     """
-    if engine_version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.id:
-        return (16384 if engine_version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
+    if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.id:
+        return (16384 if version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
     return 2048, 256
 
 

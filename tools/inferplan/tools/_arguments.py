@@ -10,12 +10,12 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.presets import PRESETS
-from inferplan.core.units import SECONDS_PER_HOUR
+from inferplan.core.units import KIB, MIB, SECONDS_PER_HOUR
 from inferplan.tools._models import usual_format
 
 T = TypeVar("T")
 
-_SUFFIXES = {"k": 1024, "m": 1024**2}
+_SUFFIXES = {"k": KIB, "m": MIB}
 
 
 def _known(shelf: Shelf[Any]) -> AfterValidator:

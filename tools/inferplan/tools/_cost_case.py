@@ -132,9 +132,3 @@ class Case:
     def premium(self) -> float:
         """What compliance costs. [USD/month]"""
         return self.monthly[self.recommended] - self.monthly[self.best]
-
-
-def lacks_units(on: Serving) -> bool:
-    """Whether the format's own arithmetic is missing on this GPU."""
-    narrow = on.precision.compute in {"fp8", "int8", "fp4"} and not on.precision.weight_only
-    return narrow and on.gpu.peak_flops(on.precision.compute) is None

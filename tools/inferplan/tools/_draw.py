@@ -12,7 +12,7 @@ PROSE = 40
 """Characters from which a text is a paragraph rather than a cell."""
 
 
-def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: int = 1, gap: int = 2) -> str:
+def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: int = 1) -> str:
     """Rows in aligned columns: the first `left` columns to the left, the others to the right.
 
     >>> print(table([["a", "1"], ["bcd", "22"]], header=["x", "n"]))
@@ -22,7 +22,7 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: in
     """
     lines = [header, *rows] if header else rows
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    line = (" " * gap).join(f"%{'-' if i < left else ''}{width}s" for i, width in enumerate(widths))
+    line = "  ".join(f"%{'-' if i < left else ''}{width}s" for i, width in enumerate(widths))
     return "\n".join([(line % tuple(cells)).rstrip() for cells in lines])
 
 
@@ -66,12 +66,12 @@ def box(title: str, lines: Sequence[str], width: int) -> list[str]:
     return [edge, *body, "+" + "-" * (width - 2) + "+"]
 
 
-def beside(left: Sequence[str], right: Sequence[str], gap: int = 3) -> list[str]:
+def beside(left: Sequence[str], right: Sequence[str]) -> list[str]:
     """Two blocks next to each other, their top lines level."""
     height = max(len(left), len(right))
     width = max((len(line) for line in left), default=0)
     pairs = zip([*left, *[""] * (height - len(left))], [*right, *[""] * (height - len(right))], strict=True)
-    return [f"{a.ljust(width)}{' ' * gap}{b}".rstrip() for a, b in pairs]
+    return [f"{a.ljust(width)}   {b}".rstrip() for a, b in pairs]
 
 
 def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list[str]:

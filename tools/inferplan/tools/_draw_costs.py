@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
 
-from inferplan.core.units import HOURS_PER_DAY, MILLION
+from inferplan.core.units import GIGA, HOURS_PER_DAY, MILLION, TERA
 from inferplan.tools import _draw as draw
 
 FIGURE = 9
 ROWS = 4
 CENTS_BELOW = 100
-GIGA = 1000 * MILLION
 HOURLY = {"on-demand": "o", "spot": "s"}
 """What draws the bills that grow with the hours; all others are lines."""
 
@@ -20,7 +19,7 @@ def _money(usd: float) -> str:
     >>> _money(2912.7), _money(9.5), _money(1_720_945_493), _money(1.567e23)
     ('2,913', '9.50', '1,721 M', '1.57e+23')
     """
-    if usd >= 1000 * GIGA:
+    if usd >= TERA:
         return f"{usd:.2e}"
     if usd >= GIGA:
         return f"{usd / MILLION:,.0f} M"

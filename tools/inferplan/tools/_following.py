@@ -3,16 +3,14 @@
 from typing import Any
 
 from inferplan.tools._assumptions import parse_overrides, settings
-from inferplan.tools._tool import ASKED_WITH, NextStep, Question
+from inferplan.tools._tool import NextStep, Question
 
 
-def following(q: Question, tool: str, why: str, **changes: Any) -> NextStep:
-    """A call of a tool with everything that was asked here and means something there, but for `changes`.
+def following(q: Question, taken: type[Question], why: str, **changes: Any) -> NextStep:
+    """A call of the tool that takes such a question, with all that was asked here and means something there.
 
-    A change to None leaves an argument out; overrides that the tool does not take are left out too. Raises a KeyError
-    for a tool whose module is not imported: the registry imports them all.
+    `changes` come first; a change to None leaves an argument out, as are overrides that the tool does not take.
     """
-    taken = ASKED_WITH[tool]
     asked = dict(q) | {"overrides": overrides_for(q, taken)} | changes
     arguments = {
         name: asked[name]
@@ -21,7 +19,7 @@ def following(q: Question, tool: str, why: str, **changes: Any) -> NextStep:
         and (name in changes or field.default_factory or asked[name] != field.get_default())
     }
     said = arguments.pop("overrides", "")
-    return NextStep(tool=tool, arguments=arguments | ({"overrides": said} if said else {}), why=why)
+    return NextStep(tool=taken.tool, arguments=arguments | ({"overrides": said} if said else {}), why=why)
 
 
 def overrides_for(q: Question, taken: type[Question]) -> str:

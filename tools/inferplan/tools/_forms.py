@@ -110,15 +110,6 @@ class Form:
             prefill=replica.prefill_s(each, context),
         )
 
-    @property
-    def emulated(self) -> bool:
-        """Whether it is expanded for want of units on this GPU, though the format is made to compute in."""
-        form = self.precision
-        if self.on.refusal:
-            return False
-        wide = form.weight_only or form.compute in ("fp32", "bf16")
-        return not wide and self.on.gpu.peak_flops(form.compute) is None
-
     def saved(self, reference: "Form") -> float:
         """The share of the reference's weights that this format saves."""
         return 1 - self.weights / reference.weights

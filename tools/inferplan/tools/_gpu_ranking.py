@@ -51,7 +51,6 @@ class Ranked:
     """A GPU with its fleet; the bill is on demand, or of owning."""
 
     gpu: str
-    gpus: int
     monthly_usd: float
 
 
@@ -158,7 +157,7 @@ def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
         return None
     hours = traffic.usage_hours_per_day
     gpus = Yard(instances=built, traffic=traffic, machine=offer.machine).gpus(traffic.requests_per_day, hours)
-    return Ranked(gpu=offer.gpu.id, gpus=gpus, monthly_usd=gpus * offer.month(hours))
+    return Ranked(gpu=offer.gpu.id, monthly_usd=gpus * offer.month(hours))
 
 
 def _on(scope: Scope, offer: _Offer) -> Serving:

@@ -1,7 +1,7 @@
 """A published measurement of an engine's memory, and its configuration in the terms of the rules."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any
@@ -12,10 +12,10 @@ from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import engine_memory, llamacpp_memory, memory, sglang_memory, tensorrt_memory, vllm_memory
+from inferplan.core import engine_memory, memory, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.engine import Engine, EngineName
-from inferplan.core.engine_memory import Capacity
+from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -200,8 +200,13 @@ class Setup:
         return vllm_memory.default_prefix_caching(self.model.architecture, self.version)
 
     def engine(self, *, gpu: Gpu) -> Engine:
-        """The engine with what is stated, and its own defaults on this GPU for what is not."""
-        tokens, sequences = DEFAULT_BATCHING[self.engine_name](self, gpu)
+        """The engine with what is stated, and its own defaults on this GPU for what is not.
+
+        vLLM's first engine takes whole prompts in one step.
+        """
+        tokens, sequences = RULES[self.engine_name].default_batching(gpu, self.version)
+        if self.engine_name == "vllm" and self.version <= vllm_memory.LAST_OF_THE_FIRST_ENGINE:
+            tokens = max(tokens, self.context)
         return Engine(
             name=self.engine_name,
             version=self.version,
@@ -253,20 +258,6 @@ class Setup:
         return held
 
 
-def _vllm_batching(setup: Setup, gpu: Gpu) -> tuple[int, int]:
-    """vLLM's default; its first engine takes whole prompts in one step."""
-    tokens, sequences = vllm_memory.default_batching(gpu, setup.version)
-    first = setup.version <= vllm_memory.LAST_OF_THE_FIRST_ENGINE
-    return (max(tokens, setup.context) if first else tokens), sequences
-
-
-DEFAULT_BATCHING: Mapping[EngineName, Callable[[Setup, Gpu], tuple[int, int]]] = {
-    "vllm": _vllm_batching,
-    "sglang": lambda _, gpu: sglang_memory.default_batching(gpu),
-    "tensorrt-llm": lambda _, gpu: tensorrt_memory.default_batching(gpu),
-    "llama.cpp": lambda _, gpu: llamacpp_memory.default_batching(gpu),
-}
-"""Tokens and sequences of a step that each engine takes by default."""
 WEIGHT_FORMATS: Mapping[str, str] = {
     "bf16": "bf16",
     "fp16": "fp16",

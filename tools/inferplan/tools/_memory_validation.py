@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_memory
 from inferplan.core.attention import Latent
-from inferplan.core.engine_memory import RULES, Capacity
+from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
 from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB
 from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
 from inferplan.tools._validation import LARGEST, SMALLEST, Outcome, Report, Unit, outcomes
 
-POOL = 2.0**50
-"""A pool so large that whole blocks do not show in what a token takes. [B]"""
 NO_POOL = frozenset({"transformers"})
 """What runs models without a pool of its own: only what a token takes is predicted."""
 
@@ -115,11 +113,11 @@ def _kv_bytes_per_token(setup: Setup) -> float:
     reason = engine_memory.cache_not_modelled(setup.model, engine)
     if reason:
         raise CannotPredict(reason)
-    holding = RULES[engine.name].holding(setup.model, setup.layout, engine, POOL, kv_bits=setup.kv_bits)
+    holding = RULES[engine.name].holding(setup.model, setup.layout, engine, ENDLESS, kv_bits=setup.kv_bits)
     tokens = holding.tokens(setup.context)
     if not tokens:
         raise CannotPredict("a token takes more than any GPU has")
-    return POOL / tokens
+    return ENDLESS / tokens
 
 
 def _kv_tokens(setup: Setup) -> int:

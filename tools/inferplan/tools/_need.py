@@ -200,9 +200,9 @@ class Refusal:
 
 
 def longest_context(on: Serving, layout: Layout, need: Need) -> int:
-    """The longest context at which a layout takes all users of a need; 0 where there is none. [tokens]"""
-    each, shortest = ceil(need.users / layout.dp), on.capacity(layout, 1)
-    if not shortest.starts or not shortest.concurrency or each > on.engine.max_num_seqs:
+    """The longest context at which a layout that runs takes all users of a need; 0 where there is none. [tokens]"""
+    each = ceil(need.users / layout.dp)
+    if each > on.engine.max_num_seqs:
         return 0
 
     def share(tokens: int) -> float:

@@ -9,13 +9,12 @@ from inferplan.catalog._price_rows import day_of
 from inferplan.catalog.prices import FACILITY, Purchase
 from inferplan.core.hardware import Gpu
 from inferplan.core.ownership import Ownership
-from inferplan.core.units import MONTHS_PER_YEAR
+from inferplan.core.units import KILO, MONTHS_PER_YEAR
 from inferplan.tools._assumptions import Ledger
 
 SERVER_POWER = {"h100-sxm": "server-kw-h100", "h200-sxm": "server-kw-h100", "b200-sxm": "server-kw-b200"}
 """The facility constant that holds the power of the usual server of 8."""
 SERVER_GPUS = 8
-WATTS_PER_KW = 1000
 FACILITY_SETTINGS: Mapping[str, str] = {
     "pue": "pue",
     "electricity_usd_per_kwh": "electricity",
@@ -134,7 +133,7 @@ def power(gpu: Gpu) -> tuple[float, str] | None:
         pue = FACILITY["pue"].value
         return round(all_in.value / pue, 4), f"all-in {all_in.value:g} kW over PUE {pue:g}, {all_in.date}"
     if gpu.power_watts is not None:
-        return gpu.power_watts / WATTS_PER_KW, "rated power of the bare card"
+        return gpu.power_watts / KILO, "rated power of the bare card"
     return None
 
 

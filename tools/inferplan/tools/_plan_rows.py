@@ -89,12 +89,12 @@ def _digits(value: float) -> float:
 
 def ttft_ms(plan: Plan) -> float | None:
     """Time to the first token, to a tenth of a millisecond. [ms]"""
-    return round(plan.service.ttft_s * 1000, 1) if plan.service else None
+    return round(plan.service.ttft_s / MILLI, 1) if plan.service else None
 
 
 def tpot_ms(plan: Plan) -> float | None:
     """Time per output token, to ten microseconds. [ms]"""
-    return round(plan.service.tpot_s * 1000, 2) if plan.service else None
+    return round(plan.service.tpot_s / MILLI, 2) if plan.service else None
 
 
 def tokens_per_s(plan: Plan) -> float | None:

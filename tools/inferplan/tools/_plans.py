@@ -12,7 +12,7 @@ from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.performance import Batch
 from inferplan.core.serving_laws import Load, Service, in_one_stage
-from inferplan.tools._latency import WHENEVER, Latency
+from inferplan.tools._latency import WHENEVER, Latency, Pace
 from inferplan.tools._replica import Replica
 from inferplan.tools._serving import Deployment, Serving
 
@@ -64,12 +64,8 @@ class Demand:
 
     def load(self, sequences: int) -> Load:
         """A replica with this many sessions, all of them full."""
-        return Load(
-            sequences=sequences,
-            context=self.context,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-        )
+        pace = Pace(latency=self.latency, input_tokens=self.input_tokens, output_tokens=self.output_tokens)
+        return pace.load(self.context, sequences)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,17 +61,12 @@ class ApiRates:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rates:
-    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known.
-
-    GPUs come in machines of `machine`; `as_of` is the day from which ages are counted.
-    """
+    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known."""
 
     rented: Mapping[OptionName, Rate]
     owned: Owned | None
     api: ApiRates | None
-    machine: int
     spot_allowed: bool
-    as_of: datetime.date
 
     def assumed(self, name: OptionName) -> bool:
         """Whether nobody quotes what this option costs."""
@@ -103,9 +98,7 @@ def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
         rented=rented,
         owned=take_owned(ledger, gpu, as_of),
         api=_api(ledger, model, as_of),
-        machine=machine(ledger, gpu),
         spot_allowed=allowed,
-        as_of=as_of,
     )
 
 

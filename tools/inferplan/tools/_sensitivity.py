@@ -16,15 +16,15 @@ SETTING_OF: Mapping[str, str] = {"purchase_usd": "purchase_usd_per_gpu", "power_
 """Settings that are called otherwise than what they set."""
 SWING = 0.2
 """How far an input moves both ways where no range of it is published."""
+SWINGS = 2
+"""Inputs that an answer names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swing:
-    """An input at both ends, and what the bill is there. [USD/month]"""
+    """An input, and what the bill is at both of its ends. [USD/month]"""
 
     input: str
-    low: float
-    high: float
     low_usd: float
     high_usd: float
 
@@ -34,13 +34,13 @@ class Swing:
         return abs(self.high_usd - self.low_usd)
 
 
-def largest_swings(bills: Bills, name: OptionName, slower: tuple[float, float], *, most: int = 2) -> list[Swing]:
+def largest_swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> list[Swing]:
     """The inputs that move an option's bill most, largest first; those that do not move it are left out.
 
     `slower` is how many times as long the fleet may take for its work as planned, at best and at worst.
     """
     swings = sorted(_swings(bills, name, slower), key=lambda one: -one.size)
-    return [one for one in swings[:most] if one.size > 0]
+    return [one for one in swings[:SWINGS] if one.size > 0]
 
 
 def _swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Iterator[Swing]:
@@ -49,15 +49,15 @@ def _swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Iter
     requests, hours = traffic.requests_per_day, traffic.usage_hours_per_day
     fewer, more = _around(requests)
     ends = (_month(bills, name, requests=fewer), _month(bills, name, requests=more))
-    yield Swing(input="requests_per_day", low=fewer, high=more, low_usd=ends[0], high_usd=ends[1])
+    yield Swing(input="requests_per_day", low_usd=ends[0], high_usd=ends[1])
     if name != "api":
         shorter, longer = _around(hours, most=HOURS_PER_DAY)
         ends = (_month(bills, name, hours=shorter), _month(bills, name, hours=longer))
-        yield Swing(input="usage_hours_per_day", low=shorter, high=longer, low_usd=ends[0], high_usd=ends[1])
+        yield Swing(input="usage_hours_per_day", low_usd=ends[0], high_usd=ends[1])
         yield _of_speed(bills, name, slower)
     for setting, (low, high), changed in _priced(bills.rates, name):
         ends = (_month(replace(bills, rates=changed(low)), name), _month(replace(bills, rates=changed(high)), name))
-        yield Swing(input=setting, low=low, high=high, low_usd=ends[0], high_usd=ends[1])
+        yield Swing(input=setting, low_usd=ends[0], high_usd=ends[1])
 
 
 def _around(value: float, *, most: float = inf) -> tuple[float, float]:
@@ -76,12 +76,9 @@ def _month(
 
 def _of_speed(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Swing:
     """How far the throughput may be off."""
-    speed = bills.yard.fleet.instance.tokens_per_s
     best, worst = slower
     return Swing(
         input="tokens_per_s_per_instance",
-        low=speed / worst,
-        high=speed / best,
         low_usd=_month(bills, name, slower=worst),
         high_usd=_month(bills, name, slower=best),
     )

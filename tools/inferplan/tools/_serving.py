@@ -61,6 +61,13 @@ class Serving:
         info = ENGINES[self.engine.name]
         return f"{info.title} {f'0.{self.engine.version}' if self.engine.name == 'vllm' else info.covers}"
 
+    @property
+    def lacks_units(self) -> bool:
+        """Whether the format is made to compute in, and this GPU has no units for it: it is expanded to 16 bit."""
+        compute = self.precision.compute
+        narrow = not self.precision.weight_only and compute not in ("fp32", "bf16")
+        return narrow and self.refusal is None and self.gpu.peak_flops(compute) is None
+
     def utilization(self, layout: Layout) -> float:
         """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
         return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
@@ -157,7 +164,7 @@ class Serving:
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
         room = self.pool(layout).sessions(context)
-        return _in_time(self, layout.alone, context, room) if self.pace and room else room
+        return _in_time(self, self.pace, layout.alone, context, room) if self.pace and room else room
 
     def held(self, layout: Layout, context: int) -> Capacity:
         """Its capacity with so many sessions."""
@@ -270,10 +277,10 @@ def _band(model: Model, kind: Kind, law: Law, level: Level) -> Band:
 
 
 @lru_cache(maxsize=1024)
-def _in_time(on: Serving, replica: Layout, context: int, room: int) -> int:
+def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
     """The most of the sessions that fit a replica which get the latency asked for."""
-    pace, one = on.pace, on.replica(replica)
-    return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n))) if pace else room
+    one = on.replica(replica)
+    return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n)))
 
 
 @lru_cache(maxsize=1024)

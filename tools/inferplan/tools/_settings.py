@@ -9,7 +9,7 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core import engine_memory, llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
+from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import VENDORS, Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
@@ -129,7 +129,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
     info = ENGINES[name]
     why = None if gpu.vendor in info.evidence else info.held_against(gpu.vendor)
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", why=why, quiet=quiet))
-    tokens, sequences = default_batching(name, gpu, version)
+    tokens, sequences = RULES[name].default_batching(gpu, version)
     engine = Engine(
         name=name,
         version=version,
@@ -143,7 +143,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
     )
     if not quiet:
-        _note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
+        note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
     return engine
 
 
@@ -154,21 +154,9 @@ def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
         ledger.take("gpus_per_node", on.node_size, why=joined)
 
 
-def note_share(ledger: Ledger, on: Serving, layout: Layout) -> None:
-    """The share of memory that the engine fills by default on the layout at hand, in place of that of one GPU."""
-    _note_share(ledger, on.utilization(layout))
-
-
-def _note_share(ledger: Ledger, share: float) -> None:
+def note_share(ledger: Ledger, share: float) -> None:
+    """The share of memory that the engine fills by default: of one GPU, until that of the layout at hand is known."""
     ledger.take("memory_utilization", round(share, 3), why=DEFAULT)
-
-
-def default_batching(name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
-    """Tokens of a step and sequences at once that an engine takes by default on this GPU."""
-    if name == "vllm":
-        return vllm_memory.default_batching(gpu, version)
-    modules = {"sglang": sglang_memory, "tensorrt-llm": tensorrt_memory, "llama.cpp": llamacpp_memory}
-    return modules[name].default_batching(gpu)
 
 
 def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:

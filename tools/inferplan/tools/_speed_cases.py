@@ -15,6 +15,7 @@ from inferplan.core import engine_memory, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
+from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Machine
@@ -24,7 +25,6 @@ from inferplan.core.units import GB
 from inferplan.core.vllm_memory import NEWEST
 from inferplan.core.work import Work, work_of
 from inferplan.tools._memory_cases import CannotPredict, Text, catalogued
-from inferplan.tools._settings import default_batching
 from inferplan.tools._speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
 
 NETWORK = 50 * GB
@@ -258,7 +258,7 @@ class SpeedSetup:
         """Sequences of full length that one replica has room for, as many as the engine runs at once."""
         tokens = sum(self.lengths)
         stated = re.search(r"max-num-seqs=(\d+)", self.row.note)
-        defaults = default_batching(self.server, self.gpu, NEWEST)
+        defaults = RULES[self.server].default_batching(self.gpu, NEWEST)
         most = int(stated[1]) if stated else BENCH_BATCH if self.server == "tensorrt-llm" else defaults[1]
         engine = Engine(name=self.server, version=NEWEST, max_num_seqs=most, max_num_batched_tokens=defaults[0])
         held = engine_memory.capacity(
@@ -269,7 +269,7 @@ class SpeedSetup:
     @cached_property
     def options(self) -> Options:
         """Prompts in chunks, as the engine computes them by default."""
-        return Options(step_tokens=default_batching(self.server, self.gpu, NEWEST)[0])
+        return Options(step_tokens=RULES[self.server].default_batching(self.gpu, NEWEST)[0])
 
     @cached_property
     def slots(self) -> int:

@@ -59,7 +59,7 @@ def _served(setup: SpeedSetup) -> dict[str, float]:
     on, allowed = (setup.work, setup.machine, setup.layout, most), limits(setup.row.stated, setup.row.model)
     if allowed:
         one = in_flight(*on, flight=_most_allowed(setup, *allowed), options=setup.options).service
-        said = f"the most that keeps within {allowed[0]:g} s to the first token and {allowed[1] * 1000:g} ms per token"
+        said = f"the most that keeps within {allowed[0]:g} s to the first token and {allowed[1] / MILLI:g} ms per token"
     else:
         rate = PLANNED * setup.served(setup.slots).offline_tokens_per_s / output
         opened = arrivals(*on, requests_per_s=rate, options=setup.options)

@@ -41,11 +41,12 @@ absent: Callable[[object], bool] = partial(is_, None)
 class Question(BaseModel):
     """The arguments of a tool: flat, closed, every one described with its unit.
 
-    An explicit null is an argument not given. `settings` names the groups of assumptions that `overrides` may
-    change (see `assumptions.toml`).
+    An explicit null is an argument not given. `tool` is the name of the tool that takes it; `settings` names the groups
+    of assumptions that `overrides` may change (see `assumptions.toml`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
+    tool: ClassVar[str]
     settings: ClassVar[tuple[str, ...]] = ()
 
     overrides: str = Field(
@@ -160,15 +161,10 @@ Q = TypeVar("Q", bound=Question)
 A = TypeVar("A", bound=Answer)
 
 
-ASKED_WITH: dict[str, type[Question]] = {}
-"""What each tool is asked with, by its name: whatever names a next step knows it from here."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Tool(Generic[Q, A]):
-    """A tool as the server publishes it: one step of the workflow, one question type, one answer type."""
+    """A tool as the server publishes it: one question type, one answer type."""
 
-    step: int
     title: str
     description: str
     question: type[Q]
@@ -176,13 +172,10 @@ class Tool(Generic[Q, A]):
     run: Callable[[Q], A]
     example: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        ASKED_WITH[self.name] = self.question
-
     @property
     def name(self) -> str:
         """The name that a model calls."""
-        return self.run.__name__
+        return self.question.tool
 
     def ask(self, arguments: Mapping[str, Any]) -> A:
         """Validate the arguments and answer. Raises pydantic's ValidationError for arguments it cannot take."""

@@ -32,15 +32,15 @@ def take_rent(ledger: Ledger, gpu: Gpu) -> Rent | None:
 
 
 @lru_cache(maxsize=1024)
-def usd_per_million_tokens(on: Serving, rent: Rent, request: Request = TURN) -> float | None:
+def usd_per_million_tokens(on: Serving, rent: Rent) -> float | None:
     """The least that input and output tokens cost together, on demand; None without a layout.
 
     Instances are as full as a fleet is planned to be: what `compare_costs` comes to for a load that fills them.
     """
-    return min((_of_instance(one, request, rent) for one in instances(on, request)), default=None)
+    return min((_of_instance(one, rent) for one in instances(on, TURN)), default=None)
 
 
-def _of_instance(one: Instance, request: Request, rent: Rent) -> float:
+def _of_instance(one: Instance, rent: Rent) -> float:
     """rate × GPUs / (output tokens an hour × planned share × (input + output) / output). [USD per million tokens]"""
-    tokens = one.tokens_per_s * SECONDS_PER_HOUR * rent.utilization * request.tokens / request.output_tokens
+    tokens = one.tokens_per_s * SECONDS_PER_HOUR * rent.utilization * TURN.tokens / TURN.output_tokens
     return rent.usd_per_gpu_hour * one.layout.replica / tokens * MILLION

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, domain_size
-from inferplan.core.units import GB, GIB, TB
+from inferplan.core.units import GB, GIB, MILLI, MILLION, TB
 
 
 def gb(value: float) -> str:
@@ -39,13 +39,13 @@ def significant(value: float) -> str:
     return f"{value:.2g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.8f}".rstrip("0").rstrip(".") or "0"
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
+def count(number: int, noun: str) -> str:
     """A number with its noun.
 
     >>> count(1, "user"), count(1200, "user")
     ('1 user', '1,200 users')
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
 def nodes(number: int, gpu: Gpu, *, size: int) -> str:
@@ -71,7 +71,7 @@ def params(number: float) -> str:
     >>> params(70_553_706_496), params(745e9), params(494_032_768)
     ('70.6B', '745B', '494M')
     """
-    scaled, suffix = (number / GB, "B") if number >= GB else (number / 10**6, "M")
+    scaled, suffix = (number / GB, "B") if number >= GB else (number / MILLION, "M")
     if number >= TB:
         scaled, suffix = number / TB, "T"
     text = f"{scaled:.1f}" if scaled < 100 else f"{scaled:.0f}"
@@ -96,7 +96,7 @@ def seconds(value: float) -> str:
     ('24 ms', '3.1 ms', '1.2 s', '95 s')
     """
     if value < 1:
-        milli = value * 1000
+        milli = value / MILLI
         return f"{milli:.0f} ms" if milli >= 10 else f"{milli:.1f} ms"
     return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
 

@@ -8,7 +8,7 @@ from inferplan.core.ownership import Ownership
 from inferplan.core.units import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH, MILLION, MONTHS_PER_YEAR
 from inferplan.tools import _words as words
 from inferplan.tools._bills import COMMITTED, HOURLY
-from inferplan.tools._cost_case import Case, lacks_units
+from inferplan.tools._cost_case import Case
 from inferplan.tools._rates import ApiRates, OptionName
 
 TITLES: dict[OptionName, str] = {
@@ -131,7 +131,7 @@ def _caveats(case: Case) -> Iterator[str]:
     if case.checkpoint_gpus and case.checkpoint_gpus != case.fleet.gpus and on.model.stands_for:
         real = MODELS[on.model.stands_for].title
         yield f"The real {real} takes {words.count(case.checkpoint_gpus, 'GPU')}."
-    if lacks_units(on):
+    if on.lacks_units:
         yield f"{on.gpu.title} has no {on.precision.title} arithmetic, so the format saves memory but no compute."
     if owned is None:
         yield f"Owning is left out: no price to buy {on.gpu.title} is known."

@@ -6,7 +6,7 @@ from math import ceil
 from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
-from inferplan.core.units import GB, GIB
+from inferplan.core.units import GB, GIB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
@@ -165,12 +165,13 @@ def _step_line(service: Service, tokens: float) -> str:
     """A decode step, part by part, shared out among the tokens that it gives each sequence."""
     step, tpot = service.decode, service.tpot_s
     parts = (
-        f"weights {step.weights_s * 1000:.2f} + KV {step.kv_cache_s * 1000:.2f} + compute {step.compute_s * 1000:.2f}"
-        f" + links {step.collectives_s * 1000:.2f} + fixed {step.fixed_s * 1000:.2f}"
+        f"weights {step.weights_s / MILLI:.2f} + KV {step.kv_cache_s / MILLI:.2f}"
+        f" + compute {step.compute_s / MILLI:.2f} + links {step.collectives_s / MILLI:.2f}"
+        f" + fixed {step.fixed_s / MILLI:.2f}"
     )
     shared = parts if tokens == 1 else f"({parts}) / {tokens:.2f} tokens"
-    prompts = (tpot - step.total_s / tokens) * 1000
-    return f"TPOT        {shared} + new prompts {prompts:.2f} = {tpot * 1000:.1f} ms"
+    prompts = (tpot - step.total_s / tokens) / MILLI
+    return f"TPOT        {shared} + new prompts {prompts:.2f} = {tpot / MILLI:.1f} ms"
 
 
 def shortage(case: Case) -> Iterator[str]:

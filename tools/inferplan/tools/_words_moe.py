@@ -8,7 +8,7 @@ from inferplan.core import memory, sparsity
 from inferplan.core.architecture import ExpertFfn, Model
 from inferplan.core.memory import WeightBytes
 from inferplan.core.parallelism import Layout
-from inferplan.core.units import GB
+from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
 from inferplan.tools._serving import Serving
 from inferplan.tools._unit_cost import Rent, usd_per_million_tokens
@@ -16,7 +16,6 @@ from inferplan.tools._unit_cost import Rent, usd_per_million_tokens
 FEW, MANY = 1, 32
 """Sequences in a decode step: one user, and a busy server."""
 FLOP_PER_PARAMETER = 2
-GIGA = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -87,7 +87,7 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
             f"On {case.hardware}{load} {names} {'decode' if len(timed) > 1 else 'decodes'} {decode} as fast as "
             f"{against.title}, prefill {prefill}."
         )
-    if case.of("fp8").emulated:
+    if case.of("fp8").on.lacks_units:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
 
 
@@ -169,9 +169,9 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
     if left:
         load = f"{words.count(case.shared.users, 'user')} x {case.shared.context:,} tokens"
         ledger.note("not_timed", words.join(left), why=f"not held by {case.gpu.title} with {load}")
-    if emulated := [form.title for form in case.forms if form.emulated]:
+    if expanded := [form.title for form in case.forms if form.on.lacks_units]:
         why = "no such units: fewer bytes, no faster arithmetic"
-        ledger.note("weight_only_here", words.join(emulated), why=why)
+        ledger.note("weight_only_here", words.join(expanded), why=why)
     if case.gpu.peak_flops("fp32") is None:
         ledger.note("fp32_peak", "16 bit", why=f"no FP32 peak of {case.gpu.title} is known: timed at its 16-bit peak")
     for form in case.forms:

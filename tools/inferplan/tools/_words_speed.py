@@ -1,13 +1,14 @@
 """Latencies in words, each with the range in which published runs of its kind lie."""
 
 from inferplan.core.error_bands import Band
+from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 
 
 def around(value: float, band: Band) -> str:
     """`24 ms (21 to 27 ms)`: a time with its band.
 
-    >>> around(0.0243, Band(low=0.88, high=1.12, level=50, n=300, alike=True))
+    >>> around(0.0243, Band(low=0.88, high=1.12, n=300, alike=True))
     '24 ms (21 to 27 ms)'
     """
     low, high = band.of(value)
@@ -22,4 +23,4 @@ def _range(low: str, high: str) -> str:
 
 def range_ms(seconds: float, band: Band) -> list[float]:
     """The band of a time, to a tenth of a millisecond. [ms]"""
-    return [round(end * 1000, 1) for end in band.of(seconds)]
+    return [round(end / MILLI, 1) for end in band.of(seconds)]

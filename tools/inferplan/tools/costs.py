@@ -24,6 +24,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import Bills, worth_showing
+from inferplan.tools._comparison_questions import MoeQuestion
 from inferplan.tools._cost_case import Case
 from inferplan.tools._draw_costs import draw_hours
 from inferplan.tools._figures import to_digits
@@ -55,6 +56,7 @@ WHOLE_DOLLARS = 1000
 class CostsQuestion(Question):
     """A model, the requests of a day, and the hours within which all of them come."""
 
+    tool = "compare_costs"
     settings = (*SETTINGS, "demand", "unit_cost", "prices")
 
     model: ModelName
@@ -339,11 +341,10 @@ def _diagram(case: Case) -> str:
 def _next(q: CostsQuestion) -> list[NextStep]:
     """The last step of the workflow."""
     side = "moe_model" if model_of(q.model).architecture.experts else "dense_model"
-    return [following(q, "compare_moe_dense", "experts?", **{side: q.model})]
+    return [following(q, MoeQuestion, "experts?", **{side: q.model})]
 
 
 TOOL = Tool(
-    step=4,
     title="Compare costs",
     description=(
         "GPUs for a day's requests and their bill: on demand, reserved, owned or by API, and break-even "

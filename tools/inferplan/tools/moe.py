@@ -9,19 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog.asked_models import shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
-from inferplan.core.units import GB
+from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
-from inferplan.tools._arguments import GpuName, ModelName, PrecisionName
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._comparison_questions import MoeQuestion
 from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._figures import to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint
-from inferplan.tools._settings import SETTINGS, serving
+from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Tool, absent
 from inferplan.tools._unit_cost import PRICED, take_rent
-from inferplan.tools._words_moe import FEW, GIGA, MANY, Side, compute_ratio, crossover, formula, relative, summary
+from inferplan.tools._words_moe import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
+from inferplan.tools.costs import CostsQuestion
 
 BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""
@@ -31,17 +32,6 @@ SESSION_TOKENS = 8192
 """The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
 
 Better = Literal["dense", "moe", "equal"]
-
-
-class MoeQuestion(Question):
-    """Two models in one format on one GPU type; either of them may be dense or routed."""
-
-    settings = ("unit_cost", *SETTINGS)
-
-    dense_model: ModelName = "70B"
-    moe_model: ModelName = "745B MoE"
-    precision: PrecisionName = "fp16"
-    gpu: GpuName = "h100-sxm"
 
 
 def _none(number: int) -> bool:
@@ -279,14 +269,13 @@ def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
     """The other end of the guide's toggle, and what traffic costs on the second model where that can run."""
     other = "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
-    steps = [following(q, "compare_moe_dense", f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other)]
+    steps = [following(q, MoeQuestion, f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other)]
     if moe.on.refusal is None:
-        steps.append(following(q, "compare_costs", "its bill", model=moe.model.id, requests_per_day=50_000))
+        steps.append(following(q, CostsQuestion, "its bill", model=moe.model.id, requests_per_day=50_000))
     return steps
 
 
 TOOL = Tool(
-    step=5,
     title="Compare MoE and dense",
     description=(
         "Two models side by side, by default 70B dense and a 745B mixture of experts: active parameters, memory, GPUs, "

@@ -26,6 +26,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._arriving import Arriving
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency
@@ -42,6 +43,7 @@ from inferplan.tools._words_aims import aim_sentences, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
 from inferplan.tools._words_search import type_sentences
 from inferplan.tools._words_speed import range_ms
+from inferplan.tools.costs import CostsQuestion
 
 TIMED = 8
 """GPUs of the widest tensor groups among the published runs that one link joins."""
@@ -52,6 +54,7 @@ STAGES = 4
 class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
 
+    tool = "plan_parallelism"
     settings = (*SETTINGS, "experts", "arrivals")
 
     model: ModelName
@@ -326,26 +329,25 @@ def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
     steps: list[NextStep] = []
     if not serves and q.total_gpus:
-        steps.append(following(same, "plan_parallelism", "the GPUs that these users need", gpu=on, total_gpus=None))
+        steps.append(following(same, ParallelismQuestion, "the GPUs that these users need", gpu=on, total_gpus=None))
     if rental(on, "on_demand"):
         planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": 50_000}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
-        steps.append(following(same, "compare_costs", "their bill", **planned, **whenever))
+        steps.append(following(same, CostsQuestion, "their bill", **planned, **whenever))
     return steps
 
 
 def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """More GPUs, or fewer bits."""
     gpu, needed = case.on.gpu.id, case.on.for_users(q.concurrent_users, q.context_window)
-    smaller = following(q, "compare_quantization", "formats that need fewer GPUs", gpu=gpu, precision=None)
+    smaller = following(q, QuantizationQuestion, "formats that need fewer GPUs", gpu=gpu, precision=None)
     if needed is None:
         return [smaller]
     why = "the fewest GPUs that hold it" if q.concurrent_users == 1 else "the fewest GPUs that hold these users"
-    return [following(_with_turn(q), "plan_parallelism", why, gpu=gpu, total_gpus=needed.layout.gpus), smaller]
+    return [following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=needed.layout.gpus), smaller]
 
 
 TOOL = Tool(
-    step=3,
     title="Plan the parallel layout",
     description=(
         "Layout (TP, PP, DP, EP) of an LLM on given GPUs or the fewest that serve the users, with latency and "

@@ -28,6 +28,7 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
+from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._following import following, overrides_for
 from inferplan.tools._forms import Comparison
@@ -45,9 +46,9 @@ from inferplan.tools._words_costs import formula as costs_formula
 from inferplan.tools._words_preset import details, verdict
 from inferplan.tools._words_vram import formula
 from inferplan.tools.costs import CostsQuestion, billed, options
-from inferplan.tools.moe import MoeQuestion, Pair, paired
+from inferplan.tools.moe import Pair, paired
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
-from inferplan.tools.quantization import QuantizationQuestion, compared
+from inferplan.tools.quantization import compared
 from inferplan.tools.vram import VramQuestion, sized
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
@@ -65,6 +66,7 @@ AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 class PresetQuestion(Question):
     """A preset, and any control of the five sections in place of the preset's own."""
 
+    tool = "run_preset"
     settings = ("overhead", "memory", "layout", "speed", "latency", "demand", "unit_cost", "prices")
 
     preset: PresetName
@@ -277,10 +279,10 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     """The section that matters most, in full; the bill, where there is one."""
     gpus = _gpus(case.plan, case.fewest)
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
-    steps = [following(layout, "plan_parallelism", "the layout drawn, and its alternatives")]
+    steps = [following(layout, ParallelismQuestion, "the layout drawn, and its alternatives")]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)
-        steps.append(following(bill, "compare_costs", "rent or buy, with break-even hours"))
+        steps.append(following(bill, CostsQuestion, "rent or buy, with break-even hours"))
     return steps
 
 
@@ -290,7 +292,6 @@ def _gpus(plan: ParallelismAnswer, fewest: Deployment | None) -> int | None:
 
 
 TOOL = Tool(
-    step=6,
     title="Answer in one call",
     description=(
         "One verdict over memory, layout, speed and cost: does a model serve its users, on what? Start here, with "

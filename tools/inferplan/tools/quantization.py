@@ -15,32 +15,21 @@ from inferplan.core.formats import encode
 from inferplan.core.precision import Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw
-from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._figures import exact_gb, to_digits
 from inferplan.tools._following import following
 from inferplan.tools._forms import Comparison, Form, compare
-from inferplan.tools._settings import SETTINGS, note_node
+from inferplan.tools._settings import note_node
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Tool, absent
 from inferplan.tools._unit_cost import PRICED
 from inferplan.tools._words_quantization import formula, gb, note_limits, rounding, summary
+from inferplan.tools.parallelism import ParallelismQuestion
 
 SHOWN = 6
 """Significant digits of a weight in a format, as the picture shows."""
-
-
-class QuantizationQuestion(Question):
-    """A model, and the GPU and load at which its formats are compared."""
-
-    settings = ("encoding", "unit_cost", *SETTINGS)
-
-    model: ModelName
-    precision: PrecisionName | None = Field(default=None, description="One more format: nvfp4, q4_k_m…")
-    gpu: GpuName = "h100-sxm"
-    concurrent_users: Users = 1
-    context_window: ContextWindow = 8192
 
 
 class Encoded(BaseModel):
@@ -210,11 +199,10 @@ def _sample(row: FormatRow) -> Sample:
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     """The most compressed safe format, laid out."""
     safe = case.safest
-    return [following(q, "plan_parallelism", "layout", precision=safe.precision.id)] if safe else []
+    return [following(q, ParallelismQuestion, "layout", precision=safe.precision.id)] if safe else []
 
 
 TOOL = Tool(
-    step=2,
     title="Compare number formats",
     description=(
         "Number formats of an LLM side by side (FP32, FP16, FP8, INT4, one more): memory, GPUs, speed, quality, one "

@@ -27,6 +27,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
+from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_vram import draw_need
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
@@ -39,6 +40,7 @@ from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
+from inferplan.tools.parallelism import ParallelismQuestion
 
 REFERENCE_GPU = "h100-sxm"
 OTHERS = 3
@@ -48,6 +50,7 @@ OTHERS = 3
 class VramQuestion(Question):
     """A model in a format, the sessions that it serves at once, and the context that each holds."""
 
+    tool = "estimate_vram"
     settings = ("overhead", "memory", "layout", "speed")
 
     model: ModelName
@@ -184,7 +187,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
     fits = [fit(need, on, q.total_gpus) for on in servings.values()]
     here = next(one for one in fits if one.gpu.id == q.gpu)
-    note_share(ledger, here.on, here.tightest.layout)
+    note_share(ledger, here.on.utilization(here.tightest.layout))
     note_node(ledger, here.on, max(here.by_formula, here.tightest.layout.gpus))
     refused = not here.holds and not need.on.not_modelled
     remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
@@ -347,12 +350,11 @@ def _next(q: VramQuestion) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more, the layout once they are in less and vLLM loads them."""
     planned = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
     if planned.refusal or FORMATS[q.precision].bits_per_weight >= HALF:
-        return [following(q, "compare_quantization", "fewer bits, fewer GPUs?", precision=None)]
-    return [following(q, "plan_parallelism", "layout" if q.engine == "vllm" else "layout under vLLM")]
+        return [following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None)]
+    return [following(q, ParallelismQuestion, "layout" if q.engine == "vllm" else "layout under vLLM")]
 
 
 TOOL = Tool(
-    step=1,
     title="Estimate GPU memory",
     description=(
         "GPU memory to serve an LLM: weights, KV cache, overhead, the GPUs that hold it and the users they take. "

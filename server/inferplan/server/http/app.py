@@ -31,9 +31,8 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
     server.custom_route("/metrics", methods=["GET"])(metrics)
     security = TransportSecuritySettings(allowed_hosts=settings.hosts, allowed_origins=settings.origins)
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
-    app.router.redirect_slashes = (
-        False  # a redirect names http://, and behind TLS the question is repeated in the clear
-    )
+    # A redirect names http://, and behind TLS the question is repeated in the clear.
+    app.router.redirect_slashes = False
     tokens = read_tokens(settings.token_file) if settings.token_file else None
     app.add_middleware(Whole)
     app.add_middleware(Gate, security=security, tokens=tokens)

@@ -88,9 +88,9 @@ def windowed(attention: Attention, window: int | None, *, chunked: bool = False)
     return attention if window is None else replace(attention, window=window, chunked=chunked)
 
 
-def window_of(keys: Keys, key: str = "sliding_window") -> int | None:
+def window_of(keys: Keys) -> int | None:
     """The window, None where there is none or where it is as wide as the context. [tokens]"""
-    window = keys.optional(key)
+    window = keys.optional("sliding_window")
     return window if window and window < context_of(keys) else None
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from inferplan.core.units import KIB, MIB
+
 if TYPE_CHECKING:
     import httpx
 
-KIB = 1024
-MIB = 1024**2
 MOST_REDIRECTS = 4
 AT_ONCE = 8
 """Requests under way at the same time, so that a checkpoint of many shards fits into the time limit."""

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from inferplan.catalog.hugging_face._hub_http import PASS_TEXT, Asker, Hub, HubTrouble
 from inferplan.catalog.hugging_face._hub_tensors import (
-    BITS_PER_BYTE,
-    FLOATS,
     LENGTH_BYTES,
     HeaderProblem,
     StoredTensors,
@@ -38,28 +36,11 @@ _TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StatedTotals:
-    """What the hub says that a repository's tensors hold: parameters in all and by safetensors format.
-
-    The hub counts scales as parameters, and unpacks packed formats by what the config says of them.
-    """
-
-    parameters: int
-    formats: Mapping[str, int]
-
-    @property
-    def bytes(self) -> int | None:
-        """Σ parameters × bits of their format / 8; None where a format packs values or is not known. [B]"""
-        if not self.formats.keys() <= FLOATS.keys():
-            return None
-        return sum(count * FLOATS[name] for name, count in self.formats.items()) // BITS_PER_BYTE
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Repository:
     """A model on a hub: the text of its config.json, and what is known of its tensors.
 
-    `tensors` come from the headers of its files, `stated` from the hub's word where headers are not to be had;
+    `tensors` come from the headers of its files, `stated` are the parameters in all by the hub's word where
+    headers are not to be had (it counts scales, and unpacks packed formats by what the config says of them);
     `notes` say what is missing, and why. `revision` is a commit, or "main" where the hub names none.
     """
 
@@ -67,7 +48,7 @@ class Repository:
     revision: str
     config: str
     tensors: StoredTensors | None = None
-    stated: StatedTotals | None = None
+    stated: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -82,7 +63,7 @@ async def read(repo_id: str, hub: Hub) -> tuple[Repository, bool]:
             missing = trouble
         unread = f"the sizes of its tensors were not read: {missing.fact}"
         try:
-            stated = await reading.within(1, reading.totals())
+            stated = await reading.within(1, reading.total())
         except HubTrouble as trouble:
             notes = (unread, f"nor its parameter totals: {trouble.fact}")
             return replace(repository, notes=notes), missing.passing or trouble.passing
@@ -162,14 +143,14 @@ class _Reading:
         note = f"{total.other.bytes:,} bytes are in tensors whose place was not recognised, such as {named}"
         return replace(repository, tensors=total, notes=(note,))
 
-    async def totals(self) -> StatedTotals:
-        """The parameter totals that the hub states."""
+    async def total(self) -> int:
+        """The parameters that the hub states."""
         url = f"{self._hub.endpoint}/api/models/{self._id}?expand[]=safetensors"
         reply = await self._asker.get(url, what="parameter totals", limit=self._bounds.totals_bytes)
-        totals = _totals(json_object(reply.body) or {})
-        if totals is None:
+        total = _total(json_object(reply.body) or {})
+        if total is None:
             raise HubTrouble(f"{self._hub.host} states none")
-        return totals
+        return total
 
     def _url(self, filename: str, revision: str) -> str:
         from huggingface_hub import hf_hub_url  # noqa: PLC0415 (the extra is optional)
@@ -252,15 +233,13 @@ def _named_files(index: Mapping[str, Any]) -> list[str]:
     return sorted(files) if known else []
 
 
-def _totals(answer: Mapping[str, Any]) -> StatedTotals | None:
-    """The totals in the hub's answer, where they are counts by format."""
+def _total(answer: Mapping[str, Any]) -> int | None:
+    """The parameters in the hub's answer, where it has counts of them by format as well."""
     stated: object = answer.get("safetensors")
     inner = cast("dict[str, Any]", stated) if isinstance(stated, dict) else {}
     total, formats = inner.get("total"), inner.get("parameters")
     if not isinstance(total, int) or total <= 0 or not isinstance(formats, dict):
         return None
-    formats = cast("dict[str, object]", formats)
-    counts = {name: count for name, count in formats.items() if isinstance(count, int) and count >= 0}
-    if counts.keys() != formats.keys() or not all(_FORMAT.fullmatch(name) for name in counts):
-        return None
-    return StatedTotals(parameters=total, formats=counts)
+    counts = cast("dict[str, object]", formats).items()
+    good = all(_FORMAT.fullmatch(name) and isinstance(count, int) and count >= 0 for name, count in counts)
+    return total if good else None

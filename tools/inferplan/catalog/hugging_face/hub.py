@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from inferplan.catalog.hugging_face._hub_http import PASS_TEXT, PORTS, Bounds, Hub, HubTrouble
-from inferplan.catalog.hugging_face._hub_reading import Repository, StatedTotals, late, read
+from inferplan.catalog.hugging_face._hub_reading import Repository, late, read
 from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors, TensorClass
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Hub",
     "HubProblem",
     "Repository",
-    "StatedTotals",
     "Stored",
     "StoredTensors",
     "TensorClass",

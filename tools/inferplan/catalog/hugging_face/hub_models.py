@@ -76,7 +76,7 @@ def _contradictions(model: Model, repository: Repository) -> Iterator[str]:
     counted = model.total_params
     held = tensors and (tensors.total.parameters and _decoder(tensors).parameters)
     if stated is not None:
-        held, counted = stated.parameters, counted + _beside(model)
+        held, counted = stated, counted + _beside(model)
     if held and abs(held - counted) > ALIKE * counted:
         yield f"its files hold {held:,} parameters, its config makes {counted:,}"
 

@@ -1,0 +1,32 @@
+"""What the two comparisons are asked with: apart from their tools, which lead to tools that lead back to them."""
+
+from pydantic import Field
+
+from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._settings import SETTINGS
+from inferplan.tools._tool import Question
+
+
+class QuantizationQuestion(Question):
+    """A model, and the GPU and load at which its formats are compared."""
+
+    tool = "compare_quantization"
+    settings = ("encoding", "unit_cost", *SETTINGS)
+
+    model: ModelName
+    precision: PrecisionName | None = Field(default=None, description="One more format: nvfp4, q4_k_m…")
+    gpu: GpuName = "h100-sxm"
+    concurrent_users: Users = 1
+    context_window: ContextWindow = 8192
+
+
+class MoeQuestion(Question):
+    """Two models in one format on one GPU type; either of them may be dense or routed."""
+
+    tool = "compare_moe_dense"
+    settings = ("unit_cost", *SETTINGS)
+
+    dense_model: ModelName = "70B"
+    moe_model: ModelName = "745B MoE"
+    precision: PrecisionName = "fp16"
+    gpu: GpuName = "h100-sxm"
