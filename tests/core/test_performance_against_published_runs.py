@@ -12,8 +12,11 @@ from inferplan.tools._speed_validation import validate
 from inferplan.tools._validation import Report
 from published_speed import published
 
-MOST = {"tpot": 14.0, "static": 9.0, "single": 7.0, "offline": 18.0, "ttft": 30.0}
-"""Median errors that are asked of the model, in percent of the measured time."""
+MOST = {"tpot": 12.5, "static": 10.3, "single": 6.0, "offline": 14.5, "ttft": 30.0}
+"""Median errors that are asked of the model, in percent of the measured time.
+
+Of static batches 288 in 450 are of one source, which alone has MI300X: without it nothing shows what a pass costs there.
+"""
 
 
 @cache

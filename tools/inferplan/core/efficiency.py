@@ -139,8 +139,7 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
     expanded = "expert_compute_weight_only" + ("_tensorrt" if engine == "tensorrt-llm" else "")
     experts = {"fp4": "expert_compute_fp4", "weight-only": expanded}
     native = "expert_compute_blackwell" if on == "blackwell" else "expert_compute"
-    of_engine = ("overhead_tensorrt",) if engine == "tensorrt-llm" else ()
-    slower = (*of_engine, "overhead_blackwell") if on == "blackwell" else of_engine
+    slower = ("overhead_tensorrt",) if engine == "tensorrt-llm" else ()
     return {
         "bandwidth": (bandwidth,),
         "compute": ("compute_fp4" if kind.arithmetic == "fp4" else compute,),

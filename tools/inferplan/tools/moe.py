@@ -88,7 +88,7 @@ class TradeOff(BaseModel):
 class MoeAnswer(Answer):
     """Both models side by side; ratios are moe over dense."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"next_steps": 1, "formula": 1}
+    _gives_way: ClassVar[Mapping[str, int]] = {"formula": 1, "next_steps": 0}
     _room: ClassVar[Room] = Room(pieces=1110, characters=3330)
 
     dense: Contestant
