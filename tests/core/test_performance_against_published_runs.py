@@ -15,7 +15,7 @@ from published_speed import published
 MOST = {"tpot": 12.5, "static": 10.3, "single": 6.0, "offline": 14.5, "ttft": 30.0}
 """Median errors that are asked of the model, in percent of the measured time.
 
-Of static batches 288 in 450 are of one source, which alone has MI300X: without it nothing shows what a pass costs there.
+Of static batches 288 in 450 are of the one source that has MI300X: without it nothing shows what a pass costs there.
 """
 
 
