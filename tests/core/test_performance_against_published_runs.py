@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from data_files import DATA
+from inferplan.core.parallelism import Layout
 from inferplan.core.speed_constants import FITTED_ON, PARAMETERS
+from inferplan.core.units import MILLI
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._replica import Replica
+from inferplan.tools._settings import serving
 from inferplan.tools._speed_validation import validate
 from inferplan.tools._validation import Report
 from published_speed import published
@@ -95,3 +100,24 @@ def test_runs_of_a_source_that_the_fit_has_not_seen_are_predicted_about_as_well(
 )
 def test_the_product_makes_the_errors_that_the_calibration_says(law: str, quantity: str) -> None:
     assert median_error(quantity) == pytest.approx(calibration()["in_sample"][law]["median"], rel=0.1)
+
+
+@pytest.mark.parametrize(("sequences", "ms"), [(1, 11.51), (16, 12.63), (64, 16.00)])
+def test_decode_of_an_engine_alone_that_no_fit_saw(sequences: int, ms: float) -> None:
+    """Qwen3-14B in bf16, 1,080 tokens each, vLLM 0.24 without a server on one H100; measured by the authors."""
+    found = qwen3_14b().decode_s(sequences, 1080) / MILLI
+    assert 1 <= found / ms <= 1.18
+
+
+@pytest.mark.parametrize(("prompt", "ms"), [(1000, 46.1), (8000, 381.1), (32_000, 2006.3)])
+def test_prompts_of_an_engine_alone_that_no_fit_saw(prompt: int, ms: float) -> None:
+    """The same, in steps of at most 16,384 tokens."""
+    found = qwen3_14b().prefill_s(1, prompt) / MILLI
+    assert 1 <= found / ms <= 1.18
+
+
+def qwen3_14b() -> Replica:
+    ledger = Ledger({"max_num_batched_tokens": 16_384})
+    found = serving(ledger, model="Qwen/Qwen3-14B", precision="bf16", gpu="h100-sxm").replica(Layout())
+    assert found is not None
+    return found

@@ -20,6 +20,7 @@ from inferplan.core.vllm_memory import (
     default_latent_scales,
     default_prefix_caching,
     graph_memory,
+    has_second_runner,
     holding,
     loader,
     non_torch,
@@ -91,14 +92,14 @@ def test_the_engine_batches_more_on_large_gpus_except_a100_and_most_from_160_gib
 def test_each_version_has_its_sampler() -> None:
     """Qwen3-14B went from 5.64 GiB on 0.16 to 2.23 GiB on 0.18; since 0.21 the kernel of 0.18 is warmed up as well."""
     shape = dense(layers=40, hidden=5120, heads=40, ffn=17408, vocab=151936)
-    old, new, last = (activation_peak(shape, engine(version=version), tp=1) / GIB for version in (16, 18, 28))
+    old, new, last = (activation_peak(shape, engine(version=version), tp=1) / GIB for version in (16, 18, 21))
     assert old == pytest.approx(5.64, abs=0.03)
     assert new == pytest.approx(2.23, abs=0.03)
     assert last == new
 
 
 @pytest.mark.parametrize(
-    ("version", "element", "per_logit"), [(16, 2, 38.4), (16, 4, 38.4), (17, 2, 14.75), (17, 4, 16.75), (28, 2, 14.75)]
+    ("version", "element", "per_logit"), [(16, 2, 38.4), (16, 4, 38.4), (17, 2, 14.75), (17, 4, 16.75), (21, 2, 14.75)]
 )
 def test_the_newer_sampler_grows_with_the_element_of_the_logits(version: int, element: int, per_logit: float) -> None:
     """Llama-3.1-8B in fp32 on 0.19: 2.21 GiB printed, against 1.89 GiB in bf16."""
@@ -108,9 +109,9 @@ def test_the_newer_sampler_grows_with_the_element_of_the_logits(version: int, el
 
 def test_a_stage_that_does_not_sample_peaks_in_its_forward_pass() -> None:
     """2 B x 8,192 x (3 x 28,672 / 8 + 4 x 8,192)."""
-    peak = activation_peak(dense(), engine(), tp=8, samples=False)
+    peak = activation_peak(dense(), engine(version=21), tp=8, samples=False)
     assert peak == 2 * 8192 * (3 * 28672 / 8 + 4 * 8192)
-    assert activation_peak(dense(), engine(), tp=8) > peak
+    assert activation_peak(dense(), engine(version=21), tp=8) > peak
 
 
 @pytest.mark.parametrize(("version", "states"), [(7, 3), (8, 4)])
@@ -157,7 +158,50 @@ def test_mxfp4_kernels_keep_no_workspace() -> None:
 
 def test_encoder_outputs_are_cached_beside_the_peak() -> None:
     seeing = replace(dense(), vision_params=10**9)
-    assert activation_peak(seeing, engine(), tp=1) - activation_peak(dense(), engine(), tp=1) == 2 * 8192 * 8192
+    blind, settings = dense(), engine(version=21)
+    assert activation_peak(seeing, settings, tp=1) - activation_peak(blind, settings, tp=1) == 2 * 8192 * 8192
+
+
+@pytest.mark.parametrize(
+    ("id_", "versions"),
+    [
+        ("Qwen/Qwen3-14B", {22, 23, 24, 25, 28}),
+        ("meta-llama/Llama-3.1-8B-Instruct", {23, 24, 25, 28}),
+        ("Qwen/Qwen2.5-7B-Instruct", {25, 28}),
+        ("google/gemma-2-9b-it", {25, 28}),
+        ("Qwen/Qwen3-30B-A3B", set[int]()),
+        ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", set[int]()),
+        ("google/gemma-3-12b-it", set[int]()),
+    ],
+)
+def test_the_second_runner_takes_models_without_experts_and_states(id_: str, versions: set[int]) -> None:
+    """vLLM's `DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES` and what 0.25 put in its place; with a tower, see its limits."""
+    shape = MODELS[id_].architecture
+    taken = {version for version in (21, 22, 23, 24, 25, 28, 29) if has_second_runner(shape, engine(version=version))}
+    assert taken == versions
+
+
+@pytest.mark.parametrize(("version", "per_logit"), [(24, 6), (27, 6), (28, 2)])
+def test_the_second_runner_samples_from_the_logits_alone_or_from_a_copy(version: int, per_logit: float) -> None:
+    """Widths so small that the sampler decides the peak: 2 B x 1,024 x 128,256, with a copy 4 B more."""
+    narrow = dense(hidden=128, heads=8, ffn=128)
+    peak = activation_peak(narrow, engine(version=version), tp=1)
+    assert peak == per_logit * 1024 * 128_256 + 2 * 8192 * 128
+
+
+def test_the_second_runner_counts_no_graphs_before_the_pool_is_cut() -> None:
+    """Qwen3-14B on 0.24 and one H100, 16,384 tokens: 2.14 GiB of peak and 42.96 of pool; 0.90 of graphs came after."""
+    qwen = MODELS["Qwen/Qwen3-14B"]
+    settings = engine(version=24, utilization=0.92, tokens=16_384)
+    memory = rank_memory(qwen, FORMATS["bf16"], GPUS["h100-sxm"], Layout(), settings)
+    assert memory.graphs == 0
+    assert memory.activation == 2 * 16_384 * (3 * 17_408 + 4 * 5120)
+    assert memory.activation / GIB == pytest.approx(2.14, abs=0.1)
+    assert memory.pool / GIB == pytest.approx(42.96, rel=0.003)
+    graphs = graph_memory(qwen.architecture, settings, Layout())
+    assert memory.outside == pytest.approx(0.51 * GIB + 4 * 1024 * 151_936)
+    first = rank_memory(qwen, FORMATS["bf16"], GPUS["h100-sxm"], Layout(), replace(settings, version=21))
+    assert first.graphs == graphs
 
 
 @pytest.mark.parametrize(
@@ -244,7 +288,8 @@ def test_without_graphs_nothing_is_set_aside_for_them() -> None:
 def test_beyond_the_budget_are_context_collectives_and_the_logits_of_the_warm_up() -> None:
     """0.51 GiB, 1.02 GiB on each of several ranks, and 1,024 x 128,256 x 4 B."""
     alone, joined, staged = (
-        rank_memory(LLAMA_8B, BF16, h100(), layout, engine()) for layout in (Layout(), Layout(tp=2), Layout(pp=2))
+        rank_memory(LLAMA_8B, BF16, h100(), layout, engine(version=21))
+        for layout in (Layout(), Layout(tp=2), Layout(pp=2))
     )
     assert alone.outside == pytest.approx(0.51 * GIB + 1024 * 128_256 * 4)
     assert joined.outside - alone.outside == pytest.approx(1.02 * GIB)

@@ -169,9 +169,10 @@ class TestSizing:
 
 class TestLatency:
     def test_an_instance_takes_no_more_requests_than_it_answers_in_time(self) -> None:
-        free, timed = ask(model="llama 3.3 70b"), ask(model="llama 3.3 70b", max_tpot_ms=25, max_ttft_ms=800)
-        assert free.tpot_ms > 25
-        assert timed.tpot_ms <= 25
+        free, timed = ask(model="llama 3.1 8b"), ask(model="llama 3.1 8b", max_tpot_ms=10, max_ttft_ms=800)
+        assert free.gpus_per_instance == timed.gpus_per_instance == 1
+        assert free.tpot_ms > 10
+        assert timed.tpot_ms <= 10
         assert timed.ttft_ms is not None
         assert timed.ttft_ms <= 800
         assert timed.batch < free.batch
@@ -652,6 +653,8 @@ class TestSensitivity:
         answer = ask(usage_hours_per_day=8, overrides="api_input_usd_per_million_tokens=9")
         assert answer.recommended == "reserved_3yr"
         for name, ends in answer.sensitivity.items():
+            if name == "tokens_per_s_per_instance":
+                continue
             if name == "requests_per_day":
                 asked = [ask(usage_hours_per_day=8, requests_per_day=requests) for requests in (40_000, 60_000)]
             elif name == "usage_hours_per_day":

@@ -67,8 +67,8 @@ def test_where_the_guides_layout_is_legal_it_is_ours(row: dict[str, str]) -> Non
 
 
 def test_where_the_engine_has_no_room_for_a_session_the_next_degree_is_taken() -> None:
-    """70B FP16 on 2 of 16 H100: 65.2 GiB of weights each, 2.0 GiB left; a session of 16,384 tokens takes 2.5 GiB."""
-    answer = ask("70B", "fp16", total_gpus=16, context_window=16384)
+    """70B FP16 on 2 of 16 H100: 65.2 GiB of weights each, 4.4 GiB left; a session of 32,768 tokens takes 5.0 GiB."""
+    answer = ask("70B", "fp16", total_gpus=16, context_window=32_768)
     assert layout(answer) == (4, 1, 4, "tensor+data")
     assert "leave room for the KV cache" in answer.why
     assert layout(ask("70B", "fp16", total_gpus=16)) == (2, 1, 8, "tensor+data")
@@ -101,7 +101,7 @@ def test_rule_2_more_gpus_than_the_model_needs_hold_copies() -> None:
 
 
 def test_rule_3_a_model_of_several_gpus_is_split_within_the_node() -> None:
-    assert layout(ask("70B", total_gpus=4, context_window=16384)) == (4, 1, 1, "tensor")
+    assert layout(ask("70B", total_gpus=4, context_window=32_768)) == (4, 1, 1, "tensor")
 
 
 def test_rule_4_a_model_of_several_nodes_adds_pipeline_stages() -> None:

@@ -62,7 +62,7 @@ class TestVerdict:
         answer = ask(concurrent_users=200, total_gpus=8)
         assert not answer.serves
         assert answer.verdict.startswith("No, not on 8 x H100")
-        assert "hold 94 of the 200 users" in answer.verdict
+        assert "hold 98 of the 200 users" in answer.verdict
         assert "16 x H100" in answer.verdict
 
     def test_a_model_that_does_not_fit_is_a_no_and_not_an_error(self) -> None:
@@ -102,11 +102,11 @@ class TestHeadroom:
     def test_users_to_spare_are_those_that_fit_less_those_asked_for(self) -> None:
         answer = ask(concurrent_users=200)
         assert answer.headroom is not None
-        assert answer.headroom.users == answer.sections.parallelism.max_concurrent_users - 200 == 3
-        assert "203 users at full context, 3 more than asked" in answer.summary
+        assert answer.headroom.users == answer.sections.parallelism.max_concurrent_users - 200 == 10
+        assert "210 users at full context, 10 more than asked" in answer.summary
         short = ask(concurrent_users=200, total_gpus=8).headroom
         assert short is not None
-        assert short.users == 94 - 200
+        assert short.users == 98 - 200
 
     def test_milliseconds_to_spare_are_the_limit_less_the_estimate(self) -> None:
         answer = ask(concurrent_users=40, overrides="max_tpot_ms=40, max_ttft_ms=800")

@@ -40,6 +40,12 @@ DISPATCHED = 256
 """Tokens that a rank sends at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`. [tokens]"""
 LOGIT_BYTES = 4
 """The sampler warms up on fp32 logits. [B]"""
+FIRST_COUNTED_GRAPHS = 20
+"""The first vLLM (0.20) that takes CUDA graphs out of its budget before the pool is cut."""
+LAST_COPIED_LOGITS = 27
+"""The last vLLM (0.27) whose second model runner warms up on logits copied to fp32."""
+SECOND_RUNNER = range(25, 29)
+"""The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
 
 
 def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
@@ -90,6 +96,28 @@ def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine:
     if engine.memory_utilization is not None:
         return engine.memory_utilization
     return 0.9 if engine.version <= 19 else 0.92
+
+
+def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
+    """Whether vLLM's second model runner takes a model, which counts no graphs before the pool is cut.
+
+    Those without experts and recurrent states from 0.25 to 0.28; on 0.23 and 0.24 those built as Llama, Mistral and
+    Qwen3 are, on 0.22 as Qwen3. From 0.29 on it takes all, and counts graphs as the first one does.
+
+    Limits: other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
+    which it takes since 0.24, are not told apart; nor are models with a vision tower: the pass of its encoder is not in
+    the peak, which the first runner's sampler stands for (Gemma 4 31B on 0.26: 0.2 % off, 1.9 % otherwise).
+    Source: vLLM 0.22 to 0.30, vllm/config/vllm.py, `use_v2_model_runner`; four starts of 0.24 on one H100.
+    """
+    mixers = [mixer for _, mixer in architecture.mixers]
+    if architecture.experts or architecture.vision_params or any(mixer.state for mixer in mixers):
+        return False
+    if engine.version in SECOND_RUNNER:
+        return True
+    plain = architecture.plain
+    if plain is None or plain.qkv_bias or plain.output_bias:
+        return False
+    return engine.version in (23, 24) or (engine.version == 22 and plain.qk_norm != "none")
 
 
 def activation_peak(
@@ -172,12 +200,16 @@ def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -
     """s × max_num_seqs × vocabulary + element × T × hidden, with s by sampler kernel. [B]
 
     s is 38.4 B up to 0.16 (a full sort) and 12.75 B with the logits' own element since (Triton top-k/top-p; since
-    0.21 FlashInfer samples, but the other kernel is warmed up too).
+    0.21 FlashInfer samples, but the other kernel is warmed up too). The second runner warms up on the logits alone, up
+    to 0.27 with a copy in fp32.
 
     Limits: before 0.12 an installed FlashInfer took 11 B instead, which no configuration says.
-    Source: published logs; vLLM, vllm/v1/worker/gpu_model_runner.py, `_dummy_sampler_run`.
+    Source: published logs; vLLM, vllm/v1/worker/gpu_model_runner.py and vllm/v1/worker/gpu/model_runner.py,
+    `_dummy_sampler_run`, and vllm/v1/worker/gpu/sample/sampler.py.
     """
     per_logit = 38.4 if engine.version <= 16 else 12.75 + element
+    if has_second_runner(architecture, engine):
+        per_logit = element + (LOGIT_BYTES if engine.version <= LAST_COPIED_LOGITS else 0)
     logits = per_logit * engine.max_num_seqs * architecture.vocab
     return logits + element * engine.max_num_batched_tokens * architecture.hidden
 
@@ -259,8 +291,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     Only the last stage samples. Graphs are taken from the engine's budget since 0.20, and from the memory outside it
     before.
 
-    Limits: the second model runner, which vLLM takes for models without experts and states since 0.26, counts no graphs
-    before the pool is cut; its sampler and its graphs are smaller too, by amounts that two logs leave open.
+    Limits: the second model runner takes them from outside again; they are smaller there by amounts that two logs leave
+    open, and not held against what is free.
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
     stages = stage_weights(model, precision, layout, loader(gpu, engine))
@@ -270,7 +302,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     weights, activation = max(zip(stages, peaks, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     graphs = graph_memory(model.architecture, engine, layout, packed_experts=precision.id == "mxfp4")
-    inside = engine.version >= 20
+    counted = engine.version >= FIRST_COUNTED_GRAPHS
+    inside = counted and not has_second_runner(model.architecture, engine)
     joined = layout.replica > 1
     return RankMemory(
         total=total,
@@ -281,7 +314,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         graphs=graphs if inside else 0.0,
         outside=CONTEXT
         + (COLLECTIVES if joined else 0.0)
-        + (0.0 if inside else graphs)
+        + (0.0 if counted else graphs)
         + LOGIT_BYTES * engine.max_num_seqs * model.architecture.vocab,
     )
 
