@@ -19,7 +19,7 @@ class Engine:
     second copy of recurrent states. `windows` says whether windowed layers keep their window only (vLLM's hybrid KV
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
     the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
-    stored with scales and a 16-bit rotary part.
+    stored with scales and a 16-bit rotary part. `drafts` says whether tokens are drafted (speculative decoding).
     """
 
     name: EngineName = "vllm"
@@ -32,3 +32,4 @@ class Engine:
     windows: bool = True
     context_parallel: int = 1
     latent_scales: bool = True
+    drafts: bool = False

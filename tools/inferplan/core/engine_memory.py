@@ -4,12 +4,13 @@ Each engine has its rules in a module of its own; per-rank figures are for the b
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
 from inferplan.core.architecture import Model
+from inferplan.core.drafts import draft_bytes, with_draft
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
@@ -93,9 +94,13 @@ class Pool:
 def pool(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, kv_bits: float) -> Pool:
     """The pool that the engine's rules leave of each GPU; other replicas change nothing."""
     memory, reason = rank_memory(model, precision, gpu, layout.alone, engine), cache_not_modelled(model, engine)
+    if engine.drafts:
+        memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, layout))
     return Pool(
         memory=memory,
-        holding=None if reason else RULES[engine.name].holding(model, layout, engine, memory.pool, kv_bits=kv_bits),
+        holding=None
+        if reason
+        else RULES[engine.name].holding(_cached(model, engine), layout, engine, memory.pool, kv_bits=kv_bits),
         most=engine.max_num_seqs if memory.headroom >= 0 else 0,
         groups=layout.attention_dp,
         not_modelled=reason,
@@ -118,7 +123,12 @@ def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int,
 @lru_cache(maxsize=4096)
 def _endless(model: Model, layout: Layout, engine: Engine, kv_bits: float) -> Holding:
     """What a pool without an end holds."""
-    return RULES[engine.name].holding(model, layout, engine, ENDLESS, kv_bits=kv_bits)
+    return RULES[engine.name].holding(_cached(model, engine), layout, engine, ENDLESS, kv_bits=kv_bits)
+
+
+def _cached(model: Model, engine: Engine) -> Model:
+    """The model with what else keeps keys and values beside it."""
+    return with_draft(model) if engine.drafts else model
 
 
 @lru_cache(maxsize=1024)

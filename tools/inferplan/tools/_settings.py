@@ -11,6 +11,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
+from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import VENDORS, Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
@@ -113,15 +114,8 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
 
 
-OWN_DRAFT = "its own predictor; not held against published runs, not in the memory"
-FOREIGN_DRAFT = "assumed: one further layer; not held against published runs, not in the memory"
-
-
-def draft_share(model: Model) -> float:
-    """A layer that predicts further tokens over all layers, by parameters: the model's own, or one as the others."""
-    own, parts = model.architecture.multi_token, model.parameters
-    decoder = parts.linear + parts.router + parts.norms
-    return own.params / own.layers / decoder if own else 1 / model.architecture.layers
+OWN_DRAFT = "its own predictor; not held against published runs"
+FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
@@ -141,6 +135,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
+        drafts=ledger.take("speculative_tokens", quiet=True) > 0,
     )
     if not quiet:
         note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))

@@ -1,0 +1,78 @@
+"""What drafting tokens takes of a GPU: the layers that draft, and their keys and values."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import Model
+from inferplan.core.drafts import draft_bytes, with_draft
+from inferplan.core.engine_memory import pool, session_bytes
+from inferplan.core.memory import kv_bytes_per_token
+from inferplan.core.parallelism import Layout
+from inferplan.tools.registry import TOOLS_BY_NAME
+from shapes import engine
+
+R1, LLAMA = MODELS["deepseek-ai/DeepSeek-R1"], MODELS["meta-llama/Llama-3.3-70B-Instruct"]
+BF16 = FORMATS["bf16"]
+SOME = ["deepseek-ai/DeepSeek-R1", "Qwen/Qwen3-Next-80B-A3B-Instruct", "google/gemma-2-9b-it", "Qwen/Qwen3-30B-A3B"]
+
+
+def test_a_models_own_predictor_is_what_its_checkpoint_stores_beyond_the_model() -> None:
+    """DeepSeek-R1: 13,463,426,304 parameters in 16 bit, shared out over eight GPUs in tensor or expert parallel."""
+    for layout in (Layout(tp=8), Layout(tp=1, attention_dp=8)):
+        assert draft_bytes(R1, BF16, layout) == 13_463_426_304 * 2 / 8
+
+
+def test_without_one_a_draft_is_one_layer_in_16_bit() -> None:
+    """Llama 3.3 70B: (68,451,041,280 + 80 x 2 x 8,192 + 8,192) / 80 parameters x 2 B over two GPUs, in FP8 too."""
+    layer = (68_451_041_280 + 80 * 2 * 8192 + 8192) / 80
+    for form in ("bf16", "fp8"):
+        assert draft_bytes(LLAMA, FORMATS[form], Layout(tp=2)) == pytest.approx(layer * 2 / 2)
+
+
+@pytest.mark.parametrize(("model", "layers"), [(R1, 61), (LLAMA, 80)], ids=["latents", "heads"])
+def test_the_cache_has_one_layer_more(model: Model, layers: int) -> None:
+    alone, drafted = (kv_bytes_per_token(one.architecture, kv_bits=16) for one in (model, with_draft(model)))
+    assert drafted / alone == pytest.approx((layers + 1) / layers)
+
+
+@pytest.mark.parametrize("id_", SOME)
+def test_what_layers_alternate_stays_in_order_and_the_draft_comes_last(id_: str) -> None:
+    alone, drafted = (one.architecture for one in (MODELS[id_], with_draft(MODELS[id_])))
+    more = drafted.layers - alone.layers
+    assert more >= 1
+    assert drafted.sequence[: alone.layers] == alone.sequence
+    assert len(drafted.sequence) == drafted.layers
+
+
+@given(id_=st.sampled_from(SOME), tp=st.sampled_from([1, 2, 4, 8]), context=st.integers(1, 100_000))
+def test_drafting_never_leaves_more_room(id_: str, tp: int, context: int) -> None:
+    model, on, plain = MODELS[id_], GPUS["b300-sxm"], engine(version=28)
+    alone, drafted = (
+        pool(model, BF16, on, Layout(tp=tp), one, kv_bits=16) for one in (plain, replace(plain, drafts=True))
+    )
+    assert drafted.memory.pool < alone.memory.pool
+    assert drafted.sessions(context) <= alone.sessions(context)
+    sizes = [
+        session_bytes(model, Layout(tp=tp), one, context=context, kv_bits=16)
+        for one in (plain, replace(plain, drafts=True))
+    ]
+    assert sizes[0] <= sizes[1]
+
+
+def test_users_who_are_drafted_for_are_fewer_and_the_weights_shown_are_more() -> None:
+    asked = {"model": "deepseek r1", "precision": "fp8", "gpu": "h200", "total_gpus": 8}
+    plain, drafted = (
+        TOOLS_BY_NAME["estimate_vram"].ask({**asked, "overrides": overrides})
+        for overrides in ("", "speculative_tokens=1")
+    )
+    users = [next(row for row in one.hardware if row.gpu == "h200-sxm") for one in (plain, drafted)]
+    assert users[1].max_concurrent_users < users[0].max_concurrent_users
+    assert drafted.gpu_gib.weights - plain.gpu_gib.weights == pytest.approx(13.463 / 8 / 1.0737, abs=0.02)
+    said = {entry.name: entry.why for entry in drafted.assumptions}
+    assert said["speculative_tokens"] == "you said so"

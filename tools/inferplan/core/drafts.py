@@ -1,0 +1,60 @@
+"""What drafts tokens for speculative decoding, and what it takes of a GPU: weights, and a layer more of cache.
+
+Limits: held against no published log. A draft is the model's own prediction layers, or one further layer like its
+others, as EAGLE's heads are; embedding and output head are the model's. The tokens that are drafted take no blocks.
+"""
+
+from dataclasses import replace
+from functools import lru_cache
+
+from inferplan.core.architecture import Architecture, Model
+from inferplan.core.memory import HALF_BYTES, multi_token_bytes
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision
+
+
+def draft_layers(model: Model) -> int:
+    """The model's own prediction layers, else one. [layers]"""
+    own = model.architecture.multi_token
+    return own.layers if own else 1
+
+
+def draft_share(model: Model) -> float:
+    """A layer that drafts over all layers, by parameters: one of the model's own, or one as the others. [fraction]"""
+    own, parts = model.architecture.multi_token, model.parameters
+    decoder = parts.linear + parts.router + parts.norms
+    return own.params / own.layers / decoder if own else 1 / model.architecture.layers
+
+
+def draft_bytes(model: Model, precision: Precision, layout: Layout) -> float:
+    """What a rank loads beside the model: own layers in the checkpoint's format, another one in 16 bit. [B]
+
+    Shared out over the tensor group, and with expert parallelism over all ranks; the last stage holds it, which is
+    taken to be the busiest.
+
+    Source: vLLM, vllm/v1/spec_decode (`MTP` and `EAGLE` proposers load into the target's process); EAGLE-3 heads of
+    Llama 3.3 70B are one layer in 16 bit.
+    """
+    parts, own = model.parameters, model.architecture.multi_token
+    one = (parts.linear + parts.router + parts.norms) * draft_share(model) * HALF_BYTES
+    return (multi_token_bytes(model, precision) if own else one) / (layout.tp if layout.ep == 1 else layout.ranks)
+
+
+@lru_cache(maxsize=1024)
+def with_draft(model: Model) -> Model:
+    """The model as its cache sees it: with the layers that draft, like its last one that keeps every token."""
+    return replace(model, architecture=_longer(model.architecture, draft_layers(model)))
+
+
+def _longer(architecture: Architecture, layers: int) -> Architecture:
+    """So many layers more of the last kind that keeps keys and values without a window; as it is where none does."""
+    kinds = [
+        kind
+        for kind in reversed(architecture.sequence)
+        if any(part.window is None for mixer in architecture.groups[kind].mixers for part in mixer.cached)
+    ]
+    if not kinds:
+        return architecture
+    groups = list(architecture.groups)
+    groups[kinds[0]] = replace(groups[kinds[0]], count=groups[kinds[0]].count + layers)
+    return replace(architecture, groups=tuple(groups), order=(*architecture.sequence, *kinds[:1] * layers))
