@@ -73,7 +73,7 @@ def test_each_format_and_each_model_says_its_own() -> None:
     ],
     ids=["compare_quantization", "compare_moe_dense"],
 )
-def test_the_rate_and_the_share_planned_for_are_listed_and_can_be_given(tool: Any, asked: Any, price: Any) -> None:
+def test_the_rate_is_listed_and_it_and_the_share_planned_for_can_be_given(tool: Any, asked: Any, price: Any) -> None:
     def said(answer: Any) -> dict[str, Any]:
         return {entry.name: (entry.value, entry.why) for entry in answer.assumptions}
 
@@ -83,7 +83,7 @@ def test_the_rate_and_the_share_planned_for_are_listed_and_can_be_given(tool: An
     assert quote is not None
     assert said(plain)["on_demand_usd_per_gpu_hour"][0] == round(quote.median, 4)
     assert "median of" in said(plain)["on_demand_usd_per_gpu_hour"][1]
-    assert said(plain)["utilization"] == (0.75, "the guide")
+    assert said(own)["utilization"] == (0.5, "you said so")
     assert said(own)["on_demand_usd_per_gpu_hour"] == (7.98, "you said so")
     assert price(own) == pytest.approx(price(plain) * 7.98 / quote.median * 0.75 / 0.5, rel=0.01)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from heapq import merge
 from itertools import chain
 from math import ceil
 
@@ -243,8 +244,8 @@ class Serving:
             layers = self.model.architecture.layers
             split = layers + 1 if self.engine.name == "llama.cpp" else layers
             offered = [pp for pp in parallelism.depths(split, max(2, first.pp)) if pp <= layers]
-            pipelines = (Layout(tp=tp, pp=pp) for tp in self.stage_degrees for pp in offered)
-            yield from sorted(pipelines, key=lambda one: (one.replica, one.pp))
+            pipelines = (map(partial(_stages, tp), offered) for tp in self.stage_degrees)
+            yield from merge(*pipelines, key=lambda one: (one.replica, one.pp))
 
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
@@ -268,6 +269,11 @@ class Serving:
 def _degrees(model: Model, domain: int) -> tuple[int, ...]:
     """The tensor-parallel degrees of a model within a domain, remembered by model."""
     return parallelism.tensor_degrees(model.architecture, domain=domain)
+
+
+def _stages(tp: int, pp: int) -> Layout:
+    """A tensor group of this degree in so many stages."""
+    return Layout(tp=tp, pp=pp)
 
 
 @lru_cache(maxsize=1024)

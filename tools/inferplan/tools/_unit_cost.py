@@ -28,7 +28,7 @@ class Rent:
 def take_rent(ledger: Ledger, gpu: Gpu) -> Rent | None:
     """The price and the share, as catalogued or as the caller says; None where no price is known."""
     rate = on_demand(ledger, gpu, today())
-    return rate and Rent(usd_per_gpu_hour=rate.usd, utilization=ledger.take("utilization"))
+    return rate and Rent(usd_per_gpu_hour=rate.usd, utilization=ledger.take("utilization", quiet=True))
 
 
 @lru_cache(maxsize=1024)

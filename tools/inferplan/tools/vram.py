@@ -213,7 +213,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         formula=list(formula(need)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
-        next_steps=_next(q),
+        next_steps=_next(q, here.on),
     )
 
 
@@ -346,10 +346,11 @@ def _placed(deployment: Deployment) -> Placed:
     return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp)
 
 
-def _next(q: VramQuestion) -> list[NextStep]:
+def _next(q: VramQuestion, on: Serving) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more, the layout once they are in less and vLLM loads them."""
-    planned = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
-    if planned.refusal or FORMATS[q.precision].bits_per_weight >= HALF:
+    if q.engine != "vllm":
+        on = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
+    if on.refusal or FORMATS[q.precision].bits_per_weight >= HALF:
         return [following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None)]
     return [following(q, ParallelismQuestion, "layout" if q.engine == "vllm" else "layout under vLLM")]
 
