@@ -165,6 +165,15 @@ def test_users_are_those_in_time_as_in_estimate_vram_and_what_memory_holds_is_to
         assert other.max_concurrent_users <= answered.max_concurrent_users
 
 
+def test_prompts_longer_than_any_that_was_fitted_are_said_to_be() -> None:
+    fitted, longer = (
+        {entry.name: entry.why for entry in plan(context_window=32_768, input_tokens=tokens).assumptions}
+        for tokens in (16_384, 16_385)
+    )
+    assert "long_prompt" not in fitted
+    assert "the range is of shorter prompts" in longer["long_prompt"]
+
+
 def test_without_a_latency_users_are_those_that_fit() -> None:
     plain = plan(total_gpus=8).structured()
     assert "users_by_memory" not in plain

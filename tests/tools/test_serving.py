@@ -118,15 +118,15 @@ def test_a_gpu_of_unknown_arithmetic_serves_without_a_latency() -> None:
 
 def test_the_accuracy_of_the_roofline_is_said_once() -> None:
     ledger = Ledger({})
-    note_speed(ledger, on("7B"))
-    note_speed(ledger, on("7B"))
+    note_speed(ledger, on("7B"), 500)
+    note_speed(ledger, on("7B"), 500)
     assert [entry.name for entry in ledger.entries()] == ["speed_model"]
 
 
 @pytest.mark.parametrize("model", ["7B", "deepseek-v3", "gpt-oss-120b"])
 def test_the_band_of_published_runs_is_stated_with_their_number(model: str) -> None:
     ledger, here = Ledger({}), on(MODELS.find(model).id)
-    note_speed(ledger, here)
+    note_speed(ledger, here, 500)
     (entry,) = ledger.entries()
     assert f"of {here.band('tpot').n:,} published runs" in entry.why
 

@@ -169,10 +169,19 @@ def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
     return replace(fitted, **changes) if changes else fitted
 
 
-def note_speed(ledger: Ledger, on: Serving) -> None:
-    """Say once that latency and throughput are estimates, and how far they may be off."""
+LONGEST_FITTED = 16_384
+"""Tokens of the longest prompt that the speed model was fitted on."""
+
+
+def note_speed(ledger: Ledger, on: Serving, prompt: int) -> None:
+    """Say once that latency and throughput are estimates, and how far they may be off; what is beyond all runs."""
     tpot = on.band("tpot")
     others = "" if tpot.alike else " of other attention"
     others += "" if on.gpu.vendor in VENDORS else " on other GPUs"
     text = f"half of {tpot.n:,} published runs{others}"
     ledger.note("speed_model", "fitted", why=text)
+    if prompt > LONGEST_FITTED:
+        beyond = (
+            "the range is of shorter prompts; longer ones were up to 17 % off on A100 and H100, 90 % on an RTX 5090"
+        )
+        ledger.note("long_prompt", f"over {LONGEST_FITTED:,} tokens", why=beyond)

@@ -189,7 +189,7 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         why="tokens; sessions full, past turns cached",
     )
     note_node(ledger, case.on, case.chosen.layout.gpus)
-    note_speed(ledger, case.on)
+    note_speed(ledger, case.on, demand.input_tokens)
     if case.chosen.layout.tp > TIMED:
         ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
     if any(one.hidden for one in case.chosen.step):
