@@ -107,7 +107,7 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     Limits: other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
     which it takes since 0.24, are not told apart; nor are models with a vision tower: the pass of its encoder is not in
     the peak, which the first runner's sampler stands for (Gemma 4 31B on 0.26: 0.2 % off, 1.9 % otherwise).
-    Source: vLLM 0.22 to 0.30, vllm/config/vllm.py, `use_v2_model_runner`; four starts of 0.24 on one H100.
+    Source: vLLM 0.22 to 0.30, vllm/config/vllm.py, `use_v2_model_runner`; three starts of 0.24 on one H100.
     """
     mixers = [mixer for _, mixer in architecture.mixers]
     if architecture.experts or architecture.vision_params or any(mixer.state for mixer in mixers):
