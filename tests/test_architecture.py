@@ -24,9 +24,9 @@ THIRD_PARTY = {
     "catalog": {"pydantic", "httpx", "huggingface_hub"},
     "tools": {"pydantic"},
     "prompts": set[str](),
-    "server": {"mcp", "pydantic", "pydantic_core", "anyio", "prometheus_client", "starlette", "uvicorn"},
+    "server": {"mcp", "pydantic", "pydantic_core", "anyio", "h11", "prometheus_client", "starlette", "uvicorn"},
 }
-OPTIONAL = {"hub": {"httpx", "huggingface_hub"}, "http": {"prometheus_client", "starlette", "uvicorn"}}
+OPTIONAL = {"hub": {"httpx", "huggingface_hub"}, "http": {"h11", "prometheus_client", "starlette", "uvicorn"}}
 """Libraries by extra: imported inside functions alone, so that the server starts and answers without them."""
 HTTP = "inferplan.server.http"
 """The one package that is made of an extra: it is itself imported inside functions alone."""

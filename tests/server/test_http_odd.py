@@ -193,3 +193,29 @@ def test_a_body_with_two_ends_is_refused_and_what_follows_it_is_not_read(server:
         assert (status, headers["connection"]) == (400, "close")
         assert "Transfer-Encoding" in json.loads(told)["error"]["message"]
         assert not raw.recv(1)
+
+
+def test_a_body_that_turns_into_what_is_no_http_is_answered_once_and_is_no_error_of_the_server():
+    chunks, no_chunk = b"Transfer-Encoding: chunked\r\n\r\n", b"zz\r\n"
+    heads = [
+        b"POST /mcp HTTP/1.1\r\n" + header + chunks
+        for header in (b"Host: evil.example\r\n", b"Host: localhost\r\nContent-Length: 5\r\n", b"Host: localhost\r\n")
+    ]
+    with http_server() as server:
+        for head in heads:
+            assert all_of(server, head + no_chunk).count(b"HTTP/1.1 400 ") == 1
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(heads[0])
+            assert answered(raw)[0] == 421
+            raw.sendall(no_chunk)
+            assert not raw.recv(1)
+        assert post(server)[0] == 200
+        assert server.end() == 0
+        assert [entry["level"] for entry in map(json.loads, server.log) if entry["level"] == "error"] == []
+
+
+def all_of(server: HttpServer, sent: bytes) -> bytes:
+    """All that comes back until the server closes."""
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(sent)
+        return b"".join(iter(lambda: raw.recv(2**16), b""))

@@ -16,7 +16,7 @@ from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from inferplan.server.http.ending import Announced
+from inferplan.server.http.connection import Connection
 from inferplan.server.http.log import configuration
 from inferplan.server.http.settings import Settings, in_url
 
@@ -90,7 +90,7 @@ def _config(settings: Settings, *, url: str) -> Config:
         workers=settings.workers,
         log_config=configuration(requests=settings.logs_requests),
         access_log=False,
-        http=Announced,
+        http=Connection,
         ws="none",
         server_header=False,
         proxy_headers=False,

@@ -1,0 +1,46 @@
+"""A connection of ours: it says that it closes before it does, and answers a request once, broken bytes or not.
+
+A client whose connection just closes has lost its question.
+"""
+
+import h11
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+ANNOUNCED_S = 2.0
+"""How long a kept connection waits for one more request, to answer it with `Connection: close`. [s]"""
+
+_CAN_ANSWER = frozenset({h11.IDLE, h11.SEND_RESPONSE})
+
+
+class Connection(H11Protocol):
+    """uvicorn's connection, with two of its ends in good order.
+
+    At the end of the server uvicorn closes those that wait for a request at that moment, also where one is on its way
+    already. And where a request's body turns into what is no HTTP, it answers though the application has answered, or
+    lets the application answer though it has itself.
+    """
+
+    def shutdown(self) -> None:
+        """Announce the end from now on, and close where nobody asks any more. uvicorn calls this at the end."""
+        state = self.server_state
+        if CLOSE_HEADER not in state.default_headers:
+            state.default_headers = [*state.default_headers, CLOSE_HEADER]
+        if self.cycle:
+            self.cycle.default_headers = state.default_headers
+        self.loop.call_later(ANNOUNCED_S, self._close)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, where nothing was answered yet, and close; the application speaks to nobody then."""
+        if self.conn.our_state in _CAN_ANSWER:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+        if self.cycle:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    def _close(self) -> None:
+        """Close as uvicorn does: now, or after the answer under way."""
+        if not self.transport.is_closing():
+            super().shutdown()
