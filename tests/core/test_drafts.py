@@ -11,7 +11,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.drafts import draft_bytes, with_draft
-from inferplan.core.engine_memory import pool, session_bytes
+from inferplan.core.engine_memory import pools, session_bytes
 from inferplan.core.memory import kv_bytes_per_token
 from inferplan.core.parallelism import Layout
 from inferplan.tools.registry import TOOLS_BY_NAME
@@ -54,7 +54,7 @@ def test_what_layers_alternate_stays_in_order_and_the_draft_comes_last(id_: str)
 def test_drafting_never_leaves_more_room(id_: str, tp: int, context: int) -> None:
     model, on, plain = MODELS[id_], GPUS["b300-sxm"], engine(version=28)
     alone, drafted = (
-        pool(model, BF16, on, Layout(tp=tp), one, kv_bits=16) for one in (plain, replace(plain, drafts=True))
+        pools(model, BF16, on, one, kv_bits=16).of(Layout(tp=tp)) for one in (plain, replace(plain, drafts=True))
     )
     assert drafted.memory.pool < alone.memory.pool
     assert drafted.sessions(context) <= alone.sessions(context)

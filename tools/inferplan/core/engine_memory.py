@@ -90,29 +90,49 @@ class Pool:
         return min(int(concurrency), self.most) * self.groups
 
 
-@lru_cache(maxsize=8192)
-def pool(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, kv_bits: float) -> Pool:
-    """The pool that the engine's rules leave of each GPU; other replicas change nothing."""
-    memory, reason = rank_memory(model, precision, gpu, layout.alone, engine), cache_not_modelled(model, engine)
-    if engine.drafts:
-        memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, layout))
-    return Pool(
-        memory=memory,
-        holding=None
-        if reason
-        else RULES[engine.name].holding(_cached(model, engine), layout, engine, memory.pool, kv_bits=kv_bits),
-        most=engine.max_num_seqs if memory.headroom >= 0 else 0,
-        groups=layout.attention_dp,
-        not_modelled=reason,
-    )
+class Pools(dict[Layout, Pool]):
+    """The pools that an engine's rules leave of each GPU, by replica, each worked out when it is first asked for."""
+
+    def __init__(self, model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> None:
+        super().__init__()
+        self._model, self._precision, self._gpu, self._engine, self._kv_bits = model, precision, gpu, engine, kv_bits
+        self.not_modelled = cache_not_modelled(model, engine)
+
+    def __missing__(self, replica: Layout) -> Pool:
+        """A replica that nobody asked for yet."""
+        found = self[replica] = self._pool(replica)
+        return found
+
+    def of(self, layout: Layout) -> Pool:
+        """The pool of each replica of a layout: the others change nothing."""
+        return self[layout.alone]
+
+    def _pool(self, replica: Layout) -> Pool:
+        model, engine = self._model, self._engine
+        memory = rank_memory(model, self._precision, self._gpu, replica, engine)
+        if engine.drafts:
+            memory = replace(memory, weights=memory.weights + draft_bytes(model, self._precision, replica))
+        on = (_cached(model, engine), replica, engine, memory.pool)
+        return Pool(
+            memory=memory,
+            holding=None if self.not_modelled else RULES[engine.name].holding(*on, kv_bits=self._kv_bits),
+            most=engine.max_num_seqs if memory.headroom >= 0 else 0,
+            groups=replica.attention_dp,
+            not_modelled=self.not_modelled,
+        )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
+def pools(model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> Pools:
+    """The pools of one model in one format on one GPU type, remembered from question to question."""
+    return Pools(model, precision, gpu, engine, kv_bits=kv_bits)
+
+
 def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:
     """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`."""
-    return pool(model, precision, gpu, layout, engine, kv_bits=kv_bits).capacity(context)
+    return pools(model, precision, gpu, engine, kv_bits=kv_bits).of(layout).capacity(context)
 
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:

@@ -1,7 +1,7 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from heapq import merge
 from itertools import chain
@@ -12,7 +12,7 @@ from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine
-from inferplan.core.engine_memory import RULES, Capacity, Pool
+from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
@@ -55,6 +55,17 @@ class Serving:
     expert_parallel: bool = True
     pace: Pace | None = None
     options: Options = PLAIN
+    refusal: Refusal | None = field(init=False, compare=False)
+    """What keeps the engine from running this format on this GPU, where it is known not to."""
+    pools: Pools = field(init=False, compare=False, repr=False)
+    """The KV pools by replica, as if the engine ran it."""
+
+    def __post_init__(self) -> None:
+        """Look up what follows from the rest, and is asked for time and again."""
+        refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
+        held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
+        object.__setattr__(self, "refusal", refused)
+        object.__setattr__(self, "pools", held)
 
     @property
     def engine_name(self) -> str:
@@ -125,11 +136,6 @@ class Serving:
         return _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
 
     @property
-    def refusal(self) -> Refusal | None:
-        """What keeps the engine from running this format on this GPU, where it is known not to."""
-        return refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
-
-    @property
     def refused(self) -> str | None:
         """The same in words."""
         if (found := self.refusal) is None:
@@ -142,21 +148,17 @@ class Serving:
         """Why no deployment can be given: the engine runs none, or its cache of this architecture is not known."""
         if self.refused:
             return self.refused
-        reason = engine_memory.cache_not_modelled(self.model, self.engine)
+        reason = self.pools.not_modelled
         return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
 
     def pool(self, layout: Layout) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
-        on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
-        found = engine_memory.pool(*on, kv_bits=self.kv_bits)
+        found = self.pools.of(layout)
         return replace(found, holding=None, not_modelled=self.refused) if self.refusal else found
 
     def capacity(self, layout: Layout, context: int) -> Capacity:
         """The KV cache that it has room for."""
-        if self.refusal:
-            return self.pool(layout).capacity(context)
-        on = (self.model, self.precision, self.gpu, layout.alone, self.engine)
-        return engine_memory.capacity(*on, context=context, kv_bits=self.kv_bits)
+        return self.pool(layout).capacity(context)
 
     def fits(self, layout: Layout, context: int) -> bool:
         """Whether it starts and has room for a session."""
@@ -164,12 +166,16 @@ class Serving:
 
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
-        room = self.pool(layout).sessions(context)
-        return _in_time(self, self.pace, layout.alone, context, room) if self.pace and room else room
+        return self._in_time(layout, context, self.pool(layout).sessions(context))
 
     def held(self, layout: Layout, context: int) -> Capacity:
         """Its capacity with so many sessions."""
-        return self.capacity(layout, context)._replace(sessions=self.sessions(layout, context))
+        found = self.capacity(layout, context)
+        return found._replace(sessions=self._in_time(layout, context, found.sessions)) if self.pace else found
+
+    def _in_time(self, layout: Layout, context: int, room: int) -> int:
+        """Those of the sessions that fit one replica which get the latency asked for."""
+        return _in_time(self, self.pace, layout.alone, context, room) if self.pace and room else room
 
     def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
         """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
