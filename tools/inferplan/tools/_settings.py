@@ -17,7 +17,7 @@ from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
-from inferplan.core.precision import REST_BITS
+from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
@@ -69,36 +69,70 @@ def serving(
 
     Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
     """
-    chosen, form, device = model_of(model), FORMATS[precision], GPUS[gpu]
-    if quiet and ledger.is_untouched:
+    chosen = model_of(model)
+    if ledger.is_untouched:
         usual = _usual(chosen, precision, gpu, kv_precision, engine)
-        return replace(usual, pace=pace) if pace else usual
-    speed = ledger if timed else Ledger({})
-    kv_bits = KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(chosen, form)
+        found = replace(usual, pace=pace) if pace else usual
+    else:
+        on = (chosen, FORMATS[precision], GPUS[gpu], kv_precision, engine)
+        found = _serving(ledger, *on, pace=pace, speed=ledger if timed else Ledger({}))
     if not quiet:
-        note_checkpoint(ledger, chosen, form)
-        if not kv_precision and not chosen.is_size_class and kv_bits != REST_BITS:
-            ledger.note("kv_cache_element", f"{kv_bits:g} bit", why=cache_reason(chosen, form))
-    runs = _engine(ledger, engine, chosen, device, quiet=quiet)
-    return Serving(
-        model=chosen,
-        precision=form,
-        gpu=device,
-        kv_bits=kv_bits,
-        engine=runs,
-        efficiency=_efficiency(speed, kind_of(device, form, engine), experts=chosen.architecture.experts is not None),
-        node_size=int(ledger.take("gpus_per_node", device.node_size, quiet=True)),
-        network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
-        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
-        pace=pace,
-        options=_options(speed, chosen, runs),
-    )
+        _note(ledger, found, is_default_cache=not kv_precision)
+    return found
+
+
+def engine_version(ledger: Ledger, engine: EngineName) -> int:
+    """vLLM's version; overrides of it say nothing of other engines."""
+    return int((ledger if engine == "vllm" else Ledger({})).take("engine_version", quiet=True))
 
 
 @lru_cache(maxsize=1024)
 def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
     """A serving of which the caller changed nothing."""
-    return serving(Ledger({}), model=model.id, precision=precision, gpu=gpu, kv_precision=kv_precision, engine=engine)
+    ledger = Ledger({})
+    return _serving(ledger, model, FORMATS[precision], GPUS[gpu], kv_precision, engine, pace=None, speed=ledger)
+
+
+def _serving(
+    ledger: Ledger,
+    model: Model,
+    form: Precision,
+    gpu: Gpu,
+    kv_precision: str | None,
+    engine: EngineName,
+    *,
+    pace: Pace | None,
+    speed: Ledger,
+) -> Serving:
+    """A serving under the assumptions of two ledgers, the one for speed."""
+    runs = _engine(ledger, engine, model, gpu)
+    return Serving(
+        model=model,
+        precision=form,
+        gpu=gpu,
+        kv_bits=KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(model, form),
+        engine=runs,
+        efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
+        node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),
+        network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
+        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
+        pace=pace,
+        options=_options(speed, model, runs),
+    )
+
+
+def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
+    """List what the checkpoint and the engine decide, and what is not held against anything."""
+    note_checkpoint(ledger, on.model, on.precision)
+    if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
+        ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
+    info, vendor = ENGINES[on.engine.name], on.gpu.vendor
+    if on.engine.name == "vllm":
+        why = None if vendor in info.evidence else info.held_against(vendor)
+        ledger.take("engine_version", on.engine.version, why=why)
+    ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
+    ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
+    note_share(ledger, on.utilization(Layout()))
 
 
 def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
@@ -118,18 +152,16 @@ OWN_DRAFT = "its own predictor; not held against published runs"
 FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 
-def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: bool) -> Engine:
+def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
-    info = ENGINES[name]
-    why = None if gpu.vendor in info.evidence else info.held_against(gpu.vendor)
-    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", why=why, quiet=quiet))
+    version = engine_version(ledger, name)
     tokens, sequences = RULES[name].default_batching(gpu, version)
-    engine = Engine(
+    return Engine(
         name=name,
         version=version,
         memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
-        max_num_seqs=int(ledger.take("max_num_seqs", sequences, why=DEFAULT, quiet=quiet)),
-        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, why=DEFAULT, quiet=quiet)),
+        max_num_seqs=int(ledger.take("max_num_seqs", sequences, quiet=True)),
+        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
@@ -137,9 +169,6 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu, *, quiet: 
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
         drafts=ledger.take("speculative_tokens", quiet=True) > 0,
     )
-    if not quiet:
-        note_share(ledger, RULES[name].utilization(model.architecture, gpu, Layout(), engine))
-    return engine
 
 
 def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
