@@ -1,5 +1,7 @@
 """The calls that follow an answer, with all of its question that the next tool takes."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from inferplan.tools._assumptions import parse_overrides, settings
@@ -14,17 +16,22 @@ def following(q: Question, taken: type[Question], why: str, **changes: Any) -> N
     asked = dict(q) | {"overrides": overrides_for(q, taken)} | changes
     arguments = {
         name: asked[name]
-        for name, field in taken.model_fields.items()
-        if asked.get(name) is not None
-        and (name in changes or field.default_factory or asked[name] != field.get_default())
+        for name, default in _defaults(taken).items()
+        if asked.get(name) is not None and (name in changes or asked[name] != default)
     }
     said = arguments.pop("overrides", "")
     return NextStep(tool=taken.tool, arguments=arguments | ({"overrides": said} if said else {}), why=why)
 
 
+@cache
+def _defaults(taken: type[Question]) -> Mapping[str, Any]:
+    """What each argument is unless given; None where there is no one such value."""
+    return {name: None if field.is_required() else field.default for name, field in taken.model_fields.items()}
+
+
 def overrides_for(q: Question, taken: type[Question]) -> str:
     """The overrides of a question that another kind of question takes as well."""
-    given = parse_overrides(q.overrides, groups=q.settings)
+    given = parse_overrides(q.overrides, groups=q.settings) if q.overrides else {}
     known = ((settings()[name], value) for name, value in given.items())
     return ", ".join(
         f"{setting.name}={setting.written(value)}" for setting, value in known if setting.group in taken.settings

@@ -74,8 +74,9 @@ def serving(
         usual = _usual(chosen, precision, gpu, kv_precision, engine)
         found = replace(usual, pace=pace) if pace else usual
     else:
-        on = (chosen, FORMATS[precision], GPUS[gpu], kv_precision, engine)
-        found = _serving(ledger, *on, pace=pace, speed=ledger if timed else Ledger({}))
+        on = (chosen, FORMATS[precision], GPUS[gpu], engine)
+        speed = ledger if timed else Ledger({})
+        found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
     if not quiet:
         _note(ledger, found, is_default_cache=not kv_precision)
     return found
@@ -89,8 +90,8 @@ def engine_version(ledger: Ledger, engine: EngineName) -> int:
 @lru_cache(maxsize=1024)
 def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
     """A serving of which the caller changed nothing."""
-    ledger = Ledger({})
-    return _serving(ledger, model, FORMATS[precision], GPUS[gpu], kv_precision, engine, pace=None, speed=ledger)
+    on = (model, FORMATS[precision], GPUS[gpu], engine)
+    return _serving(ledger := Ledger({}), *on, kv_precision=kv_precision, pace=None, speed=ledger)
 
 
 def _serving(
@@ -98,9 +99,9 @@ def _serving(
     model: Model,
     form: Precision,
     gpu: Gpu,
-    kv_precision: str | None,
     engine: EngineName,
     *,
+    kv_precision: str | None,
     pace: Pace | None,
     speed: Ledger,
 ) -> Serving:

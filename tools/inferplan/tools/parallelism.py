@@ -95,14 +95,14 @@ class ParallelismQuestion(Question):
             latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
         )
 
-    def serving(self, ledger: Ledger, gpu: str | None = None) -> Serving:
+    def serving(self, ledger: Ledger, gpu: str | None = None, *, quiet: bool = False) -> Serving:
         """The model on the GPU type asked for, or on another one."""
         kv, gpu = self.kv_precision, gpu or self.gpu
-        return serving(ledger, model=self.model, precision=self.precision, gpu=gpu, kv_precision=kv)
+        return serving(ledger, model=self.model, precision=self.precision, gpu=gpu, kv_precision=kv, quiet=quiet)
 
     def on(self, gpu: str) -> Serving:
         """The same, with what it assumes listed nowhere."""
-        return self.serving(self.ledger(), gpu)
+        return self.serving(self.ledger(), gpu, quiet=True)
 
 
 class ParallelismAnswer(Answer):
