@@ -294,6 +294,8 @@ def test_beyond_the_budget_are_context_collectives_and_the_logits_of_the_warm_up
     assert alone.outside == pytest.approx(0.51 * GIB + 1024 * 128_256 * 4)
     assert joined.outside - alone.outside == pytest.approx(1.02 * GIB)
     assert staged.outside == joined.outside
+    before = rank_memory(LLAMA_8B, BF16, h100(), Layout(tp=2), engine(version=10))
+    assert before.outside == rank_memory(LLAMA_8B, BF16, h100(), Layout(), engine(version=10)).outside
     assert alone.headroom == pytest.approx(0.1 * alone.total - alone.outside)
 
 

@@ -184,11 +184,11 @@ def test_median_and_ninetieth_percentile_out_of_sample(
     assert percentile(found, 0.9) <= nine_of_ten
 
 
-def test_out_of_sample_only_a_large_vision_encoder_is_misjudged() -> None:
+def test_out_of_sample_no_verdict_is_wrong_and_only_the_pool_beside_a_large_vision_encoder() -> None:
     """Qwen3-VL-30B on four 3090s: the encoder's own forward pass takes 2.4 GiB of the pool, and is not modelled."""
     found = held_out()
     assert len(found["fits"]) >= 15
-    assert [id_ for id_, wrong in found["fits"].items() if wrong] == ["nanokvm-qwen3vl-30b-4x3090"]
+    assert not any(found["fits"].values())
     assert [id_ for id_, size in found["kv_cache_gib_per_gpu"].items() if size > 2.5] == ["nanokvm-qwen3vl-30b-4x3090"]
 
 

@@ -31,7 +31,9 @@ LARGEST_GPU = 160 * GIB
 CONTEXT = 0.51 * GIB
 """What the CUDA runtime takes of an H100 before vLLM measures anything: 79.19 GiB in all, 78.68 free. [B]"""
 COLLECTIVES = 1.02 * GIB
-"""What NCCL takes beside it on each of several ranks: 77.66 GiB free; up to 1.5 GiB were seen. [B]"""
+"""What NCCL takes on each of several ranks of an H100: 77.66 GiB free in place of 78.68. [B]"""
+FIRST_COLLECTIVES_OUTSIDE = 11
+"""The first vLLM (0.11) that starts NCCL before it measures what is free: pull request 25359, of September 2025."""
 LAST_CHUNKED_EXPERTS = 16
 """The last vLLM (0.16) taken to compute experts on 16,384 tokens at a time: pull request 34086, of February 2026."""
 EXPERT_CHUNK = 16384
@@ -232,6 +234,17 @@ def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
     ) * GIB
 
 
+def collectives(engine: Engine, layout: Layout, gpu: Gpu) -> float:
+    """What NCCL takes beside the budget on each of several ranks, where it starts before vLLM measures. [B]
+
+    Source: published logs, the free memory printed on start-up less that of one such GPU alone. H100 1.02 and 1.04 GiB;
+    RTX PRO 6000 0.42 and 0.64; RTX 3090 0.02 and 0.12; before 0.11 L40S 0.0 and H200 0.09. Up to 4.5 were seen once.
+    """
+    if layout.replica == 1 or engine.version < FIRST_COLLECTIVES_OUTSIDE:
+        return 0.0
+    return COLLECTIVES if _has_wide_links(gpu) else (0.12 if gpu.kind == "consumer" else 0.5) * GIB
+
+
 def _buffers_of_wide_links(engine: Engine, ranks: int) -> float:
     """Buffers on GPUs of the H100's kind. [GiB]"""
     if ranks == 1:
@@ -304,7 +317,6 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     graphs = graph_memory(model.architecture, engine, layout, packed_experts=precision.id == "mxfp4")
     counted = engine.version >= FIRST_COUNTED_GRAPHS
     inside = counted and not has_second_runner(model.architecture, engine)
-    joined = layout.replica > 1
     return RankMemory(
         total=total,
         budget=share * total,
@@ -313,7 +325,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout),
         graphs=graphs if inside else 0.0,
         outside=CONTEXT
-        + (COLLECTIVES if joined else 0.0)
+        + collectives(engine, layout, gpu)
         + (0.0 if counted else graphs)
         + LOGIT_BYTES * engine.max_num_seqs * model.architecture.vocab,
     )
