@@ -135,3 +135,22 @@ def test_more_gpus_never_give_less_throughput_at_the_best_layout(model: str, gpu
         for n in sorted((few, many))
     )
     assert (more["max_tokens_per_s"] or 0) >= (less["max_tokens_per_s"] or 0) * (1 - ROUNDING)
+
+
+@pytest.mark.parametrize("gpu", ["h100-sxm", "h200-sxm", "b200-sxm", "a100-80gb-sxm", "mi300x"])
+@pytest.mark.parametrize("model", ["meta-llama/Llama-3.1-8B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"])
+def test_prompts_are_never_read_faster_than_the_gpus_compute_however_short_the_answers(model: str, gpu: str) -> None:
+    """2 FLOP per parameter and token of a prompt, of the peak of 8 GPUs; and from 1 to 2 tokens nothing jumps."""
+    form = "bf16" if gpu == "a100-80gb-sxm" else "fp8"
+    here = serving(Ledger({}), model=model, precision=form, gpu=gpu)
+    peak = here.gpu.peak_flops(form)
+    assert peak is not None
+    rates = []
+    for output in (1, 2, 4, 16):
+        load = Load(sequences=64, context=2000, input_tokens=2000, output_tokens=output)
+        found = here.service(Layout(tp=8), load)
+        assert found is not None
+        assert found.requests_per_s * 2000 * 2 * here.model.total_params < 8 * peak
+        rates.append(found.requests_per_s)
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] < 1.2 * rates[1]

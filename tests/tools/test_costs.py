@@ -1,5 +1,6 @@
 """Fleets and bills: the guide's section 4, what its traffic really costs, and what a price or a rule changes."""
 
+import re
 from contextlib import suppress
 from math import isclose
 from typing import Any
@@ -772,3 +773,16 @@ class TestWords:
     @pytest.mark.parametrize("name", ["production", "regulated"])
     def test_the_text_is_as_reviewed(self, name: str) -> None:
         check_golden(f"costs_{name}.txt", ask(**CASES[name], overrides=DAY).text())
+
+
+def test_the_cheapest_gpu_is_named_only_where_it_is_cheaper_than_the_one_asked_for() -> None:
+    """An RTX 4090 is rented out by peers alone, who are not ranked: what it costs counts all the same."""
+    asked = {"model": "7B", "requests_per_day": 100}
+    peer, provider = (TOOL.ask({**asked, "gpu": gpu}) for gpu in ("rtx 4090", "h100"))
+    assert "Cheapest GPU" not in peer.summary
+    assert "Cheapest GPU on demand: " in provider.summary
+
+
+def test_how_far_an_api_is_cheaper_says_than_what_and_that_it_may_be_again() -> None:
+    summary = TOOL.ask({"model": "llama 3.3 70b", "requests_per_day": 50_000}).summary
+    assert re.search(r"The API is cheaper than 3-year reserved GPUs at least up to [\d,]+ requests a day\.", summary)

@@ -31,7 +31,7 @@ VRAM_CASE = st.fixed_dictionaries(
         "gpu": st.sampled_from([*GPUS]),
     },
     optional={
-        "kv_precision": st.sampled_from([*KV_FORMATS]),
+        "kv_precision": st.sampled_from([id_ for id_, form in KV_FORMATS.items() if "vllm" in form.stored_by]),
         "overrides": st.sampled_from(["gpus_per_node=1", "gpus_per_node=576", "gpus_per_node=5"]),
     },
 ).filter(lambda case: runs(case["gpu"], case["precision"]))

@@ -61,8 +61,17 @@ def test_shared_experts_hold_many_times_the_users_of_tensor_parallelism() -> Non
     assert shared.tokens_per_s > 1.5 * sliced.tokens_per_s
 
 
-def test_experts_are_not_shared_where_no_aim_is_stated_or_the_model_has_none() -> None:
-    assert plan(objective=None).ep == 1
+def test_without_an_aim_experts_are_shared_only_where_that_takes_fewer_gpus_than_more_nodes() -> None:
+    few = plan(objective=None, total_gpus=None, concurrent_users=10)
+    many = plan(objective=None, total_gpus=None, concurrent_users=2000)
+    sliced = plan(objective=None, total_gpus=None, concurrent_users=2000, overrides="expert_parallel=0")
+    assert (few.ep, few.tp, few.gpus_used) == (1, 8, 8)
+    assert many.ep > 1
+    assert many.serves_users
+    assert 8 < many.gpus_used < sliced.gpus_used
+
+
+def test_a_model_without_experts_shares_none() -> None:
     assert TOOL.ask({"model": "70B", "precision": "fp8", "total_gpus": 16, "objective": "throughput"}).ep == 1
 
 
@@ -307,3 +316,15 @@ def test_every_mixture_of_the_catalog_can_be_planned_with_shared_experts() -> No
         case = compare(question.serving(question.ledger()), question.demand)
         assert all(one.sequences <= one.deployment.capacity.sessions for one in case.plans)
         assert case.on.not_modelled or any(one.layout.ep > 1 for one in case.plans)
+
+
+@pytest.mark.parametrize("limit", [15, 20, 30, 60])
+def test_the_memory_tool_and_the_planner_name_the_same_fewest_gpus(limit: int) -> None:
+    """DeepSeek V3 on H200: a latency that tensor groups of 8 keep for few users is kept by shared experts on fewer."""
+    asked = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "concurrent_users": 100, "max_tpot_ms": limit}
+    planned = TOOL.ask(asked)
+    sized = TOOLS_BY_NAME["estimate_vram"].ask(asked)
+    placed = next(one for one in sized.hardware if one.gpu == "h200-sxm").deploy
+    assert planned.serves_users
+    assert (placed.gpus, placed.ep) == (planned.gpus_used, planned.ep)
+    assert f"experts over {placed.ep}" in sized.summary

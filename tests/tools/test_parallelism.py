@@ -177,14 +177,16 @@ def test_every_plan_is_legal_within_the_gpus_and_really_holds_its_users(case: di
     if not answer.fits:
         return
     degrees = tensor_degrees(here.model.architecture, domain=here.domain)
-    held = here.capacity(Layout(tp=answer.tp, pp=answer.pp), case["context_window"]).sessions
+    shared = answer.ep // answer.tp if answer.ep > 1 else 1
+    replica = Layout(tp=answer.tp, pp=answer.pp, attention_dp=shared)
+    held = here.capacity(replica, case["context_window"]).sessions
     assert answer.tp in degrees
-    assert answer.ep == 1
-    assert answer.gpus_per_replica == answer.tp * answer.pp
-    assert answer.gpus_used == answer.gpus_per_replica * answer.dp <= case.get("total_gpus", answer.gpus_used)
+    assert answer.ep in (1, answer.tp * shared)
+    assert answer.gpus_per_replica == replica.replica
+    assert answer.gpus_used == answer.tp * answer.pp * answer.dp <= case.get("total_gpus", answer.gpus_used)
     assert case.get("total_gpus", answer.gpus_used) - answer.gpus_used < answer.gpus_per_replica
     assert answer.gpus_used <= answer.nodes * here.node_size
-    assert answer.max_concurrent_users == answer.dp * held
+    assert answer.max_concurrent_users == answer.dp // shared * held
     assert answer.serves_users == (answer.max_concurrent_users >= case["concurrent_users"])
     assert len(answer.stages) == min(answer.pp, 5)
     assert (f"{answer.pp - 4} more" in answer.stages) == (answer.pp > 5)

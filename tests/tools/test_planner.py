@@ -209,3 +209,33 @@ def test_a_plan_for_a_latency_says_whether_memory_or_the_latency_makes_it_as_man
     assert (answered.gpus_by_memory == answered.gpus_used) == (decides == "memory")
     assert f"{decides} decides how many GPUs" in answered.summary.lower().replace("gpus", "GPUs")
     assert plan(**asked, total_gpus=64).gpus_by_memory is None
+
+
+def test_tokens_that_an_alternative_lacks_are_a_share_of_those_of_the_layout_chosen() -> None:
+    asked = {"model": "llama 3.3 70b", "precision": "fp8", "gpu": "h100", "total_gpus": 8, "concurrent_users": 8}
+    answer = TOOLS_BY_NAME["plan_parallelism"].ask({**asked, "objective": "throughput"})
+    for other in answer.alternatives:
+        lacks = 1 - other.tokens_per_s / answer.tokens_per_s
+        assert f"{lacks:.0%} fewer tokens/s".replace("%", " %") in other.loses
+
+
+def test_where_no_number_of_gpus_is_quick_enough_the_next_step_asks_for_another_type() -> None:
+    asked = {"model": "llama 3.3 70b", "gpu": "h100", "total_gpus": 8, "concurrent_users": 100}
+    slow, crowded = (
+        TOOLS_BY_NAME["plan_parallelism"].ask({**asked, "max_tpot_ms": limit}).next_steps[0] for limit in (5, 25)
+    )
+    assert (slow.arguments["gpu"], slow.why) == ("any", "a GPU type that is quick enough")
+    assert (crowded.arguments["gpu"], crowded.why) == ("h100-sxm", "the GPUs that these users need")
+
+
+def test_where_nobody_asked_for_users_a_layout_that_takes_many_more_is_named() -> None:
+    alone, many = (
+        TOOLS_BY_NAME["plan_parallelism"].ask(
+            {"model": "70B", "total_gpus": 8, "context_window": 16_384, "concurrent_users": users}
+        )
+        for users in (1, 2)
+    )
+    most = max(one.max_concurrent_users for one in alone.alternatives)
+    assert most > 1.5 * alone.max_concurrent_users
+    assert f"takes {most})" in alone.summary
+    assert f"takes {most})" not in many.summary

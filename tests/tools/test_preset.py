@@ -401,7 +401,7 @@ ANY_QUESTION = st.fixed_dictionaries(
     },
     optional={
         "total_gpus": st.integers(1, 100_000),
-        "kv_precision": st.sampled_from(list(KV_FORMATS)),
+        "kv_precision": st.sampled_from([id_ for id_, form in KV_FORMATS.items() if "vllm" in form.stored_by]),
         "requests_per_day": st.integers(1, 10**12),
         "usage_hours_per_day": st.floats(0.01, 24),
         "input_tokens": st.integers(1, 1),

@@ -38,9 +38,12 @@ def assumed(answer: Answer) -> dict[str, Any]:
 
 
 def on_gb200(model: str, precision: str = "fp8", *, span: int = 72) -> Serving:
-    """A model on GB200; with another span of NVLink than the rack's."""
+    """A model on GB200, whose experts nobody shares; with another span of NVLink than the rack's.
+
+    Groups that share experts within a link are ready for the tokens of all, and between nodes for 256 of each.
+    """
     here = serving(Ledger({}), model=MODELS.id_of(model), precision=precision, gpu="gb200")
-    return here if span == 72 else replace(here, gpu=replace(here.gpu, link_span=span))
+    return replace(here, gpu=replace(here.gpu, link_span=span), expert_parallel=False)
 
 
 def test_the_links_of_these_gpus_leave_the_server() -> None:
@@ -69,7 +72,13 @@ def test_a_rack_of_72_holds_9_groups_of_8(gpus: int, replicas: int, nodes: int, 
 
 def test_stages_within_the_rack_talk_over_nvlink_and_beyond_it_over_the_network() -> None:
     inside, beyond = (
-        plan(model="deepseek-r1", precision="fp8", context_window=32_768, concurrent_users=users)
+        plan(
+            model="deepseek-r1",
+            precision="fp8",
+            context_window=32_768,
+            concurrent_users=users,
+            overrides="expert_parallel=0",
+        )
         for users in (500, 1500)
     )
     assert inside.gpus_used <= 72 < beyond.gpus_used

@@ -351,3 +351,29 @@ def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:
     assert assumption(size(precision="q4_k_m"), "gguf") == "gguf = vllm-gguf-plugin (vLLM loads GGUF through it)"
     assert not assumption(size(precision="q4_k_m", overrides="engine_version=0.25"), "gguf")
     assert not assumption(size(precision="q4_k_m", engine="llama.cpp"), "gguf")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "sentence"),
+    [
+        (
+            "estimate_vram",
+            {"model": "70B", "engine": "llama.cpp", "precision": "q8_0", "kv_precision": "fp8"},
+            "take kv_precision fp32, fp16, bf16, q8_0 or q4_0, or engine vllm, sglang or tensorrt-llm",
+        ),
+        (
+            "plan_parallelism",
+            {"model": "70B", "kv_precision": "q8_0"},
+            "vLLM keeps no KV cache in Q8_0; take kv_precision fp32, fp16, bf16, fp8 or int8",
+        ),
+        (
+            "run_preset",
+            {"preset": "team", "kv_precision": "q4_0"},
+            "vLLM keeps no KV cache in Q4_0; take kv_precision fp32, fp16, bf16, fp8 or int8",
+        ),
+    ],
+)
+def test_a_cache_that_the_engine_does_not_keep_is_refused_with_those_that_it_does(
+    tool: str, arguments: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in said(tool, **arguments)

@@ -166,12 +166,12 @@ def test_every_deployment_is_legal_and_holds_the_users_and_one_replica_fewer_wou
             continue
         placed = row.deploy
         here = serving(Ledger({}), model=MODELS.id_of(case["model"]), precision=case["precision"], gpu=row.gpu)
-        replica = Layout(tp=placed.tp, pp=placed.pp)
+        replica = Layout(tp=placed.tp, pp=placed.pp, attention_dp=(placed.ep or placed.tp) // placed.tp)
         held = here.capacity(replica, context).sessions
         assert placed.tp in tensor_degrees(here.model.architecture, domain=here.domain)
         assert placed.pp <= here.model.architecture.layers
-        replicas = placed.gpus // (placed.tp * placed.pp)
-        assert placed.tp * placed.pp * replicas == placed.gpus
+        replicas = placed.gpus // replica.replica
+        assert replica.replica * replicas == placed.gpus
         assert placed.gpus <= placed.nodes * here.node_size
         assert row.max_concurrent_users == replicas * held >= users
         assert (replicas - 1) * held < users

@@ -245,7 +245,10 @@ def test_llama_cpp_splits_by_layers_alone() -> None:
         ),
         (
             {"precision": "awq", "engine": "sglang"},
-            "python -m sglang.launch_server --model-path Llama-3.3-70B-Instruct-AWQ --context-length 8192",
+            (
+                "python -m sglang.launch_server --model-path Llama-3.3-70B-Instruct-AWQ --context-length 8192 "
+                "# your INT4 AWQ build"
+            ),
         ),
         (
             {"engine": "trtllm", "precision": "bf16", "gpu": "h200", "context_window": 32768},
@@ -361,3 +364,56 @@ def test_a_larger_share_never_takes_fewer_users(utilization: float, more: float)
         for share in sorted((utilization, more))
     )
     assert low <= high
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        ({"model": "745B", "gpu": "h200"}, "vllm serve MODEL --quantization fp8 "),
+        ({"model": "7B", "precision": "fp16"}, "vllm serve MODEL "),
+        ({"model": "7B", "precision": "fp16", "context_window": 4096}, "vllm serve meta-llama/Llama-2-7b-hf "),
+        (
+            {"model": "qwen3-32b", "context_window": 131_072},
+            "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve Qwen/Qwen3-32B ",
+        ),
+        ({"model": "qwen3-32b", "context_window": 40_960}, "vllm serve Qwen/Qwen3-32B "),
+    ],
+)
+def test_a_command_names_a_checkpoint_that_takes_the_context_or_lets_the_engine_exceed_it(
+    arguments: dict[str, Any], command: str
+) -> None:
+    launch = ask(**arguments).launch
+    assert launch is not None
+    assert launch.startswith(command)
+
+
+def test_a_command_says_how_many_replicas_there_are_and_whose_build_it_loads() -> None:
+    answer = ask(precision="int4", gpu="h100", concurrent_users=100)
+    placed = row(answer).deploy
+    assert placed is not None
+    replicas = placed.gpus // placed.tp // placed.pp
+    assert replicas > 1
+    assert answer.launch is not None
+    assert answer.launch.endswith(f" # your INT4 build, one of {replicas} replicas")
+    alone = ask(precision="fp16", gpu="h200", total_gpus=8).launch
+    assert alone is not None
+    assert "#" not in alone
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "kv_precision", "flag"),
+    [
+        ("vllm", "fp8", "fp8", "--kv-cache-dtype fp8"),
+        ("vllm", "fp8", "int8", "--kv-cache-dtype int8_per_token_head"),
+        ("sglang", "fp8", "fp8", "--kv-cache-dtype fp8_e4m3"),
+        ("tensorrt-llm", "fp8", "fp8", "--kv_cache_dtype fp8"),
+        ("llama.cpp", "q8_0", "q8_0", "-ctk q8_0 -ctv q8_0"),
+        ("llama.cpp", "q8_0", "q4_0", "-ctk q4_0 -ctv q4_0"),
+    ],
+)
+def test_the_cache_that_was_counted_is_the_one_that_the_command_asks_for(
+    engine: str, precision: str, kv_precision: str, flag: str
+) -> None:
+    launch = ask(engine=engine, precision=precision, kv_precision=kv_precision, gpu="h200").launch
+    assert launch is not None
+    assert flag in launch

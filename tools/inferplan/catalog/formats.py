@@ -1,5 +1,6 @@
 """Number formats of weights and of the KV cache: what they cost, what computes them, how well they hold."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -9,6 +10,7 @@ from pydantic import Field, PositiveFloat
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
 from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.core.engine import EngineName
 from inferplan.core.precision import Precision, Quality, Scope
 
 _FILE = "formats.toml"
@@ -16,12 +18,16 @@ _FILE = "formats.toml"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KvFormat:
-    """A format of the KV cache; `bits` of one element, block scales included."""
+    """A format of the KV cache; `bits` of one element, block scales included.
+
+    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said.
+    """
 
     id: str
     title: str
     aliases: tuple[str, ...]
     bits: float
+    stored_by: Mapping[EngineName, str]
     source: tuple[str, ...]
     checked: date
 
@@ -68,6 +74,7 @@ class KvFormatRow(NamedRow):
 
     title: str
     bits: PositiveFloat
+    stored_by: dict[EngineName, str] = Field(min_length=1)
 
     def kv_format(self) -> KvFormat:
         """The row as the tools take it."""
@@ -76,6 +83,7 @@ class KvFormatRow(NamedRow):
             title=self.title,
             aliases=self.aliases,
             bits=self.bits,
+            stored_by=self.stored_by,
             source=self.source,
             checked=self.checked,
         )

@@ -52,6 +52,11 @@ class Layout:
         return self.ranks if self.attention_dp > 1 else 1
 
     @property
+    def group(self) -> int:
+        """GPUs of a replica that keep the cache of one session: a tensor group in all its stages."""
+        return self.tp * self.pp
+
+    @property
     def data(self) -> int:
         """Groups of GPUs that take different requests: those of a replica, in all replicas."""
         return self.attention_dp * self.dp

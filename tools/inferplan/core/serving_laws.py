@@ -191,10 +191,13 @@ def serve(
     TTFT = front end + steps × t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
     wait = max(sequences / running - 1, 0) × output × turn, turn = t(decode) / tokens per step + between(running)
     tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / turn
+    TTFT + (output - 1) × TPOT >= sequences × interference × t(marginal prefill)
 
     Between two prompts of one client those of all others are computed: a share `queue` of them before its first
     token, the others between its tokens. Its own is computed before its first token and never between its tokens: a
-    slot that is never idle spends it too, which is what offline throughput and those who wait for the slot see.
+    slot that is never idle spends it too, which is what offline throughput and those who wait for the slot see. The
+    last line is what the prompts of all cost the replica: it counts where answers are short, since there the share of
+    other prompts that lies between one's tokens finds few. Where there is one token, no prompt is between two.
 
     Limits: of runs with one client in a closed loop none is published; their TPOT is that of batch 1.
     """
@@ -205,11 +208,15 @@ def serve(
     prefill = prompt.alone
     mixed = e.prefill_interference * (1 - e.prompt_queue) / load.output_tokens * prompt.added_s / layout.pp
     step = decode.total_s / options.tokens_per_step
-    tpot, turn = step + mixed * load.disturbing, step + mixed * running
+    turn = step + mixed * running
+    tpot = step + mixed * load.disturbing if load.output_tokens > 1 else step
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * turn
     ttft = e.front_end_s + e.first_token_steps * decode.total_s + prefill.total_s * queue + wait
-    seconds = ttft + (load.output_tokens - 1) * tpot
+    later = load.output_tokens - 1
+    prompts = load.sequences * e.prefill_interference * prompt.added_s / layout.pp
+    ttft = max(ttft, prompts - later * tpot)
+    seconds = ttft + later * tpot
     return Service(
         ttft_s=ttft,
         tpot_s=tpot,

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 
-from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
-from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.precision import Precision
 from inferplan.tools._need import Fit, Need, fit, longest_context
 from inferplan.tools._serving import Serving
 
@@ -58,10 +58,10 @@ def _shorter_context(here: Fit) -> Iterator[Change]:
 
 
 def _smaller_cache(here: Fit) -> Iterator[Change]:
-    """The same cache in 8 bit, where it is stored in more."""
-    if here.on.kv_bits > BITS_PER_BYTE:
-        smaller = replace(here.on, kv_bits=BITS_PER_BYTE)
-        kind = "q8_0" if here.on.engine.name == "llama.cpp" else "fp8"
+    """The same cache in 8 bit or about that, where it is stored in more."""
+    kind = "q8_0" if here.on.engine.name == "llama.cpp" else "fp8"
+    if here.on.kv_bits > (bits := KV_FORMATS[kind].bits):
+        smaller = replace(here.on, kv_bits=bits)
         yield from _first_that_holds([(fit(here.need, smaller, here.limit), {"kv_precision": kind})])
 
 

@@ -157,7 +157,7 @@ class Comparison:
     def hardware(self) -> str:
         """`8 GPUs (tensor 8)`."""
         layout = self.shared.layout
-        return f"{layout.gpus:,} GPUs ({words.layout(layout.tp, layout.pp, layout.dp)})" if layout.gpus > 1 else "1 GPU"
+        return f"{layout.gpus:,} GPUs ({words.degrees(layout)})" if layout.gpus > 1 else "1 GPU"
 
     @property
     def gpu(self) -> Gpu:

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.models import MODELS
+from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving
 
+ANY_MODEL = "MODEL"
+"""In place of a checkpoint that is not known."""
 ONLINE = "fp8"
 """The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
 
@@ -25,7 +29,7 @@ class Flags:
     sequences: str
     quantize: str = ""
     cache: str = ""
-    cache_names: Mapping[float, str]
+    beyond: str = ""
     share: str = ""
     tokens: str
     eager: str = ""
@@ -48,7 +52,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         sequences="--max-num-seqs {}",
         quantize="--quantization fp8",
         cache="--kv-cache-dtype {}",
-        cache_names={8: "fp8"},
+        beyond="VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
         share="--gpu-memory-utilization {:g}",
         tokens="--max-num-batched-tokens {}",
         eager="--enforce-eager",
@@ -69,7 +73,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         sequences="--max-running-requests {}",
         quantize="--quantization fp8",
         cache="--kv-cache-dtype {}",
-        cache_names={8: "fp8_e4m3"},
+        beyond="SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
         share="--mem-fraction-static {:g}",
         tokens="--chunked-prefill-size {}",
         eager="--disable-cuda-graph",
@@ -84,7 +88,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         pipeline="--pp_size {}",
         context="--max_seq_len {}",
         sequences="--max_batch_size {}",
-        cache_names={},
+        cache="--kv_cache_dtype {}",
         share="--kv_cache_free_gpu_memory_fraction {:g}",
         tokens="--max_num_tokens {}",
     ),
@@ -93,7 +97,6 @@ FLAGS: Mapping[EngineName, Flags] = {
         context="-c {}",
         sequences="-np {}",
         cache="-ctk {0} -ctv {0}",
-        cache_names={8.5: "q8_0", 4.5: "q4_0"},
         tokens="-ub {}",
         no_windows="--swa-full",
     ),
@@ -111,29 +114,67 @@ Source: vLLM documentation, quantization, GGUF (0.27): moved out of tree to vllm
 """
 
 
-def launch(on: Serving, layout: Layout, *, context: int, users: int, ledger: Ledger) -> str:
-    """What starts one replica; a setting is a flag where it follows from the answer or the caller set it."""
+def launch(
+    on: Serving, layout: Layout, *, context: int, users: int, ledger: Ledger, kv_precision: str | None = None
+) -> str:
+    """What starts one replica; a setting is a flag where it follows from the answer or the caller set it.
+
+    What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
+    """
     if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN:
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     each = -(-users // layout.dp)
-    words = [*_model(on), *_split(on, layout), *_load(on, context, each, ledger), *_settings(on, ledger)]
-    return " ".join(filter(None, words))
+    load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
+    words = [*_allowed(on, context), *_model(on, context), *_split(on, layout), *load, *_settings(on, ledger)]
+    return " ".join([*filter(None, words), *_remark(on, layout)])
 
 
-def _model(on: Serving) -> Iterator[str]:
+def _allowed(on: Serving, context: int) -> Iterator[str]:
+    """What lets the engine go beyond the context that a checkpoint was trained for: see `words.beyond_training`."""
+    if not on.model.is_size_class and context > on.model.architecture.max_positions:
+        yield FLAGS[on.engine.name].beyond
+
+
+def _model(on: Serving, context: int) -> Iterator[str]:
     """The command, the checkpoint, and what it is quantised into."""
-    flags, name = FLAGS[on.engine.name], on.model.stands_for or on.model.id
-    own = FORMATS.id_of(on.model.native_precision)
-    online = bool(flags.quantize) and on.precision.id == ONLINE and own != ONLINE
-    if name.startswith("{"):
-        name = "MODEL"
+    flags, name = FLAGS[on.engine.name], _checkpoint(on.model, context)
     if build := on.model.build(on.precision.id):
         name = build.id
-    elif on.engine.name == "llama.cpp" or (on.precision.id not in (own, "bf16", "fp16", "fp32") and not online):
-        name = f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
+    elif _is_invented(on):
+        name = name if name == ANY_MODEL else f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
     yield flags.start.format(name)
-    if online:
+    if _is_quantised_online(on):
         yield flags.quantize
+
+
+def _checkpoint(model: Model, context: int) -> str:
+    """What is loaded: any where the caller describes it, or where a size class stands for none that goes so far."""
+    real = MODELS.get(model.stands_for or "")
+    if real is not None:
+        return real.id if context <= real.architecture.max_positions else ANY_MODEL
+    return ANY_MODEL if model.is_size_class or model.id.startswith("{") else model.id
+
+
+def _is_quantised_online(on: Serving) -> bool:
+    """Whether the engine quantises a 16-bit checkpoint while it loads it."""
+    own = FORMATS.id_of(on.model.native_precision)
+    return bool(FLAGS[on.engine.name].quantize) and on.precision.id == ONLINE and own != ONLINE
+
+
+def _is_invented(on: Serving) -> bool:
+    """Whether a build in this format is called after the model and the format, because none is known."""
+    if on.model.build(on.precision.id):
+        return False
+    own = FORMATS.id_of(on.model.native_precision)
+    narrow = on.precision.id not in (own, "bf16", "fp16", "fp32") and not _is_quantised_online(on)
+    return on.engine.name == "llama.cpp" or narrow
+
+
+def _remark(on: Serving, layout: Layout) -> list[str]:
+    """What the command does not say."""
+    build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
+    copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
+    return ["# " + ", ".join([*build, *copies])] if build or copies else []
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
@@ -163,13 +204,19 @@ def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
 
 
 def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:
-    """Context and sequences, and how the cache is stored. llama.cpp takes the cells of all its slots together."""
+    """Context and sequences. llama.cpp takes the cells of all its slots together."""
     flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
     yield flags.context.format(context * each if slots else context)
     if slots or ledger.given("max_num_seqs"):
         yield flags.sequences.format(each if slots else on.engine.max_num_seqs)
-    if flags.cache and on.kv_bits in flags.cache_names:
-        yield flags.cache.format(flags.cache_names[on.kv_bits])
+
+
+def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
+    """How the cache is stored, where that is not the engine's default."""
+    stored = (form.stored_by.get(on.engine.name, "") for form in KV_FORMATS.values() if form.bits == on.kv_bits)
+    name = KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
+    if name:
+        yield FLAGS[on.engine.name].cache.format(name)
 
 
 def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:

@@ -155,17 +155,17 @@ class Fit:
 
     @property
     def engine_kv_per_user(self) -> float | None:
-        """What the engine allocates for one user on all GPUs of a replica; None where that is not known. [B]"""
+        """What the engine allocates for one user on all GPUs that keep its cache; None where that is not known. [B]"""
         if self.on.not_modelled:
             return None
         layout = self.tightest.layout
-        return layout.replica * self.on.session_bytes(layout, self.need.context)
+        return layout.group * self.on.session_bytes(layout, self.need.context)
 
     @cached_property
     def tightest(self) -> "Refusal":
         """What one replica of the layout at hand, or of the widest one, lacks for its users."""
         if self.placed is not None:
-            layout, users = self.placed.layout, ceil(self.need.users / self.placed.layout.dp)
+            layout, users = self.placed.layout, ceil(self.need.users / self.placed.layout.data)
         else:
             layout, users = self._widest, 1
         return Refusal(
@@ -202,7 +202,7 @@ class Refusal:
 def longest_context(on: Serving, layout: Layout, need: Need) -> int:
     """The longest context at which a layout that runs takes all users of a need; 0 where there is none. [tokens]"""
     each = ceil(need.users / layout.dp)
-    if each > on.engine.max_num_seqs:
+    if each > on.engine.max_num_seqs * layout.attention_dp:
         return 0
 
     def share(tokens: int) -> float:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from inferplan.catalog import engines as catalog
 from inferplan.catalog.engines import Refusal, refusal
-from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.precision import Precision
 from inferplan.tools import _words as words
@@ -23,6 +24,15 @@ def refuse(on: Serving, *, engines: bool = False) -> None:
     """
     if on.refusal:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
+
+
+def refuse_cache(engine: EngineName, kv_precision: str | None, *, engines: bool = False) -> None:
+    """The same where the engine keeps no KV cache in the format asked for."""
+    if kv_precision is None or engine in (asked := KV_FORMATS[kv_precision]).stored_by:
+        return
+    ways = [f"kv_precision {words.join([one.id for one in KV_FORMATS.values() if engine in one.stored_by], last='or')}"]
+    ways += [f"engine {words.join([*asked.stored_by], last='or')}"] if engines else []
+    raise ValueError(f"{catalog.ENGINES[engine].title} keeps no KV cache in {asked.title}; take {', or '.join(ways)}")
 
 
 def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:

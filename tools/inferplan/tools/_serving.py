@@ -205,8 +205,8 @@ class Serving:
     def for_users(self, users: int, context: int) -> Deployment | None:
         """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
 
-        Stages are looked at only where the load needs more than the widest group in a node. None where no layout holds
-        even one session.
+        Stages, and groups that share experts, are looked at only where the load needs more than the widest group in a
+        node. None where no layout holds even one session.
         """
         return _fewest(self, users, context)
 
@@ -226,7 +226,7 @@ class Serving:
         Narrow tensor groups in stages only where nothing else is held.
         """
         deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
-        offered = chain(map(Layout.tensor, self.degrees), deep)
+        offered = chain(map(Layout.tensor, self.degrees), deep, self.shared(gpus))
         filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
         held = [one for one in filled if one.capacity.fits]
         narrow = None if held else self.smallest(context, gpus)
@@ -234,7 +234,7 @@ class Serving:
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica, as often as the GPUs hold it."""
-        return self.deployment(Layout(tp=one.tp, pp=one.pp, dp=gpus // one.replica), context)
+        return self.deployment(replace(one, dp=gpus // one.replica), context)
 
     def session_bytes(self, layout: Layout, context: int) -> float:
         """What the engine allocates for one session on one GPU. [B]"""
@@ -252,6 +252,11 @@ class Serving:
             offered = [pp for pp in parallelism.depths(split, max(2, first.pp)) if pp <= layers]
             pipelines = (map(partial(_stages, tp), offered) for tp in self.stage_degrees)
             yield from merge(*pipelines, key=lambda one: (one.replica, one.pp))
+
+    def shared(self, most: int) -> list[Layout]:
+        """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
+        layouts = (Layout(tp=tp, attention_dp=n) for tp in self.degrees for n in self.sharing(tp, most))
+        return sorted(layouts, key=lambda one: one.replica)
 
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
@@ -316,7 +321,8 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     best = _best(on, map(Layout.tensor, on.degrees), users, context)
     if best is None or best[0] > min(on.stage_degrees):
         best = _best(on, on.staged(context), users, context, best)
-    return best and on.deployment(Layout(tp=best[-1].tp, pp=best[-1].pp, dp=best[0] // best[-1].replica), context)
+        best = best and _best(on, on.shared(best[0] - 1), users, context, best)
+    return best and on.deployment(replace(best[-1], dp=best[0] // best[-1].replica), context)
 
 
 _Ranked = tuple[int, int, int, Layout]

@@ -114,15 +114,15 @@ def _losses(case: Case, plan: Plan) -> list[str]:
     if plan.service is None or chosen.service is None:
         return []
     fewer = "fewer tokens/s" + (" a GPU" if case.is_per_gpu else "")
-    speed = _worse(fewer, case.worth(chosen), case.worth(plan))
-    token = _worse("slower a token", plan.service.tpot_s, chosen.service.tpot_s)
-    first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s)
+    speed = _worse(fewer, case.worth(chosen), case.worth(plan), of=case.worth(chosen))
+    token = _worse("slower a token", plan.service.tpot_s, chosen.service.tpot_s, of=chosen.service.tpot_s)
+    first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s, of=chosen.service.ttft_s)
     more = plan.layout.gpus - chosen.layout.gpus
     gpus = [f"{words.count(more, 'GPU')} more"] if more > 0 else []
     return [*speed, *first, *token, *gpus] if case.demand.aim == "throughput" else [*token, *first, *speed, *gpus]
 
 
-def _worse(what: str, more: float, less: float) -> list[str]:
-    """`12 % slower a token`, where it is at least 1 %."""
-    share = more / less - 1 if less else 0
+def _worse(what: str, more: float, less: float, *, of: float) -> list[str]:
+    """`12 % slower a token`, of what the chosen layout has; where it is at least 1 %."""
+    share = (more - less) / of if of else 0
     return [f"{share:.0%} {what}".replace("%", " %")] if share >= 0.01 else []

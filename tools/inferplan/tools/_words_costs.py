@@ -1,6 +1,7 @@
 """A fleet and its bills in sentences, and the arithmetic behind them."""
 
 from collections.abc import Iterator
+from math import inf
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
@@ -108,10 +109,16 @@ def _crossing_sentence(case: Case) -> str:
 
 
 def _api_sentence(case: Case) -> str:
-    """Up to how many requests a day the API is the cheaper way."""
+    """Up to how many requests a day the API is surely the cheaper way: where a fleet just grew it may be again."""
+    fleet = f"The API is cheaper than {TITLES[case.fleet_option]} GPUs"
     if case.api_requests is None:
-        return f"The API is cheaper than {TITLES[case.fleet_option]} GPUs at any number of requests."
-    return f"The API is cheaper up to {words.significant(case.api_requests)} requests a day."
+        return f"{fleet} at any number of requests."
+    return f"{fleet} at least up to {words.significant(case.api_requests)} requests a day."
+
+
+def _own_price(case: Case) -> float:
+    """What the GPU asked for costs in the way that GPUs are ranked by, whoever rents it out. [USD/month]"""
+    return case.monthly.get("own" if case.compliance_required else "on_demand", inf)
 
 
 def _ranking_sentence(case: Case) -> str:
@@ -126,7 +133,7 @@ def _caveats(case: Case) -> Iterator[str]:
     on, owned = case.on, case.bills.rates.owned
     if case.bills.rates.api:
         yield _api_sentence(case)
-    if case.ranked and case.ranked[0].gpu != on.gpu.id:
+    if case.ranked and case.ranked[0].gpu != on.gpu.id and case.ranked[0].monthly_usd < _own_price(case):
         yield _ranking_sentence(case)
     if case.checkpoint_gpus and case.checkpoint_gpus != case.fleet.gpus and on.model.stands_for:
         real = MODELS[on.model.stands_for].title

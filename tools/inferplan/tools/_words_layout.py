@@ -12,6 +12,9 @@ from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
 from inferplan.tools._words_speed import around
 
+MUCH = 1.5
+"""How many times as many users another layout has to hold to be worth a word."""
+
 
 def summary(case: Case) -> Iterator[str]:
     """The paragraph to paste into a design document."""
@@ -41,11 +44,19 @@ def _users_sentence(case: Case) -> str:
     plan, demand = case.chosen, case.demand
     users = plan.in_time if plan.service else plan.users
     verdict = "enough" if users >= demand.users else "too few"
-    within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else ""
+    within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else _roomier(case)
     return (
         f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at {demand.context:,} tokens{within}, "
         f"{verdict} for the {demand.users:,} asked for."
     )
+
+
+def _roomier(case: Case) -> str:
+    """The layout that holds the most, where nobody asked for users and the rules lead to another one."""
+    most = max(case.plans, key=lambda one: one.users)
+    if case.demand.users > 1 or case.demand.is_aimed or most.users < MUCH * case.chosen.users:
+        return ""
+    return f" ({words.degrees(most.layout)} takes {most.users:,})"
 
 
 def _speed_sentence(case: Case, service: Service) -> str:

@@ -107,7 +107,7 @@ def _where(on: Serving, placed: Deployment) -> str:
     if layout.gpus == 1:
         return gpus
     nodes = f" on {words.nodes(placed.nodes, on.gpu, size=on.node_size)}" if placed.nodes > 1 else ""
-    return f"{gpus}{nodes} ({words.layout(layout.tp, layout.pp, layout.dp)})"
+    return f"{gpus}{nodes} ({words.degrees(layout)})"
 
 
 def _engine(need: Need, here: Fit) -> str:
@@ -132,7 +132,7 @@ def allocated(need: Need, here: Fit) -> float | None:
 def _allocation_sentence(need: Need, here: Fit) -> Iterator[str]:
     """What the engine allocates for a user, where that is more than the architecture keeps."""
     if (taken := allocated(need, here)) is not None:
-        gpus = words.count(here.tightest.layout.replica, "GPU")
+        gpus = words.count(here.tightest.layout.group, "GPU")
         yield (
             f"{need.on.engine_name} allocates {words.gb(taken)} for a user on {gpus}, where the architecture keeps "
             f"{words.gb(need.kv_per_user)}."

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from inferplan.catalog.prices import rental
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.tools._arguments import (
+    ANY,
     ContextWindow,
     GpuOrAny,
     Gpus,
@@ -34,7 +35,7 @@ from inferplan.tools._launch import launch
 from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, compare
-from inferplan.tools._refusals import refuse
+from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, note_node, note_speed, serving
@@ -77,6 +78,7 @@ class ParallelismQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "ParallelismQuestion":
+        refuse_cache("vllm", self.kv_precision)
         if not is_any(self.gpu):
             refuse(self.on(self.gpu))
         return self
@@ -302,7 +304,8 @@ def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
     plan, size = case.chosen, case.on.node_size
     if plan.layout.ep == 1 or plan.layout.tp > size or (plan.layout.pp > 1 and plan.layout.replica > size):
         return None
-    return launch(case.on, plan.layout, context=q.context_window, users=q.concurrent_users, ledger=ledger)
+    load = {"context": q.context_window, "users": q.concurrent_users}
+    return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)
 
 
 def _compared(case: Case) -> int | None:
@@ -329,12 +332,20 @@ def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
     steps: list[NextStep] = []
     if not serves and q.total_gpus:
-        steps.append(following(same, ParallelismQuestion, "the GPUs that these users need", gpu=on, total_gpus=None))
+        faster = _no_number_helps(case)
+        why = "a GPU type that is quick enough" if faster else "the GPUs that these users need"
+        steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
     if rental(on, "on_demand"):
         planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": 50_000}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
-        steps.append(following(same, CostsQuestion, "their bill", **planned, **whenever))
+        why = "their bill" if serves or not case.demand.has_targets else "their bill, however long it takes"
+        steps.append(following(same, CostsQuestion, why, **planned, **whenever))
     return steps
+
+
+def _no_number_helps(case: Case) -> bool:
+    """Whether nobody is served in time on any layout, though the GPUs make the widest group that is legal."""
+    return not any(plan.in_time for plan in case.plans) and max(case.on.degrees, default=1) <= (case.demand.gpus or 0)
 
 
 def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:

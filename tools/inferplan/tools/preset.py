@@ -34,7 +34,7 @@ from inferplan.tools._following import following, overrides_for
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._models import usual_format
-from inferplan.tools._refusals import refuse
+from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._room import Changed, Headroom, changes, headroom
 from inferplan.tools._sections import Bill, Case, Sections, in_short
 from inferplan.tools._serving import Deployment
@@ -92,6 +92,7 @@ class PresetQuestion(Question):
     @model_validator(mode="after")
     def _runs(self) -> "PresetQuestion":
         names = {name: self.controls[name] for name in ("model", "precision", "gpu")}
+        refuse_cache("vllm", self.controls.get("kv_precision"))
         refuse(serving(self.ledger(), **names, quiet=True))
         return self
 

@@ -35,7 +35,7 @@ from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import launch
 from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
-from inferplan.tools._refusals import refuse
+from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -66,6 +66,7 @@ class VramQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "VramQuestion":
+        refuse_cache(cast("EngineName", self.engine), self.kv_precision, engines=True)
         refuse(self.serving(self.ledger(), self.gpu, quiet=True), engines=True)
         return self
 
@@ -100,6 +101,7 @@ class Placed(BaseModel):
     nodes: int
     tp: int
     pp: int
+    ep: int | None = Field(default=None, exclude_if=absent, description="GPUs that share out the experts.")
 
 
 class HardwareRow(BaseModel):
@@ -164,7 +166,7 @@ class VramAnswer(Answer):
     kv_bytes_per_token: int
     kv_gb_per_user: float = Field(description="By architecture.")
     engine_kv_gb_per_user: float | None = Field(
-        exclude_if=absent, description="Where the engine allocates more for it, on all GPUs of a replica."
+        exclude_if=absent, description="Where the engine allocates more for it, on all its GPUs."
     )
     dominant: str = Field(description="weights or kv_cache.")
     gpu_gib: GpuMemory | None = Field(description="The busiest GPU of `gpu`. [GiB]")
@@ -287,7 +289,8 @@ def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
     if here.placed is None or not here.users:
         return None
     users = min(q.concurrent_users, here.users)
-    return launch(here.on, here.placed.layout, context=q.context_window, users=users, ledger=ledger)
+    on = (here.on, here.placed.layout)
+    return launch(*on, context=q.context_window, users=users, ledger=ledger, kv_precision=q.kv_precision)
 
 
 def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
@@ -343,7 +346,8 @@ def _row(one: Fit, **more: Any) -> HardwareRow:
 def _placed(deployment: Deployment) -> Placed:
     """A deployment as results show it."""
     layout = deployment.layout
-    return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp)
+    shared = layout.ep if layout.ep > 1 else None
+    return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp, ep=shared)
 
 
 def _next(q: VramQuestion, on: Serving) -> list[NextStep]:
