@@ -78,7 +78,9 @@ def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, e
 
     Limits: rotations and softmax sums, 1 %, are left out; attention is FlashAttention's. Ranks share the encoder out,
     as vLLM does by default (`mm_encoder_tp_mode`).
-    Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.04 to 0.06 GiB more, one of Qwen3.8 on two 0.12.
+    Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
+    Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.05 to 0.06 GiB more, two of Qwen3.8 on two GPUs 0.14 and
+    0.21.
 
     >>> qwen = VisionTower(kind="qwen3", width=1152, inner=4304, inputs=1536, merged=4, tokens=16384)
     >>> encoder_peak(qwen, 1, hidden=4096) / 2**30
