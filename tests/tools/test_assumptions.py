@@ -143,6 +143,7 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"model": "gpt-oss-20b", "precision": "mxfp4", "concurrent_users": 200, "context_window": 32768},
         {"model": "qwen3-next-80b-a3b-instruct", "precision": "fp8", "concurrent_users": 200},
         {**LATENT, "concurrent_users": 200},
+        {"model": "qwen3.5-9b", "precision": "bf16", "gpu": "l4", "concurrent_users": 9},
         {"model": "70B", "precision": "fp8", "concurrent_users": 200, "max_ttft_ms": 600, "max_tpot_ms": 40},
         {
             "model": "70B",

@@ -14,7 +14,7 @@ from data_files import DATA
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
-from inferplan.catalog.models import MODELS
+from inferplan.catalog.models import MODELS, model_rows
 from inferplan.core.architecture import Architecture, Attention, Model, NativeBits, count
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.memory import kv_cache_bytes, state_bytes
@@ -127,6 +127,34 @@ def test_a_published_config_rotates_as_the_catalogue_says(slug: str) -> None:
 @pytest.mark.parametrize("slug", set(FOUND) - NO_TOWER)
 def test_a_vision_tower_is_as_large_as_the_catalogue_says(slug: str) -> None:
     assert read(slug).architecture.vision_params == catalogued(slug).architecture.vision_params
+
+
+@pytest.mark.parametrize("slug", set(FOUND) - NO_TOWER)
+def test_a_vision_tower_computes_as_the_catalogue_says(slug: str) -> None:
+    """Where a row says nothing of that, its config tells nothing either, or what vLLM does with it is not known."""
+    assert read(slug).architecture.vision == catalogued(slug).architecture.vision
+
+
+def test_towers_of_a_dozen_configs_are_known() -> None:
+    assert sum(read(slug).architecture.vision is not None for slug in FOUND) >= 12
+
+
+DEPTHS = {768: 12, 1024: 24, 1152: 27, 1280: 32}
+"""Layers of the towers of Qwen, by their width."""
+
+
+@pytest.mark.parametrize("id_", [id_ for id_, row in model_rows().items() if row.vision and "Qwen" in id_])
+def test_a_catalogued_tower_makes_as_many_parameters_as_were_published(id_: str) -> None:
+    """Put into a published config of its kind, with the layers of its width: of 17 checkpoints to the last one."""
+    known = MODELS[id_].architecture
+    tower = known.vision
+    assert tower
+    config = json.loads(text_of("qwen2.5-vl-7b" if tower.kind == "qwen2.5" else "qwen3-vl-8b-instruct"))
+    sizes = {"depth": DEPTHS[tower.width], "hidden_size": tower.width, "intermediate_size": tower.inner}
+    deep = {"deepstack_visual_indexes": list(range(tower.stacked))} if tower.kind == "qwen3" else {}
+    config["vision_config"] |= sizes | deep | {"out_hidden_size": known.hidden}
+    one = described(json.dumps(config)).model.architecture
+    assert (one.vision_params, one.vision) == (known.vision_params, tower)
 
 
 @pytest.mark.parametrize("slug", FOUND)

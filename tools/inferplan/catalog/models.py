@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Literal, Never
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
 from inferplan.catalog._table import NamedRow, document, read_rows
@@ -30,6 +30,7 @@ from inferplan.core.architecture import (
 )
 from inferplan.core.attention import Compressed, Latent
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
+from inferplan.core.vision import VisionTower
 
 _FILE = "models.toml"
 _TOKEN = re.compile(r"\(([^()]*)\)(\d+)|(\S)(\d*)")
@@ -141,8 +142,9 @@ class ModelRow(NamedRow):
 
     `mix` and `blocks` give, a letter a layer, what mixes tokens and what each token passes through; tables by
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
-    `mtp_params` are what a checkpoint carries beside the text decoder counted here. `unverified` names what the
-    total cannot prove, `inferred` what was solved from it.
+    `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
+    image encoder of `[towers]` that it sees with. `unverified` names what the total cannot prove, `inferred` what was
+    solved from it.
     """
 
     title: str
@@ -172,6 +174,7 @@ class ModelRow(NamedRow):
     size_class: bool = False
     vision_params: int = Field(default=0, ge=0)
     vision_replicated: int = Field(default=0, ge=0)
+    vision: str | None = None
     mtp_layers: int = Field(default=0, ge=0)
     mtp_params: int = Field(default=0, ge=0)
     verification: Verification = "exact"
@@ -213,6 +216,7 @@ class ModelRow(NamedRow):
             rope_tables=shape.rope_tables,
             vision_params=self.vision_params,
             vision_replicated=self.vision_replicated,
+            vision=towers()[self.vision] if self.vision else None,
             multi_token=MultiToken(layers=self.mtp_layers, params=self.mtp_params) if self.mtp_layers else None,
         )
 
@@ -280,6 +284,12 @@ class ModelRow(NamedRow):
         if "D" in missing:
             raise ValueError(f"{self.id}: dense layers need shape.ffn, their feed-forward width")
         return tables
+
+
+@cache
+def towers() -> Mapping[str, VisionTower]:
+    """The image encoders by the names that rows have for them."""
+    return TypeAdapter(dict[str, VisionTower]).validate_python(document(_FILE)["towers"])
 
 
 @cache

@@ -12,6 +12,7 @@ from functools import lru_cache
 from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.sparsity import routed_params
+from inferplan.core.vision import VisionTower
 
 __all__ = [
     "Architecture",
@@ -129,7 +130,7 @@ class Architecture:
     them in fp32 (`DeepseekScalingRotaryEmbedding`), four where positions have sections for time, height and width
     (`MRotaryEmbedding`). What stands beside
     the text decoder, `vision_params` and `multi_token`, is in no total; of the former `vision_replicated` are on
-    every rank.
+    every rank. `vision` says how the tower computes, where that is known.
     """
 
     hidden: int
@@ -148,6 +149,7 @@ class Architecture:
     rope_tables: int = 1
     vision_params: int = 0
     vision_replicated: int = 0
+    vision: VisionTower | None = None
     multi_token: MultiToken | None = None
 
     @property

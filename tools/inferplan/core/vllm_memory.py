@@ -4,6 +4,7 @@ The rules are read off published logs of vLLM 0.5 to 0.28 on H100, A100, L4, T4 
 was read in the sources of those versions. How the cache is cut into blocks is in `kv_blocks`.
 """
 
+from dataclasses import replace
 from math import ceil
 
 from inferplan.core import kv_blocks
@@ -17,6 +18,7 @@ from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
 from inferplan.core.units import GIB
+from inferplan.core.vision import VisionTower, encoder_peak, kept_images, profiled_images, stacked_buffers
 
 NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held here."""
@@ -46,6 +48,10 @@ FIRST_COUNTED_GRAPHS = 20
 """The first vLLM (0.20) that takes CUDA graphs out of its budget before the pool is cut."""
 LAST_COPIED_LOGITS = 27
 """The last vLLM (0.27) whose second model runner warms up on logits copied to fp32."""
+FIRST_KNOWN_ENCODER = 16
+"""The first vLLM (0.16) whose trial of an image encoder is counted here; before, Qwen3-VL was tried out on a video."""
+FIRST_TEXT_ALONE = 17
+"""The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
 SECOND_RUNNER = range(25, 29)
 """The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
 
@@ -107,8 +113,8 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     Qwen3 are, on 0.22 as Qwen3. From 0.29 on it takes all, and counts graphs as the first one does.
 
     Limits: other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
-    which it takes since 0.24, are not told apart; nor are models with a vision tower: the pass of its encoder is not in
-    the peak, which the first runner's sampler stands for (Gemma 4 31B on 0.26: 0.2 % off, 1.9 % otherwise).
+    which it takes since 0.24, are not told apart. Models with a vision tower are taken for the first one's, as a log
+    of Gemma 4 31B on 0.26 says (its pool is 0.2 % off, 1.9 % otherwise); the sources would give it the second one.
     Source: vLLM 0.22 to 0.30, vllm/config/vllm.py, `use_v2_model_runner`; three starts of 0.24 on one H100.
     """
     mixers = [mixer for _, mixer in architecture.mixers]
@@ -133,22 +139,43 @@ def activation_peak(
     attention_dp: int = 1,
     wide: bool = False,
 ) -> float:
-    """max(forward, sampler) of vLLM's profile run, plus expert workspace and the cache of encoder outputs. [B]
+    """max(encoder, max(forward, sampler) + expert workspace + what is kept of images) of vLLM's profile run. [B]
 
     It follows batched tokens, widths, vocabulary and the sampler's kernel, not weights or KV cache. MXFP4 kernels
     keep no `workspace`; `element` is the model's type, 4 B for fp32; only the last pipeline stage `samples`.
 
-    Source: published logs; within 0.04 GiB on average of 76 measured peaks. The forward pass of a vision tower, 0.1
-    to 0.2 GiB, is not in it.
+    Limits: of an encoder whose layers are not known only the outputs are counted, as many as a batch has tokens.
+    Source: published logs; within 0.04 GiB on average of 76 measured peaks.
     """
     hidden = architecture.hidden
     forward = max(_forward_peak(hidden, group, engine, tp=tp, element=element) for group in architecture.groups)
     layout = Layout(tp=tp, attention_dp=attention_dp)
     spaces = (_expert_workspace(hidden, group, engine, layout, wide=wide) for group in architecture.groups)
     kept = max(spaces) if workspace else 0
-    encoded = element * engine.max_num_batched_tokens * hidden if architecture.vision_params else 0
     sampler = _sampler_peak(architecture, engine, element=element) if samples else 0
-    return max(forward, sampler) + kept + encoded
+    text, tokens = max(forward, sampler) + kept, engine.max_num_batched_tokens
+    tower = counted_encoder(architecture, engine)
+    if tower is None:
+        return text + (element * tokens * hidden if architecture.vision_params and engine.images else 0)
+    images = profiled_images(tower, tokens)
+    buffers = stacked_buffers(tower, tokens, hidden=hidden, element=element)
+    text += kept_images(tower, images, hidden=hidden, element=element)
+    return max(text, encoder_peak(tower, images, hidden=hidden, tp=tp, element=element)) + buffers
+
+
+def counted_encoder(architecture: Architecture, engine: Engine) -> VisionTower | None:
+    """The image encoder that vLLM tries out, where the rules count that: since 0.16, of towers whose layers are known.
+
+    Limits: SGLang and TensorRT-LLM, whose decoders peak as vLLM's do, do not try it out so.
+    """
+    counted = engine.name == "vllm" and engine.images and engine.version >= FIRST_KNOWN_ENCODER
+    return architecture.vision if counted else None
+
+
+def leaves_out_encoder(architecture: Architecture, engine: Engine) -> bool:
+    """Whether an image encoder is tried out, and the rules do not count that."""
+    tried = engine.name == "vllm" and engine.images and architecture.vision_params > 0
+    return tried and counted_encoder(architecture, engine) is None
 
 
 def _forward_peak(hidden: int, group: LayerGroup, engine: Engine, *, tp: int, element: int) -> float:
@@ -308,7 +335,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     open, and not held against what is free.
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
-    stages = stage_weights(model, precision, layout, loader(gpu, engine))
+    stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
     wide = is_wide(gpu, layout)
     peaks = [_peak(model, precision, layout, engine, last=False, wide=wide)] * (layout.pp - 1)
     peaks.append(_peak(model, precision, layout, engine, last=True, wide=wide))
@@ -329,6 +356,16 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         + (0.0 if counted else graphs)
         + LOGIT_BYTES * engine.max_num_seqs * model.architecture.vocab,
     )
+
+
+def _loaded(model: Model, engine: Engine) -> Model:
+    """The model as it is loaded: without its image encoder where there are no images.
+
+    Source: vLLM 0.17 to 0.28, vllm/model_executor/models/interfaces.py, `_mark_tower_model`.
+    """
+    if engine.images:
+        return model
+    return replace(model, architecture=replace(model.architecture, vision_params=0, vision_replicated=0))
 
 
 def loader(gpu: Gpu, engine: Engine) -> Loader:

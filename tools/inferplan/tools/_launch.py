@@ -37,6 +37,7 @@ class Flags:
     no_prefix: str = ""
     no_windows: str = ""
     context_parallel: str = ""
+    text_alone: str = ""
     shared: str = ""
     shared_nodes: str = ""
     shared_wide: str = ""
@@ -60,6 +61,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         no_prefix="--no-enable-prefix-caching",
         no_windows="--disable-hybrid-kv-cache-manager",
         context_parallel="--decode-context-parallel-size {}",
+        text_alone="--language-model-only",
         shared="--data-parallel-size {groups} --enable-expert-parallel",
         shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
         shared_wide="--all2all-backend deepep_low_latency --enable-dbo",
@@ -232,3 +234,5 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield flags.prefix if engine.prefix_caching else flags.no_prefix
     if not engine.windows:
         yield flags.no_windows
+    if not engine.images:
+        yield flags.text_alone

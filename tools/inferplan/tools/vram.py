@@ -7,7 +7,6 @@ from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS, GUIDE_MENU
 from inferplan.core.engine import EngineName
@@ -37,7 +36,7 @@ from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._settings import note_node, note_share, serving
+from inferplan.tools._settings import memory_evidence, note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -241,7 +240,7 @@ def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
 
 def _note_rules(need: Need, ledger: Ledger) -> None:
     """How far the engine's memory rules are off; with vLLM's version where that is its own default."""
-    evidence = ENGINES[need.on.engine.name].held_against(need.on.gpu.vendor)
+    evidence = memory_evidence(need.on)
     if need.on.engine.name == "vllm" and not ledger.given("engine_version"):
         ledger.take("engine_version", why=evidence)
     else:

@@ -1,8 +1,9 @@
-"""What stands beside the text decoder of a model that sees: the parameters of its vision tower and projector."""
+"""What stands beside the text decoder of a model that sees: its vision tower and projector."""
 
 from collections.abc import Callable, Mapping
 
 from inferplan.catalog.hugging_face._keys import Keys
+from inferplan.core.vision import Kind, VisionTower
 
 WRAPPERS: Mapping[str, str | None] = {
     "aya_vision": "cohere2",
@@ -32,21 +33,27 @@ WRAPPERS: Mapping[str, str | None] = {
 MANY = 10**5
 
 
-def vision_params(root: Keys, hidden: int) -> int:
-    """The parameters of the vision tower and its projector; 0, and a note, where they are not known here."""
+def vision_of(root: Keys, hidden: int) -> tuple[int, VisionTower | None]:
+    """The parameters of the vision tower and its projector; 0, and a note, where they are not known here.
+
+    With them what the tower computes with, where that is known.
+    """
     if root.has("audio_config") or root.has("sound_config"):
         root.keep("audio_config", "not counted", None)
         root.notes["The audio encoder that stands beside the text decoder is not counted."] = None
     if not root.has("vision_config"):
-        return 0
+        return 0, None
     wrapper = root.text("model_type") or ""
     tower = _TOWERS.get(wrapper)
     if tower is None or not isinstance(root.values["vision_config"], dict):
         root.keep("vision_config", "not counted", None)
         root.notes["The vision tower that stands beside the text decoder is not counted."] = None
-        return 0
+        return 0, None
     vision = root.child("vision_config", defaults=_DEFAULTS.get(wrapper, {}))
-    return tower(vision, root, hidden) if vision else 0
+    if not vision:
+        return 0, None
+    shape = _SHAPES.get(tower)
+    return tower(vision, root, hidden), shape and shape(vision, root)
 
 
 def _layer(width: int, inner: int, *, bias: bool = True, gated: bool = False, norm: int = 2) -> int:
@@ -188,6 +195,52 @@ _TOWERS: Mapping[str, Tower] = {
     "qwen3_vl": _qwen3,
     "qwen3_vl_moe": _qwen3,
 }
+
+LARGEST_IMAGE = 16384
+"""What the image processors of Qwen2.5-VL, Qwen3-VL and Qwen3.5 to 3.8 let through: a config does not say it. [tokens]
+
+Source: vLLM's logs of their checkpoints, of 3B to 397B parameters ("a budget of 16384 tokens").
+"""
+
+
+def _dynamic(kind: Kind) -> Callable[[Keys, Keys], VisionTower]:
+    """Images of any size, a patch of each of a few frames at a time."""
+
+    def shape(vision: Keys, _root: Keys) -> VisionTower:
+        channels, frames = _size(vision, "in_channels", "in_chans"), _size(vision, "temporal_patch_size")
+        deep = vision.layer_numbers("deepstack_visual_indexes", _size(vision, "depth")) or frozenset()
+        return VisionTower(
+            kind=kind,
+            width=_size(vision, "hidden_size"),
+            inner=_size(vision, "intermediate_size"),
+            inputs=channels * frames * _size(vision, "patch_size") ** 2,
+            merged=_size(vision, "spatial_merge_size") ** 2,
+            tokens=LARGEST_IMAGE,
+            stacked=len(deep) if kind == "qwen3" else 0,
+        )
+
+    return shape
+
+
+def _square(vision: Keys, root: Keys) -> VisionTower:
+    """Images of one size."""
+    tokens = root.integer("mm_tokens_per_image", default=256, high=MANY)
+    return VisionTower(
+        kind="siglip",
+        width=_size(vision, "hidden_size"),
+        inner=_size(vision, "intermediate_size"),
+        inputs=3 * _size(vision, "patch_size") ** 2,
+        merged=max(1, _positions(vision) // tokens),
+        tokens=tokens,
+    )
+
+
+_SHAPES: Mapping[Tower, Callable[[Keys, Keys], VisionTower]] = {
+    _gemma3: _square,
+    _qwen2_5: _dynamic("qwen2.5"),
+    _qwen3: _dynamic("qwen3"),
+}
+"""What computes in the towers that vLLM's start-up is known of."""
 
 _QWEN3 = {
     "depth": 27, "hidden_size": 1152, "in_channels": 3, "intermediate_size": 4304, "num_position_embeddings": 2304,

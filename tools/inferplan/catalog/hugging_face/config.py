@@ -19,7 +19,7 @@ from inferplan.catalog.hugging_face._keys import STATED, Keys
 from inferplan.catalog.hugging_face._precision import native_precision
 from inferplan.catalog.hugging_face._rope import max_positions, rope_tables, rotary_dim
 from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
-from inferplan.catalog.hugging_face._vision import WRAPPERS, vision_params
+from inferplan.catalog.hugging_face._vision import WRAPPERS, vision_of
 from inferplan.catalog.hugging_face.titles import title
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, Model, count
 from inferplan.core.attention import Latent
@@ -180,11 +180,13 @@ def _architecture(
         lookup_params=ends.lookup_params,
         norm_params=ends.norm_params,
     )
+    params, tower = vision_of(root, bare.hidden)
     return replace(
         bare,
         rotary_dim=None if _latent(groups) else rotary_dim(body, bare.rope_dim),
         multi_token=family.further.read(body, bare, groups[order[-1] if order else -1]),
-        vision_params=vision_params(root, bare.hidden),
+        vision_params=params,
+        vision=tower,
     )
 
 

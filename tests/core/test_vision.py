@@ -1,0 +1,118 @@
+"""What an image encoder takes while vLLM tries it out, worked by hand from the layers in its sources."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferplan.catalog.models import MODELS, towers
+from inferplan.core.architecture import Architecture
+from inferplan.core.engine import Engine
+from inferplan.core.units import GIB
+from inferplan.core.vision import encoder_peak, kept_images, profiled_images, stacked_buffers
+from inferplan.core.vllm_memory import activation_peak, counted_encoder, leaves_out_encoder
+
+QWEN, DEEP, GEMMA = (towers()[name] for name in ("qwen3_1152", "qwen3_1152_deep", "siglip"))
+
+
+def engine(*, version: int = 28, tokens: int = 8192, sequences: int = 256, images: bool = True) -> Engine:
+    return Engine(version=version, max_num_seqs=sequences, max_num_batched_tokens=tokens, images=images)
+
+
+def shape(id_: str) -> Architecture:
+    return MODELS.find(id_).architecture
+
+
+@pytest.mark.parametrize(("tokens", "images"), [(2048, 1), (16384, 1), (32767, 1), (32768, 2), (65536, 4)])
+def test_as_many_images_are_tried_out_as_a_batch_has_tokens_for_and_at_least_one(tokens: int, images: int) -> None:
+    """As in logs of Qwen3.6 35B: one with up to 16,384 batched tokens, two with 32,768, four with 65,536."""
+    assert profiled_images(QWEN, tokens) == images
+
+
+def test_small_images_are_tried_out_by_the_dozen() -> None:
+    """Gemma 3: 256 tokens each."""
+    assert [profiled_images(GEMMA, tokens) for tokens in (2048, 8192, 16384)] == [8, 32, 64]
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden", "patch"),
+    [
+        ("qwen3_1152", 4096, 2 * 3 * 16**2 + 1152 + 11 * 1152),
+        ("qwen3_1024", 2560, 2 * 3 * 16**2 + 1024 + 11 * 1024),
+        ("qwen3_1152_deep", 4096, 2 * 3 * 16**2 + 1152 + 11 * 1152 + 3 * 4096 / 4),
+        ("qwen2_5_3420", 3584, 2 * 3 * 14**2 + 4 * 1280 + 3 * 3420),
+    ],
+)
+def test_a_patch_of_the_largest_image_takes_what_its_widest_layer_keeps(name: str, hidden: int, patch: float) -> None:
+    """Qwen3: pixels, positions, and in attention eleven widths. Qwen2.5: four widths and three of the gated columns."""
+    assert encoder_peak(towers()[name], 1, hidden=hidden) == 2 * 65_536 * patch
+
+
+def test_siglip_keeps_four_widths_and_its_columns_twice() -> None:
+    """32 images of 64 x 64 patches: 3.37 GiB."""
+    assert encoder_peak(GEMMA, 32, hidden=3840) == 2 * 32 * 4096 * (3 * 14**2 + 4 * 1152 + 2 * 4304)
+
+
+def test_ranks_share_the_encoder_but_add_up_whole_widths() -> None:
+    """Qwen3.8 27B on two GPUs: 2 + 8 / 2 widths, and the output before and after it is added up."""
+    assert encoder_peak(QWEN, 1, hidden=5120, tp=2) == 2 * 65_536 * (1536 + 1152 + 8 * 1152)
+    assert encoder_peak(QWEN, 1, hidden=5120, tp=2) / GIB == pytest.approx(1.59, abs=0.15)
+
+
+def test_inputs_and_outputs_stay_while_the_decoder_is_tried() -> None:
+    """Gemma 3 12B on 0.19, batches of 8,192: the decoder's sampler decides the peak, of which 3.94 GiB were printed."""
+    kept = kept_images(GEMMA, 32, hidden=3840)
+    assert kept == 2 * 32 * (3 * 896**2 + 256 * 3840)
+    settings = engine(version=19, sequences=1024)
+    whole, decoder = shape("gemma 3 12b"), replace(shape("gemma 3 12b"), vision_params=0, vision=None)
+    assert activation_peak(whole, settings, tp=1) == activation_peak(decoder, settings, tp=1) + kept
+    assert activation_peak(whole, settings, tp=1) / GIB == pytest.approx(3.94, abs=0.01)
+
+
+def test_stacked_features_have_buffers_for_a_batch() -> None:
+    """Qwen3-VL 8B with 8,192 tokens: 16.78 GiB were loaded, 0.19 of them for these."""
+    assert stacked_buffers(DEEP, 8192, hidden=4096) == 3 * 8192 * 4096 * 2
+    wider, narrower = (activation_peak(shape("qwen3 vl 8b"), engine(tokens=n), tp=1) for n in (4096, 2048))
+    assert wider - narrower == stacked_buffers(DEEP, 2048, hidden=4096)
+
+
+def test_the_larger_of_encoder_and_decoder_decides() -> None:
+    """Qwen3.5 9B: with 1,024 sequences the sampler takes more than the one image, whose pixels and tokens are kept."""
+    small, large = (activation_peak(shape("qwen3.5 9b"), engine(sequences=n), tp=1) for n in (256, 1024))
+    assert small / GIB == 1.875
+    assert large == activation_peak(
+        replace(shape("qwen3.5 9b"), vision_params=0), engine(sequences=1024, images=False), tp=1
+    ) + kept_images(QWEN, 1, hidden=4096)
+
+
+def test_text_alone_tries_nothing_out() -> None:
+    blind = activation_peak(shape("qwen3.5 9b"), engine(images=False), tp=1)
+    assert blind == activation_peak(replace(shape("qwen3.5 9b"), vision_params=0, vision=None), engine(), tp=1)
+    assert not leaves_out_encoder(shape("gemma 4 31b"), engine(images=False))
+
+
+def test_the_trial_is_counted_since_0_16() -> None:
+    architecture = shape("qwen3 vl 8b")
+    versions = {version for version in range(5, 29) if counted_encoder(architecture, engine(version=version))}
+    assert versions == set(range(16, 29))
+    assert versions.isdisjoint(v for v in range(5, 29) if leaves_out_encoder(architecture, engine(version=v)))
+
+
+@pytest.mark.parametrize("name", ["sglang", "tensorrt-llm"])
+def test_other_engines_that_peak_as_vllm_does_try_no_image_out(name: str) -> None:
+    architecture, settings = shape("qwen3.5 9b"), replace(engine(), name=name)
+    assert counted_encoder(architecture, settings) is None
+    assert activation_peak(architecture, settings, tp=1) < GIB + activation_peak(
+        replace(architecture, vision_params=0), settings, tp=1
+    )
+
+
+@given(tokens=st.integers(16, 262_144), tp=st.sampled_from([1, 2, 4, 8]), name=st.sampled_from(sorted(towers())))
+def test_ranks_take_no_more_than_one_gpu_does_and_more_tokens_no_less(tokens: int, tp: int, name: str) -> None:
+    tower = towers()[name]
+    images = profiled_images(tower, tokens)
+    alone = encoder_peak(tower, images, hidden=4096)
+    assert encoder_peak(tower, images, hidden=4096, tp=tp) <= alone
+    assert alone <= encoder_peak(tower, profiled_images(tower, 2 * tokens), hidden=4096)
+    assert kept_images(tower, images, hidden=4096) < alone

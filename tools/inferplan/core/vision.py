@@ -1,0 +1,116 @@
+"""An image encoder, and what it takes while vLLM tries it out on the largest images before it cuts the KV pool."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["qwen2.5", "qwen3", "siglip"]
+"""Encoders by what their layers keep while they compute: of Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisionTower:
+    """Layers of `width` with feed-forward blocks of `inner` columns, on patches of `inputs` elements.
+
+    `merged` patches become one token, the largest image that its processor lets through `tokens` of them. The features
+    of `stacked` layers are handed on beside those of the last one (Qwen3-VL).
+    """
+
+    kind: Kind
+    width: int
+    inner: int
+    inputs: int
+    merged: int
+    tokens: int
+    stacked: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    """What is alive of each patch at a layer's peaks, in its widths, and how many copies of the inner columns.
+
+    `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention; `block`
+    copies in the feed-forward block.
+    """
+
+    always: int = 0
+    whole: int = 2
+    shared: int
+    block: int
+    columns: int = 2
+
+
+_KEPT: Mapping[Kind, _Kept] = {
+    "qwen2.5": _Kept(shared=8, block=4, columns=3),
+    "qwen3": _Kept(always=1, shared=8, block=3),
+    "siglip": _Kept(whole=3, shared=4, block=4),
+}
+"""Attention keeps its input and the normed one, queries, keys and values (3), queries and keys before and after they
+are rotated (2 + 2), and its output (1); SigLIP rotates none and holds the embeddings of the patches to the end. The
+feed-forward block keeps both inputs beside the normed one, and its columns before and after the activation; where it
+is gated the columns double before, and the sum is normed apart.
+
+Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_5_vl.py, qwen3_vl.py, siglip.py; arguments of a module stay
+alive while it runs.
+"""
+
+
+def profiled_images(tower: VisionTower, tokens: int) -> int:
+    """max(batched tokens, tokens of the largest image) // tokens of the largest image: images of the trial. [images]
+
+    Limits: that sequences and context hold as many is taken for granted; they always do unless fewer tokens than a
+    batch has fit in all sequences together.
+    Source: vLLM 0.16 to 0.28, vllm/multimodal/encoder_budget.py, `MultiModalBudget`; vllm/v1/core/
+    encoder_cache_manager.py, `compute_mm_encoder_budget`.
+
+    >>> qwen = VisionTower(kind="qwen3", width=1152, inner=4304, inputs=1536, merged=4, tokens=16384)
+    >>> profiled_images(qwen, 2048), profiled_images(qwen, 65536)
+    (1, 4)
+    """
+    return max(tokens, tower.tokens) // tower.tokens
+
+
+def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2) -> float:
+    """element × (patches × (inputs + always × width + max(attention, activation, product)) + stacked features). [B]
+
+    attention = (whole + shared / tp + sums) × width, activation = block × width + columns × inner / tp, product =
+    block × width + inner / tp + sums × width, where `sums` is 1, and 2 where ranks add their products up.
+
+    Limits: rotations and softmax sums, 1 %, are left out; attention is FlashAttention's. Ranks share the encoder out,
+    as vLLM does by default (`mm_encoder_tp_mode`).
+    Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
+    Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.05 to 0.06 GiB more, two of Qwen3.8 on two GPUs 0.14 and
+    0.21.
+
+    >>> qwen = VisionTower(kind="qwen3", width=1152, inner=4304, inputs=1536, merged=4, tokens=16384)
+    >>> encoder_peak(qwen, 1, hidden=4096) / 2**30
+    1.875
+    """
+    kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp
+    sums = 1 if tp == 1 else 2
+    attention = (kept.whole + kept.shared / tp + sums) * width
+    block = kept.block * width + max(kept.columns * inner, inner + sums * width)
+    patch = tower.inputs + kept.always * width + max(attention, block)
+    return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden)
+
+
+def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 2) -> float:
+    """element × tokens × (merged × inputs + (1 + stacked) × hidden): what stays while the text decoder is tried. [B]
+
+    Source: vLLM, vllm/v1/worker/gpu_model_runner.py, `profile_run`: inputs and outputs are let go of at its end. With
+    the inputs Gemma 3 12B on 0.19 peaks at 3.95 GiB, where 3.94 were printed.
+
+    >>> siglip = VisionTower(kind="siglip", width=1152, inner=4304, inputs=588, merged=16, tokens=256)
+    >>> round(kept_images(siglip, 32, hidden=3840) / 2**30, 3)
+    0.202
+    """
+    return element * images * tower.tokens * (tower.merged * tower.inputs + (1 + tower.stacked) * hidden)
+
+
+def stacked_buffers(tower: VisionTower, tokens: int, *, hidden: int, element: int = 2) -> float:
+    """element × stacked × batched tokens × hidden: where the decoder reads stacked features, as long as it runs. [B]
+
+    Source: vLLM, vllm/model_executor/models/qwen3_vl.py, `deepstack_input_embeds`; Qwen3-VL 8B on 0.19 with 8,192
+    tokens loaded 0.2 GiB more than its weights.
+    """
+    return element * tower.stacked * tokens * hidden
