@@ -417,3 +417,9 @@ def test_the_cache_that_was_counted_is_the_one_that_the_command_asks_for(
     launch = ask(engine=engine, precision=precision, kv_precision=kv_precision, gpu="h200").launch
     assert launch is not None
     assert flag in launch
+
+
+def test_where_memory_is_shared_with_other_programs_the_answer_says_what_that_took() -> None:
+    shared = {one.name for one in ask(gpu="gb10").assumptions}
+    own = {one.name for one in ask(gpu="h100").assumptions}
+    assert shared - own == {"unified_memory"}
