@@ -32,10 +32,14 @@ class Layout:
         """One replica, split by tensor parallelism alone."""
         return cls(tp=degree)
 
+    def times(self, copies: int) -> "Layout":
+        """The replica so many times."""
+        return Layout(tp=self.tp, pp=self.pp, dp=copies, attention_dp=self.attention_dp)
+
     @property
     def alone(self) -> "Layout":
         """One replica without the others."""
-        return self if self.dp == 1 else Layout(tp=self.tp, pp=self.pp, attention_dp=self.attention_dp)
+        return self if self.dp == 1 else self.times(1)
 
     @property
     def ranks(self) -> int:

@@ -48,7 +48,7 @@ def draw_hours(
 
 def _rows(bills: Sequence[float], full: float) -> list[int]:
     """The row of each bill, that of the dearest at 24 hours on top; negative beyond it."""
-    return [ROWS - max(1, round(usd / full * ROWS)) for usd in bills]
+    return [ROWS - (round(usd / full * ROWS) or 1) for usd in bills]
 
 
 def _framed(grid: Sequence[Sequence[str]], ends: Mapping[str, int], full: float) -> Iterator[str]:

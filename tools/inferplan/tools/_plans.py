@@ -309,7 +309,7 @@ def _most_in_time(latency: Latency, replica: Replica | None, load: Load, held: i
 
 def _plan(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:
     """So many replicas, and the service under the users asked for."""
-    layout = replace(replica, dp=copies)
+    layout = replica.times(copies)
     deployment = on.deployment(layout, demand.context)
     load = demand.load(min(ceil(demand.users / layout.dp), deployment.capacity.sessions))
     one = on.replica(layout)

@@ -234,7 +234,7 @@ class Serving:
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica, as often as the GPUs hold it."""
-        return self.deployment(replace(one, dp=gpus // one.replica), context)
+        return self.deployment(one.times(gpus // one.replica), context)
 
     def session_bytes(self, layout: Layout, context: int) -> float:
         """What the engine allocates for one session on one GPU. [B]"""
@@ -322,7 +322,7 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     if best is None or best[0] > min(on.stage_degrees):
         best = _best(on, on.staged(context), users, context, best)
         best = best and _best(on, on.shared(best[0] - 1), users, context, best)
-    return best and on.deployment(replace(best[-1], dp=best[0] // best[-1].replica), context)
+    return best and on.deployment(best[-1].times(best[0] // best[-1].replica), context)
 
 
 _Ranked = tuple[int, int, int, Layout]
