@@ -135,8 +135,10 @@ def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
     >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "unit_cost"))
     {'pue': 1.2, 'utilization': 0.6}
     """
+    if not text:
+        return {}
     taken = set(groups)
-    names = tuple(name for name, setting in settings().items() if setting.group in taken) if text else ()
+    names = tuple(name for name, setting in settings().items() if setting.group in taken)
     values: dict[str, float] = {}
     problems: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):

@@ -31,7 +31,7 @@ def _defaults(taken: type[Question]) -> Mapping[str, Any]:
 
 def overrides_for(q: Question, taken: type[Question]) -> str:
     """The overrides of a question that another kind of question takes as well."""
-    given = parse_overrides(q.overrides, groups=q.settings) if q.overrides else {}
+    given = parse_overrides(q.overrides, groups=q.settings)
     known = ((settings()[name], value) for name, value in given.items())
     return ", ".join(
         f"{setting.name}={setting.written(value)}" for setting, value in known if setting.group in taken.settings

@@ -72,8 +72,14 @@ class Question(BaseModel):
     def ledger(self) -> Ledger:
         """The assumptions of this question: defaults, and what the caller said instead."""
         ledger = Ledger(parse_overrides(self.overrides, groups=self.settings))
-        note_models(ledger, {name: value for name, value in self if name in MODEL_ARGUMENTS})
+        note_models(ledger, {name: getattr(self, name) for name in self._models()})
         return ledger
+
+    @classmethod
+    @cache
+    def _models(cls) -> tuple[str, ...]:
+        """The arguments that name a model."""
+        return tuple(name for name in cls.model_fields if name in MODEL_ARGUMENTS)
 
     def inputs(self, **resolved: Any) -> dict[str, Any]:
         """The normalized arguments, defaults included and empties left out, fit to call a tool with."""
