@@ -328,3 +328,25 @@ def test_the_memory_tool_and_the_planner_name_the_same_fewest_gpus(limit: int) -
     assert planned.serves_users
     assert (placed.gpus, placed.ep) == (planned.gpus_used, planned.ep)
     assert f"experts over {placed.ep}" in sized.summary
+
+
+@given(
+    model=st.sampled_from(["deepseek-ai/DeepSeek-R1", "Qwen/Qwen3-30B-A3B", "mistralai/Mixtral-8x7B-Instruct-v0.1"]),
+    precision=st.sampled_from(["bf16", "fp8", "int4"]),
+    gpu=st.sampled_from(["h200-sxm", "b200-sxm", "mi300x", "gb200"]),
+    users=st.integers(1, 4000),
+    context=st.integers(100, 60_000),
+    more=st.floats(1, 3),
+)
+@settings(max_examples=60)
+def test_more_users_and_longer_contexts_never_take_fewer_gpus_though_experts_may_be_shared(
+    *, model: str, precision: str, gpu: str, users: int, context: int, more: float
+) -> None:
+    on = serving(Ledger({}), model=model, precision=precision, gpu=gpu)
+    plain, crowded, longer = (
+        on.for_users(*load) for load in ((users, context), (ceil(more * users), context), (users, ceil(more * context)))
+    )
+    assert plain is not None
+    assert plain.users >= users
+    for other in (crowded, longer):
+        assert other is None or other.layout.gpus >= plain.layout.gpus

@@ -205,8 +205,8 @@ class Serving:
     def for_users(self, users: int, context: int) -> Deployment | None:
         """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
 
-        Stages, and groups that share experts, are looked at only where the load needs more than the widest group in a
-        node. None where no layout holds even one session.
+        Stages are looked at only where the load needs more than the widest group in a node, groups that share experts
+        where they take fewer GPUs than others. None where no layout holds even one session.
         """
         return _fewest(self, users, context)
 
@@ -321,7 +321,7 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     best = _best(on, map(Layout.tensor, on.degrees), users, context)
     if best is None or best[0] > min(on.stage_degrees):
         best = _best(on, on.staged(context), users, context, best)
-        best = best and _best(on, on.shared(best[0] - 1), users, context, best)
+    best = best and _best(on, on.shared(best[0] - 1), users, context, best)
     return best and on.deployment(best[-1].times(best[0] // best[-1].replica), context)
 
 
