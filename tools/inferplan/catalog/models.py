@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Literal, Never
+from typing import Any, Literal, Never
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
-from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.catalog._table import NamedRow, document, parse_rows
 from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
     Architecture,
@@ -32,6 +32,8 @@ from inferplan.core.attention import Compressed, Latent
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 
 _FILE = "models.toml"
+_OWN = frozenset({"aliases", "released", "license", "note", "source", "checked"})
+"""What a row does not take from the one that it is like."""
 _TOKEN = re.compile(r"\(([^()]*)\)(\d+)|(\S)(\d*)")
 
 Verification = Literal["exact", "exact-elsewhere", "vision-derived", "published-rounding", "within-0.03%"]
@@ -142,10 +144,12 @@ class ModelRow(NamedRow):
     `mix` and `blocks` give, a letter a layer, what mixes tokens and what each token passes through; tables by
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here. `unverified` names what the
-    total cannot prove, `inferred` what was solved from it.
+    total cannot prove, `inferred` what was solved from it. A row that is `like` another has its layers, and states
+    only what it has otherwise.
     """
 
     title: str
+    like: str | None = None
     stands_for: str | None = None
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
@@ -285,7 +289,16 @@ class ModelRow(NamedRow):
 @cache
 def model_rows() -> dict[str, ModelRow]:
     """Every row by id: what `Model` leaves out is here (license, release, sources, published totals)."""
-    return {row.id: row for row in read_rows(_FILE, "model", ModelRow)}
+    tables = document(_FILE)
+    raws = {raw["id"]: raw for raw in tables["model"]}
+    whole = [_whole(raw, raws.get(raw.get("like", ""), {})) for raw in tables["model"]]
+    return {row.id: row for row in parse_rows({**tables, "model": whole}, "model", ModelRow, file=_FILE)}
+
+
+def _whole(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the layers of the one that it is like; of its shape it states what differs."""
+    layers = {key: value for key, value in like.items() if key not in _OWN}
+    return {**layers, **raw, "shape": {**like.get("shape", {}), **raw.get("shape", {})}}
 
 
 def _stock() -> Stock[Model]:
