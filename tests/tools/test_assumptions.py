@@ -76,12 +76,22 @@ def test_overrides_are_separated_by_commas_or_semicolons(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "minor"), [("0.28", 28), ("v0.19.1", 19), ("0.9", 9), ("0.10.1.1", 10), ("0.28rc1", None), ("28.0", 28)]
+    ("text", "minor"),
+    [
+        ("0.28", 28),
+        ("v0.19.1", 19),
+        ("0.9", 9),
+        ("0.10.1.1", 10),
+        ("0.28rc1", None),
+        ("28.0", 28),
+        ("0.31.0", 31),
+        ("0.32", None),
+    ],
 )
 def test_a_version_is_read_as_people_write_it(text: str, minor: int | None) -> None:
     setting = settings()["engine_version"]
     if minor is None:
-        with pytest.raises(ValueError, match=r"takes a version from 0\.5 to 0\.28"):
+        with pytest.raises(ValueError, match=r"takes a version from 0\.5 to 0\.31"):
             setting.check(text)
     else:
         assert setting.check(text) == minor

@@ -313,6 +313,15 @@ class TestTrust:
         old = size(gpu="mi300x", overrides="engine_version=0.20")
         assert assumption(old, "memory_rules") == "memory_rules = vLLM 0.20 (not held against logs on AMD hardware)"
 
+    def test_versions_with_few_logs_say_so(self) -> None:
+        newest = {"overrides": "engine_version=0.31"}
+        for answer in (size(gpu="h100", **newest), ask("plan_parallelism", model=MODEL, gpu="h100", **newest)):
+            assert assumption(answer, "memory_rules").startswith(
+                "memory_rules = vLLM 0.31 (held against 3 logs of 0.29"
+            )
+        older = ask("plan_parallelism", model=MODEL, gpu="h100", overrides="engine_version=0.28")
+        assert all(one.name != "memory_rules" for one in older.assumptions)
+
     def test_plans_and_their_speed_do_so_too(self) -> None:
         here, there = (ask("plan_parallelism", model=MODEL, gpu=gpu) for gpu in ("h100", "tpu-v6e"))
         assert "newest held against logs" in assumption(here, "engine_version")

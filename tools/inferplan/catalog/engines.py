@@ -28,10 +28,17 @@ class EngineInfo:
     title: str
     covers: str
     evidence: Mapping[str, str]
+    newer: str = ""
 
-    def held_against(self, vendor: str) -> str:
-        """How far the rules are off on a vendor's hardware, or that nobody has looked."""
+    def held_against(self, vendor: str, version: str = "") -> str:
+        """How far the rules of a version are off on a vendor's hardware, or that nobody has looked."""
+        if self.is_newer(version):
+            return self.newer
         return self.evidence.get(vendor) or f"not held against logs on {VENDORS[vendor]} hardware"
+
+    def is_newer(self, version: str) -> bool:
+        """Whether this is a later version than the one that the evidence is of."""
+        return bool(self.newer) and version > self.covers
 
 
 class EngineRow(NamedRow):
@@ -40,6 +47,7 @@ class EngineRow(NamedRow):
     title: str
     covers: str
     evidence: dict[str, str] = Field(min_length=1)
+    newer: str = ""
 
     @field_validator("id")
     @classmethod
@@ -50,7 +58,13 @@ class EngineRow(NamedRow):
 
     def info(self) -> EngineInfo:
         """The row as the tools take it."""
-        return EngineInfo(id=cast("EngineName", self.id), title=self.title, covers=self.covers, evidence=self.evidence)
+        return EngineInfo(
+            id=cast("EngineName", self.id),
+            title=self.title,
+            covers=self.covers,
+            evidence=self.evidence,
+            newer=self.newer,
+        )
 
 
 class RefusalRow(Row):

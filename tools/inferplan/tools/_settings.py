@@ -129,8 +129,11 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     info, vendor = ENGINES[on.engine.name], on.gpu.vendor
     if on.engine.name == "vllm":
+        version = f"0.{on.engine.version}"
         why = None if vendor in info.evidence else info.held_against(vendor)
         ledger.take("engine_version", on.engine.version, why=why)
+        if info.is_newer(version):
+            ledger.note("memory_rules", on.engine_name, why=info.held_against(vendor, version))
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
     ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
     note_share(ledger, on.utilization(Layout()))
