@@ -98,6 +98,13 @@ def test_a_version_is_read_as_people_write_it(text: str, minor: int | None) -> N
         assert setting.shown(minor) == f"0.{minor}"
 
 
+@pytest.mark.parametrize("name", [name for name, setting in settings().items() if setting.whole])
+def test_a_whole_number_is_written_as_one(name: str) -> None:
+    setting = settings()[name]
+    assert setting.written(float(setting.high)) == str(int(setting.high))
+    assert setting.check(setting.written(setting.low)) == setting.low
+
+
 def test_no_overrides_are_no_overrides() -> None:
     assert parse_overrides("", groups=("prices",)) == {}
 
