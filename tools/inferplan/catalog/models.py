@@ -27,6 +27,7 @@ from inferplan.core.architecture import (
     NativeBits,
     Nominal,
     QkNorm,
+    StageCopies,
 )
 from inferplan.core.attention import Compressed, Latent
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
@@ -94,6 +95,7 @@ class Shape(BaseModel):
     state_bytes: PositiveInt = 2
     rotary_dim: PositiveInt | None = None
     rope_tables: PositiveInt = 1
+    stage_copies: StageCopies = "none"
 
     def attention(self) -> Attention | None:
         """The attention that every layer has, where they share one."""
@@ -215,6 +217,7 @@ class ModelRow(NamedRow):
             state_bytes=shape.state_bytes,
             rotary_dim=shape.rotary_dim,
             rope_tables=shape.rope_tables,
+            stage_copies=shape.stage_copies,
             vision_params=self.vision_params,
             vision_replicated=self.vision_replicated,
             multi_token=MultiToken(layers=self.mtp_layers, params=self.mtp_params) if self.mtp_layers else None,

@@ -339,6 +339,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         marlin=gpu.architecture != "Hopper" or engine.version <= 11,
         first_engine=engine.version <= LAST_OF_THE_FIRST_ENGINE,
         doubled_keys=True,
+        stage_copies=True,
     )
 
 

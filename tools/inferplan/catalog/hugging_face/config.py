@@ -18,6 +18,7 @@ from inferplan.catalog.hugging_face._family import Family
 from inferplan.catalog.hugging_face._keys import STATED, Keys
 from inferplan.catalog.hugging_face._precision import native_precision
 from inferplan.catalog.hugging_face._rope import max_positions, rope_tables, rotary_dim
+from inferplan.catalog.hugging_face._stages import stage_copies
 from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
 from inferplan.catalog.hugging_face._vision import WRAPPERS, vision_params
 from inferplan.catalog.hugging_face.titles import title
@@ -176,6 +177,7 @@ def _architecture(
         final_norms=family.final_norms,
         state_bytes=_state_bytes(body, family),
         rope_tables=rope_tables(body, type_, local=family.local_rope and _windowed(groups)),
+        stage_copies=stage_copies(type_),
         other_params=ends.other_params,
         lookup_params=ends.lookup_params,
         norm_params=ends.norm_params,
