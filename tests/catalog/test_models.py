@@ -205,6 +205,18 @@ def test_a_repository_that_is_not_here_is_no_other_one_with_such_words_in_its_na
     assert MODELS.nearest(said)
 
 
+@pytest.mark.parametrize("name", ["R1", "R1-0528", "V3", "V3-0324"])
+def test_a_build_stands_for_both_models_whose_layers_it_has(name: str) -> None:
+    build = MODELS[f"deepseek-ai/DeepSeek-{name}"].build("nvfp4")
+    assert build is not None
+    assert build.id.startswith(f"nvidia/DeepSeek-{name[:2]}")
+
+
+def test_a_model_like_another_has_none_of_its_builds() -> None:
+    assert MODELS["Qwen/Qwen3-30B-A3B"].build("nvfp4")
+    assert MODELS["Qwen/Qwen3-30B-A3B-Instruct-2507"].build("nvfp4") is None
+
+
 def test_granite_4_micro_is_not_the_hybrid_of_nearly_that_name() -> None:
     plain, hybrid = (MODELS.find(f"ibm-granite/granite-4.0-{name}").architecture for name in ("micro", "h-micro"))
     assert kv_bytes_per_token(plain, kv_bits=16) == 10 * kv_bytes_per_token(hybrid, kv_bits=16)

@@ -376,6 +376,23 @@ def test_eager_mode_captures_no_graphs() -> None:
     assert one.predicted["cuda_graph_gib"] == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "weight_format", "gib"),
+    [
+        ("moonshotai/Kimi-K2-Thinking", "int4", 594.2e9 / 2**30),  # 594 GB published
+        ("meta-llama/Llama-3.1-8B-Instruct", "nvfp4", 5.65),  # 6.98 B linear at 4.5 bit, 1.05 B at its ends in 16
+        ("nvidia/Llama-3.1-8B-Instruct-NVFP4", "nvfp4", 5.65),
+    ],
+)
+def test_formats_of_some_layers_are_predicted_where_it_is_known_of_which(
+    model: str, weight_format: str, gib: float
+) -> None:
+    """The release, and the build of a publisher whose list of quantised modules is in the catalogue."""
+    changes = {"model": model, "weight_format": weight_format, "architecture": None, "tp": 1}
+    (one,) = validate([LLAMA | changes]).outcomes
+    assert one.predicted["weights_gib_per_gpu"] == pytest.approx(gib, rel=0.003)
+
+
 # --- what is not predicted --------------------------------------------------------------------------------------------
 
 
@@ -394,7 +411,12 @@ def test_every_quantity_is_predicted_or_left_out_with_a_reason_on_one_printable_
         ({"max_num_seqs": None, "max_num_batched_tokens": None}, "kv_cache_tokens", "`max_num_seqs` is not stated"),
         ({"max_num_batched_tokens": None}, "max_concurrency", "`max_num_batched_tokens` is not stated"),
         ({"weight_format": None}, "weights_gib_per_gpu", "the weight format is not stated"),
-        ({"weight_format": "nvfp4"}, "weights_gib_per_gpu", 'the weight format "nvfp4" does not say'),
+        ({"weight_format": "int4"}, "weights_gib_per_gpu", 'the weight format "int4" does not say'),
+        (
+            {"weight_format": "nvfp4", "model": "RedHatAI/Llama-3.1-8B-Instruct-NVFP4"},
+            "weights_gib_per_gpu",
+            'the weight format "nvfp4" does not say',
+        ),
         ({"gpu": None, "extra": {}}, "non_torch_gib", "`gpu` is not stated"),
         ({"gpu": "Abacus 9"}, "fits", 'the GPU "Abacus 9" is not in the catalog'),
         ({"tp": None}, "weights_gib_per_gpu", "`tp` is not stated"),
