@@ -196,12 +196,40 @@ def test_out_of_sample_only_a_large_vision_encoder_is_misjudged() -> None:
     assert [id_ for id_, size in found["kv_cache_gib_per_gpu"].items() if size > 2.5] == ["nanokvm-qwen3vl-30b-4x3090"]
 
 
+LATE: list[Case] = json.loads((DATA / "memory_cases_found.json").read_text(encoding="utf-8"))["cases"]
+UNLIKE = ["pro6000-qwen3-32b-tp2", "pro6000-qwen3-32b-pp2"]
+"""Qwen3 32B on RTX PRO 6000 under vLLM 0.27: each rank takes 0.5 (in one of two stages 1.4) GiB more than predicted."""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "least", "worst"),
+    [("weights_gib_per_gpu", 6, 0.1), ("kv_cache_gib_per_gpu", 4, 1.1), ("kv_cache_tokens", 5, 1.1)],
+)
+def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
+    """Starts of vLLM 0.10 to 0.31 on L40S, GH200, A100 and RTX PRO 6000: in percent."""
+    (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
+    alike = [size for size, id_ in found if quantity == "weights_gib_per_gpu" or id_ not in UNLIKE]
+    assert len(alike) >= least
+    assert max(alike) <= worst
+
+
+def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
+    """Two ranks of a dense 32B on one kind of card; and a share of 0.95 of L40S, which is said not to start."""
+    found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}
+    pools = found["kv_cache_gib_per_gpu"]
+    assert [id_ for id_, size in pools.items() if size > 2] == UNLIKE
+    assert [round(pools[id_]) for id_ in UNLIKE] == [6, 20]
+    assert [id_ for id_, wrong in found["fits"].items() if wrong] == ["2xl40s-qwen3-30b-2507-fp8"]
+
+
 def test_no_case_is_both_in_and_out_of_sample() -> None:
-    ids = [case["id"] for case in HELD_OUT]
+    ids = [case["id"] for case in (*HELD_OUT, *LATE)]
     assert len(ids) == len(set(ids))
     assert not set(ids) & set(BY_ID)
-    assert all(case["source"] for case in HELD_OUT)
-    assert not [name for case in HELD_OUT for name in case if name not in {*MemoryCase.model_fields, "source"}]
+    assert all(case["source"] for case in (*HELD_OUT, *LATE))
+    assert not [
+        name for case in (*HELD_OUT, *LATE) for name in case if name not in {*MemoryCase.model_fields, "source"}
+    ]
 
 
 # --- from the configuration alone -------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ class TestWhatRuns:
 def _published() -> Iterator[tuple[str, str, EngineName]]:
     """GPU, format and engine of each published run for which all three are known here."""
     speeds = (SpeedSetup(SpeedRow.model_validate(row)) for row in published())
-    files = (DATA / name for name in ("memory_cases.json", "memory_cases_held_out.json"))
+    files = (DATA / f"memory_cases{name}.json" for name in ("", "_held_out", "_found"))
     cases = (case for file in files for case in json.loads(file.read_text(encoding="utf-8"))["cases"])
     for run in (*speeds, *(Setup(MemoryCase.model_validate(case)) for case in cases)):
         with suppress(CannotPredict):
