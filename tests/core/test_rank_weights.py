@@ -240,6 +240,21 @@ def small_layers(count: int) -> Model:
     return model(replace(shape, max_positions=0))
 
 
+@pytest.mark.parametrize(
+    ("id_", "tp", "tokens", "gib"),
+    [
+        ("Qwen/Qwen3-VL-8B-Instruct", 1, 8192, 16.78),  # vLLM 0.19: 16.58 without
+        ("Qwen/Qwen3-VL-30B-A3B-Instruct", 4, 2048, 14.7708),  # four RTX 3090: 14.736 without
+    ],
+)
+def test_qwen3_vl_is_loaded_with_buffers_for_what_its_tower_adds(id_: str, tp: int, tokens: int, gib: float) -> None:
+    """Three times the tokens of a step by the hidden width, on every rank, as vLLM printed it."""
+    layout, one = Layout(tp=tp), MODELS[id_]
+    loaded = rank_weights(one, FORMATS["bf16"], layout, Loader(batched_tokens=tokens))
+    assert loaded / GIB == pytest.approx(gib, rel=0.001)
+    assert loaded - rank_weights(one, FORMATS["bf16"], layout) == 3 * tokens * one.architecture.hidden * 2
+
+
 STAGED = Loader(stage_copies=True)
 """What vLLM does, which builds embedding and head of some models on every stage."""
 

@@ -33,13 +33,14 @@ class Loader:
     """What differs in loading: `marlin` kernels for MXFP4 experts, and vLLM up to 0.7 (`first_engine`).
 
     `doubled_keys` says that a projection which makes keys and values both is loaded for each of them, `stage_copies`
-    that some models build embedding and head on every pipeline stage.
+    that some models build embedding and head on every pipeline stage; for `batched_tokens` of a step buffers are kept.
     """
 
     marlin: bool = False
     first_engine: bool = False
     doubled_keys: bool = False
     stage_copies: bool = False
+    batched_tokens: int = 0
 
 
 TODAY = Loader()
@@ -65,7 +66,8 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     """
     architecture, parts = model.architecture, weights(model, precision)
     rows = architecture.max_positions * architecture.rope_tables
-    rope = rows * _rope_width(architecture) * (ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES)
+    element = ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES
+    kept = element * (rows * _rope_width(architecture) + _deepstack_buffers(architecture, loader))
     rows_padded = _padded(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
     everywhere = architecture.vision_replicated * HALF_BYTES
@@ -78,14 +80,23 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
             group.count * _doubled_keys(architecture.hidden, group, class_bits(model, precision), layout.tp, loader)
             for group in architecture.groups
         )
-        return (_layer_weights(model, parts, shard, padding) + extra + embedding + beside + head + rope,)
+        return (_layer_weights(model, parts, shard, padding) + extra + embedding + beside + head + kept,)
     layers = _each_layer(model, precision, shard, loader)
     ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
     stages = [sum(layers[start - 1 : end]) for start, end in ranges]
     stages[0] += beside
     copies = architecture.stage_copies if loader.stage_copies else "none"
     ends = _ends(embedding, head, layout.pp, copies)
-    return tuple(stage + end + rope for stage, end in zip(stages, ends, strict=True))
+    return tuple(stage + end + kept for stage, end in zip(stages, ends, strict=True))
+
+
+def _deepstack_buffers(architecture: Architecture, loader: Loader) -> int:
+    """What a vision tower adds to the inputs of some layers, for the tokens of a step, on every rank. [elements]
+
+    Source: vLLM, vllm/model_executor/models/qwen3_vl.py, `deepstack_input_embeds`; Qwen3-VL 8B on vLLM 0.19 and
+    30B-A3B on 0.11, which printed 0.2 and 0.03 GiB more than their tensors take.
+    """
+    return architecture.deepstack * loader.batched_tokens * architecture.hidden
 
 
 def _ends(embedding: float, head: float, stages: int, copies: StageCopies) -> Iterator[float]:

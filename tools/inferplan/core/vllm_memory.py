@@ -340,6 +340,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         first_engine=engine.version <= LAST_OF_THE_FIRST_ENGINE,
         doubled_keys=True,
         stage_copies=True,
+        batched_tokens=engine.max_num_batched_tokens,
     )
 
 
