@@ -9,11 +9,14 @@ from huggingface_hub import constants
 
 from inferplan.catalog import asked_models
 from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, only_on_hub, provenance, shown_id
+from inferplan.catalog.builds import BuildRow, build_rows
+from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face import hub
 from inferplan.catalog.hugging_face.hub import Repository, Stored, StoredTensors
 from inferplan.catalog.hugging_face.hub_models import hub_model
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import NativeBits
+from inferplan.core.memory import class_bits
 from loopback_hub import LoopbackHub, answer, loopback_hub
 
 ID = "someone/tiny-llama"
@@ -52,6 +55,23 @@ def test_names_of_the_catalogue_are_what_the_catalogue_makes_of_them() -> None:
     assert provenance("70B") is None
     with pytest.raises(UnknownModel, match='no model "lama 3 70b"; nearest'):
         model_id("lama 3 70b")
+
+
+@pytest.mark.parametrize("row", build_rows(), ids=lambda row: row.id)
+def test_a_published_build_is_a_model_released_in_its_own_format(row: BuildRow) -> None:
+    built, model = model_of(model_id(row.id.upper())), MODELS[row.model]
+    assert (built.id, built.native_precision) == (row.id, row.precision)
+    assert built.architecture is model.architecture
+    form = FORMATS[row.precision]
+    assert class_bits(built, form) == class_bits(model, form)
+    assert built.own_kv_bits(row.precision) == model.own_kv_bits(row.precision)
+    assert model_of(row.id) is built
+    assert not only_on_hub(row.id)
+
+
+def test_a_build_of_another_owner_is_not_taken_for_one_that_is_known() -> None:
+    with pytest.raises(UnknownModel):
+        model_id("somebody/Gemma-4-31B-IT-NVFP4")
 
 
 def test_a_config_has_a_short_text_as_its_id_and_one_model() -> None:

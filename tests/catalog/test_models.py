@@ -7,6 +7,10 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS, ModelRow, model_rows
 from inferplan.catalog.prices import AS_OF
 from inferplan.core.architecture import Attention, ExpertFfn, count
+from inferplan.core.memory import kv_bytes_per_token
+from inferplan.core.parallelism import Layout
+from inferplan.core.rank_weights import rank_weights
+from inferplan.core.units import GIB
 
 SIZE_CLASSES = ["7B", "13B", "70B", "405B", "745B MoE"]
 
@@ -109,7 +113,8 @@ def test_a_slip_of_the_pen_is_answered_with_the_models_it_may_mean() -> None:
 def test_completion_knows_families() -> None:
     assert "Qwen/Qwen3-32B" in MODELS.complete("qwen3")
     completed = MODELS.complete("llama 3.3")
-    assert completed == ["meta-llama/Llama-3.3-70B-Instruct", "nvidia/Llama-3_3-Nemotron-Super-49B-v1_5"]
+    assert completed[0] == "meta-llama/Llama-3.3-70B-Instruct"
+    assert set(completed[1:]) == {f"nvidia/Llama-3_3-Nemotron-Super-49B-{version}" for version in ("v1", "v1_5")}
 
 
 def test_the_size_classes_come_first_and_are_the_guides_five() -> None:
@@ -193,12 +198,73 @@ def test_large_size_classes_have_nearly_the_shape_of_what_they_stand_for() -> No
         assert count(MODELS[id_].architecture).total == pytest.approx(MODELS[id_].total_params, rel=0.01)
 
 
-@pytest.mark.parametrize("said", ["ibm-granite/granite-4.0-micro", "Qwen/Qwen-72B", "meta-llama/Llama-3.3-7B"])
+@pytest.mark.parametrize("said", ["ibm-granite/granite-4.0-nano", "Qwen/Qwen-72B", "meta-llama/Llama-3.3-7B"])
 def test_a_repository_that_is_not_here_is_no_other_one_with_such_words_in_its_name(said: str) -> None:
-    """Granite 4.0 Micro keeps ten times as much a token as the hybrid of that name, Qwen 72B eight times Qwen 2.5's."""
+    """Qwen 72B keeps eight times as much a token as Qwen 2.5 72B."""
     assert not MODELS.knows(said)
     assert MODELS.nearest(said)
 
 
+@pytest.mark.parametrize("name", ["R1", "R1-0528", "V3", "V3-0324"])
+def test_a_build_stands_for_both_models_whose_layers_it_has(name: str) -> None:
+    build = MODELS[f"deepseek-ai/DeepSeek-{name}"].build("nvfp4")
+    assert build is not None
+    assert build.id.startswith(f"nvidia/DeepSeek-{name[:2]}")
+
+
+def test_a_model_like_another_has_none_of_its_builds() -> None:
+    assert MODELS["Qwen/Qwen3-30B-A3B"].build("nvfp4")
+    assert MODELS["Qwen/Qwen3-30B-A3B-Instruct-2507"].build("nvfp4") is None
+
+
+def test_granite_4_micro_is_not_the_hybrid_of_nearly_that_name() -> None:
+    plain, hybrid = (MODELS.find(f"ibm-granite/granite-4.0-{name}").architecture for name in ("micro", "h-micro"))
+    assert kv_bytes_per_token(plain, kv_bits=16) == 10 * kv_bytes_per_token(hybrid, kv_bits=16)
+
+
 def test_a_copy_under_another_owner_is_the_same_model() -> None:
     assert MODELS.id_of("unsloth/Llama-3.3-70B-Instruct") == "meta-llama/Llama-3.3-70B-Instruct"
+
+
+@pytest.mark.parametrize(
+    ("repository", "context", "precision"),
+    [
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507", 262144, "bf16"),
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507-FP8", 262144, "fp8"),
+        ("Qwen/Qwen3-4B-Thinking-2507", 262144, "bf16"),
+        ("Qwen/Qwen3-235B-A22B-Thinking-2507-FP8", 262144, "fp8"),
+        ("Qwen/Qwen3-Coder-30B-A3B-Instruct", 262144, "bf16"),
+        ("Qwen/Qwen3-30B-A3B-FP8", 40960, "fp8"),
+        ("Qwen/Qwen3-14B-AWQ", 40960, "awq"),
+        ("Qwen/Qwen2.5-Math-7B-Instruct", 4096, "bf16"),
+        ("deepseek-ai/DeepSeek-R1-0528", 163840, "fp8"),
+    ],
+)
+def test_a_repository_is_answered_with_its_own_context_and_format(
+    repository: str, context: int, precision: str
+) -> None:
+    model = MODELS.find(repository)
+    assert (model.id, model.architecture.max_positions) == (repository, context)
+    assert FORMATS[FORMATS.id_of(model.native_precision)].id == precision
+
+
+def test_a_row_that_is_like_another_has_its_layers_and_of_its_shape_what_it_states() -> None:
+    """Granite 3.1 8B has four tokens fewer than 3.3 8B in its vocabulary, and 4 x 4,096 parameters fewer."""
+    older, newer = (MODELS[f"ibm-granite/granite-{version}-8b-instruct"] for version in ("3.1", "3.3"))
+    assert older.architecture.groups == newer.architecture.groups
+    assert newer.total_params - older.total_params == 4 * 4096
+    assert not model_rows()[older.id].aliases
+
+
+def test_positions_with_sections_for_time_height_and_width_keep_four_rows_of_rotations() -> None:
+    """`mrope_section` stands in the configs of Qwen3.8 27B and Flash-Next, not in that of 2.4T, which is text only."""
+    rows = {
+        name: MODELS[f"Qwen/Qwen3.8-{name}"].architecture.rope_tables for name in ("27B", "Flash-Next", "2.4T-A95B")
+    }
+    assert rows == {"27B": 4, "Flash-Next": 4, "2.4T-A95B": 1}
+    layout, bf16 = Layout(), FORMATS["bf16"]
+    printed = (51.35, 51.1)  # vLLM 0.27.1 at 786,432 positions by YaRN, and a build of August 2026 at 262,144
+    loaded = rank_weights(MODELS["Qwen/Qwen3.8-27B"], bf16, layout) / GIB
+    assert loaded == pytest.approx(printed[1], rel=0.001)
+    longer = 4 * 2 * (786432 - 262144) * 64 / GIB
+    assert loaded + longer == pytest.approx(printed[0], rel=0.001)

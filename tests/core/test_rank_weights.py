@@ -240,6 +240,56 @@ def small_layers(count: int) -> Model:
     return model(replace(shape, max_positions=0))
 
 
+@pytest.mark.parametrize(
+    ("id_", "tp", "tokens", "gib"),
+    [
+        ("Qwen/Qwen3-VL-8B-Instruct", 1, 8192, 16.78),  # vLLM 0.19: 16.58 without
+        ("Qwen/Qwen3-VL-30B-A3B-Instruct", 4, 2048, 14.7708),  # four RTX 3090: 14.736 without
+    ],
+)
+def test_qwen3_vl_is_loaded_with_buffers_for_what_its_tower_adds(id_: str, tp: int, tokens: int, gib: float) -> None:
+    """Three times the tokens of a step by the hidden width, on every rank, as vLLM printed it."""
+    layout, one = Layout(tp=tp), MODELS[id_]
+    loaded = rank_weights(one, FORMATS["bf16"], layout, Loader(batched_tokens=tokens))
+    assert loaded / GIB == pytest.approx(gib, rel=0.001)
+    assert loaded - rank_weights(one, FORMATS["bf16"], layout) == 3 * tokens * one.architecture.hidden * 2
+
+
+STAGED = Loader(stage_copies=True)
+"""What vLLM does, which builds embedding and head of some models on every stage."""
+
+
+def test_qwen3_moe_has_embedding_and_head_on_both_stages_as_vllm_printed() -> None:
+    """vLLM 0.10.1 on GH200, four ranks in each of two stages: 7.3272 GiB; with the ends alone it would be 7.18."""
+    qwen, layout = MODELS["Qwen/Qwen3-30B-A3B-Instruct-2507"], Layout(tp=4, pp=2)
+    first, _ = stage_weights(qwen, FORMATS["bf16"], layout, STAGED)
+    assert first / GIB == pytest.approx(7.3272, rel=0.001)
+    head = 151_936 * 2048 * 2 / 4
+    assert first - stage_weights(qwen, FORMATS["bf16"], layout)[0] == pytest.approx(head)
+
+
+@pytest.mark.parametrize(
+    ("id_", "more"),
+    [
+        ("Qwen/Qwen3-235B-A22B", [1, 2, 2, 1]),  # embedding and head
+        ("Qwen/Qwen3.5-397B-A17B", [0, 1, 1, 1]),  # the embedding
+        ("google/gemma-3-27b-it", [0, 1, 1, 0]),  # one tensor is both
+        ("Qwen/Qwen3-32B", [0, 0, 0, 0]),
+        ("deepseek-ai/DeepSeek-V3", [0, 0, 0, 0]),
+    ],
+)
+def test_what_a_model_builds_everywhere_is_on_every_stage(id_: str, more: list[int]) -> None:
+    one, layout, bf16 = MODELS[id_], Layout(pp=4), FORMATS["bf16"]
+    rows = -(-one.architecture.vocab // 64) * 64 * one.architecture.hidden * 2
+    stages = zip(stage_weights(one, bf16, layout, STAGED), stage_weights(one, bf16, layout), strict=True)
+    assert [built - needed for built, needed in stages] == pytest.approx([count * rows for count in more])
+
+
+def test_one_stage_has_one_of_each() -> None:
+    qwen, bf16 = MODELS["Qwen/Qwen3-235B-A22B"], FORMATS["bf16"]
+    assert stage_weights(qwen, bf16, Layout(tp=8), STAGED) == stage_weights(qwen, bf16, Layout(tp=8))
+
+
 def test_a_tied_head_is_loaded_again_on_the_last_stage() -> None:
     tied, untied = (stage_weights(model(dense(layers=4, tied=tied)), BF16, Layout(pp=2)) for tied in (True, False))
     assert tied == untied

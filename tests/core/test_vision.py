@@ -10,7 +10,7 @@ from inferplan.catalog.models import MODELS, towers
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.units import GIB
-from inferplan.core.vision import encoder_peak, kept_images, profiled_images, stacked_buffers
+from inferplan.core.vision import encoder_peak, kept_images, profiled_images
 from inferplan.core.vllm_memory import activation_peak, counted_encoder, leaves_out_encoder
 
 QWEN, DEEP, GEMMA = (towers()[name] for name in ("qwen3_1152", "qwen3_1152_deep", "siglip"))
@@ -68,13 +68,6 @@ def test_inputs_and_outputs_stay_while_the_decoder_is_tried() -> None:
     whole, decoder = shape("gemma 3 12b"), replace(shape("gemma 3 12b"), vision_params=0, vision=None)
     assert activation_peak(whole, settings, tp=1) == activation_peak(decoder, settings, tp=1) + kept
     assert activation_peak(whole, settings, tp=1) / GIB == pytest.approx(3.94, abs=0.01)
-
-
-def test_stacked_features_have_buffers_for_a_batch() -> None:
-    """Qwen3-VL 8B with 8,192 tokens: 16.78 GiB were loaded, 0.19 of them for these."""
-    assert stacked_buffers(DEEP, 8192, hidden=4096) == 3 * 8192 * 4096 * 2
-    wider, narrower = (activation_peak(shape("qwen3 vl 8b"), engine(tokens=n), tp=1) for n in (4096, 2048))
-    assert wider - narrower == stacked_buffers(DEEP, 2048, hidden=4096)
 
 
 def test_the_larger_of_encoder_and_decoder_decides() -> None:

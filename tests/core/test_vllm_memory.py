@@ -89,6 +89,19 @@ def test_the_engine_batches_more_on_large_gpus_except_a100_and_most_from_160_gib
     assert default_batching(GPUS[gpu], version) == batching
 
 
+@pytest.mark.parametrize("version", [29, 31])
+def test_since_0_29_graphs_count_for_dense_models_too(version: int) -> None:
+    """On 0.28 the second runner, which takes these, counts none; 0.31 left Llama 3.1 8B 56.21 GiB on an A100."""
+    a100 = replace(GPUS["a100-80gb-sxm"], engine_memory=round(79.25 * GIB))
+    tokens, sequences = default_batching(a100, version)
+    settings = replace(engine(version=version, sequences=sequences), max_num_batched_tokens=tokens)
+    newer = rank_memory(LLAMA_8B, BF16, a100, Layout(), replace(settings, memory_utilization=None))
+    older = rank_memory(LLAMA_8B, BF16, a100, Layout(), replace(settings, version=28, memory_utilization=None))
+    assert newer.graphs > older.graphs == 0
+    assert newer.pool / GIB == pytest.approx(56.21, rel=0.01)
+    assert older.pool / newer.pool > 1.01
+
+
 def test_each_version_has_its_sampler() -> None:
     """Qwen3-14B went from 5.64 GiB on 0.16 to 2.23 GiB on 0.18; since 0.21 the kernel of 0.18 is warmed up as well."""
     shape = dense(layers=40, hidden=5120, heads=40, ffn=17408, vocab=151936)

@@ -76,16 +76,33 @@ def test_overrides_are_separated_by_commas_or_semicolons(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "minor"), [("0.28", 28), ("v0.19.1", 19), ("0.9", 9), ("0.10.1.1", 10), ("0.28rc1", None), ("28.0", 28)]
+    ("text", "minor"),
+    [
+        ("0.28", 28),
+        ("v0.19.1", 19),
+        ("0.9", 9),
+        ("0.10.1.1", 10),
+        ("0.28rc1", None),
+        ("28.0", 28),
+        ("0.31.0", 31),
+        ("0.32", None),
+    ],
 )
 def test_a_version_is_read_as_people_write_it(text: str, minor: int | None) -> None:
     setting = settings()["engine_version"]
     if minor is None:
-        with pytest.raises(ValueError, match=r"takes a version from 0\.5 to 0\.28"):
+        with pytest.raises(ValueError, match=r"takes a version from 0\.5 to 0\.31"):
             setting.check(text)
     else:
         assert setting.check(text) == minor
         assert setting.shown(minor) == f"0.{minor}"
+
+
+@pytest.mark.parametrize("name", [name for name, setting in settings().items() if setting.whole])
+def test_a_whole_number_is_written_as_one(name: str) -> None:
+    setting = settings()[name]
+    assert setting.written(float(setting.high)) == str(int(setting.high))
+    assert setting.check(setting.written(setting.low)) == setting.low
 
 
 def test_no_overrides_are_no_overrides() -> None:

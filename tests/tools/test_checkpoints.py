@@ -87,6 +87,20 @@ def test_the_command_starts_the_published_checkpoint() -> None:
     assert (VRAM.ask(GEMMA).launch or "").startswith(f"vllm serve {GEMMA_BUILD} ")
 
 
+@pytest.mark.parametrize("tool", [VRAM, PARALLELISM, COSTS, QUANTIZATION], ids=lambda tool: tool.name)
+def test_its_repository_is_a_model_that_is_planned_as_released(tool: Any) -> None:
+    found = ask(tool, model=GEMMA_BUILD)
+    assert found.inputs["model"] == GEMMA_BUILD
+    if tool is not QUANTIZATION:
+        assert assumed(found)["precision"] == ("NVFP4", "as released")
+
+
+def test_its_repository_takes_what_its_model_takes_in_that_format() -> None:
+    built, model = VRAM.ask({"model": GEMMA_BUILD}), VRAM.ask(GEMMA)
+    assert (built.weights_gb, built.kv_cache_gb, built.launch) == (model.weights_gb, model.kv_cache_gb, model.launch)
+    assert [row.deploy for row in built.hardware] == [row.deploy for row in model.hardware]
+
+
 @pytest.mark.parametrize("model", ["google/gemma-4-31B-it", "deepseek-ai/DeepSeek-V3.1", "Qwen/Qwen3.6-27B"])
 def test_the_weights_line_adds_up_to_the_weights_class_by_class(model: str) -> None:
     answer = VRAM.ask({"model": model, "precision": "nvfp4"})

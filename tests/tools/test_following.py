@@ -56,6 +56,12 @@ def test_the_layout_of_an_estimate_is_that_of_its_cache_and_settings() -> None:
     assert plan.serves_users
 
 
+def test_whole_settings_are_handed_on_as_whole_numbers() -> None:
+    settings = "max_num_seqs=5, memory_utilization=0.85, engine_version=0.31"
+    (step,) = TOOLS_BY_NAME["estimate_vram"].ask({**DEPLOYED, "overrides": settings}).next_steps
+    assert set(step.arguments["overrides"].split(", ")) == set(settings.split(", "))
+
+
 def test_an_estimate_for_another_engine_says_that_layouts_are_those_of_vllm() -> None:
     (step,) = steps("estimate_vram", **DEPLOYED, engine="sglang").values()
     assert step.why == "layout under vLLM"

@@ -63,7 +63,7 @@ def reasons(one: Report) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("quantity", "least", "bound"),
     [
-        ("weights_gib_per_gpu", 47, 0.1),
+        ("weights_gib_per_gpu", 47, 0.12),
         ("activation_peak_gib", 40, 0.05),
         ("non_torch_gib", 39, 0.02),
         ("cuda_graph_gib", 39, 0.15),
@@ -74,7 +74,11 @@ def reasons(one: Report) -> Iterator[str]:
     ],
 )
 def test_predictions_are_close_to_what_engines_printed(quantity: str, least: int, bound: float) -> None:
-    """The mean error in percent, or in GiB, of at least so many measurements: leaving some out must not improve it."""
+    """The mean error in percent, or in GiB, of at least so many measurements: leaving some out must not improve it.
+
+    Of weights it was 0.10 % before Qwen3.8 27B got the four rows of rotations that two logs in 16 bit show (51.08 and
+    51.1 GiB, 0.25 GiB more at three times the context): the one case in FP8 is now 0.58 % above what was printed.
+    """
     found = errors(quantity)
     assert len(found) >= least
     assert mean(found.values()) <= bound
@@ -200,12 +204,40 @@ def test_pools_beside_an_image_encoder_are_cut_as_its_trial_leaves_them() -> Non
     assert errors("activation_peak_gib")["lldv019-gemma-3-12b-it-tp1pp1-8192-bf16-kvbf16"] < 0.01
 
 
+LATE: list[Case] = json.loads((DATA / "memory_cases_found.json").read_text(encoding="utf-8"))["cases"]
+UNLIKE = ["pro6000-qwen3-32b-tp2", "pro6000-qwen3-32b-pp2"]
+"""Qwen3 32B on RTX PRO 6000 under vLLM 0.27: each rank takes 0.5 (in one of two stages 1.4) GiB more than predicted."""
+
+
+@pytest.mark.parametrize(
+    ("quantity", "least", "worst"),
+    [("weights_gib_per_gpu", 6, 0.1), ("kv_cache_gib_per_gpu", 4, 1.1), ("kv_cache_tokens", 5, 1.1)],
+)
+def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
+    """Starts of vLLM 0.10 to 0.31 on L40S, GH200, A100 and RTX PRO 6000: in percent."""
+    (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
+    alike = [size for size, id_ in found if quantity == "weights_gib_per_gpu" or id_ not in UNLIKE]
+    assert len(alike) >= least
+    assert max(alike) <= worst
+
+
+def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
+    """Two ranks of a dense 32B on one kind of card."""
+    found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}
+    pools = found["kv_cache_gib_per_gpu"]
+    assert [id_ for id_, size in pools.items() if size > 2] == UNLIKE
+    assert [round(pools[id_]) for id_ in UNLIKE] == [6, 20]
+    assert not any(found["fits"].values())
+
+
 def test_no_case_is_both_in_and_out_of_sample() -> None:
-    ids = [case["id"] for case in HELD_OUT]
+    ids = [case["id"] for case in (*HELD_OUT, *LATE)]
     assert len(ids) == len(set(ids))
     assert not set(ids) & set(BY_ID)
-    assert all(case["source"] for case in HELD_OUT)
-    assert not [name for case in HELD_OUT for name in case if name not in {*MemoryCase.model_fields, "source"}]
+    assert all(case["source"] for case in (*HELD_OUT, *LATE))
+    assert not [
+        name for case in (*HELD_OUT, *LATE) for name in case if name not in {*MemoryCase.model_fields, "source"}
+    ]
 
 
 # --- from the configuration alone -------------------------------------------------------------------------------------
@@ -380,6 +412,23 @@ def test_eager_mode_captures_no_graphs() -> None:
     assert one.predicted["cuda_graph_gib"] == 0
 
 
+@pytest.mark.parametrize(
+    ("model", "weight_format", "gib"),
+    [
+        ("moonshotai/Kimi-K2-Thinking", "int4", 594.2e9 / 2**30),  # 594 GB published
+        ("meta-llama/Llama-3.1-8B-Instruct", "nvfp4", 5.65),  # 6.98 B linear at 4.5 bit, 1.05 B at its ends in 16
+        ("nvidia/Llama-3.1-8B-Instruct-NVFP4", "nvfp4", 5.65),
+    ],
+)
+def test_formats_of_some_layers_are_predicted_where_it_is_known_of_which(
+    model: str, weight_format: str, gib: float
+) -> None:
+    """The release, and the build of a publisher whose list of quantised modules is in the catalogue."""
+    changes = {"model": model, "weight_format": weight_format, "architecture": None, "tp": 1}
+    (one,) = validate([LLAMA | changes]).outcomes
+    assert one.predicted["weights_gib_per_gpu"] == pytest.approx(gib, rel=0.003)
+
+
 # --- what is not predicted --------------------------------------------------------------------------------------------
 
 
@@ -398,7 +447,12 @@ def test_every_quantity_is_predicted_or_left_out_with_a_reason_on_one_printable_
         ({"max_num_seqs": None, "max_num_batched_tokens": None}, "kv_cache_tokens", "`max_num_seqs` is not stated"),
         ({"max_num_batched_tokens": None}, "max_concurrency", "`max_num_batched_tokens` is not stated"),
         ({"weight_format": None}, "weights_gib_per_gpu", "the weight format is not stated"),
-        ({"weight_format": "nvfp4"}, "weights_gib_per_gpu", 'the weight format "nvfp4" does not say'),
+        ({"weight_format": "int4"}, "weights_gib_per_gpu", 'the weight format "int4" does not say'),
+        (
+            {"weight_format": "nvfp4", "model": "RedHatAI/Llama-3.1-8B-Instruct-NVFP4"},
+            "weights_gib_per_gpu",
+            'the weight format "nvfp4" does not say',
+        ),
         ({"gpu": None, "extra": {}}, "non_torch_gib", "`gpu` is not stated"),
         ({"gpu": "Abacus 9"}, "fits", 'the GPU "Abacus 9" is not in the catalog'),
         ({"tp": None}, "weights_gib_per_gpu", "`tp` is not stated"),

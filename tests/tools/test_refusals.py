@@ -194,7 +194,7 @@ class TestWhatRuns:
 def _published() -> Iterator[tuple[str, str, EngineName]]:
     """GPU, format and engine of each published run for which all three are known here."""
     speeds = (SpeedSetup(SpeedRow.model_validate(row)) for row in published())
-    files = (DATA / name for name in ("memory_cases.json", "memory_cases_held_out.json"))
+    files = (DATA / f"memory_cases{name}.json" for name in ("", "_held_out", "_found"))
     cases = (case for file in files for case in json.loads(file.read_text(encoding="utf-8"))["cases"])
     for run in (*speeds, *(Setup(MemoryCase.model_validate(case)) for case in cases)):
         with suppress(CannotPredict):
@@ -361,6 +361,15 @@ class TestTrust:
         assert "nothing here depends on it" in assumption(
             size(**more, overrides=f"image_inputs=0{version}"), "image_inputs"
         )
+
+    def test_versions_with_few_logs_say_so(self) -> None:
+        newest = {"overrides": "engine_version=0.31"}
+        for answer in (size(gpu="h100", **newest), ask("plan_parallelism", model=MODEL, gpu="h100", **newest)):
+            assert assumption(answer, "memory_rules").startswith(
+                "memory_rules = vLLM 0.31 (held against 3 logs of 0.29"
+            )
+        older = ask("plan_parallelism", model=MODEL, gpu="h100", overrides="engine_version=0.28")
+        assert all(one.name != "memory_rules" for one in older.assumptions)
 
     def test_plans_and_their_speed_do_so_too(self) -> None:
         here, there = (ask("plan_parallelism", model=MODEL, gpu=gpu) for gpu in ("h100", "tpu-v6e"))

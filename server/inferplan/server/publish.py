@@ -106,13 +106,12 @@ class PublishedPrompt(Prompt):
 def _as_released(model: str) -> dict[str, str]:
     """The format of a checkpoint that is released in fewer than 16 bits: it stands in for a prompt's own."""
     # Listing prompts needs none of them.
-    from inferplan.catalog._shelf import UnknownName  # noqa: PLC0415
-    from inferplan.catalog.models import MODELS  # noqa: PLC0415
+    from inferplan.catalog.asked_models import UnknownModel, is_config, model_id, only_on_hub  # noqa: PLC0415
     from inferplan.tools._models import narrow_release  # noqa: PLC0415
 
     try:
-        own = narrow_release(MODELS.id_of(model))
-    except UnknownName:
+        own = None if is_config(model) or only_on_hub(model) else narrow_release(model_id(model))
+    except UnknownModel:
         return {}
     return {"precision": own} if own else {}
 

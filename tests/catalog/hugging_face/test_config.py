@@ -116,6 +116,12 @@ def test_a_published_config_weighs_on_a_rank_what_the_catalogue_weighs(slug: str
 
 
 @pytest.mark.parametrize("slug", FOUND)
+def test_a_published_config_is_cut_into_stages_as_the_catalogue_says(slug: str) -> None:
+    assert read(slug).architecture.stage_copies == catalogued(slug).architecture.stage_copies
+    assert read(slug).architecture.deepstack == catalogued(slug).architecture.deepstack
+
+
+@pytest.mark.parametrize("slug", FOUND)
 def test_a_published_config_rotates_as_the_catalogue_says(slug: str) -> None:
     one, other = read(slug).architecture, catalogued(slug).architecture
     assert one.rope_tables == other.rope_tables

@@ -1,13 +1,16 @@
 """Any model that can be asked for: of the catalogue, described by the text of its config.json, or on a model hub.
 
-An id is all that an answer has to echo: that of a row, the short text of a config, or "owner/name".
+An id is all that an answer has to echo: that of a row or a published build, the short text of a config, "owner/name".
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
 from threading import Lock
 from time import monotonic
 
 from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
 from inferplan.catalog.hugging_face.hub import HubProblem, Repository, is_repository_id, read_repository
 from inferplan.catalog.hugging_face.hub_models import hub_model
@@ -70,7 +73,7 @@ def only_on_hub(said: str) -> bool:
     >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
     (False, False, True)
     """
-    return is_repository_id(said) and not MODELS.knows(said)
+    return is_repository_id(said) and said.casefold() not in _builds() and not MODELS.knows(said)
 
 
 def model_id(said: str) -> str:
@@ -83,6 +86,8 @@ def model_id(said: str) -> str:
     try:
         if is_config(said):
             return described(described(said).model.id).model.id
+        if built := _builds().get(said.strip().casefold()):
+            return built.id
         return _on_hub(said).id if only_on_hub(said) else MODELS.id_of(said)
     except (UnknownName, ConfigProblem) as problem:
         raise UnknownModel(str(problem)) from None
@@ -92,7 +97,26 @@ def model_of(id_: str) -> Model:
     """The model of this id: the same object as long as it is remembered."""
     if id_ in MODELS:
         return MODELS[id_]
+    if built := _builds().get(id_.casefold()):
+        return built
     return described(id_).model if is_config(id_) else _on_hub(id_)
+
+
+@cache
+def _builds() -> Mapping[str, Model]:
+    """The published builds by their repositories in lower case: models that are released in the format of the build."""
+    return {
+        row.id.casefold(): replace(
+            MODELS[row.model],
+            id=row.id,
+            title=row.id.rpartition("/")[2].replace("-", " "),
+            native_precision=row.precision,
+            native_bits=row.bits,
+            native_kv_bits=row.kv_bits,
+            builds={},
+        )
+        for row in build_rows()
+    }
 
 
 def shown_id(model: Model) -> str:

@@ -12,9 +12,13 @@ _FILE = "builds.toml"
 
 
 class BuildRow(NamedRow):
-    """One published checkpoint; `unverified` names what its source does not state of it."""
+    """One published checkpoint; `also` are models of the same layers, of which it is as well a checkpoint.
+
+    `unverified` names what its source does not state of it.
+    """
 
     model: str
+    also: tuple[str, ...] = ()
     precision: str
     bits: NativeBits
     kv_bits: PositiveFloat | None = None
@@ -37,7 +41,8 @@ def _by_model() -> Mapping[str, Mapping[str, Build]]:
     """The builds of each model, by format; of several in one format the first row."""
     found: dict[str, dict[str, Build]] = {}
     for row in build_rows():
-        found.setdefault(row.model, {}).setdefault(row.precision, row.build())
+        for model in (row.model, *row.also):
+            found.setdefault(model, {}).setdefault(row.precision, row.build())
     return found
 
 

@@ -28,10 +28,15 @@ class EngineInfo:
     title: str
     covers: str
     evidence: Mapping[str, str]
+    newer: str = ""
 
     def held_against(self, vendor: str) -> str:
         """How far the rules are off on a vendor's hardware, or that nobody has looked."""
         return self.evidence.get(vendor) or f"not held against logs on {VENDORS[vendor]} hardware"
+
+    def is_newer(self, version: int) -> bool:
+        """Whether this (28 is 0.28) is a later version than the one that the evidence is of; `newer` is of those."""
+        return bool(self.newer) and version > int(self.covers.rpartition(".")[2])
 
 
 class EngineRow(NamedRow):
@@ -40,6 +45,7 @@ class EngineRow(NamedRow):
     title: str
     covers: str
     evidence: dict[str, str] = Field(min_length=1)
+    newer: str = ""
 
     @field_validator("id")
     @classmethod
@@ -50,7 +56,13 @@ class EngineRow(NamedRow):
 
     def info(self) -> EngineInfo:
         """The row as the tools take it."""
-        return EngineInfo(id=cast("EngineName", self.id), title=self.title, covers=self.covers, evidence=self.evidence)
+        return EngineInfo(
+            id=cast("EngineName", self.id),
+            title=self.title,
+            covers=self.covers,
+            evidence=self.evidence,
+            newer=self.newer,
+        )
 
 
 class RefusalRow(Row):

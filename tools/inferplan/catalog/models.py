@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Literal, Never
+from typing import Any, Literal, Never
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
-from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.catalog._table import NamedRow, document, parse_rows
 from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
     Architecture,
@@ -27,12 +27,15 @@ from inferplan.core.architecture import (
     NativeBits,
     Nominal,
     QkNorm,
+    StageCopies,
 )
 from inferplan.core.attention import Compressed, Latent
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower
 
 _FILE = "models.toml"
+_OWN = frozenset({"aliases", "released", "license", "note", "source", "checked"})
+"""What a row does not take from the one that it is like."""
 _TOKEN = re.compile(r"\(([^()]*)\)(\d+)|(\S)(\d*)")
 
 Verification = Literal["exact", "exact-elsewhere", "vision-derived", "published-rounding", "within-0.03%"]
@@ -93,6 +96,8 @@ class Shape(BaseModel):
     state_bytes: PositiveInt = 2
     rotary_dim: PositiveInt | None = None
     rope_tables: PositiveInt = 1
+    stage_copies: StageCopies = "none"
+    deepstack: int = Field(default=0, ge=0)
 
     def attention(self) -> Attention | None:
         """The attention that every layer has, where they share one."""
@@ -144,10 +149,11 @@ class ModelRow(NamedRow):
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
     image encoder of `[towers]` that it sees with. `unverified` names what the total cannot prove, `inferred` what was
-    solved from it.
+    solved from it. A row that is `like` another has its layers, and states only what it has otherwise.
     """
 
     title: str
+    like: str | None = None
     stands_for: str | None = None
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
@@ -214,6 +220,8 @@ class ModelRow(NamedRow):
             state_bytes=shape.state_bytes,
             rotary_dim=shape.rotary_dim,
             rope_tables=shape.rope_tables,
+            stage_copies=shape.stage_copies,
+            deepstack=shape.deepstack,
             vision_params=self.vision_params,
             vision_replicated=self.vision_replicated,
             vision=towers()[self.vision] if self.vision else None,
@@ -295,7 +303,16 @@ def towers() -> Mapping[str, VisionTower]:
 @cache
 def model_rows() -> dict[str, ModelRow]:
     """Every row by id: what `Model` leaves out is here (license, release, sources, published totals)."""
-    return {row.id: row for row in read_rows(_FILE, "model", ModelRow)}
+    tables = document(_FILE)
+    raws = {raw["id"]: raw for raw in tables["model"]}
+    whole = [_whole(raw, raws.get(raw.get("like", ""), {})) for raw in tables["model"]]
+    return {row.id: row for row in parse_rows({**tables, "model": whole}, "model", ModelRow, file=_FILE)}
+
+
+def _whole(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with the layers of the one that it is like; of its shape it states what differs."""
+    layers = {key: value for key, value in like.items() if key not in _OWN}
+    return {**layers, **raw, "shape": {**like.get("shape", {}), **raw.get("shape", {})}}
 
 
 def _stock() -> Stock[Model]:

@@ -8,6 +8,7 @@ shape of the model that it stands for.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Literal
 
 from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
@@ -110,6 +111,10 @@ class LayerGroup:
         return tuple(one for one in (self.attention, self.beside) if one is not None)
 
 
+StageCopies = Literal["none", "embedding", "all"]
+"""What vLLM builds on every pipeline stage: neither embedding nor head, the former, or both."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MultiToken:
     """Layers that predict further tokens: loaded only for speculative decoding. [parameters]"""
@@ -128,9 +133,10 @@ class Architecture:
     of recurrent states, `rotary_dim` what of a head rotates, `rope_tables` the 16-bit rows of rotations per position:
     as many as a linear scale stretches it, one more where windowed layers rotate otherwise, two where vLLM keeps
     them in fp32 (`DeepseekScalingRotaryEmbedding`), four where positions have sections for time, height and width
-    (`MRotaryEmbedding`). What stands beside
-    the text decoder, `vision_params` and `multi_token`, is in no total; of the former `vision_replicated` are on
-    every rank. `vision` says how the tower computes, where that is known.
+    (`MRotaryEmbedding`). `stage_copies` is what vLLM builds on every pipeline stage, not at the ends alone,
+    `deepstack` the layers to whose inputs a vision tower adds. What stands beside the text decoder, `vision_params` and
+    `multi_token`, is in no total; of the former `vision_replicated` are on every rank. `vision` says how the tower
+    computes, where that is known.
     """
 
     hidden: int
@@ -147,6 +153,8 @@ class Architecture:
     state_bytes: int = 2
     rotary_dim: int | None = None
     rope_tables: int = 1
+    stage_copies: StageCopies = "none"
+    deepstack: int = 0
     vision_params: int = 0
     vision_replicated: int = 0
     vision: VisionTower | None = None

@@ -12,6 +12,7 @@ from inferplan.core.architecture import (
     LayerGroup,
     Model,
     NativeBits,
+    StageCopies,
     count,
     layer_params,
 )
@@ -31,12 +32,15 @@ VOCABULARY_ROWS = 64
 class Loader:
     """What differs in loading: `marlin` kernels for MXFP4 experts, and vLLM up to 0.7 (`first_engine`).
 
-    `doubled_keys` says that a projection which makes keys and values both is loaded for each of them.
+    `doubled_keys` says that a projection which makes keys and values both is loaded for each of them, `stage_copies`
+    that some models build embedding and head on every pipeline stage; for `batched_tokens` of a step buffers are kept.
     """
 
     marlin: bool = False
     first_engine: bool = False
     doubled_keys: bool = False
+    stage_copies: bool = False
+    batched_tokens: int = 0
 
 
 TODAY = Loader()
@@ -53,19 +57,21 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     Attention is sharded by heads (KV heads are replicated once there are more ranks than KV heads, what makes
     latents always), feed-forward blocks by columns, embedding, lookup tables and head by padded vocabulary; norms,
     router and the RoPE table are on every rank. With expert parallelism a rank holds whole experts, as many as its
-    share, and the shared ones. The first stage also holds the embedding and the vision tower, the last one the head.
-    Latent attention keeps 16-bit copies of its up-projection. On top comes what the allocator rounds up.
+    share, and the shared ones. The first stage also holds the embedding and the vision tower, the last one the head;
+    where vLLM builds them on every stage (`stage_copies`), each one does, though it uses them at its ends alone. Latent
+    attention keeps 16-bit copies of its up-projection. On top comes what the allocator rounds up.
 
     Limits: layers that predict further tokens are not loaded. Matrices of latent attention in several formats are taken
     at their mean, repeated ones too: DeepSeek V3.1 in NVFP4 on 8 ranks comes out 0.7 GB short, 1.4 %.
     """
     architecture, parts = model.architecture, weights(model, precision)
     rows = architecture.max_positions * architecture.rope_tables
-    rope = rows * _rope_width(architecture) * (ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES)
+    element = ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES
+    kept = element * (rows * _rope_width(architecture) + _deepstack_buffers(architecture, loader))
     rows_padded = _padded(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
     everywhere = architecture.vision_replicated * HALF_BYTES
-    first = embedding + (parts.lookup + vision_bytes(model) - everywhere) / layout.tp + everywhere
+    beside = (parts.lookup + vision_bytes(model) - everywhere) / layout.tp + everywhere
     shard = Layout(tp=layout.tp, attention_dp=layout.attention_dp)
     if layout.pp == 1:
         padding = _expert_padding(model, precision, shard, loader)
@@ -74,13 +80,35 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
             group.count * _doubled_keys(architecture.hidden, group, class_bits(model, precision), layout.tp, loader)
             for group in architecture.groups
         )
-        return (_layer_weights(model, parts, shard, padding) + extra + first + head + rope,)
+        return (_layer_weights(model, parts, shard, padding) + extra + embedding + beside + head + kept,)
     layers = _each_layer(model, precision, shard, loader)
     ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
     stages = [sum(layers[start - 1 : end]) for start, end in ranges]
-    stages[0] += first
-    stages[-1] += head or embedding
-    return tuple(stage + rope for stage in stages)
+    stages[0] += beside
+    copies = architecture.stage_copies if loader.stage_copies else "none"
+    ends = _ends(embedding, head, layout.pp, copies)
+    return tuple(stage + end + kept for stage, end in zip(stages, ends, strict=True))
+
+
+def _deepstack_buffers(architecture: Architecture, loader: Loader) -> int:
+    """What a vision tower adds to the inputs of some layers, for the tokens of a step, on every rank. [elements]
+
+    Source: vLLM, vllm/model_executor/models/qwen3_vl.py, `deepstack_input_embeds`; Qwen3-VL 8B on vLLM 0.19 and
+    30B-A3B on 0.11, which printed 0.2 and 0.03 GiB more than their tensors take.
+    """
+    return architecture.deepstack * loader.batched_tokens * architecture.hidden
+
+
+def _ends(embedding: float, head: float, stages: int, copies: StageCopies) -> Iterator[float]:
+    """Embedding and head on each stage: the former first, the latter last, a tied one at both ends; or on all. [B]
+
+    >>> [list(_ends(3, 2, 3, copies)) for copies in ("none", "embedding", "all")], list(_ends(3, 0, 3, "none"))
+    ([[3, 0, 2], [3, 3, 5], [5, 5, 5]], [3, 0, 3])
+    """
+    for number in range(stages):
+        is_last = number == stages - 1
+        embeds = number == 0 or copies != "none" or (is_last and not head)
+        yield embedding * embeds + head * (is_last or copies == "all")
 
 
 @lru_cache(maxsize=1024)

@@ -105,12 +105,3 @@ def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 
     0.202
     """
     return element * images * tower.tokens * (tower.merged * tower.inputs + (1 + tower.stacked) * hidden)
-
-
-def stacked_buffers(tower: VisionTower, tokens: int, *, hidden: int, element: int = 2) -> float:
-    """element × stacked × batched tokens × hidden: where the decoder reads stacked features, as long as it runs. [B]
-
-    Source: vLLM, vllm/model_executor/models/qwen3_vl.py, `deepstack_input_embeds`; Qwen3-VL 8B on 0.19 with 8,192
-    tokens loaded 0.2 GiB more than its weights.
-    """
-    return element * tower.stacked * tokens * hidden

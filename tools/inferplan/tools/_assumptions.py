@@ -80,8 +80,14 @@ class Setting(BaseModel):
             return float("nan")
 
     def written(self, value: float) -> str:
-        """The value as an override gives it, to the last digit."""
-        return self.shown(value) if self.coded else repr(value)
+        """The value as an override gives it, to the last digit.
+
+        >>> settings()["max_num_seqs"].written(5.0), settings()["pue"].written(1.2)
+        ('5', '1.2')
+        """
+        if self.coded:
+            return self.shown(value)
+        return repr(value if value % 1 else int(value))
 
     def shown(self, value: float) -> str:
         """The value as people write it.

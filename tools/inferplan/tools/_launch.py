@@ -103,7 +103,8 @@ FLAGS: Mapping[EngineName, Flags] = {
         no_windows="--swa-full",
     ),
 }
-"""Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026.
+"""Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; vLLM's arg_utils.py
+has the same flags up to 0.33.
 
 SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag.
 """

@@ -133,11 +133,23 @@ class Setup:
     @cached_property
     def precision(self) -> Precision:
         """The format of the weights, where its name says which tensors are stored how."""
-        id_ = WEIGHT_FORMATS.get((self.case.weight_format or "").casefold())
+        name = (self.case.weight_format or "").casefold()
+        id_ = WEIGHT_FORMATS.get(name) or self._own_format(name)
         if id_ is None:
             stated = f'"{self.case.weight_format}" does not say which tensors are stored how'
             raise CannotPredict(f"the weight format {stated if self.case.weight_format else 'is not stated'}")
         return FORMATS[id_]
+
+    def _own_format(self, name: str) -> str | None:
+        """A format that checkpoints use for some layers only, where it is known for which.
+
+        That is so of the release, and of a published build which the case names, or leaves open with the model's name.
+        """
+        if name == self.model.native_precision:
+            return name
+        build = self.model.build(name)
+        named = build and self.case.model.casefold() == build.id.casefold()
+        return name if named or (build and _is_plainly(self.case.model, self.model)) else None
 
     @cached_property
     def kv_bits(self) -> float:
@@ -273,7 +285,7 @@ WEIGHT_FORMATS: Mapping[str, str] = {
     "gptq-int4": "gptq",
     "mxfp4": "mxfp4",
 }
-"""Formats whose name says which tensors are stored how; builds of NVFP4, bitsandbytes and GGUF mixes differ."""
+"""Formats whose name says which tensors are stored how; builds of NVFP4, INT4, bitsandbytes and GGUF mixes differ."""
 _FORMAT_WORDS = re.compile(
     r"[-_. ]*\b(fp8|nvfp4|mxfp4|awq|gptq|int4|int8|4bit|8bit|bnb|quantized\.w\d+a\d+|dynamic|block|unsloth|qat)$"
 )
@@ -288,6 +300,14 @@ def catalogued(name: str) -> Model | None:
         return MODELS.find(plain)
     except UnknownName:
         return None
+
+
+def _is_plainly(name: str, model: Model) -> bool:
+    """Whether a name is that of a model and of no other checkpoint of it."""
+    try:
+        return MODELS.id_of(name) == model.id
+    except UnknownName:
+        return False
 
 
 def _kv_bits(text: str) -> float:

@@ -132,6 +132,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
         is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not leaves_out_encoder(on)
         ledger.take("engine_version", on.engine.version, why=None if is_usual else memory_evidence(on))
         _note_encoder(ledger, on)
+        if ENGINES["vllm"].is_newer(on.engine.version):
+            ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
     ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
     note_share(ledger, on.utilization(Layout()))
@@ -196,11 +198,13 @@ NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 def memory_evidence(on: Serving) -> str:
     """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
     info, vendor = ENGINES[on.engine.name], on.gpu.vendor
+    newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
+    held = info.newer if newer else info.held_against(vendor)
     if not leaves_out_encoder(on):
         counted = vllm_memory.counted_encoder(on.model.architecture, on.engine) is not None
-        return COUNTED if counted and vendor in info.evidence else info.held_against(vendor)
+        return COUNTED if counted and vendor in info.evidence and not newer else held
     remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
-    known = () if vendor in info.evidence else (info.held_against(vendor),)
+    known = () if vendor in info.evidence and not newer else (held,)
     return "; ".join((*known, NOT_COUNTED, remedy))
 
 

@@ -240,11 +240,11 @@ def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
 
 def _note_rules(need: Need, ledger: Ledger) -> None:
     """How far the engine's memory rules are off; with vLLM's version where that is its own default."""
-    evidence = memory_evidence(need.on)
-    if need.on.engine.name == "vllm" and not ledger.given("engine_version"):
+    evidence, on = memory_evidence(need.on), need.on
+    if on.engine.name == "vllm" and not ledger.given("engine_version"):
         ledger.take("engine_version", why=evidence)
     else:
-        ledger.note("memory_rules", need.on.engine_name, why=evidence)
+        ledger.note("memory_rules", on.engine_name, why=evidence)
 
 
 def _note_refused(shown: Sequence[Fit], ledger: Ledger) -> None:

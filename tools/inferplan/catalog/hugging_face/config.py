@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import cast
 
 from inferplan.catalog.hugging_face._attention import hidden_of
 from inferplan.catalog.hugging_face._defaults import DEFAULTS
@@ -18,6 +19,7 @@ from inferplan.catalog.hugging_face._family import Family
 from inferplan.catalog.hugging_face._keys import STATED, Keys
 from inferplan.catalog.hugging_face._precision import native_precision
 from inferplan.catalog.hugging_face._rope import max_positions, rope_tables, rotary_dim
+from inferplan.catalog.hugging_face._stages import stage_copies
 from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
 from inferplan.catalog.hugging_face._vision import WRAPPERS, vision_of
 from inferplan.catalog.hugging_face.titles import title
@@ -176,6 +178,8 @@ def _architecture(
         final_norms=family.final_norms,
         state_bytes=_state_bytes(body, family),
         rope_tables=rope_tables(body, type_, local=family.local_rope and _windowed(groups)),
+        stage_copies=stage_copies(type_),
+        deepstack=_deepstack(root),
         other_params=ends.other_params,
         lookup_params=ends.lookup_params,
         norm_params=ends.norm_params,
@@ -188,6 +192,13 @@ def _architecture(
         vision_params=params,
         vision=tower,
     )
+
+
+def _deepstack(root: Keys) -> int:
+    """Layers to whose inputs the vision tower adds: as many as it is read out at."""
+    vision = root.values.get("vision_config")
+    layers = cast("Mapping[str, object]", vision).get("deepstack_visual_indexes") if isinstance(vision, dict) else None
+    return len(cast("Sequence[object]", layers)) if isinstance(layers, list) else 0
 
 
 def _windowed(groups: Sequence[LayerGroup]) -> bool:
