@@ -237,6 +237,9 @@ def test_a_copy_under_another_owner_is_the_same_model() -> None:
         ("Qwen/Qwen3-30B-A3B-FP8", 40960, "fp8"),
         ("Qwen/Qwen3-14B-AWQ", 40960, "awq"),
         ("Qwen/Qwen2.5-Math-7B-Instruct", 4096, "bf16"),
+        ("Qwen/Qwen2.5-VL-7B-Instruct-AWQ", 128000, "awq"),
+        ("Qwen/Qwen2.5-Coder-32B-Instruct-GPTQ-Int4", 32768, "gptq"),
+        ("zai-org/GLM-4.6V-FP8", 131072, "fp8"),
         ("deepseek-ai/DeepSeek-R1-0528", 163840, "fp8"),
     ],
 )
@@ -246,6 +249,14 @@ def test_a_repository_is_answered_with_its_own_context_and_format(
     model = MODELS.find(repository)
     assert (model.id, model.architecture.max_positions) == (repository, context)
     assert FORMATS[FORMATS.id_of(model.native_precision)].id == precision
+
+
+def test_a_name_without_a_size_is_not_the_smaller_namesake() -> None:
+    """GLM-4.6V has 106.9 B parameters, its Flash 9.4 B."""
+    assert [MODELS.find(name).id for name in ("GLM-4.6V", "glm 4.6v flash")] == [
+        "zai-org/GLM-4.6V",
+        "zai-org/GLM-4.6V-Flash",
+    ]
 
 
 def test_a_row_that_is_like_another_has_its_layers_and_of_its_shape_what_it_states() -> None:
