@@ -1,6 +1,7 @@
 """A parallel layout as boxes: nodes, GPUs, shards, stages with their layers, replicas, and the links between."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from inferplan.core.parallelism import Layout, expert_ranges, first_gpu, nodes_per_group, stage_ranges
@@ -35,12 +36,16 @@ NODES = 6
 def draw_layout(on: Serving, deployment: Deployment, *, total: int) -> str:
     """The whole picture: title, boxes, what each GPU holds, what is not drawn, and the memory of the busiest GPU."""
     layout = deployment.layout
-    shared = layout.pp == 1 and layout.ep == 1 and layout.replica * 2 <= on.node_size
-    picture = _shared_nodes(on, layout) if shared else _replicas(on, layout)
     idle = [f"{total - layout.gpus:,} of {total:,} GPUs stay idle"] if total > layout.gpus else []
-    return "\n".join(
-        [*_title(on, layout), *picture, "", f"each GPU: {_share(on, layout)}", *_memory_lines(deployment), *idle]
-    )
+    return "\n".join([*_picture(on, layout), *_memory_lines(deployment), *idle])
+
+
+@lru_cache(maxsize=256)
+def _picture(on: Serving, layout: Layout) -> list[str]:
+    """Title, boxes and what each GPU holds, whatever the load."""
+    shared = layout.pp == 1 and layout.ep == 1 and layout.replica * 2 <= on.node_size
+    boxes = _shared_nodes(on, layout) if shared else _replicas(on, layout)
+    return [*_title(on, layout), *boxes, "", f"each GPU: {_share(on, layout)}"]
 
 
 def _title(on: Serving, layout: Layout) -> list[str]:

@@ -1,6 +1,6 @@
 """What does each number format cost and save: memory, GPUs, speed, quality, and the bits of one weight?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from inferplan.core.element_formats import CodebookFormat
 from inferplan.core.encoding import Encoding
 from inferplan.core.formats import FORMATS as NUMBER_FORMATS
 from inferplan.core.formats import encode
-from inferplan.core.precision import Quality
+from inferplan.core.precision import Precision, Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw
 from inferplan.tools._assumptions import Ledger
@@ -104,7 +104,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     rows = [_row(case, form) for form in case.forms]
     return QuantizationAnswer(
         summary=" ".join(summary(case)),
-        diagram=_diagram(case, rows),
+        diagram=_diagram(case),
         formats=rows,
         usd_per_million_tokens={form.precision.id: to_digits(usd, PRICED) for form, usd in case.priced},
         formula=list(formula(case)),
@@ -169,16 +169,23 @@ def _code(one: Encoding) -> str:
     return str(one.code if isinstance(NUMBER_FORMATS[one.format], CodebookFormat) else int(one.level))
 
 
-def _diagram(case: Comparison, rows: Sequence[FormatRow]) -> str:
+def _diagram(case: Comparison) -> str:
     """Memory to scale, and the bits of one weight."""
-    bars = [Bar(name=form.title, value=form.weights / GB, written=gb(form)) for form in case.forms]
-    bits = draw_bits(case.weight, [_sample(row) for row in rows])
-    return "\n".join([f"{case.subject}: weights [GB]"[: draw.WIDTH], "", *draw_bars(bars), "", *bits])
+    bars = tuple(Bar(name=form.title, value=form.weights / GB, written=gb(form)) for form in case.forms)
+    return _drawn(case.subject, bars, tuple(form.precision.id for form in case.forms), case.weight.hex())
 
 
-def _sample(row: FormatRow) -> Sample:
-    """A row's encoding as the bit table shows it; of FP8 with the kind of it."""
-    precision, one = FORMATS[row.precision], row.encoding
+@lru_cache(maxsize=256)
+def _drawn(subject: str, bars: tuple[Bar, ...], precisions: tuple[str, ...], bits: str) -> str:
+    """The picture, whatever the load; of a weight as in `_encoded`."""
+    samples = [_sample(FORMATS[precision], bits) for precision in precisions]
+    lines = [f"{subject}: weights [GB]"[: draw.WIDTH], "", *draw_bars(bars), ""]
+    return "\n".join([*lines, *draw_bits(float.fromhex(bits), samples)])
+
+
+def _sample(precision: Precision, bits: str) -> Sample:
+    """A weight in a format as the bit table shows it; of FP8 with the kind of it."""
+    one = _encoded(bits, precision.codec) if precision.codec else None
     title = precision.title.removeprefix("GGUF ")
     codec = (precision.codec or "").upper().replace("_", " ")
     name = codec if codec.startswith(title) else title
