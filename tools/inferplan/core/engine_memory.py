@@ -90,8 +90,28 @@ class Pool:
         return min(int(concurrency), self.most) * self.groups
 
 
+@lru_cache(maxsize=8192)
+def pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float) -> Pool:
+    """The pool that the engine's rules leave of each GPU of a replica."""
+    memory, reason = rank_memory(model, precision, gpu, replica, engine), cache_not_modelled(model, engine)
+    if engine.drafts:
+        memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, replica))
+    on = (_cached(model, engine), replica, engine, memory.pool)
+    return Pool(
+        memory=memory,
+        holding=None if reason else RULES[engine.name].holding(*on, kv_bits=kv_bits),
+        most=engine.max_num_seqs if memory.headroom >= 0 else 0,
+        groups=replica.attention_dp,
+        not_modelled=reason,
+    )
+
+
+AT_HAND = 64
+"""Replicas whose pools are kept with a model, a format, a GPU and an engine: a plain question asks for some ten."""
+
+
 class Pools(dict[Layout, Pool]):
-    """The pools that an engine's rules leave of each GPU, by replica, each worked out when it is first asked for."""
+    """The pools of one model in one format on one GPU type, by replica: those asked for lately are at hand."""
 
     def __init__(self, model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> None:
         super().__init__()
@@ -99,30 +119,19 @@ class Pools(dict[Layout, Pool]):
         self.not_modelled = cache_not_modelled(model, engine)
 
     def __missing__(self, replica: Layout) -> Pool:
-        """A replica that nobody asked for yet."""
-        found = self[replica] = self._pool(replica)
+        """A replica that nobody asked for lately."""
+        if len(self) >= AT_HAND:
+            self.clear()
+        on = (self._model, self._precision, self._gpu, replica, self._engine)
+        found = self[replica] = pool(*on, kv_bits=self._kv_bits)
         return found
 
     def of(self, layout: Layout) -> Pool:
         """The pool of each replica of a layout: the others change nothing."""
         return self[layout.alone]
 
-    def _pool(self, replica: Layout) -> Pool:
-        model, engine = self._model, self._engine
-        memory = rank_memory(model, self._precision, self._gpu, replica, engine)
-        if engine.drafts:
-            memory = replace(memory, weights=memory.weights + draft_bytes(model, self._precision, replica))
-        on = (_cached(model, engine), replica, engine, memory.pool)
-        return Pool(
-            memory=memory,
-            holding=None if self.not_modelled else RULES[engine.name].holding(*on, kv_bits=self._kv_bits),
-            most=engine.max_num_seqs if memory.headroom >= 0 else 0,
-            groups=replica.attention_dp,
-            not_modelled=self.not_modelled,
-        )
 
-
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def pools(model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> Pools:
     """The pools of one model in one format on one GPU type, remembered from question to question."""
     return Pools(model, precision, gpu, engine, kv_bits=kv_bits)

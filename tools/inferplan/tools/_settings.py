@@ -88,7 +88,7 @@ def engine_version(ledger: Ledger, engine: EngineName) -> int:
     return int((ledger if engine == "vllm" else Ledger({})).take("engine_version", quiet=True))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
     """A serving of which the caller changed nothing."""
     on = (model, FORMATS[precision], GPUS[gpu], engine)
