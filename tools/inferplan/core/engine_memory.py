@@ -90,7 +90,7 @@ class Pool:
         return min(int(concurrency), self.most) * self.groups
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float) -> Pool:
     """The pool that the engine's rules leave of each GPU of a replica."""
     memory, reason = rank_memory(model, precision, gpu, replica, engine), cache_not_modelled(model, engine)
@@ -106,7 +106,7 @@ def pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: 
     )
 
 
-AT_HAND = 64
+AT_HAND = 32
 """Replicas whose pools are kept with a model, a format, a GPU and an engine: a plain question asks for some ten."""
 
 

@@ -293,14 +293,14 @@ def _band(model: Model, kind: Kind, law: Law, level: Level) -> Band:
     return band(law, kind=kind, attention=attention_of(model.architecture), level=level)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
     """The most of the sessions that fit a replica which get the latency asked for."""
     one = on.replica(replica)
     return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n)))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
     """The search behind `Serving.smallest`."""
     if on.not_modelled:
@@ -313,7 +313,7 @@ def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
