@@ -187,7 +187,7 @@ def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
     return name == "vllm" and version >= vllm_memory.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
 
 
-NOT_COUNTED = "the start-up trial of its image encoder is not counted: up to 3 GiB in published logs"
+NOT_COUNTED = "the start-up trial of its encoder of images or sound is not counted: up to 3 GiB in published logs"
 """How far vLLM's rules are off where a model sees. Source: starts of Gemma 4 and Qwen3-VL on 0.11 to 0.29."""
 COUNTED = "4 published logs of Gemma 3 and Qwen3.5: weights 0.1 %, KV pool within 2 %"
 """The same where the trial is counted. Source: starts on one GPU, of 0.19 and 0.22."""
