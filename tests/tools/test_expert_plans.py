@@ -350,3 +350,23 @@ def test_more_users_and_longer_contexts_never_take_fewer_gpus_though_experts_may
     assert plain.users >= users
     for other in (crowded, longer):
         assert other is None or other.layout.gpus >= plain.layout.gpus
+
+
+def test_where_the_gpus_given_are_too_few_the_layout_of_most_users_shares_experts_too() -> None:
+    asked = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "concurrent_users": 2000, "total_gpus": 16}
+    planned = TOOL.ask({**asked, "context_window": 16_384})
+    sized = TOOLS_BY_NAME["estimate_vram"].ask({**asked, "context_window": 16_384})
+    placed = next(one for one in sized.hardware if one.gpu == "h200-sxm")
+    assert not planned.serves_users
+    assert (planned.ep, planned.max_concurrent_users) == (placed.deploy.ep, placed.max_concurrent_users)
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "most"), [("tensorrt-llm", "h100-sxm", 1), ("sglang", "l40s", 1), ("vllm", "a100-80gb-sxm", 8)]
+)
+def test_experts_are_shared_only_as_far_as_the_engine_and_the_gpus_exchange_them(
+    engine: EngineName, gpu: str, most: int
+) -> None:
+    """SM80 has DeepEP within a node alone; without NVLink SGLang has none, and TensorRT-LLM's groups are not held."""
+    on = serving(Ledger({}), model="Qwen/Qwen3-235B-A22B", precision="fp8", gpu=gpu, engine=engine)
+    assert max([1, *(layout.ranks for layout in on.shared(64))]) == most

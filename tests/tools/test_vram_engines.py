@@ -423,3 +423,27 @@ def test_where_memory_is_shared_with_other_programs_the_answer_says_what_that_to
     shared = {one.name for one in ask(gpu="gb10").assumptions}
     own = {one.name for one in ask(gpu="h100").assumptions}
     assert shared - own == {"unified_memory"}
+
+
+@pytest.mark.parametrize(
+    ("precision", "name"),
+    [
+        ("nvfp4", "nvidia/Llama-3.3-70B-Instruct-NVFP4 "),
+        ("fp8", "Llama-3.3-70B-Instruct-NVFP4-FP8 "),
+        ("fp16", "Llama-3.3-70B-Instruct-NVFP4-FP16 "),
+    ],
+)
+def test_a_build_in_one_format_is_never_loaded_as_another(precision: str, name: str) -> None:
+    launch = ask(model="nvidia/Llama-3.3-70B-Instruct-NVFP4", precision=precision, gpu="h200").launch
+    assert launch is not None
+    assert launch.startswith(f"vllm serve {name}")
+    assert ("# your" in launch) == (precision != "nvfp4")
+
+
+def test_experts_may_be_kept_unshared_in_the_memory_tool_and_the_preset() -> None:
+    asked = {"model": "deepseek-r1", "precision": "fp8", "gpu": "h200", "concurrent_users": 100}
+    load = {**asked, "context_window": 32_768}
+    shared, sliced = (row(ask(**load, overrides=f"expert_parallel={n}"), "h200-sxm").deploy for n in (1, 0))
+    assert shared is not None
+    assert sliced is not None
+    assert (shared.gpus, sliced.gpus, sliced.ep) == (16, 24, None)

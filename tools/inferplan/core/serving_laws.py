@@ -196,10 +196,12 @@ def serve(
     Between two prompts of one client those of all others are computed: a share `queue` of them before its first
     token, the others between its tokens. Its own is computed before its first token and never between its tokens: a
     slot that is never idle spends it too, which is what offline throughput and those who wait for the slot see. The
-    last line is what the prompts of all cost the replica: it counts where answers are short, since there the share of
-    other prompts that lies between one's tokens finds few. Where there is one token, no prompt is between two.
+    last line is what the prompts of all cost the replica: it counts where answers are short, since the share of
+    prompts between one's tokens finds few there. Where there is one token, no prompt is between two.
 
-    Limits: of runs with one client in a closed loop none is published; their TPOT is that of batch 1.
+    Limits: answers of a few tokens were not fitted; there random arrivals (`open_load`), whose prompts hide beside
+    nothing, are kept up with at two thirds of this rate.
+    Of runs with one client in a closed loop none is published; their TPOT is that of batch 1.
     """
     e, running = m.efficiency, load.running
     at_once = in_one_stage(running, layout)

@@ -13,6 +13,8 @@ from inferplan.tools._serving import Serving
 
 ANY_MODEL = "MODEL"
 """In place of a checkpoint that is not known."""
+SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})
+"""Formats that engines take one of for another, while they load a checkpoint in one of them."""
 ONLINE = "fp8"
 """The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
 
@@ -132,6 +134,12 @@ def launch(
     return " ".join([*filter(None, words), *_remark(on, layout)])
 
 
+def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
+    """Whether groups that share experts reach over servers in a way that one command for each does not say."""
+    size = on.node_size
+    return layout.ep > 1 and (layout.tp > size or (layout.pp > 1 and layout.replica > size))
+
+
 def _allowed(on: Serving, context: int) -> Iterator[str]:
     """What lets the engine go beyond the context that a checkpoint was trained for: see `words.beyond_training`."""
     if not on.model.is_size_class and context > on.model.architecture.max_positions:
@@ -160,8 +168,8 @@ def _checkpoint(model: Model, context: int) -> str:
 
 def _is_quantised_online(on: Serving) -> bool:
     """Whether the engine quantises a 16-bit checkpoint while it loads it."""
-    own = FORMATS.id_of(on.model.native_precision)
-    return bool(FLAGS[on.engine.name].quantize) and on.precision.id == ONLINE and own != ONLINE
+    wide = FORMATS.id_of(on.model.native_precision) in SIXTEEN_BIT
+    return bool(FLAGS[on.engine.name].quantize) and on.precision.id == ONLINE and wide
 
 
 def _is_invented(on: Serving) -> bool:
@@ -169,8 +177,9 @@ def _is_invented(on: Serving) -> bool:
     if on.model.build(on.precision.id):
         return False
     own = FORMATS.id_of(on.model.native_precision)
-    narrow = on.precision.id not in (own, "bf16", "fp16", "fp32") and not _is_quantised_online(on)
-    return on.engine.name == "llama.cpp" or narrow
+    loaded = SIXTEEN_BIT if own in SIXTEEN_BIT else {own}
+    other = on.precision.id not in loaded and not _is_quantised_online(on)
+    return on.engine.name == "llama.cpp" or other
 
 
 def _remark(on: Serving, layout: Layout) -> list[str]:

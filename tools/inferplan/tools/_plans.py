@@ -234,7 +234,8 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
         return []
     staged = [Layout(tp=tp, pp=pp) for tp in on.stage_degrees for pp in DEPTHS if pp <= on.model.architecture.layers]
     holding = [fewest.layout.alone] if fewest else []
-    offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged])
+    shared = [] if fewest and fewest.layout.gpus <= total else on.shared(total)
+    offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged, *shared])
     return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
 
 

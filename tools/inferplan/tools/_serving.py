@@ -22,6 +22,9 @@ from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
 from inferplan.tools._replica import Replica
 
+UNSHARED = frozenset({"tensorrt-llm", "llama.cpp"})
+"""Engines whose groups share no experts here."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
@@ -113,17 +116,19 @@ class Serving:
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
 
-        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
-        nodes, GPUs need a scale-up link.
+        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it, nor are
+        TensorRT-LLM's groups, all of one GPU. Between nodes, GPUs need a scale-up link and to be newer than A100; so
+        does SGLang's exchange within one.
 
-        Source: DeepEP, README, "Requirements".
+        Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py.
         """
         experts = self.model.architecture.experts
         if experts is None or not self.expert_parallel or self.engine.context_parallel > 1:
             return []
-        if self.engine.name == "llama.cpp":
+        if self.engine.name in UNSHARED or (self.engine.name == "sglang" and not self.gpu.link):
             return []
-        within = most if self.gpu.link else min(most, self.domain)
+        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere"
+        within = most if wide else min(most, self.domain)
         return parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=within)
 
     @property

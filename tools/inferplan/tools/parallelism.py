@@ -31,7 +31,7 @@ from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency
-from inferplan.tools._launch import launch
+from inferplan.tools._launch import is_beyond_one_command, launch
 from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, compare
@@ -301,8 +301,8 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
 
 def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
     """What starts one replica that shares experts; stages or tensor groups in several nodes take more than that."""
-    plan, size = case.chosen, case.on.node_size
-    if plan.layout.ep == 1 or plan.layout.tp > size or (plan.layout.pp > 1 and plan.layout.replica > size):
+    plan = case.chosen
+    if plan.layout.ep == 1 or is_beyond_one_command(case.on, plan.layout):
         return None
     load = {"context": q.context_window, "users": q.concurrent_users}
     return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)

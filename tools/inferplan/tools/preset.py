@@ -67,7 +67,7 @@ class PresetQuestion(Question):
     """A preset, and any control of the five sections in place of the preset's own."""
 
     tool = "run_preset"
-    settings = ("overhead", "memory", "layout", "speed", "latency", "demand", "unit_cost", "prices")
+    settings = ("overhead", "memory", "layout", "speed", "experts", "latency", "demand", "unit_cost", "prices")
 
     preset: PresetName
     model: ModelName | None = None

@@ -31,7 +31,7 @@ from inferplan.tools._draw_vram import draw_need
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency, Pace
-from inferplan.tools._launch import launch
+from inferplan.tools._launch import is_beyond_one_command, launch
 from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._refusals import refuse, refuse_cache
@@ -50,7 +50,7 @@ class VramQuestion(Question):
     """A model in a format, the sessions that it serves at once, and the context that each holds."""
 
     tool = "estimate_vram"
-    settings = ("overhead", "memory", "layout", "speed")
+    settings = ("overhead", "memory", "layout", "speed", "experts")
 
     model: ModelName
     precision: PrecisionName = as_released("fp16")
@@ -285,7 +285,7 @@ def _remedy(change: Change) -> Remedy:
 
 def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
     """What starts a replica of the deployment at hand."""
-    if here.placed is None or not here.users:
+    if here.placed is None or not here.users or is_beyond_one_command(here.on, here.placed.layout):
         return None
     users = min(q.concurrent_users, here.users)
     on = (here.on, here.placed.layout)
