@@ -370,3 +370,18 @@ def test_experts_are_shared_only_as_far_as_the_engine_and_the_gpus_exchange_them
     """SM80 has DeepEP within a node alone; without NVLink SGLang has none, and TensorRT-LLM's groups are not held."""
     on = serving(Ledger({}), model="Qwen/Qwen3-235B-A22B", precision="fp8", gpu=gpu, engine=engine)
     assert max([1, *(layout.ranks for layout in on.shared(64))]) == most
+
+
+def test_what_is_short_and_how_long_contexts_may_be_count_the_users_of_each_group() -> None:
+    """61 layers x 576 x 2 B x 16,384 tokens are 1.072 GiB; 2,000 users in 16 groups, and 1,024 run at once in each."""
+    asked = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "concurrent_users": 2000}
+    short, long = (
+        TOOLS_BY_NAME["estimate_vram"].ask({**asked, "total_gpus": gpus, "context_window": context})
+        for gpus, context in ((16, 16_384), (8, 256))
+    )
+    lacking, roomy = (next(one for one in answer.hardware if one.gpu == "h200-sxm") for answer in (short, long))
+    session = 61 * 576 * 2 * 16_384 / 2**30
+    assert lacking.shortfall_gib_per_gpu == pytest.approx(125 * session - short.gpu_gib.kv_pool, abs=0.02)
+    assert roomy.deploy.ep == 8
+    assert roomy.max_concurrent_users > 1024
+    assert roomy.longest_context > 256
