@@ -97,7 +97,6 @@ class Shape(BaseModel):
     rotary_dim: PositiveInt | None = None
     rope_tables: PositiveInt = 1
     stage_copies: StageCopies = "none"
-    deepstack: int = Field(default=0, ge=0)
 
     def attention(self) -> Attention | None:
         """The attention that every layer has, where they share one."""
@@ -221,7 +220,6 @@ class ModelRow(NamedRow):
             rotary_dim=shape.rotary_dim,
             rope_tables=shape.rope_tables,
             stage_copies=shape.stage_copies,
-            deepstack=shape.deepstack,
             vision_params=self.vision_params,
             vision_replicated=self.vision_replicated,
             vision=towers()[self.vision] if self.vision else None,

@@ -133,10 +133,9 @@ class Architecture:
     of recurrent states, `rotary_dim` what of a head rotates, `rope_tables` the 16-bit rows of rotations per position:
     as many as a linear scale stretches it, one more where windowed layers rotate otherwise, two where vLLM keeps
     them in fp32 (`DeepseekScalingRotaryEmbedding`), four where positions have sections for time, height and width
-    (`MRotaryEmbedding`). `stage_copies` is what vLLM builds on every pipeline stage, not at the ends alone,
-    `deepstack` the layers to whose inputs a vision tower adds. What stands beside the text decoder, `vision_params` and
-    `multi_token`, is in no total; of the former `vision_replicated` are on every rank. `vision` says how the tower
-    computes, where that is known.
+    (`MRotaryEmbedding`). `stage_copies` is what vLLM builds on every pipeline stage, not at the ends alone. What stands
+    beside the text decoder, `vision_params` and `multi_token`, is in no total; of the former `vision_replicated` are on
+    every rank. `vision` says how the tower computes, where that is known.
     """
 
     hidden: int
@@ -154,11 +153,15 @@ class Architecture:
     rotary_dim: int | None = None
     rope_tables: int = 1
     stage_copies: StageCopies = "none"
-    deepstack: int = 0
     vision_params: int = 0
     vision_replicated: int = 0
     vision: VisionTower | None = None
     multi_token: MultiToken | None = None
+
+    @property
+    def deepstack(self) -> int:
+        """The layers to whose inputs a vision tower adds. [layers]"""
+        return self.vision.stacked if self.vision else 0
 
     @property
     def layers(self) -> int:

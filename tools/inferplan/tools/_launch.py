@@ -9,12 +9,11 @@ from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._serving import Serving
 
 ANY_MODEL = "MODEL"
 """In place of a checkpoint that is not known."""
-SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})
-"""Formats that engines take one of for another, while they load a checkpoint in one of them."""
 ONLINE = "fp8"
 """The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
 

@@ -9,6 +9,8 @@ from inferplan.core.memory import class_bits
 from inferplan.core.precision import Precision
 from inferplan.tools._assumptions import Ledger
 
+SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})
+"""Formats of 16 bit or more: engines take one for another while they load, and FP8 halves them, or more."""
 HALF = 16
 """Bits of a weight from which fewer are worth a look. [bits]"""
 MODEL_ARGUMENTS = frozenset({"model", "dense_model", "moe_model"})

@@ -21,6 +21,7 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.core.vision import profiled_images
+from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import cache_reason, note_checkpoint
@@ -81,11 +82,6 @@ def serving(
     if not quiet:
         _note(ledger, found, is_default_cache=not kv_precision)
     return found
-
-
-def engine_version(ledger: Ledger, engine: EngineName) -> int:
-    """vLLM's version; overrides of it say nothing of other engines."""
-    return int((ledger if engine == "vllm" else Ledger({})).take("engine_version", quiet=True))
 
 
 @lru_cache(maxsize=256)
@@ -164,7 +160,7 @@ FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
-    version = engine_version(ledger, name)
+    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
     return Engine(
         name=name,
@@ -217,7 +213,7 @@ def _note_encoder(ledger: Ledger, on: Serving) -> None:
     """The images that the engine tries an encoder out on, where the rules count that."""
     if tower := vllm_memory.counted_encoder(on.model.architecture, on.engine):
         images = profiled_images(tower, on.engine.max_num_batched_tokens)
-        what = f"{images} image{'s' if images > 1 else ''} of {tower.tokens:,} tokens"
+        what = f"{words.count(images, 'image')} of {tower.tokens:,} tokens"
         ledger.note("image_encoder", what, why=f"tried out before the KV pool is cut; {TEXT_ALONE}")
 
 

@@ -10,12 +10,10 @@ from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
+from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._need import LARGER
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import serving
-
-SIXTEEN_BIT = ("bf16", "fp16", "fp32")
-"""Formats of weights that FP8 would halve, or more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

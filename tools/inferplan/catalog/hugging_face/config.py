@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import cast
 
 from inferplan.catalog.hugging_face._attention import hidden_of
 from inferplan.catalog.hugging_face._defaults import DEFAULTS
@@ -179,7 +178,6 @@ def _architecture(
         state_bytes=_state_bytes(body, family),
         rope_tables=rope_tables(body, type_, local=family.local_rope and _windowed(groups)),
         stage_copies=stage_copies(type_),
-        deepstack=_deepstack(root),
         other_params=ends.other_params,
         lookup_params=ends.lookup_params,
         norm_params=ends.norm_params,
@@ -192,13 +190,6 @@ def _architecture(
         vision_params=params,
         vision=tower,
     )
-
-
-def _deepstack(root: Keys) -> int:
-    """Layers to whose inputs the vision tower adds: as many as it is read out at."""
-    vision = root.values.get("vision_config")
-    layers = cast("Mapping[str, object]", vision).get("deepstack_visual_indexes") if isinstance(vision, dict) else None
-    return len(cast("Sequence[object]", layers)) if isinstance(layers, list) else 0
 
 
 def _windowed(groups: Sequence[LayerGroup]) -> bool:
