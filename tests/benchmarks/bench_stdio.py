@@ -5,7 +5,7 @@
 Prints Markdown. All servers are asked the same way, round by round, so that a busy machine slows all of them; a ratio
 is the median over the rounds of what a server took by what the bare one took in the same round. In a round each server
 answers one call, the next of its tools: whoever answers two in a row finds the CPU's caches warm. Tools of ours, which
-remember what they computed, are asked something new each time, and in other rounds the same again. A call ends when its
+remember their last answers, are asked something new each time, and in other rounds the same again. A call ends when its
 reply has arrived, before the benchmark parses it. fastmcp and the peers are those whose commands are on the PATH or in
 a FOLDER: they cannot share an environment with inferplan.
 """
@@ -26,6 +26,10 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from varied import another
 
 ECHO = '''
 from {package} import {name}
@@ -61,24 +65,6 @@ PEERS: Mapping[str, tuple[Sequence[str], Call | None]] = {
 }
 """How a peer is started, and a call of it that plans one model; llm-checker's look at this machine instead."""
 
-
-def another_pair(number: int) -> Mapping[str, object]:
-    """Two models of the catalogue, no two pairs alike."""
-    from inferplan.catalog.models import MODELS
-
-    ids = list(MODELS)
-    return {"dense_model": ids[number % len(ids)], "moe_model": ids[-1 - number // len(ids) - number % 3]}
-
-
-CHANGES: Mapping[str, Callable[[int], Mapping[str, object]]] = {
-    "estimate_vram": lambda n: {"context_window": 8192 + n},
-    "compare_quantization": lambda n: {"context_window": 8192 + n},
-    "plan_parallelism": lambda n: {"context_window": 8192 + n},
-    "compare_costs": lambda n: {"requests_per_day": 50_000 + n},
-    "compare_moe_dense": another_pair,
-    "run_preset": lambda n: {"context_window": 8192 + n},
-}
-"""What is another one in every new question to a tool of ours; the rest is as in its example."""
 
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
 
@@ -248,7 +234,7 @@ def main() -> None:
     from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
     def question(name: str) -> Question:
-        return lambda number: (name, {**TOOLS_BY_NAME[name].example, **CHANGES[name](number)})
+        return lambda number: (name, another(name, number))
 
     def always(call: Call) -> Question:
         return lambda _: call

@@ -8,7 +8,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from inferplan.server.answer import answer
 from inferplan.server.publish import result_of
 from inferplan.tools.registry import TOOLS
+from varied import another
 
 REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28")
 ENVELOPE = {
@@ -79,23 +80,31 @@ HEADER = (
 )
 
 
+VARIANTS = 12
+"""Questions to a tool in each revision: so many that none is asked again before a server has forgotten its answer."""
+
+
 def questions(port: int, *, tools: Sequence[str] = (), token: str = "") -> list[Question]:
-    """Every tool's example in every revision, with what the tool answers in this process."""
+    """Many questions to every tool in every revision, with what the tool answers in this process."""
     chosen = [tool for tool in TOOLS if not tools or tool.name in tools]
     to = f"Host: 127.0.0.1:{port}\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
-    return [_question(to, tool, revision) for tool in chosen for revision in REVISIONS]
+    return [
+        _question(to, tool, revision, another(tool.name, number))
+        for number, revision in enumerate(REVISIONS * VARIANTS)
+        for tool in chosen
+    ]
 
 
-def _question(to: str, tool: Any, revision: str) -> Question:
+def _question(to: str, tool: Any, revision: str, arguments: Mapping[str, object]) -> Question:
     meta = {"_meta": ENVELOPE} if revision in ENVELOPE.values() else {}
-    params = {"name": tool.name, "arguments": tool.example, **meta}
+    params = {"name": tool.name, "arguments": arguments, **meta}
     body = json.dumps({"jsonrpc": "2.0", "id": "@", "method": "tools/call", "params": params}).encode()
     head = (
         f"POST /mcp HTTP/1.1\r\n{to}Content-Type: application/json\r\n"
         f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\n"
         f"Mcp-Method: tools/call\r\nMcp-Name: {tool.name}\r\nContent-Length: %d\r\n\r\n"
     )
-    result = result_of(answer(lambda: tool, tool.name, tool.example))
+    result = result_of(answer(lambda: tool, tool.name, arguments))
     expected = result.model_dump(mode="json", by_alias=True, exclude_none=True)
     return Question(name=tool.name, revision=revision, head=head.encode(), body=body, result=expected)
 
@@ -107,7 +116,7 @@ class Load:
         self._asked = asked
         self._port = port
         self._numbers = count(1)
-        self._tails: dict[tuple[str, str], bytes] = {}
+        self._tails: dict[bytes, bytes] = {}
         self.figures = Figures()
 
     async def run(
@@ -117,7 +126,8 @@ class Load:
         began = time.perf_counter()
         async with asyncio.TaskGroup() as group:
             beside = group.create_task(_as_coroutine(meanwhile or _nothing))
-            for first in range(clients):
+            for number in range(clients):
+                first = number * len(self._asked) // clients
                 group.create_task(self._client(first, lambda: beside.done() and time.perf_counter() > began + seconds))
         self.figures.took = time.perf_counter() - began
         return self.figures
@@ -156,7 +166,7 @@ class Load:
 
     def _is_right(self, question: Question, number: int, body: bytes) -> bool:
         """Whether this is the answer to this request: the first is held against the tool, the next against it."""
-        key, head = (question.name, question.revision), b'{"jsonrpc":"2.0","id":%d,' % number
+        key, head = question.body, b'{"jsonrpc":"2.0","id":%d,' % number
         if key not in self._tails:
             found = json.loads(body)
             result = {name: found["result"].get(name) for name in ("content", "structuredContent")}

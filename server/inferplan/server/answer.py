@@ -3,8 +3,11 @@
 Needs no SDK: see `direct`, which answers without one.
 """
 
+import datetime
+import json
 import logging
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -15,6 +18,7 @@ from inferplan.server import errors
 from inferplan.server.schema import arguments_schema
 from inferplan.tools._arguments import is_any
 from inferplan.tools._models import MODEL_ARGUMENTS
+from inferplan.tools._rates import today
 from inferplan.tools._tool import Tool
 
 log = logging.getLogger(__name__)
@@ -23,11 +27,29 @@ ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "t
 """Keys that n8n's agent node adds to the arguments of every call; no tool of ours takes one of these names."""
 
 
+REMEMBERED = 64
+"""Answers that are kept, for agents that ask again and for the usual questions of many clients."""
+LONGEST_REMEMBERED = 4096
+"""Characters of a question whose answer is kept; one that describes a model of its own may take a million."""
+
+
 class Answered(NamedTuple):
     """What a client gets: a text, and the structured content unless the text is what is wrong with the call."""
 
     text: str
     structured: dict[str, Any] | None
+
+
+class _Refused(Exception):  # noqa: N818 - not an error of ours
+    """What is wrong with the arguments of a call."""
+
+
+class _Asked(NamedTuple):
+    """A question as it is remembered, 1 not being true or 1.0: prices age by the day."""
+
+    tool: Tool[Any, Any]
+    arguments: str
+    on: datetime.date
 
 
 def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any]) -> Answered:
@@ -41,21 +63,41 @@ def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str
 
 def takes_long(arguments: Mapping[str, Any]) -> bool:
     """Whether the call searches over all GPU types, or names a model that only a model hub can know."""
-    if is_any(arguments.get("gpu")):
-        return True
+    return is_any(arguments.get("gpu")) or _may_change(arguments)
+
+
+def _may_change(arguments: Mapping[str, Any]) -> bool:
+    """Whether a model hub is asked, which may know more or less the next time."""
     named = (arguments.get(name) for name in MODEL_ARGUMENTS)
     return any(isinstance(name, str) and "/" in name and only_on_hub(name.strip()) for name in named)
 
 
 def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
     """Both kinds of content, each enough alone; or what is wrong with the arguments."""
+    asked = _Asked(tool, json.dumps(arguments), today())
+    is_kept = len(asked.arguments) <= LONGEST_REMEMBERED and not _may_change(arguments)
+    try:
+        return _remembered(asked) if is_kept else _computed(tool, arguments)
+    except _Refused as refused:
+        return Answered(str(refused), None)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered(asked: _Asked) -> Answered:
+    """The answer to a question that may have been asked before; what is wrong with one is found anew."""
+    return _computed(asked.tool, json.loads(asked.arguments))
+
+
+def _computed(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
+    """Both kinds of content. Raises `_Refused`."""
     try:
         question = tool.question.model_validate(arguments)
     except ValidationError as error:
-        return Answered(errors.explain(error, tool=tool, schema=arguments_schema(tool.question)), None)
+        explained = errors.explain(error, tool=tool, schema=arguments_schema(tool.question))
+        raise _Refused(explained) from None
     try:
         answered = tool.run(question)
     except UnknownName as unknown:
-        return Answered(errors.refusal(tool.name, [str(unknown)]), None)
+        raise _Refused(errors.refusal(tool.name, [str(unknown)])) from None
     structured, text = answered.contents()
     return Answered(text, structured)

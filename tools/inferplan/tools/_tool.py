@@ -167,9 +167,9 @@ Q = TypeVar("Q", bound=Question)
 A = TypeVar("A", bound=Answer)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Tool(Generic[Q, A]):
-    """A tool as the server publishes it: one question type, one answer type."""
+    """A tool as the server publishes it: one question type, one answer type. It is like no other."""
 
     title: str
     description: str
