@@ -4,9 +4,9 @@ Needs no SDK: see `direct`, which answers without one.
 """
 
 import datetime
-import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -44,12 +44,14 @@ class _Refused(Exception):  # noqa: N818 - not an error of ours
     """What is wrong with the arguments of a call."""
 
 
-class _Asked(NamedTuple):
-    """A question as it is remembered, 1 not being true or 1.0: prices age by the day."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question as it is remembered: by its words, 1 not being true or 1.0, and by the day, with which prices age."""
 
     tool: Tool[Any, Any]
-    arguments: str
+    words: str
     on: datetime.date
+    arguments: Mapping[str, Any] = field(compare=False)
 
 
 def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any]) -> Answered:
@@ -74,10 +76,10 @@ def _may_change(arguments: Mapping[str, Any]) -> bool:
 
 def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
     """Both kinds of content, each enough alone; or what is wrong with the arguments."""
-    asked = _Asked(tool, json.dumps(arguments), today())
-    is_kept = len(asked.arguments) <= LONGEST_REMEMBERED and not _may_change(arguments)
+    asked = _Asked(tool, repr(arguments), today(), arguments)
+    is_kept = len(asked.words) <= LONGEST_REMEMBERED and not _may_change(arguments)
     try:
-        return _remembered(asked) if is_kept else _computed(tool, arguments)
+        return _remembered(asked) if is_kept else _computed(asked)
     except _Refused as refused:
         return Answered(str(refused), None)
 
@@ -85,11 +87,12 @@ def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(asked: _Asked) -> Answered:
     """The answer to a question that may have been asked before; what is wrong with one is found anew."""
-    return _computed(asked.tool, json.loads(asked.arguments))
+    return _computed(asked)
 
 
-def _computed(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
+def _computed(asked: _Asked) -> Answered:
     """Both kinds of content. Raises `_Refused`."""
+    tool, arguments = asked.tool, asked.arguments
     try:
         question = tool.question.model_validate(arguments)
     except ValidationError as error:

@@ -18,7 +18,7 @@ ROOM = Room(pieces=1170, characters=3330)
 """1,200 tokens of o200k: in our answers a piece is 0.95 to 1.02 of them, and 2.8 characters and more are one."""
 _ANYTHING = TypeAdapter[object](object)
 PARAGRAPH = "\n\n"
-_PIECE = re.compile(r"[^\r\n\w]?[A-Za-z]{1,8}|\d{1,3}| ?[^\s\w]{1,4}|\s+|_")
+_PIECE = re.compile(r"[^\r\n\w]?[A-Za-z]{1,8}+|\d{1,3}+| ?[^\s\w]{1,4}+|\s++|_", re.ASCII)
 _DESCRIBED = re.compile(r'"\{(?:[^"\\]|\\.)*"')
 
 
@@ -45,7 +45,7 @@ def pieces(text: str) -> int:
     >>> pieces('{"gpu":"h100-sxm","users":1200}')
     12
     """
-    return len(_PIECE.findall(text))
+    return _PIECE.subn("", text)[1]
 
 
 def _own(value: object) -> str:
