@@ -125,6 +125,13 @@ def test_without_scales_a_sparse_latent_in_8_bit_takes_a_byte_an_element() -> No
     assert int(50.62 * GIB // blocks.block_bytes) * blocks.tokens == pytest.approx(1_139_456, rel=0.0002)
 
 
+@pytest.mark.parametrize(("tp", "heads"), [(1, 8), (4, 2), (16, 1)])
+def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int, heads: int) -> None:
+    """Llama 3.1 8B with 4 B each: vLLM 0.24, v1/kv_cache_interface.py, 2 x tokens x heads x (head size + 4)."""
+    llama, scaled = MODELS["meta-llama/Llama-3.1-8B-Instruct"].architecture, replace(engine(), head_scale_bytes=4)
+    assert cut(llama, Layout(tp=tp), kv_bits=8, engine=scaled).block_bytes == 32 * 2 * 16 * heads * (128 + 4)
+
+
 @pytest.mark.parametrize(
     ("id_", "version"),
     [

@@ -429,9 +429,26 @@ def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:
             {"preset": "team", "kv_precision": "q4_0"},
             "vLLM keeps no KV cache in Q4_0; take kv_precision fp32, fp16, bf16, fp8 or int8",
         ),
+        (
+            "estimate_vram",
+            {"model": "deepseek r1", "kv_precision": "int8"},
+            "vLLM 0.28 keeps no latents in INT8; take kv_precision fp32, fp16, bf16 or fp8",
+        ),
+        (
+            "plan_parallelism",
+            {"model": "70B", "gpu": "any", "kv_precision": "int8", "overrides": "engine_version=0.19"},
+            "vLLM 0.19 keeps no KV cache in INT8; take kv_precision fp32, fp16, bf16 or fp8",
+        ),
     ],
 )
 def test_a_cache_that_the_engine_does_not_keep_is_refused_with_those_that_it_does(
     tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     assert sentence in said(tool, **arguments)
+
+
+def test_an_int8_cache_holds_less_than_one_in_fp8_for_its_scales() -> None:
+    """One scale of 4 B for each 128 elements of a head: 132 B for 128, of which whole blocks are cut."""
+    fp8, int8 = (size(model="llama 3.1 8b", kv_precision=kind).hardware for kind in ("fp8", "int8"))
+    for one, scaled in zip(fp8, int8, strict=True):
+        assert scaled.max_concurrent_users == pytest.approx(one.max_concurrent_users * 128 / 132, abs=1)

@@ -20,7 +20,8 @@ _FILE = "formats.toml"
 class KvFormat:
     """A format of the KV cache; `bits` of one element, block scales included.
 
-    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said.
+    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. One that
+    keeps `head_scale_bytes` beside the keys and the values of each head has no place for latents.
     """
 
     id: str
@@ -28,6 +29,8 @@ class KvFormat:
     aliases: tuple[str, ...]
     bits: float
     stored_by: Mapping[EngineName, str]
+    head_scale_bytes: int
+    first_vllm: int
     source: tuple[str, ...]
     checked: date
 
@@ -75,6 +78,8 @@ class KvFormatRow(NamedRow):
     title: str
     bits: PositiveFloat
     stored_by: dict[EngineName, str] = Field(min_length=1)
+    head_scale_bytes: int = 0
+    first_vllm: int = 0
 
     def kv_format(self) -> KvFormat:
         """The row as the tools take it."""
@@ -84,6 +89,8 @@ class KvFormatRow(NamedRow):
             aliases=self.aliases,
             bits=self.bits,
             stored_by=self.stored_by,
+            head_scale_bytes=self.head_scale_bytes,
+            first_vllm=self.first_vllm,
             source=self.source,
             checked=self.checked,
         )

@@ -19,7 +19,8 @@ class Engine:
     second copy of recurrent states. `windows` says whether windowed layers keep their window only (vLLM's hybrid KV
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
     the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
-    stored with scales and a 16-bit rotary part. `drafts` says whether tokens are drafted (speculative decoding),
+    stored with scales and a 16-bit rotary part, `head_scale_bytes` what is kept beside the keys of each head of a token
+    and beside its values. `drafts` says whether tokens are drafted (speculative decoding),
     `images` whether a model that sees is served with its image encoder (else vLLM's --language-model-only).
     """
 
@@ -33,5 +34,6 @@ class Engine:
     windows: bool = True
     context_parallel: int = 1
     latent_scales: bool = True
+    head_scale_bytes: int = 0
     drafts: bool = False
     images: bool = True

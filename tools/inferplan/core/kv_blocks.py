@@ -208,16 +208,17 @@ def _specs(architecture: Architecture, layout: Layout, engine: Engine, *, kv_bit
     """Layers by how they are cached, on one rank of a stage."""
     counts: dict[Spec, int] = {}
     for layers, mixer in architecture.mixers:
-        for cached in _cached(mixer, architecture, tp=layout.tp, kv_bits=kv_bits, latent_scales=engine.latent_scales):
+        for cached in _cached(mixer, architecture, engine, tp=layout.tp, kv_bits=kv_bits):
             spec = cached if engine.windows or cached.kind == "state" else replace(cached, kind="full", window=0)
             counts[spec] = counts.get(spec, 0) + layers
     return [replace(spec, layers=ceil(layers / layout.pp)) for spec, layers in counts.items()]
 
 
-def _cached(
-    mixer: Mixer, architecture: Architecture, *, tp: int, kv_bits: float, latent_scales: bool
-) -> Iterator[Spec]:
-    """How one layer is cached. Latents and index keys are on every rank; heads and states are shared out."""
+def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int, kv_bits: float) -> Iterator[Spec]:
+    """How one layer is cached. Latents and index keys are on every rank; heads and states are shared out.
+
+    Source of scales: vLLM 0.20 to 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.page_size_bytes`.
+    """
     element = kv_bits / BITS_PER_BYTE
     sparse = isinstance(mixer, Latent) and mixer.indexer is not None
     tokens = SPARSE_BLOCK_TOKENS if sparse else BLOCK_TOKENS
@@ -225,8 +226,10 @@ def _cached(
         size = part.on_rank(tp) * element
         if part.what == "index keys":
             size = INDEX_KEY_BYTES
-        elif sparse and kv_bits == BITS_PER_BYTE and latent_scales:
+        elif sparse and kv_bits == BITS_PER_BYTE and engine.latent_scales:
             size = SPARSE_LATENT_BYTES
+        elif part.heads:
+            size += 2 * engine.head_scale_bytes * max(1.0, part.heads / tp)
         kind: Kind = "full" if part.window is None else "chunked" if part.chunked else "sliding"
         yield Spec(kind=kind, bytes=size, layers=0, window=part.window or 0, block_tokens=tokens)
     if state := mixer.state:

@@ -105,6 +105,8 @@ KvPrecisionName = Annotated[
     _known(KV_FORMATS),
     Field(description="KV cache: fp16, fp8…"),
 ]
+USUAL_GPU = "h100-sxm"
+"""The GPU that is planned on where none is named."""
 GpuName = Annotated[str, _known(GPUS), Field(description="As H200.")]
 GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any.")]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]

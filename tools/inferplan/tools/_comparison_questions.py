@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from inferplan.tools._arguments import ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
 from inferplan.tools._settings import SETTINGS
 from inferplan.tools._tool import Question
 
@@ -15,7 +15,7 @@ class QuantizationQuestion(Question):
 
     model: ModelName
     precision: PrecisionName | None = Field(default=None, description="One more format: nvfp4, q4_k_m…")
-    gpu: GpuName = "h100-sxm"
+    gpu: GpuName = USUAL_GPU
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
 
@@ -29,4 +29,4 @@ class MoeQuestion(Question):
     dense_model: ModelName = "70B"
     moe_model: ModelName = "745B MoE"
     precision: PrecisionName = "fp16"
-    gpu: GpuName = "h100-sxm"
+    gpu: GpuName = USUAL_GPU

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from inferplan.catalog import engines as catalog
 from inferplan.catalog.engines import Refusal, refusal
-from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.precision import Precision
 from inferplan.tools import _words as words
@@ -26,13 +26,27 @@ def refuse(on: Serving, *, engines: bool = False) -> None:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
 
 
-def refuse_cache(engine: EngineName, kv_precision: str | None, *, engines: bool = False) -> None:
-    """The same where the engine keeps no KV cache in the format asked for."""
-    if kv_precision is None or engine in (asked := KV_FORMATS[kv_precision]).stored_by:
+def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:
+    """The same where the engine keeps no KV cache of this model in the format asked for."""
+    if kv_precision is None or (said := _no_cache(on, asked := KV_FORMATS[kv_precision])) is None:
         return
-    ways = [f"kv_precision {words.join([one.id for one in KV_FORMATS.values() if engine in one.stored_by], last='or')}"]
-    ways += [f"engine {words.join([*asked.stored_by], last='or')}"] if engines else []
-    raise ValueError(f"{catalog.ENGINES[engine].title} keeps no KV cache in {asked.title}; take {', or '.join(ways)}")
+    kept = [one.id for one in KV_FORMATS.values() if _no_cache(on, one) is None]
+    ways = [f"kv_precision {words.join(kept, last='or')}"]
+    others = [name for name in asked.stored_by if name != on.engine.name]
+    ways += [f"engine {words.join(others, last='or')}"] if engines and others else []
+    raise ValueError(f"{said} in {asked.title}; take {', or '.join(ways)}")
+
+
+def _no_cache(on: Serving, asked: KvFormat) -> str | None:
+    """What the engine does not keep in a format, if anything."""
+    if on.engine.name not in asked.stored_by:
+        return f"{catalog.ENGINES[on.engine.name].title} keeps no KV cache"
+    if on.engine.name == "vllm" and on.engine.version < asked.first_vllm:
+        return f"{on.engine_name} keeps no KV cache"
+    parts = (part for _, mixer in on.model.architecture.mixers for part in mixer.cached)
+    if asked.head_scale_bytes and any(part.heads is None for part in parts):
+        return f"{on.engine_name} keeps no latents"
+    return None
 
 
 def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:

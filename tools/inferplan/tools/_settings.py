@@ -103,12 +103,13 @@ def _serving(
     speed: Ledger,
 ) -> Serving:
     """A serving under the assumptions of two ledgers, the one for speed."""
-    runs = _engine(ledger, engine, model, gpu)
+    kept = KV_FORMATS[kv_precision] if kv_precision else None
+    runs = replace(_engine(ledger, engine, model, gpu), head_scale_bytes=kept.head_scale_bytes if kept else 0)
     return Serving(
         model=model,
         precision=form,
         gpu=gpu,
-        kv_bits=KV_FORMATS[kv_precision].bits if kv_precision else engine_memory.default_kv_bits(model, form),
+        kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form),
         engine=runs,
         efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),

@@ -11,6 +11,7 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.models import MODELS
 from inferplan.core.units import HOURS_PER_DAY, MILLI, MONTHS_PER_YEAR
 from inferplan.tools._arguments import (
+    USUAL_GPU,
     GpuName,
     Gpus,
     Hours,
@@ -64,7 +65,7 @@ class CostsQuestion(Question):
     usage_hours_per_day: Hours = HOURS_PER_DAY
     compliance_required: bool = Field(default=False, description="Must own.")
     precision: PrecisionName = as_released("fp8")
-    gpu: GpuName = "h100-sxm"
+    gpu: GpuName = USUAL_GPU
     total_gpus: Gpus | None = Field(default=None, description="At least this many.")
     input_tokens: InputTokens = 500
     output_tokens: OutputTokens = 500

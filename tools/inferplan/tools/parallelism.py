@@ -11,6 +11,7 @@ from inferplan.catalog.prices import rental
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.tools._arguments import (
     ANY,
+    USUAL_GPU,
     ContextWindow,
     GpuOrAny,
     Gpus,
@@ -61,7 +62,7 @@ class ParallelismQuestion(Question):
     model: ModelName
     precision: PrecisionName = as_released("fp16")
     kv_precision: KvPrecisionName | None = None
-    gpu: GpuOrAny = "h100-sxm"
+    gpu: GpuOrAny = USUAL_GPU
     total_gpus: Gpus | None = None
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
@@ -78,9 +79,10 @@ class ParallelismQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "ParallelismQuestion":
-        refuse_cache("vllm", self.kv_precision)
+        on = self.on(USUAL_GPU if is_any(self.gpu) else self.gpu)
+        refuse_cache(on, self.kv_precision)
         if not is_any(self.gpu):
-            refuse(self.on(self.gpu))
+            refuse(on)
         return self
 
     @property

@@ -13,6 +13,7 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.presets import PRESETS
 from inferplan.tools._arguments import (
     GPUS_AT_MOST,
+    USUAL_GPU,
     ContextWindow,
     GpuName,
     Gpus,
@@ -75,7 +76,7 @@ class PresetQuestion(Question):
     kv_precision: KvPrecisionName | None = None
     concurrent_users: Users | None = None
     context_window: ContextWindow | None = None
-    gpu: GpuName = "h100-sxm"
+    gpu: GpuName = USUAL_GPU
     total_gpus: Gpus | None = None
     requests_per_day: Requests | None = None
     usage_hours_per_day: Hours | None = None
@@ -92,8 +93,9 @@ class PresetQuestion(Question):
     @model_validator(mode="after")
     def _runs(self) -> "PresetQuestion":
         names = {name: self.controls[name] for name in ("model", "precision", "gpu")}
-        refuse_cache("vllm", self.controls.get("kv_precision"))
-        refuse(serving(self.ledger(), **names, quiet=True))
+        on = serving(self.ledger(), **names, quiet=True)
+        refuse_cache(on, self.controls.get("kv_precision"))
+        refuse(on)
         return self
 
     @cached_property

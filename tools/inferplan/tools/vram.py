@@ -12,6 +12,7 @@ from inferplan.catalog.gpus import GPUS, GUIDE_MENU
 from inferplan.core.engine import EngineName
 from inferplan.core.units import GB, GIB
 from inferplan.tools._arguments import (
+    USUAL_GPU,
     ContextWindow,
     EngineChoice,
     GpuName,
@@ -41,7 +42,6 @@ from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
 
-REFERENCE_GPU = "h100-sxm"
 OTHERS = 3
 """Other GPUs that are shown where GPUs or a latency are given."""
 
@@ -57,7 +57,7 @@ class VramQuestion(Question):
     kv_precision: KvPrecisionName | None = None
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
-    gpu: GpuName = REFERENCE_GPU
+    gpu: GpuName = USUAL_GPU
     total_gpus: Gpus | None = None
     engine: EngineChoice = "vllm"
     max_ttft_ms: Milliseconds | None = None
@@ -65,8 +65,9 @@ class VramQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "VramQuestion":
-        refuse_cache(cast("EngineName", self.engine), self.kv_precision, engines=True)
-        refuse(self.serving(self.ledger(), self.gpu, quiet=True), engines=True)
+        on = self.serving(self.ledger(), self.gpu, quiet=True)
+        refuse_cache(on, self.kv_precision, engines=True)
+        refuse(on, engines=True)
         return self
 
     @cached_property
