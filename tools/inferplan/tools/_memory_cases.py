@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
-from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core import engine_memory, memory, vllm_memory
@@ -154,11 +154,17 @@ class Setup:
     @cached_property
     def kv_bits(self) -> float:
         """Bits of one cached element; the mean of keys and values where they differ."""
+        bits = [kept.bits for kept in self.caches if kept]
+        if len(bits) < len(self.caches):
+            raise CannotPredict(f'the KV cache format "{self.case.kv_dtype or ""}" is not known')
+        return sum(bits) / len(bits)
+
+    @cached_property
+    def caches(self) -> tuple[KvFormat | None, ...]:
+        """The format of the cache, those of keys and values where they differ; None for one that is not known."""
         text = (self.case.kv_dtype or "").casefold()
         parts = re.search(r"k (\w+) / v (\w+)", text)
-        if not parts:
-            return _kv_bits(text)
-        return sum(map(_kv_bits, parts.groups())) / 2
+        return tuple(map(_cache_format, parts.groups() if parts else text.split()[:1] or [""]))
 
     @cached_property
     def layout(self) -> Layout:
@@ -230,6 +236,7 @@ class Setup:
             windows=self.case.engine not in WITHOUT_WINDOWS,
             context_parallel=self.extra.dcp or 1,
             latent_scales=vllm_memory.default_latent_scales(gpu, self.version),
+            head_scale_bytes=max(kept.head_scale_bytes if kept else 0 for kept in self.caches),
         )
 
     def overheads_known(self) -> None:
@@ -310,10 +317,9 @@ def _is_plainly(name: str, model: Model) -> bool:
         return False
 
 
-def _kv_bits(text: str) -> float:
-    """Bits of one element in a format of the cache."""
-    word = next(iter(text.split()), "")
+def _cache_format(word: str) -> KvFormat | None:
+    """A format of the cache by what engines call it; None for one that is not known."""
     try:
-        return KV_FORMATS.find({"f16": "fp16", "f32": "fp32", "iq4_nl": "q4_0"}.get(word, word)).bits
+        return KV_FORMATS.find({"f16": "fp16", "f32": "fp32", "iq4_nl": "q4_0"}.get(word, word))
     except UnknownName:
-        raise CannotPredict(f'the KV cache format "{text}" is not known') from None
+        return None
