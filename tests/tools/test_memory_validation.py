@@ -143,22 +143,25 @@ MEASURED: list[Case] = json.loads((DATA / "memory_cases_measured.json").read_tex
 @pytest.mark.parametrize(
     ("quantity", "middle", "worst"),
     [
-        ("weights_gib_per_gpu", 0.03, 0.7),
-        ("activation_peak_gib", 0.1, 0.6),
+        ("weights_gib_per_gpu", 0.03, 0.25),
+        ("activation_peak_gib", 0.1, 0.66),
         ("non_torch_gib", 0.03, 0.031),
         ("cuda_graph_gib", 0.12, 0.12),
-        ("kv_cache_gib_per_gpu", 0.3, 2.8),
-        ("kv_cache_tokens", 0.3, 2.8),
-        ("max_concurrency", 0.3, 2.8),
+        ("kv_cache_gib_per_gpu", 0.25, 1.65),
+        ("kv_cache_tokens", 0.25, 2.6),
+        ("max_concurrency", 0.25, 2.7),
         ("fits", 0, 0),
     ],
 )
 def test_starts_on_one_h100_that_were_measured_after_the_rules_were_written(
     quantity: str, middle: float, worst: float
 ) -> None:
-    """Experts, latents, windows, Mamba-2 and both model runners of vLLM 0.24; in percent or GiB."""
+    """Experts, latents, windows, Mamba-2, short convolutions, an INT8 cache, both model runners; in percent or GiB.
+
+    The worst peak is DeepSeek-V2-Lite's, whose runner is not told apart from that of other experts.
+    """
     (found,) = ([size for size, _ in one.of] for one in validate(MEASURED).errors if one.quantity == quantity)
-    assert len(found) == (2 if quantity == "cuda_graph_gib" else 8)
+    assert len(found) == (2 if quantity == "cuda_graph_gib" else 11)
     assert median(found) <= middle
     assert max(found) <= worst
 

@@ -1,8 +1,8 @@
 """How vLLM cuts the KV cache of a rank into blocks: one rate, groups of windowed layers, pages of states.
 
 The rules reproduce what vLLM 0.10 to 0.28 printed for models with windows, latents, sparse latents and Gated DeltaNet;
-Mamba and short convolutions follow from the same code, without a published figure to hold them against. What they do
-not cover is said by `not_modelled`, and nothing is counted for it.
+Mamba and short convolutions follow from the same code, and are held against three starts of 0.24. What they do not
+cover is said by `not_modelled`, and nothing is counted for it.
 """
 
 from collections.abc import Iterator

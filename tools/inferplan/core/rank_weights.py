@@ -19,7 +19,7 @@ from inferplan.core.architecture import (
 from inferplan.core.attention import Latent
 from inferplan.core.memory import HALF_BYTES, WeightBytes, class_bits, vision_bytes, weights
 from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges
-from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.units import MIB
 
 ROPE_BYTES = 2
@@ -33,13 +33,15 @@ class Loader:
     """What differs in loading: `marlin` kernels for MXFP4 experts, and vLLM up to 0.7 (`first_engine`).
 
     `doubled_keys` says that a projection which makes keys and values both is loaded for each of them, `stage_copies`
-    that some models build embedding and head on every pipeline stage; for `batched_tokens` of a step buffers are kept.
+    that some models build embedding and head on every pipeline stage, `latent_views` that latents are worked on with
+    16-bit weights as they are; for `batched_tokens` of a step buffers are kept.
     """
 
     marlin: bool = False
     first_engine: bool = False
     doubled_keys: bool = False
     stage_copies: bool = False
+    latent_views: bool = False
     batched_tokens: int = 0
 
 
@@ -141,7 +143,7 @@ def _group_weights(
         + stored.replicated / architecture.layers
         + _group_rounding(model, group, precision, shard, loader)
         + _doubled_keys(hidden, group, class_bits(model, precision), tp, loader)
-        + sum(_absorbed_by(mixer, hidden, precision, tp, loader) for mixer in latents)
+        + sum(_absorbed_by(mixer, model, precision, tp, loader) for mixer in latents)
     )
 
 
@@ -218,25 +220,28 @@ def _padded(size: float, multiple: int) -> int:
 
 def _absorbed(model: Model, precision: Precision, tp: int, loader: Loader) -> float:
     """What all layers with latents keep beside their weights, to work on latents directly. [B]"""
-    architecture = model.architecture
-    latents = ((layers, mixer) for layers, mixer in architecture.mixers if isinstance(mixer, Latent))
-    return sum(layers * _absorbed_by(one, architecture.hidden, precision, tp, loader) for layers, one in latents)
+    latents = ((layers, mixer) for layers, mixer in model.architecture.mixers if isinstance(mixer, Latent))
+    return sum(layers * _absorbed_by(one, model, precision, tp, loader) for layers, one in latents)
 
 
-def _absorbed_by(latent: Latent, hidden: int, precision: Precision, tp: int, loader: Loader) -> float:
+def _absorbed_by(latent: Latent, model: Model, precision: Precision, tp: int, loader: Loader) -> float:
     """16-bit copies of the up-projection; on the first engine also what it was multiplied into. [B]
 
     That is query_rank × heads × kv_rank and heads × kv_rank × hidden in the format of the weights, and the rotary
     part of the query in 16 bit.
 
-    Limits: of 16-bit weights vLLM takes views, by its source, and GLM-4.7-Flash loads 0.7 % less than is said here; but
-    DeepSeek-V2-Lite and Kimi-VL in 16 bit took 0.4 % more than their tensors, about what copies would.
+    Limits: of 16-bit weights every version takes views, by its source. GLM-4.7-Flash and DeepSeek-V2-Lite on 0.24
+    loaded no copies (`latent_views`), but DeepSeek-V2-Lite and Kimi-VL on 0.19 took 0.4 % more than their tensors,
+    which is what copies take; nothing is known of the versions between.
     Source: vLLM V1, `MLACommonImpl.process_weights_after_loading` (W_UK_T and W_UV); vLLM 0.7,
     vllm/attention/backends/mla/utils.py (W_QR, W_Q_UK, W_UV_O); within 1 % of DeepSeek-R1 as 0.7.2 printed it.
     """
+    if loader.latent_views and class_bits(model, precision).mixers == REST_BITS:
+        return 0.0
     copies = latent.absorbed_params(tp) * HALF_BYTES
     if not loader.first_engine:
         return copies
+    hidden = model.architecture.hidden
     heads, rank = latent.heads / tp, latent.query_rank or hidden
     multiplied = heads * latent.kv_rank * (rank + hidden) * precision.nominal_bits / BITS_PER_BYTE
     return copies + multiplied + rank * heads * latent.rope_dim * HALF_BYTES

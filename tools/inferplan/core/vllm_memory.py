@@ -56,6 +56,8 @@ FIRST_KNOWN_ENCODER = 16
 """The first vLLM (0.16) whose trial of an image encoder is counted here; before, Qwen3-VL was tried out on a video."""
 FIRST_TEXT_ALONE = 17
 """The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
+FIRST_LATENT_VIEWS = 24
+"""The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
 SECOND_RUNNER = range(25, 29)
 """The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
 
@@ -120,8 +122,9 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     taken (Llama 3.1 8B on A100). `graph_memory` says 0.8, and the sampler's peak of the first runner, which is gone,
     stands for the rest. In 0.33 the sampler is warmed up on fp32 logits, which is not held here.
     Other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
-    which it takes since 0.24, are not told apart. Models with a vision tower are taken for the first one's, as a log
-    of Gemma 4 31B on 0.26 says (its pool is 0.2 % off, 1.9 % otherwise); the sources would give it the second one.
+    which it takes since 0.24, are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
+    Models with a vision tower are taken for the first one's, as a log of Gemma 4 31B on 0.26 says (its pool is 0.2 %
+    off, 1.9 % otherwise); the sources would give it the second one.
     Source: vLLM 0.22 to 0.33, vllm/config/vllm.py, `use_v2_model_runner`; vllm/v1/worker/gpu/cudagraph_utils.py,
     `profile_cudagraph_memory`; three starts of 0.24 on one H100.
     """
@@ -388,6 +391,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         first_engine=engine.version <= LAST_OF_THE_FIRST_ENGINE,
         doubled_keys=True,
         stage_copies=True,
+        latent_views=engine.version >= FIRST_LATENT_VIEWS,
         batched_tokens=engine.max_num_batched_tokens,
     )
 
