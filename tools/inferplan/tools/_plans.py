@@ -18,9 +18,6 @@ from inferplan.tools._serving import Deployment, Serving
 
 ALTERNATIVES = 3
 """Runners-up that an answer shows."""
-DEPTHS = (2, 4, 8)
-"""Stages of wide tensor groups that are compared beside the smallest replica, where no aim is stated."""
-
 MOST_GPUS = 1024
 """GPUs of one replica that are looked at where no number is given."""
 
@@ -232,10 +229,9 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     first = on.smallest(demand.context, total)
     if first is None:
         return []
-    staged = [Layout(tp=tp, pp=pp) for tp in on.stage_degrees for pp in DEPTHS if pp <= on.model.architecture.layers]
     holding = [fewest.layout.alone] if fewest else []
     shared = [] if fewest and fewest.layout.gpus <= total else on.shared(total)
-    offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged, *shared])
+    offered = dict.fromkeys([first, *on.common, *holding, *shared])
     return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
 
 

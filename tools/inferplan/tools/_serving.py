@@ -26,6 +26,10 @@ UNSHARED = frozenset({"tensorrt-llm", "llama.cpp"})
 """Engines whose groups share no experts here."""
 
 
+DEPTHS = (2, 4, 8)
+"""Stages of wide tensor groups that are compared with plain ones, where no aim is stated."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
     """A layout with its replicas, the sessions that it holds at full context, and its nodes."""
@@ -112,6 +116,12 @@ class Serving:
         """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
         inside = sum(tp <= self.node_size for tp in self.degrees)
         return self.degrees[max(0, inside - 1) :]
+
+    @property
+    def common(self) -> list[Layout]:
+        """The replicas that people compare: every tensor group, and the widest in a few stages."""
+        depths = [pp for pp in DEPTHS if pp <= self.model.architecture.layers]
+        return [*map(Layout.tensor, self.degrees), *(_stages(tp, pp) for tp in self.stage_degrees for pp in depths)]
 
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
