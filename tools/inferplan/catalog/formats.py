@@ -20,7 +20,8 @@ _FILE = "formats.toml"
 class KvFormat:
     """A format of the KV cache; `bits` of one element, block scales included.
 
-    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said.
+    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. Of vLLM
+    `since` is the first version (0.x).
     """
 
     id: str
@@ -28,8 +29,13 @@ class KvFormat:
     aliases: tuple[str, ...]
     bits: float
     stored_by: Mapping[EngineName, str]
+    since: int
     source: tuple[str, ...]
     checked: date
+
+    def is_kept_by(self, engine: EngineName, version: int) -> bool:
+        """Whether an engine keeps a cache in it; the version is vLLM's."""
+        return engine in self.stored_by and (engine != "vllm" or version >= self.since)
 
 
 class PrecisionRow(NamedRow):
@@ -75,6 +81,7 @@ class KvFormatRow(NamedRow):
     title: str
     bits: PositiveFloat
     stored_by: dict[EngineName, str] = Field(min_length=1)
+    since: int = 0
 
     def kv_format(self) -> KvFormat:
         """The row as the tools take it."""
@@ -84,6 +91,7 @@ class KvFormatRow(NamedRow):
             aliases=self.aliases,
             bits=self.bits,
             stored_by=self.stored_by,
+            since=self.since,
             source=self.source,
             checked=self.checked,
         )

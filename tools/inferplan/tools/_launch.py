@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
@@ -41,7 +42,8 @@ class Flags:
     text_alone: str = ""
     shared: str = ""
     shared_nodes: str = ""
-    shared_wide: str = ""
+    exchange: str = ""
+    overlap: str = ""
 
 
 FLAGS: Mapping[EngineName, Flags] = {
@@ -65,7 +67,8 @@ FLAGS: Mapping[EngineName, Flags] = {
         text_alone="--language-model-only",
         shared="--data-parallel-size {groups} --enable-expert-parallel",
         shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
-        shared_wide="--all2all-backend deepep_low_latency --enable-dbo",
+        exchange="--all2all-backend deepep_low_latency",
+        overlap="--enable-dbo",
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
@@ -83,7 +86,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         no_prefix="--disable-radix-cache",
         shared="--dp-size {groups} --enable-dp-attention --moe-a2a-backend deepep",
         shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
-        shared_wide="--enable-two-batch-overlap",
+        overlap="--enable-two-batch-overlap",
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
@@ -105,10 +108,20 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
 }
 """Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; vLLM's arg_utils.py
-has the same flags up to 0.33.
+has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
 
 SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag.
 """
+EARLIER: Mapping[str, str] = {
+    "start": "python -m vllm.entrypoints.openai.api_server --model {}",
+    "nodes": "--distributed-executor-backend ray",
+}
+"""What older versions of vLLM have in place of a flag; nothing where that is what they do anyway.
+
+Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes are those of the Ray cluster.
+"""
+EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
+"""The same as a variable of the environment."""
 
 
 GGUF_PLUGIN = 26
@@ -129,8 +142,8 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     each = -(-users // layout.dp)
     load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
-    words = [*_allowed(on, context), *_model(on, context), *_split(on, layout), *load, *_settings(on, ledger)]
-    return " ".join([*filter(None, words), *_remark(on, layout)])
+    start = [*_environment(on, layout, context), *_model(on, context), *_split(on, layout)]
+    return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
 
 
 def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
@@ -139,10 +152,21 @@ def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
     return layout.ep > 1 and (layout.tp > size or (layout.pp > 1 and layout.replica > size))
 
 
-def _allowed(on: Serving, context: int) -> Iterator[str]:
-    """What lets the engine go beyond the context that a checkpoint was trained for: see `words.beyond_training`."""
+def _spelled(on: Serving, flag: str) -> str:
+    """A flag, as this version of the engine spells it."""
+    known = ENGINES[on.engine.name].has(flag, on.engine.version)
+    return getattr(FLAGS[on.engine.name], flag) if known else EARLIER.get(flag, "")
+
+
+def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
+    """What lets the engine go beyond the context that a checkpoint was trained for (see `words.beyond_training`).
+
+    And how older versions of vLLM exchange tokens of experts between nodes.
+    """
     if not on.model.is_size_class and context > on.model.architecture.max_positions:
         yield FLAGS[on.engine.name].beyond
+    if on.fabric(layout).wide and not ENGINES[on.engine.name].has("exchange", on.engine.version):
+        yield EXCHANGE
 
 
 def _model(on: Serving, context: int) -> Iterator[str]:
@@ -152,7 +176,7 @@ def _model(on: Serving, context: int) -> Iterator[str]:
         name = build.id
     elif _is_invented(on):
         name = name if name == ANY_MODEL else f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
-    yield flags.start.format(name)
+    yield _spelled(on, "start").format(name)
     if _is_quantised_online(on):
         yield flags.quantize
 
@@ -185,7 +209,15 @@ def _remark(on: Serving, layout: Layout) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
-    return ["# " + ", ".join([*build, *copies])] if build or copies else []
+    said = [*build, *_cluster(on, layout), *copies]
+    return ["# " + ", ".join(said)] if said else []
+
+
+def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
+    """What the servers of a replica are before the command is given."""
+    servers = on.nodes(layout.alone)
+    if servers > 1 and layout.ep == 1 and not ENGINES[on.engine.name].has("nodes", on.engine.version):
+        yield f"in a Ray cluster of {servers} nodes"
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
@@ -197,7 +229,7 @@ def _split(on: Serving, layout: Layout) -> Iterator[str]:
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
-        yield flags.nodes.format(servers)
+        yield _spelled(on, "nodes").format(servers)
     if layout.ep > 1:
         yield from _shared(on, layout, servers)
     if on.engine.context_parallel > 1 and flags.context_parallel:
@@ -211,7 +243,7 @@ def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
     if servers > 1:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
     if fabric.wide:
-        yield flags.shared_wide
+        yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap")))
 
 
 def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:
@@ -240,8 +272,8 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     if not engine.cuda_graphs:
         yield flags.eager
     if ledger.given("prefix_caching"):
-        yield flags.prefix if engine.prefix_caching else flags.no_prefix
+        yield flags.prefix if engine.prefix_caching else _spelled(on, "no_prefix")
     if not engine.windows:
-        yield flags.no_windows
+        yield _spelled(on, "no_windows")
     if not engine.images:
         yield flags.text_alone

@@ -8,7 +8,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.precision import Precision
 from inferplan.tools import _words as words
-from inferplan.tools._assumptions import settings
+from inferplan.tools._assumptions import Ledger, settings
 from inferplan.tools._serving import Serving
 
 NAMED = 3
@@ -26,13 +26,26 @@ def refuse(on: Serving, *, engines: bool = False) -> None:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
 
 
-def refuse_cache(engine: EngineName, kv_precision: str | None, *, engines: bool = False) -> None:
-    """The same where the engine keeps no KV cache in the format asked for."""
-    if kv_precision is None or engine in (asked := KV_FORMATS[kv_precision]).stored_by:
+def refuse_cache(engine: EngineName, kv_precision: str | None, ledger: Ledger, *, engines: bool = False) -> None:
+    """The same where the engine, of vLLM the version of the ledger, keeps no KV cache in the format asked for."""
+    if kv_precision is None:
         return
-    ways = [f"kv_precision {words.join([one.id for one in KV_FORMATS.values() if engine in one.stored_by], last='or')}"]
-    ways += [f"engine {words.join([*asked.stored_by], last='or')}"] if engines else []
-    raise ValueError(f"{catalog.ENGINES[engine].title} keeps no KV cache in {asked.title}; take {', or '.join(ways)}")
+    asked, version = KV_FORMATS[kv_precision], int(ledger.take("engine_version", quiet=True))
+    if asked.is_kept_by(engine, version):
+        return
+    kept = [one.id for one in KV_FORMATS.values() if one.is_kept_by(engine, version)]
+    ways, name = [f"kv_precision {words.join(kept, last='or')}"], catalog.ENGINES[engine].title
+    if engine in asked.stored_by:
+        name = f"{name} {_shown(version)}"
+        ways.append(f'overrides="engine_version={_shown(asked.since)}"')
+    elif engines:
+        ways.append(f"engine {words.join([*asked.stored_by], last='or')}")
+    raise ValueError(f"{name} keeps no KV cache in {asked.title}; take {', or '.join(ways)}")
+
+
+def _shown(version: int) -> str:
+    """`0.28`."""
+    return settings()["engine_version"].shown(version)
 
 
 def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
@@ -44,7 +57,7 @@ def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
     if engines:
         yield from _engines(on, found)
     if found.since and refusal(on.engine.name, on.gpu, on.precision, version=found.since - 1) is None:
-        yield f'overrides="engine_version={settings()["engine_version"].shown(found.since - 1)}"'
+        yield f'overrides="engine_version={_shown(found.since - 1)}"'
     if found.gpu:
         yield "another gpu"
 

@@ -128,18 +128,23 @@ class Serving:
 
         llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it, nor are
         TensorRT-LLM's groups, all of one GPU. Between nodes, GPUs need a scale-up link and to be newer than A100; so
-        does SGLang's exchange within one.
+        does SGLang's exchange within one. vLLM shares experts since 0.8, between servers since 0.9, and beside
+        computing, as is counted of networks, since 0.11.
 
         Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py.
         """
-        experts = self.model.architecture.experts
-        if experts is None or not self.expert_parallel or self.engine.context_parallel > 1:
+        experts, engine = self.model.architecture.experts, self.engine
+        if experts is None or not self.expert_parallel or engine.context_parallel > 1:
             return []
-        if self.engine.name in UNSHARED or (self.engine.name == "sglang" and not self.gpu.link):
+        if engine.name in UNSHARED or (engine.name == "sglang" and not self.gpu.link) or not self._has("shared"):
             return []
-        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere"
-        within = most if wide else min(most, self.domain)
+        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
+        within = most if wide else min(most, self.domain if self._has("shared_nodes") else self.node_size)
         return parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=within)
+
+    def _has(self, what: str) -> bool:
+        """Whether this version of the engine has what `EngineInfo.since` names."""
+        return ENGINES[self.engine.name].has(what, self.engine.version)
 
     @property
     def _kv_heads(self) -> Iterator[int]:

@@ -162,6 +162,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
+    shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
     return Engine(
         name=name,
         version=version,
@@ -171,7 +172,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
-        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
+        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
         drafts=ledger.take("speculative_tokens", quiet=True) > 0,
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),

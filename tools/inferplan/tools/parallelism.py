@@ -78,7 +78,7 @@ class ParallelismQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "ParallelismQuestion":
-        refuse_cache("vllm", self.kv_precision)
+        refuse_cache("vllm", self.kv_precision, self.ledger())
         if not is_any(self.gpu):
             refuse(self.on(self.gpu))
         return self

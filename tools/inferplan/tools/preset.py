@@ -92,7 +92,7 @@ class PresetQuestion(Question):
     @model_validator(mode="after")
     def _runs(self) -> "PresetQuestion":
         names = {name: self.controls[name] for name in ("model", "precision", "gpu")}
-        refuse_cache("vllm", self.controls.get("kv_precision"))
+        refuse_cache("vllm", self.controls.get("kv_precision"), self.ledger())
         refuse(serving(self.ledger(), **names, quiet=True))
         return self
 

@@ -65,7 +65,7 @@ class VramQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "VramQuestion":
-        refuse_cache(cast("EngineName", self.engine), self.kv_precision, engines=True)
+        refuse_cache(cast("EngineName", self.engine), self.kv_precision, self.ledger(), engines=True)
         refuse(self.serving(self.ledger(), self.gpu, quiet=True), engines=True)
         return self
 
