@@ -102,3 +102,39 @@ def test_a_setting_that_the_version_lacks_is_said_to_have_no_effect() -> None:
     said = {one.name: one.why for one in old.assumptions}
     assert said["decode_context_parallel"] == "given, but nothing here depends on it"
     assert new.hardware[0].max_concurrent_users > old.hardware[0].max_concurrent_users
+
+
+@pytest.mark.parametrize(
+    ("stages", "each", "rpc", "others"),
+    [
+        (4, 4, "", ""),
+        (4, 2, " --rpc HOST2:50052", "1 other server"),
+        (4, 1, " --rpc HOST2:50052,HOST3:50052,HOST4:50052", "3 other servers"),
+        (12, 2, " --rpc HOST2:50052,...,HOST6:50052", "5 other servers"),
+    ],
+)
+def test_llama_cpp_over_several_servers_names_the_others_and_what_they_run(
+    stages: int, each: int, rpc: str, others: str
+) -> None:
+    """The main host lists the servers that expose their GPUs; llama.cpp, tools/rpc/README.md."""
+    ledger = Ledger({"gpus_per_node": each})
+    on = serving(ledger, model=ONE["model"], precision="q4_k_m", gpu="rtx-4090", engine="llama.cpp")
+    said = launch(on, Layout(pp=stages), context=4096, users=1, ledger=ledger)
+    worker = f" # ggml-rpc-server -H 0.0.0.0 -p 50052 on {others}" if others else ""
+    assert said == f"llama-server -m Llama-3.3-70B-Instruct-Q4_K_M.gguf -ngl 999 -fa on{rpc} -c 4096 -np 1{worker}"
+
+
+def test_a_pipeline_of_llama_cpp_over_servers_is_answered_with_the_command_of_all_of_them() -> None:
+    load = {"model": "llama 3.3 70b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp"}
+    answer = TOOL.ask({**load, "concurrent_users": 4, "overrides": "gpus_per_node=1"})
+    assert "3 GPUs on 3 nodes" in answer.summary
+    assert "--rpc HOST2:50052,HOST3:50052 " in (answer.launch or "")
+
+
+def test_tensorrt_llm_over_several_servers_is_started_on_all_of_them_at_once() -> None:
+    """trtllm-serve, "Multi-node Serving with Slurm"."""
+    load = {"model": "llama 3.1 405b", "precision": "bf16", "engine": "tensorrt-llm"}
+    one, two = TOOL.ask({**load, "gpu": "h200"}).launch or "", TOOL.ask({**load, "gpu": "h100"}).launch or ""
+    assert one.startswith("trtllm-serve meta-llama/Llama-3.1-405B-Instruct --tp_size 8 ")
+    spread = "srun -N 2 --ntasks 16 --ntasks-per-node 8 --mpi=pmix trtllm-llmapi-launch trtllm-serve "
+    assert two.startswith(f"{spread}meta-llama/Llama-3.1-405B-Instruct --tp_size 8 --pp_size 2 ")

@@ -9,6 +9,7 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
+from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._serving import Serving
@@ -21,9 +22,14 @@ ONLINE = "fp8"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
-    """How an engine is started and how its flags are spelled; an empty one does not exist there."""
+    """How an engine is started and how its flags are spelled; an empty one does not exist there.
+
+    `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
+    """
 
     start: str
+    spread: str = ""
+    workers: str = ""
     tensor: str = ""
     pipeline: str = ""
     nodes: str = ""
@@ -90,6 +96,7 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
+        spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
         tensor="--tp_size {}",
         pipeline="--pp_size {}",
         context="--max_seq_len {}",
@@ -100,6 +107,8 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "llama.cpp": Flags(
         start="llama-server -m {}.gguf -ngl 999 -fa on",
+        workers="ggml-rpc-server -H 0.0.0.0 -p 50052",
+        nodes="--rpc {others}",
         context="-c {}",
         sequences="-np {}",
         cache="-ctk {0} -ctv {0}",
@@ -110,7 +119,8 @@ FLAGS: Mapping[EngineName, Flags] = {
 """Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; vLLM's arg_utils.py
 has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
 
-SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag.
+SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag. Several
+servers: llama.cpp, tools/rpc/README.md (late 2026; rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
 """
 EARLIER: Mapping[str, str] = {
     "start": "python -m vllm.entrypoints.openai.api_server --model {}",
@@ -120,6 +130,8 @@ EARLIER: Mapping[str, str] = {
 
 Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes are those of the Ray cluster.
 """
+LISTED = 4
+"""Servers of a replica whose addresses are all written out."""
 EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 """The same as a variable of the environment."""
 
@@ -142,7 +154,7 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     each = -(-users // layout.dp)
     load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
-    start = [*_environment(on, layout, context), *_model(on, context), *_split(on, layout)]
+    start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout)]
     return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
 
 
@@ -169,13 +181,15 @@ def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
         yield EXCHANGE
 
 
-def _model(on: Serving, context: int) -> Iterator[str]:
+def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     """The command, the checkpoint, and what it is quantised into."""
     flags, name = FLAGS[on.engine.name], _checkpoint(on.model, context)
     if build := on.model.build(on.precision.id):
         name = build.id
     elif _is_invented(on):
         name = name if name == ANY_MODEL else f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
+    if (servers := on.nodes(layout.alone)) > 1 and flags.spread:
+        yield flags.spread.format(nodes=servers, gpus=layout.replica, each=min(layout.replica, on.node_size))
     yield _spelled(on, "start").format(name)
     if _is_quantised_online(on):
         yield flags.quantize
@@ -214,10 +228,20 @@ def _remark(on: Serving, layout: Layout) -> list[str]:
 
 
 def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
-    """What the servers of a replica are before the command is given."""
+    """What the servers of a replica are, or run, before the command is given."""
     servers = on.nodes(layout.alone)
-    if servers > 1 and layout.ep == 1 and not ENGINES[on.engine.name].has("nodes", on.engine.version):
+    if servers == 1 or layout.ep > 1:
+        return
+    if workers := FLAGS[on.engine.name].workers:
+        yield f"{workers} on {words.count(servers - 1, 'other server')}"
+    if not ENGINES[on.engine.name].has("nodes", on.engine.version):
         yield f"in a Ray cluster of {servers} nodes"
+
+
+def _others(servers: int) -> str:
+    """`HOST2:50052,HOST3:50052`; of many the ends."""
+    hosts = [f"HOST{number}:50052" for number in range(2, servers + 1)]
+    return ",".join(hosts if servers <= LISTED else [hosts[0], "...", hosts[-1]])
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
@@ -229,7 +253,7 @@ def _split(on: Serving, layout: Layout) -> Iterator[str]:
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
-        yield _spelled(on, "nodes").format(servers)
+        yield _spelled(on, "nodes").format(servers, others=_others(servers))
     if layout.ep > 1:
         yield from _shared(on, layout, servers)
     if on.engine.context_parallel > 1 and flags.context_parallel:
