@@ -15,6 +15,7 @@ from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import VENDORS, Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.error_bands import Law
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
@@ -249,12 +250,12 @@ LONGEST_FITTED = 16_384
 """Tokens of the longest prompt that the speed model was fitted on."""
 
 
-def note_speed(ledger: Ledger, on: Serving, prompt: int) -> None:
+def note_speed(ledger: Ledger, on: Serving, prompt: int, *, law: Law = "tpot") -> None:
     """Say once that latency and throughput are estimates, and how far they may be off; what is beyond all runs."""
-    tpot = on.band("tpot")
-    others = "" if tpot.alike else " of other attention"
+    held = on.band(law)
+    others = "" if held.alike else " of other attention"
     others += "" if on.gpu.vendor in VENDORS else " on other GPUs"
-    text = f"half of {tpot.n:,} published runs{others}"
+    text = f"half of {held.n:,} published runs{others}"
     ledger.note("speed_model", "fitted", why=text)
     if prompt > LONGEST_FITTED:
         beyond = (

@@ -22,6 +22,7 @@ from inferplan.tools._arguments import (
     PrecisionName,
     Users,
     as_released,
+    refuse_pace,
     turn,
 )
 from inferplan.tools._assumptions import Ledger
@@ -65,6 +66,7 @@ class VramQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "VramQuestion":
+        refuse_pace(turn(self.context_window, None, None)[1], self.max_tpot_ms)
         refuse_cache(cast("EngineName", self.engine), self.kv_precision, self.ledger(), engines=True)
         refuse(self.serving(self.ledger(), self.gpu, quiet=True), engines=True)
         return self
