@@ -25,11 +25,13 @@ class Flags:
     """How an engine is started and how its flags are spelled; an empty one does not exist there.
 
     `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
+    `options` is what a file of groups that share experts says.
     """
 
     start: str
     spread: str = ""
     workers: str = ""
+    options: str = ""
     tensor: str = ""
     pipeline: str = ""
     nodes: str = ""
@@ -96,6 +98,8 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
+        shared="--ep_size {groups} --extra_llm_api_options FILE",
+        options="FILE says enable_attention_dp: true",
         spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
         tensor="--tp_size {}",
         pipeline="--pp_size {}",
@@ -119,8 +123,9 @@ FLAGS: Mapping[EngineName, Flags] = {
 """Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; vLLM's arg_utils.py
 has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
 
-SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag. Several
-servers: llama.cpp, tools/rpc/README.md (late 2026; rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
+SGLang's and TensorRT-LLM's tensor degrees count all ranks of a stage; with DeepEP SGLang's share the experts without
+another flag. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
+llama.cpp, tools/rpc/README.md (of late 2026; it was rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
 """
 EARLIER: Mapping[str, str] = {
     "start": "python -m vllm.entrypoints.openai.api_server --model {}",
@@ -161,6 +166,8 @@ def launch(
 def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
     """Whether groups that share experts reach over servers in a way that one command for each does not say."""
     size = on.node_size
+    if FLAGS[on.engine.name].spread:
+        return False
     return layout.ep > 1 and (layout.tp > size or (layout.pp > 1 and layout.replica > size))
 
 
@@ -223,7 +230,8 @@ def _remark(on: Serving, layout: Layout) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
-    said = [*build, *_cluster(on, layout), *copies]
+    options = [FLAGS[on.engine.name].options] if layout.ep > 1 else []
+    said = [*build, *filter(None, options), *_cluster(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
 
 
@@ -247,7 +255,7 @@ def _others(servers: int) -> str:
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
     """Tensor and pipeline degrees, and the servers that a replica spans."""
     flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
-    tensor = layout.ranks if on.engine.name == "sglang" else layout.tp
+    tensor = layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
     if layout.pp > 1 and flags.pipeline:
@@ -264,7 +272,7 @@ def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
     """Groups of data-parallel attention that share experts, on one server or several."""
     flags, fabric = FLAGS[on.engine.name], on.fabric(layout)
     yield flags.shared.format(groups=layout.attention_dp)
-    if servers > 1:
+    if servers > 1 and flags.shared_nodes:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
     if fabric.wide:
         yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap")))
