@@ -168,7 +168,7 @@ class Fit:
         if self.placed is None or not (is_planned and self.holds):
             return False
         gpus, taken = self.placed.layout.gpus, self.placed.layout.alone
-        others = (one for one in self.on.common if one.replica <= gpus and one != taken)
+        others = (one for one in self.on.common() if one.replica <= gpus and one != taken)
         served = (gpus // one.replica * self.on.sessions(one, self.need.context) for one in others)
         return any(users >= self.need.users for users in served)
 

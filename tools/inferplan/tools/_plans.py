@@ -246,7 +246,7 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
         return []
     holding = [fewest.layout.alone] if fewest else []
     shared = [] if fewest and fewest.layout.gpus <= total else on.shared(total)
-    offered = dict.fromkeys([first, *on.common, *holding, *shared])
+    offered = dict.fromkeys([first, *on.common(), *holding, *shared])
     return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
 
 

@@ -113,11 +113,11 @@ class Serving:
         inside = sum(tp <= self.node_size for tp in self.degrees)
         return self.degrees[max(0, inside - 1) :]
 
-    @property
-    def common(self) -> list[Layout]:
+    def common(self) -> Iterator[Layout]:
         """The replicas that people compare: every tensor group, and the widest in a few stages."""
-        depths = [pp for pp in DEPTHS if pp <= self.model.architecture.layers]
-        return [*map(Layout.tensor, self.degrees), *(_stages(tp, pp) for tp in self.stage_degrees for pp in depths)]
+        yield from map(Layout.tensor, self.degrees)
+        layers = self.model.architecture.layers
+        yield from (_stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
 
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
