@@ -172,8 +172,8 @@ class TestLatency:
     def test_an_instance_takes_no_more_requests_than_it_answers_in_time(self) -> None:
         free, timed = ask(model="llama 3.1 8b"), ask(model="llama 3.1 8b", max_tpot_ms=10, max_ttft_ms=800)
         assert free.gpus_per_instance == timed.gpus_per_instance == 1
-        assert free.tpot_ms > 10
-        assert timed.tpot_ms <= 10
+        assert (free.tpot_ms or 0) > 10
+        assert 0 < (timed.tpot_ms or 0) <= 10
         assert timed.ttft_ms is not None
         assert timed.ttft_ms <= 800
         assert timed.batch < free.batch

@@ -78,7 +78,6 @@ def test_single_numbers_come_line_by_line_and_lists_of_objects_as_tables() -> No
     text = draw.numbers({"fits": True, "none": None, "rows": [{"a": 1, "b": {"c": 2}}, {"a": 30, "b": {"c": 4}}]})
     assert [line.split() for line in text.splitlines()] == [
         ["fits", "yes"],
-        ["none", "-"],
         [],
         ["rows"],
         ["a", "b.c"],

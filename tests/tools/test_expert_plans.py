@@ -150,6 +150,14 @@ def of(model: str = "deepseek-ai/DeepSeek-V3", gpu: str = "h200-sxm", engine: An
             ),
         ),
         (
+            "tensorrt-llm",
+            Layout(attention_dp=8),
+            (
+                "--tp_size 8 --ep_size 8 --extra_llm_api_options FILE --max_seq_len 4096 "
+                "# FILE says enable_attention_dp: true"
+            ),
+        ),
+        (
             "sglang",
             Layout(attention_dp=8),
             "--tp-size 8 --dp-size 8 --enable-dp-attention --moe-a2a-backend deepep --context-length 4096",
@@ -362,12 +370,19 @@ def test_where_the_gpus_given_are_too_few_the_layout_of_most_users_shares_expert
 
 
 @pytest.mark.parametrize(
-    ("engine", "gpu", "most"), [("tensorrt-llm", "h100-sxm", 1), ("sglang", "l40s", 1), ("vllm", "a100-80gb-sxm", 8)]
+    ("engine", "gpu", "most"),
+    [
+        ("tensorrt-llm", "h100-sxm", 8),
+        ("tensorrt-llm", "gb200", 64),
+        ("sglang", "l40s", 1),
+        ("vllm", "a100-80gb-sxm", 8),
+        ("llama.cpp", "h100-sxm", 1),
+    ],
 )
 def test_experts_are_shared_only_as_far_as_the_engine_and_the_gpus_exchange_them(
     engine: EngineName, gpu: str, most: int
 ) -> None:
-    """SM80 has DeepEP within a node alone; without NVLink SGLang has none, and TensorRT-LLM's groups are not held."""
+    """SM80 has DeepEP within a node alone; without NVLink SGLang has none, TensorRT-LLM's over networks is not held."""
     on = serving(Ledger({}), model="Qwen/Qwen3-235B-A22B", precision="fp8", gpu=gpu, engine=engine)
     assert max([1, *(layout.ranks for layout in on.shared(64))]) == most
 
@@ -385,3 +400,51 @@ def test_what_is_short_and_how_long_contexts_may_be_count_the_users_of_each_grou
     assert roomy.deploy.ep == 8
     assert roomy.max_concurrent_users > 1024
     assert roomy.longest_context > 256
+
+
+def sharing(model: str, gpu: str = "h200-sxm", precision: str = "fp8") -> list[Layout]:
+    """The layouts of TensorRT-LLM in which GPUs share out experts."""
+    return serving(Ledger({}), model=model, precision=precision, gpu=gpu, engine="tensorrt-llm").shared(64)
+
+
+def test_attention_data_parallelism_of_tensorrt_llm_has_groups_of_one_gpu_with_as_many_experts_each() -> None:
+    """Of 256 experts 8 ranks hold 32; of 160 experts over 64 ranks some would have to hold more than others."""
+    assert sharing("deepseek-ai/DeepSeek-V3") == [Layout(attention_dp=n) for n in (2, 4, 8)]
+    assert max(one.ranks for one in sharing("deepseek-ai/DeepSeek-V2.5", "gb200")) == 32
+    assert not sharing("meta-llama/Llama-3.1-70B-Instruct")
+
+
+def test_mxfp4_on_hopper_has_no_attention_data_parallelism_in_tensorrt_llm() -> None:
+    """Its kernels there, of Triton, refuse it."""
+    assert not sharing("openai/gpt-oss-120b", "h200-sxm", "mxfp4")
+    assert sharing("openai/gpt-oss-120b", "b200-sxm", "mxfp4")
+
+
+def test_a_rank_of_tensorrt_llm_holds_whole_experts_a_copy_of_the_rest_and_the_sessions_of_its_own_users() -> None:
+    """Qwen3 30B-A3B in BF16: 28.99 B of its 30.53 B parameters are experts; 48 layers x 4 heads x 128 x 2 x 2 B."""
+    on = serving(Ledger({}), model="Qwen/Qwen3-30B-A3B", precision="bf16", gpu="h100-sxm", engine="tensorrt-llm")
+    held = on.capacity(Layout(attention_dp=4), 8192)
+    experts = 48 * 128 * 3 * 2048 * 768
+    assert experts == 28_991_029_248
+    assert held.memory.weights == pytest.approx(2 * (on.model.parameters.total - experts * 3 / 4), rel=2e-3)
+    assert held.sessions == 4 * int(held.memory.pool / (48 * 4 * 128 * 2 * 2 * 8192))
+
+
+def test_tensorrt_llm_takes_fewer_gpus_for_many_users_of_latents_where_each_rank_keeps_its_own() -> None:
+    load = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "engine": "tensorrt-llm"}
+    load |= {"concurrent_users": 500}
+    shared, sliced = (
+        TOOLS_BY_NAME["estimate_vram"].ask(load | {"overrides": f"expert_parallel={on}"}) for on in (1, 0)
+    )
+    with_groups, without = (
+        next(one for one in answer.hardware if one.gpu == "h200-sxm") for answer in (shared, sliced)
+    )
+    assert (with_groups.deploy.ep, without.deploy.ep) == (8, None)
+    assert with_groups.deploy.gpus < without.deploy.gpus
+    assert "--tp_size 8 --ep_size 8 --extra_llm_api_options FILE" in (shared.launch or "")
+
+
+def test_tensorrt_llm_shares_experts_over_the_trays_of_a_rack_with_one_command() -> None:
+    load = {"model": "deepseek-v3", "precision": "fp8", "gpu": "gb200", "engine": "tensorrt-llm"}
+    answer = TOOLS_BY_NAME["estimate_vram"].ask(load | {"concurrent_users": 800})
+    assert (answer.launch or "").startswith("srun -N 2 --ntasks 8 --ntasks-per-node 4 --mpi=pmix trtllm-llmapi-launch ")

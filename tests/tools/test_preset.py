@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -427,6 +427,7 @@ def test_any_question_gets_a_finite_answer_in_a_picture_of_80_columns(question: 
 def test_any_question_with_a_latency_gets_a_verdict_that_keeps_to_it(
     question: dict[str, Any], limit: float, name: str
 ) -> None:
+    assume(name == "max_ttft_ms" or question["context_window"] > 3)
     answer = TOOL.ask({**question, "overrides": f"{name}={limit!r}"})
     json.dumps(answer.structured(), allow_nan=False)
     assert answer.diagram.isascii()

@@ -15,6 +15,7 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._settings import serving
+from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
 
 GUIDE = rows("guide_vram.tsv")
@@ -291,7 +292,7 @@ def test_a_context_beyond_the_training_of_a_checkpoint_is_said() -> None:
 
 def test_the_summary_names_every_part_and_what_the_engine_needs() -> None:
     summary = ask(concurrent_users=200).summary
-    for figure in ("389 GB", "70 GB", "268 GB", "50.8 GB", "1.3 GB", "5 x H100", "8 GPUs (tensor 8)", "200 concurrent"):
+    for figure in ("389 GB", "70 GB", "268 GB", "50.8 GB", "1.3 GB", "5 x H100", "8 GPUs (tensor 8,", "200 concurrent"):
         assert figure in summary
 
 
@@ -307,6 +308,42 @@ def test_a_layout_that_no_number_of_gpus_makes_fit_is_an_answer_not_an_error() -
     row = on(ask("405B", "fp16", context_window=100_000_000), "rtx-4090")
     assert row.deploy is None
     assert row.gpus_by_formula > 2000
+
+
+PICKED = ", picked for room)"
+
+
+@pytest.mark.parametrize("gpu", ["h100-sxm", "h200-sxm", "gb200", "l40s"])
+@pytest.mark.parametrize("users", [1, 50, 200, 1000])
+@pytest.mark.parametrize("model", ["7B", "70B", "405B", "gpt-oss-120b"])
+def test_a_layout_that_the_planner_would_not_take_comes_with_the_reason(model: str, users: int, gpu: str) -> None:
+    load = {"model": model, "precision": "fp8" if model.endswith("B") else "mxfp4", "gpu": gpu}
+    load |= {"concurrent_users": users}
+    answer, plan = TOOL.ask(load), PLAN.ask(load)
+    placed = on(answer, gpu).deploy
+    assert placed is not None
+    if (placed.gpus, placed.tp, placed.pp, placed.ep or 1) != (plan.gpus_used, plan.tp, plan.pp, plan.ep):
+        assert PICKED in answer.summary
+    if plan.gpus_used == 1 or not plan.alternatives:
+        assert PICKED not in answer.summary
+
+
+def test_70b_for_200_users_is_placed_for_room_and_planned_for_speed() -> None:
+    load = {"model": "70B", "precision": "fp16", "gpu": "h200", "concurrent_users": 200}
+    answer, plan = TOOL.ask(load), PLAN.ask(load)
+    assert "8 GPUs (tensor 8, picked for room), taking 350 users" in answer.summary
+    step = next(step for step in answer.next_steps if step.tool == "plan_parallelism")
+    assert step.why == "a layout picked for speed"
+    asked = PLAN.ask(dict(step.arguments))
+    assert (asked.tp, asked.dp) == (plan.tp, plan.dp) == (4, 2)
+    assert on(answer, "h200-sxm").max_concurrent_users > plan.max_concurrent_users > 200
+
+
+def test_gpus_that_are_left_over_are_said_to_be() -> None:
+    answer = ask(gpu="h200", concurrent_users=200, total_gpus=8)
+    assert "4 GPUs of 8 stay unused; plan_parallelism uses what it can." in answer.summary
+    assert "unused" not in ask(gpu="h200", concurrent_users=200, total_gpus=4).summary
+    assert "unused" not in ask(gpu="h200", concurrent_users=200, total_gpus=8, engine="sglang").summary
 
 
 @pytest.mark.parametrize(

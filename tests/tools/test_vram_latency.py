@@ -148,7 +148,7 @@ def test_a_limit_that_is_none_is_refused(limit: dict[str, Any]) -> None:
 
 @given(
     users=st.integers(1, 2000),
-    context=st.integers(1, 131_072),
+    context=st.integers(4, 131_072),
     gpus=st.sampled_from([None, 1, 8, 20]),
     model=st.sampled_from(["70B", "745B MoE", "llama 3.1 8b", "Qwen/Qwen3-30B-A3B"]),
     limits=st.lists(st.floats(1, 1000), min_size=2, max_size=3),

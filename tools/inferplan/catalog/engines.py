@@ -1,7 +1,7 @@
 """Serving engines whose memory rules are known: versions, how far the rules are off, and what they do not run."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import cast
 
@@ -22,13 +22,21 @@ GGUF = "gguf"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EngineInfo:
-    """What answers say of an engine: its name, the version that its rules cover, and their error by vendor of GPUs."""
+    """What answers say of an engine: its name, the version that its rules cover, and their error by vendor of GPUs.
+
+    `since` names what not every version has, and the first that does.
+    """
 
     id: EngineName
     title: str
     covers: str
     evidence: Mapping[str, str]
     newer: str = ""
+    since: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def has(self, what: str, version: int) -> bool:
+        """Whether this version of vLLM (28 is 0.28) has what `since` names; those of others are not told apart."""
+        return version >= self.since.get(what, 0)
 
     def held_against(self, vendor: str) -> str:
         """How far the rules are off on a vendor's hardware, or that nobody has looked."""
@@ -46,6 +54,7 @@ class EngineRow(NamedRow):
     covers: str
     evidence: dict[str, str] = Field(min_length=1)
     newer: str = ""
+    since: dict[str, int] = Field(default_factory=dict)
 
     @field_validator("id")
     @classmethod
@@ -62,6 +71,7 @@ class EngineRow(NamedRow):
             covers=self.covers,
             evidence=self.evidence,
             newer=self.newer,
+            since=self.since,
         )
 
 

@@ -20,8 +20,9 @@ _FILE = "formats.toml"
 class KvFormat:
     """A format of the KV cache; `bits` of one element, block scales included.
 
-    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. One that
-    keeps `head_scale_bytes` beside the keys and the values of each head has no place for latents.
+    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. Of vLLM
+    `since` is the first version (0.x). One that keeps `head_scale_bytes` beside the keys and the values of each head
+    has no place for latents.
     """
 
     id: str
@@ -30,9 +31,13 @@ class KvFormat:
     bits: float
     stored_by: Mapping[EngineName, str]
     head_scale_bytes: int
-    first_vllm: int
+    since: int
     source: tuple[str, ...]
     checked: date
+
+    def is_kept_by(self, engine: EngineName, version: int) -> bool:
+        """Whether an engine keeps a cache in it; the version is vLLM's."""
+        return engine in self.stored_by and (engine != "vllm" or version >= self.since)
 
 
 class PrecisionRow(NamedRow):
@@ -79,7 +84,7 @@ class KvFormatRow(NamedRow):
     bits: PositiveFloat
     stored_by: dict[EngineName, str] = Field(min_length=1)
     head_scale_bytes: int = 0
-    first_vllm: int = 0
+    since: int = 0
 
     def kv_format(self) -> KvFormat:
         """The row as the tools take it."""
@@ -90,7 +95,7 @@ class KvFormatRow(NamedRow):
             bits=self.bits,
             stored_by=self.stored_by,
             head_scale_bytes=self.head_scale_bytes,
-            first_vllm=self.first_vllm,
+            since=self.since,
             source=self.source,
             checked=self.checked,
         )

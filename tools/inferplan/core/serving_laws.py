@@ -33,6 +33,11 @@ class Load:
         return self.sequences if self.slots is None else min(self.sequences, self.slots)
 
     @property
+    def is_single(self) -> bool:
+        """Whether an answer is one token, which the prompt's pass gives: nothing is decoded."""
+        return self.output_tokens == 1
+
+    @property
     def disturbing(self) -> float:
         """Sequences whose prompts are computed between one's tokens: never one's own, which came before them.
 
@@ -45,7 +50,10 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """What one replica delivers under a load; the `offline` rate is that of slots which are never idle."""
+    """What one replica delivers under a load; the `offline` rate is that of slots which are never idle.
+
+    Where answers have one token, `tpot_s` is what a further one would take.
+    """
 
     ttft_s: float
     tpot_s: float
@@ -54,6 +62,10 @@ class Service:
     decode: Pass
     prefill: Pass
     offline_tokens_per_s: float = 0.0
+
+    def wait_s(self, output_tokens: float) -> float:
+        """What users wait for most: each further token, or the first where it is the only one. [s]"""
+        return self.ttft_s if output_tokens == 1 else self.tpot_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -211,7 +223,7 @@ def serve(
     mixed = e.prefill_interference * (1 - e.prompt_queue) / load.output_tokens * prompt.added_s / layout.pp
     step = decode.total_s / options.tokens_per_step
     turn = step + mixed * running
-    tpot = step + mixed * load.disturbing if load.output_tokens > 1 else step
+    tpot = step if load.is_single else step + mixed * load.disturbing
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * turn
     ttft = e.front_end_s + e.first_token_steps * decode.total_s + prefill.total_s * queue + wait

@@ -52,8 +52,10 @@ def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine:
 def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> float:
     """The dry run: `max_num_tokens` of context requests through all layers, and logits of their last tokens. [B]
 
-    The forward pass is taken to be that of vLLM's profile run; it samples for no more than a few sequences.
+    The forward pass is taken to be that of vLLM's profile run; it samples for no more than a few sequences. With
+    attention data parallelism a rank's experts are ready for the tokens of all ranks (`moe_max_num_tokens`).
 
+    Limits: no log of attention data parallelism was found; what NVLink's exchange keeps for itself is not counted.
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `KvCacheCreator._create_dummy_context_requests`;
     0.85 GiB logged for gpt-oss-120b on one GB10.
     """

@@ -131,6 +131,15 @@ TURN_TOKENS = 500
 """The guide's average request: 500 tokens in, 500 out."""
 
 
+def refuse_pace(output_tokens: int, max_tpot_ms: float | None) -> None:
+    """Raise a ValueError where the time between tokens is bounded, and answers have one token."""
+    if output_tokens == 1 and max_tpot_ms is not None:
+        raise ValueError(
+            "`max_tpot_ms` bounds the time between tokens, and answers of 1 token have none; leave it out or take "
+            "max_ttft_ms"
+        )
+
+
 def turn(context_window: int, input_tokens: int | None, output_tokens: int | None) -> tuple[int, int]:
     """Tokens in and out of one request, each 500 unless given, or what the context leaves.
 

@@ -87,7 +87,10 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
 
 
 def numbers(section: Mapping[str, Any]) -> str:
-    """The numbers of an answer as text: single values line by line, then sentences, then lists as tables."""
+    """The numbers of an answer as text: single values line by line, then sentences, then lists as tables.
+
+    A value that is not known, or that there is not, is left to the paragraph.
+    """
     singles: dict[str, object] = {}
     prose: list[str] = []
     lists: list[str] = []
@@ -96,7 +99,7 @@ def numbers(section: Mapping[str, Any]) -> str:
             lists += [f"{name}\n{_rows(cast('list[Any]', value))}"] if value else []
         elif isinstance(value, str) and len(value) > PROSE:
             prose.append(f"{name}: {value}")
-        else:
+        elif value is not None:
             singles[name] = value
     blocks = [table(list(zip(singles, _cells(singles.values()), strict=True)), left=2)] if singles else []
     blocks += ["\n".join(prose)] if prose else []

@@ -119,7 +119,8 @@ class Yard:
         """The fleet of the traffic asked for: of equally dear ones that which needs least, then the fastest."""
         demand = self.traffic.demand(self.traffic.requests_per_day, self.traffic.usage_hours_per_day)
         fleets = (self._fleet(one, demand) for one in self.instances)
-        return min(fleets, key=lambda fleet: (fleet.gpus, fleet.busy_gpus, fleet.instance.service.tpot_s))
+        tokens = self.traffic.request.output_tokens
+        return min(fleets, key=lambda fleet: (fleet.gpus, fleet.busy_gpus, fleet.instance.service.wait_s(tokens)))
 
     def _fleet(self, one: Instance, demand: float) -> Fleet:
         """Instances of this kind that carry a demand, and as many as the GPUs paid for hold."""

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
+from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._serving import Serving
@@ -20,9 +22,16 @@ ONLINE = "fp8"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
-    """How an engine is started and how its flags are spelled; an empty one does not exist there."""
+    """How an engine is started and how its flags are spelled; an empty one does not exist there.
+
+    `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
+    `options` is what a file of groups that share experts says.
+    """
 
     start: str
+    spread: str = ""
+    workers: str = ""
+    options: str = ""
     tensor: str = ""
     pipeline: str = ""
     nodes: str = ""
@@ -41,7 +50,8 @@ class Flags:
     text_alone: str = ""
     shared: str = ""
     shared_nodes: str = ""
-    shared_wide: str = ""
+    exchange: str = ""
+    overlap: str = ""
 
 
 FLAGS: Mapping[EngineName, Flags] = {
@@ -65,7 +75,8 @@ FLAGS: Mapping[EngineName, Flags] = {
         text_alone="--language-model-only",
         shared="--data-parallel-size {groups} --enable-expert-parallel",
         shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
-        shared_wide="--all2all-backend deepep_low_latency --enable-dbo",
+        exchange="--all2all-backend deepep_low_latency",
+        overlap="--enable-dbo",
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
@@ -83,10 +94,13 @@ FLAGS: Mapping[EngineName, Flags] = {
         no_prefix="--disable-radix-cache",
         shared="--dp-size {groups} --enable-dp-attention --moe-a2a-backend deepep",
         shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
-        shared_wide="--enable-two-batch-overlap",
+        overlap="--enable-two-batch-overlap",
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
+        shared="--ep_size {groups} --extra_llm_api_options FILE",
+        options="FILE says enable_attention_dp: true",
+        spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
         tensor="--tp_size {}",
         pipeline="--pp_size {}",
         context="--max_seq_len {}",
@@ -97,6 +111,8 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "llama.cpp": Flags(
         start="llama-server -m {}.gguf -ngl 999 -fa on",
+        workers="ggml-rpc-server -H 0.0.0.0 -p 50052",
+        nodes="--rpc {others}",
         context="-c {}",
         sequences="-np {}",
         cache="-ctk {0} -ctv {0}",
@@ -105,10 +121,24 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
 }
 """Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; vLLM's arg_utils.py
-has the same flags up to 0.33.
+has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
 
-SGLang's tensor degree counts all ranks of a stage; with DeepEP they share the experts without another flag.
+SGLang's and TensorRT-LLM's tensor degrees count all ranks of a stage; with DeepEP SGLang's share the experts without
+another flag. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
+llama.cpp, tools/rpc/README.md (of late 2026; it was rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
 """
+EARLIER: Mapping[str, str] = {
+    "start": "python -m vllm.entrypoints.openai.api_server --model {}",
+    "nodes": "--distributed-executor-backend ray",
+}
+"""What older versions of vLLM have in place of a flag; nothing where that is what they do anyway.
+
+Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes are those of the Ray cluster.
+"""
+LISTED = 4
+"""Servers of a replica whose addresses are all written out."""
+EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
+"""The same as a variable of the environment."""
 
 
 GGUF_PLUGIN = 26
@@ -129,30 +159,45 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     each = -(-users // layout.dp)
     load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
-    words = [*_allowed(on, context), *_model(on, context), *_split(on, layout), *load, *_settings(on, ledger)]
-    return " ".join([*filter(None, words), *_remark(on, layout)])
+    start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout)]
+    return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
 
 
 def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
     """Whether groups that share experts reach over servers in a way that one command for each does not say."""
     size = on.node_size
+    if FLAGS[on.engine.name].spread:
+        return False
     return layout.ep > 1 and (layout.tp > size or (layout.pp > 1 and layout.replica > size))
 
 
-def _allowed(on: Serving, context: int) -> Iterator[str]:
-    """What lets the engine go beyond the context that a checkpoint was trained for: see `words.beyond_training`."""
+def _spelled(on: Serving, flag: str) -> str:
+    """A flag, as this version of the engine spells it."""
+    known = ENGINES[on.engine.name].has(flag, on.engine.version)
+    return getattr(FLAGS[on.engine.name], flag) if known else EARLIER.get(flag, "")
+
+
+def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
+    """What lets the engine go beyond the context that a checkpoint was trained for (see `words.beyond_training`).
+
+    And how older versions of vLLM exchange tokens of experts between nodes.
+    """
     if not on.model.is_size_class and context > on.model.architecture.max_positions:
         yield FLAGS[on.engine.name].beyond
+    if on.fabric(layout).wide and not ENGINES[on.engine.name].has("exchange", on.engine.version):
+        yield EXCHANGE
 
 
-def _model(on: Serving, context: int) -> Iterator[str]:
+def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     """The command, the checkpoint, and what it is quantised into."""
     flags, name = FLAGS[on.engine.name], _checkpoint(on.model, context)
     if build := on.model.build(on.precision.id):
         name = build.id
     elif _is_invented(on):
         name = name if name == ANY_MODEL else f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
-    yield flags.start.format(name)
+    if (servers := on.nodes(layout.alone)) > 1 and flags.spread:
+        yield flags.spread.format(nodes=servers, gpus=layout.replica, each=min(layout.replica, on.node_size))
+    yield _spelled(on, "start").format(name)
     if _is_quantised_online(on):
         yield flags.quantize
 
@@ -185,19 +230,38 @@ def _remark(on: Serving, layout: Layout) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
-    return ["# " + ", ".join([*build, *copies])] if build or copies else []
+    options = [FLAGS[on.engine.name].options] if layout.ep > 1 else []
+    said = [*build, *filter(None, options), *_cluster(on, layout), *copies]
+    return ["# " + ", ".join(said)] if said else []
+
+
+def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
+    """What the servers of a replica are, or run, before the command is given."""
+    servers = on.nodes(layout.alone)
+    if servers == 1 or layout.ep > 1:
+        return
+    if workers := FLAGS[on.engine.name].workers:
+        yield f"{workers} on {words.count(servers - 1, 'other server')}"
+    if not ENGINES[on.engine.name].has("nodes", on.engine.version):
+        yield f"in a Ray cluster of {servers} nodes"
+
+
+def _others(servers: int) -> str:
+    """`HOST2:50052,HOST3:50052`; of many the ends."""
+    hosts = [f"HOST{number}:50052" for number in range(2, servers + 1)]
+    return ",".join(hosts if servers <= LISTED else [hosts[0], "...", hosts[-1]])
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
     """Tensor and pipeline degrees, and the servers that a replica spans."""
     flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
-    tensor = layout.ranks if on.engine.name == "sglang" else layout.tp
+    tensor = layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
-        yield flags.nodes.format(servers)
+        yield _spelled(on, "nodes").format(servers, others=_others(servers))
     if layout.ep > 1:
         yield from _shared(on, layout, servers)
     if on.engine.context_parallel > 1 and flags.context_parallel:
@@ -208,10 +272,10 @@ def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
     """Groups of data-parallel attention that share experts, on one server or several."""
     flags, fabric = FLAGS[on.engine.name], on.fabric(layout)
     yield flags.shared.format(groups=layout.attention_dp)
-    if servers > 1:
+    if servers > 1 and flags.shared_nodes:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
     if fabric.wide:
-        yield flags.shared_wide
+        yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap")))
 
 
 def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:
@@ -240,8 +304,8 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     if not engine.cuda_graphs:
         yield flags.eager
     if ledger.given("prefix_caching"):
-        yield flags.prefix if engine.prefix_caching else flags.no_prefix
+        yield flags.prefix if engine.prefix_caching else _spelled(on, "no_prefix")
     if not engine.windows:
-        yield flags.no_windows
+        yield _spelled(on, "no_windows")
     if not engine.images:
         yield flags.text_alone

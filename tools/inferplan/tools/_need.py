@@ -154,6 +154,25 @@ class Fit:
         return longest_context(self.on, self.placed.layout, self.need) if self.placed else 0
 
     @property
+    def spare(self) -> int:
+        """GPUs of those given that the deployment leaves unused. [GPUs]"""
+        return self.limit - self.placed.layout.gpus if self.limit and self.placed else 0
+
+    @cached_property
+    def has_rivals(self) -> bool:
+        """Whether other common layouts of as many GPUs serve all users too, so that the planner may name one of them.
+
+        That is vLLM's, and goes by its rules and not by speed where only one user is asked for.
+        """
+        is_planned = self.on.engine.name == "vllm" and (self.need.users > 1 or self.on.pace is not None)
+        if self.placed is None or not (is_planned and self.holds):
+            return False
+        gpus, taken = self.placed.layout.gpus, self.placed.layout.alone
+        others = (one for one in self.on.common() if one.replica <= gpus and one != taken)
+        served = (gpus // one.replica * self.on.sessions(one, self.need.context) for one in others)
+        return any(users >= self.need.users for users in served)
+
+    @property
     def engine_kv_per_user(self) -> float | None:
         """What the engine allocates for one user on all GPUs that keep its cache; None where that is not known. [B]"""
         if self.on.not_modelled:

@@ -14,7 +14,7 @@ from inferplan.tools._words_aims import loses
 
 
 class Told(BaseModel):
-    """Megabytes and milliseconds, of a decode step and of a prompt."""
+    """Megabytes and milliseconds, of a decode step, where there is one, and of a prompt."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ class Alternative(BaseModel):
     gpus_used: int
     max_concurrent_users: int
     ttft_ms: float | None = Field(exclude_if=absent, description="Where an aim is stated.")
-    tpot_ms: float | None
+    tpot_ms: float | None = Field(exclude_if=absent)
     tokens_per_s: float | None
     loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim.")
 
@@ -63,7 +63,7 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: flo
         ep=layout.ep,
         gpus_used=layout.gpus,
         max_concurrent_users=plan.in_time,
-        ttft_ms=ttft_ms(plan) if case.demand.is_aimed else None,
+        ttft_ms=ttft_ms(plan) if case.demand.is_aimed or plan.load.is_single else None,
         tpot_ms=tpot_ms(plan),
         tokens_per_s=tokens_per_s(plan),
         loses=loses(case, plan, dearer=dearer) if case.demand.is_aimed else None,
@@ -71,14 +71,14 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: flo
 
 
 def told(plan: Plan) -> Iterator[Told]:
-    """The collectives of a decode step beside those of a prompt."""
+    """The collectives of a decode step, where there is one, beside those of a prompt."""
     if (replica := plan.replica) is None:
         return
-    for step, prompt in zip(plan.step, plan.prompt, strict=True):
+    for passes in zip(*plan.passes, strict=True):
         yield Told(
-            what=step.what,
-            mb=[_digits(step.bytes / MB), _digits(prompt.bytes / MB)],
-            ms=[_digits(replica.told_s(step) / MILLI), _digits(replica.told_s(prompt) / MILLI)],
+            what=passes[0].what,
+            mb=[_digits(one.bytes / MB) for one in passes],
+            ms=[_digits(replica.told_s(one) / MILLI) for one in passes],
         )
 
 
@@ -93,8 +93,8 @@ def ttft_ms(plan: Plan) -> float | None:
 
 
 def tpot_ms(plan: Plan) -> float | None:
-    """Time per output token, to ten microseconds. [ms]"""
-    return round(plan.service.tpot_s / MILLI, 2) if plan.service else None
+    """Time per token after the first, to ten microseconds. [ms]"""
+    return None if plan.tpot_s is None else round(plan.tpot_s / MILLI, 2)
 
 
 def tokens_per_s(plan: Plan) -> float | None:

@@ -18,9 +18,6 @@ from inferplan.tools._serving import Deployment, Serving
 
 ALTERNATIVES = 3
 """Runners-up that an answer shows."""
-DEPTHS = (2, 4, 8)
-"""Stages of wide tensor groups that are compared beside the smallest replica, where no aim is stated."""
-
 MOST_GPUS = 1024
 """GPUs of one replica that are looked at where no number is given."""
 
@@ -109,6 +106,16 @@ class Plan:
         return self.running * self.service.tokens_per_s / self.sequences if self.service else None
 
     @property
+    def tpot_s(self) -> float | None:
+        """Time per token after the first; None where it is not known, or answers have one token. [s]"""
+        return self.service.tpot_s if self.service and not self.load.is_single else None
+
+    @property
+    def wait_s(self) -> float:
+        """What users wait for most; infinite where it is not known. [s]"""
+        return self.service.wait_s(self.load.output_tokens) if self.service else inf
+
+    @property
     def batches(self) -> int:
         """Batches in flight on a replica: as many as it has stages, where there are sequences for them."""
         return min(self.layout.pp, self.sequences)
@@ -122,6 +129,11 @@ class Plan:
     def prompt(self) -> list[Collective]:
         """What GPUs tell each other over one prompt."""
         return self._told(Batch(prompts=1, prompt=self.load.input_tokens))
+
+    @property
+    def passes(self) -> list[list[Collective]]:
+        """Both; of a prompt alone where nothing is decoded."""
+        return [self.prompt] if self.load.is_single else [self.step, self.prompt]
 
     def _told(self, batch: Batch) -> list[Collective]:
         """The collectives of a pass, where the replica's speed is known."""
@@ -156,13 +168,13 @@ class Case:
 
     def rank(self, plan: Plan) -> tuple[float, ...]:
         """The order in which plans are preferred: those that serve as few in time, by how close they come, or hold."""
-        gpus, tpot = plan.layout.gpus, plan.service.tpot_s if plan.service else inf
+        gpus = plan.layout.gpus
         if not self.serves(plan):
             excess = self.demand.latency.excess(plan.service) if self.holds(plan) else inf
             return 1, -plan.in_time, excess, -plan.users, gpus
         if self.demand.aim == "fewest_gpus":
-            return 0, gpus, tpot
-        return 0, tpot if self.demand.aim == "latency" else -self.worth(plan), gpus
+            return 0, gpus, plan.wait_s
+        return 0, plan.wait_s if self.demand.aim == "latency" else -self.worth(plan), gpus
 
     def throughput(self, plan: Plan) -> float | None:
         """That of the users asked for; of all that fit where nothing but the throughput was. [tokens/s]"""
@@ -232,10 +244,9 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     first = on.smallest(demand.context, total)
     if first is None:
         return []
-    staged = [Layout(tp=tp, pp=pp) for tp in on.stage_degrees for pp in DEPTHS if pp <= on.model.architecture.layers]
     holding = [fewest.layout.alone] if fewest else []
     shared = [] if fewest and fewest.layout.gpus <= total else on.shared(total)
-    offered = dict.fromkeys([first, *map(Layout.tensor, on.degrees), *holding, *staged, *shared])
+    offered = dict.fromkeys([first, *on.common(), *holding, *shared])
     return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
 
 

@@ -31,22 +31,28 @@ def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False
     if kv_precision is None or (said := _no_cache(on, asked := KV_FORMATS[kv_precision])) is None:
         return
     kept = [one.id for one in KV_FORMATS.values() if _no_cache(on, one) is None]
-    ways = [f"kv_precision {words.join(kept, last='or')}"]
-    others = [name for name in asked.stored_by if name != on.engine.name]
-    ways += [f"engine {words.join(others, last='or')}"] if engines and others else []
+    ways, others = [f"kv_precision {words.join(kept, last='or')}"], [*asked.stored_by]
+    if on.engine.name in others and on.engine.version < asked.since:
+        ways.append(f'overrides="engine_version={_shown(asked.since)}"')
+    elif engines and on.engine.name not in others:
+        ways.append(f"engine {words.join(others, last='or')}")
     raise ValueError(f"{said} in {asked.title}; take {', or '.join(ways)}")
 
 
 def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     """What the engine does not keep in a format, if anything."""
-    if on.engine.name not in asked.stored_by:
-        return f"{catalog.ENGINES[on.engine.name].title} keeps no KV cache"
-    if on.engine.name == "vllm" and on.engine.version < asked.first_vllm:
-        return f"{on.engine_name} keeps no KV cache"
+    if not asked.is_kept_by(on.engine.name, on.engine.version):
+        known = on.engine.name in asked.stored_by
+        return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
     parts = (part for _, mixer in on.model.architecture.mixers for part in mixer.cached)
     if asked.head_scale_bytes and any(part.heads is None for part in parts):
         return f"{on.engine_name} keeps no latents"
     return None
+
+
+def _shown(version: int) -> str:
+    """`0.28`."""
+    return settings()["engine_version"].shown(version)
 
 
 def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
@@ -58,7 +64,7 @@ def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
     if engines:
         yield from _engines(on, found)
     if found.since and refusal(on.engine.name, on.gpu, on.precision, version=found.since - 1) is None:
-        yield f'overrides="engine_version={settings()["engine_version"].shown(found.since - 1)}"'
+        yield f'overrides="engine_version={_shown(found.since - 1)}"'
     if found.gpu:
         yield "another gpu"
 

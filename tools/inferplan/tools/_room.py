@@ -27,7 +27,7 @@ class Changed(BaseModel):
     change: Mapping[str, str | int]
     gpus: int
     ttft_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_ttft_ms.")
-    tpot_ms: float | None
+    tpot_ms: float | None = Field(exclude_if=absent)
 
 
 def headroom(case: Case) -> Headroom | None:
@@ -53,13 +53,13 @@ def changes(case: Case) -> Iterator[Changed]:
     if not case.plan.serves_users and more.serves_users:
         yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
     for way in case.ways:
-        times = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)
-        yield _changed(case, way.change, way.gpus, *times)
+        first, each = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)
+        yield _changed(case, way.change, way.gpus, first, None if way.is_single else each)
 
 
 def _changed(
     case: Case, change: Mapping[str, str | int], gpus: int, ttft_ms: float | None, tpot_ms: float | None
 ) -> Changed:
-    """One change as results show it; the first token only where a limit makes it matter."""
-    first = ttft_ms if case.latency.ttft_s is not None else None
+    """One change as results show it; the first token only where a limit makes it matter, or it is the only one."""
+    first = ttft_ms if case.latency.ttft_s is not None or tpot_ms is None else None
     return Changed(change=change, gpus=gpus, ttft_ms=first and round(first, 1), tpot_ms=tpot_ms and round(tpot_ms, 1))

@@ -22,8 +22,8 @@ from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
 from inferplan.tools._replica import Replica
 
-UNSHARED = frozenset({"tensorrt-llm", "llama.cpp"})
-"""Engines whose groups share no experts here."""
+DEPTHS = (2, 4, 8)
+"""Stages of wide tensor groups that are compared with plain ones, where no aim is stated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,23 +113,44 @@ class Serving:
         inside = sum(tp <= self.node_size for tp in self.degrees)
         return self.degrees[max(0, inside - 1) :]
 
+    def common(self) -> Iterator[Layout]:
+        """The replicas that people compare: every tensor group, and the widest in a few stages."""
+        yield from map(Layout.tensor, self.degrees)
+        layers = self.model.architecture.layers
+        yield from (_stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
+
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
 
-        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it, nor are
-        TensorRT-LLM's groups, all of one GPU. Between nodes, GPUs need a scale-up link and to be newer than A100; so
-        does SGLang's exchange within one.
+        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
+        nodes, GPUs need a scale-up link and to be newer than A100; so does SGLang's exchange within one. vLLM shares
+        experts since 0.8, between servers since 0.9, and beside computing, as is counted of networks, since 0.11.
+        TensorRT-LLM's groups are of one GPU, each with as many experts; its exchange over a network is not modelled.
 
-        Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py.
+        Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
+        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`).
         """
         experts = self.model.architecture.experts
-        if experts is None or not self.expert_parallel or self.engine.context_parallel > 1:
+        if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
-        if self.engine.name in UNSHARED or (self.engine.name == "sglang" and not self.gpu.link):
-            return []
-        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere"
-        within = most if wide else min(most, self.domain)
-        return parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=within)
+        tensorrt = self.engine.name == "tensorrt-llm"
+        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
+        within = self.domain if self._has("shared_nodes") else self.node_size
+        most = most if wide and not tensorrt else min(most, within)
+        found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
+        return [groups for groups in found if experts.experts % groups == 0] if tensorrt else found
+
+    def _exchanges(self, tp: int) -> bool:
+        """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""
+        if self.engine.context_parallel > 1 or not self._has("shared"):
+            return False
+        if self.engine.name == "tensorrt-llm":
+            return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
+        return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
+
+    def _has(self, what: str) -> bool:
+        """Whether this version of the engine has what `EngineInfo.since` names."""
+        return ENGINES[self.engine.name].has(what, self.engine.version)
 
     @property
     def _kv_heads(self) -> Iterator[int]:

@@ -15,6 +15,7 @@ from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import VENDORS, Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.error_bands import Law
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
@@ -163,6 +164,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
+    shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
     return Engine(
         name=name,
         version=version,
@@ -172,7 +174,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
-        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if name == "vllm" else 1,
+        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
         latent_scales=vllm_memory.default_latent_scales(gpu, version),
         drafts=ledger.take("speculative_tokens", quiet=True) > 0,
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
@@ -249,12 +251,12 @@ LONGEST_FITTED = 16_384
 """Tokens of the longest prompt that the speed model was fitted on."""
 
 
-def note_speed(ledger: Ledger, on: Serving, prompt: int) -> None:
+def note_speed(ledger: Ledger, on: Serving, prompt: int, *, law: Law = "tpot") -> None:
     """Say once that latency and throughput are estimates, and how far they may be off; what is beyond all runs."""
-    tpot = on.band("tpot")
-    others = "" if tpot.alike else " of other attention"
+    held = on.band(law)
+    others = "" if held.alike else " of other attention"
     others += "" if on.gpu.vendor in VENDORS else " on other GPUs"
-    text = f"half of {tpot.n:,} published runs{others}"
+    text = f"half of {held.n:,} published runs{others}"
     ledger.note("speed_model", "fitted", why=text)
     if prompt > LONGEST_FITTED:
         beyond = (

@@ -18,12 +18,16 @@ from inferplan.tools._settings import serving
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Way:
-    """One change of the question, the fewest GPUs that then serve the users, and how fast those are."""
+    """One change of the question, the fewest GPUs that then serve the users, and how fast those are.
+
+    `is_single` says that answers have one token, and no time between tokens.
+    """
 
     change: Mapping[str, str | int]
     what: str
     deployment: Deployment
     service: Service | None
+    is_single: bool
 
     @property
     def gpus(self) -> int:
@@ -38,7 +42,8 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger) -
     def way(what: str, change: Mapping[str, str | int], there: Serving, tokens: int = context) -> Iterator[Way]:
         if (found := there.for_users(users, tokens)) is not None:
             load = pace.load(tokens, ceil(users / found.layout.dp))
-            yield Way(change=change, what=what, deployment=found, service=there.service(found.layout, load))
+            service = there.service(found.layout, load)
+            yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
 
     def other(**changed: str) -> Serving:
         names = {name: controls.get(name) for name in ("model", "precision", "gpu", "kv_precision")} | changed

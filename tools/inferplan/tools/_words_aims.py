@@ -37,6 +37,8 @@ def _best(case: Case) -> str:
 
 def _aim(case: Case) -> str:
     """What the layout was chosen for; where GPUs are not given, throughput is that of each."""
+    if case.demand.aim == "latency" and case.chosen.load.is_single:
+        return "the shortest time to the first token"
     return AIMS[case.demand.aim] + (" per GPU" if case.is_per_gpu else "")
 
 
@@ -115,7 +117,8 @@ def _losses(case: Case, plan: Plan) -> list[str]:
         return []
     fewer = "fewer tokens/s" + (" a GPU" if case.is_per_gpu else "")
     speed = _worse(fewer, case.worth(chosen), case.worth(plan), of=case.worth(chosen))
-    token = _worse("slower a token", plan.service.tpot_s, chosen.service.tpot_s, of=chosen.service.tpot_s)
+    each, best = plan.tpot_s, chosen.tpot_s
+    token = _worse("slower a token", each, best, of=best) if each is not None and best is not None else []
     first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s, of=chosen.service.ttft_s)
     more = plan.layout.gpus - chosen.layout.gpus
     gpus = [f"{words.count(more, 'GPU')} more"] if more > 0 else []

@@ -61,12 +61,13 @@ def _roomier(case: Case) -> str:
 
 def _speed_sentence(case: Case, service: Service) -> str:
     """Latency of one user, throughput of all."""
-    demand, plan = case.demand, case.chosen
+    demand, plan, band = case.demand, case.chosen, case.on.band
     served = "that load" if case.holds(plan) else "the users it holds"
+    each = "" if plan.tpot_s is None else f" and each further one about {around(plan.tpot_s, band('tpot'))}"
     return (
-        f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), a first token "
-        f"takes about {around(service.ttft_s, case.on.band('ttft'))} and each further one about "
-        f"{around(service.tpot_s, case.on.band('tpot'))}: half of published runs lie within. "
+        f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), "
+        f"{'a first' if each else 'that'} token takes about {around(service.ttft_s, band('ttft'))}{each}: half of "
+        "published runs lie within. "
         f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "
         "tokens/s."
     )
@@ -118,7 +119,7 @@ def _rule(on: Serving, layout: Layout) -> str:
 
 
 def communication(plan: Plan) -> str:
-    """Who tells whom over which link in a decode step; how much and how long, `collectives` says."""
+    """Who tells whom over which link in a decode step, or a prompt; how much and how long, `collectives` says."""
     layout = plan.layout
     if layout.gpus == 1:
         return "none: one GPU holds everything"
@@ -127,7 +128,8 @@ def communication(plan: Plan) -> str:
     if plan.replica is None:
         return "not timed: the arithmetic peak of the GPU is not known"
     alone = "; replicas: none" if layout.dp > 1 else ""
-    return f"decode step: {'; '.join(map(_told, plan.step))}{alone}"
+    what = "prompt" if plan.load.is_single else "decode step"
+    return f"{what}: {'; '.join(map(_told, plan.passes[0]))}{alone}"
 
 
 def _told(one: Collective) -> str:
@@ -150,7 +152,7 @@ def formula(case: Case) -> Iterator[str]:
         f"users       {held.tokens:,} tokens / {case.demand.context:,} = {held.sessions:,} a replica"
         f" x {plan.layout.dp} = {plan.users:,}"
     )
-    if plan.service:
+    if plan.service and not plan.load.is_single:
         yield _step_line(plan.service, case.on.options.tokens_per_step)
     if plan.layout.pp > 1:
         yield _bubble_line(case)
@@ -160,8 +162,9 @@ def _bubble_line(case: Case) -> str:
     """How long stages wait: 1 - batches in flight / stages; (stages - 1) / (steps of a prompt + stages - 1)."""
     plan, pp = case.chosen, case.chosen.layout.pp
     steps = ceil(case.demand.input_tokens / case.on.engine.max_num_batched_tokens)
+    decode = f"decode 1 - {plan.batches}/{pp} = {idle_stages(pp, plan.batches):.0%}, "
     return (
-        f"bubble      decode 1 - {plan.batches}/{pp} = {idle_stages(pp, plan.batches):.0%}, "
+        f"bubble      {'' if plan.load.is_single else decode}"
         f"prompt {pp - 1}/({steps} + {pp - 1}) = {pipeline_bubble(pp, steps):.0%}"
     )
 

@@ -74,11 +74,10 @@ def _shortfall(case: Case) -> str:
 def _miss(case: Case) -> str:
     """The latency of GPUs that hold the users, but miss what is asked for."""
     plan = case.plan
-    if plan.ttft_ms is None or plan.tpot_ms is None:
+    if plan.ttft_ms is None:
         return "their latency is not known"
-    return (
-        f"take {words.seconds(plan.ttft_ms * MILLI)} to the first token, {words.seconds(plan.tpot_ms * MILLI)} a token"
-    )
+    each = "" if plan.tpot_ms is None else f", {words.seconds(plan.tpot_ms * MILLI)} a token"
+    return f"take {words.seconds(plan.ttft_ms * MILLI)} to the first token{each}"
 
 
 def _subject(case: Case) -> str:
@@ -105,15 +104,13 @@ def _hardware(case: Case, plan: ParallelismAnswer) -> str:
 
 
 def _pace(case: Case, plan: ParallelismAnswer) -> str:
-    """First token and time per token, with how far they may be off."""
-    if plan.ttft_ms is None or plan.tpot_ms is None:
+    """First token and time per further token, where there is one, with how far they may be off."""
+    if plan.ttft_ms is None:
         return ""
     first = around(plan.ttft_ms * MILLI, case.on.band("ttft"))
-    each = around(plan.tpot_ms * MILLI, case.on.band("tpot"))
-    return (
-        f", first token in about {first}, then {each} a token (estimates; half of published runs lie within)"
-        + _within(case, plan)
-    )
+    each = "" if plan.tpot_ms is None else f", then {around(plan.tpot_ms * MILLI, case.on.band('tpot'))} a token"
+    estimated = "(estimates; half of published runs lie within)"
+    return f", first token in about {first}{each} {estimated}{_within(case, plan)}"
 
 
 def _within(case: Case, plan: ParallelismAnswer) -> str:

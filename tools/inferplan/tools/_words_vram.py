@@ -12,7 +12,7 @@ from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
 from inferplan.tools._changes import Change
 from inferplan.tools._need import LARGER, Fit, Need, Refusal
-from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools._serving import Deployment
 
 NOTABLE = 1.02
 """What the engine allocates over what the architecture keeps, from which it is worth a word."""
@@ -23,6 +23,7 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     here = next(one for one in fits if one.gpu.id == need.on.gpu.id)
     yield memory_sentence(need)
     yield _deployment_sentence(need, here, limit) + _next_gpu(fits, here, limit) + "."
+    yield from _spare_sentence(here)
     yield from _remedies_sentence(remedies)
     yield from _allocation_sentence(need, here)
     yield from _caveats(need)
@@ -60,7 +61,7 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         return f"{alone}; no deployment is given: {need.on.not_modelled}"
     if here.placed is None:
         return _refusal(here, engine, limit)
-    where = _where(here.on, here.placed)
+    where = _where(here, here.placed)
     if not here.holds:
         asked = words.count(need.users, "user")
         take = "takes" if here.placed.layout.gpus == 1 else "take"
@@ -69,6 +70,12 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
     if here.on.pace:
         return f"{taking} within {here.on.pace.latency}, as {_bound(here)}"
     return f"{taking}, {here.half_users:,} at half{_longest(need, here)}"
+
+
+def _spare_sentence(here: Fit) -> Iterator[str]:
+    """That GPUs are left over, which the planner would use."""
+    if here.on.engine.name == "vllm" and here.holds and here.spare:
+        yield f"{words.count(here.spare, 'GPU')} of {here.limit:,} stay unused; plan_parallelism uses what it can."
 
 
 def _only(here: Fit) -> str:
@@ -101,13 +108,14 @@ def _too_few(here: Fit) -> str:
     return f"as it runs at most {here.on.engine.max_num_seqs:,} sequences at once on each replica"
 
 
-def _where(on: Serving, placed: Deployment) -> str:
-    """GPUs, nodes and degrees."""
-    layout, gpus = placed.layout, words.count(placed.layout.gpus, "GPU")
+def _where(here: Fit, placed: Deployment) -> str:
+    """GPUs, nodes and degrees; where the planner may name others, as it picks for speed, that these are not."""
+    on, layout, gpus = here.on, placed.layout, words.count(placed.layout.gpus, "GPU")
     if layout.gpus == 1:
         return gpus
     nodes = f" on {words.nodes(placed.nodes, on.gpu, size=on.node_size)}" if placed.nodes > 1 else ""
-    return f"{gpus}{nodes} ({words.degrees(layout)})"
+    picked = ", picked for room" if here.has_rivals else ""
+    return f"{gpus}{nodes} ({words.degrees(layout)}{picked})"
 
 
 def _engine(need: Need, here: Fit) -> str:

@@ -22,6 +22,7 @@ from inferplan.tools._arguments import (
     PrecisionName,
     Requests,
     as_released,
+    refuse_pace,
 )
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._bills import Bills, worth_showing
@@ -74,6 +75,7 @@ class CostsQuestion(Question):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> "CostsQuestion":
+        refuse_pace(self.output_tokens, self.max_tpot_ms)
         on = self.served(self.model)
         refuse(on)
         problem = price_problem(self.ledger(), on.gpu, must_own=self.compliance_required)
@@ -183,7 +185,7 @@ class CostsAnswer(Answer):
     tokens_per_s_per_instance: float = Field(description="Output tokens at a full batch.")
     batch: int = Field(description="Requests that an instance runs at once.")
     ttft_ms: float | None = _optional(description="Time to the first token at that batch.")
-    tpot_ms: float = Field(description="Time per output token at that batch.")
+    tpot_ms: float | None = _optional(description="Time per further token at that batch.")
     options: list[CostOption]
     breakeven: Breakeven
     recommended: OptionName = Field(description="The cheapest, but spot only with spot_allowed; own for compliance.")
@@ -244,7 +246,7 @@ def _checkpoint_gpus(q: CostsQuestion, yard: Yard, stands_for: str | None) -> in
 
 def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
     """Everything that was computed, as results show it."""
-    fleet, instance = case.fleet, case.fleet.instance
+    fleet, instance, single = case.fleet, case.fleet.instance, q.output_tokens == 1
     return CostsAnswer(
         summary=" ".join(summary(case)),
         diagram=_diagram(case),
@@ -255,8 +257,8 @@ def _answer(q: CostsQuestion, case: Case, ledger: Ledger) -> CostsAnswer:
         demand_tokens_per_s=round(case.demand, 3 if case.demand >= 1 else 6),
         tokens_per_s_per_instance=round(instance.tokens_per_s, 1),
         batch=instance.batch,
-        ttft_ms=round(instance.service.ttft_s / MILLI, 1) if q.max_ttft_ms else None,
-        tpot_ms=round(instance.service.tpot_s / MILLI, 1),
+        ttft_ms=round(instance.service.ttft_s / MILLI, 1) if q.max_ttft_ms or single else None,
+        tpot_ms=None if single else round(instance.service.tpot_s / MILLI, 1),
         options=options(case),
         breakeven=_breakeven(case),
         recommended=case.recommended,

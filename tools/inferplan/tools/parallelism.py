@@ -24,6 +24,7 @@ from inferplan.tools._arguments import (
     Users,
     as_released,
     is_any,
+    refuse_pace,
     turn,
 )
 from inferplan.tools._arriving import Arriving
@@ -35,7 +36,7 @@ from inferplan.tools._latency import Latency
 from inferplan.tools._launch import is_beyond_one_command, launch
 from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
-from inferplan.tools._plans import Case, Demand, Objective, compare
+from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
@@ -74,7 +75,8 @@ class ParallelismQuestion(Question):
 
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "ParallelismQuestion":
-        turn(self.context_window, self.input_tokens, self.output_tokens)
+        _, tokens_out = turn(self.context_window, self.input_tokens, self.output_tokens)
+        refuse_pace(tokens_out, self.max_tpot_ms)
         return self
 
     @model_validator(mode="after")
@@ -193,10 +195,10 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         why="tokens; sessions full, past turns cached",
     )
     note_node(ledger, case.on, case.chosen.layout.gpus)
-    note_speed(ledger, case.on, demand.input_tokens)
+    note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
     if case.chosen.layout.tp > TIMED:
         ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
-    if any(one.hidden for one in case.chosen.step):
+    if any(one.hidden for one in case.chosen.prompt):
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
 
@@ -224,7 +226,7 @@ def _fits(
         stages=_stages(on, layout),
         communication=communication(chosen),
         collectives=list(told(chosen)),
-        bubble_percent=round(100 * idle_stages(layout.pp, chosen.batches), 1) if layout.pp > 1 else None,
+        bubble_percent=_bubble_percent(chosen),
         why=why_aimed(case) if case.demand.is_aimed else why(case),
         max_concurrent_users=chosen.in_time,
         users_by_memory=chosen.users if chosen.in_time < chosen.users else None,
@@ -233,9 +235,9 @@ def _fits(
         ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
         max_requests_per_s=arriving.most_shown if arriving else None,
         tpot_ms=tpot_ms(chosen),
-        tpot_range_ms=range_ms(service.tpot_s, on.band("tpot")) if service else None,
+        tpot_range_ms=None if chosen.tpot_s is None else range_ms(chosen.tpot_s, on.band("tpot")),
         tokens_per_s=tokens_per_s(chosen),
-        tokens_per_s_per_user=round(1 / service.tpot_s, 1) if service else None,
+        tokens_per_s_per_user=None if chosen.tpot_s is None else round(1 / chosen.tpot_s, 1),
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
         launch=_launch(q, case, ledger),
         gpus_by_memory=case.by_memory,
@@ -246,6 +248,13 @@ def _fits(
         inputs=_with_turn(q).inputs(),
         next_steps=_next(q, case),
     )
+
+
+def _bubble_percent(plan: Plan) -> float | None:
+    """How long stages wait in decode; None where there is one, or nothing is decoded. [%]"""
+    if plan.layout.pp == 1 or plan.load.is_single:
+        return None
+    return round(100 * idle_stages(plan.layout.pp, plan.batches), 1)
 
 
 def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterator[str]:

@@ -26,6 +26,7 @@ from inferplan.tools._arguments import (
     PresetName,
     Requests,
     Users,
+    refuse_pace,
     turn,
 )
 from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
@@ -87,7 +88,8 @@ class PresetQuestion(Question):
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "PresetQuestion":
         controls = self.controls
-        turn(controls["context_window"], controls.get("input_tokens"), controls.get("output_tokens"))
+        _, tokens_out = turn(controls["context_window"], controls.get("input_tokens"), controls.get("output_tokens"))
+        refuse_pace(tokens_out, self.limits.get("max_tpot_ms"))
         return self
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from inferplan.tools._arguments import (
     PrecisionName,
     Users,
     as_released,
+    refuse_pace,
     turn,
 )
 from inferplan.tools._assumptions import Ledger
@@ -65,6 +66,7 @@ class VramQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "VramQuestion":
+        refuse_pace(turn(self.context_window, None, None)[1], self.max_tpot_ms)
         on = self.serving(self.ledger(), self.gpu, quiet=True)
         refuse_cache(on, self.kv_precision, engines=True)
         refuse(on, engines=True)
@@ -215,7 +217,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         formula=list(formula(need)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
-        next_steps=_next(q, here.on),
+        next_steps=_next(q, here),
     )
 
 
@@ -350,13 +352,24 @@ def _placed(deployment: Deployment) -> Placed:
     return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp, ep=shared)
 
 
-def _next(q: VramQuestion, on: Serving) -> list[NextStep]:
-    """Quantization while the weights are in 16 bit or more, the layout once they are in less and vLLM loads them."""
+def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
+    """Quantization while the weights are in 16 bit or more; the layout once they are in less and vLLM loads them.
+
+    The layout as well where this one is not the only one.
+    """
+    on = here.on
     if q.engine != "vllm":
         on = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
-    if on.refusal or FORMATS[q.precision].bits_per_weight >= HALF:
-        return [following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None)]
-    return [following(q, ParallelismQuestion, "layout" if q.engine == "vllm" else "layout under vLLM")]
+    is_wide = FORMATS[q.precision].bits_per_weight >= HALF
+    steps: list[NextStep] = []
+    if on.refusal or is_wide:
+        steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
+    if not on.refusal and (here.has_rivals or not is_wide):
+        why = (
+            "layout under vLLM" if q.engine != "vllm" else "a layout picked for speed" if here.has_rivals else "layout"
+        )
+        steps.append(following(q, ParallelismQuestion, why))
+    return steps
 
 
 TOOL = Tool(

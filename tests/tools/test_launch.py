@@ -1,0 +1,140 @@
+"""The command that starts an engine has the flags of the version asked about, and no others."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from inferplan.core.parallelism import Layout
+from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._launch import launch
+from inferplan.tools._settings import serving
+from inferplan.tools.parallelism import TOOL as PLAN
+from inferplan.tools.vram import TOOL, VramQuestion
+
+VERSIONS = range(5, 32)
+"""Of vLLM, 0.5 to 0.31: those that are accepted."""
+OLD, NEW = VERSIONS[0], VERSIONS[-1]
+
+
+def command(version: int, *, model: str, overrides: str = "", **layout: Any) -> str:
+    given = parse_overrides(f"engine_version=0.{version}, {overrides}", groups=VramQuestion.settings)
+    ledger = Ledger(given)
+    on = serving(ledger, model=model, precision="fp8", gpu="h200-sxm")
+    return launch(on, Layout(**layout), context=4096, users=1, ledger=ledger, kv_precision="fp8")
+
+
+GROUPS: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V3", "attention_dp": 8}
+WIDE: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V3", "attention_dp": 16}
+NODES: dict[str, Any] = {"model": "meta-llama/Llama-3.3-70B-Instruct", "tp": 8, "pp": 2}
+ONE: dict[str, Any] = {"model": "meta-llama/Llama-3.3-70B-Instruct"}
+BLIND: dict[str, Any] = {"model": "Qwen/Qwen3-VL-8B-Instruct", "overrides": "image_inputs=0"}
+SET = "max_num_seqs=64, max_num_batched_tokens=4096, memory_utilization=0.8, cuda_graphs=0, prefix_caching=1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "flag", "first", "last"),
+    [
+        (ONE, "vllm serve ", 6, NEW),
+        (ONE, "python -m vllm.entrypoints.openai.api_server --model ", OLD, 5),
+        (NODES, "--tensor-parallel-size 8 ", OLD, NEW),
+        (NODES, "--pipeline-parallel-size 2 ", OLD, NEW),
+        (NODES, "--nnodes 2 --node-rank 0 --master-addr HOST ", 12, NEW),
+        (NODES, "--distributed-executor-backend ray ", OLD, 11),
+        (NODES, " # in a Ray cluster of 2 nodes", OLD, 11),
+        (ONE, "--max-model-len 4096", OLD, NEW),
+        (ONE, "--quantization fp8", OLD, NEW),
+        (ONE, "--kv-cache-dtype fp8", OLD, NEW),
+        ({**ONE, "overrides": SET}, "--max-num-seqs 64 ", OLD, NEW),
+        ({**ONE, "overrides": SET}, "--max-num-batched-tokens 4096 ", OLD, NEW),
+        ({**ONE, "overrides": SET}, "--gpu-memory-utilization 0.8 ", OLD, NEW),
+        ({**ONE, "overrides": SET}, "--enforce-eager ", OLD, NEW),
+        ({**ONE, "overrides": SET}, "--enable-prefix-caching", OLD, NEW),
+        ({**ONE, "overrides": "prefix_caching=0"}, "--no-enable-prefix-caching", 7, NEW),
+        ({**ONE, "overrides": "hybrid_kv_cache=0"}, "--disable-hybrid-kv-cache-manager", 9, NEW),
+        ({**ONE, "tp": 8, "overrides": "decode_context_parallel=8"}, "--decode-context-parallel-size 8 ", 10, NEW),
+        (BLIND, "--language-model-only", 17, NEW),
+        (WIDE, "--enable-dbo ", 11, NEW),
+        (WIDE, "--all2all-backend deepep_low_latency ", 12, NEW),
+    ],
+)
+def test_vllm_gets_a_flag_from_the_first_version_on_that_has_it(
+    asked: Mapping[str, Any], flag: str, first: int, last: int
+) -> None:
+    """Read off arg_utils.py, envs.py and scripts.py of every release from 0.5.0 to 0.14.0 and of 0.16.0 to 0.31.0."""
+    assert [version for version in VERSIONS if flag in command(version, **asked)] == [*range(first, last + 1)]
+
+
+def test_before_there_was_a_flag_vllm_was_told_by_the_environment_how_to_exchange_between_nodes() -> None:
+    """0.11.0 has the variable alone, 0.11.1 both; the variable is gone in 0.16."""
+    told = "VLLM_ALL2ALL_BACKEND=deepep_low_latency vllm serve "
+    assert command(11, **WIDE).startswith(told)
+    assert command(12, **WIDE).startswith("vllm serve ")
+    assert "VLLM_ALL2ALL" not in command(11, **GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "most"),
+    [("h200-sxm", {7: 1, 8: 8, 10: 8, 11: 64, NEW: 64}), ("gb200", {7: 1, 8: 4, 9: 64, 10: 64, NEW: 64})],
+)
+def test_experts_are_shared_as_far_as_the_version_can(gpu: str, most: Mapping[int, int]) -> None:
+    """vLLM serves data-parallel groups since 0.8.3, on several servers since 0.9.0, and overlaps them since 0.11.0."""
+    for version, ranks in most.items():
+        given = Ledger(parse_overrides(f"engine_version=0.{version}", groups=VramQuestion.settings))
+        on = serving(given, model="deepseek-ai/DeepSeek-V3", precision="fp8", gpu=gpu)
+        assert max([1, *on.sharing(1, 64)]) == ranks
+
+
+@pytest.mark.parametrize("tool", [TOOL, PLAN])
+def test_an_int8_cache_is_refused_before_the_version_that_keeps_one(tool: Any) -> None:
+    """`int8_per_token_head` is a CacheDType of 0.20.0, and not of 0.19.0."""
+    load = {"model": "llama 3.3 70b", "precision": "fp8", "kv_precision": "int8"}
+    with pytest.raises(ValueError, match=r"vLLM 0\.19 keeps no KV cache in INT8") as said:
+        tool.ask({**load, "overrides": "engine_version=0.19"})
+    assert 'take kv_precision fp32, fp16, bf16 or fp8, or overrides="engine_version=0.20"' in str(said.value)
+    tool.ask({**load, "overrides": "engine_version=0.20"})
+
+
+def test_a_setting_that_the_version_lacks_is_said_to_have_no_effect() -> None:
+    load = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "total_gpus": 8}
+    old = TOOL.ask({**load, "overrides": "engine_version=0.9, decode_context_parallel=8"})
+    new = TOOL.ask({**load, "overrides": "engine_version=0.10, decode_context_parallel=8"})
+    said = {one.name: one.why for one in old.assumptions}
+    assert said["decode_context_parallel"] == "given, but nothing here depends on it"
+    assert new.hardware[0].max_concurrent_users > old.hardware[0].max_concurrent_users
+
+
+@pytest.mark.parametrize(
+    ("stages", "each", "rpc", "others"),
+    [
+        (4, 4, "", ""),
+        (4, 2, " --rpc HOST2:50052", "1 other server"),
+        (4, 1, " --rpc HOST2:50052,HOST3:50052,HOST4:50052", "3 other servers"),
+        (12, 2, " --rpc HOST2:50052,...,HOST6:50052", "5 other servers"),
+    ],
+)
+def test_llama_cpp_over_several_servers_names_the_others_and_what_they_run(
+    stages: int, each: int, rpc: str, others: str
+) -> None:
+    """The main host lists the servers that expose their GPUs; llama.cpp, tools/rpc/README.md."""
+    ledger = Ledger({"gpus_per_node": each})
+    on = serving(ledger, model=ONE["model"], precision="q4_k_m", gpu="rtx-4090", engine="llama.cpp")
+    said = launch(on, Layout(pp=stages), context=4096, users=1, ledger=ledger)
+    worker = f" # ggml-rpc-server -H 0.0.0.0 -p 50052 on {others}" if others else ""
+    assert said == f"llama-server -m Llama-3.3-70B-Instruct-Q4_K_M.gguf -ngl 999 -fa on{rpc} -c 4096 -np 1{worker}"
+
+
+def test_a_pipeline_of_llama_cpp_over_servers_is_answered_with_the_command_of_all_of_them() -> None:
+    load = {"model": "llama 3.3 70b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp"}
+    answer = TOOL.ask({**load, "concurrent_users": 4, "overrides": "gpus_per_node=1"})
+    assert "3 GPUs on 3 nodes" in answer.summary
+    assert "--rpc HOST2:50052,HOST3:50052 " in (answer.launch or "")
+
+
+def test_tensorrt_llm_over_several_servers_is_started_on_all_of_them_at_once() -> None:
+    """trtllm-serve, "Multi-node Serving with Slurm"."""
+    load = {"model": "llama 3.1 405b", "precision": "bf16", "engine": "tensorrt-llm"}
+    one, two = TOOL.ask({**load, "gpu": "h200"}).launch or "", TOOL.ask({**load, "gpu": "h100"}).launch or ""
+    assert one.startswith("trtllm-serve meta-llama/Llama-3.1-405B-Instruct --tp_size 8 ")
+    spread = "srun -N 2 --ntasks 16 --ntasks-per-node 8 --mpi=pmix trtllm-llmapi-launch trtllm-serve "
+    assert two.startswith(f"{spread}meta-llama/Llama-3.1-405B-Instruct --tp_size 8 --pp_size 2 ")
