@@ -61,12 +61,12 @@ def _roomier(case: Case) -> str:
 
 def _speed_sentence(case: Case, service: Service) -> str:
     """Latency of one user, throughput of all."""
-    demand, plan = case.demand, case.chosen
+    demand, plan, each = case.demand, case.chosen, case.on.band("tpot")
     served = "that load" if case.holds(plan) else "the users it holds"
     return (
         f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), a first token "
         f"takes about {around(service.ttft_s, case.on.band('ttft'))} and each further one about "
-        f"{around(service.tpot_s, case.on.band('tpot'))}: half of published runs lie within. "
+        f"{around(service.tpot_s, each)}: half of published runs{each.where} lie within. "
         f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "
         "tokens/s."
     )

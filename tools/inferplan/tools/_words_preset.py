@@ -109,11 +109,10 @@ def _pace(case: Case, plan: ParallelismAnswer) -> str:
     if plan.ttft_ms is None or plan.tpot_ms is None:
         return ""
     first = around(plan.ttft_ms * MILLI, case.on.band("ttft"))
-    each = around(plan.tpot_ms * MILLI, case.on.band("tpot"))
-    return (
-        f", first token in about {first}, then {each} a token (estimates; half of published runs lie within)"
-        + _within(case, plan)
-    )
+    band = case.on.band("tpot")
+    each = around(plan.tpot_ms * MILLI, band)
+    runs = f"half of published runs{band.where} lie within"
+    return f", first token in about {first}, then {each} a token (estimates; {runs})" + _within(case, plan)
 
 
 def _within(case: Case, plan: ParallelismAnswer) -> str:
