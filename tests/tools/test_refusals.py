@@ -103,7 +103,7 @@ class TestSentences:
                 {"engine": "llama.cpp", "precision": "q4_k_m", "gpu": "tpu-v5e"},
                 (
                     "llama.cpp of late 2026 does not run on TPU v5e; "
-                    "take engine vllm with precision int4, awq or mxfp4, or another gpu"
+                    "take engine vllm with precision int4, awq or nvfp4, or another gpu"
                 ),
             ),
             (
@@ -409,6 +409,41 @@ class TestRows:
                 for form in FORMATS.values()
                 if row.engine in form.engines
             )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "needed"),
+    [
+        ("tpu-v6e", "vllm-tpu"),
+        ("gaudi-3", "vllm-gaudi"),
+        ("apple-m3-ultra", "vllm-metal"),
+        ("trainium2", "vllm-neuron"),
+        ("ascend-910c", "vllm-ascend"),
+        ("mi300x", "vllm/vllm-openai-rocm"),
+    ],
+)
+def test_what_a_command_needs_beside_the_usual_package_is_said_with_it(gpu: str, needed: str) -> None:
+    found = size(model="llama 3.1 8b", gpu=gpu)
+    assert found.launch
+    assert assumption(found, "installed_with").startswith(f"installed_with = {needed} (")
+    assert not assumption(size(model="llama 3.1 8b", gpu="h100"), "installed_with")
+    assert not assumption(size(model="llama 3.1 8b", gpu="apple-m3-ultra", engine="llama.cpp"), "installed_with")
+
+
+def test_vllm_on_apple_loads_of_gguf_what_its_plugin_does() -> None:
+    loaded = size(model="llama 3.1 8b", gpu="apple-m3-ultra", precision="q8_0")
+    assert loaded.launch
+    assert not assumption(loaded, "gguf")
+    asked = {"model": "llama 3.1 8b", "gpu": "apple-m3-ultra", "precision": "q4_k_m"}
+    refused = "vLLM 0.28 does not load GGUF Q4_K_M on Apple M3 Ultra; take precision int4, awq or gptq, or "
+    assert said("estimate_vram", **asked) == f"{refused}engine llama.cpp, or another gpu"
+    assert said("plan_parallelism", **asked) == f"{refused}estimate_vram with engine llama.cpp, or another gpu"
+
+
+def test_vllm_on_tpus_loads_nvfp4_and_sglang_does_not_run_on_trainium() -> None:
+    assert size(model="llama 3.1 8b", gpu="tpu-v7x", precision="nvfp4").launch
+    with pytest.raises(ValidationError, match="does not run on Trainium2"):
+        size(model="llama 3.1 8b", gpu="trainium2", engine="sglang")
 
 
 def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from inferplan.catalog.engines import plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
@@ -116,6 +117,8 @@ GGUF_PLUGIN = 26
 
 Source: vLLM documentation, quantization, GGUF (0.27): moved out of tree to vllm-gguf-plugin.
 """
+METAL = "vllm-metal"
+"""The plugin that loads GGUF itself."""
 
 
 def launch(
@@ -125,8 +128,11 @@ def launch(
 
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
-    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN:
+    needed = plugin(on.engine.name, on.gpu)
+    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN and needed != METAL:
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
+    if needed:
+        ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
     each = -(-users // layout.dp)
     load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
     words = [*_allowed(on, context), *_model(on, context), *_split(on, layout), *load, *_settings(on, ledger)]
