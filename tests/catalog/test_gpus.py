@@ -59,6 +59,13 @@ SAID = [
     ("gaudi3", "gaudi-3"),
     ("m4 max", "apple-m4-max"),
     ("Apple M3 Ultra", "apple-m3-ultra"),
+    ("M3 Ultra 512GB", "apple-m3-ultra"),
+    ("M4 Pro", "apple-m4-pro"),
+    ("m5 max", "apple-m5-max"),
+    ("g6e.12xlarge", "l40s"),
+    ("g4dn.xlarge", "t4"),
+    ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000-blackwell-server"),
+    ("tpu v7", "tpu-v7x"),
     ("tpu v6e", "tpu-v6e"),
     ("trn2", "trainium2"),
     ("dgx spark", "dgx-spark-gb10"),
@@ -84,6 +91,12 @@ def test_a_gpu_that_does_not_exist_is_answered_with_the_nearest() -> None:
 
 def test_an_ambiguous_gpu_is_answered_with_what_it_may_mean() -> None:
     assert GPUS.nearest("a100 pcie") == ["a100-40gb-pcie", "a100-80gb-pcie"]
+
+
+@pytest.mark.parametrize("said", ["m4", "Apple M5", "m4 max 64gb", "mac studio"])
+def test_a_chip_or_a_memory_that_is_not_catalogued_is_not_taken_for_its_largest_relative(said: str) -> None:
+    with pytest.raises(UnknownName):
+        GPUS.find(said)
 
 
 @pytest.mark.parametrize("row", gpu_rows().values(), ids=lambda row: row.id)

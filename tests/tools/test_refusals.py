@@ -435,7 +435,7 @@ def test_vllm_on_apple_loads_of_gguf_what_its_plugin_does() -> None:
     assert loaded.launch
     assert not assumption(loaded, "gguf")
     asked = {"model": "llama 3.1 8b", "gpu": "apple-m3-ultra", "precision": "q4_k_m"}
-    refused = "vLLM 0.28 does not load GGUF Q4_K_M on Apple M3 Ultra; take precision int4, awq or gptq, or "
+    refused = "vLLM 0.28 does not load GGUF Q4_K_M on Apple M3 Ultra 512GB; take precision int4, awq or gptq, or "
     assert said("estimate_vram", **asked) == f"{refused}engine llama.cpp, or another gpu"
     assert said("plan_parallelism", **asked) == f"{refused}estimate_vram with engine llama.cpp, or another gpu"
 
