@@ -39,13 +39,17 @@ Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
 
 
 class Link(BaseModel):
-    """The scale-up link of a device: bandwidth one way per device [GB/s], and how many devices it joins."""
+    """The scale-up link of a device: bandwidth one way per device [GB/s], and how many devices it joins.
+
+    A `mesh` has a wire for each pair, no switch: the bandwidth is the sum of those of one device.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: str
     gb_s: PositiveFloat
     span: PositiveInt
+    mesh: bool = False
 
 
 class HostLink(BaseModel):
@@ -124,6 +128,7 @@ class GpuRow(NamedRow):
             link=self.link.name if self.link else None,
             link_bandwidth=self.link.gb_s * GB if self.link else None,
             link_span=self.link.span if self.link else 1,
+            link_mesh=self.link is not None and self.link.mesh,
             pcie=self.host.name if self.host else None,
             pcie_bandwidth=self.host.gb_s * GB if self.host and self.host.gb_s else None,
             node_size=self.node_size,
