@@ -429,3 +429,14 @@ def test_a_context_beyond_what_a_checkpoint_was_trained_for_is_said(model: str, 
     told = "trained for contexts up to 131,072 tokens"
     assert (told in ask(model, context_window=131_073).summary) == said
     assert told not in ask(model, context_window=131_072).summary
+
+
+def test_the_network_that_is_taken_between_machines_of_a_desk_is_listed() -> None:
+    """Two DGX Sparks, or two workstations, are seldom joined by 400 Gb/s a GPU; servers of a datacenter are."""
+    spark = ask("llama 3.3 70b", gpu="dgx spark", concurrent_users=8)
+    (listed,) = (one for one in spark.assumptions if one.name == "inter_node_gb_per_s")
+    assert (spark.nodes, listed.value, listed.unit) == (2, 50, "GB/s")
+    told = ask("llama 3.3 70b", gpu="dgx spark", concurrent_users=8, overrides="inter_node_gb_per_s=1.25")
+    assert spark.ttft_ms
+    assert (told.ttft_ms or 0) > spark.ttft_ms
+    assert all(one.name != "inter_node_gb_per_s" for one in ask(total_gpus=16).assumptions)
