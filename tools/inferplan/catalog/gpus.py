@@ -65,8 +65,8 @@ class GpuRow(NamedRow):
     """One accelerator in the units of its sources: MiB, GiB, GB/s, TFLOP/s, W.
 
     `status` is "verified" (read in the sources), "datasheet" (the vendor's figures, not read again),
-    "announced" or "third-party". `inline_ecc` says that check bits are stored among the data. `guide_menu` marks
-    the GPUs that the guide offers.
+    "announced" or "third-party". `inline_ecc` says that check bits are stored among the data, `devices` as how many
+    of them software counts one. `guide_menu` marks the GPUs that the guide offers.
     """
 
     title: str
@@ -85,6 +85,7 @@ class GpuRow(NamedRow):
     node_size: PositiveInt
     power_watts: PositiveFloat | None = None
     inline_ecc: bool = False
+    devices: PositiveInt = 1
     status: Literal["verified", "datasheet", "announced", "third-party"]
     guide_menu: bool = False
     note: str | None = None
@@ -135,6 +136,7 @@ class GpuRow(NamedRow):
             power_watts=self.power_watts,
             status=self.status,
             inline_ecc=self.inline_ecc,
+            devices=self.devices,
         )
 
 

@@ -195,9 +195,9 @@ def _remark(on: Serving, layout: Layout) -> list[str]:
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
-    """Tensor and pipeline degrees, and the servers that a replica spans."""
+    """Tensor and pipeline degrees, and the servers that a replica spans; two dies of one GPU share the tensors."""
     flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
-    tensor = layout.ranks if on.engine.name == "sglang" else layout.tp
+    tensor = (layout.ranks if on.engine.name == "sglang" else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
     if layout.pp > 1 and flags.pipeline:
