@@ -77,9 +77,10 @@ def test_a_format_within_a_name_is_told_to_be_asked_for_as_one(said: str, model:
     assert FORMATS.id_of(form) == form
 
 
-def test_a_gguf_repository_is_told_to_be_asked_for_by_model_and_format() -> None:
+@pytest.mark.parametrize("said", ["unsloth/gpt-oss-120b-GGUF", "hf.co/unsloth/gpt-oss-120b-GGUF:UD-Q4_K_XL"])
+def test_a_gguf_repository_is_told_to_be_asked_for_by_model_and_format(said: str) -> None:
     with pytest.raises(UnknownModel, match='ask for model "openai/gpt-oss-120b" with its precision'):
-        model_id("unsloth/gpt-oss-120b-GGUF")
+        model_id(said)
 
 
 @pytest.mark.parametrize("said", ["bge-m3", "qwen3-embedding:8b", "nomic-embed-text", "qwen3 reranker 4b"])

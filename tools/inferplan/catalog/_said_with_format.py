@@ -39,7 +39,8 @@ def advice(said: str) -> str | None:
     """
     if len(said) > LONGEST_NAME:
         return None
-    spoken = words(said.rstrip("/").rpartition("/")[2])
+    name = said.rstrip("/").rpartition("/")[2]
+    spoken = words(name)
     if _NO_TEXT & set(spoken):
         return "embedding models and rerankers generate no text and are not planned"
     cut = [(start, end) for start in range(1, len(spoken)) for end in range(len(spoken), start, -1)]
@@ -47,7 +48,7 @@ def advice(said: str) -> str | None:
         form = _formats().get(key(spoken[start:end]))
         if form and (model := _model((*spoken[:start], *spoken[end:]))):
             return f'ask for model "{model}" with precision "{form}"'
-    model = _model(spoken) if _SIDE & set(spoken) else None
+    model = _model(words(name.partition(":")[0])) if _SIDE & set(spoken) else None
     return model and f'ask for model "{model}" with its precision, as "q4_k_m"'
 
 
