@@ -151,8 +151,6 @@ def test_an_h100_reports_81559_mib_and_lends_79_18_gib() -> None:
         ("mi355x", 287.98),
         ("a10g", 22.06),
         ("rtx-a6000", 47.4),
-        ("rtx-pro-6000-blackwell-ws", 94.97),
-        ("rtx-pro-6000-blackwell-server", 95.01),
         ("radeon-ai-pro-r9700", 31.86),
     ],
 )
