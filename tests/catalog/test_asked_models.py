@@ -1,6 +1,7 @@
 """Looking up any model that can be asked for: one id, one object, and as few questions to a hub as can be."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,44 @@ def test_names_of_the_catalogue_are_what_the_catalogue_makes_of_them() -> None:
     assert provenance("70B") is None
     with pytest.raises(UnknownModel, match='no model "lama 3 70b"; nearest'):
         model_id("lama 3 70b")
+
+
+@pytest.mark.parametrize(
+    ("said", "model", "form"),
+    [
+        ("llama3.1:70b-instruct-q4_K_M", "meta-llama/Llama-3.1-70B-Instruct", "q4_k_m"),
+        ("hf.co/unsloth/Qwen3-30B-A3B-GGUF:Q4_K_M", "Qwen/Qwen3-30B-A3B", "q4_k_m"),
+        ("llama 3.3 70b fp8", "meta-llama/Llama-3.3-70B-Instruct", "fp8"),
+        ("llama-4-maverick-17b-128e-instruct-fp8", "meta-llama/Llama-4-Maverick-17B-128E-Instruct", "fp8"),
+        ("https://huggingface.co/QuantTrio/GLM-4.6-AWQ", "zai-org/GLM-4.6", "awq"),
+        ("unsloth/Llama-3.3-70B-Instruct-bnb-4bit", "meta-llama/Llama-3.3-70B-Instruct", "nf4"),
+    ],
+)
+def test_a_format_within_a_name_is_told_to_be_asked_for_as_one(said: str, model: str, form: str) -> None:
+    """Names as Ollama, llama.cpp and the owners of quantised checkpoints write them; nobody else's build is guessed."""
+    with pytest.raises(UnknownModel, match=re.escape(f'ask for model "{model}" with precision "{form}"')):
+        model_id(said)
+    assert model_id(model) == model
+    assert FORMATS.id_of(form) == form
+
+
+@pytest.mark.parametrize("said", ["unsloth/gpt-oss-120b-GGUF", "hf.co/unsloth/gpt-oss-120b-GGUF:UD-Q4_K_XL"])
+def test_a_gguf_repository_is_told_to_be_asked_for_by_model_and_format(said: str) -> None:
+    with pytest.raises(UnknownModel, match='ask for model "openai/gpt-oss-120b" with its precision'):
+        model_id(said)
+
+
+@pytest.mark.parametrize("said", ["bge-m3", "qwen3-embedding:8b", "nomic-embed-text", "qwen3 reranker 4b"])
+def test_models_that_generate_no_text_are_not_answered_with_ones_that_do(said: str) -> None:
+    with pytest.raises(UnknownModel, match="embedding models and rerankers generate no text") as told:
+        model_id(said)
+    assert "nearest" not in str(told.value)
+
+
+@pytest.mark.parametrize("page", ["https://huggingface.co/{}/tree/main", "hf.co/{}", "https://huggingface.co/{}?x=1"])
+def test_the_page_of_a_repository_is_the_repository(page: str) -> None:
+    assert model_id(page.format("meta-llama/Llama-3.3-70B-Instruct")) == "meta-llama/Llama-3.3-70B-Instruct"
+    assert only_on_hub(page.format("nobody/nothing-1b"))
 
 
 @pytest.mark.parametrize("row", build_rows(), ids=lambda row: row.id)

@@ -59,6 +59,13 @@ SAID = [
     ("gaudi3", "gaudi-3"),
     ("m4 max", "apple-m4-max"),
     ("Apple M3 Ultra", "apple-m3-ultra"),
+    ("M3 Ultra 512GB", "apple-m3-ultra"),
+    ("M4 Pro", "apple-m4-pro"),
+    ("m5 max", "apple-m5-max"),
+    ("g6e.12xlarge", "l40s"),
+    ("g4dn.xlarge", "t4"),
+    ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "rtx-pro-6000-blackwell-server"),
+    ("tpu v7", "tpu-v7x"),
     ("tpu v6e", "tpu-v6e"),
     ("trn2", "trainium2"),
     ("dgx spark", "dgx-spark-gb10"),
@@ -84,6 +91,12 @@ def test_a_gpu_that_does_not_exist_is_answered_with_the_nearest() -> None:
 
 def test_an_ambiguous_gpu_is_answered_with_what_it_may_mean() -> None:
     assert GPUS.nearest("a100 pcie") == ["a100-40gb-pcie", "a100-80gb-pcie"]
+
+
+@pytest.mark.parametrize("said", ["m4", "Apple M5", "m4 max 64gb", "mac studio"])
+def test_a_chip_or_a_memory_that_is_not_catalogued_is_not_taken_for_its_largest_relative(said: str) -> None:
+    with pytest.raises(UnknownName):
+        GPUS.find(said)
 
 
 @pytest.mark.parametrize("row", gpu_rows().values(), ids=lambda row: row.id)
@@ -133,10 +146,23 @@ def test_an_h100_reports_81559_mib_and_lends_79_18_gib() -> None:
         ("h200-sxm", 139.72),
         ("b300-sxm", 267.69),
         ("gb200", 184.31),
+        ("gb300", 276.5),
+        ("mi325x", 255.98),
+        ("mi355x", 287.98),
+        ("a10g", 22.06),
+        ("rtx-a6000", 47.4),
+        ("radeon-ai-pro-r9700", 31.86),
     ],
 )
 def test_what_an_engine_sees_is_what_its_log_says(id_: str, engine_gib: float) -> None:
     assert GPUS[id_].engine_memory / GIB == pytest.approx(engine_gib, abs=1e-6)
+
+
+def test_an_amd_driver_keeps_nothing_of_its_total_for_itself() -> None:
+    """Of the six AMD cards whose allocations failed in public logs, PyTorch named the driver's total each time."""
+    read = [row for row in gpu_rows().values() if row.vendor == "amd" and row.engine_gib]
+    assert len(read) == 6
+    assert all(row.engine_gib == pytest.approx(row.memory / GIB, abs=0.01) for row in read)
 
 
 def test_check_bits_stand_among_the_data_where_the_driver_reports_fifteen_sixteenths_of_the_label() -> None:

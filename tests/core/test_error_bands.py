@@ -52,3 +52,5 @@ def test_few_runs_make_a_band_wider_than_their_quantiles() -> None:
 def test_a_kind_without_runs_of_its_own_is_told_apart() -> None:
     kind = Kind(generation="cdna", engine="vllm", arithmetic="native")
     assert not band("static", kind=kind, attention="sparse").alike
+    assert band("static", kind=kind, attention="plain").here
+    assert not band("tpot", kind=kind, attention="plain").here

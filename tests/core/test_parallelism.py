@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import (
     Layout,
@@ -240,3 +241,20 @@ def test_without_link_and_bus_everything_goes_over_the_network() -> None:
     bare = replace(h100(), link=None, link_bandwidth=None, link_span=1, pcie=None, pcie_bandwidth=None)
     joined = fabric(bare, Layout(tp=4), node_size=8, network=12.5e9, network_name="Ethernet")
     assert (joined.tensor_link, joined.tensor_bandwidth) == ("Ethernet", 12.5e9)
+
+
+def test_in_a_mesh_a_tensor_group_has_the_wires_between_its_own_gpus() -> None:
+    """MI300X: seven links of 64 GB/s, one to each peer, so that two GPUs have one of them and four have three each."""
+    mi300x = GPUS["mi300x"]
+    joined = [fabric(mi300x, Layout(tp=tp), node_size=8, network=50e9).tensor_bandwidth for tp in (2, 4, 8)]
+    assert joined == pytest.approx([64e9, 192e9, 448e9])
+    staged = fabric(mi300x, Layout(tp=4, pp=2), node_size=8, network=50e9)
+    assert (staged.stage_link, staged.stage_bandwidth) == ("Infinity Fabric mesh", pytest.approx(64e9))
+    exchanged = fabric(mi300x, Layout(attention_dp=4), node_size=8, network=50e9)
+    assert (exchanged.exchange_link, exchanged.exchange_bandwidth) == ("Infinity Fabric mesh", pytest.approx(192e9))
+    assert fabric(GPUS["h100-sxm"], Layout(tp=2), node_size=8, network=50e9).tensor_bandwidth == 450e9
+
+
+def test_of_gaudi_3_each_pair_has_three_ports_of_200_gigabits() -> None:
+    assert GPUS["gaudi-3"].link_among(2) == pytest.approx(75e9)
+    assert GPUS["gaudi-3"].link_among(8) == 525e9

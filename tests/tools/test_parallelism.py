@@ -432,3 +432,27 @@ def test_a_context_beyond_what_a_checkpoint_was_trained_for_is_said(model: str, 
     told = "trained for contexts up to 131,072 tokens"
     assert (told in ask(model, context_window=131_073).summary) == said
     assert told not in ask(model, context_window=131_072).summary
+
+
+def test_the_network_that_is_taken_between_machines_of_a_desk_is_listed() -> None:
+    """Two DGX Sparks, or two workstations, are seldom joined by 400 Gb/s a GPU; servers of a datacenter are."""
+    spark = ask("llama 3.3 70b", gpu="dgx spark", concurrent_users=8)
+    (listed,) = (one for one in spark.assumptions if one.name == "inter_node_gb_per_s")
+    assert (spark.nodes, listed.value, listed.unit) == (2, 50, "GB/s")
+    told = ask("llama 3.3 70b", gpu="dgx spark", concurrent_users=8, overrides="inter_node_gb_per_s=1.25")
+    assert spark.ttft_ms
+    assert (told.ttft_ms or 0) > spark.ttft_ms
+    assert all(one.name != "inter_node_gb_per_s" for one in ask(total_gpus=16).assumptions)
+
+
+@pytest.mark.parametrize(
+    ("precision", "prompt_tokens_per_s", "tokens_per_s"), [("nvfp4", 10_256.9, 38.65), ("fp8", 7_991, 20.5)]
+)
+def test_a_dgx_spark_is_about_as_fast_as_nvidia_and_lmsys_published(
+    precision: str, prompt_tokens_per_s: float, tokens_per_s: float
+) -> None:
+    """Llama 3.1 8B, one prompt of 2,048 tokens, 128 out, October 2025; our first token passes through a server too."""
+    turn = {"context_window": 4096, "input_tokens": 2048, "output_tokens": 128}
+    found = ask("llama 3.1 8b", precision, gpu="dgx spark", **turn)
+    assert 1 < (found.ttft_ms or 0) / (2048 / prompt_tokens_per_s * 1000) < 1.6
+    assert 0.7 < (found.tpot_ms or 0) / (1000 / tokens_per_s) < 1.1

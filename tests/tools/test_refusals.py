@@ -103,7 +103,7 @@ class TestSentences:
                 {"engine": "llama.cpp", "precision": "q4_k_m", "gpu": "tpu-v5e"},
                 (
                     "llama.cpp of late 2026 does not run on TPU v5e; "
-                    "take engine vllm with precision int4, awq or mxfp4, or another gpu"
+                    "take engine vllm with precision int4, awq or nvfp4, or another gpu"
                 ),
             ),
             (
@@ -375,8 +375,15 @@ class TestTrust:
         here, there = (ask("plan_parallelism", model=MODEL, gpu=gpu) for gpu in ("h100", "tpu-v6e"))
         assert "newest held against logs" in assumption(here, "engine_version")
         assert "not held against logs on Google hardware" in assumption(there, "engine_version")
-        assert "on other GPUs" not in assumption(here, "speed_model")
+        assert "on other GPUs" not in assumption(here, "speed_model") + here.summary
         assert "on other GPUs" in assumption(there, "speed_model")
+
+    @pytest.mark.parametrize("gpu", ["mi300x", "a100", "l4", "rx-7900-xtx", "rtx-5090", "dgx spark", "gaudi-3"])
+    def test_bands_of_gpus_that_no_published_server_was_timed_on_are_said_to_be_of_others(self, gpu: str) -> None:
+        """All 2,779 servers under load that the bands are taken from ran on Hopper or datacenter Blackwell."""
+        found = ask("plan_parallelism", model="llama 3.1 8b", gpu=gpu, concurrent_users=4)
+        assert "half of published runs on other GPUs lie within" in found.summary
+        assert "published runs on other GPUs" in assumption(found, "speed_model")
 
     def test_the_cases_of_vllm_are_of_the_vendors_that_it_claims_evidence_on(self) -> None:
         cases = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
@@ -402,6 +409,41 @@ class TestRows:
                 for form in FORMATS.values()
                 if row.engine in form.engines
             )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "needed"),
+    [
+        ("tpu-v6e", "vllm-tpu"),
+        ("gaudi-3", "vllm-gaudi"),
+        ("apple-m3-ultra", "vllm-metal"),
+        ("trainium2", "vllm-neuron"),
+        ("ascend-910c", "vllm-ascend"),
+        ("mi300x", "vllm/vllm-openai-rocm"),
+    ],
+)
+def test_what_a_command_needs_beside_the_usual_package_is_said_with_it(gpu: str, needed: str) -> None:
+    found = size(model="llama 3.1 8b", gpu=gpu)
+    assert found.launch
+    assert assumption(found, "installed_with").startswith(f"installed_with = {needed} (")
+    assert not assumption(size(model="llama 3.1 8b", gpu="h100"), "installed_with")
+    assert not assumption(size(model="llama 3.1 8b", gpu="apple-m3-ultra", engine="llama.cpp"), "installed_with")
+
+
+def test_vllm_on_apple_loads_of_gguf_what_its_plugin_does() -> None:
+    loaded = size(model="llama 3.1 8b", gpu="apple-m3-ultra", precision="q8_0")
+    assert loaded.launch
+    assert not assumption(loaded, "gguf")
+    asked = {"model": "llama 3.1 8b", "gpu": "apple-m3-ultra", "precision": "q4_k_m"}
+    refused = "vLLM 0.28 does not load GGUF Q4_K_M on Apple M3 Ultra 512GB; take precision int4, awq or gptq, or "
+    assert said("estimate_vram", **asked) == f"{refused}engine llama.cpp, or another gpu"
+    assert said("plan_parallelism", **asked) == f"{refused}estimate_vram with engine llama.cpp, or another gpu"
+
+
+def test_vllm_on_tpus_loads_nvfp4_and_sglang_does_not_run_on_trainium() -> None:
+    assert size(model="llama 3.1 8b", gpu="tpu-v7x", precision="nvfp4").launch
+    with pytest.raises(ValidationError, match="does not run on Trainium2"):
+        size(model="llama 3.1 8b", gpu="trainium2", engine="sglang")
 
 
 def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:

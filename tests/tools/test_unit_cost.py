@@ -52,7 +52,7 @@ def test_a_gpu_without_a_price_has_none() -> None:
 
 
 def test_a_model_that_no_layout_holds_has_none() -> None:
-    assert usd(on("405B", "fp32", "t4")) is None
+    assert usd(on("Qwen/Qwen3.8-2.4T-A95B", "fp32", "t4")) is None
 
 
 def test_each_format_and_each_model_says_its_own() -> None:

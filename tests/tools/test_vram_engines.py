@@ -254,6 +254,10 @@ def test_llama_cpp_splits_by_layers_alone() -> None:
             {"engine": "trtllm", "precision": "bf16", "gpu": "h200", "context_window": 32768},
             "trtllm-serve meta-llama/Llama-3.3-70B-Instruct --tp_size 2 --max_seq_len 32768",
         ),
+        (  # a chip of v7x is two devices, which both have to be named
+            {"precision": "bf16", "gpu": "tpu-v7x", "concurrent_users": 64},
+            "vllm serve meta-llama/Llama-3.3-70B-Instruct --tensor-parallel-size 4 --max-model-len 8192",
+        ),
         (
             {"engine": "llama.cpp", "precision": "q4_k_m", "concurrent_users": 4, "kv_precision": "q8_0"},
             "llama-server -m Llama-3.3-70B-Instruct-Q4_K_M.gguf -ngl 999 -fa on -c 32768 -np 4 -ctk q8_0 -ctv q8_0",

@@ -9,6 +9,7 @@ from functools import cache
 from threading import Lock
 from time import monotonic
 
+from inferplan.catalog._said_with_format import advice, from_page
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
@@ -73,6 +74,7 @@ def only_on_hub(said: str) -> bool:
     >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
     (False, False, True)
     """
+    said = from_page(said)
     return is_repository_id(said) and said.casefold() not in _builds() and not MODELS.knows(said)
 
 
@@ -86,10 +88,13 @@ def model_id(said: str) -> str:
     try:
         if is_config(said):
             return described(described(said).model.id).model.id
+        said = from_page(said)
         if built := _builds().get(said.strip().casefold()):
             return built.id
         return _on_hub(said).id if only_on_hub(said) else MODELS.id_of(said)
-    except (UnknownName, ConfigProblem) as problem:
+    except UnknownName:
+        raise UnknownModel(_not_catalogued(said)) from None
+    except ConfigProblem as problem:
         raise UnknownModel(str(problem)) from None
 
 
@@ -168,8 +173,9 @@ def _hold(repository: Repository, model: Described) -> Model:
 
 
 def _not_catalogued(name: str) -> str:
-    """What the catalogue says of a name that nothing in it goes by."""
+    """What to ask for instead of a name that nothing in the catalogue goes by, if it tells, or the nearest names."""
     try:
         return f'no model "{MODELS.id_of(name)}"'
     except UnknownName as unknown:
-        return str(unknown)
+        told = advice(name)
+        return f'no model "{unknown.name}"; {told}' if told else str(unknown)

@@ -85,8 +85,22 @@ class RefusalRow(Row):
 
     def covers(self, gpu: Gpu, form: Precision) -> bool:
         """Whether it speaks of this format on this GPU."""
-        here = not {gpu.id, gpu.architecture, gpu.vendor}.isdisjoint(self.gpus)
-        return here and (not self.formats or form.id in self.formats or (form.is_gguf and GGUF in self.formats))
+        return _among(gpu, self.gpus) and (
+            not self.formats or form.id in self.formats or (form.is_gguf and GGUF in self.formats)
+        )
+
+
+class PluginRow(Row):
+    """What an engine needs beside its usual package, or the image it comes in, on GPUs named as in a refusal."""
+
+    engine: EngineName
+    gpus: tuple[str, ...] = Field(min_length=1)
+    name: str
+
+
+def _among(gpu: Gpu, named: tuple[str, ...]) -> bool:
+    """Whether a GPU is one of those that are named by vendor, architecture or id."""
+    return not {gpu.id, gpu.architecture, gpu.vendor}.isdisjoint(named)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +122,17 @@ def engine_rows() -> dict[str, EngineRow]:
 def refusal_rows() -> tuple[RefusalRow, ...]:
     """Every refusal with its source."""
     return read_rows(_FILE, "refusal", RefusalRow)
+
+
+@cache
+def plugin_rows() -> tuple[PluginRow, ...]:
+    """Every plugin and image with its source."""
+    return read_rows(_FILE, "plugin", PluginRow)
+
+
+def plugin(engine: EngineName, gpu: Gpu) -> str | None:
+    """What an engine is installed with on a GPU that its usual package does not run on."""
+    return next((row.name for row in plugin_rows() if row.engine == engine and _among(gpu, row.gpus)), None)
 
 
 @lru_cache(maxsize=8192)

@@ -21,7 +21,7 @@ Drivers that were read report 93.8 % (T4, ECC on) to 100 % of the label in GiB.
 ENGINE_SHARE = 0.985
 """Assumed share of the driver's total that a serving engine sees, where no log of it was found.
 
-Devices that were read: 98.2 % (RTX 4090) to 99.5 % (H200); the CUDA runtime keeps the rest.
+Devices that were read: 98.1 % (A10G) to 99.7 % (B300), all of it on cards of AMD; the CUDA runtime keeps the rest.
 """
 
 VENDORS = {
@@ -39,13 +39,17 @@ Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
 
 
 class Link(BaseModel):
-    """The scale-up link of a device: bandwidth one way per device [GB/s], and how many devices it joins."""
+    """The scale-up link of a device: bandwidth one way per device [GB/s], and how many devices it joins.
+
+    A `mesh` has a wire for each pair, no switch: the bandwidth is the sum of those of one device.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: str
     gb_s: PositiveFloat
     span: PositiveInt
+    mesh: bool = False
 
 
 class HostLink(BaseModel):
@@ -61,8 +65,8 @@ class GpuRow(NamedRow):
     """One accelerator in the units of its sources: MiB, GiB, GB/s, TFLOP/s, W.
 
     `status` is "verified" (read in the sources), "datasheet" (the vendor's figures, not read again),
-    "announced" or "third-party". `inline_ecc` says that check bits are stored among the data. `guide_menu` marks
-    the GPUs that the guide offers.
+    "announced" or "third-party". `inline_ecc` says that check bits are stored among the data, `devices` as how many
+    of them software counts one. `guide_menu` marks the GPUs that the guide offers.
     """
 
     title: str
@@ -81,6 +85,7 @@ class GpuRow(NamedRow):
     node_size: PositiveInt
     power_watts: PositiveFloat | None = None
     inline_ecc: bool = False
+    devices: PositiveInt = 1
     status: Literal["verified", "datasheet", "announced", "third-party"]
     guide_menu: bool = False
     note: str | None = None
@@ -124,12 +129,14 @@ class GpuRow(NamedRow):
             link=self.link.name if self.link else None,
             link_bandwidth=self.link.gb_s * GB if self.link else None,
             link_span=self.link.span if self.link else 1,
+            link_mesh=self.link is not None and self.link.mesh,
             pcie=self.host.name if self.host else None,
             pcie_bandwidth=self.host.gb_s * GB if self.host and self.host.gb_s else None,
             node_size=self.node_size,
             power_watts=self.power_watts,
             status=self.status,
             inline_ecc=self.inline_ecc,
+            devices=self.devices,
         )
 
 

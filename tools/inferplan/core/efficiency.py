@@ -26,6 +26,7 @@ GENERATIONS: Mapping[str, Generation] = {
     "Turing": "ampere",
     "Ampere": "ampere",
     "Ada": "ampere",
+    "Hopper": "hopper",
     "Blackwell": "blackwell",
     "Blackwell Ultra": "blackwell",
     "Rubin": "blackwell",
@@ -39,6 +40,12 @@ GENERATIONS: Mapping[str, Generation] = {
 
 VENDORS = ("nvidia", "amd")
 """Whose GPUs the speed of serving engines is fitted on."""
+
+
+def is_fitted(gpu: Gpu) -> bool:
+    """Whether servers on GPUs like this one are among those that were fitted: of its generation, in a datacenter."""
+    return gpu.architecture in GENERATIONS and gpu.kind == "datacenter"
+
 
 PRODUCTS: Mapping[str, tuple[float, float]] = {
     "Ampere": (0.87, 0.87),

@@ -23,19 +23,30 @@ class Band:
     """Between `low` and `high` times a predicted time lie 50 or 90 percent of `n` published runs of this kind.
 
     A throughput lies between 1 / high and 1 / low times its prediction. The errors are those of constants that were
-    fitted without the source of the run. `alike` says whether the runs were of the same attention.
+    fitted without the source of the run. `alike` says whether the runs were of the same attention, `here` whether on
+    GPUs of the same generation.
     """
 
     low: float
     high: float
     n: int
     alike: bool
+    here: bool
+
+    @property
+    def where(self) -> str:
+        """Where the runs were, if not on such GPUs.
+
+        >>> Band(low=0.9, high=1.24, n=300, alike=True, here=False).where
+        ' on other GPUs'
+        """
+        return "" if self.here else " on other GPUs"
 
     @property
     def percent(self) -> str:
         """The band in percent of the prediction.
 
-        >>> Band(low=0.9, high=1.24, n=300, alike=True).percent
+        >>> Band(low=0.9, high=1.24, n=300, alike=True, here=True).percent
         '-10 to +24 %'
         """
         return f"{100 * (self.low - 1):.0f} to +{100 * (self.high - 1):.0f} %"
@@ -57,9 +68,14 @@ def attention_of(architecture: Architecture) -> str:
     return "plain" if architecture.plain is not None else "windowed"
 
 
+def _generation(kind: Kind) -> str:
+    """The GPUs whose errors are counted together."""
+    return "local" if kind.generation == "local_stacked" else kind.generation
+
+
 def groups(law: str, kind: Kind, attention: str) -> Iterator[tuple[str, str, str, str]]:
     """The kinds of run that a prediction belongs to, the narrowest first: law, engine, generation, attention."""
-    generation = "local" if kind.generation == "local_stacked" else kind.generation
+    generation = _generation(kind)
     yield law, kind.engine, generation, attention
     yield law, "", generation, attention
     yield law, "", "", attention
@@ -75,11 +91,12 @@ def band(law: Law, *, kind: Kind, attention: str, level: Level = 50) -> Band:
 
     >>> h100 = Kind(generation="hopper", engine="vllm", arithmetic="native")
     >>> found = band("tpot", kind=h100, attention="plain")
-    >>> found.low < 1.1 and found.high > 0.9, found.n >= ENOUGH
-    (True, True)
+    >>> found.low < 1.1 and found.high > 0.9, found.n >= ENOUGH, found.here
+    (True, True, True)
     """
     key = next(one for one in groups(law, kind, attention) if one in BANDS)
     n, quantiles = BANDS[key]
     low, high = quantiles[level]
     wider = 1 + 1 / sqrt(n)
-    return Band(low=min(1.0, low**wider), high=max(1.0, high**wider), n=n, alike=key[3] == attention)
+    here = key[2] == _generation(kind)
+    return Band(low=min(1.0, low**wider), high=max(1.0, high**wider), n=n, alike=key[3] == attention, here=here)

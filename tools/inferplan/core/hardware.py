@@ -10,10 +10,11 @@ class Gpu:
 
     `memory` is what the vendor's tool prints for an empty device, `engine_memory` what a serving engine sees of
     it [B]. `bandwidth` is that of the device memory [B/s]. `flops` are dense peaks without sparsity, by compute
-    format [FLOP/s]. `link_bandwidth` is the scale-up link, one way, per GPU, which joins `link_span` GPUs [B/s];
-    where a device has none, peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored
-    and read among the data, as on datacenter cards without stacked memory. `status` says whether the row is verified or
-    announced. `node_size` GPUs share a server.
+    format [FLOP/s]. `link_bandwidth` is the scale-up link, one way, per GPU, which joins `link_span` GPUs [B/s]; in a
+    `link_mesh` it is the sum over the other GPUs, each of which has a wire of its own. Where a device has no such link,
+    peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored and read among the data, as
+    on datacenter cards without stacked memory. `status` says whether the row is verified or announced. `node_size` GPUs
+    share a server, and software counts each as so many `devices`.
     """
 
     id: str
@@ -34,6 +35,8 @@ class Gpu:
     power_watts: float | None
     status: str
     inline_ecc: bool = False
+    link_mesh: bool = False
+    devices: int = 1
 
     @property
     def joins_nodes(self) -> bool:
@@ -42,6 +45,16 @@ class Gpu:
         Source: NVIDIA, GB200 NVL72: 18 compute trays of 4 GPUs, each an operating system, in one NVLink domain.
         """
         return self.link is not None and self.link_span > self.node_size
+
+    def link_among(self, gpus: int) -> float | None:
+        """link_bandwidth × (gpus - 1) / (link_span - 1) in a mesh, whose other wires lead elsewhere; else all. [B/s]
+
+        Source: AMD, MI300X: seven Infinity Fabric links of 64 GB/s, one to each peer; Intel, Gaudi 3: 21 ports, three
+        to each peer.
+        """
+        if self.link_bandwidth is None or not self.link_mesh or gpus >= self.link_span:
+            return self.link_bandwidth
+        return self.link_bandwidth * (max(gpus, 2) - 1) / (self.link_span - 1)
 
     @property
     def read_bandwidth(self) -> float:

@@ -323,20 +323,22 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
     """
     scale_up = gpu.link is not None and gpu.link_bandwidth is not None and layout.tp <= gpu.link_span
     bus = gpu.pcie_bandwidth or network
-    tensor = gpu.link_bandwidth if scale_up and gpu.link_bandwidth else bus
+    tensor = (gpu.link_among(layout.tp) if scale_up else None) or bus
+    stage = (gpu.link_among(2) if scale_up else None) or bus
     name = gpu.link if scale_up and gpu.link else _bus_name(gpu, network_name)
     domain = domain_size(gpu, node_size=node_size)
     slots = groups_per_domain(layout, node_size=node_size, domain=domain)
     groups = layout.pp * layout.attention_dp
     across = groups > slots or (slots % groups > 0 and groups * layout.dp > slots)
     leaving = max(0.0, 1 - slots * layout.tp / layout.ranks)
-    near = tensor if scale_up and layout.ranks <= gpu.link_span else bus
+    close = scale_up and layout.ranks <= gpu.link_span
+    near = (gpu.link_among(layout.ranks) if close else None) or bus
     return Fabric(
         tensor_link=name,
         tensor_bandwidth=tensor,
         stage_link=network_name if across else name,
-        stage_bandwidth=network if across else tensor,
-        exchange_link=network_name if leaving else name if near == tensor else _bus_name(gpu, network_name),
+        stage_bandwidth=network if across else stage,
+        exchange_link=network_name if leaving else name if close else _bus_name(gpu, network_name),
         exchange_bandwidth=network / leaving if leaving else near,
         wide=leaving > 0,
         bus_link=_bus_name(gpu, ""),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
@@ -146,6 +146,8 @@ GGUF_PLUGIN = 26
 
 Source: vLLM documentation, quantization, GGUF (0.27): moved out of tree to vllm-gguf-plugin.
 """
+METAL = "vllm-metal"
+"""The plugin that loads GGUF itself."""
 
 
 def launch(
@@ -155,8 +157,11 @@ def launch(
 
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
-    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN:
+    needed = plugin(on.engine.name, on.gpu)
+    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN and needed != METAL:
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
+    if needed:
+        ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
     each = -(-users // layout.dp)
     load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout)]
@@ -253,9 +258,9 @@ def _others(servers: int) -> str:
 
 
 def _split(on: Serving, layout: Layout) -> Iterator[str]:
-    """Tensor and pipeline degrees, and the servers that a replica spans."""
+    """Tensor and pipeline degrees, and the servers that a replica spans; two dies of one GPU share the tensors."""
     flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
-    tensor = layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp
+    tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
     if layout.pp > 1 and flags.pipeline:

@@ -63,6 +63,8 @@ def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
         yield f"precision {words.join(near, last='or')}"
     if engines:
         yield from _engines(on, found)
+    elif on.precision.is_gguf and refusal("llama.cpp", on.gpu, on.precision, version=on.engine.version) is None:
+        yield "estimate_vram with engine llama.cpp"
     if found.since and refusal(on.engine.name, on.gpu, on.precision, version=found.since - 1) is None:
         yield f'overrides="engine_version={_shown(found.since - 1)}"'
     if found.gpu:

@@ -10,7 +10,7 @@ from math import ceil
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import Model
-from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
+from inferplan.core.efficiency import Efficiency, Kind, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
@@ -159,7 +159,8 @@ class Serving:
 
     def band(self, law: Law, level: Level = 50) -> Band:
         """How far published runs of this engine, GPU generation and attention lie from their predictions."""
-        return _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
+        found = _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
+        return found if is_fitted(self.gpu) or not found.here else replace(found, here=False)
 
     @property
     def refused(self) -> str | None:

@@ -12,7 +12,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.drafts import draft_share
-from inferplan.core.efficiency import VENDORS, Efficiency, Kind, efficiency, kind_of
+from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.error_bands import Law
@@ -255,9 +255,7 @@ def note_speed(ledger: Ledger, on: Serving, prompt: int, *, law: Law = "tpot") -
     """Say once that latency and throughput are estimates, and how far they may be off; what is beyond all runs."""
     held = on.band(law)
     others = "" if held.alike else " of other attention"
-    others += "" if on.gpu.vendor in VENDORS else " on other GPUs"
-    text = f"half of {held.n:,} published runs{others}"
-    ledger.note("speed_model", "fitted", why=text)
+    ledger.note("speed_model", "fitted", why=f"half of {held.n:,} published runs{others}{held.where}")
     if prompt > LONGEST_FITTED:
         beyond = (
             "the range is of shorter prompts; longer ones were up to 17 % off on A100 and H100, 90 % on an RTX 5090"

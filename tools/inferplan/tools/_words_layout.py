@@ -67,7 +67,7 @@ def _speed_sentence(case: Case, service: Service) -> str:
     return (
         f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), "
         f"{'a first' if each else 'that'} token takes about {around(service.ttft_s, band('ttft'))}{each}: half of "
-        "published runs lie within. "
+        f"published runs{band('tpot' if each else 'ttft').where} lie within. "
         f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "
         "tokens/s."
     )

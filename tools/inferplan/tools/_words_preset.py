@@ -109,8 +109,8 @@ def _pace(case: Case, plan: ParallelismAnswer) -> str:
         return ""
     first = around(plan.ttft_ms * MILLI, case.on.band("ttft"))
     each = "" if plan.tpot_ms is None else f", then {around(plan.tpot_ms * MILLI, case.on.band('tpot'))} a token"
-    estimated = "(estimates; half of published runs lie within)"
-    return f", first token in about {first}{each} {estimated}{_within(case, plan)}"
+    runs = f"half of published runs{case.on.band('tpot' if each else 'ttft').where} lie within"
+    return f", first token in about {first}{each} (estimates; {runs})" + _within(case, plan)
 
 
 def _within(case: Case, plan: ParallelismAnswer) -> str:

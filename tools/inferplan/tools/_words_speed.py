@@ -8,7 +8,7 @@ from inferplan.tools import _words as words
 def around(value: float, band: Band) -> str:
     """`24 ms (21 to 27 ms)`: a time with its band.
 
-    >>> around(0.0243, Band(low=0.88, high=1.12, n=300, alike=True))
+    >>> around(0.0243, Band(low=0.88, high=1.12, n=300, alike=True, here=True))
     '24 ms (21 to 27 ms)'
     """
     low, high = band.of(value)

@@ -323,7 +323,7 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
     hours = case.traffic.usage_hours_per_day
     guide = "; guide unphysical" if case.on.model.is_size_class else ""
     best, worst = case.slower
-    why = f"half of runs x{1 / worst:.2f}-{1 / best:.2f}{guide}"
+    why = f"half of runs{case.on.band('offline').where} x{1 / worst:.2f}-{1 / best:.2f}{guide}"
     ledger.note("throughput", "fitted", why=why)
     if hours < HOURS_PER_DAY:
         ledger.note("busy_hours", hours, unit="h", why="the guide spreads the requests over 24")

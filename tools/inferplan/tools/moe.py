@@ -266,11 +266,11 @@ def _portrait(side: Side) -> Portrait:
 
 
 def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
-    """The other end of the guide's toggle, and what traffic costs on the second model where that can run."""
+    """The other end of the guide's toggle, and what traffic costs on the second model where a layout has a price."""
     other = "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
     steps = [following(q, MoeQuestion, f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other)]
-    if moe.on.refusal is None:
+    if moe.usd_per_million_tokens:
         steps.append(following(q, CostsQuestion, "its bill", model=moe.model.id, requests_per_day=50_000))
     return steps
 

@@ -195,6 +195,8 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         why="tokens; sessions full, past turns cached",
     )
     note_node(ledger, case.on, case.chosen.layout.gpus)
+    if case.chosen.layout.replica > case.on.domain and case.on.gpu.kind != "datacenter":
+        ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
     if case.chosen.layout.tp > TIMED:
         ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")

@@ -263,7 +263,7 @@ def _note_pace(need: Need, ledger: Ledger) -> None:
     if (pace := need.on.pace) is None:
         return
     band = need.on.band("ttft" if pace.latency.tpot_s is None else "tpot")
-    why = f"the turn timed; half of {band.n:,} published runs within {band.percent}"
+    why = f"the turn timed; half of {band.n:,} published runs{band.where} within {band.percent}"
     ledger.note("request", f"{pace.input_tokens} in, {pace.output_tokens} out", unit="tokens", why=why)
 
 

@@ -1,0 +1,66 @@
+"""Names of a model and a format in one, as checkpoints, GGUF files and other tools have them."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from inferplan.catalog._shelf import LONGEST_NAME, UnknownName, key, words
+from inferplan.catalog.formats import format_rows
+from inferplan.catalog.models import MODELS
+
+_PAGE = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s:?#]+)(?:[/?#]\S*)?", re.IGNORECASE
+)
+_SIDE = frozenset(("gguf", "quantized", "weights", "format"))
+"""Words beside a format that name neither it nor the model."""
+_NO_TEXT = frozenset(
+    ("embed", "embedding", "embeddings", "embeddinggemma", "rerank", "reranker", "bge", "gte", "minilm")
+)
+"""Words of names of models that give vectors or scores."""
+
+
+def from_page(said: str) -> str:
+    """The repository of a page of the hub; anything else as it was said.
+
+    >>> from_page("https://huggingface.co/Qwen/Qwen3-32B/tree/main"), from_page("hf.co/Qwen/Qwen3-8B")
+    ('Qwen/Qwen3-32B', 'Qwen/Qwen3-8B')
+    """
+    page = _PAGE.fullmatch(said.strip())
+    return page.group(1) if page else said
+
+
+def advice(said: str) -> str | None:
+    """What to ask for instead of a name that no model goes by, where the name tells.
+
+    >>> advice("llama3.1:70b-instruct-q4_K_M")
+    'ask for model "meta-llama/Llama-3.1-70B-Instruct" with precision "q4_k_m"'
+    >>> advice("bge-m3")
+    'embedding models and rerankers generate no text and are not planned'
+    """
+    if len(said) > LONGEST_NAME:
+        return None
+    name = said.rstrip("/").rpartition("/")[2]
+    spoken = words(name)
+    if _NO_TEXT & set(spoken):
+        return "embedding models and rerankers generate no text and are not planned"
+    cut = [(start, end) for start in range(1, len(spoken)) for end in range(len(spoken), start, -1)]
+    for start, end in sorted(cut, key=lambda one: one[0] - one[1]):
+        form = _formats().get(key(spoken[start:end]))
+        if form and (model := _model((*spoken[:start], *spoken[end:]))):
+            return f'ask for model "{model}" with precision "{form}"'
+    model = _model(words(name.partition(":")[0])) if _SIDE & set(spoken) else None
+    return model and f'ask for model "{model}" with its precision, as "q4_k_m"'
+
+
+def _model(spoken: tuple[str, ...]) -> str | None:
+    """The one model that goes by these words."""
+    try:
+        return MODELS.id_of(" ".join(word for word in spoken if word not in _SIDE))
+    except UnknownName:
+        return None
+
+
+@cache
+def _formats() -> Mapping[str, str]:
+    """Formats by their names."""
+    return {key(words(name)): row.id for row in format_rows().values() for name in (row.id, row.title, *row.aliases)}
