@@ -321,10 +321,17 @@ class TestCoherence:
         assert answer.sections.costs.total_gpus == costs.total_gpus
         best = next(option for option in costs.options if option.name == costs.recommended)
         assert answer.sections.costs.monthly_usd == best.monthly_usd
+        assert answer.sections.costs.usd_per_user_month is None
         formats = QUANTIZATION.ask({"model": "70B"}).formats
         assert answer.sections.quantization.memory_gb == {row.precision: row.memory_gb for row in formats}
         moe = MOE.ask({"precision": "fp8"})
         assert answer.sections.moe.compute_ratio == moe.compute_ratio
+
+    def test_a_users_share_of_the_bill_is_said_where_it_is_known_how_much_a_user_asks(self) -> None:
+        """50,000 requests a day of users who ask ten times are 5,000 users."""
+        costs = ask(preset="production", overrides="requests_per_user_per_day=10").sections.costs
+        assert costs.monthly_usd is not None
+        assert costs.usd_per_user_month == pytest.approx(costs.monthly_usd / 5_000, abs=0.005)
 
     @pytest.mark.parametrize(
         "question",

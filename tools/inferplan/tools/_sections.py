@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog.presets import Preset
 from inferplan.tools import _words_costs as words_costs
@@ -20,6 +20,7 @@ from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency
 from inferplan.tools._need import Need, fit
 from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools._tool import absent
 from inferplan.tools._ways import Way
 from inferplan.tools.costs import CostOption
 from inferplan.tools.moe import Pair
@@ -137,6 +138,7 @@ class CostsSection(BaseModel):
     monthly_usd: float | None
     annual_usd: float | None
     usd_per_million_tokens: float | None
+    usd_per_user_month: float | None = Field(default=None, exclude_if=absent)
 
 
 class MoeSection(BaseModel):
@@ -233,6 +235,7 @@ def _costs(case: Case) -> CostsSection:
         monthly_usd=best and best.monthly_usd,
         annual_usd=best and best.annual_usd,
         usd_per_million_tokens=best and best.usd_per_million_tokens,
+        usd_per_user_month=bill and bill.case.usd_per_user_month and round(bill.case.usd_per_user_month, 4),
     )
 
 
