@@ -10,7 +10,7 @@ import yaml
 from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.command import settings_of
 from inferplan.server.http.serve import GRACE_S
-from inferplan.server.http.watch import LONGEST_S
+from inferplan.server.http.settings import LONGEST_S
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 USER = 65532

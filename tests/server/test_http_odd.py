@@ -219,3 +219,16 @@ def all_of(server: HttpServer, sent: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(sent)
         return b"".join(iter(lambda: raw.recv(2**16), b""))
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_answered_in_this_one_without_a_word_in_the_log(offer: str):
+    """Java's HTTP client offers h2c with every question; each was a warning to install what nobody needs."""
+    with http_server() as server:
+        for _ in range(2):
+            status, _, told = post(
+                server, Connection="Upgrade, HTTP2-Settings", Upgrade=offer, HTTP2_Settings="AAMAAABk"
+            )
+            assert (status, json.loads(told)) == (200, ANSWER)
+        assert server.end() == 0
+        assert "warning" not in {json.loads(line)["level"] for line in server.log}

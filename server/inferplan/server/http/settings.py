@@ -8,6 +8,9 @@ from pathlib import Path
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names that no page of another site can be reached under: always answered for."""
 
+LONGEST_S = 30.0
+"""How long a request may take, slow senders included, and how long a connection may take to begin one. [s]"""
+
 _NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
 _HOST = re.compile(rf"{_NAME}(?::[0-9]{{1,5}})?")
 _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_NAME}(?::[0-9]{{1,5}})?")

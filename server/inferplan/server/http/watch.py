@@ -12,11 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from inferplan.server.http.gate import refusal
 from inferplan.server.http.log import REQUESTS as REQUEST_LOG
 from inferplan.server.http.metrics import CALL_SECONDS, CALLS, REQUEST_SECONDS, REQUESTS
+from inferplan.server.http.settings import LONGEST_S
 
 log = logging.getLogger(REQUEST_LOG)
 
-LONGEST_S = 30.0
-"""How long a request may take from its first byte on, slow senders included."""
 GONE = 499
 """The status of a request whose caller left before it was answered, as nginx logs it."""
 
