@@ -232,3 +232,27 @@ def test_an_offer_of_another_protocol_is_answered_in_this_one_without_a_word_in_
             assert (status, json.loads(told)) == (200, ANSWER)
         assert server.end() == 0
         assert "warning" not in {json.loads(line)["level"] for line in server.log}
+
+
+MUCH = b" " * 2**23
+
+
+@pytest.mark.parametrize(
+    ("end", "body"),
+    [(b"Content-Length: %d" % len(MUCH), MUCH), (b"Transfer-Encoding: chunked", b"800000\r\n%b\r\n0\r\n\r\n" % MUCH)],
+    ids=["said", "not said"],
+)
+def test_who_sends_far_too_much_hears_so_and_may_ask_again(server: HttpServer, end: bytes, body: bytes):
+    """A connection that closes while its client still sends is reset, and the reason lost."""
+    host = f"Host: 127.0.0.1:{server.port}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(b"POST /mcp HTTP/1.1\r\n" + host + end + b"\r\n\r\n" + body)
+        status, _, told = answered(raw)
+        assert (status, json.loads(told)["error"]["message"]) == (413, "A request takes at most 1,048,576 bytes.")
+        raw.sendall(b"GET /health HTTP/1.1\r\n" + host + b"\r\n")
+        assert answered(raw)[0] == 200
+
+
+def test_who_asks_first_whether_to_send_far_too_much_is_told_not_to(server: HttpServer):
+    status, headers, _ = post(server, b"", Content_Length=str(len(MUCH)), Expect="100-continue")
+    assert (status, headers["connection"]) == (413, "close")

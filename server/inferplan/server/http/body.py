@@ -1,5 +1,7 @@
 """Requests passed on whole: what stops in the middle, or does not stop, goes no further."""
 
+from collections.abc import Mapping
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,7 +28,7 @@ class Whole:
         if body is None:
             return None
         if max(len(body), _declared(scope)) > LARGEST_BODY:
-            return await refusal(413, _TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+            return await refusal(413, _TOO_LARGE, _end(scope))(scope, receive, send)
         text = body.decode("utf-8", errors="replace")
         wrong = objection(text, scope)
         if wrong:
@@ -49,6 +51,11 @@ async def _read(receive: Receive) -> bytearray | None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return body
+
+
+def _end(scope: Scope) -> Mapping[str, str]:
+    """Whether a connection ends with a body that is too large: not while its sender speaks, who would not hear why."""
+    return {"Connection": "close"} if "expect" in Headers(scope=scope) else {}
 
 
 def _declared(scope: Scope) -> int:
