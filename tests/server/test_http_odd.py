@@ -24,11 +24,11 @@ def server() -> Iterator[HttpServer]:
         yield running
 
 
-def post(server: HttpServer, body: bytes = PING, *, path: str = "/mcp", **fields: str) -> Answer:
-    """A question on a connection of its own; a field is a header, with low lines for hyphens."""
+def post(server: HttpServer, body: bytes = PING, *, path: str = "/mcp", **fields: str | None) -> Answer:
+    """A question on a connection of its own; a field is a header, with low lines for hyphens, or none."""
     named = {name.replace("_", "-"): value for name, value in fields.items()}
     lines = {"Host": f"127.0.0.1:{server.port}", **USUAL, "Content-Length": str(len(body)), **named}
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     return exchange(server, f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
 
 
@@ -100,6 +100,31 @@ def test_capitals_of_a_host_and_an_origin_mean_nothing(server: HttpServer, host:
 def test_capitals_of_a_media_type_mean_nothing(server: HttpServer, media: str, version: str):
     usual = post(server, MCP_Protocol_Version=version)
     assert post(server, Content_Type=media, Accept=media, MCP_Protocol_Version=version)[::2] == usual[::2]
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status", "said"),
+    [
+        ("Content_Type", "", 415, "`Content-Type: application/json`"),
+        ("Content_Type", "text/plain", 415, "`Content-Type: application/json`"),
+        ("Content_Type", "application/json-rpc", 415, "`Content-Type: application/json`"),
+        ("Content_Encoding", "gzip", 415, "without Content-Encoding"),
+        ("Accept", "text/html", 406, "`Accept: application/json, text/event-stream`"),
+        ("Accept", "text/event-stream", 406, "`Accept: application/json, text/event-stream`"),
+    ],
+)
+def test_who_writes_or_wants_something_else_than_json_is_told_which_header_to_send(
+    server: HttpServer, header: str, value: str, status: int, said: str
+):
+    for version in (OLD, NEW):
+        found, headers, told = post(server, PING, **{"MCP_Protocol_Version": version, header: value})
+        assert (found, headers["content-type"]) == (status, "application/json")
+        assert said in json.loads(told)["error"]["message"]
+
+
+def test_who_does_not_say_what_it_accepts_accepts_json(server: HttpServer):
+    status, _, told = post(server, Accept=None)
+    assert (status, json.loads(told)) == (200, ANSWER)
 
 
 FOREIGN = {
