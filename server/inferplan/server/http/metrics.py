@@ -1,7 +1,7 @@
 """What is counted, and its exposition for Prometheus. Labels take known values alone, so that they stay few.
 
-Several workers share their counts through files in the folder that PROMETHEUS_MULTIPROC_DIR names, which has to be
-set before this module is imported.
+Several workers share their counts through files in a folder (see `counts`), which has to be named before this module is
+imported.
 """
 
 import os
@@ -19,7 +19,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+from inferplan.server.http.counts import FOLDER
+
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 disable_created_metrics()
