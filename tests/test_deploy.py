@@ -11,6 +11,7 @@ from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.command import settings_of
 from inferplan.server.http.serve import GRACE_S
 from inferplan.server.http.settings import LONGEST_S
+from inferplan.server.http.tokens import read_tokens
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 USER = 65532
@@ -56,7 +57,7 @@ def test_every_command_line_is_one_that_the_command_takes(which: int, address: s
     assert line[0] == "http"
     words = [re.sub(r"/run/secrets/.*", str(tokens), word) for word in line[1:]]
     settings = settings_of(words)
-    assert settings.token_file == tokens
+    assert settings.tokens == read_tokens(tokens)
     assert settings.port == 8000
 
 

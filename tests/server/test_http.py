@@ -16,6 +16,7 @@ from inferplan.server.http import watch
 from inferplan.server.http.app import create_app
 from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.settings import Settings
+from inferplan.server.http.tokens import read_tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +51,7 @@ async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
     """The same behind tokens."""
     file = tmp_path_factory.mktemp("locked") / "tokens"
     file.write_text(f"another-token\n\n{TOKEN}\n", encoding="utf-8")
-    async with serving(Settings(host="0.0.0.0", token_file=file, allowed_origins=(PAGE,))) as client:  # noqa: S104 - nothing listens
+    async with serving(Settings(host="0.0.0.0", tokens=read_tokens(file), allowed_origins=(PAGE,))) as client:  # noqa: S104 - nothing listens
         yield client
 
 
