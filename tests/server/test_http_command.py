@@ -91,6 +91,22 @@ def test_a_caller_who_leaves_in_the_middle_is_no_error_of_the_server(server: Htt
     assert not [line for line in server.log if '"level":"error"' in line]
 
 
+def test_a_call_whose_caller_left_is_given_up():
+    """It was calculated to its end, while those who stayed or asked again had to wait."""
+    search = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": 1_000_000}
+    call = {"name": "plan_parallelism", "arguments": search}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).encode()
+    head = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in JSON.items())
+    with http_server() as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(f"{head}\r\n".encode() + body)
+        left = server.wait_for("request")
+        assert (left["status"], left.get("outcome", "cancelled")) == (499, "cancelled")
+        assert server.end() == 0
+        assert "Traceback" not in "".join(server.log)
+
+
 def test_an_answer_under_way_is_finished_before_the_end():
     with http_server() as server, socket.create_connection(("127.0.0.1", server.port)) as raw:
         head = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\nContent-Length: {len(PING)}\r\n"

@@ -1,7 +1,8 @@
-"""Requests passed on whole: what stops in the middle, or does not stop, goes no further."""
+"""Requests passed on whole, and while somebody waits for the answer."""
 
 from collections.abc import Mapping
 
+import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,7 +16,10 @@ _TOO_LARGE = f"A request takes at most {LARGEST_BODY:,} bytes."
 
 
 class Whole:
-    """Reads a request to its end first. A caller who leaves before is not answered: nobody is there."""
+    """Reads a request to its end first, and gives it up when its caller leaves: nobody can be answered.
+
+    What is calculated for nobody would keep those waiting who stay, or who ask again.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -36,9 +40,22 @@ class Whole:
         whole: list[Message] = [{"type": "http.request", "body": text.encode(), "more_body": False}]
 
         async def once() -> Message:
-            return whole.pop() if whole else await receive()
+            if not whole:
+                await anyio.sleep_forever()
+            return whole.pop()
 
-        return await self._app(scope, once, send)
+        async with anyio.create_task_group() as answering:
+            answering.start_soon(_until_left, receive, answering.cancel_scope)
+            await self._app(scope, once, send)
+            answering.cancel_scope.cancel()
+        return None
+
+
+async def _until_left(receive: Receive, answering: anyio.CancelScope) -> None:
+    """Wait for the caller to leave, and end the answering then."""
+    while (await receive())["type"] == "http.request":
+        pass
+    answering.cancel()
 
 
 async def _read(receive: Receive) -> bytearray | None:

@@ -26,7 +26,9 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 3
 disable_created_metrics()
 REQUESTS = Counter("inferplan_http_requests", "HTTP requests.", ["path", "method", "status"])
 REQUEST_SECONDS = Histogram("inferplan_http_request_seconds", "Time to answer them.", ["path"], buckets=_SECONDS)
-CALLS = Counter("inferplan_calls", "MCP requests: answered, refused, or failed.", ["method", "name", "outcome"])
+CALLS = Counter(
+    "inferplan_calls", "MCP requests: answered, refused, cancelled or failed.", ["method", "name", "outcome"]
+)
 CALL_SECONDS = Histogram("inferplan_call_seconds", "Time to answer them.", ["method", "name"], buckets=_SECONDS)
 
 

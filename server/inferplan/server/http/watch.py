@@ -83,6 +83,10 @@ def note_calls(names: Collection[str]) -> ServerMiddleware[Any]:
         began, outcome = perf_counter(), "failed"
         try:
             result = await call_next(ctx)
+        except anyio.get_cancelled_exc_class():
+            outcome = "cancelled"
+            raise
+        else:
             outcome = "refused" if _is_error(result) else "answered"
             return result
         finally:
