@@ -146,7 +146,10 @@ def test_nginx_asks_the_next_replica_also_after_a_post_and_waits_longer_than_a_r
     retried = re.search(r"proxy_next_upstream (.*);", text)
     assert retried
     assert {"error", "timeout", "non_idempotent"} <= set(retried[1].split())
-    assert re.search(r"location = /mcp \{[^}]*error_page 502 = @again;", text)
+    endpoint = re.search(r"location ~ (\S+) \{\s*proxy_pass http://inferplan;\s*error_page 502 = @again;\s*\}", text)
+    assert endpoint
+    paths = ("/mcp", "/mcp/", "/mcp/x", "/mcpx", "/x/mcp", "/metrics")
+    assert [path for path in paths if re.search(endpoint[1], path)] == ["/mcp", "/mcp/"]
     assert re.search(r"location @again \{\s*proxy_pass http://inferplan;\s*\}", text)
     patience = re.search(r"proxy_read_timeout (\d+)s;", text)
     assert patience

@@ -29,9 +29,9 @@ BACKLOG = 2048
 """Connections that wait to be accepted."""
 GRACE_S = 20
 """How long the end waits for answers."""
-KEPT_S = 75
-"""How long a connection is kept on which nobody asks: longer than nginx and other load balancers keep theirs (60 s),
-for a question that meets the end of its connection is lost, or asked twice. [s]"""
+KEPT_S = 100
+"""How long a connection is kept on which nobody asks: longer than load balancers (nginx: 60 s) and clients (Go, Rust:
+90 s) keep theirs, for a question that meets the end of its connection is lost, or asked twice. [s]"""
 HUNG_S = 30
 """How long a worker may be deaf before another takes its place."""
 NEVER_AGAIN_S = 10**9
