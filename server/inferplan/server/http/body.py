@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferplan.server.http.gate import refusal
 from inferplan.server.http.message import objection
+from inferplan.server.http.watch import WHOLE
 
 LARGEST_BODY = 2**20
 """Bytes of a request: the longest argument, a config.json of 64 KB, with every character escaped, and much air."""
@@ -38,6 +39,7 @@ class Whole:
         wrong = objection(text, scope)
         if wrong:
             return await wrong(scope, receive, send)
+        scope[WHOLE] = True
         whole: list[Message] = [{"type": "http.request", "body": text.encode(), "more_body": False}]
 
         async def once() -> Message:
