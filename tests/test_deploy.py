@@ -10,7 +10,8 @@ import yaml
 from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.command import settings_of
 from inferplan.server.http.serve import GRACE_S
-from inferplan.server.http.watch import LONGEST_S
+from inferplan.server.http.settings import LONGEST_S
+from inferplan.server.http.tokens import read_tokens
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 USER = 65532
@@ -56,7 +57,7 @@ def test_every_command_line_is_one_that_the_command_takes(which: int, address: s
     assert line[0] == "http"
     words = [re.sub(r"/run/secrets/.*", str(tokens), word) for word in line[1:]]
     settings = settings_of(words)
-    assert settings.token_file == tokens
+    assert settings.tokens == read_tokens(tokens)
     assert settings.port == 8000
 
 
@@ -145,7 +146,10 @@ def test_nginx_asks_the_next_replica_also_after_a_post_and_waits_longer_than_a_r
     retried = re.search(r"proxy_next_upstream (.*);", text)
     assert retried
     assert {"error", "timeout", "non_idempotent"} <= set(retried[1].split())
-    assert re.search(r"location = /mcp \{[^}]*error_page 502 = @again;", text)
+    endpoint = re.search(r"location ~ (\S+) \{\s*proxy_pass http://inferplan;\s*error_page 502 = @again;\s*\}", text)
+    assert endpoint
+    paths = ("/mcp", "/mcp/", "/mcp/x", "/mcpx", "/x/mcp", "/metrics")
+    assert [path for path in paths if re.search(endpoint[1], path)] == ["/mcp", "/mcp/"]
     assert re.search(r"location @again \{\s*proxy_pass http://inferplan;\s*\}", text)
     patience = re.search(r"proxy_read_timeout (\d+)s;", text)
     assert patience

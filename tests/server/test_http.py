@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from mcp import Client, MCPError
@@ -16,6 +17,7 @@ from inferplan.server.http import watch
 from inferplan.server.http.app import create_app
 from inferplan.server.http.body import LARGEST_BODY
 from inferplan.server.http.settings import Settings
+from inferplan.server.http.tokens import read_tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -50,7 +52,7 @@ async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
     """The same behind tokens."""
     file = tmp_path_factory.mktemp("locked") / "tokens"
     file.write_text(f"another-token\n\n{TOKEN}\n", encoding="utf-8")
-    async with serving(Settings(host="0.0.0.0", token_file=file, allowed_origins=(PAGE,))) as client:  # noqa: S104 - nothing listens
+    async with serving(Settings(host="0.0.0.0", tokens=read_tokens(file), allowed_origins=(PAGE,))) as client:  # noqa: S104 - nothing listens
         yield client
 
 
@@ -221,13 +223,31 @@ async def test_what_is_no_request_is_a_protocol_error(http: httpx2.AsyncClient, 
     assert "Traceback" not in refused.text
 
 
-async def test_a_request_that_takes_too_long_is_given_up_with_a_word(
+async def never_whole() -> AsyncIterator[bytes]:
+    """A body that does not come to its end."""
+    yield b"{"
+    await anyio.sleep_forever()
+
+
+async def test_a_request_that_does_not_come_whole_is_given_up_with_a_word(
     http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(watch, "LONGEST_S", 0)
-    given_up = await ask(http, "ping")
+    monkeypatch.setattr(watch, "LONGEST_S", 0.05)
+    given_up = await http.post("/mcp", content=never_whole(), headers={"Content-Type": "application/json"})
     assert (given_up.status_code, given_up.headers["connection"]) == (408, "close")
     assert given_up.json()["error"]["message"] == "The request was not complete in time."
+
+
+async def test_an_answer_that_takes_too_long_is_given_up_and_the_caller_told_what_takes_less(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(watch, "LONGEST_S", 0.05)
+    search = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": 1_000_000}
+    given_up = await ask(http, "tools/call", {"name": "plan_parallelism", "arguments": search})
+    assert given_up.status_code == 503
+    assert given_up.json()["error"]["message"] == (
+        "This took longer than 30 s and was given up: name one `gpu` instead of any, or ask again later."
+    )
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])

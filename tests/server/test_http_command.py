@@ -16,6 +16,7 @@ from mcp import Client
 
 from http_server import LISTENING, HttpServer, http_server
 from inferplan.server.http.command import settings_of
+from inferplan.server.http.tokens import LONGEST_FILE
 from load.fuzz_http import fuzz
 
 TOKEN = "of-a-file-that-the-test-writes"  # noqa: S105
@@ -88,6 +89,22 @@ def test_a_caller_who_leaves_in_the_middle_is_no_error_of_the_server(server: Htt
         assert raw.recv(12) == b"HTTP/1.1 100"
     assert server.wait_for("request", times=before + 1)["status"] == 499
     assert not [line for line in server.log if '"level":"error"' in line]
+
+
+def test_a_call_whose_caller_left_is_given_up():
+    """It was calculated to its end, while those who stayed or asked again had to wait."""
+    search = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": 1_000_000}
+    call = {"name": "plan_parallelism", "arguments": search}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}).encode()
+    head = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in JSON.items())
+    with http_server() as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as raw:
+            raw.sendall(f"{head}\r\n".encode() + body)
+        left = server.wait_for("request")
+        assert (left["status"], left.get("outcome", "cancelled")) == (499, "cancelled")
+        assert server.end() == 0
+        assert "Traceback" not in "".join(server.log)
 
 
 def test_an_answer_under_way_is_finished_before_the_end():
@@ -181,6 +198,21 @@ def test_a_token_opens_a_server_that_others_can_reach(tmp_path: Path):
         assert TOKEN not in "".join(server.log)
 
 
+def test_workers_that_come_later_take_the_tokens_of_the_start_whatever_became_of_the_file(tmp_path: Path):
+    """One that came between two writes of the file ended the server; or it knew other tokens than the others did."""
+    file = tmp_path / "tokens"
+    file.write_text(f"{TOKEN}\n", encoding="utf-8")
+    with http_server("--workers", "2", "--token-file", str(file)) as server:
+        server.wait_for(LISTENING, times=2)
+        file.write_text("", encoding="utf-8")
+        for n in (1, 2):
+            os.kill(server.wait_for(LISTENING, times=n)["pid"], signal.SIGKILL)
+            server.wait_for(LISTENING, times=n + 2)
+        headers = {**JSON, "Authorization": f"Bearer {TOKEN}"}
+        assert httpx2.post(server.url, content=PING, headers=headers, timeout=PATIENCE_S).status_code == 200
+        assert server.end() == 0
+
+
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="has no IPv6")
 @pytest.mark.parametrize("host", ["::", "[::]"])
 def test_addresses_of_ipv6_are_bound_and_answered_for_however_they_are_written(tmp_path: Path, host: str):
@@ -231,7 +263,13 @@ def test_what_cannot_be_served_is_refused_in_one_sentence(flags: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("", "has no token"), ("\n\n", "has no token"), ("ok\nt\u00f6ken\n", "line 2")]
+    ("text", "said"),
+    [
+        ("", "has no token"),
+        ("\n\n", "has no token"),
+        ("ok\nt\u00f6ken\n", "line 2"),
+        ("a" * (LONGEST_FILE + 1), "more than 1,048,576 bytes"),
+    ],
 )
 def test_a_file_without_usable_tokens_is_refused_and_not_repeated(tmp_path: Path, text: str, said: str):
     file = tmp_path / "tokens"

@@ -24,11 +24,11 @@ def server() -> Iterator[HttpServer]:
         yield running
 
 
-def post(server: HttpServer, body: bytes = PING, *, path: str = "/mcp", **fields: str) -> Answer:
-    """A question on a connection of its own; a field is a header, with low lines for hyphens."""
+def post(server: HttpServer, body: bytes = PING, *, path: str = "/mcp", **fields: str | None) -> Answer:
+    """A question on a connection of its own; a field is a header, with low lines for hyphens, or none."""
     named = {name.replace("_", "-"): value for name, value in fields.items()}
     lines = {"Host": f"127.0.0.1:{server.port}", **USUAL, "Content-Length": str(len(body)), **named}
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     return exchange(server, f"POST {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body)
 
 
@@ -100,6 +100,31 @@ def test_capitals_of_a_host_and_an_origin_mean_nothing(server: HttpServer, host:
 def test_capitals_of_a_media_type_mean_nothing(server: HttpServer, media: str, version: str):
     usual = post(server, MCP_Protocol_Version=version)
     assert post(server, Content_Type=media, Accept=media, MCP_Protocol_Version=version)[::2] == usual[::2]
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "status", "said"),
+    [
+        ("Content_Type", "", 415, "`Content-Type: application/json`"),
+        ("Content_Type", "text/plain", 415, "`Content-Type: application/json`"),
+        ("Content_Type", "application/json-rpc", 415, "`Content-Type: application/json`"),
+        ("Content_Encoding", "gzip", 415, "without Content-Encoding"),
+        ("Accept", "text/html", 406, "`Accept: application/json, text/event-stream`"),
+        ("Accept", "text/event-stream", 406, "`Accept: application/json, text/event-stream`"),
+    ],
+)
+def test_who_writes_or_wants_something_else_than_json_is_told_which_header_to_send(
+    server: HttpServer, header: str, value: str, status: int, said: str
+):
+    for version in (OLD, NEW):
+        found, headers, told = post(server, PING, **{"MCP_Protocol_Version": version, header: value})
+        assert (found, headers["content-type"]) == (status, "application/json")
+        assert said in json.loads(told)["error"]["message"]
+
+
+def test_who_does_not_say_what_it_accepts_accepts_json(server: HttpServer):
+    status, _, told = post(server, Accept=None)
+    assert (status, json.loads(told)) == (200, ANSWER)
 
 
 FOREIGN = {
@@ -219,3 +244,40 @@ def all_of(server: HttpServer, sent: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
         raw.sendall(sent)
         return b"".join(iter(lambda: raw.recv(2**16), b""))
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_answered_in_this_one_without_a_word_in_the_log(offer: str):
+    """Java's HTTP client offers h2c with every question; each was a warning to install what nobody needs."""
+    with http_server() as server:
+        for _ in range(2):
+            status, _, told = post(
+                server, Connection="Upgrade, HTTP2-Settings", Upgrade=offer, HTTP2_Settings="AAMAAABk"
+            )
+            assert (status, json.loads(told)) == (200, ANSWER)
+        assert server.end() == 0
+        assert "warning" not in {json.loads(line)["level"] for line in server.log}
+
+
+MUCH = b" " * 2**23
+
+
+@pytest.mark.parametrize(
+    ("end", "body"),
+    [(b"Content-Length: %d" % len(MUCH), MUCH), (b"Transfer-Encoding: chunked", b"800000\r\n%b\r\n0\r\n\r\n" % MUCH)],
+    ids=["said", "not said"],
+)
+def test_who_sends_far_too_much_hears_so_and_may_ask_again(server: HttpServer, end: bytes, body: bytes):
+    """A connection that closes while its client still sends is reset, and the reason lost."""
+    host = f"Host: 127.0.0.1:{server.port}\r\n".encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(b"POST /mcp HTTP/1.1\r\n" + host + end + b"\r\n\r\n" + body)
+        status, _, told = answered(raw)
+        assert (status, json.loads(told)["error"]["message"]) == (413, "A request takes at most 1,048,576 bytes.")
+        raw.sendall(b"GET /health HTTP/1.1\r\n" + host + b"\r\n")
+        assert answered(raw)[0] == 200
+
+
+def test_who_asks_first_whether_to_send_far_too_much_is_told_not_to(server: HttpServer):
+    status, headers, _ = post(server, b"", Content_Length=str(len(MUCH)), Expect="100-continue")
+    assert (status, headers["connection"]) == (413, "close")

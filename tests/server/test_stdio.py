@@ -178,11 +178,12 @@ def test_files_are_served_as_well_as_pipes(tmp_path: Path):
     assert (replies[None]["error"]["code"], replies[2]["error"]["code"]) == (-32700, -32600)
 
 
-def test_a_client_that_stops_reading_ends_the_server_quietly(connect: Callable[..., Any]):
+@pytest.mark.parametrize("params", [{}, {"_meta": {"of": "the SDK"}}], ids=["front", "sdk"])
+def test_a_client_that_stops_reading_ends_the_server_quietly(connect: Callable[..., Any], params: dict[str, Any]):
     wire = connect("2025-11-25")
     wire.process.stdout.close()
-    for number in range(5):
-        wire.say({"jsonrpc": "2.0", "id": number, "method": "tools/list", "params": {}})
+    for number in range(20):
+        wire.say({"jsonrpc": "2.0", "id": number, "method": "tools/list", "params": params})
     wire.process.stdin.close()
     assert wire.process.wait(timeout=8) == 0
     assert wire.process.stderr.read() == ""

@@ -149,6 +149,8 @@ class Written:
 
     async def write(self, line: bytes) -> None:
         """Write a line."""
+        if self._writer.is_closing():
+            raise anyio.BrokenResourceError
         self._writer.write(line)
         try:
             await self._writer.drain()

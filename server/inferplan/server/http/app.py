@@ -14,7 +14,6 @@ from inferplan.server.http.gate import Gate
 from inferplan.server.http.metrics import metrics
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.spelling import Spelling
-from inferplan.server.http.tokens import read_tokens
 from inferplan.server.http.watch import Watch, note_calls
 from inferplan.server.stdio import StdioServer
 from inferplan.tools.registry import TOOLS
@@ -33,9 +32,8 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
     # A redirect names http://, and behind TLS the question is repeated in the clear.
     app.router.redirect_slashes = False
-    tokens = read_tokens(settings.token_file) if settings.token_file else None
     app.add_middleware(Whole)
-    app.add_middleware(Gate, security=security, tokens=tokens)
+    app.add_middleware(Gate, security=security, tokens=settings.tokens)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,

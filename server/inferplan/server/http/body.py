@@ -1,10 +1,15 @@
-"""Requests passed on whole: what stops in the middle, or does not stop, goes no further."""
+"""Requests passed on whole, and while somebody waits for the answer."""
 
+import asyncio
+from collections.abc import Mapping
+
+import anyio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferplan.server.http.gate import refusal
 from inferplan.server.http.message import objection
+from inferplan.server.http.watch import WHOLE
 
 LARGEST_BODY = 2**20
 """Bytes of a request: the longest argument, a config.json of 64 KB, with every character escaped, and much air."""
@@ -13,7 +18,10 @@ _TOO_LARGE = f"A request takes at most {LARGEST_BODY:,} bytes."
 
 
 class Whole:
-    """Reads a request to its end first. A caller who leaves before is not answered: nobody is there."""
+    """Reads a request to its end first, and gives it up when its caller leaves: nobody can be answered.
+
+    What is calculated for nobody would keep those waiting who stay, or who ask again.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,17 +34,33 @@ class Whole:
         if body is None:
             return None
         if max(len(body), _declared(scope)) > LARGEST_BODY:
-            return await refusal(413, _TOO_LARGE, {"Connection": "close"})(scope, receive, send)
+            return await refusal(413, _TOO_LARGE, _end(scope))(scope, receive, send)
         text = body.decode("utf-8", errors="replace")
         wrong = objection(text, scope)
         if wrong:
             return await wrong(scope, receive, send)
+        scope[WHOLE] = True
         whole: list[Message] = [{"type": "http.request", "body": text.encode(), "more_body": False}]
 
         async def once() -> Message:
-            return whole.pop() if whole else await receive()
+            if not whole:
+                await anyio.sleep_forever()
+            return whole.pop()
 
-        return await self._app(scope, once, send)
+        with anyio.CancelScope() as answering:
+            watching = asyncio.create_task(_until_left(receive, answering))  # a task group takes ten times as long
+            try:
+                await self._app(scope, once, send)
+            finally:
+                watching.cancel()
+        return None
+
+
+async def _until_left(receive: Receive, answering: anyio.CancelScope) -> None:
+    """Wait for the caller to leave, and end the answering then."""
+    while (await receive())["type"] == "http.request":
+        pass
+    answering.cancel()
 
 
 async def _read(receive: Receive) -> bytearray | None:
@@ -49,6 +73,11 @@ async def _read(receive: Receive) -> bytearray | None:
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return body
+
+
+def _end(scope: Scope) -> Mapping[str, str]:
+    """Whether a connection ends with a body that is too large: not while its sender speaks, who would not hear why."""
+    return {"Connection": "close"} if "expect" in Headers(scope=scope) else {}
 
 
 def _declared(scope: Scope) -> int:

@@ -65,14 +65,14 @@ def settings_of(argv: Sequence[str]) -> Settings:
     if not (is_loopback(flags.host) or flags.token_file or flags.no_auth):
         parser.error(UNPROTECTED.format(host=flags.host))
     try:
-        _ = flags.token_file and read_tokens(flags.token_file)
+        tokens = read_tokens(flags.token_file) if flags.token_file else None
     except TokenProblem as problem:
         parser.error(f"{problem}.")
     return Settings(
         host=flags.host,
         port=flags.port,
         workers=flags.workers,
-        token_file=flags.token_file,
+        tokens=tokens,
         allowed_hosts=tuple(flags.allowed_host),
         allowed_origins=tuple(flags.allowed_origin),
         logs_requests=not flags.no_request_log,

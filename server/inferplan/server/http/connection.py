@@ -3,9 +3,13 @@
 A client whose connection just closes has lost its question.
 """
 
+import asyncio
+
 import h11
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+from inferplan.server.http.settings import LONGEST_S
 
 ANNOUNCED_S = 2.0
 """How long a kept connection waits for one more request, to answer it with `Connection: close`. [s]"""
@@ -14,12 +18,24 @@ _CAN_ANSWER = frozenset({h11.IDLE, h11.SEND_RESPONSE})
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, with two of its ends in good order.
+    """uvicorn's connection, with its ends in good order.
 
     At the end of the server uvicorn closes those that wait for a request at that moment, also where one is on its way
-    already. And where a request's body turns into what is no HTTP, it answers though the application has answered, or
-    lets the application answer though it has itself.
+    already. Where a request's body turns into what is no HTTP, it answers though the application has answered, or
+    lets the application answer though it has itself. And it waits for ever for a request that does not come whole.
     """
+
+    _patience: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._patience.cancel()
+        super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Announce the end from now on, and close where nobody asks any more. uvicorn calls this at the end."""
@@ -39,6 +55,21 @@ class Connection(H11Protocol):
         if self.cycle:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+
+    def _should_upgrade(self) -> bool:
+        """Answer in HTTP/1.1 who offers more, as Java's client does each time: no word in the log about it."""
+        return False
+
+    def _wait(self) -> None:
+        self._patience = self.loop.call_later(LONGEST_S, self._close_where_none_came, self.cycle)
+
+    def _close_where_none_came(self, last: RequestResponseCycle | None) -> None:
+        """Close where in all this time no request began, and none is answered; a kept connection has its own end."""
+        is_answered = not self.cycle or self.cycle.response_complete
+        if self.cycle is last and is_answered and not self.timeout_keep_alive_task:
+            self.timeout_keep_alive_handler()
+        else:
+            self._wait()
 
     def _close(self) -> None:
         """Close as uvicorn does: now, or after the answer under way."""

@@ -1,16 +1,21 @@
-"""Bodies that the SDK would misread: told so before it sees them, in the words of stdio or in its own."""
+"""Requests that the SDK would misread, or refuse without a word: told so before it sees them."""
 
 from typing import cast
 
+from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
 from mcp.types import HEADER_MISMATCH, PROTOCOL_VERSION_META_KEY, ErrorData, JSONRPCError, JSONRPCRequest
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
 from inferplan.server import malformed
 from inferplan.server.http.gate import ENDPOINT, refusal
 
+_ENCODED = "A request is read as it is: send it without Content-Encoding."
+_NO_JSON = "A request is JSON: send it with the header `Content-Type: application/json`."
+_OTHER_ANSWER = "Answers are JSON: send the header `Accept: application/json, text/event-stream`."
 _NOTHING_ASKED = "A request is one JSON object that asks something; this one asks nothing."
 _MISMATCH = f"{MCP_PROTOCOL_VERSION_HEADER} header does not match the request envelope's protocol version"
 
@@ -19,6 +24,9 @@ def objection(text: str, scope: Scope) -> Response | None:
     """What the sender of this body is told instead of an answer, if anything is wrong with it."""
     if scope["path"] != ENDPOINT or scope["method"] != "POST":
         return None
+    other = _in_other_media(Request(scope))
+    if other:
+        return other
     read = malformed.read(text)
     if isinstance(read, Exception):
         return _told(malformed.refusal(read))
@@ -26,6 +34,16 @@ def objection(text: str, scope: Scope) -> Response | None:
         error = ErrorData(code=HEADER_MISMATCH, message=_MISMATCH)
         return _told(JSONRPCError(jsonrpc="2.0", id=read.message.id, error=error))
     return None
+
+
+def _in_other_media(request: Request) -> Response | None:
+    """What a client is told that sends something else than JSON, or wants something else."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        return refusal(415, _ENCODED, {"Accept-Encoding": "identity"})
+    if request.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip() != "application/json":
+        return refusal(415, _NO_JSON)
+    takes_json, _ = check_accept_headers(request)
+    return None if takes_json else refusal(406, _OTHER_ANSWER)
 
 
 def _contradicts(request: JSONRPCRequest, headers: Headers) -> bool:

@@ -1,7 +1,7 @@
 """What is counted, and its exposition for Prometheus. Labels take known values alone, so that they stay few.
 
-Several workers share their counts through files in the folder that PROMETHEUS_MULTIPROC_DIR names, which has to be
-set before this module is imported.
+Several workers share their counts through files in a folder (see `counts`), which has to be named before this module is
+imported.
 """
 
 import os
@@ -19,13 +19,16 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+from inferplan.server.http.counts import FOLDER
+
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 disable_created_metrics()
 REQUESTS = Counter("inferplan_http_requests", "HTTP requests.", ["path", "method", "status"])
 REQUEST_SECONDS = Histogram("inferplan_http_request_seconds", "Time to answer them.", ["path"], buckets=_SECONDS)
-CALLS = Counter("inferplan_calls", "MCP requests: answered, refused, or failed.", ["method", "name", "outcome"])
+CALLS = Counter(
+    "inferplan_calls", "MCP requests: answered, refused, cancelled or failed.", ["method", "name", "outcome"]
+)
 CALL_SECONDS = Histogram("inferplan_call_seconds", "Time to answer them.", ["method", "name"], buckets=_SECONDS)
 
 

@@ -8,7 +8,6 @@ import sys
 from functools import partial
 from logging.config import dictConfig
 from multiprocessing import parent_process
-from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,6 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from inferplan.server.http.connection import Connection
+from inferplan.server.http.counts import FOLDER, hold, shared_folder
 from inferplan.server.http.log import configuration
 from inferplan.server.http.settings import Settings, in_url
 
@@ -29,6 +29,9 @@ BACKLOG = 2048
 """Connections that wait to be accepted."""
 GRACE_S = 20
 """How long the end waits for answers."""
+KEPT_S = 100
+"""How long a connection is kept on which nobody asks: longer than load balancers (nginx: 60 s) and clients (Go, Rust:
+90 s) keep theirs, for a question that meets the end of its connection is lost, or asked twice. [s]"""
 HUNG_S = 30
 """How long a worker may be deaf before another takes its place."""
 NEVER_AGAIN_S = 10**9
@@ -76,11 +79,11 @@ def _one(config: Config, listener: socket.socket) -> int:
 
 def _several(config: Config, listener: socket.socket) -> int:
     """Serve in processes of their own, which share their metrics in a folder."""
-    with TemporaryDirectory(prefix="inferplan-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        workers = Workers(config, sockets=[listener])
+    workers = Workers(config, sockets=[listener])  # from here on signals end this in good order
+    with shared_folder() as folder:
+        os.environ[FOLDER] = folder
         workers.run()
-        return int(any(process.exitcode == STARTUP_FAILURE for process in workers.processes))
+    return int(any(process.exitcode == STARTUP_FAILURE for process in workers.processes))
 
 
 def _config(settings: Settings, *, url: str) -> Config:
@@ -95,6 +98,7 @@ def _config(settings: Settings, *, url: str) -> Config:
         server_header=False,
         proxy_headers=False,
         backlog=BACKLOG,
+        timeout_keep_alive=KEPT_S,
         timeout_graceful_shutdown=GRACE_S,
         timeout_worker_healthcheck=HUNG_S,
         callback_notify=partial(_listening, url),
@@ -112,6 +116,7 @@ def _load(settings: Settings) -> "Starlette":
     from inferplan.server.http.app import create_app  # noqa: PLC0415 - see above
 
     if parent_process():
+        hold(os.environ.get(FOLDER, ""))
         Thread(target=_end_with_parent, daemon=True).start()
     return create_app(settings)
 

@@ -1,12 +1,14 @@
 """What the HTTP server is told: where it listens, and whom it answers."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import Path
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names that no page of another site can be reached under: always answered for."""
+
+LONGEST_S = 30.0
+"""How long a request may take, slow senders included, and how long a connection may take to begin one. [s]"""
 
 _NAME = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
 _HOST = re.compile(rf"{_NAME}(?::[0-9]{{1,5}})?")
@@ -15,12 +17,12 @@ _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_NAME}(?::[0-9]{{1,5}})?")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The flags of `inferplan http`, once they are checked. Tokens stay in their file."""
+    """The flags of `inferplan http`, once they are checked. Of tokens there are the digests alone."""
 
     host: str = "127.0.0.1"
     port: int = 8000
     workers: int = 1
-    token_file: Path | None = None
+    tokens: frozenset[bytes] | None = field(default=None, repr=False)
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     logs_requests: bool = True

@@ -37,6 +37,8 @@ def _spelt(scope: Scope) -> Response | None:
     scope["path"] = path if path in PATHS else scope["path"]
     scope["headers"] = [(name, value.lower() if name in _IN_ANY_CASE else value) for name, value in scope["headers"]]
     headers = Headers(scope=scope)
+    if "accept" not in headers:
+        scope["headers"].append((b"accept", b"*/*"))  # RFC 9110, 12.5.1
     if "transfer-encoding" in headers and "content-length" in headers:
         return refusal(400, _TWO_ENDS, {"Connection": "close"})
     status = None if scope["path"] == OPEN else _not_one(headers)

@@ -17,10 +17,12 @@ def read_tokens(path: Path) -> frozenset[bytes]:
     """The digests of a file's tokens, one a line; raises `TokenProblem`."""
     try:
         with path.open("rb") as file:
-            lines = file.read(LONGEST_FILE).splitlines()
+            text = file.read(LONGEST_FILE + 1)
     except OSError as error:
         raise TokenProblem(f'the token file "{path}" cannot be read: {error.strerror}') from None
-    tokens = [line.strip() for line in lines]
+    if len(text) > LONGEST_FILE:
+        raise TokenProblem(f'the token file "{path}" has more than {LONGEST_FILE:,} bytes')
+    tokens = [line.strip() for line in text.splitlines()]
     for number, token in enumerate(tokens, start=1):
         if not all(0x21 <= byte <= 0x7E for byte in token):
             raise TokenProblem(f'line {number} of the token file "{path}" is no token: it has more than visible ASCII')

@@ -7,16 +7,16 @@ from typing import Any
 
 import anyio
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from inferplan.server.http.gate import refusal
 from inferplan.server.http.log import REQUESTS as REQUEST_LOG
 from inferplan.server.http.metrics import CALL_SECONDS, CALLS, REQUEST_SECONDS, REQUESTS
+from inferplan.server.http.settings import LONGEST_S
 
 log = logging.getLogger(REQUEST_LOG)
 
-LONGEST_S = 30.0
-"""How long a request may take from its first byte on, slow senders included."""
 GONE = 499
 """The status of a request whose caller left before it was answered, as nginx logs it."""
 
@@ -38,6 +38,11 @@ MCP_METHODS = frozenset(
     }
 )
 _TOO_SLOW = "The request was not complete in time."
+_TOO_LONG = (
+    f"This took longer than {LONGEST_S:.0f} s and was given up: name one `gpu` instead of any, or ask again later."
+)
+WHOLE = "inferplan.whole"
+"""Stands in the scope of a request that has come whole."""
 
 
 class Watch:
@@ -61,9 +66,16 @@ class Watch:
             with anyio.move_on_after(LONGEST_S) as patience:
                 await self._app(scope, receive, note)
             if patience.cancelled_caught and not status:
-                await refusal(408, _TOO_SLOW, {"Connection": "close"})(scope, receive, note)
+                await _given_up(scope)(scope, receive, note)
         finally:
             _note_request(scope, status or GONE, perf_counter() - began)
+
+
+def _given_up(scope: Scope) -> Response:
+    """What is said in place of an answer: who was too slow."""
+    if WHOLE in scope:
+        return refusal(503, _TOO_LONG)
+    return refusal(408, _TOO_SLOW, {"Connection": "close"})
 
 
 def _note_request(scope: Scope, status: int, seconds: float) -> None:
@@ -84,6 +96,10 @@ def note_calls(names: Collection[str]) -> ServerMiddleware[Any]:
         began, outcome = perf_counter(), "failed"
         try:
             result = await call_next(ctx)
+        except anyio.get_cancelled_exc_class():
+            outcome = "cancelled"
+            raise
+        else:
             outcome = "refused" if _is_error(result) else "answered"
             return result
         finally:
