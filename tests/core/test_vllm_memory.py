@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import ceil
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ from inferplan.core.vllm_memory import (
     graph_memory,
     has_second_runner,
     holding,
+    largest_graph,
     loader,
     non_torch,
     utilization,
@@ -256,6 +258,20 @@ def test_graphs_are_captured_by_pieces_to_512_tokens_and_whole_for_decode_since_
 ) -> None:
     """1, 2, 4, 31 steps of 8 below 256, 17 steps of 16 to 512, or 33 of 8 up to 0.11; whole ones to `max_num_seqs`."""
     assert captured_graphs(engine(version=version, sequences=sequences)) == graphs
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "largest"),
+    [("b200-sxm", 28, 1024), ("gb300", 28, 1024), ("b200-sxm", 27, 512), ("h200-sxm", 28, 512), ("rtx-5090", 28, 512)],
+)
+def test_graphs_go_up_to_1024_tokens_on_datacenter_blackwell_since_0_28(gpu: str, version: int, largest: int) -> None:
+    """32 steps of 16 more by pieces, and 32 more whole, for 1,024 sequences."""
+    assert largest_graph(GPUS[gpu], version) == largest
+    assert captured_graphs(engine(version=28), largest) == 2 * (51 + (32 if largest == 1024 else 0))
+    r1, fp8 = MODELS["deepseek-ai/DeepSeek-R1"], FORMATS["fp8"]
+    graphs = rank_memory(r1, fp8, GPUS[gpu], Layout(tp=8), engine(version=version)).graphs / GIB
+    weight = 61 + 58 * 0.4 + 61
+    assert graphs == pytest.approx(0.37 + 0.016 * ceil(weight) * (83 if largest == 1024 else 51) / 51, rel=0.01)
 
 
 def test_graphs_take_as_much_less_as_fewer_are_captured() -> None:

@@ -90,7 +90,8 @@ def _cuda_graphs(setup: Setup) -> float:
     """Captured CUDA graphs, inside the budget or beyond it. [GiB]"""
     _only_vllm(setup)
     engine, packed = setup.engine(gpu=setup.gpu), setup.case.weight_format == "mxfp4"
-    return vllm_memory.graph_memory(setup.model.architecture, engine, setup.layout, packed_experts=packed) / GIB
+    largest, on = vllm_memory.largest_graph(setup.gpu, engine.version), (setup.model.architecture, engine, setup.layout)
+    return vllm_memory.graph_memory(*on, packed_experts=packed, largest=largest) / GIB
 
 
 def _pool(setup: Setup) -> Capacity:
