@@ -1,0 +1,48 @@
+"""Image encoders that an engine tries out before it cuts its KV pool: which are counted, and how far off that is."""
+
+from inferplan.catalog.engines import ENGINES
+from inferplan.core import vllm_memory
+from inferplan.core.architecture import Model
+from inferplan.core.engine import EngineName
+from inferplan.core.vision import profiled_images
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import Serving
+
+NOT_COUNTED = "the start-up trial of its encoder of images or sound is not counted: up to 3 GiB in published logs"
+"""How far vLLM's rules are off where a model sees. Source: starts of Gemma 4 and Qwen3-VL on 0.11 to 0.29."""
+COUNTED = "4 published logs of Gemma 3 and Qwen3.5: weights 0.1 %, KV pool within 2 %"
+"""The same where the trial is counted. Source: starts on one GPU, of 0.19 and 0.22."""
+TEXT_ALONE = "image_inputs=0 leaves it out"
+NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
+
+
+def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
+    """Whether an engine can serve a model without the image encoder that it has."""
+    return name == "vllm" and version >= vllm_memory.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
+
+
+def memory_evidence(on: Serving) -> str:
+    """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
+    info, vendor = ENGINES[on.engine.name], on.gpu.vendor
+    newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
+    held = info.newer if newer else info.held_against(vendor)
+    if not leaves_out_encoder(on):
+        counted = vllm_memory.counted_encoder(on.model.architecture, on.engine) is not None
+        return COUNTED if counted and vendor in info.evidence and not newer else held
+    remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
+    known = () if vendor in info.evidence and not newer else (held,)
+    return "; ".join((*known, NOT_COUNTED, remedy))
+
+
+def leaves_out_encoder(on: Serving) -> bool:
+    """Whether the engine tries an image encoder out before it cuts its pool, and the rules do not count that."""
+    return vllm_memory.leaves_out_encoder(on.model.architecture, on.engine)
+
+
+def note_encoder(ledger: Ledger, on: Serving) -> None:
+    """The images that the engine tries an encoder out on, where the rules count that."""
+    if tower := vllm_memory.counted_encoder(on.model.architecture, on.engine):
+        images = profiled_images(tower, on.engine.max_num_batched_tokens)
+        what = f"{words.count(images, 'image')} of {tower.tokens:,} tokens"
+        ledger.note("image_encoder", what, why=f"tried out before the KV pool is cut; {TEXT_ALONE}")
