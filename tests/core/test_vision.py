@@ -10,10 +10,11 @@ from inferplan.catalog.models import MODELS, towers
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.units import GIB
-from inferplan.core.vision import encoder_peak, kept_images, profiled_images
+from inferplan.core.vision import VisionTower, encoder_peak, kept_images, profiled_images
 from inferplan.core.vllm_memory import activation_peak, counted_encoder, leaves_out_encoder
 
 QWEN, DEEP, GEMMA = (towers()[name] for name in ("qwen3_1152", "qwen3_1152_deep", "siglip"))
+LLAMA, KIMI = (towers()[name] for name in ("llama4", "moonvit"))
 
 
 def engine(*, version: int = 28, tokens: int = 8192, sequences: int = 256, images: bool = True) -> Engine:
@@ -52,6 +53,30 @@ def test_a_patch_of_the_largest_image_takes_what_its_widest_layer_keeps(name: st
 def test_siglip_keeps_four_widths_and_its_columns_twice() -> None:
     """32 images of 64 x 64 patches: 3.37 GiB."""
     assert encoder_peak(GEMMA, 32, hidden=3840) == 2 * 32 * 4096 * (3 * 14**2 + 4 * 1152 + 2 * 4304)
+
+
+@pytest.mark.parametrize(("tower", "images", "patches"), [(LLAMA, 3, 3 * 17 * 24**2), (KIMI, 1, 130**2)])
+def test_complex_rotations_take_more_than_attention(tower: VisionTower, images: int, patches: int) -> None:
+    """The input, the normed one and one beside the layers; queries, keys and values (3), eight widths of 4 B, two more.
+
+    A walk through vLLM 0.24's modules, which counts every tensor alive, gives 1,360,409,112 B and 723,240,708 B, of
+    which the angles of Kimi's 512 by 512 positions and of its patches are 80,363,520.
+    """
+    peak = encoder_peak(tower, images, hidden=5120)
+    assert peak == 2 * patches * (3 * 14**2 + 16 * tower.width)
+    walked = 1_360_409_112 if tower is LLAMA else 723_240_708 - (512**2 + patches) * 36 * 8
+    assert peak == pytest.approx(walked, rel=0.003)
+
+
+def test_images_of_llama_4_are_seventeen_tiles() -> None:
+    """Sixteen of 336 by 336 pixels and the whole picture: 144 tokens each, as many images as a batch has room for."""
+    assert LLAMA.tokens == 17 * (336 // 14) ** 2 // 4
+    assert [profiled_images(LLAMA, tokens) for tokens in (2048, 8192, 16384)] == [1, 3, 6]
+
+
+def test_ranks_add_products_up_where_they_no_longer_rotate_most() -> None:
+    """Llama 4 on eight GPUs: the sum of the feed-forward block's products before and after it, beside four widths."""
+    assert encoder_peak(LLAMA, 1, hidden=5120, tp=8) == 2 * 9792 * (588 + 4 * 1408 + 5632 / 8 + 2 * 1408)
 
 
 def test_ranks_share_the_encoder_but_add_up_whole_widths() -> None:

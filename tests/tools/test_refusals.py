@@ -336,8 +336,18 @@ class TestTrust:
             line = assumption(found, "image_encoder")
             assert line.startswith(f"image_encoder = {images}")
             assert "image_inputs=0" in line
-        assert "KV pool within 2 %" in assumption(size(model=id_), "engine_version")
+            assert "KV pool within 2 %" in assumption(found, "engine_version")
         assert "not counted" in assumption(size(model=id_, overrides="engine_version=0.15"), "memory_rules")
+
+    @pytest.mark.parametrize(
+        ("id_", "images"),
+        [("llama 4 scout", "3 images of 2,448 tokens"), ("moonshotai/Kimi-K2.6", "1 image of 4,225 tokens")],
+    )
+    def test_no_error_is_claimed_for_a_trial_that_no_start_was_held_against(self, id_: str, images: str) -> None:
+        """Default batches of an H200 have 8,192 tokens."""
+        for found in (size(model=id_, gpu="h200"), ask("plan_parallelism", model=id_, gpu="h200")):
+            assert assumption(found, "image_encoder").startswith(f"image_encoder = {images}")
+            assert "no start was held against it" in assumption(found, "engine_version")
 
     def test_text_alone_has_a_pool_without_the_encoder_and_a_command_that_says_so(self) -> None:
         """Qwen3.5 9B on one L40S: 0.85 GiB of weights, and 1.875 GiB of trial to 0.06 + 0.47 of the decoder's own."""

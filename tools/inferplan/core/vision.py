@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["qwen2.5", "qwen3", "siglip"]
-"""Encoders by what their layers keep while they compute: of Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
+Kind = Literal["llama4", "moonvit", "qwen2.5", "qwen3", "siglip"]
+"""Encoders by what their layers keep while they compute: of Llama 4, of Kimi K2.5 to K2.7, of Qwen2.5-VL, of Qwen3-VL
+and Qwen3.5 to 3.8, of Gemma 3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,18 +30,25 @@ class VisionTower:
 class _Kept:
     """What is alive of each patch at a layer's peaks, in its widths, and how many copies of the inner columns.
 
-    `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention; `block`
-    copies in the feed-forward block.
+    `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention, or
+    `rotated` ones where rotations take more; `block` copies in the feed-forward block.
     """
 
     always: int = 0
     whole: int = 2
     shared: int
+    rotated: int = 0
     block: int
     columns: int = 2
 
 
+_COMPLEX = _Kept(always=1, shared=6, rotated=13, block=3)
+"""Queries, keys and values (3); queries and keys as numbers of 4 B before and after they are turned (4 + 4), and in the
+model's type again (2)."""
+
 _KEPT: Mapping[Kind, _Kept] = {
+    "llama4": _COMPLEX,
+    "moonvit": _COMPLEX,
     "qwen2.5": _Kept(shared=8, block=4, columns=3),
     "qwen3": _Kept(always=1, shared=8, block=3),
     "siglip": _Kept(whole=3, shared=4, block=4),
@@ -50,8 +58,8 @@ are rotated (2 + 2), and its output (1); SigLIP rotates none and holds the embed
 feed-forward block keeps both inputs beside the normed one, and its columns before and after the activation; where it
 is gated the columns double before, and the sum is normed apart.
 
-Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_5_vl.py, qwen3_vl.py, siglip.py; arguments of a module stay
-alive while it runs.
+Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_5_vl.py, qwen3_vl.py, siglip.py; 0.24 and 0.28, mllama4.py,
+kimi_k25_vit.py; arguments of a module stay alive while it runs.
 """
 
 
@@ -73,11 +81,11 @@ def profiled_images(tower: VisionTower, tokens: int) -> int:
 def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2) -> float:
     """element × (patches × (inputs + always × width + max(attention, activation, product)) + stacked features). [B]
 
-    attention = (whole + shared / tp + sums) × width, activation = block × width + columns × inner / tp, product =
-    block × width + inner / tp + sums × width, where `sums` is 1, and 2 where ranks add their products up.
+    attention = (whole + max(shared / tp + sums, rotated / tp)) × width, activation = block × width + columns × inner /
+    tp, product = block × width + inner / tp + sums × width, where `sums` is 1, and 2 where ranks add their products up.
 
-    Limits: rotations and softmax sums, 1 %, are left out; attention is FlashAttention's. Ranks share the encoder out,
-    as vLLM does by default (`mm_encoder_tp_mode`).
+    Limits: angles and softmax sums, 1 %, are left out, and the 72 MiB of angles that MoonViT makes once; attention is
+    FlashAttention's. Ranks share the encoder out, as vLLM does by default (`mm_encoder_tp_mode`).
     Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
     Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.05 to 0.06 GiB more, two of Qwen3.8 on two GPUs 0.14 and
     0.21.
@@ -88,7 +96,7 @@ def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, e
     """
     kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp
     sums = 1 if tp == 1 else 2
-    attention = (kept.whole + kept.shared / tp + sums) * width
+    attention = (kept.whole + max(kept.shared / tp + sums, kept.rotated / tp)) * width
     block = kept.block * width + max(kept.columns * inner, inner + sums * width)
     patch = tower.inputs + kept.always * width + max(attention, block)
     return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden)

@@ -4,7 +4,7 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.core import vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
-from inferplan.core.vision import profiled_images
+from inferplan.core.vision import Kind, profiled_images
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving
@@ -13,6 +13,9 @@ NOT_COUNTED = "the start-up trial of its encoder of images or sound is not count
 """How far vLLM's rules are off where a model sees. Source: starts of Gemma 4 and Qwen3-VL on 0.11 to 0.29."""
 COUNTED = "4 published logs of Gemma 3 and Qwen3.5: weights 0.1 %, KV pool within 2 %"
 """The same where the trial is counted. Source: starts on one GPU, of 0.19 and 0.22."""
+HELD: frozenset[Kind] = frozenset(("qwen2.5", "qwen3", "siglip"))
+"""Kinds of encoders that the logs of `COUNTED` speak for."""
+SOURCED = "the start-up trial of its image encoder is counted from vLLM's source; no start was held against it"
 TEXT_ALONE = "image_inputs=0 leaves it out"
 NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
@@ -27,17 +30,19 @@ def memory_evidence(on: Serving) -> str:
     info, vendor = ENGINES[on.engine.name], on.gpu.vendor
     newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
     held = info.newer if newer else info.held_against(vendor)
-    if not leaves_out_encoder(on):
-        counted = vllm_memory.counted_encoder(on.model.architecture, on.engine) is not None
-        return COUNTED if counted and vendor in info.evidence and not newer else held
+    if not vllm_memory.leaves_out_encoder(on.model.architecture, on.engine):
+        tower = vllm_memory.counted_encoder(on.model.architecture, on.engine)
+        if tower is None or newer or vendor not in info.evidence:
+            return held
+        return COUNTED if tower.kind in HELD else SOURCED
     remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
     known = () if vendor in info.evidence and not newer else (held,)
     return "; ".join((*known, NOT_COUNTED, remedy))
 
 
-def leaves_out_encoder(on: Serving) -> bool:
-    """Whether the engine tries an image encoder out before it cuts its pool, and the rules do not count that."""
-    return vllm_memory.leaves_out_encoder(on.model.architecture, on.engine)
+def tries_encoder(on: Serving) -> bool:
+    """Whether the engine tries an image encoder out before it cuts its pool, counted by the rules or not."""
+    return on.engine.name == "vllm" and on.engine.images and on.model.architecture.vision_params > 0
 
 
 def note_encoder(ledger: Ledger, on: Serving) -> None:

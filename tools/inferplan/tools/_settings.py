@@ -21,7 +21,7 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._encoders import leaves_out_encoder, may_be_blind, memory_evidence, note_encoder
+from inferplan.tools._encoders import may_be_blind, memory_evidence, note_encoder, tries_encoder
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._serving import Serving
@@ -124,7 +124,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm":
-        is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not leaves_out_encoder(on)
+        is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not tries_encoder(on)
         ledger.take("engine_version", on.engine.version, why=None if is_usual else memory_evidence(on))
         note_encoder(ledger, on)
         if ENGINES["vllm"].is_newer(on.engine.version):
