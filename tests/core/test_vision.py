@@ -37,16 +37,44 @@ def test_small_images_are_tried_out_by_the_dozen() -> None:
 
 
 @pytest.mark.parametrize(
+    ("context", "images"), [(8192, 1), (32_767, 1), (32_768, 2), (65_536, 4), (114_688, 7), (128_000, 7), (262_144, 7)]
+)
+def test_qwen2_5_vl_is_tried_out_on_a_video_as_long_as_its_context_holds(context: int, images: int) -> None:
+    """At most 14 frames, of which two make a patch: of 128,000 tokens a log of pull request 12604 prints 114,688."""
+    tower = towers()["qwen2_5_3420"]
+    assert profiled_images(tower, 8192, context) == images
+    on = engine(tokens=2048)
+    first, later = (
+        activation_peak(shape("qwen2.5 vl 7b"), replace(on, max_model_len=length), tp=1) for length in (0, context)
+    )
+    assert later == images * first
+
+
+def test_a_batch_that_holds_several_videos_is_tried_out_on_whole_ones() -> None:
+    assert profiled_images(towers()["qwen2_5_3420"], 131_072, 50_000) == 2 * 3
+    assert profiled_images(towers()["qwen2_5_3420"], 131_072, 65_536) == 2 * 4
+    assert profiled_images(towers()["qwen2_5_3420"], 131_072, 128_000) == 7
+
+
+@pytest.mark.parametrize("context", [8192, 131_072, 1_048_576])
+def test_others_are_tried_out_on_images_whatever_the_context(context: int) -> None:
+    """Qwen3-VL shrinks the frames of a video: 25,165,824 pixels of two frames are 12,288 tokens."""
+    for name, tower in towers().items():
+        if not name.startswith("qwen2"):
+            assert profiled_images(tower, 16_384, context) == profiled_images(tower, 16_384)
+
+
+@pytest.mark.parametrize(
     ("name", "hidden", "patch"),
     [
         ("qwen3_1152", 4096, 2 * 3 * 16**2 + 1152 + 11 * 1152),
         ("qwen3_1024", 2560, 2 * 3 * 16**2 + 1024 + 11 * 1024),
         ("qwen3_1152_deep", 4096, 2 * 3 * 16**2 + 1152 + 11 * 1152 + 3 * 4096 / 4),
-        ("qwen2_5_3420", 3584, 2 * 3 * 14**2 + 4 * 1280 + 3 * 3420),
+        ("qwen2_5_3420", 3584, 2 * 3 * 14**2 + 5 * 1280 + 3 * 3420),
     ],
 )
 def test_a_patch_of_the_largest_image_takes_what_its_widest_layer_keeps(name: str, hidden: int, patch: float) -> None:
-    """Qwen3: pixels, positions, and in attention eleven widths. Qwen2.5: four widths and three of the gated columns."""
+    """Qwen3: pixels, positions, and in attention eleven widths. Qwen2.5: five widths and three of the gated columns."""
     assert encoder_peak(towers()[name], 1, hidden=hidden) == 2 * 65_536 * patch
 
 

@@ -340,6 +340,16 @@ class TestTrust:
         assert "not counted" in assumption(size(model=id_, overrides="engine_version=0.15"), "memory_rules")
 
     @pytest.mark.parametrize(
+        ("context", "items"),
+        [(32_767, "1 image of 16,384 tokens"), (32_768, "1 video of 32,768"), (128_000, "1 video of 114,688")],
+    )
+    def test_the_video_of_a_long_context_is_named(self, context: int, items: str) -> None:
+        """Qwen2.5-VL 7B: of the same GPU less is left for the cache."""
+        asked = {"model": "qwen2.5 vl 7b", "gpu": "a100", "context_window": context}
+        for found in (size(**asked), ask("plan_parallelism", **asked)):
+            assert assumption(found, "image_encoder").startswith(f"image_encoder = {items}")
+
+    @pytest.mark.parametrize(
         ("id_", "images"),
         [("llama 4 scout", "3 images of 2,448 tokens"), ("moonshotai/Kimi-K2.6", "1 image of 4,225 tokens")],
     )

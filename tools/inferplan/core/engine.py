@@ -20,7 +20,8 @@ class Engine:
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
     the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
     stored with scales and a 16-bit rotary part. `drafts` says whether tokens are drafted (speculative decoding),
-    `images` whether a model that sees is served with its image encoder (else vLLM's --language-model-only).
+    `images` whether a model that sees is served with its image encoder (else vLLM's --language-model-only), and
+    `max_model_len` the context that it is started for, where that decides what the encoder is tried out on.
     """
 
     name: EngineName = "vllm"
@@ -35,3 +36,4 @@ class Engine:
     latent_scales: bool = True
     drafts: bool = False
     images: bool = True
+    max_model_len: int = 0

@@ -13,8 +13,9 @@ and Qwen3.5 to 3.8, of Gemma 3."""
 class VisionTower:
     """Layers of `width` with feed-forward blocks of `inner` columns, on patches of `inputs` elements.
 
-    `merged` patches become one token, the largest image that its processor lets through `tokens` of them. The features
-    of `stacked` layers are handed on beside those of the last one (Qwen3-VL).
+    `merged` patches become one token, the largest image that its processor lets through `tokens` of them, and the
+    longest video that it is tried out on as many as `video` such images. The features of `stacked` layers are handed
+    on beside those of the last one (Qwen3-VL).
     """
 
     kind: Kind
@@ -23,6 +24,7 @@ class VisionTower:
     inputs: int
     merged: int
     tokens: int
+    video: int = 1
     stacked: int = 0
 
 
@@ -31,7 +33,8 @@ class _Kept:
     """What is alive of each patch at a layer's peaks, in its widths, and how many copies of the inner columns.
 
     `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention, or
-    `rotated` ones where rotations take more; `block` copies in the feed-forward block.
+    `rotated` ones where rotations take more; `block` copies in the feed-forward block, with `columns` at the
+    activation, of which `last` are left at the product after it.
     """
 
     always: int = 0
@@ -40,6 +43,7 @@ class _Kept:
     rotated: int = 0
     block: int
     columns: int = 2
+    last: int = 1
 
 
 _COMPLEX = _Kept(always=1, shared=6, rotated=13, block=3)
@@ -49,22 +53,32 @@ model's type again (2)."""
 _KEPT: Mapping[Kind, _Kept] = {
     "llama4": _COMPLEX,
     "moonvit": _COMPLEX,
-    "qwen2.5": _Kept(shared=8, block=4, columns=3),
+    "qwen2.5": _Kept(shared=8, block=4, columns=3, last=3),
     "qwen3": _Kept(always=1, shared=8, block=3),
     "siglip": _Kept(whole=3, shared=4, block=4),
 }
 """Attention keeps its input and the normed one, queries, keys and values (3), queries and keys before and after they
 are rotated (2 + 2), and its output (1); SigLIP rotates none and holds the embeddings of the patches to the end. The
 feed-forward block keeps both inputs beside the normed one, and its columns before and after the activation; where it
-is gated the columns double before, and the sum is normed apart.
+is gated the columns double before, and the sum is normed apart. Qwen2.5-VL names its columns, and keeps all to the end.
 
 Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_5_vl.py, qwen3_vl.py, siglip.py; 0.24 and 0.28, mllama4.py,
 kimi_k25_vit.py; arguments of a module stay alive while it runs.
 """
 
 
-def profiled_images(tower: VisionTower, tokens: int) -> int:
-    """max(batched tokens, tokens of the largest image) // tokens of the largest image: images of the trial. [images]
+def item_images(tower: VisionTower, context: int) -> int:
+    """max(1, min(video, context // tokens of the largest image)): what the largest image or video takes. [images]
+
+    Limits: videos that are cut to fewer tokens than the largest image has, as Qwen3-VL's are, do not show.
+    Source: vLLM 0.16 to 0.33, vllm/model_executor/models/qwen2_vl.py, `get_num_frames_with_most_features`: as many
+    frames of the largest image's size as the context (`max_model_len`) holds, at most 14, of which two make a patch.
+    """
+    return max(1, min(tower.video, context // tower.tokens))
+
+
+def profiled_images(tower: VisionTower, tokens: int, context: int = 0) -> int:
+    """max(batched tokens, tokens of the largest item) // tokens of the largest item × its images: the trial. [images]
 
     Limits: that sequences and context hold as many is taken for granted; they always do unless fewer tokens than a
     batch has fit in all sequences together.
@@ -75,14 +89,16 @@ def profiled_images(tower: VisionTower, tokens: int) -> int:
     >>> profiled_images(qwen, 2048), profiled_images(qwen, 65536)
     (1, 4)
     """
-    return max(tokens, tower.tokens) // tower.tokens
+    images = item_images(tower, context)
+    item = images * tower.tokens
+    return max(tokens, item) // item * images
 
 
 def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2) -> float:
     """element × (patches × (inputs + always × width + max(attention, activation, product)) + stacked features). [B]
 
     attention = (whole + max(shared / tp + sums, rotated / tp)) × width, activation = block × width + columns × inner /
-    tp, product = block × width + inner / tp + sums × width, where `sums` is 1, and 2 where ranks add their products up.
+    tp, product = block × width + last × inner / tp + sums × width, where `sums` is 1, 2 where ranks add products up.
 
     Limits: angles and softmax sums, 1 %, are left out, and the 72 MiB of angles that MoonViT makes once; attention is
     FlashAttention's. Ranks share the encoder out, as vLLM does by default (`mm_encoder_tp_mode`).
@@ -97,7 +113,7 @@ def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, e
     kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp
     sums = 1 if tp == 1 else 2
     attention = (kept.whole + max(kept.shared / tp + sums, kept.rotated / tp)) * width
-    block = kept.block * width + max(kept.columns * inner, inner + sums * width)
+    block = kept.block * width + max(kept.columns * inner, kept.last * inner + sums * width)
     patch = tower.inputs + kept.always * width + max(attention, block)
     return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden)
 

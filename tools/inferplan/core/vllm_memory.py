@@ -165,7 +165,7 @@ def activation_peak(
     tower = counted_encoder(architecture, engine)
     if tower is None:
         return text + (element * tokens * hidden if architecture.vision_params and engine.images else 0)
-    images = profiled_images(tower, tokens)
+    images = profiled_images(tower, tokens, engine.max_model_len)
     text += kept_images(tower, images, hidden=hidden, element=element)
     return max(text, encoder_peak(tower, images, hidden=hidden, tp=tp, element=element))
 

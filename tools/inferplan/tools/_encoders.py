@@ -4,7 +4,7 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.core import vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
-from inferplan.core.vision import Kind, profiled_images
+from inferplan.core.vision import Kind, item_images, profiled_images
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._serving import Serving
@@ -45,9 +45,10 @@ def tries_encoder(on: Serving) -> bool:
     return on.engine.name == "vllm" and on.engine.images and on.model.architecture.vision_params > 0
 
 
-def note_encoder(ledger: Ledger, on: Serving) -> None:
-    """The images that the engine tries an encoder out on, where the rules count that."""
+def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:
+    """The images or videos that the engine tries an encoder out on, where the rules count that."""
     if tower := vllm_memory.counted_encoder(on.model.architecture, on.engine):
-        images = profiled_images(tower, on.engine.max_num_batched_tokens)
-        what = f"{words.count(images, 'image')} of {tower.tokens:,} tokens"
+        each = item_images(tower, context)
+        items = profiled_images(tower, on.engine.max_num_batched_tokens, context) // each
+        what = f"{words.count(items, 'image' if each == 1 else 'video')} of {each * tower.tokens:,} tokens"
         ledger.note("image_encoder", what, why=f"tried out before the KV pool is cut; {TEXT_ALONE}")

@@ -65,10 +65,12 @@ def serving(
     quiet: bool = False,
     pace: Pace | None = None,
     timed: bool = True,
+    context: int = 0,
 ) -> Serving:
-    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed.
+    """Look the names up and take the assumptions, of a server started for this context.
 
-    Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
+    `quiet` lists none but those that the caller changed. Where nothing is `timed`, settings of the speed model are not
+    taken, so that they are said to have no effect.
     """
     chosen = model_of(model)
     if ledger.is_untouched:
@@ -79,7 +81,7 @@ def serving(
         speed = ledger if timed else Ledger({})
         found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
     if not quiet:
-        _note(ledger, found, is_default_cache=not kv_precision)
+        _note(ledger, found, is_default_cache=not kv_precision, context=context)
     return found
 
 
@@ -118,7 +120,7 @@ def _serving(
     )
 
 
-def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
+def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) -> None:
     """List what the checkpoint and the engine decide, and what is not held against anything."""
     note_checkpoint(ledger, on.model, on.precision)
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
@@ -126,7 +128,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
     if on.engine.name == "vllm":
         is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not tries_encoder(on)
         ledger.take("engine_version", on.engine.version, why=None if is_usual else memory_evidence(on))
-        note_encoder(ledger, on)
+        note_encoder(ledger, on, context)
         if ENGINES["vllm"].is_newer(on.engine.version):
             ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)

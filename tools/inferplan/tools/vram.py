@@ -89,6 +89,7 @@ class VramQuestion(Question):
             quiet=quiet,
             pace=self.pace,
             timed=self.pace is not None,
+            context=self.context_window,
         )
 
 

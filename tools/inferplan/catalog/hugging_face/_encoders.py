@@ -12,6 +12,11 @@ LARGEST_IMAGE = 16384
 
 Source: vLLM's logs of their checkpoints, of 3B to 397B parameters ("a budget of 16384 tokens").
 """
+LONGEST_VIDEO = 14 // 2
+"""Of Qwen2-VL and Qwen2.5-VL: 14 frames, of which two make a patch. [images]
+
+Source: vLLM 0.16 to 0.33, vllm/model_executor/models/qwen2_vl.py, `_MAX_FRAMES_PER_VIDEO`.
+"""
 LARGEST_MOONVIT = 65**2
 """What Kimi K2.5's makes of the 3,000 by 3,000 pixels that vLLM tries it out on. [tokens]
 
@@ -55,6 +60,7 @@ def _frames(kind: Kind) -> Shape:
             inputs=channels * frames * size(vision, "patch_size") ** 2,
             merged=size(vision, "spatial_merge_size") ** 2,
             tokens=LARGEST_IMAGE,
+            video=1 if kind == "qwen3" else LONGEST_VIDEO,
             stacked=len(deep) if kind == "qwen3" else 0,
         )
 
