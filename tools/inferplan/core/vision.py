@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["llama4", "moonvit", "qwen2.5", "qwen3", "siglip"]
-"""Encoders by what their layers keep while they compute: of Llama 4, of Kimi K2.5 to K2.7, of Qwen2.5-VL, of Qwen3-VL
-and Qwen3.5 to 3.8, of Gemma 3."""
+Kind = Literal["llama4", "moonvit", "qwen2", "qwen2.5", "qwen3", "siglip"]
+"""Encoders by what their layers keep while they compute: of Llama 4, of Kimi K2.5 to K2.7, of Qwen2-VL, of Qwen2.5-VL,
+of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class VisionTower:
 
     `merged` patches become one token, the largest image that its processor lets through `tokens` of them, and the
     longest video that it is tried out on as many as `video` such images. The features of `stacked` layers are handed
-    on beside those of the last one (Qwen3-VL).
+    on beside those of the last one (Qwen3-VL). A `table` of angles is made at the first image, and stays (MoonViT). [B]
     """
 
     kind: Kind
@@ -26,6 +26,7 @@ class VisionTower:
     tokens: int
     video: int = 1
     stacked: int = 0
+    table: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +34,15 @@ class _Kept:
     """What is alive of each patch at a layer's peaks, in its widths, and how many copies of the inner columns.
 
     `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention, or
-    `rotated` ones where rotations take more; `block` copies in the feed-forward block, with `columns` at the
-    activation, of which `last` are left at the product after it.
+    `rotated` ones where rotations take more, with `gathered` ones where ranks exchange them; `block` copies in the
+    feed-forward block, with `columns` at the activation, of which `last` are left at the product after it.
     """
 
     always: int = 0
     whole: int = 2
     shared: int
     rotated: int = 0
+    gathered: int = 0
     block: int
     columns: int = 2
     last: int = 1
@@ -53,6 +55,7 @@ model's type again (2)."""
 _KEPT: Mapping[Kind, _Kept] = {
     "llama4": _COMPLEX,
     "moonvit": _COMPLEX,
+    "qwen2": _Kept(shared=8, gathered=3, block=3, columns=3),
     "qwen2.5": _Kept(shared=8, block=4, columns=3, last=3),
     "qwen3": _Kept(always=1, shared=8, block=3),
     "siglip": _Kept(whole=3, shared=4, block=4),
@@ -60,10 +63,11 @@ _KEPT: Mapping[Kind, _Kept] = {
 """Attention keeps its input and the normed one, queries, keys and values (3), queries and keys before and after they
 are rotated (2 + 2), and its output (1); SigLIP rotates none and holds the embeddings of the patches to the end. The
 feed-forward block keeps both inputs beside the normed one, and its columns before and after the activation; where it
-is gated the columns double before, and the sum is normed apart. Qwen2.5-VL names its columns, and keeps all to the end.
+is gated the columns double before, and the sum is normed apart. Qwen2.5-VL names its columns, and keeps all to the end;
+the activation of Qwen2-VL takes two copies, and its ranks hold queries, keys and values of all.
 
-Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_5_vl.py, qwen3_vl.py, siglip.py; 0.24 and 0.28, mllama4.py,
-kimi_k25_vit.py; arguments of a module stay alive while it runs.
+Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_vl.py, qwen2_5_vl.py, qwen3_vl.py, siglip.py; 0.24 and 0.28,
+mllama4.py, kimi_k25_vit.py; arguments of a module stay alive while it runs. Measured of each on one H100.
 """
 
 
@@ -95,16 +99,17 @@ def profiled_images(tower: VisionTower, tokens: int, context: int = 0) -> int:
 
 
 def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2) -> float:
-    """element × (patches × (inputs + always × width + max(attention, activation, product)) + stacked features). [B]
+    """element × (patches × (inputs + always × width + max(attention, activation, product)) + features) + table. [B]
 
     attention = (whole + max(shared / tp + sums, rotated / tp)) × width, activation = block × width + columns × inner /
     tp, product = block × width + last × inner / tp + sums × width, where `sums` is 1, 2 where ranks add products up.
 
-    Limits: angles and softmax sums, 1 %, are left out, and the 72 MiB of angles that MoonViT makes once; attention is
-    FlashAttention's. Ranks share the encoder out, as vLLM does by default (`mm_encoder_tp_mode`).
+    Limits: angles of the patches and softmax sums, up to 1.3 % as measured, are left out, and the 33 MiB that cuBLAS
+    takes at its first product; attention is FlashAttention's. Ranks share the encoder out, as vLLM does by default
+    (`mm_encoder_tp_mode`); of Qwen2-VL each also holds 3 widths of all, which was read and not measured.
     Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
     Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.05 to 0.06 GiB more, two of Qwen3.8 on two GPUs 0.14 and
-    0.21.
+    0.21; one of Qwen2.5-VL with a video of seven images 0.02 of 15.3.
 
     >>> qwen = VisionTower(kind="qwen3", width=1152, inner=4304, inputs=1536, merged=4, tokens=16384)
     >>> encoder_peak(qwen, 1, hidden=4096) / 2**30
@@ -112,14 +117,15 @@ def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, e
     """
     kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp
     sums = 1 if tp == 1 else 2
-    attention = (kept.whole + max(kept.shared / tp + sums, kept.rotated / tp)) * width
+    exchanged = kept.gathered if tp > 1 else 0
+    attention = (kept.whole + exchanged + max(kept.shared / tp + sums, kept.rotated / tp)) * width
     block = kept.block * width + max(kept.columns * inner, kept.last * inner + sums * width)
     patch = tower.inputs + kept.always * width + max(attention, block)
-    return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden)
+    return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden) + tower.table
 
 
 def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 2) -> float:
-    """element × tokens × (merged × inputs + (1 + stacked) × hidden): what stays while the text decoder is tried. [B]
+    """element × tokens × (merged × inputs + (1 + stacked) × hidden) + table: what stays for the text decoder. [B]
 
     Source: vLLM, vllm/v1/worker/gpu_model_runner.py, `profile_run`: inputs and outputs are let go of at its end. With
     the inputs Gemma 3 12B on 0.19 peaks at 3.95 GiB, where 3.94 were printed.
@@ -128,4 +134,5 @@ def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 
     >>> round(kept_images(siglip, 32, hidden=3840) / 2**30, 3)
     0.202
     """
-    return element * images * tower.tokens * (tower.merged * tower.inputs + (1 + tower.stacked) * hidden)
+    outputs = (1 + tower.stacked) * hidden
+    return element * images * tower.tokens * (tower.merged * tower.inputs + outputs) + tower.table

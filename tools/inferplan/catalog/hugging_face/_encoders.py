@@ -1,6 +1,7 @@
 """What an image encoder computes with, of the families whose trial by vLLM is known."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from inferplan.catalog.hugging_face._keys import Keys
 from inferplan.core.vision import Kind, VisionTower
@@ -8,9 +9,10 @@ from inferplan.core.vision import Kind, VisionTower
 MANY = 10**5
 
 LARGEST_IMAGE = 16384
-"""What the image processors of Qwen2.5-VL, Qwen3-VL and Qwen3.5 to 3.8 let through: a config does not say it. [tokens]
+"""What the image processors of Qwen2-VL to Qwen3.8 let through: a config does not say it. [tokens]
 
-Source: vLLM's logs of their checkpoints, of 3B to 397B parameters ("a budget of 16384 tokens").
+Source: vLLM's logs of their checkpoints, of 3B to 397B parameters ("a budget of 16384 tokens"); of Qwen2-VL its
+preprocessor_config.json (`max_pixels`), and vLLM, pull request 19756.
 """
 LONGEST_VIDEO = 14 // 2
 """Of Qwen2-VL and Qwen2.5-VL: 14 frames, of which two make a patch. [images]
@@ -53,10 +55,11 @@ def _frames(kind: Kind) -> Shape:
     def shape(vision: Keys, _root: Keys) -> VisionTower:
         channels, frames = size(vision, "in_channels", "in_chans"), size(vision, "temporal_patch_size")
         deep = vision.layer_numbers("deepstack_visual_indexes", size(vision, "depth")) or frozenset()
+        width = size(vision, "embed_dim" if kind == "qwen2" else "hidden_size")
         return VisionTower(
             kind=kind,
-            width=size(vision, "hidden_size"),
-            inner=size(vision, "intermediate_size"),
+            width=width,
+            inner=size(vision, "mlp_ratio") * width if kind == "qwen2" else size(vision, "intermediate_size"),
             inputs=channels * frames * size(vision, "patch_size") ** 2,
             merged=size(vision, "spatial_merge_size") ** 2,
             tokens=LARGEST_IMAGE,
@@ -92,8 +95,13 @@ def _llama4(vision: Keys, _root: Keys) -> VisionTower:
 
 
 def _moonvit(vision: Keys, _root: Keys) -> VisionTower:
-    """Images of any size, two by two patches of which are merged."""
-    return _still("moonvit", vision, merged=4, tokens=LARGEST_MOONVIT, prefix="vt_")
+    """Images of any size, two by two patches of which are merged; angles of 512 by 512 positions are complex numbers.
+
+    Source: vLLM 0.24 and 0.28, vllm/model_executor/models/kimi_k25_vit.py, `Rope2DPosEmbRepeated`.
+    """
+    tower = _still("moonvit", vision, merged=4, tokens=LARGEST_MOONVIT, prefix="vt_")
+    heads = size(vision, "vt_num_attention_heads", "num_attention_heads", default=16)
+    return replace(tower, table=512**2 * (tower.width // max(1, heads)) // 2 * 8)
 
 
 _SHAPES: Mapping[str, Shape] = {
@@ -101,6 +109,7 @@ _SHAPES: Mapping[str, Shape] = {
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "qwen2_5_vl": _frames("qwen2.5"),
+    "qwen2_vl": _frames("qwen2"),
     "qwen3_5": _frames("qwen3"),
     "qwen3_5_moe": _frames("qwen3"),
     "qwen3_vl": _frames("qwen3"),
