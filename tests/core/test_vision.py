@@ -13,7 +13,7 @@ from inferplan.catalog.models import MODELS, towers
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.units import GIB
-from inferplan.core.vision import Kind, VisionTower, encoder_peak, kept_images, profiled_images
+from inferplan.core.vision import Kind, VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
 from inferplan.core.vllm_memory import activation_peak, counted_encoder, leaves_out_encoder
 
 QWEN, DEEP, GEMMA = (towers()[name] for name in ("qwen3_1152", "qwen3_1152_deep", "siglip"))
@@ -110,8 +110,8 @@ def test_ranks_of_qwen2_vl_hold_queries_keys_and_values_of_all() -> None:
 
 ALONE: list[dict[str, Any]] = json.loads((DATA / "encoder_peaks_measured.json").read_text(encoding="utf-8"))["cases"]
 """Encoders of vLLM 0.24 alone on one H100."""
-CUBLAS = 33 * 2**20
-"""What any first product of matrices leaves behind. [B]"""
+CUBLAS = (32 * 2**20, 33 * 2**20)
+"""What any first product of matrices leaves behind, in one or two blocks. [B]"""
 
 
 def measured_tower(case: dict[str, Any]) -> VisionTower:
@@ -122,25 +122,55 @@ def measured_tower(case: dict[str, Any]) -> VisionTower:
 
 @pytest.mark.parametrize("case", ALONE, ids=lambda case: f"{case['model']}-{case['tokens']}")
 def test_an_encoder_alone_takes_what_was_measured(case: dict[str, Any]) -> None:
-    """Peaks within 0.6 %, of MoonViT, whose angles of the patches are complex, 1.3 %; what stays within 0.6 %.
+    """Peaks within 0.6 %, of those whose angles of the patches weigh more, 1.5 %; what stays within 0.6 %
+    or half a MiB.
 
     Of the smallest image within the 4 MiB that PyTorch's blocks may leave empty, 2.3 %.
     """
     tower, images, hidden = measured_tower(case), case["images"], case["hidden"]
     made_before = case["left"] if case["first"] else 0
     assert profiled_images(tower, case["tokens"]) == images
-    peak = encoder_peak(replace(tower, table=0), images, hidden=hidden)
-    assert peak == pytest.approx(case["peak"] - made_before, rel=0.013 if tower.kind == "moonvit" else 0.006, abs=2**22)
+    at_once = frames_at_once(79.18 * GIB, 24)
+    peak = encoder_peak(replace(tower, table=0), images, hidden=hidden, at_once=at_once)
+    bound = 0.015 if tower.kind in ("moonvit", "gemma4") else 0.006
+    assert peak == pytest.approx(case["peak"] - made_before, rel=bound, abs=2**22)
     assert peak <= case["peak"]
     kept = kept_images(replace(tower, table=0), images, hidden=hidden)
-    assert kept == pytest.approx(case["kept"] - made_before, rel=0.006)
+    assert kept == pytest.approx(case["kept"] - made_before, rel=0.006, abs=2**19)
 
 
 @pytest.mark.parametrize("case", [one for one in ALONE if one["first"]], ids=lambda case: case["model"])
 def test_of_what_a_first_image_leaves_behind_all_but_a_librarys_buffer_is_counted(case: dict[str, Any]) -> None:
     """Qwen2.5-VL keeps 10 MiB of window indices and angles besides, a half percent of its peak."""
     more = 10 * 2**20 if case["model"].startswith("Qwen2.5") else 0
-    assert case["left"] == CUBLAS + measured_tower(case).table + more
+    assert case["left"] - measured_tower(case).table - more in CUBLAS
+
+
+def test_frames_of_gemma_4_go_through_as_many_at_a_time_as_a_tenth_of_the_gpu_is_planned_for() -> None:
+    """31B on 80 GiB: 96 frames, of which 41 are done while 41 more take four widths and three times the columns.
+
+    A patch has 768 values and two positions of 8 B.
+    """
+    tower = towers()["gemma4_1152"]
+    assert [profiled_images(tower, tokens) for tokens in (2048, 8192, 16384)] == [1, 3, 6]
+    frame = 630 * (2 * (4 * 1152 + 3 * 4304) + 630)
+    expected = 96 * 630 * (2 * 768 + 16) + 41 * 630 * 2 * 1152 + 41 * frame
+    assert encoder_peak(tower, 3, hidden=5376, at_once=41) == expected
+    assert encoder_peak(tower, 3, hidden=5376, at_once=41, tp=8) == expected
+    assert encoder_peak(tower, 3, hidden=5376, at_once=500) == 96 * (630 * (2 * 768 + 16) + frame)
+    assert kept_images(tower, 3, hidden=5376) == 96 * (630 * (2 * 768 + 16) + 64 * 2 * 5376)
+
+
+def test_a_large_gpu_encodes_more_frames_at_once_and_the_first_versions_one() -> None:
+    """With four sequences and few tokens the encoder takes more than the decoder of E4B."""
+    peaks = [
+        activation_peak(
+            shape("gemma 4 e4b"), engine(version=version, sequences=4, tokens=512), tp=1, gpu_memory=memory * GIB
+        )
+        for version, memory in ((28, 80), (28, 24), (21, 80))
+    ]
+    assert peaks[0] > peaks[1] > peaks[2]
+    assert peaks[0] == encoder_peak(towers()["gemma4_768"], 1, hidden=2560, at_once=32)
 
 
 def test_each_kind_of_encoder_was_measured() -> None:
@@ -186,7 +216,8 @@ def test_the_larger_of_encoder_and_decoder_decides() -> None:
 def test_text_alone_tries_nothing_out() -> None:
     blind = activation_peak(shape("qwen3.5 9b"), engine(images=False), tp=1)
     assert blind == activation_peak(replace(shape("qwen3.5 9b"), vision_params=0, vision=None), engine(), tp=1)
-    assert not leaves_out_encoder(shape("gemma 4 31b"), engine(images=False))
+    assert leaves_out_encoder(shape("glm-4.5v"), engine())
+    assert not leaves_out_encoder(shape("glm-4.5v"), engine(images=False))
 
 
 def test_the_trial_is_counted_since_0_16() -> None:

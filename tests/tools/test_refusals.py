@@ -313,9 +313,9 @@ class TestTrust:
         old = size(gpu="mi300x", overrides="engine_version=0.20")
         assert assumption(old, "memory_rules") == "memory_rules = vLLM 0.20 (not held against logs on AMD hardware)"
 
-    @pytest.mark.parametrize("id_", ["google/gemma-4-31B-it", "mistralai/Mistral-Small-3.2-24B-Instruct-2506"])
+    @pytest.mark.parametrize("id_", ["zai-org/GLM-4.5V", "mistralai/Mistral-Small-3.2-24B-Instruct-2506"])
     def test_no_error_is_claimed_for_what_tries_an_image_encoder_out_at_start(self, id_: str) -> None:
-        """Pools of Gemma 4 were up to 2.9 GiB smaller than predicted."""
+        """Pools were up to 2.9 GiB smaller than predicted."""
         for found in (size(model=id_), ask("plan_parallelism", model=id_, gpu="h100")):
             line = assumption(found, "engine_version")
             assert "0.2 %" not in line
@@ -348,6 +348,12 @@ class TestTrust:
         asked = {"model": "qwen2.5 vl 7b", "gpu": "a100", "context_window": context}
         for found in (size(**asked), ask("plan_parallelism", **asked)):
             assert assumption(found, "image_encoder").startswith(f"image_encoder = {items}")
+
+    def test_of_gemma_4_what_published_starts_say_is_told_by_format(self) -> None:
+        """A batch of an H100 has room for three videos of 32 frames, 78 tokens each."""
+        for found in (size(model="gemma 4 31b", gpu="h100"), ask("plan_parallelism", model="gemma 4 31b", gpu="h100")):
+            assert assumption(found, "image_encoder").startswith("image_encoder = 3 videos of 2,496 tokens")
+            assert "in 16 bit: KV pool within 0.3 %; 2 of 26B in NVFP4" in assumption(found, "engine_version")
 
     @pytest.mark.parametrize(
         ("id_", "images"),

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["llama4", "moonvit", "qwen2", "qwen2.5", "qwen3", "siglip"]
-"""Encoders by what their layers keep while they compute: of Llama 4, of Kimi K2.5 to K2.7, of Qwen2-VL, of Qwen2.5-VL,
-of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
+Kind = Literal["gemma4", "llama4", "moonvit", "qwen2", "qwen2.5", "qwen3", "siglip"]
+"""Encoders by what their layers keep while they compute: of Gemma 4, of Llama 4, of Kimi K2.5 to K2.7, of Qwen2-VL, of
+Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +16,7 @@ class VisionTower:
     `merged` patches become one token, the largest image that its processor lets through `tokens` of them, and the
     longest video that it is tried out on as many as `video` such images. The features of `stacked` layers are handed
     on beside those of the last one (Qwen3-VL). A `table` of angles is made at the first image, and stays (MoonViT). [B]
+    Where there are `frames`, the "image" is a video of so many, which are encoded a few at a time (Gemma 4).
     """
 
     kind: Kind
@@ -27,6 +28,29 @@ class VisionTower:
     video: int = 1
     stacked: int = 0
     table: int = 0
+    frames: int = 0
+
+    @property
+    def patches(self) -> int:
+        """Those of one image, with what a frame is filled up to."""
+        return self.frames * FRAME or self.merged * self.tokens
+
+    @property
+    def outputs(self) -> int:
+        """Tokens that one image is handed on as; Gemma 4 plans for 78 a frame, separators counted."""
+        return self.frames * FRAME_TOKENS or self.tokens
+
+
+FRAME = 630
+"""Patches that Gemma 4 fills a frame up to: 70 tokens of 3 by 3, of which the square picture tried out has 64.
+
+Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py; transformers 5.17, `Gemma4VideoProcessor`.
+"""
+FRAME_TOKENS = 64
+FRAME_COST = FRAME * 4 * 10_240 * 8
+"""What vLLM plans for a frame, of a tenth of the GPU. [B]"""
+FIRST_SEVERAL_FRAMES = 22
+"""The first vLLM (0.22) that encodes several frames of Gemma 4 at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,13 +122,42 @@ def profiled_images(tower: VisionTower, tokens: int, context: int = 0) -> int:
     return max(tokens, item) // item * images
 
 
-def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2) -> float:
+def frames_at_once(memory: float, version: int) -> int:
+    """max(1, memory / 10 // (630 × 4 × 10,240 × 8 B)): frames that go through Gemma 4's encoder at once; 1 up to 0.21.
+
+    Limits: where less than a fifth of the GPU is free, half of that counts instead.
+    Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py, `_encoder_chunk`.
+
+    >>> frames_at_once(79.18 * 2**30, 24), frames_at_once(79.18 * 2**30, 21)
+    (41, 1)
+    """
+    return max(1, int(memory / 10 // FRAME_COST)) if version >= FIRST_SEVERAL_FRAMES else 1
+
+
+def _frames_peak(tower: VisionTower, frames: int, at_once: int, element: int) -> float:
+    """element × patches × (frames × inputs + before × width + n × (4 × width + 3 × inner)) + mask. [B]
+
+    `before` frames are done when the last n go through the layers; each has a mask of 1 B for each pair of patches.
+
+    Limits: angles are left out. Positions are looked up; one-hot rows, as transformers 5.8 had them, took 5.2
+    GiB of an H100 in place of 1.0, which starts of 0.22, 0.23 and 0.26 do not show. Each rank encodes on its own.
+    Source: vLLM 0.24 and transformers 5.17, `Gemma4VisionModel`; measured of both widths on one H100.
+    """
+    n = min(frames, at_once)
+    before = (frames // n - 1) * n
+    layers = n * (4 * tower.width + 3 * tower.inner)
+    return FRAME * (element * (frames * tower.inputs + before * tower.width + layers) + n * FRAME)
+
+
+def encoder_peak(
+    tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2, at_once: int = 1
+) -> float:
     """element × (patches × (inputs + always × width + max(attention, activation, product)) + features) + table. [B]
 
     attention = (whole + max(shared / tp + sums, rotated / tp)) × width, activation = block × width + columns × inner /
     tp, product = block × width + last × inner / tp + sums × width, where `sums` is 1, 2 where ranks add products up.
 
-    Limits: angles of the patches and softmax sums, up to 1.3 % as measured, are left out, and the 33 MiB that cuBLAS
+    Limits: angles of the patches and softmax sums, up to 1.5 % as measured, are left out, and the 33 MiB that cuBLAS
     takes at its first product; attention is FlashAttention's. Ranks share the encoder out, as vLLM does by default
     (`mm_encoder_tp_mode`); of Qwen2-VL each also holds 3 widths of all, which was read and not measured.
     Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
@@ -115,6 +168,8 @@ def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, e
     >>> encoder_peak(qwen, 1, hidden=4096) / 2**30
     1.875
     """
+    if tower.frames:
+        return _frames_peak(tower, images * tower.frames, at_once, element)
     kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp
     sums = 1 if tp == 1 else 2
     exchanged = kept.gathered if tp > 1 else 0
@@ -125,7 +180,7 @@ def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, e
 
 
 def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 2) -> float:
-    """element × tokens × (merged × inputs + (1 + stacked) × hidden) + table: what stays for the text decoder. [B]
+    """element × (patches × inputs + outputs × (1 + stacked) × hidden) + table: what stays for the text decoder. [B]
 
     Source: vLLM, vllm/v1/worker/gpu_model_runner.py, `profile_run`: inputs and outputs are let go of at its end. With
     the inputs Gemma 3 12B on 0.19 peaks at 3.95 GiB, where 3.94 were printed.
@@ -134,5 +189,5 @@ def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 
     >>> round(kept_images(siglip, 32, hidden=3840) / 2**30, 3)
     0.202
     """
-    outputs = (1 + tower.stacked) * hidden
-    return element * images * tower.tokens * (tower.merged * tower.inputs + outputs) + tower.table
+    outputs = tower.outputs * (1 + tower.stacked) * hidden
+    return element * images * (tower.patches * tower.inputs + outputs) + tower.table

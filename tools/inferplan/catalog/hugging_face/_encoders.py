@@ -25,6 +25,11 @@ LARGEST_MOONVIT = 65**2
 At most 16,384 patches of 14 pixels, both sides then filled up to whole tokens. Source: its preprocessor_config.json
 (`in_patch_limit`); vLLM 0.24 and 0.28, vllm/model_executor/models/kimi_k25.py, `MaxImageTokenMeta`.
 """
+FRAMES = 32
+"""Of the video that Gemma 4 is tried out on, for each of which 70 tokens and 8 of the prompt are planned.
+
+Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py, `_VIDEO_MAX_FRAMES`, `get_mm_max_tokens_per_item`.
+"""
 TILES = 16 + 1
 """Of one image of Llama 4, and the whole of it. Source: transformers 5.17, `Llama4ImageProcessor.max_patches`; vLLM,
 vllm/model_executor/models/mllama4.py, `get_image_size_with_most_features`.
@@ -88,6 +93,13 @@ def _siglip(vision: Keys, root: Keys) -> VisionTower:
     return _still("siglip", vision, merged=max(1, positions(vision) // tokens), tokens=tokens)
 
 
+def _gemma4(vision: Keys, _root: Keys) -> VisionTower:
+    """Frames of a video, of which three by three patches are pooled; a patch has two positions of 8 B."""
+    merged = size(vision, "pooling_kernel_size", default=3) ** 2
+    tower = _still("gemma4", vision, merged=merged, tokens=FRAMES * (70 + 8))
+    return replace(tower, inputs=tower.inputs + 2 * 4, frames=FRAMES)
+
+
 def _llama4(vision: Keys, _root: Keys) -> VisionTower:
     """Images in tiles of one size, of which pixels are shuffled together."""
     merged = round(vision.number("pixel_shuffle_ratio", default=0.5, low=0.01, high=1) ** -2)
@@ -106,6 +118,7 @@ def _moonvit(vision: Keys, _root: Keys) -> VisionTower:
 
 _SHAPES: Mapping[str, Shape] = {
     "gemma3": _siglip,
+    "gemma4": _gemma4,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "qwen2_5_vl": _frames("qwen2.5"),

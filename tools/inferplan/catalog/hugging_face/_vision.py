@@ -51,7 +51,8 @@ def vision_of(root: Keys, hidden: int) -> tuple[int, VisionTower | None]:
     vision = root.child("vision_config", defaults=_DEFAULTS.get(wrapper, {}))
     if not vision:
         return 0, None
-    return tower(vision, root, hidden), encoder_of(wrapper, vision, root)
+    params = tower(vision, root, hidden)
+    return params, encoder_of(wrapper, vision, root) if params else None
 
 
 def _layer(width: int, inner: int, *, bias: bool = True, gated: bool = False, norm: int = 2) -> int:
