@@ -349,6 +349,13 @@ class TestTrust:
         for found in (size(**asked), ask("plan_parallelism", **asked)):
             assert assumption(found, "image_encoder").startswith(f"image_encoder = {items}")
 
+    def test_users_at_half_the_context_are_those_of_the_same_server(self) -> None:
+        """Started for half of it, Qwen2.5-VL's video would be half as long, and the cache larger."""
+        asked = {"model": "qwen2.5 vl 7b", "gpu": "l40s", "total_gpus": 1, "concurrent_users": 1}
+        full, half = (size(**asked, context_window=n) for n in (114_688, 57_344))
+        (row,), (other,) = ([one for one in found.hardware if one.gpu == "l40s"] for found in (full, half))
+        assert 0 < row.users_at_half < other.max_concurrent_users
+
     def test_of_gemma_4_what_published_starts_say_is_told_by_format(self) -> None:
         """A batch of an H100 has room for three videos of 32 frames, 78 tokens each."""
         for found in (size(model="gemma 4 31b", gpu="h100"), ask("plan_parallelism", model="gemma 4 31b", gpu="h100")):
