@@ -109,6 +109,18 @@ def test_the_smallest_replica_is_the_first_that_holds_a_session() -> None:
     assert here.smallest(8192, gpus=15) != Layout(tp=8, pp=2)
 
 
+@pytest.mark.parametrize("model", ["Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-7B-Instruct"])
+def test_a_server_started_for_a_long_context_keeps_its_pool_for_shorter_sessions(model: str) -> None:
+    """Qwen2.5-VL is tried out on a video of as many frames as the context holds: 15 GiB in place of 2 for 128,000."""
+    here = on(model, "bf16")
+    long, half = (here.held(Layout(), 114_688, filled) for filled in (None, 57_344))
+    assert half.memory == long.memory
+    assert half.sessions >= 2 * long.sessions
+    restarted = here.held(Layout(), 57_344)
+    assert (restarted.memory == half.memory) is ("VL" not in model)
+    assert restarted.sessions >= half.sessions
+
+
 def test_a_gpu_of_unknown_arithmetic_serves_without_a_latency() -> None:
     here = on("7B")
     unknown = replace(here, gpu=replace(here.gpu, flops={}))

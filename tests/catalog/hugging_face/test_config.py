@@ -151,12 +151,15 @@ DEPTHS = {768: 12, 1024: 24, 1152: 27, 1280: 32}
 
 @pytest.mark.parametrize("id_", [id_ for id_, row in model_rows().items() if row.vision and "Qwen" in id_])
 def test_a_catalogued_tower_makes_as_many_parameters_as_were_published(id_: str) -> None:
-    """Put into a published config of its kind, with the layers of its width: of 17 checkpoints to the last one."""
+    """Put into a published config of its kind, with the layers of its width: of 19 checkpoints to the last one."""
     known = MODELS[id_].architecture
     tower = known.vision
     assert tower
-    config = json.loads(text_of("qwen2.5-vl-7b" if tower.kind == "qwen2.5" else "qwen3-vl-8b-instruct"))
+    config = json.loads(text_of("qwen3-vl-8b-instruct" if tower.kind == "qwen3" else "qwen2.5-vl-7b"))
     sizes = {"depth": DEPTHS[tower.width], "hidden_size": tower.width, "intermediate_size": tower.inner}
+    if tower.kind == "qwen2":
+        config |= {"model_type": "qwen2_vl"}
+        sizes = {"depth": 32, "embed_dim": 1280, "mlp_ratio": 4, "hidden_size": known.hidden}
     deep = {"deepstack_visual_indexes": list(range(tower.stacked))} if tower.kind == "qwen3" else {}
     config["vision_config"] |= sizes | deep | {"out_hidden_size": known.hidden}
     one = described(json.dumps(config)).model.architecture

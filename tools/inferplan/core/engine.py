@@ -20,8 +20,9 @@ class Engine:
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
     the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
     stored with scales and a 16-bit rotary part, `head_scale_bytes` what is kept beside the keys of each head of a token
-    and beside its values. `drafts` says whether tokens are drafted (speculative decoding),
-    `images` whether a model that sees is served with its image encoder (else vLLM's --language-model-only).
+    and beside its values. `drafts` says whether tokens are drafted (speculative decoding), `images` whether a model
+    that sees is served with its image encoder (else vLLM's --language-model-only), and `max_model_len` the context that
+    it is started for, where that decides what the encoder is tried out on.
     """
 
     name: EngineName = "vllm"
@@ -37,3 +38,4 @@ class Engine:
     head_scale_bytes: int = 0
     drafts: bool = False
     images: bool = True
+    max_model_len: int = 0

@@ -16,6 +16,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.rank_memory import Holding, RankMemory, Rules
+from inferplan.core.vision import item_images
 
 RULES: Mapping[EngineName, Rules] = {
     "vllm": vllm_memory,
@@ -110,25 +111,31 @@ AT_HAND = 32
 """Replicas whose pools are kept with a model, a format, a GPU and an engine: a plain question asks for some ten."""
 
 
-class Pools(dict[Layout, Pool]):
-    """The pools of one model in one format on one GPU type, by replica: those asked for lately are at hand."""
+class Pools(dict[tuple[Layout, int], Pool]):
+    """The pools of one model in one format on one GPU type: those asked for lately are at hand.
+
+    By replica, and by the images that the largest image or video of the context takes.
+    """
 
     def __init__(self, model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> None:
         super().__init__()
         self._model, self._precision, self._gpu, self._engine, self._kv_bits = model, precision, gpu, engine, kv_bits
+        self._tower = vllm_memory.counted_encoder(model.architecture, engine)
         self.not_modelled = cache_not_modelled(model, engine)
 
-    def __missing__(self, replica: Layout) -> Pool:
+    def __missing__(self, key: tuple[Layout, int]) -> Pool:
         """A replica that nobody asked for lately."""
         if len(self) >= AT_HAND:
             self.clear()
-        on = (self._model, self._precision, self._gpu, replica, self._engine)
-        found = self[replica] = pool(*on, kv_bits=self._kv_bits)
+        replica, images = key
+        longest = images * self._tower.tokens if self._tower else 0
+        on = (self._model, self._precision, self._gpu, replica, replace(self._engine, max_model_len=longest))
+        found = self[key] = pool(*on, kv_bits=self._kv_bits)
         return found
 
-    def of(self, layout: Layout) -> Pool:
-        """The pool of each replica of a layout: the others change nothing."""
-        return self[layout.alone]
+    def of(self, layout: Layout, context: int) -> Pool:
+        """The pool of each replica of a layout, started for this context: the others change nothing."""
+        return self[layout.alone, item_images(self._tower, context) if self._tower else 1]
 
 
 @lru_cache(maxsize=256)
@@ -141,7 +148,7 @@ def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:
     """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`."""
-    return pools(model, precision, gpu, engine, kv_bits=kv_bits).of(layout).capacity(context)
+    return pools(model, precision, gpu, engine, kv_bits=kv_bits).of(layout, context).capacity(context)
 
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["qwen2.5", "qwen3", "siglip"]
-"""Encoders by what their layers keep while they compute: of Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
+Kind = Literal["gemma4", "llama4", "moonvit", "qwen2", "qwen2.5", "qwen3", "siglip"]
+"""Encoders by what their layers keep while they compute: of Gemma 4, of Llama 4, of Kimi K2.5 to K2.7, of Qwen2-VL, of
+Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VisionTower:
     """Layers of `width` with feed-forward blocks of `inner` columns, on patches of `inputs` elements.
 
-    `merged` patches become one token, the largest image that its processor lets through `tokens` of them. The features
-    of `stacked` layers are handed on beside those of the last one (Qwen3-VL).
+    `merged` patches become one token, the largest image that its processor lets through `tokens` of them, and the
+    longest video that it is tried out on as many as `video` such images. The features of `stacked` layers are handed
+    on beside those of the last one (Qwen3-VL). A `table` of angles is made at the first image, and stays (MoonViT). [B]
+    Where there are `frames`, the "image" is a video of so many, which are encoded a few at a time (Gemma 4).
     """
 
     kind: Kind
@@ -22,41 +25,88 @@ class VisionTower:
     inputs: int
     merged: int
     tokens: int
+    video: int = 1
     stacked: int = 0
+    table: int = 0
+    frames: int = 0
+
+    @property
+    def patches(self) -> int:
+        """Those of one image, with what a frame is filled up to."""
+        return self.frames * FRAME or self.merged * self.tokens
+
+    @property
+    def outputs(self) -> int:
+        """Tokens that one image is handed on as; Gemma 4 plans for 78 a frame, separators counted."""
+        return self.frames * FRAME_TOKENS or self.tokens
+
+
+FRAME = 630
+"""Patches that Gemma 4 fills a frame up to: 70 tokens of 3 by 3, of which the square picture tried out has 64.
+
+Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py; transformers 5.17, `Gemma4VideoProcessor`.
+"""
+FRAME_TOKENS = 64
+FRAME_COST = FRAME * 4 * 10_240 * 8
+"""What vLLM plans for a frame, of a tenth of the GPU. [B]"""
+FIRST_SEVERAL_FRAMES = 22
+"""The first vLLM (0.22) that encodes several frames of Gemma 4 at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Kept:
     """What is alive of each patch at a layer's peaks, in its widths, and how many copies of the inner columns.
 
-    `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention; `block`
-    copies in the feed-forward block.
+    `always` beside the layers; `whole` copies and `shared` ones, of which a rank has its part, in attention, or
+    `rotated` ones where rotations take more, with `gathered` ones where ranks exchange them; `block` copies in the
+    feed-forward block, with `columns` at the activation, of which `last` are left at the product after it.
     """
 
     always: int = 0
     whole: int = 2
     shared: int
+    rotated: int = 0
+    gathered: int = 0
     block: int
     columns: int = 2
+    last: int = 1
 
+
+_COMPLEX = _Kept(always=1, shared=6, rotated=13, block=3)
+"""Queries, keys and values (3); queries and keys as numbers of 4 B before and after they are turned (4 + 4), and in the
+model's type again (2)."""
 
 _KEPT: Mapping[Kind, _Kept] = {
-    "qwen2.5": _Kept(shared=8, block=4, columns=3),
+    "llama4": _COMPLEX,
+    "moonvit": _COMPLEX,
+    "qwen2": _Kept(shared=8, gathered=3, block=3, columns=3),
+    "qwen2.5": _Kept(shared=8, block=4, columns=3, last=3),
     "qwen3": _Kept(always=1, shared=8, block=3),
     "siglip": _Kept(whole=3, shared=4, block=4),
 }
 """Attention keeps its input and the normed one, queries, keys and values (3), queries and keys before and after they
 are rotated (2 + 2), and its output (1); SigLIP rotates none and holds the embeddings of the patches to the end. The
 feed-forward block keeps both inputs beside the normed one, and its columns before and after the activation; where it
-is gated the columns double before, and the sum is normed apart.
+is gated the columns double before, and the sum is normed apart. Qwen2.5-VL names its columns, and keeps all to the end;
+the activation of Qwen2-VL takes two copies, and its ranks hold queries, keys and values of all.
 
-Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_5_vl.py, qwen3_vl.py, siglip.py; arguments of a module stay
-alive while it runs.
+Source: vLLM 0.16 to 0.28, vllm/model_executor/models/qwen2_vl.py, qwen2_5_vl.py, qwen3_vl.py, siglip.py; 0.24 and 0.28,
+mllama4.py, kimi_k25_vit.py; arguments of a module stay alive while it runs. Measured of each on one H100.
 """
 
 
-def profiled_images(tower: VisionTower, tokens: int) -> int:
-    """max(batched tokens, tokens of the largest image) // tokens of the largest image: images of the trial. [images]
+def item_images(tower: VisionTower, context: int) -> int:
+    """max(1, min(video, context // tokens of the largest image)): what the largest image or video takes. [images]
+
+    Limits: videos that are cut to fewer tokens than the largest image has, as Qwen3-VL's are, do not show.
+    Source: vLLM 0.16 to 0.33, vllm/model_executor/models/qwen2_vl.py, `get_num_frames_with_most_features`: as many
+    frames of the largest image's size as the context (`max_model_len`) holds, at most 14, of which two make a patch.
+    """
+    return max(1, min(tower.video, context // tower.tokens))
+
+
+def profiled_images(tower: VisionTower, tokens: int, context: int = 0) -> int:
+    """max(batched tokens, tokens of the largest item) // tokens of the largest item × its images: the trial. [images]
 
     Limits: that sequences and context hold as many is taken for granted; they always do unless fewer tokens than a
     batch has fit in all sequences together.
@@ -67,35 +117,70 @@ def profiled_images(tower: VisionTower, tokens: int) -> int:
     >>> profiled_images(qwen, 2048), profiled_images(qwen, 65536)
     (1, 4)
     """
-    return max(tokens, tower.tokens) // tower.tokens
+    images = item_images(tower, context)
+    item = images * tower.tokens
+    return max(tokens, item) // item * images
 
 
-def encoder_peak(tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2) -> float:
-    """element × (patches × (inputs + always × width + max(attention, activation, product)) + stacked features). [B]
+def frames_at_once(memory: float, version: int) -> int:
+    """max(1, memory / 10 // (630 × 4 × 10,240 × 8 B)): frames that go through Gemma 4's encoder at once; 1 up to 0.21.
 
-    attention = (whole + shared / tp + sums) × width, activation = block × width + columns × inner / tp, product =
-    block × width + inner / tp + sums × width, where `sums` is 1, and 2 where ranks add their products up.
+    Limits: where less than a fifth of the GPU is free, half of that counts instead.
+    Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py, `_encoder_chunk`.
 
-    Limits: rotations and softmax sums, 1 %, are left out; attention is FlashAttention's. Ranks share the encoder out,
-    as vLLM does by default (`mm_encoder_tp_mode`).
+    >>> frames_at_once(79.18 * 2**30, 24), frames_at_once(79.18 * 2**30, 21)
+    (41, 1)
+    """
+    return max(1, int(memory / 10 // FRAME_COST)) if version >= FIRST_SEVERAL_FRAMES else 1
+
+
+def _frames_peak(tower: VisionTower, frames: int, at_once: int, element: int) -> float:
+    """element × patches × (frames × inputs + before × width + n × (4 × width + 3 × inner)) + mask. [B]
+
+    `before` frames are done when the last n go through the layers; each has a mask of 1 B for each pair of patches.
+
+    Limits: angles are left out. Positions are looked up; one-hot rows, as transformers 5.8 had them, took 5.2
+    GiB of an H100 in place of 1.0, which starts of 0.22, 0.23 and 0.26 do not show. Each rank encodes on its own.
+    Source: vLLM 0.24 and transformers 5.17, `Gemma4VisionModel`; measured of both widths on one H100.
+    """
+    n = min(frames, at_once)
+    before = (frames // n - 1) * n
+    layers = n * (4 * tower.width + 3 * tower.inner)
+    return FRAME * (element * (frames * tower.inputs + before * tower.width + layers) + n * FRAME)
+
+
+def encoder_peak(
+    tower: VisionTower, images: int, *, hidden: int, tp: int = 1, element: int = 2, at_once: int = 1
+) -> float:
+    """element × (patches × (inputs + always × width + max(attention, activation, product)) + features) + table. [B]
+
+    attention = (whole + max(shared / tp + sums, rotated / tp)) × width, activation = block × width + columns × inner /
+    tp, product = block × width + last × inner / tp + sums × width, where `sums` is 1, 2 where ranks add products up.
+
+    Limits: angles of the patches and softmax sums, up to 1.5 % as measured, are left out, and the 33 MiB that cuBLAS
+    takes at its first product; attention is FlashAttention's. Ranks share the encoder out, as vLLM does by default
+    (`mm_encoder_tp_mode`); of Qwen2-VL each also holds 3 widths of all, which was read and not measured.
     Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
     Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.05 to 0.06 GiB more, two of Qwen3.8 on two GPUs 0.14 and
-    0.21.
+    0.21; one of Qwen2.5-VL with a video of seven images 0.02 of 15.3.
 
     >>> qwen = VisionTower(kind="qwen3", width=1152, inner=4304, inputs=1536, merged=4, tokens=16384)
     >>> encoder_peak(qwen, 1, hidden=4096) / 2**30
     1.875
     """
+    if tower.frames:
+        return _frames_peak(tower, images * tower.frames, at_once, element)
     kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp
     sums = 1 if tp == 1 else 2
-    attention = (kept.whole + kept.shared / tp + sums) * width
-    block = kept.block * width + max(kept.columns * inner, inner + sums * width)
+    exchanged = kept.gathered if tp > 1 else 0
+    attention = (kept.whole + exchanged + max(kept.shared / tp + sums, kept.rotated / tp)) * width
+    block = kept.block * width + max(kept.columns * inner, kept.last * inner + sums * width)
     patch = tower.inputs + kept.always * width + max(attention, block)
-    return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden)
+    return element * images * tower.tokens * (tower.merged * patch + tower.stacked * hidden) + tower.table
 
 
 def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 2) -> float:
-    """element × tokens × (merged × inputs + (1 + stacked) × hidden): what stays while the text decoder is tried. [B]
+    """element × (patches × inputs + outputs × (1 + stacked) × hidden) + table: what stays for the text decoder. [B]
 
     Source: vLLM, vllm/v1/worker/gpu_model_runner.py, `profile_run`: inputs and outputs are let go of at its end. With
     the inputs Gemma 3 12B on 0.19 peaks at 3.95 GiB, where 3.94 were printed.
@@ -104,4 +189,5 @@ def kept_images(tower: VisionTower, images: int, *, hidden: int, element: int = 
     >>> round(kept_images(siglip, 32, hidden=3840) / 2**30, 3)
     0.202
     """
-    return element * images * tower.tokens * (tower.merged * tower.inputs + (1 + tower.stacked) * hidden)
+    outputs = tower.outputs * (1 + tower.stacked) * hidden
+    return element * images * (tower.patches * tower.inputs + outputs) + tower.table

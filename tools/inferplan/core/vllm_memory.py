@@ -18,7 +18,7 @@ from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
 from inferplan.core.units import GIB
-from inferplan.core.vision import VisionTower, encoder_peak, kept_images, profiled_images
+from inferplan.core.vision import VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
 
 NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held against many logs.
@@ -162,11 +162,13 @@ def activation_peak(
     samples: bool = True,
     attention_dp: int = 1,
     wide: bool = False,
+    gpu_memory: float = 80 * GIB,
 ) -> float:
     """max(encoder, max(forward, sampler) + expert workspace + what is kept of images) of vLLM's profile run. [B]
 
     It follows batched tokens, widths, vocabulary and the sampler's kernel, not weights or KV cache. MXFP4 kernels
-    keep no `workspace`; `element` is the model's type, 4 B for fp32; only the last pipeline stage `samples`.
+    keep no `workspace`; `element` is the model's type, 4 B for fp32; only the last pipeline stage `samples`. Of
+    `gpu_memory` follows how many frames Gemma 4 encodes at once.
 
     Limits: of an encoder whose layers are not known only the outputs are counted, as many as a batch has tokens.
     Source: published logs; within 0.04 GiB on average of 76 measured peaks.
@@ -181,9 +183,10 @@ def activation_peak(
     tower = counted_encoder(architecture, engine)
     if tower is None:
         return text + (element * tokens * hidden if architecture.vision_params and engine.images else 0)
-    images = profiled_images(tower, tokens)
+    images = profiled_images(tower, tokens, engine.max_model_len)
     text += kept_images(tower, images, hidden=hidden, element=element)
-    return max(text, encoder_peak(tower, images, hidden=hidden, tp=tp, element=element))
+    at_once = frames_at_once(gpu_memory, engine.version)
+    return max(text, encoder_peak(tower, images, hidden=hidden, tp=tp, element=element, at_once=at_once))
 
 
 def counted_encoder(architecture: Architecture, engine: Engine) -> VisionTower | None:
@@ -362,9 +365,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
     stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
-    wide = is_wide(gpu, layout)
-    peaks = [_peak(model, precision, layout, engine, last=False, wide=wide)] * (layout.pp - 1)
-    peaks.append(_peak(model, precision, layout, engine, last=True, wide=wide))
+    peaks = [_peak(model, precision, gpu, layout, engine, last=False)] * (layout.pp - 1)
+    peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
     weights, activation = max(zip(stages, peaks, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     graphs = graph_memory(
@@ -418,7 +420,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
     )
 
 
-def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *, last: bool, wide: bool) -> float:
+def _peak(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, last: bool) -> float:
     """The activation peak of one stage. [B]"""
     return activation_peak(
         model.architecture,
@@ -428,7 +430,8 @@ def _peak(model: Model, precision: Precision, layout: Layout, engine: Engine, *,
         element=4 if precision.id == "fp32" else 2,
         samples=last,
         attention_dp=layout.attention_dp,
-        wide=wide,
+        wide=is_wide(gpu, layout),
+        gpu_memory=gpu.engine_memory,
     )
 
 

@@ -145,8 +145,8 @@ class Fit:
         """Users that the same deployment takes at half the context."""
         if self.placed is None:
             return 0
-        layout = self.placed.layout
-        return layout.dp * self.on.held(layout, max(1, self.need.context // 2)).sessions
+        layout, context = self.placed.layout, self.need.context
+        return layout.dp * self.on.held(layout, context, max(1, context // 2)).sessions
 
     @cached_property
     def longest(self) -> int:

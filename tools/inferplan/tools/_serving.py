@@ -178,27 +178,27 @@ class Serving:
         reason = self.pools.not_modelled
         return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
 
-    def pool(self, layout: Layout) -> Pool:
+    def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
-        found = self.pools.of(layout)
+        found = self.pools.of(layout, context)
         return replace(found, holding=None, not_modelled=self.refused) if self.refusal else found
 
-    def capacity(self, layout: Layout, context: int) -> Capacity:
-        """The KV cache that it has room for."""
-        return self.pool(layout).capacity(context)
+    def capacity(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
+        """The KV cache that it has room for, in sessions of full context, or of as many tokens as are `filled`."""
+        return self.pool(layout, context).capacity(filled or context)
 
     def fits(self, layout: Layout, context: int) -> bool:
         """Whether it starts and has room for a session."""
-        return self.pool(layout).sessions(context) > 0
+        return self.pool(layout, context).sessions(context) > 0
 
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
-        return self._in_time(layout, context, self.pool(layout).sessions(context))
+        return self._in_time(layout, context, self.pool(layout, context).sessions(context))
 
-    def held(self, layout: Layout, context: int) -> Capacity:
+    def held(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
         """Its capacity with so many sessions."""
-        found = self.capacity(layout, context)
-        return found._replace(sessions=self._in_time(layout, context, found.sessions)) if self.pace else found
+        found, tokens = self.capacity(layout, context, filled), filled or context
+        return found._replace(sessions=self._in_time(layout, tokens, found.sessions)) if self.pace else found
 
     def _in_time(self, layout: Layout, context: int, room: int) -> int:
         """Those of the sessions that fit one replica which get the latency asked for."""

@@ -21,9 +21,8 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
-from inferplan.core.vision import profiled_images
-from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._encoders import may_be_blind, memory_evidence, note_encoder, tries_encoder
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._serving import Serving
@@ -67,10 +66,12 @@ def serving(
     quiet: bool = False,
     pace: Pace | None = None,
     timed: bool = True,
+    context: int = 0,
 ) -> Serving:
-    """Look the names up and take the assumptions. `quiet` lists none but those that the caller changed.
+    """Look the names up and take the assumptions, of a server started for this context.
 
-    Where nothing is `timed`, settings of the speed model are not taken, so that they are said to have no effect.
+    `quiet` lists none but those that the caller changed. Where nothing is `timed`, settings of the speed model are not
+    taken, so that they are said to have no effect.
     """
     chosen = model_of(model)
     if ledger.is_untouched:
@@ -81,7 +82,7 @@ def serving(
         speed = ledger if timed else Ledger({})
         found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
     if not quiet:
-        _note(ledger, found, is_default_cache=not kv_precision)
+        _note(ledger, found, is_default_cache=not kv_precision, context=context)
     return found
 
 
@@ -121,15 +122,15 @@ def _serving(
     )
 
 
-def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
+def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) -> None:
     """List what the checkpoint and the engine decide, and what is not held against anything."""
     note_checkpoint(ledger, on.model, on.precision)
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm":
-        is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not leaves_out_encoder(on)
+        is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not tries_encoder(on)
         ledger.take("engine_version", on.engine.version, why=None if is_usual else memory_evidence(on))
-        _note_encoder(ledger, on)
+        note_encoder(ledger, on, context)
         if ENGINES["vllm"].is_newer(on.engine.version):
             ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
@@ -179,45 +180,6 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         drafts=ledger.take("speculative_tokens", quiet=True) > 0,
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
     )
-
-
-def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
-    """Whether an engine can serve a model without the image encoder that it has."""
-    return name == "vllm" and version >= vllm_memory.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
-
-
-NOT_COUNTED = "the start-up trial of its encoder of images or sound is not counted: up to 3 GiB in published logs"
-"""How far vLLM's rules are off where a model sees. Source: starts of Gemma 4 and Qwen3-VL on 0.11 to 0.29."""
-COUNTED = "4 published logs of Gemma 3 and Qwen3.5: weights 0.1 %, KV pool within 2 %"
-"""The same where the trial is counted. Source: starts on one GPU, of 0.19 and 0.22."""
-TEXT_ALONE = "image_inputs=0 leaves it out"
-NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
-
-
-def memory_evidence(on: Serving) -> str:
-    """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
-    info, vendor = ENGINES[on.engine.name], on.gpu.vendor
-    newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
-    held = info.newer if newer else info.held_against(vendor)
-    if not leaves_out_encoder(on):
-        counted = vllm_memory.counted_encoder(on.model.architecture, on.engine) is not None
-        return COUNTED if counted and vendor in info.evidence and not newer else held
-    remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
-    known = () if vendor in info.evidence and not newer else (held,)
-    return "; ".join((*known, NOT_COUNTED, remedy))
-
-
-def leaves_out_encoder(on: Serving) -> bool:
-    """Whether the engine tries an image encoder out before it cuts its pool, and the rules do not count that."""
-    return vllm_memory.leaves_out_encoder(on.model.architecture, on.engine)
-
-
-def _note_encoder(ledger: Ledger, on: Serving) -> None:
-    """The images that the engine tries an encoder out on, where the rules count that."""
-    if tower := vllm_memory.counted_encoder(on.model.architecture, on.engine):
-        images = profiled_images(tower, on.engine.max_num_batched_tokens)
-        what = f"{words.count(images, 'image')} of {tower.tokens:,} tokens"
-        ledger.note("image_encoder", what, why=f"tried out before the KV pool is cut; {TEXT_ALONE}")
 
 
 def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:

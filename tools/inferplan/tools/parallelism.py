@@ -103,8 +103,15 @@ class ParallelismQuestion(Question):
 
     def serving(self, ledger: Ledger, gpu: str | None = None, *, quiet: bool = False) -> Serving:
         """The model on the GPU type asked for, or on another one."""
-        kv, gpu = self.kv_precision, gpu or self.gpu
-        return serving(ledger, model=self.model, precision=self.precision, gpu=gpu, kv_precision=kv, quiet=quiet)
+        return serving(
+            ledger,
+            model=self.model,
+            precision=self.precision,
+            gpu=gpu or self.gpu,
+            kv_precision=self.kv_precision,
+            quiet=quiet,
+            context=self.context_window,
+        )
 
     def on(self, gpu: str) -> Serving:
         """The same, with what it assumes listed nowhere."""

@@ -30,6 +30,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_vram import draw_need
+from inferplan.tools._encoders import memory_evidence
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency, Pace
@@ -38,7 +39,7 @@ from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._settings import memory_evidence, note_node, note_share, serving
+from inferplan.tools._settings import note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -91,6 +92,7 @@ class VramQuestion(Question):
             quiet=quiet,
             pace=self.pace,
             timed=self.pace is not None,
+            context=self.context_window,
         )
 
 

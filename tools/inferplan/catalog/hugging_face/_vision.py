@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from inferplan.catalog.hugging_face._encoders import encoder_of, positions, size
 from inferplan.catalog.hugging_face._keys import Keys
-from inferplan.core.vision import Kind, VisionTower
+from inferplan.core.vision import VisionTower
 
 WRAPPERS: Mapping[str, str | None] = {
     "aya_vision": "cohere2",
@@ -30,8 +31,6 @@ WRAPPERS: Mapping[str, str | None] = {
 }
 """Wrappers, and the family of their text decoder where its config does not say."""
 
-MANY = 10**5
-
 
 def vision_of(root: Keys, hidden: int) -> tuple[int, VisionTower | None]:
     """The parameters of the vision tower and its projector; 0, and a note, where they are not known here.
@@ -52,8 +51,8 @@ def vision_of(root: Keys, hidden: int) -> tuple[int, VisionTower | None]:
     vision = root.child("vision_config", defaults=_DEFAULTS.get(wrapper, {}))
     if not vision:
         return 0, None
-    shape = _SHAPES.get(tower)
-    return tower(vision, root, hidden), shape and shape(vision, root)
+    params = tower(vision, root, hidden)
+    return params, encoder_of(wrapper, vision, root) if params else None
 
 
 def _layer(width: int, inner: int, *, bias: bool = True, gated: bool = False, norm: int = 2) -> int:
@@ -67,58 +66,49 @@ def _merger(merged: int, out: int) -> int:
     return merged**2 + merged + merged * out + out
 
 
-def _size(vision: Keys, *names: str, default: int | None = None) -> int:
-    return vision.integer(*names, default=default, high=MANY)
-
-
 def _qwen3(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: transformers, `Qwen3VLVisionModel`; its deep-stacked mergers norm what is merged."""
-    width, out = _size(vision, "hidden_size"), _size(vision, "out_hidden_size", default=hidden)
-    merged = width * _size(vision, "spatial_merge_size") ** 2
-    patch = _size(vision, "in_channels") * _size(vision, "temporal_patch_size") * _size(vision, "patch_size") ** 2
-    depth = _size(vision, "depth")
+    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+    merged = width * size(vision, "spatial_merge_size") ** 2
+    patch = size(vision, "in_channels") * size(vision, "temporal_patch_size") * size(vision, "patch_size") ** 2
+    depth = size(vision, "depth")
     deep = vision.layer_numbers("deepstack_visual_indexes", depth) or frozenset()
     vision.keep("deepstack_visual_indexes", sorted(deep), [])
-    layers = depth * _layer(width, _size(vision, "intermediate_size"))
-    ends = (patch + 1 + _size(vision, "num_position_embeddings") + 2) * width
+    layers = depth * _layer(width, size(vision, "intermediate_size"))
+    ends = (patch + 1 + size(vision, "num_position_embeddings") + 2) * width
     return layers + ends + _merger(merged, out) + len(deep) * (2 * merged + _merger(merged, out))
 
 
 def _qwen2_5(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: transformers, `Qwen2_5_VisionTransformerPretrainedModel`."""
-    width, out = _size(vision, "hidden_size"), _size(vision, "out_hidden_size", default=hidden)
-    merged = width * _size(vision, "spatial_merge_size") ** 2
-    channels = _size(vision, "in_channels", "in_chans")
-    patch = channels * _size(vision, "temporal_patch_size") * _size(vision, "patch_size") ** 2
-    layer = _layer(width, _size(vision, "intermediate_size"), gated=True, norm=1)
-    return _size(vision, "depth") * layer + (patch + 1) * width + _merger(merged, out)
+    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+    merged = width * size(vision, "spatial_merge_size") ** 2
+    channels = size(vision, "in_channels", "in_chans")
+    patch = channels * size(vision, "temporal_patch_size") * size(vision, "patch_size") ** 2
+    layer = _layer(width, size(vision, "intermediate_size"), gated=True, norm=1)
+    return size(vision, "depth") * layer + (patch + 1) * width + _merger(merged, out)
 
 
 def _qwen2(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: transformers, `Qwen2VisionTransformerPretrainedModel`."""
-    width = _size(vision, "embed_dim")
-    merged = width * _size(vision, "spatial_merge_size") ** 2
-    channels = _size(vision, "in_channels", "in_chans")
-    patch = channels * _size(vision, "temporal_patch_size") * _size(vision, "patch_size") ** 2
-    layer = _layer(width, _size(vision, "mlp_ratio") * width)
+    width = size(vision, "embed_dim")
+    merged = width * size(vision, "spatial_merge_size") ** 2
+    channels = size(vision, "in_channels", "in_chans")
+    patch = channels * size(vision, "temporal_patch_size") * size(vision, "patch_size") ** 2
+    layer = _layer(width, size(vision, "mlp_ratio") * width)
     return (
-        _size(vision, "depth") * layer
+        size(vision, "depth") * layer
         + (patch + 2) * width
-        + _merger(merged, _size(vision, "hidden_size", default=hidden))
+        + _merger(merged, size(vision, "hidden_size", default=hidden))
     )
-
-
-def _positions(vision: Keys) -> int:
-    """(image / patch)²: the patches of one image."""
-    return (_size(vision, "image_size") // _size(vision, "patch_size")) ** 2
 
 
 def _gemma3(vision: Keys, _root: Keys, hidden: int) -> int:
     """SigLIP, a norm and one matrix. Source: transformers, `SiglipVisionModel`, `Gemma3MultiModalProjector`."""
-    width = _size(vision, "hidden_size")
-    layers = _size(vision, "num_hidden_layers") * _layer(width, _size(vision, "intermediate_size"))
-    ends = (3 * _size(vision, "patch_size") ** 2 + 1 + _positions(vision) + 2) * width
-    head = _layer(width, _size(vision, "intermediate_size")) - 4 * width + 3 * width
+    width = size(vision, "hidden_size")
+    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    ends = (3 * size(vision, "patch_size") ** 2 + 1 + positions(vision) + 2) * width
+    head = _layer(width, size(vision, "intermediate_size")) - 4 * width + 3 * width
     return layers + ends + (head if vision.flag("vision_use_head", default=True) else 0) + width + width * hidden
 
 
@@ -127,22 +117,22 @@ def _gemma4(vision: Keys, root: Keys, hidden: int) -> int:
     if vision.flag("use_clipped_linears"):
         root.notes["The vision tower that stands beside the text decoder is not counted."] = None
         return 0
-    width, heads = _size(vision, "hidden_size"), _size(vision, "num_attention_heads")
-    head_dim = _size(vision, "head_dim")
-    kv = (heads + _size(vision, "num_key_value_heads", default=heads)) * 2 * head_dim * width
-    layer = kv + 4 * width + 2 * head_dim + 3 * width * _size(vision, "intermediate_size")
-    ends = (3 * _size(vision, "patch_size") ** 2 + 2 * _size(vision, "position_embedding_size")) * width
-    return _size(vision, "num_hidden_layers") * layer + ends + width * hidden
+    width, heads = size(vision, "hidden_size"), size(vision, "num_attention_heads")
+    head_dim = size(vision, "head_dim")
+    kv = (heads + size(vision, "num_key_value_heads", default=heads)) * 2 * head_dim * width
+    layer = kv + 4 * width + 2 * head_dim + 3 * width * size(vision, "intermediate_size")
+    ends = (3 * size(vision, "patch_size") ** 2 + 2 * size(vision, "position_embedding_size")) * width
+    return size(vision, "num_hidden_layers") * layer + ends + width * hidden
 
 
 def _pixtral(vision: Keys, root: Keys, hidden: int) -> int:
     """Source: transformers, `PixtralVisionModel`, `Mistral3MultiModalProjector`."""
-    width, merge = _size(vision, "hidden_size"), _size(root, "spatial_merge_size", default=2)
-    layer = _layer(width, _size(vision, "intermediate_size"), bias=False, gated=True, norm=1)
-    ends = (3 * _size(vision, "patch_size") ** 2 + 1) * width
+    width, merge = size(vision, "hidden_size"), size(root, "spatial_merge_size", default=2)
+    layer = _layer(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1)
+    ends = (3 * size(vision, "patch_size") ** 2 + 1) * width
     bias = 2 * hidden if root.flag("multimodal_projector_bias") else 0
     projector = width + (width * merge) ** 2 + width * hidden + hidden**2 + bias
-    return _size(vision, "num_hidden_layers") * layer + ends + projector
+    return size(vision, "num_hidden_layers") * layer + ends + projector
 
 
 def _clip(vision: Keys, root: Keys, hidden: int) -> int:
@@ -151,31 +141,31 @@ def _clip(vision: Keys, root: Keys, hidden: int) -> int:
         root.notes["The vision tower that stands beside the text decoder is not counted."] = None
         vision.keep("model_type", "other", None)
         return 0
-    width = _size(vision, "hidden_size")
-    layers = _size(vision, "num_hidden_layers") * _layer(width, _size(vision, "intermediate_size"))
-    ends = (3 * _size(vision, "patch_size") ** 2 + 1 + _positions(vision) + 1 + 4) * width
+    width = size(vision, "hidden_size")
+    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    ends = (3 * size(vision, "patch_size") ** 2 + 1 + positions(vision) + 1 + 4) * width
     newline = hidden if root.text("model_type") == "llava_next" else 0
     return layers + ends + width * hidden + hidden**2 + 2 * hidden + newline
 
 
 def _llama4(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: transformers, `Llama4VisionModel`, `Llama4MultiModalProjector`."""
-    width, inner = _size(vision, "hidden_size"), _size(vision, "intermediate_size")
-    layers = _size(vision, "num_hidden_layers") * _layer(width, inner)
-    ends = (3 * _size(vision, "patch_size") ** 2 + 1 + _positions(vision) + 1 + 4) * width
-    first, last = _size(vision, "projector_input_dim"), _size(vision, "projector_output_dim")
+    width, inner = size(vision, "hidden_size"), size(vision, "intermediate_size")
+    layers = size(vision, "num_hidden_layers") * _layer(width, inner)
+    ends = (3 * size(vision, "patch_size") ** 2 + 1 + positions(vision) + 1 + 4) * width
+    first, last = size(vision, "projector_input_dim"), size(vision, "projector_output_dim")
     adapter = inner * first + first * last
-    return layers + ends + adapter + _size(vision, "vision_output_dim", default=last) * hidden
+    return layers + ends + adapter + size(vision, "vision_output_dim", default=last) * hidden
 
 
 def _moonvit(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: Kimi-K2.5 modeling_kimi_k25.py, `MoonViT3dPretrainedModel`, `PatchMergerMLP`."""
-    width = _size(vision, "vt_hidden_size", "hidden_size")
-    layers = _size(vision, "vt_num_hidden_layers", "num_hidden_layers")
-    layer = _layer(width, _size(vision, "vt_intermediate_size", "intermediate_size"))
-    rows = _size(vision, "init_pos_emb_height", default=64) * _size(vision, "init_pos_emb_width", default=64)
-    ends = (3 * _size(vision, "patch_size") ** 2 + 1 + rows + 2) * width
-    return layers * layer + ends + 2 * width + _merger(4 * width, _size(vision, "text_hidden_size", default=hidden))
+    width = size(vision, "vt_hidden_size", "hidden_size")
+    layers = size(vision, "vt_num_hidden_layers", "num_hidden_layers")
+    layer = _layer(width, size(vision, "vt_intermediate_size", "intermediate_size"))
+    rows = size(vision, "init_pos_emb_height", default=64) * size(vision, "init_pos_emb_width", default=64)
+    ends = (3 * size(vision, "patch_size") ** 2 + 1 + rows + 2) * width
+    return layers * layer + ends + 2 * width + _merger(4 * width, size(vision, "text_hidden_size", default=hidden))
 
 
 Tower = Callable[[Keys, Keys, int], int]
@@ -195,52 +185,6 @@ _TOWERS: Mapping[str, Tower] = {
     "qwen3_vl": _qwen3,
     "qwen3_vl_moe": _qwen3,
 }
-
-LARGEST_IMAGE = 16384
-"""What the image processors of Qwen2.5-VL, Qwen3-VL and Qwen3.5 to 3.8 let through: a config does not say it. [tokens]
-
-Source: vLLM's logs of their checkpoints, of 3B to 397B parameters ("a budget of 16384 tokens").
-"""
-
-
-def _dynamic(kind: Kind) -> Callable[[Keys, Keys], VisionTower]:
-    """Images of any size, a patch of each of a few frames at a time."""
-
-    def shape(vision: Keys, _root: Keys) -> VisionTower:
-        channels, frames = _size(vision, "in_channels", "in_chans"), _size(vision, "temporal_patch_size")
-        deep = vision.layer_numbers("deepstack_visual_indexes", _size(vision, "depth")) or frozenset()
-        return VisionTower(
-            kind=kind,
-            width=_size(vision, "hidden_size"),
-            inner=_size(vision, "intermediate_size"),
-            inputs=channels * frames * _size(vision, "patch_size") ** 2,
-            merged=_size(vision, "spatial_merge_size") ** 2,
-            tokens=LARGEST_IMAGE,
-            stacked=len(deep) if kind == "qwen3" else 0,
-        )
-
-    return shape
-
-
-def _square(vision: Keys, root: Keys) -> VisionTower:
-    """Images of one size."""
-    tokens = root.integer("mm_tokens_per_image", default=256, high=MANY)
-    return VisionTower(
-        kind="siglip",
-        width=_size(vision, "hidden_size"),
-        inner=_size(vision, "intermediate_size"),
-        inputs=3 * _size(vision, "patch_size") ** 2,
-        merged=max(1, _positions(vision) // tokens),
-        tokens=tokens,
-    )
-
-
-_SHAPES: Mapping[Tower, Callable[[Keys, Keys], VisionTower]] = {
-    _gemma3: _square,
-    _qwen2_5: _dynamic("qwen2.5"),
-    _qwen3: _dynamic("qwen3"),
-}
-"""What computes in the towers that vLLM's start-up is known of."""
 
 _QWEN3 = {
     "depth": 27, "hidden_size": 1152, "in_channels": 3, "intermediate_size": 4304, "num_position_embeddings": 2304,

@@ -1,0 +1,61 @@
+"""Image encoders that an engine tries out before it cuts its KV pool: which are counted, and how far off that is."""
+
+from collections.abc import Mapping
+
+from inferplan.catalog.engines import ENGINES
+from inferplan.core import vllm_memory
+from inferplan.core.architecture import Model
+from inferplan.core.engine import EngineName
+from inferplan.core.vision import Kind, item_images, profiled_images
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._serving import Serving
+
+NOT_COUNTED = "the start-up trial of its encoder of images or sound is not counted: up to 3 GiB in published logs"
+"""How far vLLM's rules are off where a model sees. Source: starts of what sees or hears on 0.11 to 0.29."""
+COUNTED = "5 published logs of Gemma 3, Qwen2.5-VL and Qwen3.5: weights within 0.3 %, KV pool within 2 %"
+"""The same where the trial is counted. Source: starts on one GPU, of 0.19, 0.22 and 0.23."""
+GEMMA_4 = "3 published logs of Gemma 4 in 16 bit: KV pool within 0.3 %; 2 of 26B in NVFP4 were 0.6 and 1.7 GiB smaller"
+"""Source: starts of 0.19, 0.22 and 0.26; of 0.19 and 0.20 on an RTX 5090, by as much as a batch is larger."""
+MEASURED = "the start-up trial of its image encoder was measured alone, 1 % off; no whole start was held against it"
+"""Of other kinds. Source: `encoder_peaks_measured.json` of the tests, vLLM 0.24 on an H100: at most 1.5 % off."""
+HELD: Mapping[Kind, str] = {"gemma4": GEMMA_4, "qwen2.5": COUNTED, "qwen3": COUNTED, "siglip": COUNTED}
+"""What logs of whole starts say of a kind of encoder."""
+TEXT_ALONE = "image_inputs=0 leaves it out"
+NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
+
+
+def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
+    """Whether an engine can serve a model without the image encoder that it has."""
+    return name == "vllm" and version >= vllm_memory.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
+
+
+def memory_evidence(on: Serving) -> str:
+    """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
+    info, vendor = ENGINES[on.engine.name], on.gpu.vendor
+    newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
+    held = info.newer if newer else info.held_against(vendor)
+    if not vllm_memory.leaves_out_encoder(on.model.architecture, on.engine):
+        tower = vllm_memory.counted_encoder(on.model.architecture, on.engine)
+        if tower is None or newer or vendor not in info.evidence:
+            return held
+        return HELD.get(tower.kind, MEASURED)
+    remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
+    known = () if vendor in info.evidence and not newer else (held,)
+    return "; ".join((*known, NOT_COUNTED, remedy))
+
+
+def tries_encoder(on: Serving) -> bool:
+    """Whether the engine tries an image encoder out before it cuts its pool, counted by the rules or not."""
+    return on.engine.name == "vllm" and on.engine.images and on.model.architecture.vision_params > 0
+
+
+def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:
+    """The images or videos that the engine tries an encoder out on, where the rules count that."""
+    if tower := vllm_memory.counted_encoder(on.model.architecture, on.engine):
+        each = item_images(tower, context)
+        items = profiled_images(tower, on.engine.max_num_batched_tokens, context) // each
+        what = (
+            f"{words.count(items, 'video' if tower.frames or each > 1 else 'image')} of {each * tower.tokens:,} tokens"
+        )
+        ledger.note("image_encoder", what, why=f"tried out before the KV pool is cut; {TEXT_ALONE}")
