@@ -61,7 +61,7 @@ def test_a_batch_that_holds_several_videos_is_tried_out_on_whole_ones() -> None:
 
 @pytest.mark.parametrize("context", [8192, 131_072, 1_048_576])
 def test_others_are_tried_out_on_images_whatever_the_context(context: int) -> None:
-    """Qwen3-VL shrinks the frames of a video: 25,165,824 pixels of two frames are 12,288 tokens."""
+    """Qwen3-VL shares the pixels of a video out among its frames; logs print 16,384 tokens, of an image."""
     for name, tower in towers().items():
         if not name.startswith("qwen2"):
             assert profiled_images(tower, 16_384, context) == profiled_images(tower, 16_384)
