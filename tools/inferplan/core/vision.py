@@ -98,7 +98,7 @@ mllama4.py, kimi_k25_vit.py; arguments of a module stay alive while it runs. Mea
 def item_images(tower: VisionTower, context: int) -> int:
     """max(1, min(video, context // tokens of the largest image)): what the largest image or video takes. [images]
 
-    Limits: videos that are cut to fewer tokens than the largest image has, as Qwen3-VL's are, do not show.
+    Limits: Qwen3-VL shares the pixels of a video out among its frames, which logs show to be fewer than an image has.
     Source: vLLM 0.16 to 0.33, vllm/model_executor/models/qwen2_vl.py, `get_num_frames_with_most_features`: as many
     frames of the largest image's size as the context (`max_model_len`) holds, at most 14, of which two make a patch.
     """

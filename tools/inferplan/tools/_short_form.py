@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inferplan.catalog.models import towers
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.attention import Latent
 from inferplan.core.recurrence import GatedDelta
@@ -41,6 +42,8 @@ TOWERS = {
 Source of the latter: vLLM 0.19, kimi_vl.py (linear_1, linear_2; patch and position tables), mistral3.py (merging_layer
 and the patch convolution).
 """
+ENCODERS = {"moonvit": "moonvit_vl"}
+"""Names in the catalogue of those whose trial by vLLM is counted: Kimi-VL's."""
 
 
 class DeltaNet(BaseModel):
@@ -125,6 +128,7 @@ class ShortForm(BaseModel):
             state_bytes=4,
             vision_params=tower,
             vision_replicated=replicated,
+            vision=towers()[ENCODERS[self.vis]] if self.vis in ENCODERS else None,
         )
 
     def _mixers(self) -> Iterator[Mixer]:
