@@ -129,12 +129,12 @@ def test_a_tensor_group_over_two_trays_is_started_on_both(engine: str, flags: st
 
 
 def test_groups_over_several_nodes_that_share_experts_take_more_than_one_command() -> None:
-    load: dict[str, Any] = {"concurrent_users": 500, "context_window": 16_384, "total_gpus": 72}
+    load: dict[str, Any] = {"concurrent_users": 500, "context_window": 16_384, "total_gpus": 64}
     trays, single = (
         plan(model="deepseek-r1", precision="fp8", objective="throughput", **load, overrides=f"gpus_per_node={size}")
         for size in (4, 1)
     )
-    assert (trays.tp, trays.pp, trays.ep) == (single.tp, single.pp, single.ep) == (2, 1, 72)
+    assert (trays.tp, trays.pp, trays.ep) == (single.tp, single.pp, single.ep) == (2, 1, 64)
     assert trays.launch is not None
     assert "--data-parallel-size-local 2 " in trays.launch
     assert single.launch is None
