@@ -11,6 +11,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
+from inferplan.core.compressed_memory import covers
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
@@ -22,6 +23,7 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.core.vision import profiled_images
+from inferplan.core.vllm_memory import has_second_runner
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
@@ -127,7 +129,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool) -> None:
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm":
-        is_usual = on.gpu.vendor in ENGINES["vllm"].evidence and not leaves_out_encoder(on)
+        known = on.gpu.vendor in ENGINES["vllm"].evidence and not covers(on.model.architecture, on.engine)
+        is_usual = known and not leaves_out_encoder(on)
         ledger.take("engine_version", on.engine.version, why=None if is_usual else memory_evidence(on))
         _note_encoder(ledger, on)
         if ENGINES["vllm"].is_newer(on.engine.version):
@@ -194,11 +197,20 @@ TEXT_ALONE = "image_inputs=0 leaves it out"
 NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
 
+COMPRESSED = "vLLM's source and 3 published logs of DeepSeek-V4-Flash: weights 1.3 %, KV pool 0.7 to 3 GiB too large"
+"""How far its rules are off for compressed keys. Source: starts on RTX PRO 6000, GH200 and B200, of 0.22 and 0.25."""
+RAN_OUT = "; a start of 0.28 on 4 x H800 ran out of memory at the default share: set memory_utilization lower"
+"""What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
+
+
 def memory_evidence(on: Serving) -> str:
     """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
     info, vendor = ENGINES[on.engine.name], on.gpu.vendor
     newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
     held = info.newer if newer else info.held_against(vendor)
+    if on.engine.name == "vllm" and covers(on.model.architecture, on.engine):
+        tight = has_second_runner(on.model.architecture, on.engine)
+        return f"{held}; {COMPRESSED}" if newer else COMPRESSED + (RAN_OUT if tight else "")
     if not leaves_out_encoder(on):
         counted = vllm_memory.counted_encoder(on.model.architecture, on.engine) is not None
         return COUNTED if counted and vendor in info.evidence and not newer else held
