@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.compressed_memory import CompressedBlocks, cut, forward_peak, lacks_kernels, not_modelled
+from inferplan.core.drafts import with_draft
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 from inferplan.core.vllm_memory import has_second_runner
@@ -144,3 +145,11 @@ def test_the_peak_counts_four_streams_and_padded_queries_and_scores() -> None:
 
 def test_the_second_runner_takes_it_from_0_28_and_the_first_before() -> None:
     assert [has_second_runner(FLASH, engine(version=version)) for version in (25, 27, 28)] == [False, False, True]
+
+
+def test_a_draft_keeps_a_window_alone() -> None:
+    """Flash's 43 windows and one more, as 22 and 22: vLLM's prediction layer compresses nothing."""
+    drafted = with_draft(MODELS["deepseek-ai/DeepSeek-V4-Flash"]).architecture
+    groups = cut(drafted, Layout(tp=2), engine=engine(version=28)).groups
+    assert [spec.page for _, spec in groups if spec.block_tokens == 64] == [22 * 37_440, 22 * 37_440]
+    assert groups[0] == blocks_of(28).groups[0]

@@ -197,9 +197,9 @@ TEXT_ALONE = "image_inputs=0 leaves it out"
 NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
 
-COMPRESSED = "vLLM's source and 3 published logs of DeepSeek-V4-Flash: weights 1.3 %, KV pool 0.7 to 3 GiB too large"
+COMPRESSED = "vLLM's source; 3 published logs of V4-Flash: weights 1.3 % more, KV pool 0.7 to 3 GiB less"
 """How far its rules are off for compressed keys. Source: starts on RTX PRO 6000, GH200 and B200, of 0.22 and 0.25."""
-RAN_OUT = "; a start of 0.28 on 4 x H800 ran out of memory at the default share: set memory_utilization lower"
+RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
 """What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
 
 
