@@ -141,7 +141,7 @@ def test_tensorrt_llm_over_several_servers_is_started_on_all_of_them_at_once() -
 
 
 def test_deepseek_v4_is_started_with_the_one_cache_that_vllm_reads() -> None:
-    """As in vLLM's recipe; blocks of 256 tokens it takes by itself since 0.22."""
+    """As in vLLM's recipe; blocks of 256 tokens it takes by itself."""
     answer = TOOL.ask({"model": "deepseek v4 flash", "gpu": "h200-sxm", "context_window": 8192, "concurrent_users": 16})
     start = "vllm serve deepseek-ai/DeepSeek-V4-Flash --tensor-parallel-size 2 --max-model-len 8192"
     assert answer.launch == f"{start} --kv-cache-dtype fp8"
