@@ -3,8 +3,9 @@
 from typing import cast
 
 from inferplan.catalog.engines import refusal
-from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
 
 NEWEST = 28
@@ -14,3 +15,14 @@ def runs(gpu: object, precision: object, engine: object = "vllm") -> bool:
     """Whether the engine is not known to refuse the format on the GPU, in its newest version."""
     name = cast("EngineName", engine)
     return refusal(name, GPUS[str(gpu)], FORMATS[str(precision)], version=NEWEST) is None
+
+
+def keeps(model: object, kv_precision: object) -> bool:
+    """Whether vLLM's newest version is not known to refuse the cache of a model in a format, None being its own."""
+    if kv_precision is None:
+        return True
+    architecture, form = MODELS[str(model)].architecture, KV_FORMATS[str(kv_precision)]
+    parts = [part for _, mixer in architecture.mixers for part in mixer.cached]
+    if any(part.what == "compressed keys" for part in parts):
+        return form.id == "fp8"
+    return form.head_scale_bytes == 0 or all(part.heads is not None for part in parts)

@@ -135,7 +135,6 @@ def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int,
 @pytest.mark.parametrize(
     ("id_", "version"),
     [
-        ("deepseek-ai/DeepSeek-V4-Flash", 28),
         ("moonshotai/Kimi-Linear-48B-A3B-Instruct", 28),
         ("MiniMaxAI/MiniMax-Text-01", 28),
         ("MiniMaxAI/MiniMax-M3", 28),

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.kv_blocks import not_modelled
+from inferplan.core.vllm_memory import not_modelled
 from inferplan.tools._tool import Answer, Tool
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.vram import TOOL as VRAM
-from refusals import runs
+from refusals import keeps, runs
+from shapes import engine
 
 WIDEST = max(MODELS, key=lambda id_: len(MODELS[id_].title))
 LONGEST_FORMAT = max(FORMATS, key=lambda id_: len(FORMATS[id_].title))
@@ -34,7 +35,7 @@ VRAM_CASE = st.fixed_dictionaries(
         "kv_precision": st.sampled_from([id_ for id_, form in KV_FORMATS.items() if "vllm" in form.stored_by]),
         "overrides": st.sampled_from(["gpus_per_node=1", "gpus_per_node=576", "gpus_per_node=5"]),
     },
-).filter(lambda case: runs(case["gpu"], case["precision"]))
+).filter(lambda case: runs(case["gpu"], case["precision"]) and keeps(case["model"], case.get("kv_precision")))
 PLAN_CASE = st.builds(
     lambda case, more: case | more,
     VRAM_CASE,
@@ -124,7 +125,7 @@ def test_every_model_of_the_catalog_can_be_sized_and_laid_out(id_: str) -> None:
     hold(VRAM.ask({"model": id_, "precision": "fp8"}))
     plan = PLAN.ask({"model": id_, "precision": "fp8"})
     hold(plan)
-    reason = not_modelled(MODELS[id_].architecture, version=28)
+    reason = not_modelled(MODELS[id_].architecture, engine(version=28))
     assert plan.fits == (reason is None)
     assert reason is None or reason in plan.summary
 

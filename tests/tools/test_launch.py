@@ -138,3 +138,12 @@ def test_tensorrt_llm_over_several_servers_is_started_on_all_of_them_at_once() -
     assert one.startswith("trtllm-serve meta-llama/Llama-3.1-405B-Instruct --tp_size 8 ")
     spread = "srun -N 2 --ntasks 16 --ntasks-per-node 8 --mpi=pmix trtllm-llmapi-launch trtllm-serve "
     assert two.startswith(f"{spread}meta-llama/Llama-3.1-405B-Instruct --tp_size 8 --pp_size 2 ")
+
+
+def test_deepseek_v4_is_started_with_the_one_cache_that_vllm_reads() -> None:
+    """As in vLLM's recipe; blocks of 256 tokens it takes by itself."""
+    answer = TOOL.ask({"model": "deepseek v4 flash", "gpu": "h200-sxm", "context_window": 8192, "concurrent_users": 16})
+    start = "vllm serve deepseek-ai/DeepSeek-V4-Flash --tensor-parallel-size 2 --max-model-len 8192"
+    assert answer.launch == f"{start} --kv-cache-dtype fp8"
+    with pytest.raises(ValueError, match=r"keeps no compressed keys in BF16; take kv_precision fp8\b"):
+        _ = TOOL.ask({"model": "deepseek v4 flash", "gpu": "h200-sxm", "kv_precision": "bf16"})

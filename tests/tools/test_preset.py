@@ -20,7 +20,7 @@ from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.preset import TOOL, PresetAnswer
 from inferplan.tools.quantization import TOOL as QUANTIZATION
 from inferplan.tools.vram import TOOL as VRAM
-from refusals import runs
+from refusals import keeps, runs
 
 
 def ask(preset: str = "production", **controls: Any) -> PresetAnswer:
@@ -137,7 +137,7 @@ class TestHeadroom:
         assert list(ask().structured()["headroom"]) == ["users"]
 
     def test_where_the_cache_is_not_modelled_nothing_is_said_to_be_left(self) -> None:
-        answer = ask("team", model="deepseek v4 flash")
+        answer = ask("team", model="deepseek v4.1 flash")
         assert (answer.headroom, answer.changes) == (None, [])
 
 
@@ -415,7 +415,7 @@ ANY_QUESTION = st.fixed_dictionaries(
         "input_tokens": st.integers(1, 1),
         "compliance_required": st.booleans(),
     },
-).filter(lambda question: runs(question["gpu"], question["precision"]))
+).filter(lambda asked: runs(asked["gpu"], asked["precision"]) and keeps(asked["model"], asked.get("kv_precision")))
 
 
 @given(question=ANY_QUESTION)

@@ -342,7 +342,7 @@ def test_where_sequences_and_not_memory_are_short_that_is_said_and_more_of_them_
 
 
 def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:
-    answer = TOOL.ask({"model": "deepseek v4 flash", "precision": "fp8", "total_gpus": 8})
+    answer = TOOL.ask({"model": "deepseek v4.1 flash", "precision": "fp8", "total_gpus": 8})
     assert answer.fits is None
     assert answer.weights_gb > 0
     assert answer.changes == []
@@ -451,3 +451,22 @@ def test_experts_may_be_kept_unshared_in_the_memory_tool_and_the_preset() -> Non
     assert shared is not None
     assert sliced is not None
     assert (shared.gpus, sliced.gpus, sliced.ep) == (16, 24, None)
+
+
+def test_deepseek_v4_takes_more_users_than_vllm_prints_and_says_how_far_its_rules_are_off() -> None:
+    """On two H200 at 8,192 tokens: 1,002,240 B x 58 blocks each, twice, once 3,364 for a prompt."""
+    answer = TOOL.ask({"model": "deepseek v4 flash", "gpu": "h200-sxm", "context_window": 8192, "concurrent_users": 16})
+    assert answer.engine_kv_gb_per_user == pytest.approx(2 * 58 * 1_002_240 / 1e9, rel=0.01)
+    (row,) = (row for row in answer.hardware if row.gpu == "h200-sxm")
+    assert answer.gpu_gib is not None
+    blocks = answer.gpu_gib.kv_pool * 2**30 / 1_002_240
+    assert row.max_concurrent_users == pytest.approx(1 + (blocks - 3364) / 58, abs=2)
+    said = {one.name: one.why for one in answer.assumptions}
+    assert "logs of V4-Flash" in (said["engine_version"] or "")
+    assert "4 x H800" in (said["engine_version"] or "")
+
+
+def test_deepseek_v4_is_not_planned_where_vllm_has_no_kernels_for_it() -> None:
+    answer = TOOL.ask({"model": "deepseek v4 flash", "gpu": "a100-80gb-sxm"})
+    assert answer.fits is None
+    assert "Hopper, Blackwell or CDNA4" in answer.summary

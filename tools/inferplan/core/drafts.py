@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from inferplan.core.architecture import Architecture, Model
+from inferplan.core.attention import Compressed
 from inferplan.core.memory import HALF_BYTES, multi_token_bytes
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -47,7 +48,16 @@ def with_draft(model: Model) -> Model:
 
 
 def _longer(architecture: Architecture, layers: int) -> Architecture:
-    """So many layers more of the last kind that keeps keys and values without a window; as it is where none does."""
+    """So many layers more of the last kind that keeps keys and values without a window; as it is where none does.
+
+    Beside compressed keys a draft keeps a window alone: vLLM, vllm/models/deepseek_v4/attention.py, `compress_ratio`.
+    """
+    last = architecture.groups[architecture.sequence[-1]]
+    if isinstance(last.attention, Compressed):
+        window = replace(last.attention, compress=None, indexer=None)
+        groups = (*architecture.groups, replace(last, count=layers, attention=window))
+        order = (*architecture.sequence, *[len(architecture.groups)] * layers)
+        return replace(architecture, groups=groups, order=order)
     kinds = [
         kind
         for kind in reversed(architecture.sequence)
@@ -55,6 +65,6 @@ def _longer(architecture: Architecture, layers: int) -> Architecture:
     ]
     if not kinds:
         return architecture
-    groups = list(architecture.groups)
-    groups[kinds[0]] = replace(groups[kinds[0]], count=groups[kinds[0]].count + layers)
-    return replace(architecture, groups=tuple(groups), order=(*architecture.sequence, *kinds[:1] * layers))
+    longer = list(architecture.groups)
+    longer[kinds[0]] = replace(longer[kinds[0]], count=longer[kinds[0]].count + layers)
+    return replace(architecture, groups=tuple(longer), order=(*architecture.sequence, *kinds[:1] * layers))

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
 from inferplan.core.architecture import Model
+from inferplan.core.compressed_memory import is_compressed, lacks_kernels
 from inferplan.core.drafts import draft_bytes, with_draft
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
-from inferplan.core.precision import REST_BITS, Precision
+from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.rank_memory import Holding, RankMemory, Rules
 from inferplan.core.vision import item_images
 
@@ -94,7 +95,7 @@ class Pool:
 @lru_cache(maxsize=4096)
 def pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float) -> Pool:
     """The pool that the engine's rules leave of each GPU of a replica."""
-    memory, reason = rank_memory(model, precision, gpu, replica, engine), cache_not_modelled(model, engine)
+    memory, reason = rank_memory(model, precision, gpu, replica, engine), _not_modelled(model, gpu, engine)
     if engine.drafts:
         memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, replica))
     on = (_cached(model, engine), replica, engine, memory.pool)
@@ -121,7 +122,7 @@ class Pools(dict[tuple[Layout, int], Pool]):
         super().__init__()
         self._model, self._precision, self._gpu, self._engine, self._kv_bits = model, precision, gpu, engine, kv_bits
         self._tower = vllm_memory.counted_encoder(model.architecture, engine)
-        self.not_modelled = cache_not_modelled(model, engine)
+        self.not_modelled = _not_modelled(model, gpu, engine)
 
     def __missing__(self, key: tuple[Layout, int]) -> Pool:
         """A replica that nobody asked for lately."""
@@ -167,6 +168,12 @@ def _cached(model: Model, engine: Engine) -> Model:
     return with_draft(model) if engine.drafts else model
 
 
+def _not_modelled(model: Model, gpu: Gpu, engine: Engine) -> str | None:
+    """The same on a GPU that may lack what the model needs."""
+    reason = cache_not_modelled(model, engine)
+    return reason or (lacks_kernels(model.architecture, gpu, engine) if engine.name == "vllm" else None)
+
+
 @lru_cache(maxsize=1024)
 def cache_not_modelled(model: Model, engine: Engine) -> str | None:
     """Why the engine's cache of this model is not computed here, None where it is; remembered by model."""
@@ -177,12 +184,13 @@ def default_kv_bits(model: Model, precision: Precision) -> float:
     """What the cache is stored in unless said otherwise. [bits]
 
     The guide's element for a size class; for a checkpoint what its own config asks for, as a published build in FP4
-    may, else the engine's default, which is the model's 16-bit type.
+    may, else the engine's default, which is the model's 16-bit type; compressed keys are read in FP8 alone.
 
     Limits: vLLM obeys the checkpoint since December 2025; older versions cache in 16 bit.
 
-    Source: vLLM PR 29980; SGLang, `ModelRunner.configure_kv_cache_dtype`; two RTX PRO 6000 with MiniMax M2.5 in NVFP4.
+    Source: vLLM PR 29980, and vllm/models/deepseek_v4/attention.py, `_resolve_dsv4_kv_cache_dtype`; SGLang,
+    `ModelRunner.configure_kv_cache_dtype`; two RTX PRO 6000 with MiniMax M2.5 in NVFP4.
     """
     if model.is_size_class:
         return precision.kv_bits
-    return model.own_kv_bits(precision.id) or REST_BITS
+    return model.own_kv_bits(precision.id) or (BITS_PER_BYTE if is_compressed(model.architecture) else REST_BITS)

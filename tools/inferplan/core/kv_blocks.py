@@ -11,7 +11,7 @@ from functools import cached_property
 from math import ceil
 from typing import Literal
 
-from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
+from inferplan.core.architecture import Architecture, Attention, Latent, Mixer
 from inferplan.core.engine import Engine
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
@@ -96,6 +96,10 @@ class Blocks:
             ]
         )
 
+    def concurrency(self, number: int, context: int) -> float:
+        """Blocks over those of one sequence, as vLLM prints it. [sequences]"""
+        return number / self.per_sequence(context)
+
     @cached_property
     def tokens(self) -> int:
         """Tokens in the smallest block of any group that keeps tokens. [tokens]"""
@@ -147,8 +151,6 @@ def _is_plain(mixer: Mixer) -> bool:
 
 def _reason(mixer: Mixer, *, version: int) -> str | None:
     """What about one mixer is not covered."""
-    if isinstance(mixer, Compressed):
-        return "compressed keys (DeepSeek-V4): vLLM's layout of them is not known here"
     if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
     if isinstance(mixer, Latent) and mixer.indexer and mixer.indexer.compress > 1:
@@ -189,13 +191,13 @@ def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: E
     return Blocks(
         block_bytes=block_bytes,
         groups=groups,
-        in_flight=engine.max_num_batched_tokens * _batches_in_flight(layout, engine),
+        in_flight=engine.max_num_batched_tokens * batches_in_flight(layout, engine),
         state_blocks=2 if engine.prefix_caching else 1,
         context_parallel=engine.context_parallel,
     )
 
 
-def _batches_in_flight(layout: Layout, engine: Engine) -> int:
+def batches_in_flight(layout: Layout, engine: Engine) -> int:
     """Steps that are scheduled before the first is settled: one a stage, two on one stage since 0.26.
 
     Source: vLLM, vllm/config/vllm.py, `max_concurrent_batches` (scheduling is asynchronous by default) and

@@ -7,12 +7,12 @@ was read in the sources of those versions, and of 0.29 to 0.33. How the cache is
 from dataclasses import replace
 from math import ceil
 
-from inferplan.core import kv_blocks
+from inferplan.core import compressed_memory, kv_blocks
 from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup, Model
-from inferplan.core.attention import Latent
+from inferplan.core.attention import Compressed, Latent
+from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
-from inferplan.core.kv_blocks import cut
 from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
@@ -60,6 +60,8 @@ FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
 SECOND_RUNNER = range(25, 29)
 """The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
+COMPRESSED_ON_SECOND_RUNNER = 28
+"""The one of them (0.28) whose DeepSeek-V4 it takes, on NVIDIA's GPUs."""
 
 
 def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
@@ -128,8 +130,9 @@ def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine:
 def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     """Whether vLLM's second model runner takes a model, which counts no graphs before the pool is cut.
 
-    Those without experts and recurrent states from 0.25 to 0.28; on 0.23 and 0.24 those built as Llama, Mistral and
-    Qwen3 are, on 0.22 as Qwen3. From 0.29 on it takes all, and counts graphs, so that the first one's rules are kept.
+    Those without experts and recurrent states from 0.25 to 0.28, and DeepSeek-V4 on 0.28; on 0.23 and 0.24 those
+    built as Llama, Mistral and Qwen3 are, on 0.22 as Qwen3. From 0.29 on it takes all, and counts graphs, so that the
+    first one's rules are kept.
 
     Limits: since 0.29 it counts graphs as if each whole one took what the second largest adds: 1.2 GiB where 0.23 are
     taken (Llama 3.1 8B on A100). `graph_memory` says 0.8, and the sampler's peak of the first runner, which is gone,
@@ -142,6 +145,8 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     `profile_cudagraph_memory`; three starts of 0.24 on one H100.
     """
     mixers = [mixer for _, mixer in architecture.mixers]
+    if is_compressed(architecture):
+        return engine.version == COMPRESSED_ON_SECOND_RUNNER
     if architecture.experts or architecture.vision_params or any(mixer.state for mixer in mixers):
         return False
     if engine.version in SECOND_RUNNER:
@@ -207,12 +212,17 @@ def leaves_out_encoder(architecture: Architecture, engine: Engine) -> bool:
 def _forward_peak(hidden: int, group: LayerGroup, engine: Engine, *, tp: int, element: int) -> float:
     """element × T × (3 × intermediate / tp + 4 × hidden) where gated (2 × where not), shared width for experts. [B]
 
-    The first engine keeps one hidden state fewer.
+    The first engine keeps one hidden state fewer; what compressed keys take beside is in `compressed_memory`.
     """
-    ffn = group.ffn
+    ffn, tokens = group.ffn, engine.max_num_batched_tokens
     widths = (3 if ffn.gated else 2) * ffn.dense_width / tp if ffn else 0
     states = 3 if engine.version <= LAST_OF_THE_FIRST_ENGINE else 4
-    return element * engine.max_num_batched_tokens * (widths + states * hidden)
+    compressed = [
+        compressed_memory.forward_peak(mixer, hidden=hidden, tokens=tokens, tp=tp, element=element)
+        for mixer in group.mixers
+        if isinstance(mixer, Compressed)
+    ]
+    return element * tokens * (widths + states * hidden) + max(compressed, default=0)
 
 
 def _expert_workspace(hidden: int, group: LayerGroup, engine: Engine, layout: Layout, *, wide: bool) -> float:
@@ -437,11 +447,14 @@ def _peak(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: 
 
 def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
     """Whole blocks in the pool, and how many sequences of a context they hold at once."""
-    blocks = cut(model.architecture, layout, kv_bits=kv_bits, engine=engine)
+    if compressed_memory.covers(model.architecture, engine):
+        blocks = compressed_memory.cut(model.architecture, layout, engine=engine)
+    else:
+        blocks = kv_blocks.cut(model.architecture, layout, kv_bits=kv_bits, engine=engine)
     number = max(0, int(pool // blocks.block_bytes))
     return Holding(
         tokens=lambda context: blocks.printed(number, context=context, version=engine.version),
-        concurrency=lambda context: number / blocks.per_sequence(context),
+        concurrency=lambda context: blocks.concurrency(number, context),
     )
 
 
@@ -453,4 +466,6 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     kept = [mixer for _, mixer in architecture.mixers]
     if engine.context_parallel > 1 and any(mixer.state or any(p.window for p in mixer.cached) for mixer in kept):
         return "decode context parallelism takes no windowed or recurrent layers"
+    if is_compressed(architecture):
+        return compressed_memory.not_modelled(architecture, engine)
     return kv_blocks.not_modelled(architecture, version=engine.version)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_memory
 from inferplan.core.attention import Latent
+from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
 from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
@@ -128,6 +129,12 @@ def _kv_tokens(setup: Setup) -> int:
     return _pool(setup).tokens
 
 
+def _max_concurrency(setup: Setup) -> float:
+    """Sequences of the whole context, as the engine prints them: for compressed keys it says fewer than there are."""
+    found = _pool(setup)
+    return found.tokens / setup.context if is_compressed(setup.model.architecture) else found.concurrency
+
+
 def _fits(setup: Setup) -> bool:
     """Whether the engine starts and holds one request of the whole context, with its defaults for what is not said."""
     return setup.capacity.starts and setup.capacity.concurrency >= 1
@@ -141,7 +148,7 @@ QUANTITIES: Mapping[str, Callable[[Setup], float]] = {
     "kv_cache_gib_per_gpu": lambda setup: _pool(setup).memory.pool / GIB,
     "kv_cache_tokens": _kv_tokens,
     "kv_bytes_per_token": _kv_bytes_per_token,
-    "max_concurrency": lambda setup: _pool(setup).concurrency,
+    "max_concurrency": _max_concurrency,
     "fits": _fits,
 }
 """What is predicted, by the name that cases give it."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
 from inferplan.core.architecture import Model
+from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.memory import class_bits
 from inferplan.core.precision import Precision
 from inferplan.tools._assumptions import Ledger
@@ -90,6 +91,6 @@ def left_out(model: Model, precision: Precision) -> str:
 def cache_reason(model: Model, precision: Precision) -> str:
     """Why the KV cache of a checkpoint is stored as it is, where the caller does not say how."""
     if not model.own_kv_bits(precision.id):
-        return "engine default"
+        return "as vLLM reads compressed keys" if is_compressed(model.architecture) else "engine default"
     build = model.build(precision.id)
     return f"set by {build.id if build else 'its config'}"

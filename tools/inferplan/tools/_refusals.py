@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from inferplan.catalog import engines as catalog
 from inferplan.catalog.engines import Refusal, refusal
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
+from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import ENGINES, EngineName
-from inferplan.core.precision import Precision
+from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import settings
 from inferplan.tools._serving import Serving
@@ -44,6 +45,8 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if not asked.is_kept_by(on.engine.name, on.engine.version):
         known = on.engine.name in asked.stored_by
         return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
+    if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
+        return f"{on.engine_name} keeps no compressed keys"
     parts = (part for _, mixer in on.model.architecture.mixers for part in mixer.cached)
     if asked.head_scale_bytes and any(part.heads is None for part in parts):
         return f"{on.engine_name} keeps no latents"

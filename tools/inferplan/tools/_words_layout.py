@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from inferplan.core.collectives import Collective
+from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
 from inferplan.core.units import GB, GIB, MILLI
@@ -148,14 +149,20 @@ def formula(case: Case) -> Iterator[str]:
         f" - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
         f" - graphs {rank.graphs / GIB:.2f} = {rank.pool / GIB:.2f} GiB"
     )
-    yield (
-        f"users       {held.tokens:,} tokens / {case.demand.context:,} = {held.sessions:,} a replica"
-        f" x {plan.layout.dp} = {plan.users:,}"
-    )
+    yield f"users       {_room(case)} = {held.sessions:,} a replica x {plan.layout.dp} = {plan.users:,}"
     if plan.service and not plan.load.is_single:
         yield _step_line(plan.service, case.on.options.tokens_per_step)
     if plan.layout.pp > 1:
         yield _bubble_line(case)
+
+
+def _room(case: Case) -> str:
+    """The tokens that the engine prints over those of a session; of compressed keys it prints fewer than there are."""
+    on, context, held = case.on, case.demand.context, case.chosen.deployment.capacity
+    if on.engine.name == "vllm" and is_compressed(on.model.architecture):
+        each = on.session_bytes(case.chosen.layout.alone, context)
+        return f"KV pool / {words.gib(each)} a session, at most {on.engine.max_num_seqs:,}"
+    return f"{held.tokens:,} tokens / {context:,}"
 
 
 def _bubble_line(case: Case) -> str:

@@ -30,7 +30,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_vram import draw_need
-from inferplan.tools._encoders import memory_evidence
+from inferplan.tools._evidence import memory_evidence
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency, Pace
