@@ -1,9 +1,8 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache, partial
-from heapq import merge
+from functools import lru_cache
 from itertools import chain
 from math import ceil
 
@@ -62,6 +61,8 @@ class Serving:
     """What keeps the engine from running this format on this GPU, where it is known not to."""
     pools: Pools = field(init=False, compare=False, repr=False)
     """The KV pools by replica, as if the engine ran it."""
+    degrees: tuple[int, ...] = field(init=False, compare=False)
+    """The tensor-parallel degrees that the engine accepts within a domain, smallest first."""
 
     def __post_init__(self) -> None:
         """Look up what follows from the rest, and is asked for time and again."""
@@ -69,6 +70,7 @@ class Serving:
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "refusal", refused)
         object.__setattr__(self, "pools", held)
+        object.__setattr__(self, "degrees", self._accepted())
 
     @property
     def engine_name(self) -> str:
@@ -87,9 +89,8 @@ class Serving:
         """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
         return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
 
-    @property
-    def degrees(self) -> tuple[int, ...]:
-        """The tensor-parallel degrees that the engine accepts within a domain, smallest first.
+    def _accepted(self) -> tuple[int, ...]:
+        """See `degrees`.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
         each KV head.
@@ -267,18 +268,16 @@ class Serving:
         """What the engine allocates for one session on one GPU. [B]"""
         return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
 
-    def staged(self, context: int) -> Iterator[Layout]:
+    def staged(self, context: int) -> Sequence[Layout]:
         """Pipelines of `stage_degrees`, smallest first: more stages leave more cache.
 
         llama.cpp splits the output head with the layers, as one more.
         """
-        first = self.smallest(context)
-        if first is not None:
-            layers = self.model.architecture.layers
-            split = layers + 1 if self.engine.name == "llama.cpp" else layers
-            offered = [pp for pp in parallelism.depths(split, max(2, first.pp)) if pp <= layers]
-            pipelines = (map(partial(_stages, tp), offered) for tp in self.stage_degrees)
-            yield from merge(*pipelines, key=lambda one: (one.replica, one.pp))
+        first, layers = self.smallest(context), self.model.architecture.layers
+        if first is None:
+            return ()
+        split = layers + 1 if self.engine.name == "llama.cpp" else layers
+        return _pipelines(self.stage_degrees, layers, split, max(2, first.pp))
 
     def shared(self, most: int) -> list[Layout]:
         """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
@@ -307,6 +306,13 @@ class Serving:
 def _degrees(model: Model, domain: int) -> tuple[int, ...]:
     """The tensor-parallel degrees of a model within a domain, remembered by model."""
     return parallelism.tensor_degrees(model.architecture, domain=domain)
+
+
+@lru_cache(maxsize=1024)
+def _pipelines(degrees: tuple[int, ...], layers: int, split: int, least: int) -> tuple[Layout, ...]:
+    """Pipelines of these degrees in at least so many stages, into which `split` layers go, smallest first."""
+    offered = [pp for pp in parallelism.depths(split, least) if pp <= layers]
+    return tuple(sorted((_stages(tp, pp) for tp in degrees for pp in offered), key=lambda one: (one.replica, one.pp)))
 
 
 def _stages(tp: int, pp: int) -> Layout:
