@@ -99,3 +99,11 @@ async def test_a_long_question_is_not_kept(counted: Counted):
         for _ in range(2):
             await client.call_tool("weigh", {"model": "70B", "overrides": " " * LONGEST_REMEMBERED})
     assert counted.times == 2
+
+
+async def test_what_a_model_hub_has_a_part_in_is_not_kept(counted: Counted):
+    """It may know more of a repository the next time."""
+    async with Client(create_server(tools=[counted.tool])) as client:
+        for _ in range(2):
+            await client.call_tool("weigh", {"model": "nobody/nothing-1b"})
+    assert counted.times == 2
