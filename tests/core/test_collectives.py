@@ -22,6 +22,7 @@ LAYOUTS = st.builds(
     Layout,
     tp=st.sampled_from([1, 2, 4, 8]),
     pp=st.sampled_from([1, 2, 4]),
+    dp=st.just(1),
     attention_dp=st.sampled_from([1, 2, 8, 16]),
 )
 

@@ -233,9 +233,7 @@ def test_replicas_multiply_the_throughput_of_shared_experts_exactly(copies: int,
         {**BUSY, "total_gpus": 16 * copies, "concurrent_users": copies * each}
     )
     on, few = question.serving(question.ledger()), replace(question.demand, users=each, gpus=16)
-    one, many = (
-        {replace(plan.layout, dp=1): plan for plan in compare(on, demand).plans} for demand in (few, question.demand)
-    )
+    one, many = ({plan.layout.alone: plan for plan in compare(on, demand).plans} for demand in (few, question.demand))
     for layout in (layout for layout, plan in one.items() if layout.ep > 1 and plan.layout.dp == 1):
         if many[layout].layout.dp == copies * one[layout].layout.dp:
             assert many[layout].tokens_per_s == pytest.approx(copies * (one[layout].tokens_per_s or 0))

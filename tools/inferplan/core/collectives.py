@@ -4,8 +4,7 @@ Units: bytes, seconds, tokens.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from inferplan.core.efficiency import Efficiency
 from inferplan.core.parallelism import Fabric, Layout
@@ -39,8 +38,7 @@ def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> 
     return tokens * min(active, ranks - 1) * hidden * EXCHANGE_BYTES
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Collective:
+class Collective(NamedTuple):
     """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
 
     `rated_s` is all of them at the rated speed of a fast link, a network or, `over_bus`, the host's bus; `hidden` says

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from inferplan.core.architecture import Architecture, Attention
 from inferplan.core.hardware import Gpu
@@ -13,8 +13,7 @@ from inferplan.core.hardware import Gpu
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Tensor × pipeline × data parallel degrees. One replica takes tp × pp × attention_dp GPUs.
 
     With `attention_dp` tensor groups in a replica, attention, dense layers and KV cache are data-parallel over them,

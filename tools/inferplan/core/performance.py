@@ -6,7 +6,7 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -186,8 +186,7 @@ def meeting(read: float, computed: float) -> float:
     return (read**CORNER + computed**CORNER) ** (1 / CORNER)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What one pass computes: the next token of `decode` running sequences of `context` tokens, and whole `prompts`.
 
     Each sequence computes `drafted` further tokens, over which its cache is read once; each prompt has `prompt` tokens,
@@ -221,7 +220,7 @@ class Batch:
         if ranks == 1:
             return self
         decode, prompts = (max(min(number, 1.0), number / ranks) for number in (self.decode, self.prompts))
-        return replace(self, decode=decode, prompts=prompts)
+        return self._replace(decode=decode, prompts=prompts)
 
 
 def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:

@@ -3,7 +3,7 @@
 Each law is a line of arithmetic over the passes of `performance`. Units: seconds, tokens.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
 
@@ -42,6 +42,7 @@ class Load:
         """Sequences whose prompts are computed between one's tokens: never one's own, which came before them.
 
         >>> load = Load(sequences=8, context=750, input_tokens=500, output_tokens=500)
+        >>> from dataclasses import replace
         >>> load.disturbing, replace(load, sequences=1).disturbing, replace(load, others=8).disturbing
         (7, 0.0, 8)
         """
@@ -167,7 +168,7 @@ def decode_pass(
     """
     on = (m, layout)
     batch = Batch(decode=running, context=context)
-    step = forward_pass(w, *on, replace(batch, drafted=options.drafted) if options.drafted else batch)
+    step = forward_pass(w, *on, batch._replace(drafted=options.drafted) if options.drafted else batch)
     if not options.drafted:
         return step
     amounts = pass_amounts(w.drafting(options.draft_share), *on, batch)

@@ -8,7 +8,7 @@ from math import ceil
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
-from inferplan.core.architecture import Model
+from inferplan.core.architecture import ExpertFfn, Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
@@ -51,18 +51,24 @@ class Serving:
     gpu: Gpu
     kv_bits: float
     engine: Engine
-    efficiency: Efficiency
+    efficiency: Efficiency = field(hash=False)
     node_size: int
     network: float
     expert_parallel: bool = True
     pace: Pace | None = None
-    options: Options = PLAIN
+    options: Options = field(default=PLAIN, hash=False)
     refusal: Refusal | None = field(init=False, compare=False)
     """What keeps the engine from running this format on this GPU, where it is known not to."""
     pools: Pools = field(init=False, compare=False, repr=False)
     """The KV pools by replica, as if the engine ran it."""
     degrees: tuple[int, ...] = field(init=False, compare=False)
     """The tensor-parallel degrees that the engine accepts within a domain, smallest first."""
+    stage_degrees: tuple[int, ...] = field(init=False, compare=False)
+    """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
+    tensor: tuple[Layout, ...] = field(init=False, compare=False, repr=False)
+    """A replica of each degree."""
+    experts: ExpertFfn | None = field(init=False, compare=False, repr=False)
+    """The model's experts."""
 
     def __post_init__(self) -> None:
         """Look up what follows from the rest, and is asked for time and again."""
@@ -70,7 +76,12 @@ class Serving:
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "refusal", refused)
         object.__setattr__(self, "pools", held)
-        object.__setattr__(self, "degrees", self._accepted())
+        degrees = self._accepted()
+        inside = sum(tp <= self.node_size for tp in degrees)
+        object.__setattr__(self, "degrees", degrees)
+        object.__setattr__(self, "stage_degrees", degrees[max(0, inside - 1) :])
+        object.__setattr__(self, "tensor", tuple(map(Layout.tensor, degrees)))
+        object.__setattr__(self, "experts", self.model.architecture.experts)
 
     @property
     def engine_name(self) -> str:
@@ -108,15 +119,9 @@ class Serving:
         """GPUs that talk without the network: those of a node, of the rack where its link joins nodes."""
         return parallelism.domain_size(self.gpu, node_size=self.node_size)
 
-    @property
-    def stage_degrees(self) -> tuple[int, ...]:
-        """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
-        inside = sum(tp <= self.node_size for tp in self.degrees)
-        return self.degrees[max(0, inside - 1) :]
-
     def common(self) -> Iterator[Layout]:
         """The replicas that people compare: every tensor group, and the widest in a few stages."""
-        yield from map(Layout.tensor, self.degrees)
+        yield from self.tensor
         layers = self.model.architecture.layers
         yield from (_stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
 
@@ -131,7 +136,7 @@ class Serving:
         Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
         fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`).
         """
-        experts = self.model.architecture.experts
+        experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
         tensorrt = self.engine.name == "tensorrt-llm"
@@ -254,7 +259,7 @@ class Serving:
         Narrow tensor groups in stages only where nothing else is held.
         """
         deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
-        offered = chain(map(Layout.tensor, self.degrees), deep, self.shared(gpus))
+        offered = chain(self.tensor, deep, self.shared(gpus))
         filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
         held = [one for one in filled if one.capacity.fits]
         narrow = None if held else self.smallest(context, gpus)
@@ -281,6 +286,8 @@ class Serving:
 
     def shared(self, most: int) -> list[Layout]:
         """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
+        if self.experts is None:
+            return []
         layouts = (Layout(tp=tp, attention_dp=n) for tp in self.degrees for n in self.sharing(tp, most))
         return sorted(layouts, key=lambda one: one.replica)
 
@@ -351,7 +358,7 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    best = _best(on, map(Layout.tensor, on.degrees), users, context)
+    best = _best(on, on.tensor, users, context)
     if best is None or best[0] > min(on.stage_degrees):
         best = _best(on, on.staged(context), users, context, best)
     best = best and _best(on, on.shared(best[0] - 1), users, context, best)
