@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferplan.server.answer import answer
+from inferplan.server.answer import Reach, answer
 from inferplan.tools._plans import compare
 from inferplan.tools._words_aims import aim_sentences
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -195,7 +195,7 @@ def test_405b_in_16_bit_keeps_its_pipeline_of_two_nodes_and_its_replicas_for_lat
     ],
 )
 def test_an_aim_that_is_none_gets_one_sentence(argument: str, value: object, said: str) -> None:
-    answered = answer(lambda: TOOL, TOOL.name, {**QUESTION, argument: value})
+    answered = answer(lambda: TOOL, TOOL.name, {**QUESTION, argument: value}, Reach.CATALOG)
     assert answered == (f"`plan_parallelism`: 1 problem. {said}", None)
 
 

@@ -74,8 +74,7 @@ def only_on_hub(said: str) -> bool:
     >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
     (False, False, True)
     """
-    said = from_page(said)
-    return is_repository_id(said) and said.casefold() not in _builds() and not MODELS.knows(said)
+    return _is_unknown_repository(from_page(said))
 
 
 def model_id(said: str) -> str:
@@ -91,7 +90,7 @@ def model_id(said: str) -> str:
         said = from_page(said)
         if built := _builds().get(said.strip().casefold()):
             return built.id
-        return _on_hub(said).id if only_on_hub(said) else MODELS.id_of(said)
+        return _on_hub(said).id if _is_unknown_repository(said) else MODELS.id_of(said)
     except UnknownName:
         raise UnknownModel(_not_catalogued(said)) from None
     except ConfigProblem as problem:
@@ -105,6 +104,11 @@ def model_of(id_: str) -> Model:
     if built := _builds().get(id_.casefold()):
         return built
     return described(id_).model if is_config(id_) else _on_hub(id_)
+
+
+def _is_unknown_repository(name: str) -> bool:
+    """Whether this is "owner/name", and no row and no published build goes by it."""
+    return is_repository_id(name) and name.casefold() not in _builds() and not MODELS.knows(name)
 
 
 @cache
