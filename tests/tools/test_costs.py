@@ -645,7 +645,7 @@ class TestRanking:
         assert answer.recommended == "api"
         gpu, usd = next(iter(answer.cheapest_gpus.items()))
         assert GPUS[gpu].memory < 30 * 2**30
-        assert f"{GPUS[gpu].title} at ${usd:,.0f}" in answer.summary
+        assert f"{GPUS[gpu].title} costs least on demand: ${usd:,.0f}" in answer.summary
         assert f"an API (assumed like Llama 3.1 8B) at ${bills(answer)['api']:.2f}" in answer.summary
 
 
@@ -779,8 +779,8 @@ def test_the_cheapest_gpu_is_named_only_where_it_is_cheaper_than_the_one_asked_f
     """An RTX 4090 is rented out by peers alone, who are not ranked: what it costs counts all the same."""
     asked = {"model": "7B", "requests_per_day": 100}
     peer, provider = (TOOL.ask({**asked, "gpu": gpu}) for gpu in ("rtx 4090", "h100"))
-    assert "Cheapest GPU" not in peer.summary
-    assert "Cheapest GPU on demand: " in provider.summary
+    assert "Of all GPUs" not in peer.summary
+    assert "costs least on demand: " in provider.summary
 
 
 def test_how_far_an_api_is_cheaper_says_than_what_and_that_it_may_be_again() -> None:

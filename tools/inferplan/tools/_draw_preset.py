@@ -16,6 +16,8 @@ from inferplan.tools.parallelism import ParallelismAnswer
 
 LABEL = 9
 BAR = 40
+PARTS = "W weights, k KV cache, o overhead"
+"""The marks of the memory's bar."""
 
 
 def draw_preset(case: Case) -> str:
@@ -24,7 +26,7 @@ def draw_preset(case: Case) -> str:
     held = [_unknown()]
     if not case.on.not_modelled:
         held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
-    blocks = [_memory(case.need), *held, *_bills(case.costs), *_experts(case.moe)]
+    blocks = [_memory(case.need), " " * (LABEL + 1) + PARTS, *held, *_bills(case.costs), *_experts(case.moe)]
     return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -46,10 +48,10 @@ def _line(label: str, picture: str, note: str) -> str:
 
 
 def _memory(need: Need) -> str:
-    """One bar of three parts."""
+    """One bar of three parts; `PARTS` says which is which."""
     parts = (("W", need.weights), ("k", need.kv_cache), ("o", need.overhead))
     picture = "".join(mark * round(size / need.total * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
-    return _line("memory", picture, f"{words.gb(need.total)} (W, k KV, o)")
+    return _line("memory", picture, words.gb(need.total))
 
 
 def _unknown() -> str:

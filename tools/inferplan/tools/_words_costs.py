@@ -125,7 +125,7 @@ def _ranking_sentence(case: Case) -> str:
     """The GPU whose fleet costs least."""
     how = "to own" if case.compliance_required else "on demand"
     first = case.ranked[0]
-    return f"Cheapest GPU {how}: {GPUS[first.gpu].title} at {words.usd(first.monthly_usd)}."
+    return f"Of all GPUs {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month."
 
 
 def _caveats(case: Case) -> Iterator[str]:

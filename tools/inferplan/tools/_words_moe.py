@@ -196,7 +196,7 @@ def _turning(dense: Side, moe: Side) -> str:
     less = moe.read(FEW) < dense.read(FEW)
     if batch is None:
         return "; the order stays at every batch"
-    return f"; from batch {batch:,} on it reads {'more' if less else 'less'}"
+    return f"; from batch {batch:,} on it reads {'more' if less else 'less'} than the other"
 
 
 def formula(dense: Side, moe: Side) -> Iterator[str]:

@@ -343,8 +343,9 @@ def _diagram(case: Case) -> str:
 
 def _next(q: CostsQuestion) -> list[NextStep]:
     """The last step of the workflow."""
-    side = "moe_model" if model_of(q.model).architecture.experts else "dense_model"
-    return [following(q, MoeQuestion, "experts?", **{side: q.model})]
+    if model_of(q.model).architecture.experts:
+        return [following(q, MoeQuestion, "whether a dense model takes less", moe_model=q.model)]
+    return [following(q, MoeQuestion, "whether experts take less", dense_model=q.model)]
 
 
 TOOL = Tool(

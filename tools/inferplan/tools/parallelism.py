@@ -143,7 +143,7 @@ class ParallelismAnswer(Answer):
     )
     communication: str
     collectives: list[Told] = Field(
-        exclude_if=not_, description="What a GPU sends: in a decode step, and over one prompt."
+        exclude_if=not_, description="What a GPU sends in a step; the last figure: over one prompt."
     )
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str

@@ -206,7 +206,7 @@ def _sample(precision: Precision, bits: str) -> Sample:
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     """The most compressed safe format, laid out."""
     safe = case.safest
-    return [following(q, ParallelismQuestion, "layout", precision=safe.precision.id)] if safe else []
+    return [following(q, ParallelismQuestion, "its layout and speed", precision=safe.precision.id)] if safe else []
 
 
 TOOL = Tool(
