@@ -278,6 +278,16 @@ def test_different_layouts_have_different_pictures(one: Layout, other: Layout) -
     assert (picture(one) == picture(other)) == (one == other)
 
 
+def test_experts_over_several_servers_are_drawn_by_their_ends() -> None:
+    """DeepSeek V3's 256 experts over two servers of 4 GPUs; in one server of 8 each GPU is named."""
+    layout = Layout(attention_dp=8)
+    on = replace(of("deepseek-ai/DeepSeek-V3"), node_size=4)
+    drawn = draw_layout(on, on.deployment(layout, 4096), total=8)
+    assert "[0] 0-31 ... [3] 96-127" in drawn
+    assert "[4] 128-159 ... [7] 224-255" in drawn
+    assert "..." not in picture(layout).partition("busiest")[0]
+
+
 def test_uneven_stages_are_drawn_with_their_layers() -> None:
     """126 layers over 8 stages: six of 16 and two of 15 (the first and the last)."""
     drawn = picture(Layout(tp=8, pp=8), "405B")
