@@ -133,12 +133,16 @@ CROWDED = {
 
 
 @pytest.mark.parametrize("aim", [{"max_tpot_ms": 100}, {"objective": "latency"}])
-def test_a_runner_up_that_takes_as_many_users_does_not_lose_them(aim: dict[str, Any]) -> None:
+def test_of_layouts_that_take_as_many_users_the_quicker_one_is_chosen_and_the_other_loses_none(
+    aim: dict[str, Any],
+) -> None:
     answered = plan(**CROWDED, **aim)
     equal = [one for one in answered.alternatives if one.max_concurrent_users == answered.max_concurrent_users]
     assert not answered.serves_users
     assert equal
     assert not any("500 users" in one.loses for one in equal)
+    assert answered.tp == 2
+    assert all(answered.tpot_ms < one.tpot_ms for one in equal)
 
 
 def test_a_runner_up_that_is_late_says_how_many_it_takes_in_time() -> None:
