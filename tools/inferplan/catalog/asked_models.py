@@ -19,9 +19,6 @@ from inferplan.catalog.hugging_face.titles import OWN
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 
-ASK_AGAIN_SECONDS = 60.0
-"""A repository whose tensors were not to be had is asked for again, but not within one question. [s]"""
-
 __all__ = [
     "OWN",
     "UnknownModel",
@@ -33,6 +30,8 @@ __all__ = [
     "shown_id",
 ]
 
+ASK_AGAIN_SECONDS = 60.0
+"""A repository whose tensors were not to be had is asked for again, but not within one question. [s]"""
 REMEMBERED = 64
 """Models on a hub that are kept for the life of the process."""
 
