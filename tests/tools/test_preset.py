@@ -387,7 +387,13 @@ class TestRefusals:
         assert answer.serves
         assert answer.sections.costs.monthly_usd is None
         assert "on_demand_usd_per_gpu_hour" in answer.sections.costs.summary
-        assert "no price known" in answer.diagram
+        assert "no bill: see above" in answer.diagram
+
+    def test_a_model_whose_cache_is_not_known_has_no_layout_and_no_bill_and_no_price_is_blamed(self) -> None:
+        answer = ask("team", model="llama 3.2 11b vision")
+        assert "price" not in answer.diagram
+        assert answer.sections.costs.summary.startswith("No bill: vLLM 0.28 keeps no KV cache of this model")
+        assert "layout    not known: see above" in answer.diagram
 
     def test_an_unknown_preset_is_answered_with_the_nearest(self) -> None:
         with pytest.raises(ValidationError, match='no preset "produktion"; nearest: "production"'):

@@ -347,7 +347,7 @@ def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> Non
     assert answer.weights_gb > 0
     assert answer.changes == []
     assert (answer.gpu_gib, answer.launch, answer.engine_kv_gb_per_user) == (None, None, None)
-    assert "not modelled" in answer.summary
+    assert "keeps no KV cache of this model that is known here" in answer.summary
 
 
 @pytest.mark.parametrize("said", ["vLLM", "SGLang", "trt-llm", "llamacpp"])

@@ -55,8 +55,8 @@ def _memory(need: Need) -> str:
 
 
 def _unknown() -> str:
-    """In place of layout and users, where the engine's cache is not modelled."""
-    return f"{'layout':<{LABEL}} not known: this model's cache is not modelled"
+    """In place of layout and users, where no cache of the engine is known."""
+    return f"{'layout':<{LABEL}} not known: see above"
 
 
 def _layout(plan: ParallelismAnswer) -> str:
@@ -92,9 +92,9 @@ def _latencies(case: Case) -> Iterator[str]:
 
 
 def _bills(costs: Bill | str) -> list[str]:
-    """A bar for each way to pay, or a line that there is no price."""
+    """A bar for each way to pay, or a line that there is no bill, of which the paragraph says why."""
     if isinstance(costs, str):
-        return [f"{'cost':<{LABEL}} no price known for this GPU"]
+        return [f"{'cost':<{LABEL}} no bill: see above"]
     full = max(option.monthly_usd for option in costs.options)
     names = {"reserved_1yr": "1-year", "reserved_3yr": "3-year", "on_demand": "on-demand"}
     return [

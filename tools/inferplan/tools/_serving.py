@@ -182,7 +182,7 @@ class Serving:
         if self.refused:
             return self.refused
         reason = self.pools.not_modelled
-        return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
+        return f"{self.engine_name} keeps no KV cache of this model that is known here ({reason})" if reason else None
 
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
