@@ -76,12 +76,12 @@ def test_of_one_days_prices_a_providers_cheapest_counts() -> None:
 
 
 def test_undated_snapshots_count_only_where_nothing_firmer_is_known() -> None:
-    spot, ada = rental("h100-sxm", "spot"), rental("rtx-6000-ada", "on_demand")
+    spot, guessed = rental("h100-sxm", "spot"), rental("b300-sxm", "spot")
     assert spot
     assert [row.provider for row in spot.rows] == ["Crusoe", "CoreWeave", "GCP"]
     assert spot.median == 2.4638
-    assert ada
-    assert all(row.month_is_guess for row in ada.rows)
+    assert guessed
+    assert all(row.month_is_guess for row in guessed.rows)
 
 
 def test_an_even_number_of_providers_has_its_median_halfway() -> None:
@@ -92,9 +92,11 @@ def test_an_even_number_of_providers_has_its_median_halfway() -> None:
 
 
 def test_peer_to_peer_offers_count_only_where_no_provider_has_the_gpu() -> None:
-    quote = rental("rtx-4090", "on_demand")
-    assert quote
-    assert (quote.kind, quote.median) == ("on_demand_marketplace", 0.29)
+    peers, provider = rental("rtx-5080", "on_demand"), rental("rtx-4090", "on_demand")
+    assert peers
+    assert provider
+    assert (peers.kind, peers.median) == ("on_demand_marketplace", 0.2096)
+    assert (provider.kind, provider.median) == ("on_demand", 0.74)
 
 
 def test_prices_older_than_a_year_are_no_prices() -> None:
@@ -121,7 +123,7 @@ def test_every_quote_is_fresh_and_in_order(gpu: str, kind: RentalKind) -> None:
 
 
 def test_a_gpu_nobody_rents_has_no_quote() -> None:
-    assert rental("rtx-5090", "on_demand") is None
+    assert rental("h20", "on_demand") is None
     assert rental("no such gpu", "spot") is None
 
 
@@ -147,6 +149,14 @@ def test_a_card_is_not_a_server_and_says_so() -> None:
     assert (bought.usd_per_gpu, bought.low, bought.high, bought.basis) == (32_000, 28_000, 35_000, "card")
     assert "not a server" in (bought.note or "")
     assert purchase("gaudi-3") is None
+
+
+def test_a_whole_computer_needs_no_server_and_has_the_newest_of_its_prices() -> None:
+    """3,999 USD at launch in 2025-10, 4,700 in 2026-04."""
+    bought = purchase("dgx-spark-gb10")
+    assert bought
+    assert (bought.usd_per_gpu, bought.low, bought.high, bought.basis) == (4_700, 3_999, 4_700, "machine")
+    assert "not a server" not in (bought.note or "")
 
 
 @pytest.mark.parametrize("gpu", sorted({row.gpu for row in purchase_rows()}))
