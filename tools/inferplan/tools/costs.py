@@ -308,8 +308,8 @@ def _breakeven(case: Case) -> Breakeven:
     hours = {name: at and round(at, 6) for name, at in case.crossings.items()}
     spot = {name: at and round(at, 6) for name, at in case.spot_crossings.items()}
     return Breakeven(
-        on_demand_vs_reserved_1yr_hours=hours["reserved_1yr"],
-        on_demand_vs_reserved_3yr_hours=hours["reserved_3yr"],
+        on_demand_vs_reserved_1yr_hours=hours.get("reserved_1yr"),
+        on_demand_vs_reserved_3yr_hours=hours.get("reserved_3yr"),
         on_demand_vs_own_hours=hours.get("own"),
         on_demand_vs_api_hours=hours.get("api"),
         spot_hours=spot,
