@@ -3,6 +3,7 @@
 import pytest
 
 from inferplan.catalog._price_rows import (
+    ApiRow,
     PriceRow,
     RentalRow,
     api_rows,
@@ -190,6 +191,21 @@ def test_a_size_class_has_the_api_price_of_the_model_it_stands_for() -> None:
     assert price == api("meta-llama/Llama-3.3-70B-Instruct") == api("llama-3.3-70b")
     assert (price.input.median, price.output.median, price.providers) == (0.59, 0.71, 17)
     assert api("405B") == api("meta-llama/Llama-3.1-405B-Instruct")
+
+
+@pytest.mark.parametrize("row", api_rows(), ids=lambda row: row.id)
+def test_every_api_price_is_that_of_a_model_of_the_catalog(row: ApiRow) -> None:
+    """A row without its models' ids is found by nobody who asks for one of them."""
+    assert row.models
+    for id_ in row.models:
+        price = api(id_)
+        assert price
+        assert price.input.median == row.input[1]
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in MODELS if id_.endswith(("-FP8", "-AWQ")) and api(id_[:-4])])
+def test_a_quantized_copy_of_a_model_has_its_api_price(id_: str) -> None:
+    assert api(id_) == api(id_[:-4])
 
 
 @pytest.mark.parametrize("id_", ["7B", "13B", "745B MoE", "meta-llama/Llama-2-7b-hf"])

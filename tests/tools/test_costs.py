@@ -301,6 +301,38 @@ class TestBills:
         assert isclose(answer.usd_per_user_month, min(bills(answer).values()) / 5_000, abs_tol=1e-6)
         assert ask().usd_per_user_month is None
 
+    def test_prompts_that_an_api_has_in_its_cache_cost_what_the_caller_says(self) -> None:
+        """90 % of 760.4 M input tokens a month at 0.10 USD, 10 % at 0.59, 760.4 M output tokens at 0.71."""
+        cached = "prefix_cache_hit_rate=0.9, api_cached_input_usd_per_million_tokens=0.1"
+        answer = ask(overrides=cached)
+        millions = 50_000 * 730 / 24 * 500 / 1e6
+        assert isclose(bills(answer)["api"], millions * (0.9 * 0.1 + 0.1 * 0.59 + 0.71), abs_tol=0.01)
+        assert "500 x (10 % x $0.59 + 90 % x $0.1)" in answer.formula[-1]
+        assert "full price" not in answer.summary
+
+    def test_without_a_price_of_cached_prompts_an_api_takes_all_at_the_full_one_and_the_answer_says_so(self) -> None:
+        answer = ask(overrides="prefix_cache_hit_rate=0.9")
+        assert bills(answer)["api"] == bills(ask())["api"]
+        assert "api_cached_input_usd_per_million_tokens gives that of cached ones" in answer.summary
+        unused = ask(overrides="api_cached_input_usd_per_million_tokens=0.1")
+        assert bills(unused)["api"] == bills(ask())["api"]
+        assert "given, but nothing here depends on it" in [entry.why for entry in unused.assumptions]
+
+    @given(
+        share=st.floats(min_value=0.01, max_value=1),
+        more=st.floats(min_value=1, max_value=10),
+        requests=st.integers(min_value=1, max_value=10**8),
+        gpu=st.sampled_from(["h100-sxm", "h20", "mi355x", "gb200", "l4"]),
+    )
+    def test_the_busier_the_gpus_are_planned_the_less_a_million_tokens_cost_on_each_option(
+        self, share: float, more: float, requests: int, gpu: str
+    ) -> None:
+        case: dict[str, Any] = {"model": "7B", "gpu": gpu, "requests_per_day": requests}
+        idle = ask(**case, overrides=f"utilization={share!r}, spot_allowed=1")
+        busy = ask(**case, overrides=f"utilization={min(1, share * more)!r}, spot_allowed=1")
+        dear = {option.name: option.usd_per_million_tokens for option in idle.options}
+        assert all(option.usd_per_million_tokens <= dear[option.name] * 1.0001 for option in busy.options)
+
     @given(rate=st.floats(min_value=0.01, max_value=100), factor=st.floats(min_value=0.1, max_value=10))
     def test_a_bill_is_linear_in_its_price(self, rate: float, factor: float) -> None:
         once = bills(ask(overrides=f"on_demand_usd_per_gpu_hour={rate!r}"))
@@ -419,6 +451,20 @@ class TestPrices:
         assert answer.breakeven.on_demand_vs_own_hours is None
         assert "Owning is left out" in answer.summary
         assert "own" in bills(ask(gpu="h100-nvl", overrides="purchase_usd_per_gpu=60000"))
+
+    @pytest.mark.parametrize(
+        ("model", "usd"),
+        [
+            ("deepseek v3", 0.5 + 1.1),
+            ("gpt-oss-120b", 0.15 + 0.6),
+            ("kimi k2.6", 0.95 + 4),
+            ("qwen3.6-27b", 0.525 + 3.4),
+        ],
+    )
+    def test_a_checkpoint_asked_for_by_name_has_the_price_of_its_api(self, model: str, usd: float) -> None:
+        """Half a million tokens in and half a million out: half of what a million of each cost."""
+        option = next(o for o in ask(model=model, gpu="b200").options if o.name == "api")
+        assert isclose(option.usd_per_million_tokens, usd / 2, rel_tol=1e-3)
 
     def test_an_api_without_a_price_is_left_out_and_the_summary_says_so(self) -> None:
         assert api("deepseek-ai/DeepSeek-V2-Lite") is None
@@ -685,6 +731,10 @@ class TestBreakEven:
         assert fleets[0] < fleets[-1]
         assert "On-demand is cheaper than 1-year reserved below 14.1" in ask(usage_hours_per_day=24).summary
 
+    def test_an_api_beside_gpus_that_cost_nothing_is_said_never_to_be_cheaper(self) -> None:
+        free = ask(overrides="on_demand_usd_per_gpu_hour=0")
+        assert "The API is never cheaper than on-demand GPUs." in free.summary
+
 
 class TestPayback:
     def test_buying_pays_back_when_what_is_saved_is_the_outlay(self) -> None:
@@ -834,6 +884,12 @@ class TestFormats:
 
 
 class TestWords:
+    @pytest.mark.parametrize(
+        ("usage", "said"), [(1, "within 1 hour,"), (0.5, "within 0.5 hours,"), (8, "within 8 hours,")]
+    )
+    def test_one_hour_is_one(self, usage: float, said: str) -> None:
+        assert said in ask(usage_hours_per_day=usage).summary
+
     @pytest.mark.parametrize("name", CASES)
     def test_every_number_of_the_summary_is_in_the_structured_answer(self, name: str) -> None:
         assert unsupported_numbers(ask(**CASES[name]).structured()) == []

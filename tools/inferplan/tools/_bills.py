@@ -83,7 +83,7 @@ class Bills:
             requests_per_day=requests,
             input_tokens=request.input_tokens,
             output_tokens=request.output_tokens,
-            usd_per_million_input=api.input.usd,
+            usd_per_million_input=api.usd_per_million_input,
             usd_per_million_output=api.output.usd,
         )
 

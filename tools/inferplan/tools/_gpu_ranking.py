@@ -141,7 +141,8 @@ def _rented(ledger: Ledger, gpu: Gpu) -> Callable[[float], float] | None:
     if (quote is None or quote.kind != "on_demand") and not ledger.given("on_demand_usd_per_gpu_hour"):
         return None
     rate = ledger.take("on_demand_usd_per_gpu_hour", quote and round(quote.median, 4), quiet=True)
-    return lambda hours: cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate, hours_per_day=hours)
+    hourly = cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate, hours_per_day=1)
+    return lambda hours: hourly * hours
 
 
 def _owned(ledger: Ledger, gpu: Gpu) -> Callable[[float], float] | None:

@@ -24,6 +24,7 @@ KINDS: Mapping[Reserved, Literal["reserved_1y", "reserved_3y"]] = {
 """What the catalogue calls them."""
 _ON_DEMAND = "on_demand_usd_per_gpu_hour"
 _SPOT = "spot_usd_per_gpu_hour"
+_API_CACHED = "api_cached_input_usd_per_million_tokens"
 _API = ("api_input_usd_per_million_tokens", "api_output_usd_per_million_tokens")
 
 
@@ -48,11 +49,23 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiRates:
-    """The same open model behind an API, or where it is `assumed` the nearest one. [USD per million tokens]"""
+    """The same open model behind an API, or where it is `assumed` the nearest one. [USD per million tokens]
+
+    Of the prompts' tokens `cached_share` are found in the provider's cache: they cost `cached`, or where that is not
+    known as much as others.
+    """
 
     model: str
     input: Rate
     output: Rate
+    cached: Rate | None = None
+    cached_share: float = 0
+
+    @property
+    def usd_per_million_input(self) -> float:
+        """What input tokens cost, some of them found in the cache."""
+        known = self.cached or self.input
+        return (1 - self.cached_share) * self.input.usd + self.cached_share * known.usd
 
     @property
     def assumed(self) -> bool:
@@ -168,7 +181,11 @@ def _api(ledger: Ledger, model: Model, as_of: datetime.date) -> ApiRates | None:
     why = price and _api_provenance(price, title, like=same is None, as_of=as_of)
     output = _api_rate(ledger, _API[1], price, price and price.output, like=same is None and not given)
     prompt = _api_rate(ledger, _API[0], price, price and price.input, like=same is None and not given, why=why)
-    return ApiRates(model=title, input=prompt, output=output)
+    share, cached = ledger.take("prefix_cache_hit_rate", quiet=True), None
+    if share and ledger.given(_API_CACHED):
+        usd = ledger.take(_API_CACHED)
+        cached = Rate(usd=usd, low=usd, high=usd)
+    return ApiRates(model=title, input=prompt, output=output, cached=cached, cached_share=share)
 
 
 def _api_rate(

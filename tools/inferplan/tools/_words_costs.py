@@ -47,7 +47,7 @@ def _sizing_sentence(case: Case) -> str:
     spare = f" ({fleet.needed:,} would do)" if fleet.needed < fleet.count else ""
     short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
     hours = traffic.usage_hours_per_day
-    within = f", within {hours:g} hours," if hours < HOURS_PER_DAY else ""
+    within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
     return (
         f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
@@ -130,6 +130,8 @@ def _api_sentence(case: Case) -> str:
     fleet = f"The API is cheaper than {TITLES[case.fleet_option]} GPUs"
     if case.api_requests is None:
         return f"{fleet} at any number of requests."
+    if case.api_requests == 0:
+        return f"The API is never cheaper than {TITLES[case.fleet_option]} GPUs."
     return f"{fleet} at least up to {words.significant(case.api_requests)} requests a day."
 
 
@@ -150,6 +152,9 @@ def _caveats(case: Case) -> Iterator[str]:
     on, owned = case.on, case.bills.rates.owned
     if case.bills.rates.api:
         yield _api_sentence(case)
+    if (api := case.bills.rates.api) and api.cached_share and not api.cached:
+        setting = "api_cached_input_usd_per_million_tokens"
+        yield f"The API's bill has every prompt at the full price: {setting} gives that of cached ones."
     if case.ranked and case.ranked[0].gpu != on.gpu.id and case.ranked[0].monthly_usd < _own_price(case):
         yield _ranking_sentence(case)
     if case.checkpoint_gpus and case.checkpoint_gpus != case.fleet.gpus and on.model.stands_for:
@@ -218,5 +223,9 @@ def _api_line(case: Case, api: ApiRates) -> str:
     """Millions of requests a month, times the price of one of them in millionths."""
     request = case.traffic.request
     requests = case.traffic.requests_per_day * DAYS_PER_MONTH / MILLION
-    price = f"{request.input_tokens:,} x ${api.input.usd:g} + {request.output_tokens:,} x ${api.output.usd:g}"
+    prompt = f"${api.input.usd:g}"
+    if api.cached_share and api.cached:
+        share = 100 * api.cached_share
+        prompt = f"({100 - share:g} % x {prompt} + {share:g} % x ${api.cached.usd:g})"
+    price = f"{request.input_tokens:,} x {prompt} + {request.output_tokens:,} x ${api.output.usd:g}"
     return f"{requests:,.6g} M x ({price})"
