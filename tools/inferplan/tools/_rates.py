@@ -163,7 +163,7 @@ def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate | None, option: Reserved, as
     if plain is None:
         return None
     discount = prices.discount(kind)
-    why = f"assumed: on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s ratio"
+    why = f"assumed: on-demand x {discount.ratio:.2f}, as {discount.pairs[0][0].provider}"
     usd = ledger.take(name, round(plain.usd * discount.ratio, 4), why=why)
     low, high = plain.low * discount.ratio, plain.high * discount.ratio
     return Rate(usd=usd, low=low, high=high, date=plain.date, assumed=True)

@@ -79,7 +79,7 @@ def _titled(case: Case, name: OptionName) -> str:
         return f"{TITLES[name]} (assumed{f' like {api.model}' if name == 'api' and api else ''})"
     if name == "own" and (owned := case.bills.rates.owned) and owned.gpu is None:
         return f"{TITLES[name]} (all in)"
-    return "spot, which can be taken back," if name == "spot" else TITLES[name]
+    return "spot (can be taken back)" if name == "spot" else TITLES[name]
 
 
 def _compliance_sentence(case: Case) -> str:

@@ -125,7 +125,7 @@ class ParallelismAnswer(Answer):
 
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
-        default=None, exclude_if=absent, description="Rent on demand, where any type would do."
+        default=None, exclude_if=absent, description="Rent on demand, in whole machines, where any type would do."
     )
     fits: bool
     serves_users: bool = Field(description="Whether all users fit at full context, within the latency asked for.")
