@@ -758,6 +758,7 @@ class TestRanking:
             {"requests_per_day": 1_000_000, "model": "745B MoE"},
             {"requests_per_day": 200_000, "model": "gpt-oss-120b", "precision": "mxfp4", "max_tpot_ms": 15},
             {"requests_per_day": 100_000, "compliance_required": True},
+            {"model": "405B", "precision": "fp16", "requests_per_day": 500_000, "compliance_required": True},
         ],
     )
     def test_the_cheapest_gpus_are_those_that_answers_for_each_gpu_say(self, case: dict[str, Any]) -> None:
