@@ -149,7 +149,7 @@ def test_a_card_is_not_a_server_and_says_so() -> None:
     assert bought
     assert (bought.usd_per_gpu, bought.low, bought.high, bought.basis) == (32_000, 28_000, 35_000, "card")
     assert "not a server" in (bought.note or "")
-    assert purchase("gaudi-3") is None
+    assert purchase("gaudi-2") is None
 
 
 def test_a_whole_computer_needs_no_server_and_has_the_newest_of_its_prices() -> None:
