@@ -83,7 +83,8 @@ class QuantizationAnswer(Answer):
 
     formats: list[FormatRow]
     usd_per_million_tokens: dict[str, float] = Field(
-        description="By format, of 500 tokens in and 500 out on GPUs rented on demand, as busy as `utilization` plans."
+        description="By format, of 500 tokens in and 500 out on GPUs rented on demand, or else owned, as busy as "
+        "`utilization` plans."
     )
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
