@@ -16,6 +16,7 @@ from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
+from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
@@ -293,9 +294,35 @@ class Serving:
         replica = self.replica(layout)
         return replica and replica.serve(load)
 
+    @property
+    def reduces_among(self) -> int:
+        """The GPUs of the widest tensor group that the engine's own all-reduce is for. [GPUs]
+
+        Source: vLLM 0.24 and 0.25, config/compilation.py (`FI_SUPPORTED_WORLD_SIZES`) and allreduce_rms_fusion.py (no
+        row of 16 for compute capability 10.7); FlashInfer and TensorRT-LLM, MNNVL kernels among 2 to 64.
+        """
+        if self.gpu.architecture not in ("Blackwell", "Blackwell Ultra"):
+            return 8
+        return 64 if self.engine.name != "vllm" else 16 if self._has("wide_reduce") else 8
+
+    def added_by_nccl_s(self, tp: int) -> float:
+        """What each all-reduce of so wide a group takes more, where NCCL has to do it: see `beyond_kernels_s`. [s]
+
+        Of NVIDIA's GPUs alone, and nothing beside a latency that the caller has set.
+        """
+        usual = efficiency(kind_of(self.gpu, self.precision, self.engine.name)).all_reduce_s
+        if tp <= self.reduces_among or self.gpu.vendor != "nvidia" or self.efficiency.all_reduce_s != usual:
+            return 0.0
+        return beyond_kernels_s(ring_of(self.gpu.architecture), tp, kernels=self.reduces_among)
+
+    def _reached(self, layout: Layout) -> Efficiency:
+        """What is reached on a layout."""
+        more = self.added_by_nccl_s(layout.tp)
+        return replace(self.efficiency, all_reduce_s=self.efficiency.all_reduce_s + more) if more else self.efficiency
+
     def replica(self, layout: Layout) -> Replica | None:
         """One replica under any load; None where the GPU's arithmetic peak is not known."""
-        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
+        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self._reached(layout))
         if machine is None:
             return None
         work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
