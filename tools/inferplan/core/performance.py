@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import NamedTuple
 
-from inferplan.core.collectives import NETWORK_SHARE, Collective, collectives
+from inferplan.core.collectives import NETWORK_SHARE, Collective, cache_exchanges, collectives
 from inferplan.core.efficiency import Efficiency, best_product
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
@@ -277,8 +277,16 @@ def told(w: Work, m: Machine, layout: Layout, tokens: float) -> Iterator[Collect
     )
 
 
+def told_of_cache(w: Work, m: Machine, layout: Layout, batch: Batch) -> Iterator[Collective]:
+    """The collectives of ranks that share out the tokens of a cache, in a pass over this batch."""
+    if w.shared:
+        mine = batch.on_rank(layout)
+        cached_bytes = mine.prompts * batch.cached * w.kv_bytes_per_token if batch.cached else 0.0
+        yield from cache_exchanges(w.shared, m.fabric, decoded=mine.decoded, cached_bytes=cached_bytes)
+
+
 def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
-    """The time that the amounts of a pass take on this machine: see `pass_amounts`.
+    """The time that the amounts of a pass take on this machine, with what is told of a cache: see `pass_amounts`.
 
     What experts exchange over a network runs beside the rest (one half of the batch computes while the other is
     sent): t = max(rest, bytes sent / reached bandwidth).
@@ -287,6 +295,9 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
     """
     spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
+    if w.shared:
+        told_s = sum(one.taken_s(m.efficiency) for one in told_of_cache(w, m, layout, batch))
+        spent = spent._replace(collectives_s=spent.collectives_s + told_s)
     if not m.fabric.wide:
         return spent
     tokens = batch.on_rank(layout).tokens

@@ -43,6 +43,13 @@ LIKE: Mapping[str, str] = {"Rubin": "Blackwell Ultra"}
 """Architectures without a measurement, by the one that is nearest; all others are taken to be like Hopper."""
 OWN = Ring(6.6e-6, 0.6e-6)
 """What NCCL itself takes a ring over NVLink for where it chooses: half of what is measured on Blackwell."""
+LONG = Ring(8.4e-6, 3.4e-6)
+"""NCCL's ring for long messages ("Simple"), by its own constants: src/graph/tuning.cc."""
+LONG_SHARE = 0.8
+"""What long messages reach of a link's rated speed: 20.0 of 25 GB/s on A100, 20.6 of 25 on H100, 40.1 of 50 on B200.
+
+Source: NCCL, src/graph/topo.h, SM80, SM90 and SM100_NVLINK_BW. Its author names 370 of 450 GB/s: nccl-tests, issue 212.
+"""
 SWITCH_S = 25e-6
 """What NCCL has the switch add up in (NVLS), however many GPUs there are. [s]
 

@@ -325,7 +325,14 @@ class Serving:
         machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self._reached(layout))
         if machine is None:
             return None
-        work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
+        work = work_of(
+            self.model,
+            self.precision,
+            tp=layout.tp,
+            kv_bits=self.kv_bits,
+            attention_dp=layout.attention_dp,
+            sharing=self.engine.context_parallel,
+        )
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 
