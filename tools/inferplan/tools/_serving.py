@@ -150,6 +150,11 @@ class Serving:
             return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
         return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
 
+    @property
+    def may_share_tokens(self) -> bool:
+        """Whether ranks of a tensor group may share out the tokens of a cache: in vLLM since 0.10."""
+        return self.engine.name == "vllm" and self._has("context_parallel")
+
     def _has(self, what: str) -> bool:
         """Whether this version of the engine has what `EngineInfo.since` names."""
         return ENGINES[self.engine.name].has(what, self.engine.version)
