@@ -12,7 +12,7 @@ from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_byt
 from inferplan.core.efficiency import GENERATIONS, Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Batch, Machine, forward_pass, machine, told, told_of_cache
+from inferplan.core.performance import Batch, Machine, forward_pass, is_split, machine, told, told_of_cache
 from inferplan.core.serving_laws import Options, decode_pass
 from inferplan.core.work import Work, work_of
 from shapes import h100, precision
@@ -131,13 +131,36 @@ def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
     assert on is not None
     batch = Batch(decode=decode, context=1000, prompts=prompts, prompt=500, cached=cached)
     step = forward_pass(one, on, layout, batch)
-    told_ = [*told(one, on, layout, batch.on_rank(layout).tokens), *told_of_cache(one, on, layout, batch)]
-    open_ = sum(c.taken_s(FITTED) for c in told_ if not c.hidden)
-    latency = sum(c.number * FITTED.all_to_all_s for c in told_ if c.hidden)
-    sent = sum(c.rated_s / NETWORK_SHARE for c in told_ if c.hidden)
-    rest = step.total_s - step.collectives_s + open_ + latency
-    assert step.collectives_s == pytest.approx(open_ + latency + max(0.0, sent - rest))
+    sent = sum(c.rated_s / NETWORK_SHARE for c in all_told(one, on, layout, batch) if c.over_network)
+    if not is_split(one, on, layout, batch):
+        whole = sum(c.taken_s(FITTED) for c in all_told(one, on, layout, batch))
+        assert step.collectives_s == pytest.approx(whole)
+        return
+    half = all_told(one, on, layout, batch.halved)
+    halves = 2 * sum(c.number * FITTED.all_to_all_s if c.over_network else c.taken_s(FITTED) for c in half)
+    rest = step.total_s - step.collectives_s + halves
+    assert step.collectives_s == pytest.approx(halves + max(0.0, sent - rest))
     assert step.total_s == pytest.approx(max(rest, sent))
+
+
+def all_told(one: Work, on: Machine, layout: Layout, batch: Batch) -> list[Collective]:
+    return [*told(one, on, layout, batch.on_rank(layout).tokens), *told_of_cache(one, on, layout, batch)]
+
+
+@given(sequences=st.integers(1, 400), ranks=st.sampled_from([16, 32, 72]), more=st.integers(1, 100))
+def test_a_batch_over_a_network_is_split_where_that_is_quicker(sequences: int, ranks: int, more: int) -> None:
+    """Never quicker than where nothing is sent, never slower than all of it on top, and never quicker with more."""
+    layout, near = Layout(attention_dp=ranks), Batch(decode=sequences * ranks, context=2000)
+    one = work_of(DEEPSEEK, FP8, tp=1, kv_bits=16, attention_dp=ranks)
+    links = fabric(h100(), layout, node_size=8, network=50e9)
+    on = machine(h100(), FP8, links, FITTED)
+    assert on is not None
+    (exchange,) = (c for c in told(one, on, layout, sequences) if c.over_network)
+    sent, alone = exchange.rated_s / NETWORK_SHARE, replace(links, exchange_bandwidth=1e30)
+    free = forward_pass(one, replace(on, fabric=alone), layout, near).total_s
+    step = forward_pass(one, on, layout, near).total_s
+    assert max(free, sent) <= step <= free + sent * (1 + 1e-9)
+    assert step <= forward_pass(one, on, layout, replace(near, decode=near.decode + more)).total_s * (1 + 1e-9)
 
 
 def decode_tokens_per_gpu(groups: int, sequences: int, context: int, reached: Efficiency) -> float:
@@ -149,11 +172,11 @@ def decode_tokens_per_gpu(groups: int, sequences: int, context: int, reached: Ef
 
 
 def test_deepseek_over_72_h100_decodes_at_the_rate_that_lmsys_published() -> None:
-    """22,282 tokens/s a node of 8 for prompts of 2,000 tokens, with two-batch overlap: 2,785 a GPU; within 25 %.
+    """22,282 tokens/s a node of 8 for prompts of 2,000 tokens, with two-batch overlap: 2,785 a GPU; nothing is fitted.
 
-    It was within 15 % before all-to-alls and hand-overs of stages had a constant each; nothing is fitted on it.
+    Within 5 %: it was within 25 % before both halves of a batch were held to read the weights.
     """
-    assert decode_tokens_per_gpu(72, 256, 2050, FITTED) == pytest.approx(22_282 / 8, rel=0.25)
+    assert decode_tokens_per_gpu(72, 256, 2050, FITTED) == pytest.approx(22_282 / 8, rel=0.05)
 
 
 def sharing_out(ranks: int, gpu: str = "h200-sxm", model: str = DEEPSEEK.id) -> tuple[Work, Machine]:

@@ -45,9 +45,9 @@ def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> 
 class Collective:
     """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
 
-    `rated_s` is all of them at the rated speed of a fast link, a network or, `over_bus`, the host's bus; `hidden` says
-    that they run beside computing, as far as that lasts. `ring_s` is the latency of one that is no fitted constant, and
-    `long_s` what all take by the protocol of long messages, where that is quicker.
+    `rated_s` is all of them at the rated speed of a fast link, `over_network` or, `over_bus`, the host's bus; `hidden`
+    says that they may run beside computing, as far as that lasts. `ring_s` is the latency of one that is no fitted
+    constant, and `long_s` what all take by the protocol of long messages, where that is quicker.
     """
 
     what: Literal["all-reduce", "all-to-all", "stage send", "all-gather", "reduce-scatter"]
@@ -56,6 +56,7 @@ class Collective:
     payload: float
     rated_s: float
     hidden: bool = False
+    over_network: bool = False
     over_bus: bool = False
     ring_s: float = 0.0
     long_s: float = inf
@@ -68,7 +69,7 @@ class Collective:
     def taken_s(self, e: Efficiency) -> float:
         """number × latency + time at what is reached of the link's speed, or as long messages. [s]"""
         each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.hand_over_s}
-        reached = NETWORK_SHARE if self.hidden else e.bus if self.over_bus else e.link
+        reached = NETWORK_SHARE if self.over_network else e.bus if self.over_bus else e.link
         return min(self.number * each.get(self.what, self.ring_s) + self.rated_s / reached, self.long_s)
 
 
@@ -113,6 +114,7 @@ def collectives(
             payload=sent,
             rated_s=number * sent / links.exchange_bandwidth,
             hidden=links.wide,
+            over_network=links.wide,
             over_bus=links.exchange_link == links.bus_link,
         )
     if layout.pp > 1:

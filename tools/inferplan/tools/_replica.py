@@ -1,6 +1,6 @@
 """One replica of a layout on its machine, and what it delivers under a load."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from inferplan.core import performance
 from inferplan.core.collectives import Collective
@@ -54,11 +54,16 @@ class Replica:
         """The time of so many prompts at once. [s]"""
         return prefill_pass(self.work, self.machine, self.layout, prompt, self.options, prompts=prompts).total_s
 
+    def is_split(self, batch: Batch) -> bool:
+        """Whether a pass over a batch is shorter in halves, which exchange over a network beside computing."""
+        return performance.is_split(self.work, self.machine, self.layout, batch)
+
     def told(self, batch: Batch) -> list[Collective]:
         """What its GPUs tell each other in a pass over a batch."""
-        on = (self.work, self.machine, self.layout)
+        on, split = (self.work, self.machine, self.layout), self.is_split(batch)
         tokens = batch.on_rank(self.layout).tokens
-        return [*performance.told(*on, tokens), *performance.told_of_cache(*on, batch)]
+        found = (*performance.told(*on, tokens), *performance.told_of_cache(*on, batch))
+        return [replace(one, hidden=one.hidden and split) for one in found]
 
     def told_s(self, one: Collective) -> float:
         """The time that a collective takes, beside computing or not. [s]"""

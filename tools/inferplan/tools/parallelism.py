@@ -207,7 +207,7 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
     _note_width(case, ledger)
-    if any(one.hidden for one in case.chosen.prompt):
+    if any(one.hidden for one in case.chosen.passes[0]):
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
 
 
