@@ -173,8 +173,15 @@ def of(model: str = "deepseek-ai/DeepSeek-V3", gpu: str = "h200-sxm", engine: An
     ],
 )
 def test_the_command_shares_experts_as_the_engine_spells_it(engine: Any, layout: Layout, flags: str) -> None:
-    command = launch(of(engine=engine), layout, context=4096, users=1, ledger=Ledger({}))
+    command = launch(of(engine=engine), layout, context=4096, users=4096, ledger=Ledger({}))
     assert command.endswith(flags)
+
+
+@pytest.mark.parametrize(("users", "split"), [(32 * 32, False), (32 * 64, False), (32 * 128, True), (32 * 256, True)])
+def test_batches_are_split_to_exchange_beside_computing_where_halves_are_quicker(users: int, *, split: bool) -> None:
+    """Each half reads the weights: it pays from 64 to 128 sequences a GPU on (DeepEP, pull request 390)."""
+    command = launch(of(), Layout(attention_dp=32), context=4096, users=users, ledger=Ledger({}))
+    assert ("--enable-dbo" in command) is split
 
 
 def test_a_plan_that_shares_experts_comes_with_its_command() -> None:
@@ -334,7 +341,7 @@ def test_every_mixture_of_the_catalog_can_be_planned_with_shared_experts() -> No
         assert case.on.not_modelled or any(one.layout.ep > 1 for one in case.plans)
 
 
-@pytest.mark.parametrize("limit", [15, 20, 30, 60])
+@pytest.mark.parametrize("limit", [16, 20, 30, 60])
 def test_the_memory_tool_and_the_planner_name_the_same_fewest_gpus(limit: int) -> None:
     """DeepSeek V3 on H200: a latency that tensor groups of 8 keep for few users is kept by shared experts on fewer."""
     asked = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "concurrent_users": 100, "max_tpot_ms": limit}

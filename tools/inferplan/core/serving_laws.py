@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken
+from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken, told_of_cache
 from inferplan.core.work import Work
 
 
@@ -171,8 +171,10 @@ def decode_pass(
     step = forward_pass(w, *on, batch._replace(drafted=options.drafted) if options.drafted else batch)
     if not options.drafted:
         return step
-    amounts = pass_amounts(w.drafting(options.draft_share), *on, batch)
-    return step.plus(taken(amounts._replace(sequences=0.0), m.efficiency), options.drafted)
+    draft = w.drafting(options.draft_share)
+    each = taken(pass_amounts(draft, *on, batch)._replace(sequences=0.0), m.efficiency)
+    told_s = sum(one.taken_s(m.efficiency) for one in told_of_cache(draft, *on, batch))
+    return step.plus(each._replace(collectives_s=each.collectives_s + told_s), options.drafted)
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:

@@ -137,7 +137,7 @@ class Plan:
 
     def _told(self, batch: Batch) -> list[Collective]:
         """The collectives of a pass, where the replica's speed is known."""
-        return self.replica.told(batch.on_rank(self.layout).tokens) if self.replica else []
+        return self.replica.told(batch) if self.replica else []
 
     @cached_property
     def most_tokens_per_s(self) -> float | None:

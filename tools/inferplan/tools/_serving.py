@@ -16,6 +16,7 @@ from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
+from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
@@ -153,6 +154,11 @@ class Serving:
         if self.engine.name == "tensorrt-llm":
             return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
         return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
+
+    @property
+    def may_share_tokens(self) -> bool:
+        """Whether ranks of a tensor group may share out the tokens of a cache: in vLLM since 0.10."""
+        return self.engine.name == "vllm" and self._has("context_parallel")
 
     def _has(self, what: str) -> bool:
         """Whether this version of the engine has what `EngineInfo.since` names."""
@@ -300,12 +306,45 @@ class Serving:
         replica = self.replica(layout)
         return replica and replica.serve(load)
 
+    @property
+    def reduces_among(self) -> int:
+        """The GPUs of the widest tensor group that the engine's own all-reduce is for. [GPUs]
+
+        Source: vLLM 0.24 and 0.25, config/compilation.py (`FI_SUPPORTED_WORLD_SIZES`) and allreduce_rms_fusion.py (no
+        row of 16 for compute capability 10.7); FlashInfer and TensorRT-LLM, MNNVL kernels among 2 to 64.
+        """
+        if self.gpu.architecture not in ("Blackwell", "Blackwell Ultra"):
+            return 8
+        return 64 if self.engine.name != "vllm" else 16 if self._has("wide_reduce") else 8
+
+    def added_by_nccl_s(self, tp: int) -> float:
+        """What each all-reduce of so wide a group takes more, where NCCL has to do it: see `beyond_kernels_s`. [s]
+
+        Of NVIDIA's GPUs alone, and nothing beside a latency that the caller has set.
+        """
+        usual = efficiency(kind_of(self.gpu, self.precision, self.engine.name)).all_reduce_s
+        if tp <= self.reduces_among or self.gpu.vendor != "nvidia" or self.efficiency.all_reduce_s != usual:
+            return 0.0
+        return beyond_kernels_s(ring_of(self.gpu.architecture), tp, kernels=self.reduces_among)
+
+    def _reached(self, layout: Layout) -> Efficiency:
+        """What is reached on a layout."""
+        more = self.added_by_nccl_s(layout.tp)
+        return replace(self.efficiency, all_reduce_s=self.efficiency.all_reduce_s + more) if more else self.efficiency
+
     def replica(self, layout: Layout) -> Replica | None:
         """One replica under any load; None where the GPU's arithmetic peak is not known."""
-        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
+        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self._reached(layout))
         if machine is None:
             return None
-        work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
+        work = work_of(
+            self.model,
+            self.precision,
+            tp=layout.tp,
+            kv_bits=self.kv_bits,
+            attention_dp=layout.attention_dp,
+            sharing=self.engine.context_parallel,
+        )
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
+from inferplan.core.units import MICRO
 from inferplan.tools._arguments import (
     ANY,
     USUAL_GPU,
@@ -205,10 +206,19 @@ def _note_load(case: Case, ledger: Ledger) -> None:
     if case.chosen.layout.replica > case.on.domain and case.on.gpu.kind != "datacenter":
         ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
-    if case.chosen.layout.tp > TIMED:
-        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
-    if any(one.hidden for one in case.chosen.prompt):
+    _note_width(case, ledger)
+    if any(one.hidden for one in case.chosen.passes[0]):
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
+
+
+def _note_width(case: Case, ledger: Ledger) -> None:
+    """How tensor groups are timed that are wider than the engine's own all-reduce, or not NVIDIA's."""
+    on, tp = case.on, case.chosen.layout.tp
+    if tp > TIMED and on.gpu.vendor != "nvidia":
+        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
+    elif more := on.added_by_nccl_s(tp):
+        kernels = f"{on.engine_name} adds up over {on.reduces_among} GPUs itself; no published run has more"
+        ledger.note("tensor_groups", f"{more / MICRO:.0f} us more an all-reduce", why=f"NCCL's; {kernels}")
 
 
 def _fits(
