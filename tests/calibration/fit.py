@@ -143,7 +143,7 @@ class Design:
 
     @cached_property
     def parts(self) -> Floats:
-        return np.array([(one.front, one.steps, one.prompts, one.queued, one.mixed) for one in self.targets]).T
+        return np.array([(one.front, one.met, one.steps, one.prompts, one.queued, one.mixed) for one in self.targets]).T
 
     @cached_property
     def logs(self) -> Floats:
@@ -171,15 +171,15 @@ class Design:
         of = np.array([[_product(values, found[field]) for field in FIELDS] for found in map(constants, self.kinds)])
         costs = np.where(IS_SHARE, 1 / of, of)[:, : len(NAMES)]
         front_s, first, queue, mix = of[self.of_kind, len(NAMES) :].T
-        front, steps, prompts, queued, mixed = self.parts
-        times = (front * first + steps, prompts + queued * queue, mixed * mix * (1 - queue))
+        front, met, steps, prompts, queued, mixed = self.parts
+        times = (met * first + steps, prompts + queued * queue, mixed * mix * (1 - queue))
         passes = [total(one * costs[self.of_kind]) for one in self.passes]
         (decode, _), (prefill, _), (marginal, _) = passes
         seconds = front * front_s + sum(often * one for often, (one, _) in zip(times, passes, strict=True))
         slopes = sum(often[:, None] * slope for often, (_, slope) in zip(times, passes, strict=True))
         laws = [
             front * front_s,
-            front * first * decode,
+            met * first * decode,
             queue * (queued * prefill - mixed * mix * marginal),
             times[2] * marginal,
         ]

@@ -27,7 +27,7 @@ _JOINING = np.array([name not in FIXED for name in NAMES], dtype=float)
 class Target:
     """One measured time and the passes that make it up.
 
-    time = front × (h + n × t(decode)) + steps × t(decode) + (prompts + queued × q) × t(prefill)
+    time = front × h + (met × n + steps) × t(decode) + (prompts + queued × q) × t(prefill)
          + mixed × k × (1 - q) × t(marginal prefill)
 
     `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle.
@@ -47,6 +47,7 @@ class Target:
     prefill: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
     marginal: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
     front: float = 0.0
+    met: float = 0.0
     steps: float = 0.0
     prompts: float = 0.0
     queued: float = 0.0
@@ -163,6 +164,7 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
             "ttft",
             given["ttft_ms"] * MILLI,
             front=1.0,
+            met=load.met,
             steps=waits,
             prompts=1.0,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,

@@ -209,10 +209,12 @@ def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> Non
     assert alone.requests_per_s == pytest.approx(alone.tokens_per_s / 500)
 
 
-def test_the_first_token_waits_for_the_front_end_the_prompt_and_some_steps() -> None:
-    alone, e = service(), FITTED
-    steps = e.first_token_steps * alone.decode.total_s
-    assert alone.ttft_s == pytest.approx(e.front_end_s + steps + alone.prefill.total_s)
+def test_the_first_token_waits_for_the_front_end_the_prompt_and_steps_of_others() -> None:
+    """An idle engine begins a lone prompt at once; one that decodes for another finishes what it has begun."""
+    (alone, two), e = (service(sequences=n) for n in (1, 2)), FITTED
+    assert alone.ttft_s == pytest.approx(e.front_end_s + alone.prefill.total_s)
+    steps = e.first_token_steps * two.decode.total_s
+    assert two.ttft_s == pytest.approx(e.front_end_s + steps + (1 + e.prompt_queue) * two.prefill.total_s)
 
 
 def test_prompts_that_are_waited_for_before_the_first_token_do_not_disturb_after_it() -> None:

@@ -72,13 +72,14 @@ class Open:
 def in_flight(w: Work, m: Machine, layout: Layout, load: Load, *, flight: float, options: Options = PLAIN) -> Open:
     """The service under random arrivals at the rate at which so many requests are in flight on each replica.
 
-    C = rate × (alone + wait(rate) + output × TPOT(C)) by Little's law, where a prompt alone takes front end + steps ×
-    t(decode) + t(prefill) to its first token, and prompts take ρ = rate × t(marginal) / pp of the time. Who arrives at
-    random finds all C in flight, none of which is its own: C of them disturb. Halving finds the rate.
+    C = rate × (alone + wait(rate) + output × TPOT(C)) by Little's law, where a prompt alone takes front end + met ×
+    steps × t(decode) + t(prefill) to its first token, and prompts take ρ = rate × t(marginal) / pp of the time. Who
+    arrives at random finds all C in flight, none of which is its own: C of them disturb. Halving finds the rate.
     """
-    one = serve(w, m, layout, replace(load, sequences=max(1.0, flight), slots=None, others=flight), options)
+    asked = replace(load, sequences=max(1.0, flight), slots=None, others=flight)
+    one = serve(w, m, layout, asked, options)
     e, each = m.efficiency, marginal_s(w, m, layout, load.input_tokens, options) / layout.pp
-    alone = e.front_end_s + e.first_token_steps * one.decode.total_s + one.prefill.total_s
+    alone = e.front_end_s + asked.met * e.first_token_steps * one.decode.total_s + one.prefill.total_s
     taken_s = alone + load.output_tokens * one.tpot_s
 
     def queue(rate: float) -> Queue:

@@ -48,6 +48,20 @@ class Load:
         """
         return max(0.0, self.running - 1) if self.others is None else self.others
 
+    @property
+    def met(self) -> float:
+        """How likely a request finds steps under way, which it waits for: never where nobody else has any.
+
+        An engine that is idle schedules a request at once, one that is busy after the steps that it has begun.
+        Source: vLLM 0.24, v1/engine/core.py, `step` and `step_with_batch_queue`. A lone client of it on an H100 got
+        first tokens of Llama 3.1 8B after 37 ms; the steps, which it had been predicted to wait for, are another 12.
+
+        >>> load = Load(sequences=1, context=750, input_tokens=500, output_tokens=500)
+        >>> load.met, replace(load, sequences=2).met, replace(load, others=0.25).met
+        (0.0, 1.0, 0.25)
+        """
+        return min(1.0, self.disturbing)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
@@ -203,7 +217,7 @@ def serve(
 
     between(n) = interference × (1 - queue) × (n / output) × t(marginal prefill)
     TPOT = t(decode) / tokens per step + between(running - 1)
-    TTFT = front end + steps × t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
+    TTFT = front end + met × steps × t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
     wait = max(sequences / running - 1, 0) × output × turn, turn = t(decode) / tokens per step + between(running)
     tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / turn
     TTFT + (output - 1) × TPOT >= sequences × interference × t(marginal prefill)
@@ -216,7 +230,8 @@ def serve(
 
     Limits: answers of a few tokens were not fitted; there random arrivals (`open_load`), whose prompts hide beside
     nothing, are kept up with at two thirds of this rate.
-    Of runs with one client in a closed loop none is published; their TPOT is that of batch 1.
+    Of runs with one client in a closed loop none is published; their TPOT is that of batch 1. Three models that we
+    measured so got their tokens 10 to 26 % sooner on one H100.
     """
     e, running = m.efficiency, load.running
     at_once = in_one_stage(running, layout)
@@ -229,7 +244,7 @@ def serve(
     tpot = step if load.is_single else step + mixed * load.disturbing
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * turn
-    ttft = e.front_end_s + e.first_token_steps * decode.total_s + prefill.total_s * queue + wait
+    ttft = e.front_end_s + load.met * e.first_token_steps * decode.total_s + prefill.total_s * queue + wait
     later = load.output_tokens - 1
     prompts = load.sequences * e.prefill_interference * prompt.added_s / layout.pp
     ttft = max(ttft, prompts - later * tpot)
