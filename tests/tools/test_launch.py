@@ -147,3 +147,16 @@ def test_deepseek_v4_is_started_with_the_one_cache_that_vllm_reads() -> None:
     assert answer.launch == f"{start} --kv-cache-dtype fp8"
     with pytest.raises(ValueError, match=r"keeps no compressed keys in BF16; take kv_precision fp8\b"):
         _ = TOOL.ask({"model": "deepseek v4 flash", "gpu": "h200-sxm", "kv_precision": "bf16"})
+
+
+def test_a_command_names_the_sequences_where_vllm_would_refuse_its_default() -> None:
+    """Qwen3.8 27B on one L40S: "max_num_seqs (256) exceeds available Mamba cache blocks (184)"."""
+    asked = VramQuestion(
+        model="Qwen/Qwen3.8-27B", precision="fp8", gpu="l40s", context_window=131072, total_gpus=1, overrides=""
+    )
+    answer = TOOL.run(asked)
+    assert "--max-num-seqs 128" in (answer.launch or "")
+    (noted,) = (one for one in answer.assumptions if one.name == "max_num_seqs")
+    assert (noted.value, noted.why) == (128, "not 256: vLLM refuses more than it has blocks for states")
+    old = TOOL.run(asked.model_copy(update={"overrides": "engine_version=0.19"}))
+    assert "--max-num-seqs" not in (old.launch or "")

@@ -22,7 +22,8 @@ class Engine:
     stored with scales and a 16-bit rotary part, `head_scale_bytes` what is kept beside the keys of each head of a token
     and beside its values. `drafts` says whether tokens are drafted (speculative decoding), `images` whether a model
     that sees is served with its image encoder (else vLLM's --language-model-only), and `max_model_len` the context that
-    it is started for, where that decides what the encoder is tried out on.
+    it is started for, where that decides what the encoder is tried out on. `as_told` says whether it is started with
+    `max_num_seqs` even where it refuses that (see `vllm_memory.sequences_at_most`), as a log was.
     """
 
     name: EngineName = "vllm"
@@ -39,3 +40,4 @@ class Engine:
     drafts: bool = False
     images: bool = True
     max_model_len: int = 0
+    as_told: bool = False

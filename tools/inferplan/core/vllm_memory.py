@@ -58,6 +58,8 @@ FIRST_TEXT_ALONE = 17
 """The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
 FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
+FIRST_COUNTED_STATES = 20
+"""The first vLLM (0.20) that refuses to start with more sequences at once than it has blocks for their states."""
 SECOND_RUNNER = range(25, 29)
 """The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
 COMPRESSED_ON_SECOND_RUNNER = 28
@@ -455,7 +457,21 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
     return Holding(
         tokens=lambda context: blocks.printed(number, context=context, version=engine.version),
         concurrency=lambda context: blocks.concurrency(number, context),
+        sequences=sequences_at_most(model.architecture, engine, number),
     )
+
+
+def sequences_at_most(architecture: Architecture, engine: Engine, blocks: int) -> int | None:
+    """What `max_num_seqs` may be: with recurrent states the blocks of the pool, of which each sequence needs one.
+
+    That is checked before graphs of decode steps are captured: "max_num_seqs (1024) exceeds available Mamba cache
+    blocks (856)". None where nothing is checked.
+
+    Limits: whatever keeps a state is counted, short convolutions too. Up to 0.19 graphs were capped in silence.
+    Source: vLLM, vllm/config/compilation.py, `resolve_cudagraph_mode_and_sizes`; pull request 38270.
+    """
+    checked = engine.cuda_graphs and engine.version >= FIRST_COUNTED_STATES
+    return blocks if checked and any(mixer.state for _, mixer in architecture.mixers) else None
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:

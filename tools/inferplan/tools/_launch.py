@@ -141,6 +141,8 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 """The same as a variable of the environment."""
 
 
+STATES = "not {:,}: vLLM refuses more than it has blocks for states"
+"""Why a command names how many sequences of a model with recurrent states run at once."""
 GGUF_PLUGIN = 26
 """The first version of vLLM (0.26) that loads GGUF through a plugin.
 
@@ -163,7 +165,7 @@ def launch(
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
     each = -(-users // layout.dp)
-    load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
+    load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout)]
     return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
 
@@ -283,12 +285,15 @@ def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
         yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap")))
 
 
-def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:
+def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) -> Iterator[str]:
     """Context and sequences. llama.cpp takes the cells of all its slots together."""
     flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
     yield flags.context.format(context * each if slots else context)
-    if slots or ledger.given("max_num_seqs"):
-        yield flags.sequences.format(each if slots else on.engine.max_num_seqs)
+    told = on.pool(layout, context).told
+    if told:
+        ledger.note("max_num_seqs", told, why=STATES.format(on.engine.max_num_seqs))
+    if slots or told or ledger.given("max_num_seqs"):
+        yield flags.sequences.format(each if slots else told or on.engine.max_num_seqs)
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
