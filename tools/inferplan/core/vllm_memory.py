@@ -58,6 +58,8 @@ FIRST_TEXT_ALONE = 17
 """The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
 FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
+FEW_GRAPHS = 18
+"""Fewer CUDA graphs share what graphs take of memory once; 32 sequences at once capture so many."""
 FIRST_COUNTED_STATES = 20
 """The first vLLM (0.20) that refuses to start with more sequences at once than it has blocks for their states."""
 SECOND_RUNNER = range(25, 29)
@@ -330,16 +332,19 @@ def graph_memory(
     """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: CUDA graphs. [B]
 
     With 102 graphs, as H100s capture by default, 0.016 GiB a layer. A layer with experts takes 0.4 of that more, one
-    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much.
+    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much. Of the 0.37 GiB fewer than 18 graphs
+    take their share since 0.11: with 1, 10 and 16 sequences logs have 0.05, 0.19 and 0.2 GiB in all.
 
     Limits: that a graph of over 512 tokens takes what a smaller one does is not held against a log.
-    Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs.
+    Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs, the
+    share of few graphs from three of 0.19 to 0.26, which would have it at up to 67.
     """
     if not engine.cuda_graphs:
         return 0.0
-    per_layer = 0.016 * captured_graphs(engine, largest) / 102
+    graphs = captured_graphs(engine, largest)
+    per_layer, base = 0.016 * graphs / 102, 0.37 * (min(1.0, graphs / FEW_GRAPHS) if engine.version >= 11 else 1.0)
     extra = sum(group.count * _graph_weight(group, packed_experts=packed_experts) for group in architecture.groups)
-    return (0.37 + per_layer * ceil(extra / layout.pp)) * GIB
+    return (base + per_layer * ceil(extra / layout.pp)) * GIB
 
 
 def _graph_weight(group: LayerGroup, *, packed_experts: bool) -> float:
