@@ -32,6 +32,7 @@ class Flags:
     spread: str = ""
     workers: str = ""
     options: str = ""
+    code: str = ""
     tensor: str = ""
     pipeline: str = ""
     nodes: str = ""
@@ -57,6 +58,7 @@ class Flags:
 FLAGS: Mapping[EngineName, Flags] = {
     "vllm": Flags(
         start="vllm serve {}",
+        code="--trust-remote-code",
         tensor="--tensor-parallel-size {}",
         pipeline="--pipeline-parallel-size {}",
         nodes="--nnodes {} --node-rank 0 --master-addr HOST",
@@ -80,6 +82,7 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
+        code="--trust-remote-code",
         tensor="--tp-size {}",
         pipeline="--pp-size {}",
         nodes="--nnodes {} --node-rank 0 --dist-init-addr HOST:5000",
@@ -98,6 +101,7 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
+        code="--trust_remote_code",
         shared="--ep_size {groups} --extra_llm_api_options FILE",
         options="FILE says enable_attention_dp: true",
         spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
@@ -143,6 +147,8 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
+REMOTE_CODE = "the checkpoint brings code that runs on the server: read it before you start"
+"""Why a command trusts the repository; source: `base_args` of vllm-project/recipes, of the model or of a sibling."""
 GGUF_PLUGIN = 26
 """The first version of vLLM (0.26) that loads GGUF through a plugin.
 
@@ -164,6 +170,8 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
+    if on.model.remote_code and FLAGS[on.engine.name].code:
+        ledger.note("remote_code", "trusted", why=REMOTE_CODE)
     each = -(-users // layout.dp)
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout)]
@@ -205,6 +213,8 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     if (servers := on.nodes(layout.alone)) > 1 and flags.spread:
         yield flags.spread.format(nodes=servers, gpus=layout.replica, each=min(layout.replica, on.node_size))
     yield _spelled(on, "start").format(name)
+    if on.model.remote_code:
+        yield flags.code
     if _is_quantised_online(on):
         yield flags.quantize
 
