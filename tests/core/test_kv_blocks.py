@@ -191,6 +191,7 @@ def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int,
 @pytest.mark.parametrize(
     ("id_", "version"),
     [
+        ("zai-org/GLM-5.3-Flash", 29),
         ("MiniMaxAI/MiniMax-Text-01", 28),
         ("MiniMaxAI/MiniMax-M3", 28),
         ("meta-llama/Llama-3.2-11B-Vision-Instruct", 28),
@@ -200,6 +201,13 @@ def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int,
 )
 def test_what_is_not_known_of_vllms_cache_is_said_and_not_guessed(id_: str, version: int) -> None:
     assert not_modelled(MODELS[id_].architecture, version=version)
+
+
+def test_index_keys_pooled_beside_a_latent_are_counted_since_vllm_serves_them() -> None:
+    """0.28 stops at the weights of GLM-5.3-Flash (vllm-project/vllm 54062)."""
+    flash = MODELS["zai-org/GLM-5.3-Flash"].architecture
+    assert "since 0.30" in (not_modelled(flash, version=29) or "")
+    assert not_modelled(flash, version=30) is None
 
 
 def test_lightning_attention_is_counted_while_vllm_served_it() -> None:

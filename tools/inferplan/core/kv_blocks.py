@@ -33,6 +33,10 @@ CLOSE_COUNTS = 1.25
 """Up to 0.17, layer counts of two kinds that differ by less than this make groups of the larger count; 1.5 since."""
 LAST_BLIND_COUNT = 20
 """The last vLLM (0.20) whose printed KV cache size leaves out what windows and states save."""
+FIRST_POOLED = 30
+"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
+
+Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut."""
 LAST_LIGHTNING = 23
 """The last vLLM (0.23) that serves lightning attention."""
 
@@ -171,6 +175,8 @@ def _reason(mixer: Mixer, *, version: int) -> str | None:
     """What about one mixer is not covered."""
     if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
+    if _pools(mixer) and version < FIRST_POOLED:
+        return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
 
 

@@ -14,8 +14,8 @@ from inferplan.tools._assumptions import settings
 from inferplan.tools._serving import Serving
 
 POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
-"""Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, vllm-project/vllm 55221 and 57713
-(Hopper; on GB10 pull request 53906), TensorRT-LLM pull request 19136."""
+"""Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
+vllm-project/vllm 55221 and 57713 (on Hopper; on Blackwell its recipe asks for one, of a layout that no log shows)."""
 NAMED = 3
 """Formats that are offered."""
 NEAR = 1.2
@@ -54,7 +54,7 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     mixers = [mixer for _, mixer in on.model.architecture.mixers]
     pools = any(isinstance(mixer, Latent) and mixer.indexer and mixer.indexer.compress > 1 for mixer in mixers)
     if pools and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
-        return f"{on.engine_name} is not known to keep latents beside pooled index keys"
+        return f"it is not known here how {on.engine_name} keeps latents beside pooled index keys"
     if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"
     return None
