@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from inferplan.server.answer import answer
+from inferplan.server.answer import Reach, answer
 from inferplan.server.listing import written
 from inferplan.server.publish import result_of
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
@@ -21,7 +21,7 @@ QUESTION = {"model": "70B", "precision": "fp8", "concurrent_users": 200}
 
 
 def reply_to(arguments: Any) -> dict[str, Any]:
-    result = result_of(answer(lambda: TOOLS_BY_NAME["estimate_vram"], "estimate_vram", arguments))
+    result = result_of(answer(lambda: TOOLS_BY_NAME["estimate_vram"], "estimate_vram", arguments, Reach.CATALOG))
     return {"jsonrpc": "2.0", "id": 1, "result": result.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
 

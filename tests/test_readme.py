@@ -1,4 +1,4 @@
-"""The README says what is so: generated blocks are current, snippets have their host's shape, commands are whole."""
+"""README and evidence say what is so: generated blocks are current, snippets have their host's shape, links lead on."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import textwrap
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ from inferplan.tools._memory_validation import validate
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
 README = Path(__file__).parents[1] / "README.md"
+EVIDENCE = README.parent / "docs" / "EVIDENCE.md"
+PAGES = (README, EVIDENCE, README.parent / "deploy" / "README.md", README.parent / ".github" / "CONTRIBUTING.md")
 COMMON_HOSTS = ("Claude Code", "Claude Desktop", "Cursor", "VS Code", "Codex", "Zed", "JetBrains", "Gemini CLI")
 
 
@@ -55,8 +58,39 @@ def engines() -> str:
     return "\n".join(lines)
 
 
+def memory_cases() -> list[dict[str, str]]:
+    return json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+
+
+def calibrated() -> dict[str, Any]:
+    return json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
+
+
+TRUSTED = {
+    "weights_gib_per_gpu": "weights on a GPU",
+    "kv_cache_gib_per_gpu": "KV pool of a GPU",
+    "tpot": "time per token under load",
+    "offline": "throughput offline",
+    "ttft": "first token under load",
+}
+
+
+def trust() -> str:
+    lines = ["| figure | held against | half are off by less than | nine in ten by less than |", "|---|---|---|---|"]
+    errors = {one.quantity: one.structured() for one in validate(memory_cases()).errors}
+    for name, title in TRUSTED.items():
+        one = errors.get(name) or calibrated()["source_left_out"][name]
+        held = "starts of engines" if name in errors else "benchmark runs, their source left out of the fit"
+        digits = 2 if name in errors else 0
+        off = " | ".join(f"{one[share]:.{digits}f} %" for share in ("median", "p90"))
+        lines.append(f"| {title} | {one['n']:,} {held} | {off} |")
+    verdicts = errors["fits"]
+    wrong = round(verdicts["mean"] * verdicts["n"])
+    return "\n".join([*lines, f"| whether it fits | {verdicts['n']:,} starts of engines | {wrong} wrong | |"])
+
+
 def validation() -> str:
-    cases = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+    cases = memory_cases()
     sources = {re.sub(r"^(https?://[^/]+(?:/[^/]+){2}).*", r"\1", case["source"]) for case in cases}
     found = validate(cases)
     head = f"{len(cases)} cases of {len(sources)} sources, {len(cases) - len(found.skipped)} predicted"
@@ -74,7 +108,7 @@ LAWS = {
 
 
 def calibration() -> str:
-    found = json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
+    found = calibrated()
     parts = [found[name] for name in ("in_sample", "source_left_out", "source_left_out_where_the_layout_is_stated")]
     lines = ["| target | in the fit | source left out | where the layout is stated |", "|---|---|---|---|"]
     for law, title in LAWS.items():
@@ -92,7 +126,7 @@ PEER = {
 
 
 def peer() -> str:
-    found = json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
+    found = calibrated()
     lines = [
         "| rows of | TPOT, aiconfigurator | TPOT, inferplan | TTFT, aiconfigurator | TTFT, inferplan |",
         "|---|---|---|---|---|",
@@ -109,15 +143,16 @@ def peer() -> str:
     return "\n".join(lines)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {
-    "tools": tools_table,
-    "hosts": hosts.hosts,
-    "answer": answer,
-    "counts": counts,
-    "engines": engines,
-    "validation": validation,
-    "calibration": calibration,
-    "peer": peer,
+BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
+    "tools": (README, tools_table),
+    "hosts": (README, hosts.hosts),
+    "answer": (README, answer),
+    "counts": (README, counts),
+    "trust": (README, trust),
+    "engines": (README, engines),
+    "validation": (EVIDENCE, validation),
+    "calibration": (EVIDENCE, calibration),
+    "peer": (EVIDENCE, peer),
 }
 
 
@@ -126,14 +161,14 @@ def block_pattern(name: str) -> re.Pattern[str]:
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_a_generated_block_of_the_readme_is_what_the_product_says_now(name: str) -> None:
-    text = README.read_text(encoding="utf-8")
-    current = BLOCKS[name]()
+def test_a_generated_block_is_what_the_product_says_now(name: str) -> None:
+    page, block = BLOCKS[name]
+    text, current = page.read_text(encoding="utf-8"), block()
     if os.environ.get("INFERPLAN_UPDATE_GOLDEN"):
         text = block_pattern(name).sub(lambda match: match[1] + current + "\n" + match[3], text)
-        README.write_text(text, encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
     found = block_pattern(name).search(text)
-    assert found is not None, f"no block {name!r} in the README"
+    assert found is not None, f"no block {name!r} in {page.name}"
     assert found[2] == current + "\n", "set INFERPLAN_UPDATE_GOLDEN=1 to rewrite it, then read the diff"
 
 
@@ -189,8 +224,18 @@ def test_the_readme_does_not_speak_as_if_anything_were_published() -> None:
     assert not re.search(r"pip install (-q )?inferplan\b", text)
 
 
-def test_relative_links_of_the_readme_lead_somewhere() -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README.read_text(encoding="utf-8"))
-    assert links
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert links or page != README
     for link in links:
-        assert (README.parent / link.split("#")[0]).exists(), link
+        assert (page.parent / link.split("#")[0]).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_a_file_that_is_named_in_backticks_is_there(page: Path) -> None:
+    folders = "tests|tools|server|prompts|docs|deploy|catalog|core"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+\.\w+)`", page.read_text("utf-8"))
+    roots = (README.parent, *(README.parent / root / "inferplan" for root in ("server", "tools", "prompts")))
+    for name in named:
+        assert any((root / name).exists() for root in roots), name

@@ -3,6 +3,7 @@
 import pytest
 
 from inferplan.catalog._price_rows import (
+    ApiRow,
     PriceRow,
     RentalRow,
     api_rows,
@@ -76,12 +77,12 @@ def test_of_one_days_prices_a_providers_cheapest_counts() -> None:
 
 
 def test_undated_snapshots_count_only_where_nothing_firmer_is_known() -> None:
-    spot, ada = rental("h100-sxm", "spot"), rental("rtx-6000-ada", "on_demand")
+    spot, guessed = rental("h100-sxm", "spot"), rental("b300-sxm", "spot")
     assert spot
     assert [row.provider for row in spot.rows] == ["Crusoe", "CoreWeave", "GCP"]
     assert spot.median == 2.4638
-    assert ada
-    assert all(row.month_is_guess for row in ada.rows)
+    assert guessed
+    assert all(row.month_is_guess for row in guessed.rows)
 
 
 def test_an_even_number_of_providers_has_its_median_halfway() -> None:
@@ -92,9 +93,11 @@ def test_an_even_number_of_providers_has_its_median_halfway() -> None:
 
 
 def test_peer_to_peer_offers_count_only_where_no_provider_has_the_gpu() -> None:
-    quote = rental("rtx-4090", "on_demand")
-    assert quote
-    assert (quote.kind, quote.median) == ("on_demand_marketplace", 0.29)
+    peers, provider = rental("rtx-5080", "on_demand"), rental("rtx-4090", "on_demand")
+    assert peers
+    assert provider
+    assert (peers.kind, peers.median) == ("on_demand_marketplace", 0.2096)
+    assert (provider.kind, provider.median) == ("on_demand", 0.74)
 
 
 def test_prices_older_than_a_year_are_no_prices() -> None:
@@ -121,7 +124,7 @@ def test_every_quote_is_fresh_and_in_order(gpu: str, kind: RentalKind) -> None:
 
 
 def test_a_gpu_nobody_rents_has_no_quote() -> None:
-    assert rental("rtx-5090", "on_demand") is None
+    assert rental("h20", "on_demand") is None
     assert rental("no such gpu", "spot") is None
 
 
@@ -146,7 +149,15 @@ def test_a_card_is_not_a_server_and_says_so() -> None:
     assert bought
     assert (bought.usd_per_gpu, bought.low, bought.high, bought.basis) == (32_000, 28_000, 35_000, "card")
     assert "not a server" in (bought.note or "")
-    assert purchase("gaudi-3") is None
+    assert purchase("gaudi-2") is None
+
+
+def test_a_whole_computer_needs_no_server_and_has_the_newest_of_its_prices() -> None:
+    """3,999 USD at launch in 2025-10, 4,700 in 2026-04."""
+    bought = purchase("dgx-spark-gb10")
+    assert bought
+    assert (bought.usd_per_gpu, bought.low, bought.high, bought.basis) == (4_700, 3_999, 4_700, "machine")
+    assert "not a server" not in (bought.note or "")
 
 
 @pytest.mark.parametrize("gpu", sorted({row.gpu for row in purchase_rows()}))
@@ -180,6 +191,21 @@ def test_a_size_class_has_the_api_price_of_the_model_it_stands_for() -> None:
     assert price == api("meta-llama/Llama-3.3-70B-Instruct") == api("llama-3.3-70b")
     assert (price.input.median, price.output.median, price.providers) == (0.59, 0.71, 17)
     assert api("405B") == api("meta-llama/Llama-3.1-405B-Instruct")
+
+
+@pytest.mark.parametrize("row", api_rows(), ids=lambda row: row.id)
+def test_every_api_price_is_that_of_a_model_of_the_catalog(row: ApiRow) -> None:
+    """A row without its models' ids is found by nobody who asks for one of them."""
+    assert row.models
+    for id_ in row.models:
+        price = api(id_)
+        assert price
+        assert price.input.median == row.input[1]
+
+
+@pytest.mark.parametrize("id_", [id_ for id_ in MODELS if id_.endswith(("-FP8", "-AWQ")) and api(id_[:-4])])
+def test_a_quantized_copy_of_a_model_has_its_api_price(id_: str) -> None:
+    assert api(id_) == api(id_[:-4])
 
 
 @pytest.mark.parametrize("id_", ["7B", "13B", "745B MoE", "meta-llama/Llama-2-7b-hf"])

@@ -58,7 +58,8 @@ def test_a_latent_is_whole_on_every_rank_and_heads_are_shared_out(id_: str, tp: 
     assert taken == pytest.approx(32768 * per_token)
 
 
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80))
+ONE = st.just(1)
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80), dp=ONE, attention_dp=ONE)
 
 
 @given(layout=LAYOUTS, version=st.integers(11, 28), bits=st.sampled_from([4, 8, 16]))

@@ -153,7 +153,10 @@ def test_nodes_are_filled_with_whole_tensor_groups(layout: Layout, node_size: in
     assert nodes(layout, node_size=node_size) == servers
 
 
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 20), dp=st.integers(1, 20))
+ONE = st.just(1)
+LAYOUTS = st.builds(
+    Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 20), dp=st.integers(1, 20), attention_dp=ONE
+)
 
 
 @given(layout=LAYOUTS, node_size=st.integers(8, 80))

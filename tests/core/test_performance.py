@@ -41,7 +41,8 @@ IDEAL = Efficiency(
     **{field: 0.0 if field.endswith("_s") or field in NO_QUEUES else 1.0 for field in Efficiency.__slots__}
 )
 
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.sampled_from([1, 2, 4]))
+ONE = st.just(1)
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.sampled_from([1, 2, 4]), dp=ONE, attention_dp=ONE)
 
 
 def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = None) -> Machine:

@@ -19,7 +19,8 @@ LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
 LLAMA_70B = model(dense())
 BF16 = precision(bits=16)
 MARLIN, FIRST_ENGINE, DOUBLED = Loader(marlin=True), Loader(first_engine=True), Loader(doubled_keys=True)
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80))
+ONE = st.just(1)
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80), dp=ONE, attention_dp=ONE)
 
 
 def small(**changes: int) -> Model:

@@ -170,7 +170,8 @@ def test_every_model_is_modelled_or_says_why_not_and_longer_contexts_never_admit
     assert half.tokens >= short.tokens > 0
 
 
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 8))
+ONE = st.just(1)
+LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 8), dp=ONE, attention_dp=ONE)
 
 
 @given(layout=LAYOUTS, share=st.floats(0.1, 0.99))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
-from inferplan.server.answer import answer
+from inferplan.server.answer import answer, reach
 from inferplan.server.publish import result_of
 from inferplan.tools.registry import TOOLS
 from varied import another
@@ -104,7 +104,7 @@ def _question(to: str, tool: Any, revision: str, arguments: Mapping[str, object]
         f"Accept: application/json, text/event-stream\r\nMCP-Protocol-Version: {revision}\r\n"
         f"Mcp-Method: tools/call\r\nMcp-Name: {tool.name}\r\nContent-Length: %d\r\n\r\n"
     )
-    result = result_of(answer(lambda: tool, tool.name, arguments))
+    result = result_of(answer(lambda: tool, tool.name, arguments, reach(arguments)))
     expected = result.model_dump(mode="json", by_alias=True, exclude_none=True)
     return Question(name=tool.name, revision=revision, head=head.encode(), body=body, result=expected)
 

@@ -46,6 +46,13 @@ def test_a_call_holds_every_argument_that_its_tool_needs(prompt: Prompt):
 
 
 @every_prompt
+def test_a_call_holds_all_that_the_prompt_was_told_and_its_tool_takes(prompt: Prompt):
+    told = {argument.name for argument in prompt.arguments}
+    for tool, arguments in CALL.findall(prompt.template):
+        assert told & set(TOOLS_BY_NAME[tool].question.model_fields) <= set(ARGUMENT.findall(arguments))
+
+
+@every_prompt
 def test_every_name_in_code_is_a_tool_a_field_an_argument_or_a_setting(prompt: Prompt):
     known = set(TOOLS_BY_NAME) | set(settings())
     for tool in TOOLS:

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import pytest
 
+from command_line import inferplan
 from inferplan.server.call import value_of
 
 TOOLS = (
@@ -15,16 +16,6 @@ TOOLS = (
     "compare_moe_dense",
     "run_preset",
 )
-
-
-def inferplan(*words: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "inferplan.server", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
 
 
 def test_the_version_is_that_of_the_package_and_imports_nothing_heavy():

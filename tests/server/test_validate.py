@@ -6,21 +6,12 @@ from typing import Any
 
 import pytest
 
+from command_line import inferplan
 from data_files import DATA
 from inferplan.server.validate import LARGEST_FILE, cases_of, validate
 from inferplan.tools._memory_validation import UNITS
 
 CASES = DATA / "memory_cases.json"
-
-
-def inferplan(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "inferplan.server", *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -53,7 +53,10 @@ CASES: dict[str, dict[str, Any]] = {
     "a hundred requests": {"model": "7B", "requests_per_day": 100, "usage_hours_per_day": 8},
     "one request": {"model": "llama 3.1 8b", "requests_per_day": 1},
     "no fp8 units": {"requests_per_day": 50_000, "gpu": "a100-80gb-sxm"},
-    "no purchase price": {"requests_per_day": 50_000, "gpu": "gb200"},
+    "no purchase price": {"requests_per_day": 50_000, "gpu": "h100-nvl"},
+    "owned at one rate": {"requests_per_day": 50_000, "gpu": "gb200"},
+    "nobody rents it out": {"requests_per_day": 50_000, "gpu": "h20"},
+    "a desktop": {"model": "7B", "requests_per_day": 5000, "gpu": "dgx spark"},
     "a checkpoint": {"model": "llama 3.3 70b", "requests_per_day": 1_000_000, "gpu": "h200", "input_tokens": 4000},
     "more than the traffic needs": {"requests_per_day": 50_000, "total_gpus": 20},
     "the guide's rates": {"requests_per_day": 50_000, "overrides": GUIDE_RATES},
@@ -298,6 +301,38 @@ class TestBills:
         assert isclose(answer.usd_per_user_month, min(bills(answer).values()) / 5_000, abs_tol=1e-6)
         assert ask().usd_per_user_month is None
 
+    def test_prompts_that_an_api_has_in_its_cache_cost_what_the_caller_says(self) -> None:
+        """90 % of 760.4 M input tokens a month at 0.10 USD, 10 % at 0.59, 760.4 M output tokens at 0.71."""
+        cached = "prefix_cache_hit_rate=0.9, api_cached_input_usd_per_million_tokens=0.1"
+        answer = ask(overrides=cached)
+        millions = 50_000 * 730 / 24 * 500 / 1e6
+        assert isclose(bills(answer)["api"], millions * (0.9 * 0.1 + 0.1 * 0.59 + 0.71), abs_tol=0.01)
+        assert "500 x (10 % x $0.59 + 90 % x $0.1)" in answer.formula[-1]
+        assert "full price" not in answer.summary
+
+    def test_without_a_price_of_cached_prompts_an_api_takes_all_at_the_full_one_and_the_answer_says_so(self) -> None:
+        answer = ask(overrides="prefix_cache_hit_rate=0.9")
+        assert bills(answer)["api"] == bills(ask())["api"]
+        assert "api_cached_input_usd_per_million_tokens gives that of cached ones" in answer.summary
+        unused = ask(overrides="api_cached_input_usd_per_million_tokens=0.1")
+        assert bills(unused)["api"] == bills(ask())["api"]
+        assert "given, but nothing here depends on it" in [entry.why for entry in unused.assumptions]
+
+    @given(
+        share=st.floats(min_value=0.01, max_value=1),
+        more=st.floats(min_value=1, max_value=10),
+        requests=st.integers(min_value=1, max_value=10**8),
+        gpu=st.sampled_from(["h100-sxm", "h20", "mi355x", "gb200", "l4"]),
+    )
+    def test_the_busier_the_gpus_are_planned_the_less_a_million_tokens_cost_on_each_option(
+        self, share: float, more: float, requests: int, gpu: str
+    ) -> None:
+        case: dict[str, Any] = {"model": "7B", "gpu": gpu, "requests_per_day": requests}
+        idle = ask(**case, overrides=f"utilization={share!r}, spot_allowed=1")
+        busy = ask(**case, overrides=f"utilization={min(1, share * more)!r}, spot_allowed=1")
+        dear = {option.name: option.usd_per_million_tokens for option in idle.options}
+        assert all(option.usd_per_million_tokens <= dear[option.name] * 1.0001 for option in busy.options)
+
     @given(rate=st.floats(min_value=0.01, max_value=100), factor=st.floats(min_value=0.1, max_value=10))
     def test_a_bill_is_linear_in_its_price(self, rate: float, factor: float) -> None:
         once = bills(ask(overrides=f"on_demand_usd_per_gpu_hour={rate!r}"))
@@ -398,19 +433,38 @@ class TestPrices:
         assert "1-year reserved (assumed)" in answer.summary
         assert not any(o.assumed for o in ask().options)
 
-    def test_without_any_rental_price_the_question_is_answered_with_the_override_to_give(self) -> None:
-        assert rental("h20", "on_demand") is None
-        with pytest.raises(ValidationError, match=r'no on-demand price of H20.*overrides="on_demand_usd_per_gpu_hour='):
-            ask(gpu="h20")
-        assert bills(ask(gpu="h20", overrides="on_demand_usd_per_gpu_hour=2"))["on_demand"] > 0
+    def test_without_any_price_the_question_is_answered_with_the_overrides_to_give(self) -> None:
+        assert rental("vr200", "on_demand") is None
+        assert purchase("vr200") is None
+        either = r'no price to rent or to buy Vera.*"on_demand_usd_per_gpu_hour=.*" or "purchase_usd_per_gpu='
+        with pytest.raises(ValidationError, match=either):
+            ask(gpu="vr200")
+        assert set(bills(ask(gpu="vr200", overrides="on_demand_usd_per_gpu_hour=2"))) >= {"on_demand", "reserved_1yr"}
+        bought = ask(gpu="vr200", overrides="purchase_usd_per_gpu=90000, power_kw_per_gpu=3")
+        assert set(bills(bought)) == {"own", "api"}
+        assert set(bills(ask(gpu="vr200", overrides="reserved_3yr_usd_per_gpu_hour=5"))) == {"reserved_3yr", "api"}
 
     def test_without_a_purchase_price_owning_is_left_out_and_said_so(self) -> None:
-        assert purchase("gb200") is None
-        answer = ask(gpu="gb200")
+        assert purchase("h100-nvl") is None
+        answer = ask(gpu="h100-nvl")
         assert "own" not in bills(answer)
         assert answer.breakeven.on_demand_vs_own_hours is None
         assert "Owning is left out" in answer.summary
-        assert "own" in bills(ask(gpu="gb200", overrides="purchase_usd_per_gpu=60000"))
+        assert "own" in bills(ask(gpu="h100-nvl", overrides="purchase_usd_per_gpu=60000"))
+
+    @pytest.mark.parametrize(
+        ("model", "usd"),
+        [
+            ("deepseek v3", 0.5 + 1.1),
+            ("gpt-oss-120b", 0.15 + 0.6),
+            ("kimi k2.6", 0.95 + 4),
+            ("qwen3.6-27b", 0.525 + 3.4),
+        ],
+    )
+    def test_a_checkpoint_asked_for_by_name_has_the_price_of_its_api(self, model: str, usd: float) -> None:
+        """Half a million tokens in and half a million out: half of what a million of each cost."""
+        option = next(o for o in ask(model=model, gpu="b200").options if o.name == "api")
+        assert isclose(option.usd_per_million_tokens, usd / 2, rel_tol=1e-3)
 
     def test_an_api_without_a_price_is_left_out_and_the_summary_says_so(self) -> None:
         assert api("deepseek-ai/DeepSeek-V2-Lite") is None
@@ -425,6 +479,104 @@ class TestPrices:
     @pytest.mark.parametrize("gpu", [id_ for id_ in GPUS if rental(id_, "on_demand") is not None])
     def test_every_gpu_that_can_be_rented_carries_a_7b(self, gpu: str) -> None:
         assert ask(model="7B", gpu=gpu, precision="gptq", overrides="engine_version=0.20").total_gpus >= 1
+
+
+class TestOwned:
+    def test_a_dgx_spark_of_its_own_costs_216_51_usd_a_month(self) -> None:
+        """4,700 for the whole machine x 1.125 network = 5,287.50; with i = 0.08 / 12 and 0.3 of it left after 36 months
+        (5,287.50 - 1,586.25 / 1.2702) x i / (1 - 1 / 1.2702) = 126.56; 5 % a year of 4,700 are 19.58; 0.14 kW rated
+        and 81 % for the host are 0.2534 kW, x (1.4 x 730 h x 0.08 + 195.94) = 70.37.
+        """
+        answer = ask(model="7B", requests_per_day=1000, gpu="dgx-spark-gb10")
+        assert isclose(bills(answer)["own"], 216.51, abs_tol=0.02)
+        assert isclose(float(assumed(answer)["owned_usd_per_gpu_hour"]), 216.51 / 730, abs_tol=1e-4)
+
+    def test_a_gpu_whose_server_is_not_known_draws_81_percent_more_than_its_rated_power(self) -> None:
+        """A host adds 10.2 / 8 / 0.7 to an H100 and an H200, 14.3 / 8 / 1.0 to a B200: 1.81 times as much on average.
+        NVIDIA's server of eight A100 takes 6.5 kW at most: 0.81 kW a GPU where the 400 W card alone has 0.4.
+        """
+        expected = 0.4 * (2 * 10.2 / 8 / 0.7 + 14.3 / 8 / 1.0) / 3
+        line = next(line for line in ask(gpu="a100-80gb-sxm").formula if line.startswith("own"))
+        found = re.search(r"\+ ([\d.]+) kW x", line)
+        assert found
+        assert isclose(float(found[1]), expected, abs_tol=1e-4)
+        assert abs(expected / (6.5 / 8) - 1) < 0.12
+
+    def test_a_gpu_that_nobody_rents_out_is_billed_as_owned_with_all_that_this_takes(self) -> None:
+        answer = ask(gpu="h20")
+        assert answer.recommended == "own"
+        assert set(bills(answer)) == {"own", "api"}
+        assert list(hours(answer).values()) == [None, None, None]
+        assert not answer.breakeven.cheaper_all_day
+        said = "No cloud is known to rent out H20 96GB on demand; owned it costs $1.10 a GPU-hour, busy or idle"
+        assert f"{said} and without staff: compare months with rented GPUs, not hours." in answer.summary
+        assert "On-demand" not in answer.summary
+        assert set(assumed(answer)) >= {
+            "purchase_usd_per_gpu",
+            "server_usd_per_gpu",
+            "network_fraction",
+            "depreciation_years",
+            "residual_fraction",
+            "cost_of_capital",
+            "maintenance_fraction",
+            "power_kw_per_gpu",
+            "pue",
+            "electricity_usd_per_kwh",
+            "colocation_usd_per_kw_month",
+        }
+
+    @pytest.mark.parametrize("gpu", ["h20", "dgx-spark-gb10", "mi210"])
+    def test_every_assumption_of_owning_and_the_rate_itself_can_be_given_back(self, gpu: str) -> None:
+        case: dict[str, Any] = {"model": "7B", "gpu": gpu, "requests_per_day": 3000}
+        answer = ask(**case)
+        rate = assumed(answer)["owned_usd_per_gpu_hour"]
+        again = ask(**case, overrides=f"owned_usd_per_gpu_hour={rate}")
+        assert isclose(bills(again)["own"], bills(answer)["own"], rel_tol=1e-3)
+        names = ("purchase", "server", "network", "depreciation", "residual", "cost_of", "maintenance", "power", "pue")
+        listed = {name: value for name, value in assumed(answer).items() if name.startswith(names)}
+        given = ", ".join(f"{name}={value}" for name, value in listed.items())
+        assert isclose(bills(ask(**case, overrides=given))["own"], bills(answer)["own"], abs_tol=0.01)
+
+    def test_where_only_a_published_all_in_cost_is_known_owning_is_billed_at_it(self) -> None:
+        """2.75 USD a GPU-hour of GB200 at a small cloud, 2.21 at a hyperscaler; 730 h; four GPUs come together."""
+        assert purchase("gb200") is None
+        answer = ask(gpu="gb200", compliance_required=True)
+        assert bills(answer)["own"] == 4 * 730 * 2.75
+        assert assumed(answer)["owned_usd_per_gpu_hour"] == 2.75
+        assert "730 h x $2.75 all in" in answer.formula[2]
+        assert "owned (all in) $8,030" in answer.summary
+        assert all(purchase(gpu) for gpu in answer.cheapest_gpus)
+        assert answer.sensitivity["owned_usd_per_gpu_hour"] == [4 * 730 * 2.21, 4 * 730 * 2.75]
+        assert answer.payback_months == {}
+        assert bills(ask(gpu="gb200", overrides="purchase_usd_per_gpu=60000"))["own"] != bills(answer)["own"]
+
+    def test_a_rate_of_owning_that_is_given_comes_before_the_price_to_buy(self) -> None:
+        answer = ask(overrides="owned_usd_per_gpu_hour=2, purchase_usd_per_gpu=90000")
+        assert bills(answer)["own"] == 2 * 730 * answer.total_gpus
+        why = {a.name: a.why for a in answer.assumptions}
+        assert why["purchase_usd_per_gpu"] == "given, but nothing here depends on it"
+
+    def test_staff_comes_on_top_of_a_rate(self) -> None:
+        alone, staffed = (ask(gpu="mi355x", overrides=f"staff_fte={people}") for people in (0, 2))
+        assert isclose(bills(staffed)["own"] - bills(alone)["own"], 2 * 275_000 / 12, abs_tol=0.01)
+
+    def test_a_bill_with_one_option_says_that_it_is_the_only_one(self) -> None:
+        answer = ask(model="deepseek v2 lite", gpu="h20")
+        assert set(bills(answer)) == {"own"}
+        assert re.search(r"The one option with a price is owned \(assumed\) at \$[\d,.]+ a month", answer.summary)
+        assert unsupported_numbers(answer.structured()) == []
+
+    def test_a_whole_computer_gets_no_server(self) -> None:
+        for gpu in ("dgx-spark-gb10", "apple-m3-ultra", "apple-m4-max"):
+            answer = ask(model="7B", requests_per_day=100, gpu=gpu)
+            assert "server_usd_per_gpu" not in assumed(answer)
+            assert not next(option for option in answer.options if option.name == "own").assumed
+
+    @pytest.mark.parametrize("gpu", [id_ for id_ in GPUS if rental(id_, "on_demand") is None and purchase(id_)])
+    def test_every_gpu_that_can_only_be_bought_has_a_bill_within_its_room(self, gpu: str) -> None:
+        answer = ask(model="7B", gpu=gpu, precision="fp16", requests_per_day=1000)
+        assert bills(answer)["own"] > 0
+        assert tokens(answer.structured()) <= 1200
 
 
 class TestBreakEven:
@@ -579,6 +731,10 @@ class TestBreakEven:
         assert fleets[0] < fleets[-1]
         assert "On-demand is cheaper than 1-year reserved below 14.1" in ask(usage_hours_per_day=24).summary
 
+    def test_an_api_beside_gpus_that_cost_nothing_is_said_never_to_be_cheaper(self) -> None:
+        free = ask(overrides="on_demand_usd_per_gpu_hour=0")
+        assert "The API is never cheaper than on-demand GPUs." in free.summary
+
 
 class TestPayback:
     def test_buying_pays_back_when_what_is_saved_is_the_outlay(self) -> None:
@@ -602,6 +758,7 @@ class TestRanking:
             {"requests_per_day": 1_000_000, "model": "745B MoE"},
             {"requests_per_day": 200_000, "model": "gpt-oss-120b", "precision": "mxfp4", "max_tpot_ms": 15},
             {"requests_per_day": 100_000, "compliance_required": True},
+            {"model": "405B", "precision": "fp16", "requests_per_day": 500_000, "compliance_required": True},
         ],
     )
     def test_the_cheapest_gpus_are_those_that_answers_for_each_gpu_say(self, case: dict[str, Any]) -> None:
@@ -609,7 +766,7 @@ class TestRanking:
         costs: dict[str, float] = {}
         for gpu in (one for one in GPUS.values() if one.vendor in ("nvidia", "amd")):
             quote = rental(gpu.id, "on_demand")
-            if option == "own" or (quote is not None and quote.kind == "on_demand"):
+            if purchase(gpu.id) if option == "own" else quote is not None and quote.kind == "on_demand":
                 given = {} if quote else {"overrides": "on_demand_usd_per_gpu_hour=1"}
                 with suppress(ValidationError):
                     costs[gpu.id] = bills(ask(**case, **given, gpu=gpu.id))[option]
@@ -636,16 +793,16 @@ class TestRanking:
         assert all(one.tokens_per_s <= most * one.layout.replica * (1 + 1e-9) for one in instances(on, request))
 
     def test_peers_without_a_service_level_do_not_count(self) -> None:
-        quote = rental("rtx-3090", "on_demand")
+        quote, asked = rental("rtx-5080", "on_demand"), {"model": "7B", "precision": "int4"}
         assert quote is not None
-        assert bills(ask(gpu="rtx-3090"))["on_demand"] < min(ask().cheapest_gpus.values())
+        assert bills(ask(gpu="rtx-5080", **asked))["on_demand"] < min(ask(**asked).cheapest_gpus.values())
 
     def test_a_hundred_requests_on_7b_are_best_sent_to_an_api_or_to_one_small_gpu_with_both_numbers(self) -> None:
         answer = ask(model="7B", requests_per_day=100, usage_hours_per_day=8)
         assert answer.recommended == "api"
         gpu, usd = next(iter(answer.cheapest_gpus.items()))
         assert GPUS[gpu].memory < 30 * 2**30
-        assert f"{GPUS[gpu].title} at ${usd:,.0f}" in answer.summary
+        assert f"{GPUS[gpu].title} costs least on demand: ${usd:,.0f}" in answer.summary
         assert f"an API (assumed like Llama 3.1 8B) at ${bills(answer)['api']:.2f}" in answer.summary
 
 
@@ -711,8 +868,8 @@ class TestCompliance:
         assert next(option for option in answer.options if option.best).name == answer.recommended
 
     def test_where_owning_cannot_be_priced_the_override_to_give_is_named(self) -> None:
-        with pytest.raises(ValidationError, match=r'no price to buy GB200.*overrides="purchase_usd_per_gpu='):
-            ask(gpu="gb200", compliance_required=True)
+        with pytest.raises(ValidationError, match=r'no price to buy H100 NVL.*overrides="purchase_usd_per_gpu='):
+            ask(gpu="h100-nvl", compliance_required=True)
 
 
 class TestFormats:
@@ -728,6 +885,12 @@ class TestFormats:
 
 
 class TestWords:
+    @pytest.mark.parametrize(
+        ("usage", "said"), [(1, "within 1 hour,"), (0.5, "within 0.5 hours,"), (8, "within 8 hours,")]
+    )
+    def test_one_hour_is_one(self, usage: float, said: str) -> None:
+        assert said in ask(usage_hours_per_day=usage).summary
+
     @pytest.mark.parametrize("name", CASES)
     def test_every_number_of_the_summary_is_in_the_structured_answer(self, name: str) -> None:
         assert unsupported_numbers(ask(**CASES[name]).structured()) == []
@@ -776,11 +939,11 @@ class TestWords:
 
 
 def test_the_cheapest_gpu_is_named_only_where_it_is_cheaper_than_the_one_asked_for() -> None:
-    """An RTX 4090 is rented out by peers alone, who are not ranked: what it costs counts all the same."""
-    asked = {"model": "7B", "requests_per_day": 100}
-    peer, provider = (TOOL.ask({**asked, "gpu": gpu}) for gpu in ("rtx 4090", "h100"))
-    assert "Cheapest GPU" not in peer.summary
-    assert "Cheapest GPU on demand: " in provider.summary
+    """An RTX 5080 is rented out by peers alone, who are not ranked: what it costs counts all the same."""
+    asked = {"model": "7B", "requests_per_day": 100, "precision": "int4"}
+    peer, provider = (TOOL.ask({**asked, "gpu": gpu}) for gpu in ("rtx 5080", "h100"))
+    assert "Of all GPUs" not in peer.summary
+    assert "costs least on demand: " in provider.summary
 
 
 def test_how_far_an_api_is_cheaper_says_than_what_and_that_it_may_be_again() -> None:

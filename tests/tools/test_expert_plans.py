@@ -173,8 +173,15 @@ def of(model: str = "deepseek-ai/DeepSeek-V3", gpu: str = "h200-sxm", engine: An
     ],
 )
 def test_the_command_shares_experts_as_the_engine_spells_it(engine: Any, layout: Layout, flags: str) -> None:
-    command = launch(of(engine=engine), layout, context=4096, users=1, ledger=Ledger({}))
+    command = launch(of(engine=engine), layout, context=4096, users=4096, ledger=Ledger({}))
     assert command.endswith(flags)
+
+
+@pytest.mark.parametrize(("users", "split"), [(32 * 32, False), (32 * 64, False), (32 * 128, True), (32 * 256, True)])
+def test_batches_are_split_to_exchange_beside_computing_where_halves_are_quicker(users: int, *, split: bool) -> None:
+    """Each half reads the weights: it pays from 64 to 128 sequences a GPU on (DeepEP, pull request 390)."""
+    command = launch(of(), Layout(attention_dp=32), context=4096, users=users, ledger=Ledger({}))
+    assert ("--enable-dbo" in command) is split
 
 
 def test_a_plan_that_shares_experts_comes_with_its_command() -> None:
@@ -233,9 +240,7 @@ def test_replicas_multiply_the_throughput_of_shared_experts_exactly(copies: int,
         {**BUSY, "total_gpus": 16 * copies, "concurrent_users": copies * each}
     )
     on, few = question.serving(question.ledger()), replace(question.demand, users=each, gpus=16)
-    one, many = (
-        {replace(plan.layout, dp=1): plan for plan in compare(on, demand).plans} for demand in (few, question.demand)
-    )
+    one, many = ({plan.layout.alone: plan for plan in compare(on, demand).plans} for demand in (few, question.demand))
     for layout in (layout for layout, plan in one.items() if layout.ep > 1 and plan.layout.dp == 1):
         if many[layout].layout.dp == copies * one[layout].layout.dp:
             assert many[layout].tokens_per_s == pytest.approx(copies * (one[layout].tokens_per_s or 0))
@@ -278,6 +283,16 @@ def test_a_picture_draws_each_gpu_once_with_the_experts_that_it_holds(layout: La
 @settings(deadline=None, max_examples=100)
 def test_different_layouts_have_different_pictures(one: Layout, other: Layout) -> None:
     assert (picture(one) == picture(other)) == (one == other)
+
+
+def test_experts_over_several_servers_are_drawn_by_their_ends() -> None:
+    """DeepSeek V3's 256 experts over two servers of 4 GPUs; in one server of 8 each GPU is named."""
+    layout = Layout(attention_dp=8)
+    on = replace(of("deepseek-ai/DeepSeek-V3"), node_size=4)
+    drawn = draw_layout(on, on.deployment(layout, 4096), total=8)
+    assert "[0] 0-31 ... [3] 96-127" in drawn
+    assert "[4] 128-159 ... [7] 224-255" in drawn
+    assert "..." not in picture(layout).partition("busiest")[0]
 
 
 def test_uneven_stages_are_drawn_with_their_layers() -> None:
@@ -326,7 +341,7 @@ def test_every_mixture_of_the_catalog_can_be_planned_with_shared_experts() -> No
         assert case.on.not_modelled or any(one.layout.ep > 1 for one in case.plans)
 
 
-@pytest.mark.parametrize("limit", [15, 20, 30, 60])
+@pytest.mark.parametrize("limit", [16, 20, 30, 60])
 def test_the_memory_tool_and_the_planner_name_the_same_fewest_gpus(limit: int) -> None:
     """DeepSeek V3 on H200: a latency that tensor groups of 8 keep for few users is kept by shared experts on fewer."""
     asked = {"model": "deepseek-v3", "precision": "fp8", "gpu": "h200", "concurrent_users": 100, "max_tpot_ms": limit}

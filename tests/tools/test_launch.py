@@ -17,11 +17,11 @@ VERSIONS = range(5, 32)
 OLD, NEW = VERSIONS[0], VERSIONS[-1]
 
 
-def command(version: int, *, model: str, overrides: str = "", **layout: Any) -> str:
+def command(version: int, *, model: str, overrides: str = "", users: int = 1, **layout: Any) -> str:
     given = parse_overrides(f"engine_version=0.{version}, {overrides}", groups=VramQuestion.settings)
     ledger = Ledger(given)
     on = serving(ledger, model=model, precision="fp8", gpu="h200-sxm")
-    return launch(on, Layout(**layout), context=4096, users=1, ledger=ledger, kv_precision="fp8")
+    return launch(on, Layout(**layout), context=4096, users=users, ledger=ledger, kv_precision="fp8")
 
 
 GROUPS: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V3", "attention_dp": 8}
@@ -54,7 +54,7 @@ SET = "max_num_seqs=64, max_num_batched_tokens=4096, memory_utilization=0.8, cud
         ({**ONE, "overrides": "hybrid_kv_cache=0"}, "--disable-hybrid-kv-cache-manager", 9, NEW),
         ({**ONE, "tp": 8, "overrides": "decode_context_parallel=8"}, "--decode-context-parallel-size 8 ", 10, NEW),
         (BLIND, "--language-model-only", 17, NEW),
-        (WIDE, "--enable-dbo ", 11, NEW),
+        ({**WIDE, "users": 4096}, "--enable-dbo ", 11, NEW),
         (WIDE, "--all2all-backend deepep_low_latency ", 12, NEW),
     ],
 )

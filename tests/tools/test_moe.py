@@ -114,10 +114,10 @@ class TestBatches:
     def test_from_three_sequences_on_the_mixture_reads_more_than_the_dense_model(self) -> None:
         # 82 + φ × 1,408 = 140 GB at φ = 4.12 %: ln(1 - 0.0412) / ln(126/128) = 2.67 sequences
         assert ask().crossover_batch == 3
-        assert "from batch 3 on it reads more" in ask().summary
+        assert "from batch 3 on it reads more than the other" in ask().summary
         swapped = ask(dense_model="745B MoE", moe_model="70B")
         assert swapped.crossover_batch == 3
-        assert "from batch 3 on it reads less" in swapped.summary
+        assert "from batch 3 on it reads less than the other" in swapped.summary
 
     def test_arithmetic_per_token_is_twice_the_active_parameters_at_every_batch(self) -> None:
         answer = ask()

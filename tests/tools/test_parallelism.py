@@ -249,6 +249,20 @@ def test_the_fewest_gpus_serve_the_users_and_are_named_the_same_by_estimate_vram
     assert plan.gpus_used <= row.deploy.gpus
 
 
+@pytest.mark.parametrize(
+    ("gpus", "why"),
+    [
+        (9, "The weights alone take 810 GB; 9 GPUs have 770 GB."),
+        (10, "The weights would fit, but no legal layout of 10 GPUs leaves the engine room for one session"),
+    ],
+)
+def test_where_gpus_are_too_few_the_answer_says_whether_for_the_weights_or_for_a_layout(gpus: int, why: str) -> None:
+    """405B in 16 bit on H100, which its driver says has 79.65 GiB: 9 of them are 770 GB, 10 are 855."""
+    answer = ask("405B", "fp16", total_gpus=gpus)
+    assert not answer.fits
+    assert answer.why.startswith(why)
+
+
 def test_what_fits_nowhere_is_an_answer_without_a_layout() -> None:
     answer = ask(context_window=100_000_000, gpu="rtx-4090")
     assert not answer.fits

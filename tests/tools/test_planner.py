@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferplan.server.answer import answer
+from inferplan.server.answer import Reach, answer
 from inferplan.tools._plans import compare
 from inferplan.tools._words_aims import aim_sentences
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -115,13 +115,42 @@ def test_runners_up_say_what_they_lose() -> None:
     answered = plan(max_tpot_ms=30, total_gpus=8, objective="fewest_gpus", concurrent_users=150)
     assert answered.serves_users
     assert len(answered.alternatives) == 3
-    slower = [one for one in answered.alternatives if "slower a token" in one.loses]
-    assert all(one.tpot_ms > answered.tpot_ms for one in slower)
-    late = [one for one in answered.alternatives if one.tpot_ms > 30]
-    assert all(f"takes {one.max_concurrent_users:,} of 150 users in time" in one.loses for one in late)
+    same = [one for one in answered.alternatives if one.gpus_used == answered.gpus_used]
+    assert same
+    assert all("slower to the first token" in one.loses and one.ttft_ms > answered.ttft_ms for one in same)
     more = [one for one in answered.alternatives if one.gpus_used > answered.gpus_used]
     assert more
     assert all(f"{one.gpus_used - answered.gpus_used} GPUs more" in one.loses for one in more)
+
+
+CROWDED = {
+    "model": "deepseek r1 distill llama 70b",
+    "total_gpus": 2,
+    "concurrent_users": 500,
+    "context_window": 16384,
+}
+"""Two GPUs take 14 of 500 users, as a tensor group or as two stages, which are the slower."""
+
+
+@pytest.mark.parametrize("aim", [{"max_tpot_ms": 100}, {"objective": "latency"}])
+def test_of_layouts_that_take_as_many_users_the_quicker_one_is_chosen_and_the_other_loses_none(
+    aim: dict[str, Any],
+) -> None:
+    answered = plan(**CROWDED, **aim)
+    equal = [one for one in answered.alternatives if one.max_concurrent_users == answered.max_concurrent_users]
+    assert not answered.serves_users
+    assert equal
+    assert not any("500 users" in one.loses for one in equal)
+    assert answered.tp == 2
+    assert all(answered.tpot_ms < one.tpot_ms for one in equal)
+
+
+def test_a_runner_up_that_is_late_says_how_many_it_takes_in_time() -> None:
+    """At 30 ms a token two stages take nobody, and hold as many as the tensor group."""
+    answered = plan(**CROWDED, max_tpot_ms=30)
+    (late,) = answered.alternatives
+    assert 0 == late.max_concurrent_users < answered.max_concurrent_users
+    assert late.loses == "takes 0 of 500 users in time"
 
 
 def test_a_latency_that_no_layout_reaches_is_said_with_the_one_that_comes_closest() -> None:
@@ -195,7 +224,7 @@ def test_405b_in_16_bit_keeps_its_pipeline_of_two_nodes_and_its_replicas_for_lat
     ],
 )
 def test_an_aim_that_is_none_gets_one_sentence(argument: str, value: object, said: str) -> None:
-    answered = answer(lambda: TOOL, TOOL.name, {**QUESTION, argument: value})
+    answered = answer(lambda: TOOL, TOOL.name, {**QUESTION, argument: value}, Reach.CATALOG)
     assert answered == (f"`plan_parallelism`: 1 problem. {said}", None)
 
 

@@ -1,6 +1,7 @@
 """One call, five sections, one verdict: it answers in the words of the question, and its parts agree."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -383,11 +384,23 @@ class TestCoherence:
 
 class TestRefusals:
     def test_a_gpu_without_a_known_price_still_gets_its_plan_and_the_price_is_asked_for(self) -> None:
-        answer = ask("starter", gpu="rtx-5090")
+        answer = ask("starter", gpu="vr200")
         assert answer.serves
         assert answer.sections.costs.monthly_usd is None
         assert "on_demand_usd_per_gpu_hour" in answer.sections.costs.summary
-        assert "no price known" in answer.diagram
+        assert "no bill: see above" in answer.diagram
+
+    def test_a_model_whose_cache_is_not_known_has_no_layout_and_no_bill_and_no_price_is_blamed(self) -> None:
+        answer = ask("team", model="llama 3.2 11b vision")
+        assert "price" not in answer.diagram
+        assert answer.sections.costs.summary.startswith("No bill: vLLM 0.28 keeps no KV cache of this model")
+        assert "layout    not known: see above" in answer.diagram
+
+    def test_a_gpu_that_nobody_rents_out_is_billed_as_owned(self) -> None:
+        answer = ask("production", gpu="h20")
+        assert "owned (assumed) $" in answer.sections.costs.summary
+        assert re.search(r"8 GPUs cost \$[\d,]+ a month owned: no other price of them is known; an API", answer.summary)
+        assert "on demand" not in answer.summary
 
     def test_an_unknown_preset_is_answered_with_the_nearest(self) -> None:
         with pytest.raises(ValidationError, match='no preset "produktion"; nearest: "production"'):

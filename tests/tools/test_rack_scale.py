@@ -11,6 +11,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load
+from inferplan.core.speed_constants import PARAMETERS
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._draw_layout import draw_layout
 from inferplan.tools._serving import Serving
@@ -140,14 +141,49 @@ def test_groups_over_several_nodes_that_share_experts_take_more_than_one_command
     assert single.launch is None
 
 
-def test_groups_wider_than_any_published_run_are_said_to_be_timed_as_narrower_ones() -> None:
-    narrow, wide = (
-        plan(model="405B", precision="fp16", objective="latency", total_gpus=gpus, context_window=1000)
-        for gpus in (8, 16)
+def wide(gpus: int, gpu: str = "gb200", **changed: str | float) -> ParallelismAnswer:
+    """405B for one user on so many GPUs, which take one tensor group where that is quickest."""
+    overrides = ", ".join(f"{name}={value}" for name, value in changed.items()) or None
+    found = plan(
+        gpu=gpu,
+        model="405B",
+        precision="fp16",
+        objective="latency",
+        total_gpus=gpus,
+        context_window=1000,
+        overrides=overrides,
     )
-    assert (narrow.tp, wide.tp) == (8, 16)
-    assert "tensor_groups" not in assumed(narrow)
-    assert assumed(wide)["tensor_groups"] == "timed as of 8"
+    assert found.tpot_ms is not None
+    return found
+
+
+@pytest.mark.parametrize(("gpu", "gpus"), [("gb200", 8), ("gb200", 16), ("gb300", 16)])
+def test_groups_over_which_vllm_adds_up_itself_are_timed_like_those_of_a_server(gpu: str, gpus: int) -> None:
+    """Kernels that write to all GPUs through the switch: among 16 as among 4 GB300 5 us."""
+    assert wide(gpus, gpu).tp == gpus
+    assert "tensor_groups" not in assumed(wide(gpus, gpu))
+
+
+def test_wider_groups_wait_for_nccl_252_times_a_token() -> None:
+    """126 layers, 25 us in the switch less the 8 us that kernels take: 4.28 ms. vLLM's own are for up to 16 GPUs.
+
+    A latency that the caller states is taken as it is.
+    """
+    by_nccl, by_kernels = wide(64), wide(64, all_reduce_latency_us=1)
+    assert (by_nccl.tp, by_kernels.tp) == (64, 64)
+    more = PARAMETERS["all_reduce_s"] * 1e6 - 1
+    assert (by_nccl.tpot_ms or 0) - (by_kernels.tpot_ms or 0) == pytest.approx(252 * (17 + more) / 1000, abs=0.02)
+    assert assumed(by_nccl)["tensor_groups"] == "17 us more an all-reduce"
+    assert "tensor_groups" not in assumed(by_kernels)
+
+
+def test_an_older_vllm_adds_up_over_8_gpus_and_16_are_two_replicas_then() -> None:
+    """0.24: 252 x 39 us of a ring over 16 are more than halving the weights saves."""
+    assert (wide(16, engine_version=0.25).tp, wide(16, engine_version=0.24).tp) == (16, 8)
+
+
+def test_groups_over_a_link_of_another_vendor_are_said_to_be_timed_as_narrower_ones() -> None:
+    assert assumed(wide(16, "ascend-910c"))["tensor_groups"] == "timed as of 8"
 
 
 CASES = st.fixed_dictionaries(

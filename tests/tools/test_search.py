@@ -28,6 +28,12 @@ def plan(**changes: Any) -> Any:
     return TOOL.ask({**QUESTION, **changes})
 
 
+def rent_of(gpu: str, gpus: int) -> float | None:
+    """The median on demand for as many GPUs as come with those asked for. [USD/hour]"""
+    quote = prices.rental(gpu, "on_demand")
+    return quote and round(-(-gpus // quote.machine) * quote.machine * quote.median, 2)
+
+
 def test_no_other_type_serves_the_users_on_fewer_gpus_and_none_that_serves_them_costs_less_than_the_cheapest() -> None:
     best = plan(gpu="any")
     alone = {gpu: plan(gpu=gpu, objective="fewest_gpus") for gpu in candidates() if runs(gpu, "fp8")}
@@ -37,11 +43,7 @@ def test_no_other_type_serves_the_users_on_fewer_gpus_and_none_that_serves_them_
     for other in best.alternatives:
         found = alone[other.gpu]
         assert (other.gpus_used, other.tp, other.pp, other.dp) == (found.gpus_used, found.tp, found.pp, found.dp)
-    rents = {
-        gpu: round(one.gpus_used * quote.median, 2)
-        for gpu, one in serving.items()
-        if (quote := prices.rental(gpu, "on_demand"))
-    }
+    rents = {gpu: rent for gpu, one in serving.items() if (rent := rent_of(gpu, one.gpus_used))}
     shown = {best.gpu: best.usd_per_hour} | {other.gpu: other.usd_per_hour for other in best.alternatives}
     assert min(rents.values()) == min(rent for rent in shown.values() if rent is not None)
     assert f"{len(serving)} of {len(candidates())} datacenter GPU types serve them" in best.summary
@@ -62,9 +64,18 @@ def test_a_type_that_lacks_nothing_loses_by_what_it_costs_more() -> None:
     assert best.usd_per_hour
     for other in best.alternatives:
         assert other.loses != "nothing that counts" or (other.usd_per_hour or 0) <= best.usd_per_hour
-    (dearer,) = (other for other in best.alternatives if "more an hour" in (other.loses or ""))
-    assert dearer.usd_per_hour
-    assert dearer.loses == f"${dearer.usd_per_hour - best.usd_per_hour:,.2f} more an hour"
+    dearer = [other for other in best.alternatives if "more an hour" in (other.loses or "")]
+    assert dearer
+    for other in dearer:
+        assert other.usd_per_hour
+        assert other.loses == f"${other.usd_per_hour - best.usd_per_hour:,.2f} more an hour"
+
+
+def test_gpus_that_come_four_at_a_time_are_rented_four_at_a_time() -> None:
+    """One GB200 of 186 GB holds what is asked for; the smallest instance on offer has four, at 10.50 USD each."""
+    best = plan(gpu="any", model="7B", concurrent_users=8, objective="latency", total_gpus=1)
+    shown = {best.gpu: best.usd_per_hour} | {other.gpu: other.usd_per_hour for other in best.alternatives}
+    assert shown["gb200"] == 4 * 10.5
 
 
 def test_a_type_that_is_only_announced_is_not_recommended() -> None:

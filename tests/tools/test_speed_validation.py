@@ -80,6 +80,13 @@ def test_what_a_row_leaves_open_is_taken_and_said() -> None:
     assert "is taken, as no layout is stated" in said
 
 
+def test_the_report_has_what_was_taken_beside_its_row_and_no_notes_where_nothing_was() -> None:
+    stated = ROW | {"kv_dtype": "fp8"}
+    open_, whole = validate([stated | {"concurrency_or_batch": None}, stated]).structured()["rows"]
+    assert any("as no load is stated" in note for note in open_["notes"])
+    assert "notes" not in whole
+
+
 def test_a_load_that_is_not_stated_leaves_the_usual_head_room() -> None:
     server = setup(concurrency_or_batch=None)
     assert predict(server)["output_tok_s_total"] == pytest.approx(

@@ -1,4 +1,4 @@
-"""What a million tokens cost on rented GPUs that are kept busy, against the bill that such a load comes to."""
+"""What a million tokens cost on GPUs that are kept busy, against the bill that such a load comes to."""
 
 import re
 from typing import Any
@@ -47,8 +47,36 @@ def test_it_is_what_a_bill_comes_to_where_many_instances_are_full(model: str, pr
 
 
 def test_a_gpu_without_a_price_has_none() -> None:
+    assert usd(on("7B", gpu="vr200")) is None
+
+
+def test_where_nobody_rents_a_gpu_out_its_tokens_cost_what_owning_it_does_and_that_is_said() -> None:
+    """What a bill comes to where instances are full, here of owned hardware; the rate can be given back."""
     assert rental("h20", "on_demand") is None
-    assert usd(on("7B", gpu="h20")) is None
+    found = usd(on("70B", gpu="h20"))
+    assert found is not None
+    bill = COSTS.ask({"model": "70B", "gpu": "h20", "requests_per_day": 10**9})
+    assert next(one for one in bill.options if one.name == "own").usd_per_million_tokens == pytest.approx(
+        found, rel=2e-3
+    )
+    answer = QUANTIZATION.ask({"model": "70B", "gpu": "h20"})
+    assert answer.usd_per_million_tokens["fp8"] == pytest.approx(found, rel=0.01)
+    assert re.search(r"tokens cost least: \$[\d.]+ a million on owned GPUs\.", answer.summary)
+    listed = {entry.name: entry for entry in answer.assumptions}["owned_usd_per_gpu_hour"]
+    assert listed.value == {entry.name: entry.value for entry in bill.assumptions}["owned_usd_per_gpu_hour"]
+    assert "nobody rents it out" in listed.why
+    pair = MOE.ask({"gpu": "h20", "precision": "fp8"})
+    assert pair.dense.usd_per_million_tokens == pytest.approx(found, rel=0.01)
+    assert re.search(r"cost \$[\d.]+ owned, against \$", pair.summary)
+
+
+def test_a_rate_of_owning_that_the_caller_gives_comes_before_the_rent() -> None:
+    given = {"model": "70B", "overrides": "owned_usd_per_gpu_hour=1.995, on_demand_usd_per_gpu_hour=9"}
+    answer, rented = QUANTIZATION.ask(given), QUANTIZATION.ask({"model": "70B"})
+    half = rented.usd_per_million_tokens["fp8"] * 1.995 / 3.99
+    assert answer.usd_per_million_tokens["fp8"] == pytest.approx(half, rel=0.01)
+    why = {entry.name: entry.why for entry in answer.assumptions}
+    assert why["on_demand_usd_per_gpu_hour"] == "given, but nothing here depends on it"
 
 
 def test_a_model_that_no_layout_holds_has_none() -> None:
@@ -59,7 +87,7 @@ def test_each_format_and_each_model_says_its_own() -> None:
     prices = QUANTIZATION.ask({"model": "70B"}).usd_per_million_tokens
     assert prices["fp8"] == pytest.approx(usd(on("70B")), abs=0.005)
     assert prices["fp8"] < prices["fp16"] < prices["fp32"]
-    assert QUANTIZATION.ask({"model": "70B", "gpu": "h20"}).usd_per_million_tokens == {}
+    assert QUANTIZATION.ask({"model": "70B", "gpu": "vr200"}).usd_per_million_tokens == {}
     pair = MOE.ask({"precision": "fp8"})
     assert pair.dense.usd_per_million_tokens == prices["fp8"]
     assert pair.moe.usd_per_million_tokens == pytest.approx(usd(on("745B MoE")), abs=0.005)
@@ -89,8 +117,10 @@ def test_the_rate_is_listed_and_it_and_the_share_planned_for_can_be_given(tool: 
 
 
 def test_a_rate_that_the_caller_gives_prices_a_gpu_that_nobody_quotes() -> None:
-    asked = {"model": "7B", "gpu": "h20", "overrides": "on_demand_usd_per_gpu_hour=1.5"}
-    assert QUANTIZATION.ask(asked).usd_per_million_tokens["fp16"] > 0
+    asked = {"model": "7B", "gpu": "vr200", "overrides": "on_demand_usd_per_gpu_hour=1.5"}
+    answer = QUANTIZATION.ask(asked)
+    assert answer.usd_per_million_tokens["fp16"] > 0
+    assert "owned" not in answer.summary
 
 
 def test_summaries_say_it_to_the_cent() -> None:

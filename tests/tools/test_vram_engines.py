@@ -97,12 +97,20 @@ def test_on_vllm_0_11_the_weights_alone_exceed_the_budget_by_1_4_gib() -> None:
 CASE = st.fixed_dictionaries(
     {
         "model": st.sampled_from(
-            ["70B", "405B", "llama 3.3 70b", "openai/gpt-oss-120b", "qwen3-next-80b-a3b-instruct"]
+            [
+                "70B",
+                "405B",
+                "llama 3.3 70b",
+                "openai/gpt-oss-120b",
+                "qwen3-next-80b-a3b-instruct",
+                "deepseek-v2-lite",
+                "deepseek r1",
+            ]
         ),
         "precision": st.sampled_from(["bf16", "fp8", "int4"]),
         "concurrent_users": st.integers(1, 400),
         "context_window": st.integers(300, 130_000),
-        "gpu": st.sampled_from(["h100-sxm", "a100-40gb-sxm", "rtx-4090"]),
+        "gpu": st.sampled_from(["h100-sxm", "a100-40gb-sxm", "rtx-4090", "mi300x"]),
         "total_gpus": st.sampled_from([1, 2, 4, 8, 12]),
         "engine": st.sampled_from(["vllm", "sglang", "tensorrt-llm"]),
     }
@@ -310,6 +318,34 @@ def test_a_second_copy_of_states_is_kept_where_prefixes_are_cached() -> None:
     assert row(old).max_concurrent_users > row(new).max_concurrent_users
 
 
+def test_users_of_whole_sessions_are_spread_over_groups_where_the_longest_context_is_looked_for() -> None:
+    """100 on 8 groups are 13 on some: 104 at that context, not the 12 each that 57,744 tokens leave."""
+    load = {"model": "deepseek r1", "precision": "fp8", "gpu": "mi300x", "total_gpus": 8, "concurrent_users": 100}
+    (offered,) = (
+        one for one in TOOL.ask({**load, "context_window": 131_072}).changes if "context_window" in one.change
+    )
+    assert offered.max_concurrent_users == 104
+    assert TOOL.ask({**load, **offered.change}).fits
+
+
+def test_ranks_that_share_out_latents_are_offered_where_the_cache_of_a_group_is_short() -> None:
+    """8 H200 take 48 of 100 users of DeepSeek R1 with 32,768 tokens, whose latents each rank keeps; shared out, 150."""
+    load = {"model": "deepseek r1", "precision": "fp8", "total_gpus": 8, "concurrent_users": 100}
+    asked = {**load, "gpu": "h200", "context_window": 32_768}
+
+    def offered(**more: Any) -> list[int]:
+        found = TOOL.ask({**asked, **more}).changes
+        return [one.max_concurrent_users for one in found if "context_parallel" in str(one.change.get("overrides"))]
+
+    (users,) = offered()
+    again = TOOL.ask({**asked, "overrides": "decode_context_parallel=8"})
+    assert row(again, "h200-sxm").max_concurrent_users == users > 100
+    assert not offered(overrides="engine_version=0.9")
+    assert not offered(engine="sglang")
+    assert not offered(model="deepseek v3.2")
+    assert not offered(gpu="mi300x", context_window=131_072)
+
+
 def test_context_parallel_ranks_share_out_the_latents_of_a_session() -> None:
     plain, shared = (
         TOOL.ask({"model": "deepseek v3", "precision": "fp8", "gpu": "h200", "total_gpus": 8, "overrides": given})
@@ -347,7 +383,7 @@ def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> Non
     assert answer.weights_gb > 0
     assert answer.changes == []
     assert (answer.gpu_gib, answer.launch, answer.engine_kv_gb_per_user) == (None, None, None)
-    assert "not modelled" in answer.summary
+    assert "keeps no KV cache of this model that is known here" in answer.summary
 
 
 @pytest.mark.parametrize("said", ["vLLM", "SGLang", "trt-llm", "llamacpp"])

@@ -7,6 +7,7 @@ import datetime
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -54,30 +55,44 @@ class _Asked:
     arguments: Mapping[str, Any] = field(compare=False)
 
 
-def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any]) -> Answered:
-    """The result of a call. Every failure is a result that says what to do next, never an exception."""
+class Reach(Enum):
+    """How far a call goes for its answer."""
+
+    CATALOG = auto()
+    """Some rows of the catalog, which is quick."""
+    ALL_GPUS = auto()
+    """A search over every GPU type, which takes long."""
+    HUB = auto()
+    """A model hub, which takes long and may know more or less the next time."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the call would keep others waiting."""
+        return self is not Reach.CATALOG
+
+
+def reach(arguments: Mapping[str, Any]) -> Reach:
+    """How far a call with these arguments goes. One look at them says it to all who have to know."""
+    named = (arguments.get(name) for name in MODEL_ARGUMENTS)
+    if any(isinstance(name, str) and "/" in name and only_on_hub(name.strip()) for name in named):
+        return Reach.HUB
+    return Reach.ALL_GPUS if is_any(arguments.get("gpu")) else Reach.CATALOG
+
+
+def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any], how_far: Reach) -> Answered:
+    """The result of a call that goes so far. Every failure is a result that says what to do next, no exception."""
     try:
-        return _answer(load(), {key: arguments[key] for key in arguments if key not in ADDED_BY_HOSTS})
+        own = {key: arguments[key] for key in arguments if key not in ADDED_BY_HOSTS}
+        return _answer(load(), own, may_change=how_far is Reach.HUB)
     except Exception:
         log.exception("%s failed", name)
         return Answered(errors.own_bug(name), None)
 
 
-def takes_long(arguments: Mapping[str, Any]) -> bool:
-    """Whether the call searches over all GPU types, or names a model that only a model hub can know."""
-    return is_any(arguments.get("gpu")) or _may_change(arguments)
-
-
-def _may_change(arguments: Mapping[str, Any]) -> bool:
-    """Whether a model hub is asked, which may know more or less the next time."""
-    named = (arguments.get(name) for name in MODEL_ARGUMENTS)
-    return any(isinstance(name, str) and "/" in name and only_on_hub(name.strip()) for name in named)
-
-
-def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> Answered:
+def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any], *, may_change: bool) -> Answered:
     """Both kinds of content, each enough alone; or what is wrong with the arguments."""
     asked = _Asked(tool, repr(arguments), today(), arguments)
-    is_kept = len(asked.words) <= LONGEST_REMEMBERED and not _may_change(arguments)
+    is_kept = len(asked.words) <= LONGEST_REMEMBERED and not may_change
     try:
         return _remembered(asked) if is_kept else _computed(asked)
     except _Refused as refused:

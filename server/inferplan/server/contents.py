@@ -9,12 +9,11 @@ from pydantic_core import to_jsonable_python
 
 from inferplan.catalog import prices
 from inferplan.catalog._shelf import Shelf, UnknownName
-from inferplan.catalog._table import read_rows
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, PrecisionRow, format_rows
-from inferplan.catalog.glossary import GLOSSARY, TermRow
+from inferplan.catalog.glossary import GLOSSARY, TermRow, term_rows
 from inferplan.catalog.gpus import GPUS, GpuRow, gpu_rows
 from inferplan.catalog.models import MODELS, ModelRow, model_rows
-from inferplan.catalog.presets import PRESETS, PresetRow
+from inferplan.catalog.presets import PRESETS, PresetRow, preset_rows
 from inferplan.tools._words import gib
 
 
@@ -84,16 +83,8 @@ def _preset(row: PresetRow) -> str:
     return f"{row.title}: {row.scenario} {row.model} in {row.precision}, users at once: {row.concurrent_users}"
 
 
-def _preset_rows() -> dict[str, PresetRow]:
-    return {row.id: row for row in read_rows("presets.toml", "preset", PresetRow)}
-
-
 def _term(row: TermRow) -> str:
     return f"{row.title}: {row.meaning.partition('. ')[0].rstrip('.')}"
-
-
-def _term_rows() -> dict[str, TermRow]:
-    return {row.id: row for row in read_rows("glossary.toml", "term", TermRow)}
 
 
 _RENTALS: tuple[prices.RentalKind, ...] = ("on_demand", "spot", "reserved_1y", "reserved_3y")
@@ -143,7 +134,7 @@ _ALL = (
         name="formats", shelf=FORMATS, rows=format_rows, line=_format, beside=lambda: {"kv_formats": _kv_formats()}
     ),
     Content(name="prices", shelf=GPUS, rows=_price_rows, line=_price, beside=_price_notes),
-    Content(name="presets", shelf=PRESETS, rows=_preset_rows, line=_preset),
-    Content(name="glossary", shelf=GLOSSARY, rows=_term_rows, line=_term),
+    Content(name="presets", shelf=PRESETS, rows=preset_rows, line=_preset),
+    Content(name="glossary", shelf=GLOSSARY, rows=term_rows, line=_term),
 )
 CONTENTS: Mapping[str, Content] = {content.name: content for content in _ALL}

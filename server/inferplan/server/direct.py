@@ -2,16 +2,16 @@
 
 from pydantic_core import to_json
 
-from inferplan.server.answer import Answered, answer, takes_long
+from inferplan.server.answer import Answered, answer, reach
 from inferplan.server.plain import Object
 from inferplan.tools.registry import TOOLS_BY_NAME
 
 
 def call(name: str, arguments: Object, of_every_result: Object) -> bytes | None:
     """The result of a call; None for a tool that is not there, and for a call that would keep others waiting."""
-    if name not in TOOLS_BY_NAME or takes_long(arguments):
+    if name not in TOOLS_BY_NAME or (how_far := reach(arguments)).is_long:
         return None
-    return _result(answer(lambda: TOOLS_BY_NAME[name], name, arguments), of_every_result)
+    return _result(answer(lambda: TOOLS_BY_NAME[name], name, arguments, how_far), of_every_result)
 
 
 def _result(answered: Answered, of_every_result: Object) -> bytes:

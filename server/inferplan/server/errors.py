@@ -127,7 +127,9 @@ def _plain(value: object) -> str:
 
 
 def _finished(sentence: str) -> str:
-    """The sentence on one line, not too long, with its full stop."""
+    """The sentence on one line, not too long, with its full stop; a plain word at its start with a capital."""
     line = printable(sentence.strip())
+    first, _, rest = line.partition(" ")
+    line = f"{first.capitalize()} {rest}" if first.isalpha() and first.islower() else line
     line = line if len(line) <= LONGEST_SENTENCE else line[:LONGEST_SENTENCE] + "..."
     return line if line.endswith((".", "?", "!")) else line + "."

@@ -55,11 +55,12 @@ class PublishedTool(SdkTool):
     ) -> CallToolResult:
         """Answer the call. Every failure is a result that says what to do next, never an exception."""
         # Listing tools needs none of them.
-        from inferplan.server.answer import answer, takes_long  # noqa: PLC0415
+        from inferplan.server.answer import answer, reach  # noqa: PLC0415
         from inferplan.server.long_calls import in_a_thread  # noqa: PLC0415
 
-        work = partial(answer, self._load, self.name, arguments)
-        return result_of(await in_a_thread(work, context.report_progress) if takes_long(arguments) else work())
+        how_far = reach(arguments)
+        work = partial(answer, self._load, self.name, arguments, how_far)
+        return result_of(await in_a_thread(work, context.report_progress) if how_far.is_long else work())
 
 
 def result_of(answered: "Answered") -> CallToolResult:

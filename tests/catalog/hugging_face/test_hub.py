@@ -399,6 +399,8 @@ def test_an_endpoint_that_is_no_web_address_is_refused(endpoint: str) -> None:
         (404, {}, "{host} has no config.json of {id}; check the name, {may}"),
         (429, {"Retry_After": "30"}, "{host} is asked too often; wait 30 s, {may}"),
         (429, {"Retry_After": "<b>"}, "{host} is asked too often; wait a while, {may}"),
+        (429, {"Retry_After": "86400"}, "{host} is asked too often; wait 86400 s, {may}"),
+        (429, {"Retry_After": "999999"}, "{host} is asked too often; wait a while, {may}"),
         (503, {}, "{host} has trouble of its own (status 503); try again later, {may}"),
         (418, {}, "{host} answers for config.json of {id} with status 418; check HF_ENDPOINT, {may}"),
     ],

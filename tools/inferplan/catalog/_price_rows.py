@@ -11,6 +11,7 @@ from inferplan.catalog._table import NamedRow, Row, read_rows
 _FILE = "prices.toml"
 _DAY_OR_MONTH = r"^\d{4}-\d{2}(-\d{2})?$"
 
+Basis = Literal["server", "card", "machine"]
 OfferKind = Literal["on_demand", "on_demand_marketplace", "spot", "capacity_block", "reserved_1y", "reserved_3y"]
 
 
@@ -63,10 +64,13 @@ class RentalRow(GpuPriceRow):
 
 
 class PurchaseRow(GpuPriceRow):
-    """A price to buy at; `low` and `high` where a range is published."""
+    """A price to buy at; `low` and `high` where a range is published.
+
+    "server" is a GPU's share of one, "card" a part that needs one, "machine" a whole computer with one GPU.
+    """
 
     usd_per_gpu: PositiveFloat
-    basis: Literal["server", "card"]
+    basis: Basis
     low: PositiveFloat | None = None
     high: PositiveFloat | None = None
     used: bool = False

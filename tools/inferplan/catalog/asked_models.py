@@ -19,9 +19,6 @@ from inferplan.catalog.hugging_face.titles import OWN
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 
-ASK_AGAIN_SECONDS = 60.0
-"""A repository whose tensors were not to be had is asked for again, but not within one question. [s]"""
-
 __all__ = [
     "OWN",
     "UnknownModel",
@@ -33,6 +30,8 @@ __all__ = [
     "shown_id",
 ]
 
+ASK_AGAIN_SECONDS = 60.0
+"""A repository whose tensors were not to be had is asked for again, but not within one question. [s]"""
 REMEMBERED = 64
 """Models on a hub that are kept for the life of the process."""
 
@@ -74,8 +73,7 @@ def only_on_hub(said: str) -> bool:
     >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
     (False, False, True)
     """
-    said = from_page(said)
-    return is_repository_id(said) and said.casefold() not in _builds() and not MODELS.knows(said)
+    return _is_unknown_repository(from_page(said))
 
 
 def model_id(said: str) -> str:
@@ -91,7 +89,7 @@ def model_id(said: str) -> str:
         said = from_page(said)
         if built := _builds().get(said.strip().casefold()):
             return built.id
-        return _on_hub(said).id if only_on_hub(said) else _catalogued(said)
+        return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
         raise UnknownModel(_not_catalogued(said)) from None
     except ConfigProblem as problem:
@@ -113,6 +111,11 @@ def model_of(id_: str) -> Model:
     if built := _builds().get(id_.casefold()):
         return built
     return described(id_).model if is_config(id_) else _on_hub(id_)
+
+
+def _is_unknown_repository(name: str) -> bool:
+    """Whether this is "owner/name", and no row and no published build goes by it."""
+    return is_repository_id(name) and name.casefold() not in _builds() and not MODELS.knows(name)
 
 
 @cache

@@ -1,6 +1,7 @@
 """What the terms of LLM serving mean, in a few sentences each."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock
 from inferplan.catalog._table import NamedRow, read_rows
@@ -37,8 +38,14 @@ class TermRow(NamedRow):
         )
 
 
+@cache
+def term_rows() -> dict[str, TermRow]:
+    """Every row by id: what `Term` leaves out is here (date)."""
+    return {row.id: row for row in read_rows("glossary.toml", "term", TermRow)}
+
+
 def _stock() -> Stock[Term]:
-    rows = read_rows("glossary.toml", "term", TermRow)
+    rows = term_rows().values()
     entries = tuple(Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.term()) for row in rows)
     return Stock(entries=entries)
 

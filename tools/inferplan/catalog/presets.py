@@ -1,6 +1,7 @@
 """The guide's presets: scenarios that set every control of the five sections at once."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -59,8 +60,14 @@ class PresetRow(NamedRow):
         )
 
 
+@cache
+def preset_rows() -> dict[str, PresetRow]:
+    """Every row by id: what `Preset` leaves out is here (sources, date)."""
+    return {row.id: row for row in read_rows("presets.toml", "preset", PresetRow)}
+
+
 def _stock() -> Stock[Preset]:
-    rows = read_rows("presets.toml", "preset", PresetRow)
+    rows = preset_rows().values()
     entries = tuple(Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.preset()) for row in rows)
     return Stock(entries=entries, noise=frozenset({"preset"}))
 

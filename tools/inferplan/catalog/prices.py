@@ -10,6 +10,7 @@ from typing import Literal
 
 from inferplan.catalog._price_rows import (
     ApiRow,
+    Basis,
     GpuPriceT,
     PriceRow,
     PurchaseRow,
@@ -62,11 +63,11 @@ class Discount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Purchase:
-    """What a GPU costs to buy: as its share of a server, or as a card that still needs one. [USD per GPU]"""
+    """What a GPU costs to buy: as its share of a server, a card that still needs one, or a machine. [USD per GPU]"""
 
     gpu: str
     usd_per_gpu: float
-    basis: Literal["server", "card"]
+    basis: Basis
     low: float
     high: float
     date: str
@@ -140,7 +141,7 @@ def discount(kind: Literal["reserved_1y", "reserved_3y"]) -> Discount:
 
 @cache
 def purchase(gpu_id: str) -> Purchase | None:
-    """The newest price of a new GPU: as a share of a server where one is known, else as a card."""
+    """The newest price of a new GPU: as a share of a server where one is known, else as a card or a machine."""
     new = [row for row in _of(gpu_id, purchase_rows()) if not row.used]
     priced = [row for row in new if row.basis == "server"] or new
     return _purchase(priced) if priced else None
@@ -251,7 +252,7 @@ def _purchase(rows: list[PurchaseRow]) -> Purchase:
         high=max(row.high or row.usd_per_gpu for row in rows),
         date=row.date,
         source=row.source,
-        note=row.note if row.basis == "server" else "A card, not a server: host and network come on top.",
+        note="A card, not a server: host and network come on top." if row.basis == "card" else row.note,
     )
 
 

@@ -136,6 +136,11 @@ class Attention:
         return self.heads * (self.value_dim or self.head_dim)
 
     @property
+    def attended(self) -> tuple[int, int]:
+        """What all heads compare with keys, and what they make of values, for one token. [elements]"""
+        return self.query_width, self.output_width
+
+    @property
     def is_plain(self) -> bool:
         """Whether each token of the context has its own key and value here, all of them of one width, all read."""
         special = self.window or self.cross or self.reuses_cache or self.indexer or self.convolution_state
@@ -231,6 +236,11 @@ class Latent:
     def output_width(self) -> int:
         """heads × value width: what the output projection reads. [elements]"""
         return self.heads * self.value_dim
+
+    @property
+    def attended(self) -> tuple[int, int]:
+        """heads × (kv_rank + rope) and heads × kv_rank: queries and results in the latent's own width. [elements]"""
+        return self.heads * (self.kv_rank + self.rope_dim), self.heads * self.kv_rank
 
     @property
     def cached(self) -> tuple[Cached, ...]:

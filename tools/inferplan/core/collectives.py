@@ -4,11 +4,12 @@ Units: bytes, seconds, tokens.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Literal, NamedTuple
 
 from inferplan.core.efficiency import Efficiency
 from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.rings import LONG, LONG_SHARE
 
 ACTIVATION_BYTES = 2
 EXCHANGE_BYTES = 1.5
@@ -39,21 +40,24 @@ def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> 
     return tokens * min(active, ranks - 1) * hidden * EXCHANGE_BYTES
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Collective:
+class Collective(NamedTuple):
     """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
 
-    `rated_s` is all of them at the rated speed of a fast link, a network or, `over_bus`, the host's bus; `hidden` says
-    that they run beside computing, as far as that lasts.
+    `rated_s` is all of them at the rated speed of a fast link, `over_network` or, `over_bus`, the host's bus; `hidden`
+    says that they may run beside computing, as far as that lasts. `ring_s` is the latency of one that is no fitted
+    constant, and `long_s` what all take by the protocol of long messages, where that is quicker.
     """
 
-    what: Literal["all-reduce", "all-to-all", "stage send"]
+    what: Literal["all-reduce", "all-to-all", "stage send", "all-gather", "reduce-scatter"]
     link: str
     number: float
     payload: float
     rated_s: float
     hidden: bool = False
+    over_network: bool = False
     over_bus: bool = False
+    ring_s: float = 0.0
+    long_s: float = inf
 
     @property
     def bytes(self) -> float:
@@ -61,10 +65,10 @@ class Collective:
         return self.number * self.payload
 
     def taken_s(self, e: Efficiency) -> float:
-        """number × latency + time at what is reached of the link's speed. [s]"""
+        """number × latency + time at what is reached of the link's speed, or as long messages. [s]"""
         each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.hand_over_s}
-        reached = NETWORK_SHARE if self.hidden else e.bus if self.over_bus else e.link
-        return self.number * each[self.what] + self.rated_s / reached
+        reached = NETWORK_SHARE if self.over_network else e.bus if self.over_bus else e.link
+        return min(self.number * each.get(self.what, self.ring_s) + self.rated_s / reached, self.long_s)
 
 
 def collectives(
@@ -108,6 +112,7 @@ def collectives(
             payload=sent,
             rated_s=number * sent / links.exchange_bandwidth,
             hidden=links.wide,
+            over_network=links.wide,
             over_bus=links.exchange_link == links.bus_link,
         )
     if layout.pp > 1:
@@ -121,3 +126,70 @@ def collectives(
             rated_s=rated_s,
             over_bus=links.stage_link == links.bus_link,
         )
+
+
+class Shared(NamedTuple):
+    """Ranks of a tensor group that share out the tokens of a cache: vLLM's decode context parallelism.
+
+    In each of `layers`, for each decoded token, a rank shows the others its queries and then its softmax sums: in
+    `gathers` all-gathers, `gathered` bytes in all. What each makes of its own tokens for the heads of all is added up:
+    `scattered` bytes.
+    """
+
+    ranks: int
+    layers: int
+    gathers: int
+    gathered: float
+    scattered: float
+
+    def in_one_layer(self) -> "Shared":
+        """The mean layer's."""
+        n = self.layers
+        return self._replace(
+            layers=1, gathers=round(self.gathers / n), gathered=self.gathered / n, scattered=self.scattered / n
+        )
+
+
+def cache_exchanges(
+    shared: Shared, links: Fabric, *, decoded: float, cached_bytes: float = 0.0
+) -> Iterator[Collective]:
+    """What ranks that share out a cache tell each other about so many `decoded` tokens, and to compute a prompt.
+
+    A ring: (n - 1) × what each rank gathers, (n - 1) / n × what it scatters. Before a prompt's attention the cached
+    tokens of all ranks are gathered on each, `cached_bytes` from each.
+
+    Limits: prompts of models with KV heads gather queries in place of caches, which is not told apart. The queries of
+    latents go through the switch since vLLM 0.28, quicker than in a ring.
+    Source: vLLM 0.28, mla_attention.py (`query_gather`, `combine`, `kv_gather`), attention/ops/common.py
+    (`cp_lse_ag_out_rs`), sparse_attn_indexer.py (`_merge_dcp_topk_global`).
+    """
+    n = shared.ranks
+    gathers = shared.gathers if decoded else shared.layers if cached_bytes else 0
+    gathered = decoded * shared.gathered + cached_bytes
+    yield _in_a_ring("all-gather", links, n, number=gathers, put_in=gathered, sent=(n - 1) * gathered)
+    scattered = decoded * shared.scattered
+    scatters = shared.layers if decoded else 0
+    yield _in_a_ring("reduce-scatter", links, n, number=scatters, put_in=scattered, sent=(n - 1) / n * scattered)
+
+
+def _in_a_ring(
+    what: Literal["all-gather", "reduce-scatter"],
+    links: Fabric,
+    ranks: int,
+    *,
+    number: int,
+    put_in: float,
+    sent: float,
+) -> Collective:
+    """So many collectives, into which a rank puts so many bytes in all and sends so many to the next."""
+    over_bus, rated_s = links.tensor_link == links.bus_link, sent / links.tensor_bandwidth
+    return Collective(
+        what=what,
+        link=links.tensor_link,
+        number=number,
+        payload=put_in / max(1, number),
+        rated_s=rated_s,
+        over_bus=over_bus,
+        ring_s=links.ring.gather_s(ranks),
+        long_s=inf if over_bus else number * LONG.gather_s(ranks) + rated_s / LONG_SHARE,
+    )

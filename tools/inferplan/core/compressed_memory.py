@@ -248,7 +248,11 @@ def _repeats(layers: list[int]) -> int:
 
 
 def _split(pages: Mapping[int, int], repeats: int) -> Iterator[dict[int, int]]:
-    """A bucket in groups of no more than so many layers of a page size, taken in turn."""
+    """A bucket in groups of no more than so many layers of a page size, taken in turn.
+
+    >>> list(_split({37_440: 43, 8_640: 21}, 22))
+    [{37440: 22, 8640: 11}, {37440: 21, 8640: 10}]
+    """
     number = ceil(max(pages.values()) / repeats)
     for first in range(number):
         yield {page: len(range(first, layers, number)) for page, layers in pages.items()}

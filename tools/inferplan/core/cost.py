@@ -95,7 +95,7 @@ def api_month(
 ) -> float:
     """requests × days × (input × price + output × price) / 10^6: pay by the token. [USD/month]
 
-    Limits: list prices, without cached-input or batch discounts.
+    Limits: list prices. A discount for cached input, or for batches, is the caller's to blend into them.
 
     >>> round(
     ...     api_month(

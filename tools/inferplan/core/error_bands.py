@@ -49,7 +49,8 @@ class Band:
         >>> Band(low=0.9, high=1.24, n=300, alike=True, here=True).percent
         '-10 to +24 %'
         """
-        return f"{100 * (self.low - 1):.0f} to +{100 * (self.high - 1):.0f} %"
+        low, high = (round(100 * (end - 1)) for end in (self.low, self.high))
+        return f"{low:+d} to {high:+d} %"
 
     def of(self, seconds: float) -> tuple[float, float]:
         """The range of a time. [s]"""

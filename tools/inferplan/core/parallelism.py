@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from inferplan.core.architecture import Architecture, Attention
 from inferplan.core.hardware import Gpu
+from inferplan.core.rings import RINGS, Ring, ring_of
 
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Tensor × pipeline × data parallel degrees. One replica takes tp × pp × attention_dp GPUs.
 
     With `attention_dp` tensor groups in a replica, attention, dense layers and KV cache are data-parallel over them,
@@ -301,7 +301,7 @@ class Fabric:
     """What joins the GPUs of a layout; `exchange` those that share experts. Bandwidths are one way, per GPU. [B/s]
 
     Any of the links may be the host's bus, `bus_link`. An exchange is `wide` where it leaves the domain of the fast
-    link; its bandwidth then counts what stays inside.
+    link; its bandwidth then counts what stays inside. Small collectives take what the `ring` does.
     """
 
     tensor_link: str
@@ -312,6 +312,7 @@ class Fabric:
     exchange_bandwidth: float = 0.0
     wide: bool = False
     bus_link: str = ""
+    ring: Ring = RINGS["Hopper"]
 
 
 @lru_cache(maxsize=1024)
@@ -342,6 +343,7 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
         exchange_bandwidth=network / leaving if leaving else near,
         wide=leaving > 0,
         bus_link=_bus_name(gpu, ""),
+        ring=ring_of(gpu.architecture),
     )
 
 

@@ -6,11 +6,11 @@ estimate, and `error_bands` says how far published runs lie from it. Units: byte
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
-from inferplan.core.collectives import NETWORK_SHARE, Collective, collectives
+from inferplan.core.collectives import NETWORK_SHARE, Collective, cache_exchanges, collectives
 from inferplan.core.efficiency import Efficiency, best_product
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
@@ -186,8 +186,7 @@ def meeting(read: float, computed: float) -> float:
     return (read**CORNER + computed**CORNER) ** (1 / CORNER)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What one pass computes: the next token of `decode` running sequences of `context` tokens, and whole `prompts`.
 
     Each sequence computes `drafted` further tokens, over which its cache is read once; each prompt has `prompt` tokens,
@@ -211,6 +210,11 @@ class Batch:
         """All tokens that pass through the layers."""
         return self.decoded + self.prompts * self.prompt
 
+    @property
+    def halved(self) -> "Batch":
+        """One of two halves, of which one computes while the other is sent."""
+        return self._replace(decode=self.decode / 2, prompts=self.prompts / 2)
+
     def on_rank(self, layout: Layout) -> "Batch":
         """The busiest tensor group's part: sequences and prompts are spread evenly, and a lone one is on one.
 
@@ -221,7 +225,7 @@ class Batch:
         if ranks == 1:
             return self
         decode, prompts = (max(min(number, 1.0), number / ranks) for number in (self.decode, self.prompts))
-        return replace(self, decode=decode, prompts=prompts)
+        return self._replace(decode=decode, prompts=prompts)
 
 
 def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
@@ -250,8 +254,8 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
         attention_s=decoded * w.decode_flops(context) / m.half_flops,
         prompt_attention_s=prompted * w.prompt_flops(batch.prompt, cached + HALF_SPEED) / m.half_flops,
         index_s=(decoded * context + prompted * (cached + batch.prompt / 2)) * w.index_flops_per_pair / m.half_flops,
-        link_s=sum([one.rated_s for one in sent if not one.hidden and not one.over_bus]),
-        bus_s=sum([one.rated_s for one in sent if not one.hidden and one.over_bus]),
+        link_s=sum([one.rated_s for one in sent if not one.over_network and not one.over_bus]),
+        bus_s=sum([one.rated_s for one in sent if not one.over_network and one.over_bus]),
         layers=w.layers,
         expert_layers=w.expert_layers,
         latent_layers=w.latent_layers,
@@ -277,18 +281,55 @@ def told(w: Work, m: Machine, layout: Layout, tokens: float) -> Iterator[Collect
     )
 
 
+def told_of_cache(w: Work, m: Machine, layout: Layout, batch: Batch) -> Iterator[Collective]:
+    """The collectives of ranks that share out the tokens of a cache, in a pass over this batch."""
+    if w.shared:
+        mine = batch.on_rank(layout)
+        cached_bytes = mine.prompts * batch.cached * w.kv_bytes_per_token if batch.cached else 0.0
+        yield from cache_exchanges(w.shared, m.fabric, decoded=mine.decoded, cached_bytes=cached_bytes)
+
+
 def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
-    """The time that the amounts of a pass take on this machine: see `pass_amounts`.
+    """The time of a pass: of the whole batch, or of its two halves where experts then exchange beside computing.
 
-    What experts exchange over a network runs beside the rest (one half of the batch computes while the other is
-    sent): t = max(rest, bytes sent / reached bandwidth).
+    What goes over a network comes on top of the whole. While one half computes the other is sent, but each reads the
+    weights and waits for its kernels: t = min(whole + sent, max(2 × half, sent)).
 
-    Limits: halves of a batch read the experts twice, which is not counted; the engine has to be told to overlap.
+    Limits: the engine has to be told to overlap, and then splits from a fixed number of tokens on (vLLM: 32); a lone
+    prompt, beside which the other groups have none, is not split.
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
+    DeepEP, pull request 390: halves gain from 64 to 128 tokens on.
     """
-    spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
     if not m.fabric.wide:
-        return spent
+        return _unsplit(w, m, layout, batch)
+    return min(_both_ways(w, m, layout, batch), key=lambda one: one.total_s)
+
+
+def is_split(w: Work, m: Machine, layout: Layout, batch: Batch) -> bool:
+    """Whether a pass is shorter in two halves, of which one computes while the other is sent over a network."""
+    if not m.fabric.wide:
+        return False
+    exposed, split = _both_ways(w, m, layout, batch)
+    return split.total_s < exposed.total_s
+
+
+def _both_ways(w: Work, m: Machine, layout: Layout, batch: Batch) -> tuple[Pass, Pass]:
+    """A pass with what experts send over a network on top of the whole batch, and beside the halves of it."""
     tokens = batch.on_rank(layout).tokens
-    sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.hidden)
-    return spent._replace(collectives_s=spent.collectives_s + max(0.0, sent - spent.total_s))
+    sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.over_network)
+    whole, half = _unsplit(w, m, layout, batch), _unsplit(w, m, layout, batch.halved)
+    halves = half.plus(half)
+    late = max(0.0, sent - halves.total_s)
+    return (
+        whole._replace(collectives_s=whole.collectives_s + sent),
+        halves._replace(collectives_s=halves.collectives_s + late),
+    )
+
+
+def _unsplit(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
+    """The time that the amounts of a pass take on this machine, with what is told of a cache: see `pass_amounts`."""
+    spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
+    if not w.shared:
+        return spent
+    told_s = sum(one.taken_s(m.efficiency) for one in told_of_cache(w, m, layout, batch))
+    return spent._replace(collectives_s=spent.collectives_s + told_s)

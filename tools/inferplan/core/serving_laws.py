@@ -3,12 +3,12 @@
 Each law is a line of arithmetic over the passes of `performance`. Units: seconds, tokens.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken
+from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken, told_of_cache
 from inferplan.core.work import Work
 
 
@@ -42,6 +42,7 @@ class Load:
         """Sequences whose prompts are computed between one's tokens: never one's own, which came before them.
 
         >>> load = Load(sequences=8, context=750, input_tokens=500, output_tokens=500)
+        >>> from dataclasses import replace
         >>> load.disturbing, replace(load, sequences=1).disturbing, replace(load, others=8).disturbing
         (7, 0.0, 8)
         """
@@ -167,11 +168,13 @@ def decode_pass(
     """
     on = (m, layout)
     batch = Batch(decode=running, context=context)
-    step = forward_pass(w, *on, replace(batch, drafted=options.drafted) if options.drafted else batch)
+    step = forward_pass(w, *on, batch._replace(drafted=options.drafted) if options.drafted else batch)
     if not options.drafted:
         return step
-    amounts = pass_amounts(w.drafting(options.draft_share), *on, batch)
-    return step.plus(taken(amounts._replace(sequences=0.0), m.efficiency), options.drafted)
+    draft = w.drafting(options.draft_share)
+    each = taken(pass_amounts(draft, *on, batch)._replace(sequences=0.0), m.efficiency)
+    told_s = sum(one.taken_s(m.efficiency) for one in told_of_cache(draft, *on, batch))
+    return step.plus(each._replace(collectives_s=each.collectives_s + told_s), options.drafted)
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:

@@ -5,6 +5,7 @@ was read in the sources of those versions, and of 0.29 to 0.33. How the cache is
 """
 
 from dataclasses import replace
+from functools import partial
 from math import ceil
 
 from inferplan.core import compressed_memory, kv_blocks
@@ -461,7 +462,7 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
     number = max(0, int(pool // blocks.block_bytes))
     return Holding(
         tokens=lambda context: blocks.printed(number, context=context, version=engine.version),
-        concurrency=lambda context: blocks.concurrency(number, context),
+        concurrency=partial(blocks.concurrency, number),
         sequences=sequences_at_most(model.architecture, engine, number),
     )
 

@@ -8,17 +8,25 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from inferplan.core.architecture import Mixer, Model
-from inferplan.core.attention import Cached, Latent
+from inferplan.core.attention import Attention, Cached, Latent
+from inferplan.core.collectives import ACTIVATION_BYTES, Shared
 from inferplan.core.memory import WeightBytes, cached_parts, class_bits, state_bytes, weights
 from inferplan.core.parallelism import Layout, expert_share, shared_share
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
+
+CANDIDATE_BYTES = 8
+"""A token that an indexer picks among a rank's, with its score. [B]"""
+
+SUM_BYTES = 4
+"""The logarithm of the softmax's sum of one head and token. [B]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
     """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send.
 
-    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only, or a part of it.
+    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only, or a part of it. Of a
+    cache whose tokens are `shared` out it reads its own.
     """
 
     layers: int
@@ -43,6 +51,7 @@ class Work:
     recurrent_layers: int = 0
     index_layers: int = 0
     index_flops_per_pair: float = 0.0
+    shared: Shared | None = None
 
     def cache_read(self, context: float) -> float:
         """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
@@ -80,6 +89,7 @@ class Work:
             latent_layers=min(1, self.latent_layers),
             recurrent_layers=0,
             index_layers=0,
+            shared=self.shared and self.shared.in_one_layer(),
         )
 
 
@@ -94,10 +104,13 @@ class Bounded:
 
 
 @lru_cache(maxsize=4096)
-def work_of(model: Model, precision: Precision, *, tp: int, kv_bits: float, attention_dp: int = 1) -> Work:
+def work_of(
+    model: Model, precision: Precision, *, tp: int, kv_bits: float, attention_dp: int = 1, sharing: int = 1
+) -> Work:
     """The work of a model in a format on one of `tp` ranks, all pipeline stages together.
 
-    Experts are shared by tp × attention_dp ranks; everything else, and the cache, is repeated `attention_dp` times.
+    Experts are shared by tp × attention_dp ranks; everything else, and the cache, is repeated `attention_dp` times. The
+    tokens of the cache are those of `sharing` ranks together: each attends for all their heads over its own.
     """
     architecture, parts = model.architecture, model.parameters
     stored: WeightBytes = weights(model, precision)
@@ -107,8 +120,8 @@ def work_of(model: Model, precision: Precision, *, tp: int, kv_bits: float, atte
     half = _half_share(class_bits(model, precision).mixers, precision)
     attention = [(n, part) for n, part in cached_parts(architecture) if part.what != "index keys"]
     index = [(n, part) for n, part in cached_parts(architecture) if part.what == "index keys"]
-    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits) for layers, part in attention]
-    keys_read = [_read(layers, part, tp=1, kv_bits=kv_bits) for layers, part in index]
+    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits / sharing) for layers, part in attention]
+    keys_read = [_read(layers, part, tp=sharing, kv_bits=kv_bits / sharing) for layers, part in index]
     endless = [part for part in parts_read if part.tokens == 0]
     active = experts.active / experts.experts if experts else 0.0
     other = (parts.dense_ffn + parts.shared_experts + parts.router) / tp
@@ -140,7 +153,28 @@ def work_of(model: Model, precision: Precision, *, tp: int, kv_bits: float, atte
         recurrent_layers=_layers(model, lambda mixer: bool(mixer.state and mixer.state.recurrent)),
         index_layers=sum(layers for layers, _ in index),
         index_flops_per_pair=sum(part.flops_per_pair for part in keys_read),
+        shared=_shared(model, tp, sharing) if sharing > 1 else None,
     )
+
+
+def _shared(model: Model, tp: int, ranks: int) -> Shared:
+    """What ranks that share out the tokens of a cache tell each other of one token: see `cache_exchanges`.
+
+    In 16 bit, heads / tp queries of each rank, as wide as a latent where there is one; what each makes for the heads of
+    all ranks, with a sum of 4 bytes for each; the tokens that an indexer picks of its own.
+    """
+    gathered, scattered, kept, picks = 0.0, 0.0, 0, 0
+    for layers, mixer in model.architecture.mixers:
+        if not (isinstance(mixer, Attention | Latent) and mixer.cached):
+            continue
+        kept += layers
+        query, output = mixer.attended
+        gathered += layers * (query * ACTIVATION_BYTES + mixer.heads * ranks * SUM_BYTES) / tp
+        scattered += layers * output * ranks * ACTIVATION_BYTES / tp
+        if mixer.indexer and mixer.indexer.owned:
+            gathered += layers * mixer.indexer.top * CANDIDATE_BYTES
+            picks += layers
+    return Shared(ranks=ranks, layers=kept, gathers=2 * kept + picks, gathered=gathered, scattered=scattered)
 
 
 def _layers(model: Model, has: Callable[[Mixer], bool]) -> int:

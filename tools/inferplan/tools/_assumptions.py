@@ -89,6 +89,10 @@ class Setting(BaseModel):
             return self.shown(value)
         return repr(value if value % 1 else int(value))
 
+    def assumed(self, value: float, *, why: str) -> "Assumption":
+        """The setting at a value, as answers list it."""
+        return assumption(self.name, self.shown(value) if self.coded else value, unit=self.unit, why=why)
+
     def shown(self, value: float) -> str:
         """The value as people write it.
 
@@ -118,6 +122,12 @@ class Assumption(BaseModel):
     def line(self) -> str:
         """`name = value unit (why)`."""
         return " ".join(f"{self.name} = {self.value} {self.unit}".split()) + f" ({self.why})"
+
+
+def assumption(name: str, value: float | str, *, why: str, unit: str = "") -> Assumption:
+    """What was assumed, as answers list it: whole numbers as such."""
+    shown = int(value) if isinstance(value, float) and value.is_integer() else value
+    return Assumption(name=name, value=shown, unit=unit, why=why)
 
 
 def together(entries: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -190,8 +200,7 @@ class Ledger:
         if value is None:
             raise LookupError(f"{name} has no default and none was given")
         if overridden or not quiet:
-            why = SAID_SO if overridden else why or setting.source
-            self.note(name, setting.shown(value) if setting.coded else value, unit=setting.unit, why=why)
+            self._used[name] = setting.assumed(value, why=SAID_SO if overridden else why or setting.source)
         return value
 
     @property
@@ -205,18 +214,11 @@ class Ledger:
 
     def note(self, name: str, value: float | str, *, why: str, unit: str = "") -> None:
         """List an assumption that is no setting: a fact of the catalogue, a correction of the guide."""
-        shown = int(value) if isinstance(value, float) and value.is_integer() else value
-        self._used[name] = Assumption(name=name, value=shown, unit=unit, why=why)
+        self._used[name] = assumption(name, value, why=why, unit=unit)
 
     def entries(self) -> list[Assumption]:
         """What was assumed, in order of use. An override that nothing used says so."""
-        for name in [name for name in self._overrides if name not in self._used]:
-            setting = settings()[name]
-            value = self._overrides[name]
-            self.note(
-                name,
-                setting.shown(value) if setting.coded else value,
-                unit=setting.unit,
-                why=UNUSED,
-            )
+        for name, value in self._overrides.items():
+            if name not in self._used:
+                self._used[name] = settings()[name].assumed(value, why=UNUSED)
         return list(self._used.values())

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from inferplan.core import breakeven, cost
-from inferplan.core.ownership import owned_month, payback_months
+from inferplan.core.ownership import payback_months
 from inferplan.core.units import HOURS_PER_DAY
 from inferplan.tools._fleet import Yard
 from inferplan.tools._rates import OptionName, Rates
@@ -71,7 +71,7 @@ class Bills:
             else:
                 each[name] = cost.reserved_month(gpus=1, usd_per_gpu_hour=rate.usd)
         if self.rates.owned is not None:
-            each["own"] = owned_month(self.rates.owned.gpu, gpus=1)
+            each["own"] = self.rates.owned.month
         return each
 
     def _api(self, requests: float) -> float:
@@ -83,15 +83,17 @@ class Bills:
             requests_per_day=requests,
             input_tokens=request.input_tokens,
             output_tokens=request.output_tokens,
-            usd_per_million_input=api.input.usd,
+            usd_per_million_input=api.usd_per_million_input,
             usd_per_million_output=api.output.usd,
         )
 
     def hours(self, hourly: OptionName) -> dict[OptionName, float | None]:
         """Hours a day at which an hourly option costs what each other one does, on the fleet that those hours need.
 
-        Beyond them the other one is cheaper; None where it is at no or at any hours.
+        Beyond them the other one is cheaper; None where it is at no or at any hours. Empty without a price of it.
         """
+        if hourly not in self.rates.rented:
+            return {}
         return {flat: breakeven.last_hours(self._even_hours(hourly, flat)) for flat in self._flat}
 
     @property
@@ -123,6 +125,8 @@ class Bills:
     def cheaper_all_day(self, hourly: OptionName) -> dict[OptionName, OptionName | str]:
         """The options that an hourly one never meets, each with the cheaper of the two; those for which it is sure."""
         found: dict[OptionName, OptionName | str] = {}
+        if hourly not in self.rates.rented:
+            return found
         rate = self.rates.rented[hourly].usd
         for flat in self._flat:
             if flat == "api":
@@ -158,11 +162,11 @@ class Bills:
     def payback(self) -> dict[OptionName, float]:
         """Months after which buying the fleet has cost no more than each other option; those against which it does."""
         owned, gpus = self.rates.owned, self.yard.fleet.gpus
-        if owned is None:
+        if owned is None or owned.gpu is None:
             return {}
-        running = gpus * owned.gpu.running_month + owned.staff_month
+        bought, running = gpus * owned.gpu.outlay_usd, gpus * owned.gpu.running_month + owned.staff_month
         months: dict[OptionName, float | None] = {
-            name: payback_months(outlay_usd=gpus * owned.gpu.outlay_usd, running_usd=running, instead_usd=usd)
+            name: payback_months(outlay_usd=bought, running_usd=running, instead_usd=usd)
             for name, usd in self.now.items()
             if name != "own"
         }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.core.attention import Latent
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.precision import Precision
@@ -42,6 +43,7 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
     yield from _smaller_cache(here)
     yield from _other_format(here)
     yield from _engine_settings(here, overrides)
+    yield from _shared_cache(here, overrides)
     if (more := here.on.for_users(need.users, need.context)) is not None:
         yield Change(arguments={"total_gpus": more.layout.gpus}, gpus=more.layout.gpus, users=more.users)
     yield from _first_that_holds((fit(need, on, here.limit), {"gpu": on.gpu.id}) for on in larger)
@@ -95,8 +97,30 @@ def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
         engine = replace(here.on.engine, **{field: value})
         if engine != here.on.engine:
             on = replace(here.on, engine=engine)
-            both = ", ".join(filter(None, [overrides, override]))
-            yield from _first_that_holds([(fit(here.need, on, here.limit), {"overrides": both})])
+            yield from _first_that_holds([(fit(here.need, on, here.limit), _with(overrides, override))])
+
+
+def _with(overrides: str, override: str) -> Mapping[str, Argument]:
+    """One more beside those of the question."""
+    return {"overrides": ", ".join(filter(None, [overrides, override]))}
+
+
+def _shared_cache(here: Fit, overrides: str) -> Iterator[Change]:
+    """The fewest ranks of a tensor group that share out the tokens of latents, of which each has all otherwise.
+
+    Limits: under an indexer only some kernels of vLLM can, and on AMD few, so that nothing is offered there.
+    Source: vLLM 0.28, v1/attention/backends/mla (`can_return_lse_for_decode`).
+    """
+    on = here.on
+    kept = [mixer for _, mixer in on.model.architecture.mixers]
+    can = on.may_share_tokens and on.gpu.vendor == "nvidia"
+    if not can or "context_parallel" in overrides or any(not isinstance(one, Latent) or one.indexer for one in kept):
+        return
+    ranks = [1 << n for n in range(1, on.domain.bit_length())]
+    tried = ((n, replace(on, engine=replace(on.engine, context_parallel=n))) for n in ranks)
+    yield from _first_that_holds(
+        (fit(here.need, one, here.limit), _with(overrides, f"decode_context_parallel={n}")) for n, one in tried
+    )
 
 
 def _first_that_holds(tried: Iterable[tuple[Fit, Mapping[str, Argument]]]) -> Iterator[Change]:

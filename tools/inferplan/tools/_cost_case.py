@@ -108,7 +108,7 @@ class Case:
     def payback(self) -> dict[OptionName, float]:
         """Months after which buying has cost no more than each other option, where it does before it is written off."""
         owned = self.bills.rates.owned
-        life = owned.gpu.depreciation_years * MONTHS_PER_YEAR if owned else 0
+        life = owned.gpu.depreciation_years * MONTHS_PER_YEAR if owned and owned.gpu else 0
         months = self.bills.payback
         return {name: months[name] for name in self.weighed if months.get(name, life + 1) <= life}
 

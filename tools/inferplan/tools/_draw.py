@@ -86,17 +86,20 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
     return lines
 
 
-def numbers(section: Mapping[str, Any]) -> str:
+def numbers(section: Mapping[str, Any], *, said: Mapping[str, str]) -> str:
     """The numbers of an answer as text: single values line by line, then sentences, then lists as tables.
 
-    A value that is not known, or that there is not, is left to the paragraph.
+    The first list of a field has above it what is `said` of the field. A value that is not known, or that there is
+    not, is left to the paragraph.
     """
+    unsaid = dict(said)
     singles: dict[str, object] = {}
     prose: list[str] = []
     lists: list[str] = []
     for name, value in _flat(section).items():
         if isinstance(value, list):
-            lists += [f"{name}\n{_rows(cast('list[Any]', value))}"] if value else []
+            told = unsaid.pop(name.partition(".")[0], None)
+            lists += [f"{name}{f': {told}' if told else ''}\n{_rows(cast('list[Any]', value))}"] if value else []
         elif isinstance(value, str) and len(value) > PROSE:
             prose.append(f"{name}: {value}")
         elif value is not None:

@@ -16,6 +16,8 @@ from inferplan.tools.parallelism import ParallelismAnswer
 
 LABEL = 9
 BAR = 40
+PARTS = "W weights, k KV cache, o overhead"
+"""The marks of the memory's bar."""
 
 
 def draw_preset(case: Case) -> str:
@@ -24,7 +26,7 @@ def draw_preset(case: Case) -> str:
     held = [_unknown()]
     if not case.on.not_modelled:
         held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
-    blocks = [_memory(case.need), *held, *_bills(case.costs), *_experts(case.moe)]
+    blocks = [_memory(case.need), " " * (LABEL + 1) + PARTS, *held, *_bills(case.costs), *_experts(case.moe)]
     return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -46,15 +48,15 @@ def _line(label: str, picture: str, note: str) -> str:
 
 
 def _memory(need: Need) -> str:
-    """One bar of three parts."""
+    """One bar of three parts; `PARTS` says which is which."""
     parts = (("W", need.weights), ("k", need.kv_cache), ("o", need.overhead))
     picture = "".join(mark * round(size / need.total * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
-    return _line("memory", picture, f"{words.gb(need.total)} (W, k KV, o)")
+    return _line("memory", picture, words.gb(need.total))
 
 
 def _unknown() -> str:
-    """In place of layout and users, where the engine's cache is not modelled."""
-    return f"{'layout':<{LABEL}} not known: this model's cache is not modelled"
+    """In place of layout and users, where no cache of the engine is known."""
+    return f"{'layout':<{LABEL}} not known: see above"
 
 
 def _layout(plan: ParallelismAnswer) -> str:
@@ -90,9 +92,9 @@ def _latencies(case: Case) -> Iterator[str]:
 
 
 def _bills(costs: Bill | str) -> list[str]:
-    """A bar for each way to pay, or a line that there is no price."""
+    """A bar for each way to pay, or a line that there is no bill, of which the paragraph says why."""
     if isinstance(costs, str):
-        return [f"{'cost':<{LABEL}} no price known for this GPU"]
+        return [f"{'cost':<{LABEL}} no bill: see above"]
     full = max(option.monthly_usd for option in costs.options)
     names = {"reserved_1yr": "1-year", "reserved_3yr": "3-year", "on_demand": "on-demand"}
     return [

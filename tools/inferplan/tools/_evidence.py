@@ -47,25 +47,34 @@ def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
 
 def memory_evidence(on: Serving) -> str:
     """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
-    info, vendor = ENGINES[on.engine.name], on.gpu.vendor
-    newer = on.engine.name == "vllm" and info.is_newer(on.engine.version)
-    held = info.newer if newer else info.held_against(vendor)
-    if on.engine.name == "vllm" and covers(on.model.architecture, on.engine):
-        tight = vllm_memory.has_second_runner(on.model.architecture, on.engine)
-        return f"{held}; {COMPRESSED}" if newer else COMPRESSED + (RAN_OUT if tight else "")
-    if not vllm_memory.leaves_out_encoder(on.model.architecture, on.engine):
-        tower = vllm_memory.counted_encoder(on.model.architecture, on.engine)
-        if tower is None or newer or vendor not in info.evidence:
-            return held
-        return HELD.get(tower.kind, MEASURED)
-    remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
-    known = () if vendor in info.evidence and not newer else (held,)
-    return "; ".join((*known, NOT_COUNTED, remedy))
+    return _evidence(on)[0]
 
 
-def tries_encoder(on: Serving) -> bool:
-    """Whether the engine tries an image encoder out before it cuts its pool, counted by the rules or not."""
-    return on.engine.name == "vllm" and on.engine.images and on.model.architecture.vision_params > 0
+def notable_evidence(on: Serving) -> str | None:
+    """The same, None where it is what most models have on the hardware that the rules were checked on."""
+    said, is_usual = _evidence(on)
+    return None if is_usual else said
+
+
+def _evidence(on: Serving) -> tuple[str, bool]:
+    """How far the rules are off, and whether that is the usual: of a known vendor, without encoder or compressed keys.
+
+    A later version than those that were checked is not told apart by the second: answers name it on its own.
+    """
+    info, architecture = ENGINES[on.engine.name], on.model.architecture
+    known, is_vllm = on.gpu.vendor in info.evidence, on.engine.name == "vllm"
+    newer = is_vllm and info.is_newer(on.engine.version)
+    held = info.newer if newer else info.held_against(on.gpu.vendor)
+    if is_vllm and covers(architecture, on.engine):
+        tight = vllm_memory.has_second_runner(architecture, on.engine)
+        return f"{held}; {COMPRESSED}" if newer else COMPRESSED + (RAN_OUT if tight else ""), False
+    if vllm_memory.leaves_out_encoder(architecture, on.engine):
+        remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
+        return "; ".join((*(() if known and not newer else (held,)), NOT_COUNTED, remedy)), False
+    tower = vllm_memory.counted_encoder(architecture, on.engine)
+    if tower is None:
+        return held, known
+    return HELD.get(tower.kind, MEASURED) if known and not newer else held, False
 
 
 def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:

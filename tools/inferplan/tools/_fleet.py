@@ -171,7 +171,7 @@ def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
 
 def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
     """Every tensor degree within a domain that holds a request, or else the shallowest pipelines."""
-    inside = [layout for layout in map(Layout.tensor, on.degrees) if on.fits(layout, tokens)]
+    inside = [layout for layout in on.tensor if on.fits(layout, tokens)]
     return iter(inside) if inside else _across(on, tokens)
 
 

@@ -137,7 +137,7 @@ class Comparison:
 
     @cached_property
     def priced(self) -> list[tuple[Form, float]]:
-        """The formats whose tokens have a price, on rented GPUs that are kept busy. [USD per million tokens]"""
+        """The formats whose tokens have a price, on GPUs that are kept busy. [USD per million tokens]"""
         rent = self.rent
         if rent is None:
             return []

@@ -9,6 +9,8 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
+from inferplan.core.performance import Batch
+from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
@@ -174,7 +176,7 @@ def launch(
         ledger.note("remote_code", "trusted", why=REMOTE_CODE)
     each = -(-users // layout.dp)
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
-    start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout)]
+    start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout, each)]
     return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
 
 
@@ -269,8 +271,11 @@ def _others(servers: int) -> str:
     return ",".join(hosts if servers <= LISTED else [hosts[0], "...", hosts[-1]])
 
 
-def _split(on: Serving, layout: Layout) -> Iterator[str]:
-    """Tensor and pipeline degrees, and the servers that a replica spans; two dies of one GPU share the tensors."""
+def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
+    """Tensor and pipeline degrees, and the servers that a replica of `each` sequences spans.
+
+    Two dies of one GPU share the tensors.
+    """
     flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
@@ -280,19 +285,21 @@ def _split(on: Serving, layout: Layout) -> Iterator[str]:
     if servers > 1 and flags.nodes and layout.ep == 1:
         yield _spelled(on, "nodes").format(servers, others=_others(servers))
     if layout.ep > 1:
-        yield from _shared(on, layout, servers)
+        yield from _shared(on, layout, servers, each)
     if on.engine.context_parallel > 1 and flags.context_parallel:
         yield flags.context_parallel.format(on.engine.context_parallel)
 
 
-def _shared(on: Serving, layout: Layout, servers: int) -> Iterator[str]:
+def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
     """Groups of data-parallel attention that share experts, on one server or several."""
-    flags, fabric = FLAGS[on.engine.name], on.fabric(layout)
+    flags = FLAGS[on.engine.name]
     yield flags.shared.format(groups=layout.attention_dp)
     if servers > 1 and flags.shared_nodes:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
-    if fabric.wide:
-        yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap")))
+    if on.fabric(layout).wide:
+        replica = on.replica(layout.alone)
+        overlaps = replica is None or replica.is_split(Batch(decode=in_one_stage(each, layout)))
+        yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap") if overlaps else ""))
 
 
 def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) -> Iterator[str]:

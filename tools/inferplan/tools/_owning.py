@@ -3,18 +3,28 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from statistics import fmean
 
 from inferplan.catalog import prices
-from inferplan.catalog._price_rows import day_of
+from inferplan.catalog._price_rows import Basis, day_of
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.prices import FACILITY, Purchase
+from inferplan.core.cost import reserved_month
 from inferplan.core.hardware import Gpu
-from inferplan.core.ownership import Ownership
-from inferplan.core.units import KILO, MONTHS_PER_YEAR
+from inferplan.core.ownership import Ownership, owned_month
+from inferplan.core.units import HOURS_PER_MONTH, KILO, MONTHS_PER_YEAR
 from inferplan.tools._assumptions import Ledger
 
 SERVER_POWER = {"h100-sxm": "server-kw-h100", "h200-sxm": "server-kw-h100", "b200-sxm": "server-kw-b200"}
 """The facility constant that holds the power of the usual server of 8."""
 SERVER_GPUS = 8
+WHAT: Mapping[Basis, str] = {
+    "server": f"1/{SERVER_GPUS} of a server",
+    "card": "bare card",
+    "machine": "whole machine",
+}
+"""What a price to buy is of."""
 FACILITY_SETTINGS: Mapping[str, str] = {
     "pue": "pue",
     "electricity_usd_per_kwh": "electricity",
@@ -27,18 +37,37 @@ RESIDUAL_YEARS = 3
 """The age at which the catalogue knows what hardware resells for."""
 
 
+ALL_IN = "owned_usd_per_gpu_hour"
+"""The setting that stands for all that owning costs."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Owned:
-    """One owned GPU and the people who run the fleet; `low` and `high` are the range of its price to buy.
+    """One owned GPU and the people who run the fleet.
 
-    `assumed` where the server around a bare card is.
+    What it costs follows from `gpu`, or where that is None is `all_in`: purchase, power, space and repair in one rate
+    [USD/h], paid round the clock. `low` and `high` are the range of its price to buy, or of that rate. `assumed` where
+    the server around a bare card is.
     """
 
-    gpu: Ownership
+    gpu: Ownership | None
+    all_in: float = 0
     staff_month: float
     low: float
     high: float
-    assumed: bool
+    assumed: bool = False
+
+    @property
+    def month(self) -> float:
+        """One GPU, without the people. [USD/month]"""
+        if self.gpu is None:
+            return reserved_month(gpus=1, usd_per_gpu_hour=self.all_in)
+        return owned_month(self.gpu, gpus=1)
+
+    @property
+    def usd_per_hour(self) -> float:
+        """The same by the hour, round the clock. [USD/GPU-hour]"""
+        return self.month / HOURS_PER_MONTH
 
 
 def dated(date: str, as_of: datetime.date | None) -> str:
@@ -54,7 +83,11 @@ def dated(date: str, as_of: datetime.date | None) -> str:
 
 def owned_problem(ledger: Ledger, gpu: Gpu) -> str | None:
     """Which figure is missing to own this GPU, and how to give it."""
-    if prices.purchase(gpu.id) is None and not ledger.given("purchase_usd_per_gpu"):
+    if ledger.given(ALL_IN):
+        return None
+    if not _has_a_price(ledger, gpu):
+        if prices.ownership_cost(gpu.id):
+            return None
         why = "compliance needs owned hardware"
         return f'{why}, but no price to buy {gpu.title} is known; give one: overrides="purchase_usd_per_gpu=30000"'
     if power(gpu) is None and not ledger.given("power_kw_per_gpu"):
@@ -62,34 +95,63 @@ def owned_problem(ledger: Ledger, gpu: Gpu) -> str | None:
     return None
 
 
-def take_owned(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None = None) -> Owned | None:
-    """An owned GPU, or None where its price or its power is neither known nor given; listed where a day is given."""
-    quiet = as_of is None
+def _has_a_price(ledger: Ledger, gpu: Gpu) -> bool:
+    """Whether it is known, or said, what buying this GPU takes."""
+    return ledger.given("purchase_usd_per_gpu") or prices.purchase(gpu.id) is not None
+
+
+def take_owned(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None = None, *, listed: bool = False) -> Owned | None:
+    """An owned GPU, or None where neither its price and power nor its all-in cost is known or given.
+
+    The price is listed where a day is given, all else that owning takes where it is to be `listed`.
+    """
     if owned_problem(ledger, gpu):
-        if not quiet:
+        if as_of is not None:
             ledger.note(
                 "own", "left out", why=f"no purchase price of {gpu.title} known; purchase_usd_per_gpu gives one"
             )
         return None
+    if ledger.given(ALL_IN) or not _has_a_price(ledger, gpu):
+        return _all_in(ledger, gpu, as_of)
+    return _bought_and_run(ledger, gpu, as_of, listed=listed)
+
+
+def _all_in(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None) -> Owned:
+    """A GPU of which only one rate for everything is known: the catalogue's, or the caller's."""
+    fact = None if ledger.given(ALL_IN) else prices.ownership_cost(gpu.id)
+    why = fact and f"all in, at a small cloud; {fact.low:g} at a hyperscaler; {dated(fact.date, as_of)}"
+    rate = ledger.take(ALL_IN, fact and fact.value, why=why, quiet=as_of is None)
+    return Owned(
+        gpu=None,
+        all_in=rate,
+        staff_month=_staff(ledger),
+        low=fact.low if fact else rate,
+        high=fact.high if fact else rate,
+    )
+
+
+def _bought_and_run(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None, *, listed: bool) -> Owned:
+    """A GPU at its price to buy, with what financing, housing and running it take."""
+    quiet = as_of is None
     bought = None if ledger.given("purchase_usd_per_gpu") else prices.purchase(gpu.id)
     why = bought and _bought(bought, as_of)
     price = ledger.take("purchase_usd_per_gpu", bought and bought.usd_per_gpu, why=why, quiet=quiet)
     bare = bought is not None and bought.basis == "card"
     found = power(gpu)
-    years = ledger.take("depreciation_years", quiet=True)
+    years = ledger.take("depreciation_years", quiet=not listed)
     return Owned(
         gpu=Ownership(
             purchase_usd=price,
             server_usd=_server(ledger, price if bare else 0, quiet=quiet),
-            network_fraction=ledger.take("network_fraction", FACILITY["network"].value, quiet=True),
+            network_fraction=ledger.take("network_fraction", FACILITY["network"].value, quiet=not listed),
             depreciation_years=years,
-            residual_fraction=ledger.take("residual_fraction", _residual(years), quiet=True),
-            cost_of_capital=ledger.take("cost_of_capital", quiet=True),
-            maintenance_fraction=ledger.take("maintenance_fraction", quiet=True),
-            power_kw=ledger.take("power_kw_per_gpu", found and found[0], why=found and found[1], quiet=True),
-            pue=_facility(ledger, "pue", as_of),
-            electricity_usd_per_kwh=_facility(ledger, "electricity_usd_per_kwh", as_of),
-            colocation_usd_per_kw_month=_facility(ledger, "colocation_usd_per_kw_month", as_of),
+            residual_fraction=ledger.take("residual_fraction", _residual(years), quiet=not listed),
+            cost_of_capital=ledger.take("cost_of_capital", quiet=not listed),
+            maintenance_fraction=ledger.take("maintenance_fraction", quiet=not listed),
+            power_kw=ledger.take("power_kw_per_gpu", found and found[0], why=found and found[1], quiet=not listed),
+            pue=_facility(ledger, "pue", as_of, listed=listed),
+            electricity_usd_per_kwh=_facility(ledger, "electricity_usd_per_kwh", as_of, listed=listed),
+            colocation_usd_per_kw_month=_facility(ledger, "colocation_usd_per_kw_month", as_of, listed=listed),
         ),
         staff_month=_staff(ledger),
         low=bought.low if bought else price,
@@ -120,8 +182,7 @@ def _staff(ledger: Ledger) -> float:
 
 def _bought(purchase: Purchase, as_of: datetime.date | None) -> str:
     """Where a purchase price comes from."""
-    what = f"1/{SERVER_GPUS} of a server" if purchase.basis == "server" else "bare card"
-    return f"{what}, {dated(purchase.date, as_of)}"
+    return f"{WHAT[purchase.basis]}, {dated(purchase.date, as_of)}"
 
 
 def power(gpu: Gpu) -> tuple[float, str] | None:
@@ -133,12 +194,26 @@ def power(gpu: Gpu) -> tuple[float, str] | None:
         pue = FACILITY["pue"].value
         return round(all_in.value / pue, 4), f"all-in {all_in.value:g} kW over PUE {pue:g}, {all_in.date}"
     if gpu.power_watts is not None:
-        return gpu.power_watts / KILO, "rated power of the bare card"
+        rated, share = gpu.power_watts / KILO, host_share()
+        why = f"assumed: {rated:g} kW rated, {100 * share:.0f} % for the host as of H100"
+        return round(rated * (1 + share), 4), why
     return None
 
 
-def _facility(ledger: Ledger, name: str, as_of: datetime.date | None) -> float:
-    """A constant of the building; listed where it is the oldest price left because the caller gave the hardware's."""
+@cache
+def host_share() -> float:
+    """What a host and its fans add to the rated power of a GPU: of the GPUs whose servers' power is known.
+
+    The assumption to make where only a GPU's rated power is known. Eight A100 of 400 W would take 5.8 kW with it; 6.5
+    are the most that NVIDIA's server of them takes.
+    """
+    rated = {id_: GPUS[id_].power_watts or 0 for id_ in SERVER_POWER}
+    served = {id_: FACILITY[fact].value / SERVER_GPUS for id_, fact in SERVER_POWER.items()}
+    return fmean(served[id_] / (watts / KILO) for id_, watts in rated.items() if watts) - 1
+
+
+def _facility(ledger: Ledger, name: str, as_of: datetime.date | None, *, listed: bool) -> float:
+    """A constant of the building; listed also where it is the oldest price left because the hardware's was given."""
     fact = FACILITY[FACILITY_SETTINGS[name]]
-    quiet = as_of is None or not ledger.given("purchase_usd_per_gpu")
+    quiet = not listed and (as_of is None or not ledger.given("purchase_usd_per_gpu"))
     return ledger.take(name, fact.value, why=dated(fact.date, as_of), quiet=quiet)

@@ -137,7 +137,7 @@ class Plan:
 
     def _told(self, batch: Batch) -> list[Collective]:
         """The collectives of a pass, where the replica's speed is known."""
-        return self.replica.told(batch.on_rank(self.layout).tokens) if self.replica else []
+        return self.replica.told(batch) if self.replica else []
 
     @cached_property
     def most_tokens_per_s(self) -> float | None:
@@ -167,11 +167,14 @@ class Case:
         return sorted(self.plans, key=self.rank)
 
     def rank(self, plan: Plan) -> tuple[float, ...]:
-        """The order in which plans are preferred: those that serve as few in time, by how close they come, or hold."""
+        """The order in which plans are preferred.
+
+        Those that serve as few in time by how close they come, then by how many they hold, and the quicker one of two.
+        """
         gpus = plan.layout.gpus
         if not self.serves(plan):
             excess = self.demand.latency.excess(plan.service) if self.holds(plan) else inf
-            return 1, -plan.in_time, excess, -plan.users, gpus
+            return 1, -plan.in_time, excess, -plan.users, gpus, plan.wait_s
         if self.demand.aim == "fewest_gpus":
             return 0, gpus, plan.wait_s
         return 0, plan.wait_s if self.demand.aim == "latency" else -self.worth(plan), gpus

@@ -10,8 +10,9 @@ from inferplan.catalog.models import MODELS
 from inferplan.catalog.prices import ApiPrice, Quote, Range
 from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
+from inferplan.core.units import HOURS_PER_MONTH
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._owning import Owned, dated, owned_problem, take_owned
+from inferplan.tools._owning import ALL_IN, Owned, dated, owned_problem, take_owned
 
 OptionName = Literal["on_demand", "reserved_1yr", "reserved_3yr", "spot", "own", "api"]
 Reserved = Literal["reserved_1yr", "reserved_3yr"]
@@ -23,6 +24,7 @@ KINDS: Mapping[Reserved, Literal["reserved_1y", "reserved_3y"]] = {
 """What the catalogue calls them."""
 _ON_DEMAND = "on_demand_usd_per_gpu_hour"
 _SPOT = "spot_usd_per_gpu_hour"
+_API_CACHED = "api_cached_input_usd_per_million_tokens"
 _API = ("api_input_usd_per_million_tokens", "api_output_usd_per_million_tokens")
 
 
@@ -47,11 +49,23 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiRates:
-    """The same open model behind an API, or where it is `assumed` the nearest one. [USD per million tokens]"""
+    """The same open model behind an API, or where it is `assumed` the nearest one. [USD per million tokens]
+
+    Of the prompts' tokens `cached_share` are found in the provider's cache: they cost `cached`, or where that is not
+    known as much as others.
+    """
 
     model: str
     input: Rate
     output: Rate
+    cached: Rate | None = None
+    cached_share: float = 0
+
+    @property
+    def usd_per_million_input(self) -> float:
+        """What input tokens cost, some of them found in the cache."""
+        known = self.cached or self.input
+        return (1 - self.cached_share) * self.input.usd + self.cached_share * known.usd
 
     @property
     def assumed(self) -> bool:
@@ -76,27 +90,34 @@ class Rates:
 
 
 def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
-    """The one sentence that says which price is missing and how to give it, or None where all is known."""
-    if prices.rental(gpu.id, "on_demand") is None and not ledger.given(_ON_DEMAND):
-        return f'no on-demand price of {gpu.title} is known; give one: overrides="{_ON_DEMAND}=2.50"'
-    return owned_problem(ledger, gpu) if must_own else None
+    """The one sentence that says which price is missing and how to give it, or None where a bill can be made."""
+    if must_own:
+        return owned_problem(ledger, gpu)
+    if prices.rental(gpu.id, "on_demand") or ledger.given(_ON_DEMAND) or not owned_problem(ledger, gpu):
+        return None
+    if any(prices.rental(gpu.id, kind) or ledger.given(f"{name}_usd_per_gpu_hour") for name, kind in KINDS.items()):
+        return None
+    give = f'overrides="{_ON_DEMAND}=2.50" or "purchase_usd_per_gpu=30000"'
+    return f"no price to rent or to buy {gpu.title} is known; give one: {give}"
 
 
 def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
     """Every price with its provenance in the ledger. Call where `price_problem` found none."""
     as_of = datetime.date.fromordinal(int(ledger.take("as_of", today().toordinal(), quiet=True)))
     plain = on_demand(ledger, gpu, as_of)
-    if plain is None:
-        raise LookupError(f"no on-demand price of {gpu.id} is known and none was given")
-    rented: dict[OptionName, Rate] = {"on_demand": plain}
+    rented: dict[OptionName, Rate] = {"on_demand": plain} if plain else {}
     for name in KINDS:
-        rented[name] = _reserved(ledger, gpu, plain, name, as_of)
+        if committed := _reserved(ledger, gpu, plain, name, as_of):
+            rented[name] = committed
     spot, allowed = prices.rental(gpu.id, "spot"), bool(ledger.take("spot_allowed", quiet=True))
     if spot or ledger.given(_SPOT):
         rented["spot"] = _quoted(ledger, _SPOT, spot, as_of, quiet=not allowed)
+    owned = take_owned(ledger, gpu, as_of, listed=plain is None)
+    if plain is None and owned and owned.gpu:
+        ledger.note(ALL_IN, round(owned.usd_per_hour, 4), why=f"a month of all these / {HOURS_PER_MONTH} h")
     return Rates(
         rented=rented,
-        owned=take_owned(ledger, gpu, as_of),
+        owned=owned,
         api=_api(ledger, model, as_of),
         spot_allowed=allowed,
     )
@@ -133,14 +154,16 @@ def _provenance(quote: Quote, as_of: datetime.date) -> str:
     return f"{peers}median of {quote.providers}, {quote.low:.2f}-{quote.high:.2f}, {dated(quote.newest, as_of)}"
 
 
-def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate, option: Reserved, as_of: datetime.date) -> Rate:
+def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate | None, option: Reserved, as_of: datetime.date) -> Rate | None:
     """A committed rate: as quoted, else the on-demand rate at the usual discount, which is an assumption."""
     name, kind = f"{option}_usd_per_gpu_hour", KINDS[option]
     quote = prices.rental(gpu.id, kind)
     if quote or ledger.given(name):
         return _quoted(ledger, name, quote, as_of)
+    if plain is None:
+        return None
     discount = prices.discount(kind)
-    why = f"assumed: on-demand x {discount.ratio:.2f}, {discount.pairs[0][0].provider}'s ratio"
+    why = f"assumed: on-demand x {discount.ratio:.2f}, as {discount.pairs[0][0].provider}"
     usd = ledger.take(name, round(plain.usd * discount.ratio, 4), why=why)
     low, high = plain.low * discount.ratio, plain.high * discount.ratio
     return Rate(usd=usd, low=low, high=high, date=plain.date, assumed=True)
@@ -158,7 +181,11 @@ def _api(ledger: Ledger, model: Model, as_of: datetime.date) -> ApiRates | None:
     why = price and _api_provenance(price, title, like=same is None, as_of=as_of)
     output = _api_rate(ledger, _API[1], price, price and price.output, like=same is None and not given)
     prompt = _api_rate(ledger, _API[0], price, price and price.input, like=same is None and not given, why=why)
-    return ApiRates(model=title, input=prompt, output=output)
+    share, cached = ledger.take("prefix_cache_hit_rate", quiet=True), None
+    if share and ledger.given(_API_CACHED):
+        usd = ledger.take(_API_CACHED)
+        cached = Rate(usd=usd, low=usd, high=usd)
+    return ApiRates(model=title, input=prompt, output=output, cached=cached, cached_share=share)
 
 
 def _api_rate(

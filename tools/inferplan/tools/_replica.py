@@ -6,7 +6,7 @@ from inferplan.core import performance
 from inferplan.core.collectives import Collective
 from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine
+from inferplan.core.performance import Batch, Machine
 from inferplan.core.serving_laws import (
     Load,
     Options,
@@ -54,9 +54,16 @@ class Replica:
         """The time of so many prompts at once. [s]"""
         return prefill_pass(self.work, self.machine, self.layout, prompt, self.options, prompts=prompts).total_s
 
-    def told(self, tokens: float) -> list[Collective]:
-        """What its GPUs tell each other in a pass over so many tokens on each tensor group."""
-        return list(performance.told(self.work, self.machine, self.layout, tokens))
+    def is_split(self, batch: Batch) -> bool:
+        """Whether a pass over a batch is shorter in halves, which exchange over a network beside computing."""
+        return performance.is_split(self.work, self.machine, self.layout, batch)
+
+    def told(self, batch: Batch) -> list[Collective]:
+        """What its GPUs tell each other in a pass over a batch."""
+        on, split = (self.work, self.machine, self.layout), self.is_split(batch)
+        tokens = batch.on_rank(self.layout).tokens
+        found = (*performance.told(*on, tokens), *performance.told_of_cache(*on, batch))
+        return [one._replace(hidden=one.hidden and split) for one in found]
 
     def told_s(self, one: Collective) -> float:
         """The time that a collective takes, beside computing or not. [s]"""

@@ -7,6 +7,7 @@ from math import inf
 
 from inferplan.catalog import prices
 from inferplan.catalog.gpus import GPUS
+from inferplan.core.cost import whole_machines
 from inferplan.tools._plans import Case, Demand, Plan, compare
 from inferplan.tools._progress import steps
 from inferplan.tools._serving import Serving
@@ -104,6 +105,7 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
 
 
 def _offer(case: Case) -> Offer:
-    """A type's best with what its GPUs cost to rent."""
+    """A type's best with what its GPUs cost to rent, in whole machines where they come so."""
     quote = prices.rental(case.on.gpu.id, "on_demand")
-    return Offer(case=case, rent=quote and quote.median * case.ranked[0].layout.gpus)
+    gpus = whole_machines(case.ranked[0].layout.gpus, machine=quote.machine) if quote else 0
+    return Offer(case=case, rent=quote and quote.median * gpus)

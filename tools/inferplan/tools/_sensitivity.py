@@ -7,7 +7,7 @@ from math import inf
 from inferplan.catalog.prices import FACILITY
 from inferplan.core.units import HOURS_PER_DAY
 from inferplan.tools._bills import Bills
-from inferplan.tools._owning import FACILITY_SETTINGS
+from inferplan.tools._owning import ALL_IN, FACILITY_SETTINGS
 from inferplan.tools._rates import OptionName, Rates
 
 FACTS: Mapping[str, str] = {**FACILITY_SETTINGS, "depreciation_years": "depreciation", "network_fraction": "network"}
@@ -119,7 +119,13 @@ def _priced_own(rates: Rates) -> Iterator[Priced]:
     """What is bought, and the constants of owning."""
     if (owned := rates.owned) is None:
         return
-    gpu = owned.gpu
+    if (gpu := owned.gpu) is None:
+        yield (
+            ALL_IN,
+            _ends(owned.all_in, owned.low, owned.high),
+            lambda usd: replace(rates, owned=replace(owned, all_in=usd)),
+        )
+        return
     ends = {"purchase_usd": _ends(gpu.purchase_usd, owned.low, owned.high)}
     ends |= {field: _published(fact, getattr(gpu, field)) for field, fact in FACTS.items()}
     ends |= {field: _around(getattr(gpu, field)) for field in ("cost_of_capital", "maintenance_fraction", "power_kw")}

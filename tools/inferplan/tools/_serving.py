@@ -8,7 +8,7 @@ from math import ceil
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
-from inferplan.core.architecture import Model
+from inferplan.core.architecture import ExpertFfn, Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
@@ -16,6 +16,7 @@ from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
+from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
@@ -51,18 +52,24 @@ class Serving:
     gpu: Gpu
     kv_bits: float
     engine: Engine
-    efficiency: Efficiency
+    efficiency: Efficiency = field(hash=False)
     node_size: int
     network: float
     expert_parallel: bool = True
     pace: Pace | None = None
-    options: Options = PLAIN
+    options: Options = field(default=PLAIN, hash=False)
     refusal: Refusal | None = field(init=False, compare=False)
     """What keeps the engine from running this format on this GPU, where it is known not to."""
     pools: Pools = field(init=False, compare=False, repr=False)
     """The KV pools by replica, as if the engine ran it."""
     degrees: tuple[int, ...] = field(init=False, compare=False)
     """The tensor-parallel degrees that the engine accepts within a domain, smallest first."""
+    stage_degrees: tuple[int, ...] = field(init=False, compare=False)
+    """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
+    tensor: tuple[Layout, ...] = field(init=False, compare=False, repr=False)
+    """A replica of each degree."""
+    experts: ExpertFfn | None = field(init=False, compare=False, repr=False)
+    """The model's experts."""
 
     def __post_init__(self) -> None:
         """Look up what follows from the rest, and is asked for time and again."""
@@ -70,7 +77,12 @@ class Serving:
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "refusal", refused)
         object.__setattr__(self, "pools", held)
-        object.__setattr__(self, "degrees", self._accepted())
+        degrees = self._accepted()
+        inside = sum(tp <= self.node_size for tp in degrees)
+        object.__setattr__(self, "degrees", degrees)
+        object.__setattr__(self, "stage_degrees", degrees[max(0, inside - 1) :])
+        object.__setattr__(self, "tensor", tuple(map(Layout.tensor, degrees)))
+        object.__setattr__(self, "experts", self.model.architecture.experts)
 
     @property
     def engine_name(self) -> str:
@@ -108,15 +120,9 @@ class Serving:
         """GPUs that talk without the network: those of a node, of the rack where its link joins nodes."""
         return parallelism.domain_size(self.gpu, node_size=self.node_size)
 
-    @property
-    def stage_degrees(self) -> tuple[int, ...]:
-        """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
-        inside = sum(tp <= self.node_size for tp in self.degrees)
-        return self.degrees[max(0, inside - 1) :]
-
     def common(self) -> Iterator[Layout]:
         """The replicas that people compare: every tensor group, and the widest in a few stages."""
-        yield from map(Layout.tensor, self.degrees)
+        yield from self.tensor
         layers = self.model.architecture.layers
         yield from (_stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
 
@@ -131,7 +137,7 @@ class Serving:
         Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
         fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`).
         """
-        experts = self.model.architecture.experts
+        experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
         tensorrt = self.engine.name == "tensorrt-llm"
@@ -148,6 +154,11 @@ class Serving:
         if self.engine.name == "tensorrt-llm":
             return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
         return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
+
+    @property
+    def may_share_tokens(self) -> bool:
+        """Whether ranks of a tensor group may share out the tokens of a cache: in vLLM since 0.10."""
+        return self.engine.name == "vllm" and self._has("context_parallel")
 
     def _has(self, what: str) -> bool:
         """Whether this version of the engine has what `EngineInfo.since` names."""
@@ -177,7 +188,7 @@ class Serving:
         if self.refused:
             return self.refused
         reason = self.pools.not_modelled
-        return f"{self.engine_name}'s KV cache of this model is not modelled here ({reason})" if reason else None
+        return f"{self.engine_name} keeps no KV cache of this model that is known here ({reason})" if reason else None
 
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
@@ -254,7 +265,7 @@ class Serving:
         Narrow tensor groups in stages only where nothing else is held.
         """
         deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
-        offered = chain(map(Layout.tensor, self.degrees), deep, self.shared(gpus))
+        offered = chain(self.tensor, deep, self.shared(gpus))
         filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
         held = [one for one in filled if one.capacity.fits]
         narrow = None if held else self.smallest(context, gpus)
@@ -281,6 +292,8 @@ class Serving:
 
     def shared(self, most: int) -> list[Layout]:
         """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
+        if self.experts is None:
+            return []
         layouts = (Layout(tp=tp, attention_dp=n) for tp in self.degrees for n in self.sharing(tp, most))
         return sorted(layouts, key=lambda one: one.replica)
 
@@ -293,12 +306,45 @@ class Serving:
         replica = self.replica(layout)
         return replica and replica.serve(load)
 
+    @property
+    def reduces_among(self) -> int:
+        """The GPUs of the widest tensor group that the engine's own all-reduce is for. [GPUs]
+
+        Source: vLLM 0.24 and 0.25, config/compilation.py (`FI_SUPPORTED_WORLD_SIZES`) and allreduce_rms_fusion.py (no
+        row of 16 for compute capability 10.7); FlashInfer and TensorRT-LLM, MNNVL kernels among 2 to 64.
+        """
+        if self.gpu.architecture not in ("Blackwell", "Blackwell Ultra"):
+            return 8
+        return 64 if self.engine.name != "vllm" else 16 if self._has("wide_reduce") else 8
+
+    def added_by_nccl_s(self, tp: int) -> float:
+        """What each all-reduce of so wide a group takes more, where NCCL has to do it: see `beyond_kernels_s`. [s]
+
+        Of NVIDIA's GPUs alone, and nothing beside a latency that the caller has set.
+        """
+        usual = efficiency(kind_of(self.gpu, self.precision, self.engine.name)).all_reduce_s
+        if tp <= self.reduces_among or self.gpu.vendor != "nvidia" or self.efficiency.all_reduce_s != usual:
+            return 0.0
+        return beyond_kernels_s(ring_of(self.gpu.architecture), tp, kernels=self.reduces_among)
+
+    def _reached(self, layout: Layout) -> Efficiency:
+        """What is reached on a layout."""
+        more = self.added_by_nccl_s(layout.tp)
+        return replace(self.efficiency, all_reduce_s=self.efficiency.all_reduce_s + more) if more else self.efficiency
+
     def replica(self, layout: Layout) -> Replica | None:
         """One replica under any load; None where the GPU's arithmetic peak is not known."""
-        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self.efficiency)
+        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self._reached(layout))
         if machine is None:
             return None
-        work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
+        work = work_of(
+            self.model,
+            self.precision,
+            tp=layout.tp,
+            kv_bits=self.kv_bits,
+            attention_dp=layout.attention_dp,
+            sharing=self.engine.context_parallel,
+        )
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 
@@ -351,7 +397,7 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
     if on.not_modelled:
         return None
-    best = _best(on, map(Layout.tensor, on.degrees), users, context)
+    best = _best(on, on.tensor, users, context)
     if best is None or best[0] > min(on.stage_degrees):
         best = _best(on, on.staged(context), users, context, best)
     best = best and _best(on, on.shared(best[0] - 1), users, context, best)

@@ -11,7 +11,6 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
-from inferplan.core.compressed_memory import covers
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
@@ -23,7 +22,7 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._evidence import may_be_blind, memory_evidence, note_encoder, tries_encoder
+from inferplan.tools._evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._serving import Serving
@@ -129,9 +128,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm":
-        known = on.gpu.vendor in ENGINES["vllm"].evidence and not covers(on.model.architecture, on.engine)
-        is_usual = known and not tries_encoder(on)
-        ledger.take("engine_version", on.engine.version, why=None if is_usual else memory_evidence(on))
+        ledger.take("engine_version", on.engine.version, why=notable_evidence(on))
         note_encoder(ledger, on, context)
         if ENGINES["vllm"].is_newer(on.engine.version):
             ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))

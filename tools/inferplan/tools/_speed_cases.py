@@ -194,7 +194,7 @@ class SpeedSetup:
         if count > copies * replica.replica:
             copies = count // replica.replica
             self.notes.append(f"{copies} replicas are taken to share the load, as more GPUs are stated than one has")
-        return replace(replica, dp=copies)
+        return replica.times(copies)
 
     @cached_property
     def disaggregated(self) -> bool:
@@ -205,7 +205,7 @@ class SpeedSetup:
         """As many decode workers as are busiest while the other GPUs compute the prompts."""
         count = self.row.gpu_count or 2 * worker.replica
         most = min(MOST_WORKERS, max(1, (count - 1) // worker.replica))
-        offered = (replace(worker, dp=copies) for copies in range(1, most + 1))
+        offered = (worker.times(copies) for copies in range(1, most + 1))
         layout = max(offered, key=lambda one: self._balanced(one, count - one.gpus))
         self.notes.append(f"{layout.dp} decode workers are taken, the other GPUs for prompts: it is disaggregated")
         return layout
@@ -232,8 +232,8 @@ class SpeedSetup:
             offered = list(map(Layout.tensor, self._degrees))
             holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
             total, asked = row.gpu_count, row.concurrency_or_batch or 1
-            copied = [replace(one, dp=total // one.tp) for one in holding if total and total % one.tp == 0]
-            enough = [replace(one, dp=ceil(asked / max(1, self._slots(one)))) for one in holding]
+            copied = [one.times(total // one.tp) for one in holding if total and total % one.tp == 0]
+            enough = [one.times(ceil(asked / max(1, self._slots(one)))) for one in holding]
             layout = max(copied, key=self._offline, default=min(enough, key=lambda one: one.gpus))
         self.notes.append(f"TP {layout.tp} x DP {layout.dp * layout.attention_dp} is taken, as no layout is stated")
         return layout

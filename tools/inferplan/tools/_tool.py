@@ -144,9 +144,15 @@ class Answer(BaseModel):
         """The names of the section's own numbers."""
         return tuple(name for name in cls.model_fields if name not in (*cls._head, *cls._tail))
 
+    @classmethod
+    @cache
+    def _said(cls) -> Mapping[str, str]:
+        """What the schema says of each field: text stands above its lists, which no client reads a schema beside."""
+        return {name: field.description for name, field in cls.model_fields.items() if field.description}
+
     def _text(self, dumped: Mapping[str, Any]) -> str:
         """Paragraph, picture, numbers, workings of what was dumped."""
-        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped})
+        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped}, said=self._said())
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)
@@ -159,7 +165,7 @@ class Answer(BaseModel):
 
 def _call(step: NextStep) -> str:
     """`tool(name=value, …): why`."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in step.arguments.items())
+    arguments = ", ".join(f"{name}={plain(value)!r}" for name, value in step.arguments.items())
     return f"{step.tool}({arguments}): {step.why}"
 
 

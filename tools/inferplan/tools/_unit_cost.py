@@ -1,4 +1,4 @@
-"""What a million tokens of a model cost on rented GPUs that are kept as busy as planned."""
+"""What a million tokens of a model cost on GPUs that are kept as busy as planned: rented, or else owned."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +8,7 @@ from inferplan.core.units import MILLION, SECONDS_PER_HOUR
 from inferplan.tools._arguments import TURN_TOKENS
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._fleet import Instance, Request, instances
+from inferplan.tools._owning import ALL_IN, take_owned
 from inferplan.tools._rates import on_demand, today
 from inferplan.tools._serving import Serving
 
@@ -19,21 +20,45 @@ PRICED = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rent:
-    """What a GPU costs on demand, and the share of its throughput that is planned for. [USD/hour; fraction]"""
+    """What a GPU costs an hour, and the share of its throughput that is planned for. [USD/hour; fraction]
+
+    On demand; where `owned`, all that owning it takes, which is paid busy or idle.
+    """
 
     usd_per_gpu_hour: float
     utilization: float
+    owned: bool = False
+
+    @property
+    def paid(self) -> str:
+        """How, in one word."""
+        return "owned" if self.owned else "rented"
 
 
 def take_rent(ledger: Ledger, gpu: Gpu) -> Rent | None:
-    """The price and the share, as catalogued or as the caller says; None where no price is known."""
-    rate = on_demand(ledger, gpu, today())
-    return rate and Rent(usd_per_gpu_hour=rate.usd, utilization=ledger.take("utilization", quiet=True))
+    """The price and the share, as catalogued or as the caller says; None where no price is known.
+
+    Where nobody rents the GPU out by the hour, or the caller says what owning it costs, that is the price.
+    """
+    rate = None if ledger.given(ALL_IN) else on_demand(ledger, gpu, today())
+    usd = rate.usd if rate else _owned_rate(ledger, gpu)
+    if usd is None:
+        return None
+    return Rent(usd_per_gpu_hour=usd, utilization=ledger.take("utilization", quiet=True), owned=rate is None)
+
+
+def _owned_rate(ledger: Ledger, gpu: Gpu) -> float | None:
+    """What an owned GPU costs an hour: as the caller says, else by the catalogue; None where neither tells."""
+    if ledger.given(ALL_IN):
+        return ledger.take(ALL_IN)
+    owned = take_owned(Ledger({}), gpu)
+    why = "nobody rents it out: bought, financed, housed and run, without staff"
+    return owned and ledger.take(ALL_IN, round(owned.usd_per_hour, 4), why=why)
 
 
 @lru_cache(maxsize=1024)
 def usd_per_million_tokens(on: Serving, rent: Rent) -> float | None:
-    """The least that input and output tokens cost together, on demand; None without a layout.
+    """The least that input and output tokens cost together, at that price; None without a layout.
 
     Instances are as full as a fleet is planned to be: what `compare_costs` comes to for a load that fills them.
     """

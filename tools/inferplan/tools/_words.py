@@ -81,10 +81,10 @@ def params(number: float) -> str:
 def usd(value: float) -> str:
     """Money: cents below 100 dollars, whole dollars above.
 
-    >>> usd(3.894), usd(22743.4), usd(0.0021)
-    ('$3.89', '$22,743', '$0.0021')
+    >>> usd(3.894), usd(22743.4), usd(0.0021), usd(0.0998)
+    ('$3.89', '$22,743', '$0.0021', '$0.10')
     """
-    if value and abs(value) < 0.1:
+    if value and abs(value) < 0.0995:
         return f"${value:.2g}"
     return f"${value:,.2f}" if abs(value) < 100 else f"${value:,.0f}"
 

@@ -100,7 +100,7 @@ def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
     chosen, demand = case.chosen, case.demand
     if demand.has_targets and plan.in_time < min(chosen.in_time, demand.users):
         return f"takes {plan.in_time:,} of {demand.users:,} users in time"
-    if not case.holds(plan):
+    if plan.users < min(chosen.users, demand.users):
         return f"holds {plan.users:,} of {demand.users:,} users"
     if not demand.meets(plan.service) and demand.meets(chosen.service):
         return f"misses {targets(demand)}"

@@ -10,6 +10,7 @@ from inferplan.core.units import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH,
 from inferplan.tools import _words as words
 from inferplan.tools._bills import COMMITTED, HOURLY
 from inferplan.tools._cost_case import Case
+from inferplan.tools._owning import Owned
 from inferplan.tools._rates import ApiRates, OptionName
 
 TITLES: dict[OptionName, str] = {
@@ -46,7 +47,7 @@ def _sizing_sentence(case: Case) -> str:
     spare = f" ({fleet.needed:,} would do)" if fleet.needed < fleet.count else ""
     short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
     hours = traffic.usage_hours_per_day
-    within = f", within {hours:g} hours," if hours < HOURS_PER_DAY else ""
+    within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
     return (
         f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
@@ -60,10 +61,12 @@ def _price_sentence(case: Case) -> str:
     """The cheapest bill, the others, and what compliance adds."""
     best = case.best
     others = [f"{_titled(case, name)} {words.usd(usd)}" for name, usd in case.monthly.items() if name != best]
+    said = "The cheapest option is" if others else "The one option with a price is"
     text = (
-        f"The cheapest option is {_titled(case, best)} at {words.usd(case.monthly[best])} a month "
-        f"({words.usd(case.usd_per_million_tokens[best])} per million tokens); {words.join(others)}."
+        f"{said} {_titled(case, best)} at {words.usd(case.monthly[best])} a month "
+        f"({words.usd(case.usd_per_million_tokens[best])} per million tokens)"
     )
+    text = f"{text}; {words.join(others)}." if others else f"{text}."
     if case.compliance_required:
         return f"{text} {_compliance_sentence(case)}"
     return text if case.recommended == best else f"{text} Of what lasts, {TITLES[case.recommended]} is the cheapest."
@@ -74,7 +77,9 @@ def _titled(case: Case, name: OptionName) -> str:
     if case.bills.rates.assumed(name):
         api = case.bills.rates.api
         return f"{TITLES[name]} (assumed{f' like {api.model}' if name == 'api' and api else ''})"
-    return "spot, which can be taken back," if name == "spot" else TITLES[name]
+    if name == "own" and (owned := case.bills.rates.owned) and owned.gpu is None:
+        return f"{TITLES[name]} (all in)"
+    return "spot (can be taken back)" if name == "spot" else TITLES[name]
 
 
 def _compliance_sentence(case: Case) -> str:
@@ -94,6 +99,8 @@ def reason(case: Case) -> str | None:
 
 def _crossing_sentence(case: Case) -> str:
     """Up to how many hours a day renting by the hour is the cheaper way; from how many it is surely the dearer one."""
+    if "on_demand" not in case.monthly:
+        return _owned_sentence(case)
     met: dict[OptionName, float] = {name: hours for name, hours in case.crossings.items() if hours}
     follows = case.bills.follows_the_fleet
     below = [f"{TITLES[name]} below {hours:.1f}" for name, hours in met.items() if follows(name)]
@@ -108,11 +115,23 @@ def _crossing_sentence(case: Case) -> str:
     return f"On-demand is {' and '.join(parts)}, on the GPUs those hours take."
 
 
+def _owned_sentence(case: Case) -> str:
+    """That there is no rent to hold the bill against, and what an owned GPU costs an hour."""
+    nobody, owned = f"No cloud is known to rent out {case.on.gpu.title} on demand", case.bills.rates.owned
+    if owned is None:
+        return f"{nobody}."
+    people = "" if owned.staff_month else " and without staff"
+    rate = f"{words.usd(owned.usd_per_hour)} a GPU-hour, busy or idle{people}"
+    return f"{nobody}; owned it costs {rate}: compare months with rented GPUs, not hours."
+
+
 def _api_sentence(case: Case) -> str:
     """Up to how many requests a day the API is surely the cheaper way: where a fleet just grew it may be again."""
     fleet = f"The API is cheaper than {TITLES[case.fleet_option]} GPUs"
     if case.api_requests is None:
         return f"{fleet} at any number of requests."
+    if case.api_requests == 0:
+        return f"The API is never cheaper than {TITLES[case.fleet_option]} GPUs."
     return f"{fleet} at least up to {words.significant(case.api_requests)} requests a day."
 
 
@@ -125,7 +144,7 @@ def _ranking_sentence(case: Case) -> str:
     """The GPU whose fleet costs least."""
     how = "to own" if case.compliance_required else "on demand"
     first = case.ranked[0]
-    return f"Cheapest GPU {how}: {GPUS[first.gpu].title} at {words.usd(first.monthly_usd)}."
+    return f"Of all GPUs {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month."
 
 
 def _caveats(case: Case) -> Iterator[str]:
@@ -133,6 +152,9 @@ def _caveats(case: Case) -> Iterator[str]:
     on, owned = case.on, case.bills.rates.owned
     if case.bills.rates.api:
         yield _api_sentence(case)
+    if (api := case.bills.rates.api) and api.cached_share and not api.cached:
+        setting = "api_cached_input_usd_per_million_tokens"
+        yield f"The API's bill has every prompt at the full price: {setting} gives that of cached ones."
     if case.ranked and case.ranked[0].gpu != on.gpu.id and case.ranked[0].monthly_usd < _own_price(case):
         yield _ranking_sentence(case)
     if case.checkpoint_gpus and case.checkpoint_gpus != case.fleet.gpus and on.model.stands_for:
@@ -157,9 +179,10 @@ def formula(case: Case) -> Iterator[str]:
     planned = f"{capacity:,.1f} x {100 * traffic.utilization:g} %"
     given = f", {gpus:,} paid for" if gpus > fleet.needed * replica else ""
     yield f"instances ceil({arriving} / ({planned})) = {fleet.needed:,}, x {words.count(replica, 'GPU')}{given}"
-    yield _rented_line(case)
+    if rates.rented:
+        yield _rented_line(case)
     if rates.owned is not None:
-        yield _owned_line(case, rates.owned.gpu, rates.owned.staff_month)
+        yield _owned_line(case, rates.owned)
     if rates.api is not None:
         yield f"api {_api_line(case, rates.api)} = {words.usd(case.monthly['api'])}"
 
@@ -171,11 +194,20 @@ def _rented_line(case: Case) -> str:
         "; ".join(f"{name} ${rates[name].usd:g}" for name in case.monthly if name in names)
         for names in (HOURLY, COMMITTED)
     )
-    return f"rented {case.fleet.gpus:,} x {HOURS_PER_MONTH} h x ({hours:g}/{HOURS_PER_DAY} x ({hourly}); {reserved})"
+    by_the_hour = f"{hours:g}/{HOURS_PER_DAY} x ({hourly})" if hourly else ""
+    rents = "; ".join(filter(None, (by_the_hour, reserved)))
+    return f"rented {case.fleet.gpus:,} x {HOURS_PER_MONTH} h x ({rents})"
 
 
-def _owned_line(case: Case, owned: Ownership, staff: float) -> str:
-    """Capital over its months, and what it costs to feed, to house, to keep and to staff."""
+def _owned_line(case: Case, owned: Owned) -> str:
+    """Each GPU, the people, and the bill."""
+    people = f" + ${owned.staff_month:,.0f} staff" if owned.staff_month else ""
+    each = f"{HOURS_PER_MONTH} h x ${owned.all_in:g} all in" if owned.gpu is None else _each_owned(owned.gpu)
+    return f"own {case.fleet.gpus:,} x ({each}){people} = {words.usd(case.monthly['own'])}"
+
+
+def _each_owned(owned: Ownership) -> str:
+    """Capital over its months, and what it costs to feed, to house and to keep."""
     bought = f"${owned.purchase_usd:,.0f}"
     hardware = f"({bought} + ${owned.server_usd:,.0f})" if owned.server_usd else bought
     months, rate = owned.depreciation_years * MONTHS_PER_YEAR, 100 * owned.cost_of_capital
@@ -184,14 +216,16 @@ def _owned_line(case: Case, owned: Ownership, staff: float) -> str:
     kept = f"{100 * owned.maintenance_fraction:g} %/{MONTHS_PER_YEAR}"
     energy = f"{owned.pue:g} PUE x {HOURS_PER_MONTH} h x ${owned.electricity_usd_per_kwh:g}"
     power = f"{owned.power_kw:g} kW x ({energy} + ${owned.colocation_usd_per_kw_month:g})"
-    people = f" + ${staff:,.0f} staff" if staff else ""
-    each = f"{hardware} x ({capital} + {kept}) + {power}"
-    return f"own {case.fleet.gpus:,} x ({each}){people} = {words.usd(case.monthly['own'])}"
+    return f"{hardware} x ({capital} + {kept}) + {power}"
 
 
 def _api_line(case: Case, api: ApiRates) -> str:
     """Millions of requests a month, times the price of one of them in millionths."""
     request = case.traffic.request
     requests = case.traffic.requests_per_day * DAYS_PER_MONTH / MILLION
-    price = f"{request.input_tokens:,} x ${api.input.usd:g} + {request.output_tokens:,} x ${api.output.usd:g}"
+    prompt = f"${api.input.usd:g}"
+    if api.cached_share and api.cached:
+        share = 100 * api.cached_share
+        prompt = f"({100 - share:g} % x {prompt} + {share:g} % x ${api.cached.usd:g})"
+    price = f"{request.input_tokens:,} x {prompt} + {request.output_tokens:,} x ${api.output.usd:g}"
     return f"{requests:,.6g} M x ({price})"

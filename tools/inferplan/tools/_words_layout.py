@@ -130,7 +130,7 @@ def communication(plan: Plan) -> str:
         return "not timed: the arithmetic peak of the GPU is not known"
     alone = "; replicas: none" if layout.dp > 1 else ""
     what = "prompt" if plan.load.is_single else "decode step"
-    return f"{what}: {'; '.join(map(_told, plan.passes[0]))}{alone}"
+    return f"{what}: {'; '.join(_told(one) for one in plan.passes[0] if one.number)}{alone}"
 
 
 def _told(one: Collective) -> str:

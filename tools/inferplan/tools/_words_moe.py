@@ -49,7 +49,7 @@ class Side:
 
     @property
     def usd_per_million_tokens(self) -> float | None:
-        """Input and output tokens on GPUs rented on demand; None without a price or a layout."""
+        """Input and output tokens on GPUs rented on demand, or else owned; None without a price or a layout."""
         return self.rent and usd_per_million_tokens(self.on, self.rent)
 
     @property
@@ -154,10 +154,10 @@ def _memory_sentence(dense: Side, moe: Side) -> str:
 
 
 def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
-    """What tokens cost on rented GPUs that are kept busy."""
+    """What tokens cost on GPUs that are kept busy, rented or owned."""
     theirs, ours = moe.usd_per_million_tokens, dense.usd_per_million_tokens
-    if theirs is not None and ours is not None:
-        yield f"A million tokens cost ${theirs:,.2f} rented, against ${ours:,.2f}."
+    if theirs is not None and ours is not None and moe.rent is not None:
+        yield f"A million tokens cost {words.usd(theirs)} {moe.rent.paid}, against {words.usd(ours)}."
 
 
 def _needs(side: Side) -> str:
@@ -196,7 +196,7 @@ def _turning(dense: Side, moe: Side) -> str:
     less = moe.read(FEW) < dense.read(FEW)
     if batch is None:
         return "; the order stays at every batch"
-    return f"; from batch {batch:,} on it reads {'more' if less else 'less'}"
+    return f"; from batch {batch:,} on it reads {'more' if less else 'less'} than the other"
 
 
 def formula(dense: Side, moe: Side) -> Iterator[str]:

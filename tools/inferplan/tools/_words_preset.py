@@ -156,6 +156,8 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
         text += ", as compliance requires"
     elif spot and spot.monthly_usd < best.monthly_usd:
         text += f", the cheapest way to run {them} that lasts (spot {words.usd(spot.monthly_usd)})"
+    elif len(options) == 1:
+        text += f": no other price of {them} is known"
     else:
         text += f", the cheapest way to run {them}"
     if api is None or api.monthly_usd >= best.monthly_usd:

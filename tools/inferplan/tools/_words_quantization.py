@@ -105,9 +105,10 @@ def _refusal_sentence(case: Comparison) -> Iterator[str]:
 
 def _price_sentence(case: Comparison) -> Iterator[str]:
     """The format in which tokens cost least."""
-    if case.priced:
+    if case.priced and case.rent is not None:
         form, usd = min(case.priced, key=lambda pair: pair[1])
-        yield f"{form.title} tokens cost least: ${usd:,.2f} a million."
+        owned = " on owned GPUs" if case.rent.owned else ""
+        yield f"{form.title} tokens cost least: {words.usd(usd)} a million{owned}."
 
 
 def _checkpoint_sentence(case: Comparison) -> Iterator[str]:

@@ -308,8 +308,8 @@ def _breakeven(case: Case) -> Breakeven:
     hours = {name: at and round(at, 6) for name, at in case.crossings.items()}
     spot = {name: at and round(at, 6) for name, at in case.spot_crossings.items()}
     return Breakeven(
-        on_demand_vs_reserved_1yr_hours=hours["reserved_1yr"],
-        on_demand_vs_reserved_3yr_hours=hours["reserved_3yr"],
+        on_demand_vs_reserved_1yr_hours=hours.get("reserved_1yr"),
+        on_demand_vs_reserved_3yr_hours=hours.get("reserved_3yr"),
         on_demand_vs_own_hours=hours.get("own"),
         on_demand_vs_api_hours=hours.get("api"),
         spot_hours=spot,
@@ -326,9 +326,9 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
     why = f"half of runs{case.on.band('offline').where} x{1 / worst:.2f}-{1 / best:.2f}{guide}"
     ledger.note("throughput", "fitted", why=why)
     if hours < HOURS_PER_DAY:
-        ledger.note("busy_hours", hours, unit="h", why="the guide spreads the requests over 24")
+        ledger.note("busy_hours", hours, unit="h", why="the guide spreads them over 24")
     if case.recommended == "own":
-        why = "own $1,471 a GPU-month, 3-year reserved $1,080"
+        why = "own $1,471, 3-year $1,080 a GPU-month"
         ledger.note("guide_rates", "not used", why=why)
 
 
@@ -343,8 +343,9 @@ def _diagram(case: Case) -> str:
 
 def _next(q: CostsQuestion) -> list[NextStep]:
     """The last step of the workflow."""
-    side = "moe_model" if model_of(q.model).architecture.experts else "dense_model"
-    return [following(q, MoeQuestion, "experts?", **{side: q.model})]
+    if model_of(q.model).architecture.experts:
+        return [following(q, MoeQuestion, "whether a dense model takes less", moe_model=q.model)]
+    return [following(q, MoeQuestion, "whether experts take less", dense_model=q.model)]
 
 
 TOOL = Tool(

@@ -57,7 +57,7 @@ class Contestant(BaseModel):
     usd_per_million_tokens: float | None = Field(
         default=None,
         exclude_if=absent,
-        description="500 in, 500 out, on GPUs rented on demand, as busy as `utilization` plans.",
+        description="500 in, 500 out, on GPUs rented on demand, or else owned, as busy as `utilization` plans.",
     )
 
 

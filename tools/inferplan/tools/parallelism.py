@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from inferplan.catalog.prices import rental
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
+from inferplan.core.units import MICRO
 from inferplan.tools._arguments import (
     ANY,
     USUAL_GPU,
@@ -37,6 +37,7 @@ from inferplan.tools._launch import is_beyond_one_command, launch
 from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
+from inferplan.tools._rates import price_problem
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
@@ -125,7 +126,7 @@ class ParallelismAnswer(Answer):
 
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
-        default=None, exclude_if=absent, description="Rent on demand, where any type would do."
+        default=None, exclude_if=absent, description="Rent on demand, in whole machines, where any type would do."
     )
     fits: bool
     serves_users: bool = Field(description="Whether all users fit at full context, within the latency asked for.")
@@ -143,7 +144,7 @@ class ParallelismAnswer(Answer):
     )
     communication: str
     collectives: list[Told] = Field(
-        exclude_if=not_, description="What a GPU sends: in a decode step, and over one prompt."
+        exclude_if=not_, description="What a GPU sends in a step; the last figure: over one prompt."
     )
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str
@@ -205,10 +206,19 @@ def _note_load(case: Case, ledger: Ledger) -> None:
     if case.chosen.layout.replica > case.on.domain and case.on.gpu.kind != "datacenter":
         ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
-    if case.chosen.layout.tp > TIMED:
-        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
-    if any(one.hidden for one in case.chosen.prompt):
+    _note_width(case, ledger)
+    if any(one.hidden for one in case.chosen.passes[0]):
         ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
+
+
+def _note_width(case: Case, ledger: Ledger) -> None:
+    """How tensor groups are timed that are wider than the engine's own all-reduce, or not NVIDIA's."""
+    on, tp = case.on, case.chosen.layout.tp
+    if tp > TIMED and on.gpu.vendor != "nvidia":
+        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
+    elif more := on.added_by_nccl_s(tp):
+        kernels = f"{on.engine_name} adds up over {on.reduces_among} GPUs itself; no published run has more"
+        ledger.note("tensor_groups", f"{more / MICRO:.0f} us more an all-reduce", why=f"NCCL's; {kernels}")
 
 
 def _fits(
@@ -348,14 +358,14 @@ def _with_turn(q: ParallelismQuestion) -> ParallelismQuestion:
 
 
 def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
-    """More GPUs where those given do not serve the users; the bill of what was planned, where somebody rents it out."""
+    """More GPUs where those given do not serve the users; the bill of what was planned, where it has a price."""
     on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
     steps: list[NextStep] = []
     if not serves and q.total_gpus:
         faster = _no_number_helps(case)
         why = "a GPU type that is quick enough" if faster else "the GPUs that these users need"
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
-    if rental(on, "on_demand"):
+    if price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
         planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": 50_000}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
         why = "their bill" if serves or not case.demand.has_targets else "their bill, however long it takes"

@@ -275,7 +275,7 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     bill = case.bill.assumptions if case.bill else []
     listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
     for name, value in q.limits.items():
-        listed[name] = Assumption(name=name, value=value, unit=settings()[name].unit, why=SAID_SO)
+        listed[name] = settings()[name].assumed(value, why=SAID_SO)
     ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))
     return ordered[:ASSUMPTIONS]
 

@@ -83,7 +83,8 @@ class QuantizationAnswer(Answer):
 
     formats: list[FormatRow]
     usd_per_million_tokens: dict[str, float] = Field(
-        description="By format, of 500 tokens in and 500 out on GPUs rented on demand, as busy as `utilization` plans."
+        description="By format, of 500 tokens in and 500 out on GPUs rented on demand, or else owned, as busy as "
+        "`utilization` plans."
     )
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
@@ -206,7 +207,7 @@ def _sample(precision: Precision, bits: str) -> Sample:
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
     """The most compressed safe format, laid out."""
     safe = case.safest
-    return [following(q, ParallelismQuestion, "layout", precision=safe.precision.id)] if safe else []
+    return [following(q, ParallelismQuestion, "its layout and speed", precision=safe.precision.id)] if safe else []
 
 
 TOOL = Tool(

@@ -175,7 +175,7 @@ class VramAnswer(Answer):
     dominant: str = Field(description="weights or kv_cache.")
     gpu_gib: GpuMemory | None = Field(description="The busiest GPU of `gpu`. [GiB]")
     hardware: list[HardwareRow] = Field(
-        description="`gpu` and the guide's; with `total_gpus` or a latency only the three best that take all users."
+        description="`gpu` and the guide's types; with `total_gpus` or a latency the three best that take all users."
     )
     changes: list[Remedy] = Field(
         default_factory=list,
@@ -367,9 +367,8 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
     if on.refusal or is_wide:
         steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
     if not on.refusal and (here.has_rivals or not is_wide):
-        why = (
-            "layout under vLLM" if q.engine != "vllm" else "a layout picked for speed" if here.has_rivals else "layout"
-        )
+        own = "a layout picked for speed" if here.has_rivals else "its layout and speed"
+        why = own if q.engine == "vllm" else "layout under vLLM"
         steps.append(following(q, ParallelismQuestion, why))
     return steps
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from inferplan.prompts.workflow import prompts
-from inferplan.server.answer import answer
+from inferplan.server.answer import answer, reach
 from inferplan.server.app import create_server
 from inferplan.server.http.body import Whole
 from inferplan.server.http.gate import Gate
@@ -43,7 +43,7 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
     app.add_middleware(Spelling)
     app.add_middleware(Watch)
     for tool in TOOLS:
-        answer(lambda tool=tool: tool, tool.name, tool.example)
+        answer(lambda tool=tool: tool, tool.name, tool.example, reach(tool.example))
     return app
 
 

@@ -29,7 +29,7 @@ UNPROTECTED = (
     "{host} is reached from other machines: name a file of tokens with --token-file FILE, "
     "or say --no-auth if whoever can reach it may ask."
 )
-NO_LIBRARY = "inferplan http needs the extra `http`: install inferplan with pip install '.[http]' in the clone."
+NO_LIBRARY = "the extra `http` is missing: install inferplan with pip install '.[http]' in the clone."
 
 
 class Parser(argparse.ArgumentParser):
