@@ -53,13 +53,13 @@ def test_what_layers_alternate_stays_in_order_and_the_draft_comes_last(id_: str)
 @given(id_=st.sampled_from(SOME), tp=st.sampled_from([1, 2, 4, 8]), context=st.integers(1, 100_000))
 def test_drafting_never_leaves_more_room(id_: str, tp: int, context: int) -> None:
     model, on, plain = MODELS[id_], GPUS["b300-sxm"], engine(version=28)
-    both = [pools(model, BF16, on, one, kv_bits=16) for one in (plain, replace(plain, drafts=True))]
+    both = [pools(model, BF16, on, one, kv_bits=16) for one in (plain, replace(plain, drafts=3))]
     alone, drafted = (one.of(Layout(tp=tp), context) for one in both)
     assert drafted.memory.pool < alone.memory.pool
     assert drafted.sessions(context) <= alone.sessions(context)
     sizes = [
         session_bytes(model, Layout(tp=tp), one, context=context, kv_bits=16)
-        for one in (plain, replace(plain, drafts=True))
+        for one in (plain, replace(plain, drafts=3))
     ]
     assert sizes[0] <= sizes[1]
 

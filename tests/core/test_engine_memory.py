@@ -10,6 +10,7 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import Capacity, capacity, rank_memory, session_bytes
 from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.parallelism import Layout
+from inferplan.core.units import GIB
 from shapes import dense, engine, h100, model, precision
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
@@ -107,6 +108,16 @@ def test_a_cache_that_is_not_modelled_fits_nothing_and_says_why() -> None:
     held = capacity(v41, FORMATS["fp8"], GPUS["b200-sxm"], Layout(tp=8), engine(), context=8192, kv_bits=8)
     assert held.not_modelled is not None
     assert (held.fits, held.tokens, held.sessions) == (False, 0, 0)
+
+
+def test_glm_5_3_flash_on_eight_h200_has_the_pool_that_vllm_printed_to_1_3_percent() -> None:
+    """September 2026, 0.90 and 512 sequences: 81.79 GiB, 7,228,559 tokens, 55.15 sequences of 131,072."""
+    flash, settings = MODELS["zai-org/GLM-5.3-Flash"], engine(version=30, utilization=0.9, sequences=512)
+    on = (flash, FORMATS["fp8"], GPUS["h200-sxm"], Layout(tp=8), settings)
+    held = capacity(*on, context=131_072, kv_bits=16)
+    assert held.memory.pool / GIB == pytest.approx(81.79, rel=0.013)
+    assert held.tokens == pytest.approx(7_228_559, rel=0.013)
+    assert held.sessions in (55, 56)
 
 
 @pytest.mark.parametrize("id_", MODELS)

@@ -8,6 +8,7 @@ from data_files import rows
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
 from inferplan.core.attention import Latent
+from inferplan.core.drafts import with_draft
 from inferplan.core.kv_blocks import Blocks, Kind, Spec, cut, not_modelled
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
@@ -36,12 +37,15 @@ def blocks_of(id_: str, *, tp: int = 1, bits: float = 16, tokens: int = 8192, ve
 def test_tokens_and_concurrency_are_what_vllm_printed(run: dict[str, str]) -> None:
     """To what the two decimals of the printed GiB leave open."""
     version = int(run["vllm"].split(".")[1])
+    model, drafts = MODELS[run["model"]], int(run["drafts"])
     blocks = cut(
-        MODELS[run["model"]].architecture,
+        (with_draft(model) if drafts else model).architecture,
         Layout(tp=int(run["tp"])),
         kv_bits=float(run["kv_bits"]),
         engine=replace(
-            engine(version=version, tokens=int(run["batched_tokens"])), prefix_caching=run["prefix_caching"] == "1"
+            engine(version=version, tokens=int(run["batched_tokens"])),
+            prefix_caching=run["prefix_caching"] == "1",
+            drafts=drafts,
         ),
     )
     number, context = int(float(run["kv_gib"]) * GIB // blocks.block_bytes), int(run["context"])
@@ -62,6 +66,58 @@ def test_tokens_and_concurrency_are_what_vllm_printed(run: dict[str, str]) -> No
 )
 def test_the_attention_block_grows_to_the_page_of_a_state_as_logged(id_: str, bits: float, tokens: int) -> None:
     assert blocks_of(id_, bits=bits).tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("id_", "tp", "drafts", "tokens"),
+    [
+        ("Qwen/Qwen3.8-27B", 1, 1, 800),
+        ("Qwen/Qwen3.8-27B", 1, 7, 832),
+        ("Qwen/Qwen3.8-27B", 2, 2, 800),
+        ("Qwen/Qwen3.5-27B", 2, 5, 816),
+    ],
+)
+def test_a_drafted_token_makes_the_tail_of_a_convolution_and_so_the_block_longer_as_logged(
+    id_: str, tp: int, drafts: int, tokens: int
+) -> None:
+    """vLLM 0.17 to 0.29 with MTP and DFlash2: (3 + drafts) x 10,240 x 2 B and 48 x 128 x 128 x 4 B in a state."""
+    drafting = replace(engine(version=28), drafts=drafts)
+    assert cut(MODELS[id_].architecture, Layout(tp=tp), kv_bits=16, engine=drafting).tokens == tokens
+
+
+def test_two_drafted_tokens_of_qwen3_8_27b_need_the_7_gib_that_vllm_refused_to_have() -> None:
+    """RTX 5090, vLLM 0.26, fp8 cache, MTP: 7.0 GiB for 196,608 tokens; 6.42 GiB were there, for at most 177,600."""
+    drafting = replace(engine(version=26, tokens=2048), drafts=2)
+    blocks = cut(with_draft(MODELS["Qwen/Qwen3.8-27B"]).architecture, Layout(), kv_bits=8, engine=drafting)
+    assert (blocks.tokens, blocks.per_sequence(196_608)) == (1600, 123 + 3 * (2 + 2))
+    assert blocks.per_sequence(196_608) * blocks.block_bytes / GIB == pytest.approx(7.0, abs=0.05)
+    number = int(6.42 * GIB // blocks.block_bytes)
+    assert blocks.per_sequence(177_600) == number
+    assert blocks.per_sequence(177_601) > number
+
+
+def test_kimi_linear_keeps_75_840_tokens_as_vllm_0_11_printed() -> None:
+    """On two RTX 3090 (vllm-project/vllm 28228): blocks of 960, a multiple of 64, 4 groups, 128 for 120,000 tokens."""
+    plain = replace(engine(version=11, tokens=64_000), prefix_caching=False)
+    architecture = MODELS["moonshotai/Kimi-Linear-48B-A3B-Instruct"].architecture
+    blocks = cut(architecture, Layout(tp=2), kv_bits=16, engine=plain)
+    number = int(2.295 * GIB // blocks.block_bytes)
+    assert (blocks.tokens, blocks.per_sequence(120_000), number) == (960, 125 + 3, 318)
+    assert blocks.printed(number, context=120_000, version=11) == 75_840
+    assert number / blocks.per_sequence(120_000) == pytest.approx(2.48, abs=0.005)
+
+
+def test_kimi_k3_on_eight_gpus_has_blocks_of_768() -> None:
+    """12 heads of 128 x 128 x 4 B and 3 x 3 x 1,536 x 2 B over 1,152 B are 706.7 tokens: 6 x 128."""
+    blocks = blocks_of("moonshotai/Kimi-K3", tp=8, version=28)
+    assert blocks.tokens == 768
+
+
+def test_pooled_index_keys_stand_in_the_page_of_their_latent_and_a_block_keeps_those_not_pooled_yet() -> None:
+    """GLM-5.3-Flash on eight GPUs: 640 x (1,024 + 132 / 4) B in each of 11 layers; 205 + 4 x 2 + 1 blocks."""
+    blocks = blocks_of("zai-org/GLM-5.3-Flash", tp=8, version=28)
+    assert (blocks.tokens, blocks.block_bytes) == (640, 11 * 640 * 1057)
+    assert blocks.per_sequence(131_072) == 205 + 4 * 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -135,7 +191,7 @@ def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int,
 @pytest.mark.parametrize(
     ("id_", "version"),
     [
-        ("moonshotai/Kimi-Linear-48B-A3B-Instruct", 28),
+        ("zai-org/GLM-5.3-Flash", 29),
         ("MiniMaxAI/MiniMax-Text-01", 28),
         ("MiniMaxAI/MiniMax-M3", 28),
         ("meta-llama/Llama-3.2-11B-Vision-Instruct", 28),
@@ -145,6 +201,13 @@ def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int,
 )
 def test_what_is_not_known_of_vllms_cache_is_said_and_not_guessed(id_: str, version: int) -> None:
     assert not_modelled(MODELS[id_].architecture, version=version)
+
+
+def test_index_keys_pooled_beside_a_latent_are_counted_since_vllm_serves_them() -> None:
+    """0.28 stops at the weights of GLM-5.3-Flash (vllm-project/vllm 54062)."""
+    flash = MODELS["zai-org/GLM-5.3-Flash"].architecture
+    assert "since 0.30" in (not_modelled(flash, version=29) or "")
+    assert not_modelled(flash, version=30) is None
 
 
 def test_lightning_attention_is_counted_while_vllm_served_it() -> None:

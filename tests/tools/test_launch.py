@@ -147,3 +147,50 @@ def test_deepseek_v4_is_started_with_the_one_cache_that_vllm_reads() -> None:
     assert answer.launch == f"{start} --kv-cache-dtype fp8"
     with pytest.raises(ValueError, match=r"keeps no compressed keys in BF16; take kv_precision fp8\b"):
         _ = TOOL.ask({"model": "deepseek v4 flash", "gpu": "h200-sxm", "kv_precision": "bf16"})
+
+
+def test_a_command_names_the_sequences_where_vllm_would_refuse_its_default() -> None:
+    """Qwen3.8 27B on one L40S: "max_num_seqs (256) exceeds available Mamba cache blocks (184)"."""
+    asked = VramQuestion(
+        model="Qwen/Qwen3.8-27B", precision="fp8", gpu="l40s", context_window=131072, total_gpus=1, overrides=""
+    )
+    answer = TOOL.run(asked)
+    assert "--max-num-seqs 128" in (answer.launch or "")
+    (noted,) = (one for one in answer.assumptions if one.name == "max_num_seqs")
+    assert (noted.value, noted.why) == (128, "not 256: vLLM refuses more than it has blocks for states")
+    old = TOOL.run(asked.model_copy(update={"overrides": "engine_version=0.19"}))
+    assert "--max-num-seqs" not in (old.launch or "")
+
+
+@pytest.mark.parametrize(
+    ("engine", "flag"),
+    [("vllm", " --trust-remote-code "), ("sglang", " --trust-remote-code "), ("tensorrt-llm", " --trust_remote_code ")],
+)
+def test_code_that_a_checkpoint_brings_is_trusted_where_the_engine_stops_without_and_the_answer_says_so(
+    engine: str, flag: str
+) -> None:
+    """Without it Kimi K2 Thinking stops at its tokenizer (vllm-project/recipes 116); so does Kimi K2."""
+    answer = TOOL.ask({"model": "kimi k2", "gpu": "b200", "engine": engine})
+    assert flag in (answer.launch or "")
+    (said,) = (entry for entry in answer.assumptions if entry.name == "remote_code")
+    assert "read it before you start" in (said.why or "")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {"model": "deepseek-ai/DeepSeek-V3.1", "gpu": "h200"},
+        {"model": "nvidia/NVIDIA-Nemotron-3.5-Lightning-30B-A3B-BF16", "gpu": "h100"},
+        {"model": "kimi k2 thinking", "gpu": "h200", "engine": "llama.cpp", "precision": "q4_k_m"},
+    ],
+)
+def test_no_code_is_trusted_that_no_engine_needs(question: dict[str, Any]) -> None:
+    """The engine's own code does, also for a row like one that brings code; llama.cpp runs no such code."""
+    answer = TOOL.ask(question)
+    assert "trust" not in (answer.launch or "")
+    assert not [entry for entry in answer.assumptions if entry.name == "remote_code"]
+
+
+def test_a_build_of_a_checkpoint_that_brings_code_brings_it_too() -> None:
+    answer = TOOL.ask({"model": "nvidia/Kimi-K2.5-NVFP4", "gpu": "b200"})
+    assert "vllm serve nvidia/Kimi-K2.5-NVFP4 --trust-remote-code " in (answer.launch or "")

@@ -248,7 +248,7 @@ UNLIKE = ["pro6000-qwen3-32b-tp2", "pro6000-qwen3-32b-pp2"]
     [("weights_gib_per_gpu", 8, 0.43), ("kv_cache_gib_per_gpu", 5, 1.1), ("kv_cache_tokens", 6, 1.1)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
-    """Starts of vLLM 0.10 to 0.31 on L40S, GH200, A100, RTX 3090 and RTX PRO 6000: in percent.
+    """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, RTX 3090 and RTX PRO 6000: in percent.
 
     Weights within 0.1, but of two models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42).
     """

@@ -528,6 +528,11 @@ def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:
             "vLLM 0.28 keeps no latents in INT8; take kv_precision fp32, fp16, bf16 or fp8",
         ),
         (
+            "estimate_vram",
+            {"model": "glm-5.3 flash", "kv_precision": "fp8"},
+            "how vLLM 0.28 keeps latents beside pooled index keys in FP8; take kv_precision fp32, fp16 or bf16",
+        ),
+        (
             "plan_parallelism",
             {"model": "70B", "gpu": "any", "kv_precision": "int8", "overrides": "engine_version=0.19"},
             "vLLM 0.19 keeps no KV cache in INT8; take kv_precision fp32, fp16, bf16 or fp8",

@@ -1,7 +1,7 @@
 """Names of a model and a format in one, as checkpoints, GGUF files and other tools have them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from inferplan.catalog._shelf import LONGEST_NAME, UnknownName, key, words
@@ -43,13 +43,34 @@ def advice(said: str) -> str | None:
     spoken = words(name)
     if _NO_TEXT & set(spoken):
         return "embedding models and rerankers generate no text and are not planned"
-    cut = [(start, end) for start in range(1, len(spoken)) for end in range(len(spoken), start, -1)]
-    for start, end in sorted(cut, key=lambda one: one[0] - one[1]):
-        form = _formats().get(key(spoken[start:end]))
-        if form and (model := _model((*spoken[:start], *spoken[end:]))):
+    for rest, form in _cuts(spoken):
+        if model := _model(rest):
             return f'ask for model "{model}" with precision "{form}"'
     model = _model(words(name.partition(":")[0])) if _SIDE & set(spoken) else None
     return model and f'ask for model "{model}" with its precision, as "q4_k_m"'
+
+
+def other_advice(said: str, id_: str) -> str | None:
+    """What to ask for instead of a name that only holds words of the row `id_`, where it has another's and a format.
+
+    >>> other_advice("glm-4.6 fp8", "zai-org/GLM-4.6V-FP8")
+    'ask for model "zai-org/GLM-4.6" with precision "fp8"'
+    """
+    if MODELS.named(said):
+        return None
+    for rest, form in _cuts(words(said.rpartition("/")[2])):
+        model = MODELS.named(" ".join(rest))
+        if model and MODELS[model].architecture != MODELS[id_].architecture:
+            return f'ask for model "{model}" with precision "{form}"'
+    return None
+
+
+def _cuts(spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What remains of a name without the words of a format, and the format; the longest format first."""
+    cuts = [(start, end) for start in range(1, len(spoken)) for end in range(len(spoken), start, -1)]
+    for start, end in sorted(cuts, key=lambda one: one[0] - one[1]):
+        if form := _formats().get(key(spoken[start:end])):
+            yield (*spoken[:start], *spoken[end:]), form
 
 
 def _model(spoken: tuple[str, ...]) -> str | None:

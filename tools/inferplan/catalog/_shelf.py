@@ -116,6 +116,11 @@ class Shelf(Mapping[str, T], Generic[T]):
             raise self._unknown(name, candidates)
         return candidates[0]
 
+    def named(self, name: str) -> str | None:
+        """The id of the one row that has this very name, and not only its words among others."""
+        ids = self._named(name) if len(name) <= LONGEST_NAME else []
+        return ids[0] if len(ids) == 1 else None
+
     def nearest(self, name: str, n: int = 3) -> list[str]:
         """Ids that this name may mean: all that it fits, else those that read like it, the closest first."""
         if len(name) > LONGEST_NAME:
@@ -181,16 +186,22 @@ class Shelf(Mapping[str, T], Generic[T]):
 
     def _candidates(self, name: str) -> list[str]:
         """Rows that go by this name, from the strictest reading that any row answers."""
+        return self._named(name) or ([] if self._is_repository(name) else self._holding(self._meant(words(name))))
+
+    def _is_repository(self, name: str) -> bool:
+        return "/" in name and bool(self._repositories)
+
+    def _named(self, name: str) -> list[str]:
+        """Rows that have this name."""
         if name in self._entries:
             return [name]
-        repository = "/" in name and bool(self._repositories)
-        index = self._repositories if repository else self._index
+        index = self._repositories if self._is_repository(name) else self._index
         for said in dict.fromkeys((name, name.rpartition("/")[2])):
             spoken = words(said)
             for form in (spoken, self._meant(spoken)):
                 if form and (ids := index.get(key(form))):
                     return ids
-        return [] if repository else self._holding(self._meant(words(name)))
+        return []
 
     def _holding(self, spoken: Sequence[str]) -> list[str]:
         """Rows whose id and title hold all of these words; bare numbers name nothing."""

@@ -9,7 +9,7 @@ from functools import cache
 from threading import Lock
 from time import monotonic
 
-from inferplan.catalog._said_with_format import advice, from_page
+from inferplan.catalog._said_with_format import advice, from_page, other_advice
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
@@ -89,11 +89,19 @@ def model_id(said: str) -> str:
         said = from_page(said)
         if built := _builds().get(said.strip().casefold()):
             return built.id
-        return _on_hub(said).id if _is_unknown_repository(said) else MODELS.id_of(said)
+        return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
         raise UnknownModel(_not_catalogued(said)) from None
     except ConfigProblem as problem:
         raise UnknownModel(str(problem)) from None
+
+
+def _catalogued(said: str) -> str:
+    """The row that goes by this name, unless it names another model and a format."""
+    id_ = MODELS.id_of(said)
+    if told := other_advice(said, id_):
+        raise UnknownModel(f'no model "{" ".join(said.split())}"; {told}')
+    return id_
 
 
 def model_of(id_: str) -> Model:

@@ -147,8 +147,9 @@ class ModelRow(NamedRow):
     `mix` and `blocks` give, a letter a layer, what mixes tokens and what each token passes through; tables by
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
-    image encoder of `[towers]` that it sees with. `unverified` names what the total cannot prove, `inferred` what was
-    solved from it. A row that is `like` another has its layers, and states only what it has otherwise.
+    image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint.
+    `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
+    has its layers, and states only what it has otherwise.
     """
 
     title: str
@@ -156,6 +157,7 @@ class ModelRow(NamedRow):
     stands_for: str | None = None
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
+    remote_code: bool = False
     precision: str
     native_bits: NativeBits | None = None
     shape: Shape
@@ -198,6 +200,7 @@ class ModelRow(NamedRow):
             stands_for=self.stands_for,
             native_bits=self.native_bits,
             builds=builds_of(self.id),
+            remote_code=self.remote_code,
         )
 
     def architecture(self) -> Architecture:

@@ -369,7 +369,8 @@ class Model:
     """A model to serve: a size class (with `nominal`) or a catalogued checkpoint (without).
 
     Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
-    asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format.
+    asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
+    `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run.
     """
 
     id: str
@@ -381,6 +382,7 @@ class Model:
     native_bits: NativeBits | None = None
     native_kv_bits: float | None = None
     builds: Mapping[str, Build] = field(default_factory=_no_builds)
+    remote_code: bool = False
 
     def build(self, precision: str) -> Build | None:
         """The published checkpoint in this format, where one is known that is not the release itself."""

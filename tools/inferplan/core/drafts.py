@@ -1,7 +1,8 @@
 """What drafts tokens for speculative decoding, and what it takes of a GPU: weights, and a layer more of cache.
 
-Limits: held against no published log. A draft is the model's own prediction layers, or one further layer like its
-others, as EAGLE's heads are; embedding and output head are the model's. The tokens that are drafted take no blocks.
+Limits: weights are held against no published log, the cache against three. A draft is the model's own prediction
+layers, or one further layer like its others, as EAGLE's heads are; embedding and output head are the model's. The
+tokens that are drafted take blocks beside recurrent states alone (see `kv_blocks`).
 """
 
 from dataclasses import replace

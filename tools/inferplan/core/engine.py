@@ -20,9 +20,10 @@ class Engine:
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
     the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
     stored with scales and a 16-bit rotary part, `head_scale_bytes` what is kept beside the keys of each head of a token
-    and beside its values. `drafts` says whether tokens are drafted (speculative decoding), `images` whether a model
+    and beside its values. `drafts` tokens are drafted a step (speculative decoding); `images` says whether a model
     that sees is served with its image encoder (else vLLM's --language-model-only), and `max_model_len` the context that
-    it is started for, where that decides what the encoder is tried out on.
+    it is started for, where that decides what the encoder is tried out on. `as_told` says whether it is started with
+    `max_num_seqs` even where it refuses that (see `vllm_memory.sequences_at_most`), as a log was.
     """
 
     name: EngineName = "vllm"
@@ -36,6 +37,7 @@ class Engine:
     context_parallel: int = 1
     latent_scales: bool = True
     head_scale_bytes: int = 0
-    drafts: bool = False
+    drafts: int = 0
     images: bool = True
     max_model_len: int = 0
+    as_told: bool = False

@@ -1,8 +1,8 @@
 """How vLLM cuts the KV cache of a rank into blocks: one rate, groups of windowed layers, pages of states.
 
-The rules reproduce what vLLM 0.10 to 0.28 printed for models with windows, latents, sparse latents and Gated DeltaNet;
-Mamba and short convolutions follow from the same code, and are held against three starts of 0.24. What they do not
-cover is said by `not_modelled`, and nothing is counted for it.
+The rules reproduce what vLLM 0.10 to 0.29 printed for models with windows, latents, sparse latents, Gated DeltaNet, and
+Kimi Delta Attention beside latents; Mamba and short convolutions follow from the same code, and are held against three
+starts of 0.24. What they do not cover is said by `not_modelled`, and nothing is counted for it.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,15 @@ from inferplan.core.engine import Engine
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE
-from inferplan.core.recurrence import Lightning
+from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba2
 
 BLOCK_TOKENS = 16
 """Tokens in one KV cache block: vLLM's default block size."""
 SPARSE_BLOCK_TOKENS = 64
 """Tokens in one block of latents under an indexer, which the kernels for them ask for."""
+HYBRID_BLOCK_TOKENS = {0: 64, 27: 128}
+"""Tokens by which a block of latents grows beside states, by the first vLLM that takes so many; source: vLLM 0.11,
+vllm/model_executor/models/config.py, and 0.28, vllm/platforms/interface.py."""
 SPARSE_LATENT_BYTES = 656
 """vLLM's `fp8_ds_mla`: 512 B of latent, 16 B of scales and 64 rotary elements of 2 B; not on every GPU."""
 INDEX_KEY_BYTES = 132
@@ -30,6 +33,10 @@ CLOSE_COUNTS = 1.25
 """Up to 0.17, layer counts of two kinds that differ by less than this make groups of the larger count; 1.5 since."""
 LAST_BLIND_COUNT = 20
 """The last vLLM (0.20) whose printed KV cache size leaves out what windows and states save."""
+FIRST_POOLED = 30
+"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
+
+Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut."""
 LAST_LIGHTNING = 23
 """The last vLLM (0.23) that serves lightning attention."""
 
@@ -38,24 +45,28 @@ Kind = Literal["full", "sliding", "chunked", "state"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
-    """Layers of one rank that are cached alike: `bytes` per token and layer, of a state per sequence and layer."""
+    """Layers of one rank that are cached alike: `bytes` per token and layer, of a state per sequence and layer.
+
+    `beside` is what pooled index keys take in the page of a latent, and what no block is sized by. [B/token]
+    """
 
     kind: Kind
     bytes: float
     layers: int
     window: int = 0
     block_tokens: int = BLOCK_TOKENS
+    beside: float = 0
 
     @property
     def page(self) -> float:
         """One block of one layer. [B]"""
-        return self.bytes * self.block_tokens
+        return (self.bytes + self.beside) * self.block_tokens
 
     def blocks(self, context: int, *, in_flight: int, state_blocks: int) -> int:
         """Blocks of one group that a sequence takes: those of its context, of its window and what is in flight.
 
         full: ⌈context / block⌉; sliding: ⌈min(window - 1 + in flight, context) / block⌉ + 1; chunked: the
-        same with the whole chunk and without the 1; state: 1, or 2 with prefix caching.
+        same with the whole chunk and without the 1; state: 1, or 2 with prefix caching, and 1 per drafted token.
 
         Source: vLLM, vllm/v1/kv_cache_interface.py, `max_memory_usage_bytes` of each spec.
 
@@ -76,6 +87,7 @@ class Blocks:
     """The cut of one rank's cache: bytes of a block over all its layers, and groups that each take blocks.
 
     `in_flight` tokens are scheduled and not yet settled; `context_parallel` ranks share out the tokens of a sequence.
+    `pooling` blocks of a sequence keep the index keys that are not pooled yet.
     """
 
     block_bytes: float
@@ -83,13 +95,14 @@ class Blocks:
     in_flight: int
     state_blocks: int = 1
     context_parallel: int = 1
+    pooling: int = 0
 
     def per_sequence(self, context: int) -> int:
         """Σ groups × blocks of a group: what one sequence of `context` tokens takes. [blocks]"""
         local = ceil(context / self.context_parallel)
         if self.is_uniform:
             return ceil(local / self.tokens)
-        return sum(
+        return self.pooling + sum(
             [
                 number * spec.blocks(local, in_flight=self.in_flight, state_blocks=self.state_blocks)
                 for number, spec in self.groups
@@ -130,8 +143,10 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
     if found:
         return found
     states = any(mixer.state for _, mixer in architecture.mixers)
-    if states and any(not _is_plain(mixer) for _, mixer in architecture.mixers if mixer.cached):
-        return "states beside a latent or windowed cache: vLLM's pages for that mix are not known here"
+    if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
+        return "states beside a windowed cache or index keys: vLLM's pages for that mix are not known here"
+    if not states and any(_pools(mixer) for _, mixer in architecture.mixers):
+        return "pooled index keys beside a latent: vLLM's layout of them without states is not known here"
     if not any(mixer.cached for _, mixer in architecture.mixers):
         return "no layer keeps keys and values: vLLM's pages for states alone are not known here"
     return _odd_pages(architecture)
@@ -145,16 +160,23 @@ def _odd_pages(architecture: Architecture) -> str | None:
     return None
 
 
-def _is_plain(mixer: Mixer) -> bool:
+def _stands_beside_states(mixer: Mixer) -> bool:
+    """Plain attention, and latents without an indexer or with one that pools."""
+    if isinstance(mixer, Latent):
+        return mixer.indexer is None or _pools(mixer)
     return isinstance(mixer, Attention) and mixer.is_plain
+
+
+def _pools(mixer: Mixer) -> bool:
+    return isinstance(mixer, Latent) and mixer.indexer is not None and mixer.indexer.compress > 1
 
 
 def _reason(mixer: Mixer, *, version: int) -> str | None:
     """What about one mixer is not covered."""
     if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
-    if isinstance(mixer, Latent) and mixer.indexer and mixer.indexer.compress > 1:
-        return "pooled index keys beside a latent: vLLM's layout of them is not known here"
+    if _pools(mixer) and version < FIRST_POOLED:
+        return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
 
 
@@ -192,8 +214,9 @@ def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: E
         block_bytes=block_bytes,
         groups=groups,
         in_flight=engine.max_num_batched_tokens * batches_in_flight(layout, engine),
-        state_blocks=2 if engine.prefix_caching else 1,
+        state_blocks=(2 if engine.prefix_caching else 1) + engine.drafts,
         context_parallel=engine.context_parallel,
+        pooling=1 if any(spec.beside for spec in specs) else 0,
     )
 
 
@@ -222,21 +245,46 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
     Source of scales: vLLM 0.20 to 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.page_size_bytes`.
     """
     element = kv_bits / BITS_PER_BYTE
-    sparse = isinstance(mixer, Latent) and mixer.indexer is not None
-    tokens = SPARSE_BLOCK_TOKENS if sparse else BLOCK_TOKENS
+    tokens, beside = _block_tokens(mixer, architecture, engine), 0.0
+    indexer = mixer.indexer if isinstance(mixer, Latent) else None
+    if indexer and _pools(mixer):
+        beside = INDEX_KEY_BYTES / indexer.compress
     for part in mixer.cached:
         size = part.on_rank(tp) * element
         if part.what == "index keys":
+            if beside:
+                continue
             size = INDEX_KEY_BYTES
-        elif sparse and kv_bits == BITS_PER_BYTE and engine.latent_scales:
+        elif indexer and not beside and kv_bits == BITS_PER_BYTE and engine.latent_scales:
             size = SPARSE_LATENT_BYTES
         elif part.heads:
             size += 2 * engine.head_scale_bytes * max(1.0, part.heads / tp)
         kind: Kind = "full" if part.window is None else "chunked" if part.chunked else "sliding"
-        yield Spec(kind=kind, bytes=size, layers=0, window=part.window or 0, block_tokens=tokens)
-    if state := mixer.state:
-        size = state.convolution * CONVOLUTION_BYTES + state.recurrent * architecture.state_bytes
-        yield Spec(kind="state", bytes=size / tp, layers=0, block_tokens=1)
+        yield Spec(kind=kind, bytes=size, layers=0, window=part.window or 0, block_tokens=tokens, beside=beside)
+    if mixer.state:
+        yield Spec(kind="state", bytes=_state_bytes(mixer, architecture, engine) / tp, layers=0, block_tokens=1)
+
+
+def _block_tokens(mixer: Mixer, architecture: Architecture, engine: Engine) -> int:
+    """Tokens of one block, or by which it grows to the page of a state."""
+    if not isinstance(mixer, Latent):
+        return BLOCK_TOKENS
+    if any(other.state for _, other in architecture.mixers):
+        return HYBRID_BLOCK_TOKENS[max(first for first in HYBRID_BLOCK_TOKENS if first <= engine.version)]
+    return SPARSE_BLOCK_TOKENS if mixer.indexer else BLOCK_TOKENS
+
+
+def _state_bytes(mixer: Mixer, architecture: Architecture, engine: Engine) -> float:
+    """A recurrent matrix, and the tail of a convolution, which is a token longer for each that is drafted. [B]
+
+    Source: vLLM, vllm/model_executor/layers/mamba/mamba_utils.py, `conv_kernel_size - 1 + num_spec`.
+    """
+    state = mixer.state
+    if state is None:
+        return 0
+    tail = mixer.convolution - 1 if isinstance(mixer, GatedDelta | KimiDelta | Mamba2) else 0
+    longer = 1 + engine.drafts / tail if tail else 1
+    return state.convolution * longer * CONVOLUTION_BYTES + state.recurrent * architecture.state_bytes
 
 
 def _with_one_page(specs: list[Spec]) -> list[Spec]:
@@ -248,11 +296,15 @@ def _with_one_page(specs: list[Spec]) -> list[Spec]:
 def _with_state_pages(specs: list[Spec]) -> list[Spec]:
     """16 × ⌈page / (16 × bytes per token)⌉ tokens in a block of attention: the state's page fits in it.
 
+    Of latents 64 or 128 for the 16; pooled index keys make the page larger, and the block no smaller.
+
     Source: vLLM, vllm/model_executor/models/config.py, `HybridAttentionMambaModelConfig`.
     """
     page = max(spec.page for spec in specs if spec.kind == "state")
     return [
-        replace(spec, block_tokens=BLOCK_TOKENS * max(1, ceil(page / spec.page))) if spec.kind != "state" else spec
+        replace(spec, block_tokens=spec.block_tokens * max(1, ceil(page / (spec.bytes * spec.block_tokens))))
+        if spec.kind != "state"
+        else spec
         for spec in specs
     ]
 

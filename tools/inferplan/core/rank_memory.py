@@ -49,10 +49,14 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
-    """The same by the context of its sequences."""
+    """The same by the context of its sequences.
+
+    `sequences` are those that the engine may be told to run at once, None where the pool does not bound them.
+    """
 
     tokens: Callable[[int], int]
     concurrency: Callable[[int], float]
+    sequences: int | None = None
 
     def at(self, context: int) -> Held:
         """Of sequences of so many tokens."""

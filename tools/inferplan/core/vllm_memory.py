@@ -59,6 +59,10 @@ FIRST_TEXT_ALONE = 17
 """The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
 FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
+FEW_GRAPHS = 18
+"""Fewer CUDA graphs share what graphs take of memory once; 32 sequences at once capture so many."""
+FIRST_COUNTED_STATES = 20
+"""The first vLLM (0.20) that refuses to start with more sequences at once than it has blocks for their states."""
 SECOND_RUNNER = range(25, 29)
 """The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
 COMPRESSED_ON_SECOND_RUNNER = 28
@@ -329,16 +333,19 @@ def graph_memory(
     """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: CUDA graphs. [B]
 
     With 102 graphs, as H100s capture by default, 0.016 GiB a layer. A layer with experts takes 0.4 of that more, one
-    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much.
+    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much. Of the 0.37 GiB fewer than 18 graphs
+    take their share since 0.11: with 1, 10 and 16 sequences logs have 0.05, 0.19 and 0.2 GiB in all.
 
     Limits: that a graph of over 512 tokens takes what a smaller one does is not held against a log.
-    Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs.
+    Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs, the
+    share of few graphs from three of 0.19 to 0.26, which would have it at up to 67.
     """
     if not engine.cuda_graphs:
         return 0.0
-    per_layer = 0.016 * captured_graphs(engine, largest) / 102
+    graphs = captured_graphs(engine, largest)
+    per_layer, base = 0.016 * graphs / 102, 0.37 * (min(1.0, graphs / FEW_GRAPHS) if engine.version >= 11 else 1.0)
     extra = sum(group.count * _graph_weight(group, packed_experts=packed_experts) for group in architecture.groups)
-    return (0.37 + per_layer * ceil(extra / layout.pp)) * GIB
+    return (base + per_layer * ceil(extra / layout.pp)) * GIB
 
 
 def _graph_weight(group: LayerGroup, *, packed_experts: bool) -> float:
@@ -456,7 +463,21 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
     return Holding(
         tokens=lambda context: blocks.printed(number, context=context, version=engine.version),
         concurrency=partial(blocks.concurrency, number),
+        sequences=sequences_at_most(model.architecture, engine, number),
     )
+
+
+def sequences_at_most(architecture: Architecture, engine: Engine, blocks: int) -> int | None:
+    """What `max_num_seqs` may be: with recurrent states the blocks of the pool, of which each sequence needs one.
+
+    That is checked before graphs of decode steps are captured: "max_num_seqs (1024) exceeds available Mamba cache
+    blocks (856)". None where nothing is checked.
+
+    Limits: whatever keeps a state is counted, short convolutions too. Up to 0.19 graphs were capped in silence.
+    Source: vLLM, vllm/config/compilation.py, `resolve_cudagraph_mode_and_sizes`; pull request 38270.
+    """
+    checked = engine.cuda_graphs and engine.version >= FIRST_COUNTED_STATES
+    return blocks if checked and any(mixer.state for _, mixer in architecture.mixers) else None
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:

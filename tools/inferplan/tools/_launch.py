@@ -34,6 +34,7 @@ class Flags:
     spread: str = ""
     workers: str = ""
     options: str = ""
+    code: str = ""
     tensor: str = ""
     pipeline: str = ""
     nodes: str = ""
@@ -59,6 +60,7 @@ class Flags:
 FLAGS: Mapping[EngineName, Flags] = {
     "vllm": Flags(
         start="vllm serve {}",
+        code="--trust-remote-code",
         tensor="--tensor-parallel-size {}",
         pipeline="--pipeline-parallel-size {}",
         nodes="--nnodes {} --node-rank 0 --master-addr HOST",
@@ -82,6 +84,7 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
+        code="--trust-remote-code",
         tensor="--tp-size {}",
         pipeline="--pp-size {}",
         nodes="--nnodes {} --node-rank 0 --dist-init-addr HOST:5000",
@@ -100,6 +103,7 @@ FLAGS: Mapping[EngineName, Flags] = {
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
+        code="--trust_remote_code",
         shared="--ep_size {groups} --extra_llm_api_options FILE",
         options="FILE says enable_attention_dp: true",
         spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
@@ -143,6 +147,10 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 """The same as a variable of the environment."""
 
 
+STATES = "not {:,}: vLLM refuses more than it has blocks for states"
+"""Why a command names how many sequences of a model with recurrent states run at once."""
+REMOTE_CODE = "the checkpoint brings code that runs on the server: read it before you start"
+"""Why a command trusts the repository; source: `base_args` of vllm-project/recipes, of the model or of a sibling."""
 GGUF_PLUGIN = 26
 """The first version of vLLM (0.26) that loads GGUF through a plugin.
 
@@ -164,8 +172,10 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
+    if on.model.remote_code and FLAGS[on.engine.name].code:
+        ledger.note("remote_code", "trusted", why=REMOTE_CODE)
     each = -(-users // layout.dp)
-    load = [*_load(on, context, each, ledger), *_cache(on, kv_precision)]
+    load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout, each)]
     return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
 
@@ -205,6 +215,8 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     if (servers := on.nodes(layout.alone)) > 1 and flags.spread:
         yield flags.spread.format(nodes=servers, gpus=layout.replica, each=min(layout.replica, on.node_size))
     yield _spelled(on, "start").format(name)
+    if on.model.remote_code:
+        yield flags.code
     if _is_quantised_online(on):
         yield flags.quantize
 
@@ -290,12 +302,15 @@ def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[st
         yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap") if overlaps else ""))
 
 
-def _load(on: Serving, context: int, each: int, ledger: Ledger) -> Iterator[str]:
+def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) -> Iterator[str]:
     """Context and sequences. llama.cpp takes the cells of all its slots together."""
     flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
     yield flags.context.format(context * each if slots else context)
-    if slots or ledger.given("max_num_seqs"):
-        yield flags.sequences.format(each if slots else on.engine.max_num_seqs)
+    told = on.pool(layout, context).told
+    if told:
+        ledger.note("max_num_seqs", told, why=STATES.format(on.engine.max_num_seqs))
+    if slots or told or ledger.given("max_num_seqs"):
+        yield flags.sequences.format(each if slots else told or on.engine.max_num_seqs)
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:

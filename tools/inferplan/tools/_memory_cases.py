@@ -237,6 +237,7 @@ class Setup:
             context_parallel=self.extra.dcp or 1,
             latent_scales=vllm_memory.default_latent_scales(gpu, self.version),
             head_scale_bytes=max(kept.head_scale_bytes if kept else 0 for kept in self.caches),
+            as_told=True,
         )
 
     def overheads_known(self) -> None:

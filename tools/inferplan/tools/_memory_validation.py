@@ -137,7 +137,9 @@ def _max_concurrency(setup: Setup) -> float:
 
 def _fits(setup: Setup) -> bool:
     """Whether the engine starts and holds one request of the whole context, with its defaults for what is not said."""
-    return setup.capacity.starts and setup.capacity.concurrency >= 1
+    held, sequences = setup.capacity, setup.engine(gpu=setup.gpu).max_num_seqs
+    refused = held.sequences is not None and sequences > held.sequences
+    return held.starts and held.concurrency >= 1 and not refused
 
 
 QUANTITIES: Mapping[str, Callable[[Setup], float]] = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from inferplan.catalog import engines as catalog
 from inferplan.catalog.engines import Refusal, refusal
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
+from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -12,6 +13,9 @@ from inferplan.tools import _words as words
 from inferplan.tools._assumptions import settings
 from inferplan.tools._serving import Serving
 
+POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
+"""Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
+vllm-project/vllm 55221 and 57713 (on Hopper; on Blackwell its recipe asks for one, of a layout that no log shows)."""
 NAMED = 3
 """Formats that are offered."""
 NEAR = 1.2
@@ -47,8 +51,11 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
         return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
     if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
         return f"{on.engine_name} keeps no compressed keys"
-    parts = (part for _, mixer in on.model.architecture.mixers for part in mixer.cached)
-    if asked.head_scale_bytes and any(part.heads is None for part in parts):
+    mixers = [mixer for _, mixer in on.model.architecture.mixers]
+    pools = any(isinstance(mixer, Latent) and mixer.indexer and mixer.indexer.compress > 1 for mixer in mixers)
+    if pools and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
+        return f"it is not known here how {on.engine_name} keeps latents beside pooled index keys"
+    if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"
     return None
 

@@ -1,0 +1,91 @@
+"""A sequence of a model with recurrent states needs a block of the pool, and vLLM counts them when it starts."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_files import rows
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.catalog.models import MODELS
+from inferplan.core import vllm_memory
+from inferplan.core.engine import Engine
+from inferplan.core.engine_memory import Pool, pool
+from inferplan.core.parallelism import Layout
+
+REFUSED = rows("published_state_blocks.tsv")
+HYBRID = "Qwen/Qwen3.6-27B"
+
+
+def started(id_: str, gpu: str = "h100-sxm", precision: str = "fp8", *, version: int = 28, share: float = 0.9) -> Pool:
+    """The pool of one GPU with the defaults of vLLM's server."""
+    tokens, sequences = vllm_memory.default_batching(GPUS[gpu], version)
+    asked = Engine(version=version, memory_utilization=share, max_num_seqs=sequences, max_num_batched_tokens=tokens)
+    return with_engine(id_, asked, gpu, precision)
+
+
+def with_engine(id_: str, asked: Engine, gpu: str = "h100-sxm", precision: str = "fp8") -> Pool:
+    return pool(MODELS[id_], FORMATS[precision], GPUS[gpu], Layout(), asked, kv_bits=16)
+
+
+@pytest.mark.parametrize("run", REFUSED, ids=lambda run: run["id"])
+def test_the_sequences_that_vllm_is_told_would_have_started_where_its_default_was_refused(run: dict[str, str]) -> None:
+    found = started(
+        run["model"], run["gpu"], run["precision"], version=int(run["vllm"]), share=float(run["utilization"])
+    )
+    default = vllm_memory.default_batching(GPUS[run["gpu"]], int(run["vllm"]))[1]
+    assert default == int(run["sequences"]) > int(run["blocks"])
+    assert found.told is not None
+    assert int(run["blocks"]) / 5 < found.told <= int(run["blocks"])
+
+
+def test_the_blocks_of_qwen3_6_27b_on_one_h100_are_within_a_percent() -> None:
+    """856 of 16 layers x 784 tokens x 4,096 B at a share of 0.95: vllm-project/recipes, pull request 551."""
+    tokens, sequences = vllm_memory.default_batching(GPUS["h100-sxm"], 22)
+    asked = Engine(version=22, memory_utilization=0.95, max_num_seqs=sequences, max_num_batched_tokens=tokens)
+    found = with_engine(HYBRID, replace(asked, as_told=True))
+    assert found.told is None
+    assert found.holding is not None
+    assert found.holding.sequences == pytest.approx(856, rel=0.01)
+
+
+def test_a_number_that_the_caller_chose_stays_where_the_pool_has_the_blocks() -> None:
+    asked = Engine(version=28, memory_utilization=0.9, max_num_seqs=700, max_num_batched_tokens=8192)
+    assert with_engine(HYBRID, asked).told is None
+    assert with_engine(HYBRID, replace(asked, max_num_seqs=900)).told == 512
+
+
+@pytest.mark.parametrize("id_", ["meta-llama/Llama-3.1-8B-Instruct", "google/gemma-3-27b-it", "openai/gpt-oss-20b"])
+def test_without_states_nothing_is_told(id_: str) -> None:
+    assert started(id_, precision="bf16").told is None
+
+
+def test_before_0_20_and_without_graphs_nothing_is_checked() -> None:
+    asked = Engine(version=28, memory_utilization=0.9, max_num_seqs=1024, max_num_batched_tokens=8192)
+    assert with_engine(HYBRID, asked).told == 512
+    assert with_engine(HYBRID, replace(asked, version=19)).told is None
+    assert with_engine(HYBRID, replace(asked, cuda_graphs=False)).told is None
+
+
+STATES = sorted(id_ for id_, model in MODELS.items() if any(mixer.state for _, mixer in model.architecture.mixers))
+
+
+@given(
+    id_=st.sampled_from(STATES),
+    gpu=st.sampled_from(["h100-sxm", "l40s", "rtx-5090", "b200-sxm"]),
+    sequences=st.sampled_from([1, 64, 256, 1024, 4096]),
+    share=st.sampled_from([0.5, 0.8, 0.95]),
+)
+def test_what_is_told_is_a_power_of_two_below_what_was_asked_and_what_the_pool_has(
+    id_: str, gpu: str, sequences: int, share: float
+) -> None:
+    asked = Engine(version=28, memory_utilization=share, max_num_seqs=sequences, max_num_batched_tokens=2048)
+    found = with_engine(id_, asked, gpu)
+    if found.told is not None:
+        assert found.holding is not None
+        assert found.holding.sequences is not None
+        assert 1 <= found.told < sequences
+        assert found.told <= found.holding.sequences
+        assert found.told.bit_count() == 1
