@@ -149,8 +149,6 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
-REMOTE_CODE = "the checkpoint brings code that runs on the server: read it before you start"
-"""Why a command trusts the repository; source: `base_args` of vllm-project/recipes, of the model or of a sibling."""
 GGUF_PLUGIN = 26
 """The first version of vLLM (0.26) that loads GGUF through a plugin.
 
@@ -172,8 +170,6 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
-    if on.model.remote_code and FLAGS[on.engine.name].code:
-        ledger.note("remote_code", "trusted", why=REMOTE_CODE)
     each = -(-users // layout.dp)
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout, each)]
