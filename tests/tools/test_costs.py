@@ -149,12 +149,15 @@ class TestSizing:
             assert isclose(bills(whole)[name], 8 * bills(one)[name], abs_tol=0.05)
         assert "8 paid for" in whole.formula[0]
 
-    @pytest.mark.parametrize(("gpus", "said"), [(20, "16 of the 20 GPUs paid for"), (16, "16 GPUs in all")])
+    @pytest.mark.parametrize(
+        ("gpus", "said"), [(20, "20 GPUs are paid for, of which 2 instances take 16."), (16, "16 GPUs are paid for.")]
+    )
     def test_gpus_that_make_no_whole_instance_are_paid_for_and_said(self, gpus: int, said: str) -> None:
         """405B in FP8 takes 8 of 80 GB, of which 20 hold two, and 4 do nothing."""
         answer = ask(model="405B", total_gpus=gpus)
         assert (answer.gpus_per_instance, answer.instances, answer.total_gpus) == (8, 2, gpus)
-        assert f"2 instances of 8 H100 SXM5 80GB, {said}," in answer.summary
+        assert ": 8 H100 SXM5 80GB would do, planned at 75 % of" in answer.summary
+        assert f"tokens/s; {said}" in answer.summary
 
     def test_a_gpu_that_nobody_rents_out_alone_comes_in_the_smallest_machine_on_offer(self) -> None:
         # GB200 is sold four at a time by both providers, V100 of 32 GB eight at a time by the only one

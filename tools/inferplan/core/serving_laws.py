@@ -57,6 +57,7 @@ class Load:
         first tokens of Llama 3.1 8B after 37 ms; the steps, which it had been predicted to wait for, are another 12.
 
         >>> load = Load(sequences=1, context=750, input_tokens=500, output_tokens=500)
+        >>> from dataclasses import replace
         >>> load.met, replace(load, sequences=2).met, replace(load, others=0.25).met
         (0.0, 1.0, 0.25)
         """

@@ -36,24 +36,26 @@ def _sizing_sentence(case: Case) -> str:
     traffic, fleet, model = case.traffic, case.fleet, case.on.model
     instance, request = fleet.instance, traffic.request
     named = f"a {model.id}-class model" if model.is_size_class else model.title
-    one, each = f"{instance.layout.replica:,} {case.on.gpu.title}", " each" if fleet.count > 1 else ""
-    taken = fleet.count * instance.layout.replica
-    fleet_of = one if fleet.count == 1 else f"{fleet.count:,} instances of {one}"
-    if taken < fleet.gpus:
-        fleet_of += f", {taken:,} of the {fleet.gpus:,} GPUs paid for,"
-    elif fleet.count > 1:
-        fleet_of += f", {fleet.gpus:,} GPUs in all,"
+    one, each = f"{instance.layout.replica:,} {case.on.gpu.title}", " each" if fleet.needed > 1 else ""
+    carrying = one if fleet.needed == 1 else f"{fleet.needed:,} instances of {one}"
+    if fleet.gpus > fleet.busy_gpus:
+        carrying = f"{carrying} would do,"
+        taken = fleet.count * instance.layout.replica
+        paid = f"; {words.count(fleet.gpus, 'GPU')} are paid for"
+        paid += f", of which {words.count(fleet.count, 'instance')} take {taken:,}" if taken < fleet.gpus else ""
+    else:
+        carrying = f"{carrying}, {fleet.gpus:,} GPUs in all," if fleet.needed > 1 else carrying
+        paid = ""
     asked = case.bills.yard.at_least
-    spare = f" ({fleet.needed:,} would do)" if fleet.needed < fleet.count else ""
     short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
     hours = traffic.usage_hours_per_day
     within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
     return (
         f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
-        f"{words.significant(case.demand)} output tokens/s: {fleet_of} "
+        f"{words.significant(case.demand)} output tokens/s: {carrying} "
         f"planned at {100 * traffic.utilization:g} % of "
-        f"{words.significant(instance.tokens_per_s)} tokens/s{each}{spare}{short}."
+        f"{words.significant(instance.tokens_per_s)} tokens/s{each}{paid}{short}."
     )
 
 

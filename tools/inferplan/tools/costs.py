@@ -175,7 +175,7 @@ class CostsAnswer(Answer):
         "next_steps": 0,
         "formula": 0,
     }
-    _room: ClassVar[Room] = Room(pieces=1190, characters=3330)
+    _room: ClassVar[Room] = Room(pieces=1185, characters=3330)
 
     gpus_per_instance: int
     instances: int
