@@ -1,9 +1,12 @@
 """How a long result gives way: which parts, from where, in which order; and that the text keeps all of it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inferplan.tools._size import ROOM, Room, pieces, shortened
 from inferplan.tools._tool import Tool
@@ -51,7 +54,7 @@ def test_a_document_gives_way_in_order_from_the_end_and_no_further_than_it_has_t
     assert list(second) == ["c", "d", "e"][: len(second)]
     assert len(first) >= 1
     assert len(second) == 3 or len(first) == 1
-    spare = most - pieces(compact(given))
+    spare = most - pieces(compact(given).encode())
     assert spare >= -2 or (len(first), len(second)) == (1, 0)
     assert spare <= 8 or given == whole
 
@@ -95,8 +98,15 @@ def test_overrides_share_a_line_in_the_structured_result_and_have_one_each_in_th
     assert "max_num_seqs = 64 (you said so)\n" in answer.text()
 
 
+@given(text=st.text(alphabet='ab1 ._"{', max_size=60))
+def test_pieces_are_words_groups_of_digits_spaces_and_signs(text: str) -> None:
+    """One sign or space goes with the word after it, one space with the signs after it: as an expression has it."""
+    one = r"[^\w]?[A-Za-z]{1,8}+|\d{1,3}+| ?[^\s\w]{1,4}+|\s++|_"
+    assert pieces(text.encode()) == len(re.findall(one, text, re.ASCII))
+
+
 @every_tool
 def test_pieces_are_about_as_many_as_tokens(tool: Tool[Any, Any]) -> None:
     for _, answer in answered(tool, 10):
         text = compact(answer.structured())
-        assert 0.93 <= tokens(text) / pieces(text) <= 1.08
+        assert 0.93 <= tokens(text) / pieces(text.encode()) <= 1.08

@@ -8,18 +8,36 @@ from pydantic import TypeAdapter
 
 
 class Room(NamedTuple):
-    """How long a result may be: in pieces, and in characters of JSON up to which there is no need to count them."""
+    """How long a result may be: in pieces, and in bytes of JSON up to which there is no need to count them."""
 
     pieces: int
     characters: int
 
 
 ROOM = Room(pieces=1170, characters=3330)
-"""1,200 tokens of o200k: in our answers a piece is 0.95 to 1.02 of them, and 2.8 characters and more are one."""
+"""1,200 tokens of o200k: in our answers a piece is 0.95 to 1.02 of them, and 2.8 bytes and more are one."""
 _ANYTHING = TypeAdapter[object](object)
 PARAGRAPH = "\n\n"
-_PIECE = re.compile(r"[^\r\n\w]?[A-Za-z]{1,8}+|\d{1,3}+| ?[^\s\w]{1,4}+|\s++|_", re.ASCII)
-_DESCRIBED = re.compile(r'"\{(?:[^"\\]|\\.)*"')
+_DESCRIBED = re.compile(rb'"\{(?:[^"\\]|\\.)*"')
+
+
+def _kind(code: int) -> str:
+    """A byte's: letter, digit, underscore, space; anything else is a sign."""
+    byte = chr(code) if code < 128 else "?"
+    return "L" if byte.isalpha() else "D" if byte.isdigit() else "U" if byte == "_" else "S" if byte.isspace() else "P"
+
+
+_KINDS = "".join(map(_kind, range(256))).encode()
+_RUNS = (
+    *(("L" * 8, "l"), ("L" * 4, "L"), ("L" * 3, "L"), ("L" * 2, "L")),
+    *(("D" * 3, "d"), ("D" * 2, "D")),
+    *(("SS", "w"), ("wS", "w"), ("w" * 8, "w"), ("ww", "w"), ("ww", "w"), ("ww", "w")),
+    *(("SPPPP", "p"), ("SPPP", "p"), ("SPP", "p"), ("SP", "p"), ("PPPP", "p"), ("PPP", "p"), ("PP", "p")),
+    *(("PL", "L"), ("Pl", "l"), ("SL", "L"), ("Sl", "l")),
+)
+"""What becomes one piece, in this order: up to eight letters, three digits, 128 spaces, four signs with the space that
+stands before them; then letters take the one space or sign that is left before them."""
+_MERGED = tuple((run.encode(), piece.encode()) for run, piece in _RUNS)
 
 
 def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room) -> dict[str, Any]:
@@ -39,19 +57,22 @@ def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room
     return document
 
 
-def pieces(text: str) -> int:
+def pieces(text: bytes) -> int:
     """Words, groups of three digits, signs: about as many as tokens.
 
-    >>> pieces('{"gpu":"h100-sxm","users":1200}')
+    >>> pieces(b'{"gpu":"h100-sxm","users":1200}')
     12
     """
-    return _PIECE.subn("", text)[1]
+    kinds = text.translate(_KINDS)
+    for run, piece in _MERGED:
+        kinds = kinds.replace(run, piece)
+    return len(kinds)
 
 
-def _own(value: object) -> str:
+def _own(value: object) -> bytes:
     """The JSON, without what callers describe their models with: that is theirs, and displaces nothing."""
-    text = _ANYTHING.dump_json(value).decode()
-    return _DESCRIBED.sub('""', text) if '"{' in text else text
+    text = _ANYTHING.dump_json(value)
+    return _DESCRIBED.sub(b'""', text) if b'"{' in text else text
 
 
 def _entries(listed: Any) -> int:

@@ -314,7 +314,7 @@ def _breakeven(case: Case) -> Breakeven:
         on_demand_vs_api_hours=hours.get("api"),
         spot_hours=spot,
         cheaper_all_day=case.cheaper_all_day,
-        api_requests_per_day=case.api_requests and round(case.api_requests, 4),
+        api_requests_per_day=case.api_requests and round(case.api_requests, 1),
     )
 
 
