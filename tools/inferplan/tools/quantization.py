@@ -79,7 +79,7 @@ class QuantizationAnswer(Answer):
         "usd_per_million_tokens": 0,
         "next_steps": 0,
     }
-    _room: ClassVar[Room] = Room(pieces=1170, characters=3100)
+    _room: ClassVar[Room] = Room(pieces=1170, characters=3150)
 
     formats: list[FormatRow]
     usd_per_million_tokens: dict[str, float] = Field(
