@@ -321,7 +321,7 @@ def _breakeven(case: Case) -> Breakeven:
 def _note_corrections(case: Case, ledger: Ledger) -> None:
     """What a reader of the guide would not expect, where it changes the answer."""
     hours = case.traffic.usage_hours_per_day
-    guide = "; the guide's is out of reach" if case.on.model.is_size_class else ""
+    guide = "; not the guide's" if case.on.model.is_size_class else ""
     best, worst = case.slower
     why = f"half of runs{case.on.band('offline').where} {1 / worst:.2f}-{1 / best:.2f} of it{guide}"
     ledger.note("throughput", "fitted", why=why)
