@@ -54,6 +54,10 @@ class Host:
         return f"{head}\n\n**{self.title}**: {self.where}\n\n{fenced}\n\n</details>"
 
 
+WAITED_FOR = "required = true"
+"""Without it the first turn of `codex exec` (0.169) lacks the tools of a server that needs over a tenth of a second."""
+
+
 HOSTS = (
     Host(title="Claude Code", where="in the clone, run", run=f'claude mcp add {NAME} -- "$PWD/{CLONED}"'),
     Host(
@@ -73,8 +77,11 @@ HOSTS = (
     ),
     Host(
         title="Codex",
-        where=f'in the clone, run `codex mcp add {NAME} -- "$PWD/{CLONED}"`, or in `~/.codex/config.toml`',
-        toml=f'[mcp_servers.{NAME}]\ncommand = "{IN_THE_CLONE}"',
+        where=(
+            f'in the clone, run `codex mcp add {NAME} -- "$PWD/{CLONED}"`, or in `~/.codex/config.toml`, where '
+            "`required` has `codex exec` wait for the tools on a busy machine"
+        ),
+        toml=f'[mcp_servers.{NAME}]\ncommand = "{IN_THE_CLONE}"\n{WAITED_FOR}',
     ),
     Host(title="Zed", where="in `settings.json`", settings=zed(IN_THE_CLONE)),
     Host(

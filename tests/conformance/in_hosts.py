@@ -86,7 +86,7 @@ def codex(server: Server, model: str) -> str:
     """`config.toml`."""
     at = f'url = "{server.url}"\nbearer_token_env_var = "TOKEN"' if server.url else f'command = "{server.command}"'
     provider = f'[model_providers.own]\nname = "own"\nbase_url = "{model}/v1"\nwire_api = "responses"'
-    return f'model = "own"\nmodel_provider = "own"\n{provider}\n[mcp_servers.{hosts.NAME}]\n{at}\n'
+    return f'model = "own"\nmodel_provider = "own"\n{provider}\n[mcp_servers.{hosts.NAME}]\n{at}\n{hosts.WAITED_FOR}\n'
 
 
 def gemini(server: Server, _: str) -> Settings:
