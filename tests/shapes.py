@@ -1,8 +1,11 @@
 """Small builders of value objects, so that a test says only what it is about. Defaults are Llama 3 70B on H100."""
 
+from hypothesis import strategies as st
+
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Model
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision, Scope
 from inferplan.core.units import GIB, MIB, TERA
 
@@ -81,3 +84,13 @@ def engine(*, version: int = 28, utilization: float = 0.9, sequences: int = 1024
         max_num_seqs=sequences,
         max_num_batched_tokens=tokens,
     )
+
+
+ONE = st.just(1)
+
+
+def layouts(
+    *, pp: st.SearchStrategy[int], dp: st.SearchStrategy[int] = ONE, attention_dp: st.SearchStrategy[int] = ONE
+) -> st.SearchStrategy[Layout]:
+    """Tensor groups of 1, 2, 4 or 8 in so many stages; by default one of them, in one replica."""
+    return st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=pp, dp=dp, attention_dp=attention_dp)

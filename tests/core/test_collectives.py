@@ -15,16 +15,13 @@ from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.performance import Batch, Machine, forward_pass, is_split, machine, told, told_of_cache
 from inferplan.core.serving_laws import Options, decode_pass
 from inferplan.core.work import Work, work_of
-from shapes import h100, precision
+from shapes import h100, layouts, precision
 
 DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]
 FP8 = replace(precision(bits=8), compute="fp8")
 FITTED = efficiency(Kind(generation="hopper", engine="sglang", arithmetic="native"))
-LAYOUTS = st.builds(
-    Layout,
-    tp=st.sampled_from([1, 2, 4, 8]),
+LAYOUTS = layouts(
     pp=st.sampled_from([1, 2, 4]),
-    dp=st.just(1),
     attention_dp=st.sampled_from([1, 2, 8, 16]),
 )
 

@@ -11,7 +11,7 @@ from inferplan.core.engine_memory import Capacity, capacity, rank_memory, sessio
 from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from shapes import dense, engine, h100, model, precision
+from shapes import dense, engine, h100, layouts, model, precision
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
 LLAMA_70B = model(dense())
@@ -58,8 +58,7 @@ def test_a_latent_is_whole_on_every_rank_and_heads_are_shared_out(id_: str, tp: 
     assert taken == pytest.approx(32768 * per_token)
 
 
-ONE = st.just(1)
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80), dp=ONE, attention_dp=ONE)
+LAYOUTS = layouts(pp=st.integers(1, 80))
 
 
 @given(layout=LAYOUTS, version=st.integers(11, 28), bits=st.sampled_from([4, 8, 16]))

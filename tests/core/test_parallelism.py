@@ -20,7 +20,7 @@ from inferplan.core.parallelism import (
     stage_ranges,
     tensor_degrees,
 )
-from shapes import dense, h100, sparse
+from shapes import dense, h100, layouts, sparse
 
 LLAMA_405B = dense(layers=126, hidden=16384, heads=128, ffn=53248)
 NODE_SIZES = st.sampled_from([1, 2, 3, 4, 6, 8, 12, 16, 64, 72, 576])
@@ -153,10 +153,7 @@ def test_nodes_are_filled_with_whole_tensor_groups(layout: Layout, node_size: in
     assert nodes(layout, node_size=node_size) == servers
 
 
-ONE = st.just(1)
-LAYOUTS = st.builds(
-    Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 20), dp=st.integers(1, 20), attention_dp=ONE
-)
+LAYOUTS = layouts(pp=st.integers(1, 20), dp=st.integers(1, 20))
 
 
 @given(layout=LAYOUTS, node_size=st.integers(8, 80))

@@ -29,7 +29,7 @@ from inferplan.core.performance import (
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Service, marginal_s, pipelined, serve, static_batch
 from inferplan.core.work import work_of
-from shapes import dense, h100, model, precision, sparse
+from shapes import dense, h100, layouts, model, precision, sparse
 
 LLAMA_70B = model(dense())
 MIXTRAL = model(sparse())
@@ -41,8 +41,7 @@ IDEAL = Efficiency(
     **{field: 0.0 if field.endswith("_s") or field in NO_QUEUES else 1.0 for field in Efficiency.__slots__}
 )
 
-ONE = st.just(1)
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.sampled_from([1, 2, 4]), dp=ONE, attention_dp=ONE)
+LAYOUTS = layouts(pp=st.sampled_from([1, 2, 4]))
 
 
 def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = None) -> Machine:

@@ -13,14 +13,13 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.rank_weights import Loader, allocated, rank_weights, stage_weights
 from inferplan.core.units import GIB, MIB
 from inferplan.tools._short_form import ShortForm
-from shapes import dense, model, precision, sparse
+from shapes import dense, layouts, model, precision, sparse
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
 LLAMA_70B = model(dense())
 BF16 = precision(bits=16)
 MARLIN, FIRST_ENGINE, DOUBLED = Loader(marlin=True), Loader(first_engine=True), Loader(doubled_keys=True)
-ONE = st.just(1)
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 80), dp=ONE, attention_dp=ONE)
+LAYOUTS = layouts(pp=st.integers(1, 80))
 
 
 def small(**changes: int) -> Model:

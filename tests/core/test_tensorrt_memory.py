@@ -23,7 +23,7 @@ from inferplan.core.tensorrt_memory import (
 )
 from inferplan.core.units import GIB, MIB
 from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST
-from shapes import dense, h100, model
+from shapes import dense, h100, layouts, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "tensorrt-llm"]
 ENGINE = Engine(name="tensorrt-llm", max_num_seqs=2048, max_num_batched_tokens=8192)
@@ -170,8 +170,7 @@ def test_every_model_is_modelled_or_says_why_not_and_longer_contexts_never_admit
     assert half.tokens >= short.tokens > 0
 
 
-ONE = st.just(1)
-LAYOUTS = st.builds(Layout, tp=st.sampled_from([1, 2, 4, 8]), pp=st.integers(1, 8), dp=ONE, attention_dp=ONE)
+LAYOUTS = layouts(pp=st.integers(1, 8))
 
 
 @given(layout=LAYOUTS, share=st.floats(0.1, 0.99))

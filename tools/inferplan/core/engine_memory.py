@@ -28,6 +28,8 @@ RULES: Mapping[EngineName, Rules] = {
 
 ENDLESS = 2.0**50
 """A pool so large that whole sessions and blocks do not show in what one of them takes. [B]"""
+SURE = 5 / 6
+"""Share of the blocks for states that were there in all of ten published starts, predicted 19 % too many at worst."""
 
 
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
@@ -139,8 +141,6 @@ def _pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine:
     )
 
 
-SURE = 5 / 6
-"""Share of the blocks for states that were there in all of ten published starts, predicted 19 % too many at worst."""
 AT_HAND = 32
 """Replicas whose pools are kept with a model, a format, a GPU and an engine: a plain question asks for some ten."""
 

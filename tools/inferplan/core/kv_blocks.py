@@ -145,7 +145,7 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
     states = any(mixer.state for _, mixer in architecture.mixers)
     if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
         return "states beside a windowed cache or index keys: vLLM's pages for that mix are not known here"
-    if not states and any(_pools(mixer) for _, mixer in architecture.mixers):
+    if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):
         return "pooled index keys beside a latent: vLLM's layout of them without states is not known here"
     if not any(mixer.cached for _, mixer in architecture.mixers):
         return "no layer keeps keys and values: vLLM's pages for states alone are not known here"
@@ -163,11 +163,12 @@ def _odd_pages(architecture: Architecture) -> str | None:
 def _stands_beside_states(mixer: Mixer) -> bool:
     """Plain attention, and latents without an indexer or with one that pools."""
     if isinstance(mixer, Latent):
-        return mixer.indexer is None or _pools(mixer)
+        return mixer.indexer is None or pools_index_keys(mixer)
     return isinstance(mixer, Attention) and mixer.is_plain
 
 
-def _pools(mixer: Mixer) -> bool:
+def pools_index_keys(mixer: Mixer) -> bool:
+    """Whether a layer keeps index keys of several tokens as one beside its latent."""
     return isinstance(mixer, Latent) and mixer.indexer is not None and mixer.indexer.compress > 1
 
 
@@ -175,7 +176,7 @@ def _reason(mixer: Mixer, *, version: int) -> str | None:
     """What about one mixer is not covered."""
     if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
-    if _pools(mixer) and version < FIRST_POOLED:
+    if pools_index_keys(mixer) and version < FIRST_POOLED:
         return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
 
@@ -247,7 +248,7 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
     element = kv_bits / BITS_PER_BYTE
     tokens, beside = _block_tokens(mixer, architecture, engine), 0.0
     indexer = mixer.indexer if isinstance(mixer, Latent) else None
-    if indexer and _pools(mixer):
+    if indexer and pools_index_keys(mixer):
         beside = INDEX_KEY_BYTES / indexer.compress
     for part in mixer.cached:
         size = part.on_rank(tp) * element

@@ -328,7 +328,11 @@ def _both_ways(w: Work, m: Machine, layout: Layout, batch: Batch) -> tuple[Pass,
 
 def _unsplit(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     """The time that the amounts of a pass take on this machine, with what is told of a cache: see `pass_amounts`."""
-    spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
+    return telling_of_cache(taken(pass_amounts(w, m, layout, batch), m.efficiency), w, m, layout, batch)
+
+
+def telling_of_cache(spent: Pass, w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
+    """A pass over this batch with the time of what ranks that share out a cache tell each other in it."""
     if not w.shared:
         return spent
     told_s = sum(one.taken_s(m.efficiency) for one in told_of_cache(w, m, layout, batch))

@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken, told_of_cache
+from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken, telling_of_cache
 from inferplan.core.work import Work
 
 
@@ -188,8 +188,7 @@ def decode_pass(
         return step
     draft = w.drafting(options.draft_share)
     each = taken(pass_amounts(draft, *on, batch)._replace(sequences=0.0), m.efficiency)
-    told_s = sum(one.taken_s(m.efficiency) for one in told_of_cache(draft, *on, batch))
-    return step.plus(each._replace(collectives_s=each.collectives_s + told_s), options.drafted)
+    return step.plus(telling_of_cache(each, draft, *on, batch), options.drafted)
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from inferplan.catalog import engines as catalog
 from inferplan.catalog.engines import Refusal, refusal
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
-from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import ENGINES, EngineName
+from inferplan.core.kv_blocks import pools_index_keys
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import settings
@@ -52,8 +52,7 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
         return f"{on.engine_name} keeps no compressed keys"
     mixers = [mixer for _, mixer in on.model.architecture.mixers]
-    pools = any(isinstance(mixer, Latent) and mixer.indexer and mixer.indexer.compress > 1 for mixer in mixers)
-    if pools and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
+    if any(map(pools_index_keys, mixers)) and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
         return f"it is not known here how {on.engine_name} keeps latents beside pooled index keys"
     if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"

@@ -28,16 +28,16 @@ def _kind(code: int) -> str:
 
 
 _KINDS = "".join(map(_kind, range(256))).encode()
-_RUNS = (
-    *(("L" * 8, "l"), ("L" * 4, "L"), ("L" * 3, "L"), ("L" * 2, "L")),
-    *(("D" * 3, "d"), ("D" * 2, "D")),
-    *(("SS", "w"), ("wS", "w"), ("w" * 8, "w"), ("ww", "w"), ("ww", "w"), ("ww", "w")),
-    *(("SPPPP", "p"), ("SPPP", "p"), ("SPP", "p"), ("SP", "p"), ("PPPP", "p"), ("PPP", "p"), ("PP", "p")),
-    *(("PL", "L"), ("Pl", "l"), ("SL", "L"), ("Sl", "l")),
+_MERGED = (
+    *((b"L" * 8, b"l"), (b"L" * 4, b"L"), (b"L" * 3, b"L"), (b"L" * 2, b"L")),
+    *((b"D" * 3, b"d"), (b"D" * 2, b"D")),
+    *((b"SS", b"w"), (b"wS", b"w"), (b"w" * 8, b"w"), (b"ww", b"w"), (b"ww", b"w"), (b"ww", b"w")),
+    *((b"SPPPP", b"p"), (b"SPPP", b"p"), (b"SPP", b"p"), (b"SP", b"p")),
+    *((b"PPPP", b"p"), (b"PPP", b"p"), (b"PP", b"p")),
+    *((b"PL", b"L"), (b"Pl", b"l"), (b"SL", b"L"), (b"Sl", b"l")),
 )
 """What becomes one piece, in this order: up to eight letters, three digits, 128 spaces, four signs with the space that
 stands before them; then letters take the one space or sign that is left before them."""
-_MERGED = tuple((run.encode(), piece.encode()) for run, piece in _RUNS)
 
 
 def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room) -> dict[str, Any]:
