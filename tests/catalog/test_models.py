@@ -103,6 +103,18 @@ def test_a_model_that_is_not_catalogued_is_not_mistaken_for_another(said: str) -
         MODELS.find(said)
 
 
+@pytest.mark.parametrize("said", ["llama 5", "nemotron 5", "qwen 4", "qwen4-32b", "llama 4.5", "gemma 5"])
+def test_a_version_that_is_not_here_is_no_number_of_a_revision_or_a_format(said: str) -> None:
+    """Super-v1_5 is no Llama 5, Qwen2.5 in GPTQ-Int4 no Qwen 4."""
+    with pytest.raises(UnknownName, match=f'no model "{said}"'):
+        MODELS.find(said)
+
+
+def test_a_size_is_that_of_all_parameters_not_of_the_active_ones() -> None:
+    assert "Qwen/Qwen2-57B-A14B-Instruct" not in MODELS.nearest("qwen 14b", 100)
+    assert MODELS.id_of("qwen2 57b a14b") == "Qwen/Qwen2-57B-A14B-Instruct"
+
+
 def test_a_slip_of_the_pen_is_answered_with_the_models_it_may_mean() -> None:
     with pytest.raises(UnknownName) as caught:
         MODELS.find("lama 3 70b")

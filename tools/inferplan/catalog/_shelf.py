@@ -16,8 +16,9 @@ LONGEST_NAME = 200
 CLOSE_ENOUGH = 0.55
 """Share of matching characters from which a known name is worth suggesting."""
 
-_GLUE = re.compile(r"(?<=\d)\s+(?=(?:b|gb|gib)\b)")
-_SPLIT = re.compile(r"(?<=[a-z])(?=\d)|(?<=\d)(?=[a-z]{2})")
+_GLUE = re.compile(r"(?<=\d)\s+(?=(?:b|gb|gib)\b)|(?:(?<=\bint)|(?<=fp)|(?<=\bbf))[\s_-]+(?=\d)")
+_VERSION = re.compile(r"(?<=\d)(?<!q\d)_(?=\d\b)")
+_SPLIT = re.compile(r"(?<=[a-z])(?<!int)(?<!fp)(?<!bf)(?=\d)(?<!\ba(?=[\d.]+b\b))|(?<=\d)(?=[a-z]{2})")
 _WORD = re.compile(r"\d+(?:\.\d+)+|[^\W_]+")
 
 
@@ -58,13 +59,17 @@ class Stock(Generic[T]):
 def words(name: str) -> tuple[str, ...]:
     """The words of a name: case, spaces, dashes and underscores do not matter; numbers stay whole.
 
-    >>> words("Llama3.3_70B-Instruct")
-    ('llama', '3.3', '70b', 'instruct')
+    So do formats and active parameters: the 4 of "Int4" is no version, the 14B of "A14B" no size.
+
+    >>> words("Llama3.3_70B-Instruct"), words("Super-v1_5")
+    (('llama', '3.3', '70b', 'instruct'), ('super', 'v', '1.5'))
+    >>> words("Qwen2-57B-A14B-Instruct-GPTQ-Int4")
+    ('qwen', '2', '57b', 'a14b', 'instruct', 'gptq', 'int4')
     >>> words("H100 80 GB")
     ('h', '100', '80', 'gb')
     """
     text = unicodedata.normalize("NFKC", name).casefold().replace("+", " plus ")
-    return tuple(_WORD.findall(_SPLIT.sub(" ", _GLUE.sub("", text))))
+    return tuple(_WORD.findall(_SPLIT.sub(" ", _VERSION.sub(".", _GLUE.sub("", text)))))
 
 
 def key(spoken: Iterable[str]) -> str:
