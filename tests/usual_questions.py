@@ -27,6 +27,7 @@ GPUS = (
     "b300-sxm",
     "h100-nvl",
     "a10g",
+    '{"like":"l40s","title":"L20","bandwidth_gb_s":864,"tflops":119.5}',
 )
 FORMATS = ("fp8", None, "fp16", "int4", "fp8", "bf16", "awq", "nvfp4", "q4_k_m", "gptq", "mxfp4", "int8", "fp32")
 PLACES = ("gpus_per_node=4", "memory_utilization=0.95", "max_num_seqs=256")

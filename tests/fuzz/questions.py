@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from inferplan.catalog.asked_gpus import Description
 from inferplan.server.contents import CONTENTS
 from inferplan.server.schema import arguments_schema
 from inferplan.tools._assumptions import Setting, settings
@@ -106,6 +107,8 @@ class Questions:
         known = self._names[name]
         if "model" in name and random.random() < 0.1:
             return _bent(random.choice(CONFIGS), random) if random.random() < 0.7 else random.choice(CONFIGS)
+        if name == "gpu" and random.random() < 0.15:
+            return _own_gpu(random.choice(known), random)
         return random.choice(known) if known else str(self.tool.example.get(name, ""))
 
     def _with_slips(self, arguments: dict[str, Any], random: Random) -> Asked:
@@ -151,6 +154,17 @@ def _between(low: float, high: float, random: Random) -> float:
     if random.random() < 0.05:
         return random.choice([low or high, high])
     return math.exp(random.uniform(math.log(max(low, high * 1e-9, 1e-3)), math.log(high)))
+
+
+def _own_gpu(like: str, random: Random) -> str:
+    """A GPU as a caller may describe it: like a known one, otherwise in whatever may be otherwise."""
+    keys = Description.model_json_schema()["properties"]
+    numbers = {name: spec["anyOf"][0] for name, spec in keys.items() if name not in ("like", "title", "memory_mib")}
+    described: dict[str, Any] = {"like": like}
+    for name in random.sample(list(numbers), k=random.choice([0, 1, 2, 3, len(numbers)])):
+        number = _between(numbers[name]["minimum"], numbers[name]["maximum"], random)
+        described[name] = round(number) if numbers[name]["type"] == "integer" else number
+    return json.dumps(described)
 
 
 def _setting(setting: Setting, random: Random) -> str:

@@ -28,8 +28,9 @@ Go deeper with one tool for each question: estimate_vram (memory, which GPUs hol
 compare_moe_dense (experts against dense).
 
 Names are forgiving: model="llama 3.3 70b" or a size class such as "70B"; gpu="H100" or "h100-sxm"; \
-precision="fp8". Arguments left out take stated defaults. A size class is nominal; a named model is exact, \
-tensor by tensor.
+precision="fp8". What is not known is described: a model by its config.json, a GPU by one it is like, as \
+gpu='{"like": "h100", "memory_gib": 96}'. Arguments left out take stated defaults. A size class is nominal; a named \
+model is exact, tensor by tensor.
 
 Every result has a summary that can be pasted as it is, an ASCII diagram, the formula with the numbers put in, \
 the assumptions with their sources, and next_steps: the calls that naturally follow. A layout that does not fit \

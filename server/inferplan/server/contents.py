@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from inferplan.catalog import prices
 from inferplan.catalog._shelf import Shelf, UnknownName
+from inferplan.catalog.asked_gpus import describe_your_own
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, PrecisionRow, format_rows
 from inferplan.catalog.glossary import GLOSSARY, TermRow, term_rows
 from inferplan.catalog.gpus import GPUS, GpuRow, gpu_rows
@@ -129,7 +130,7 @@ def _price_notes() -> dict[str, Any]:
 
 _ALL = (
     Content(name="models", shelf=MODELS, rows=model_rows, line=_model),
-    Content(name="gpus", shelf=GPUS, rows=gpu_rows, line=_gpu),
+    Content(name="gpus", shelf=GPUS, rows=gpu_rows, line=_gpu, beside=lambda: {"your_own": describe_your_own()}),
     Content(
         name="formats", shelf=FORMATS, rows=format_rows, line=_format, beside=lambda: {"kv_formats": _kv_formats()}
     ),

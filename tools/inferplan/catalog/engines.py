@@ -100,7 +100,7 @@ class PluginRow(Row):
 
 def _among(gpu: Gpu, named: tuple[str, ...]) -> bool:
     """Whether a GPU is one of those that are named by vendor, architecture or id."""
-    return not {gpu.id, gpu.architecture, gpu.vendor}.isdisjoint(named)
+    return not {gpu.product, gpu.architecture, gpu.vendor}.isdisjoint(named)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

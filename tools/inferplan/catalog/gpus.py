@@ -35,6 +35,17 @@ VENDORS = {
 }
 """How the vendors of the rows are written."""
 
+
+def driver_memory(label_gib: float) -> int:
+    """Assumed memory that a driver reports of a label: `LABEL_SHARE` × label. [B]"""
+    return round(label_gib * LABEL_SHARE * GIB)
+
+
+def engine_memory(memory: int) -> int:
+    """Assumed memory that a serving engine sees of what the driver reports: `ENGINE_SHARE` × memory. [B]"""
+    return round(memory * ENGINE_SHARE)
+
+
 Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
 
 
@@ -103,7 +114,7 @@ class GpuRow(NamedRow):
         """What the driver reports of an empty device. [B]"""
         if self.memory_mib is not None:
             return self.memory_mib * MIB
-        return round((self.memory_label_gib or 0) * LABEL_SHARE * GIB)
+        return driver_memory(self.memory_label_gib or 0)
 
     @property
     def engine_memory(self) -> int:
@@ -112,7 +123,7 @@ class GpuRow(NamedRow):
             return round(self.engine_gib * GIB)
         if self.engine_share_of_label is not None and self.memory_label_gib is not None:
             return round(self.engine_share_of_label * self.memory_label_gib * GIB)
-        return round(self.memory * ENGINE_SHARE)
+        return engine_memory(self.memory)
 
     def gpu(self) -> Gpu:
         """The row as the formulas take it."""

@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from statistics import fmean, median
 from typing import Literal
@@ -26,6 +26,8 @@ from inferplan.catalog._shelf import Entry, Shelf, Stock
 AS_OF = datetime.date(2026, 11, 23)
 """The day up to which the prices were gathered; ages are counted from it."""
 
+ASKED = 1024
+"""Answers by GPU that are kept: callers may describe any number of their own."""
 OLDEST_RENTAL = datetime.timedelta(days=365)
 """Rentals older than this are left out: H100 prices halved in 2025 and rose by half in 2026."""
 
@@ -110,7 +112,7 @@ class ApiPrice:
     source: tuple[str, ...]
 
 
-@cache
+@lru_cache(maxsize=ASKED)
 def rental(gpu_id: str, kind: RentalKind) -> Quote | None:
     """Low, median and high over providers, each with its newest price of the last year, its cheapest of that day.
 
@@ -139,7 +141,7 @@ def discount(kind: Literal["reserved_1y", "reserved_3y"]) -> Discount:
     return Discount(kind=kind, ratio=ratio, pairs=pairs, source=tuple(source))
 
 
-@cache
+@lru_cache(maxsize=ASKED)
 def purchase(gpu_id: str) -> Purchase | None:
     """The newest price of a new GPU: as a share of a server where one is known, else as a card or a machine."""
     new = [row for row in _of(gpu_id, purchase_rows()) if not row.used]
@@ -162,14 +164,14 @@ def server_share() -> float:
     return fmean(bought.usd_per_gpu / card.usd_per_gpu for bought, card in both) - 1
 
 
-@cache
+@lru_cache(maxsize=ASKED)
 def all_in_kw(gpu_id: str) -> Fact | None:
     """Power set aside for one GPU: its share of server, network and cooling. [kW]"""
     row = next(iter(_of(gpu_id, ownership_rows())), None)
     return row and _fact(row, value=row.all_in_kw, low=row.all_in_kw, high=row.all_in_kw, unit="kW")
 
 
-@cache
+@lru_cache(maxsize=ASKED)
 def ownership_cost(gpu_id: str) -> Fact | None:
     """What one owned GPU costs, all in: a smaller cloud's figure, down to a hyperscaler's. [USD per GPU-hour]"""
     row = next(iter(_of(gpu_id, ownership_rows())), None)

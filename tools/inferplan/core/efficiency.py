@@ -43,8 +43,8 @@ VENDORS = ("nvidia", "amd")
 
 
 def is_fitted(gpu: Gpu) -> bool:
-    """Whether servers on GPUs like this one are among those that were fitted: of its generation, in a datacenter."""
-    return gpu.architecture in GENERATIONS and gpu.kind == "datacenter"
+    """Whether servers on GPUs like this one are among those fitted: known, of its generation, a datacenter's."""
+    return gpu.architecture in GENERATIONS and gpu.kind == "datacenter" and gpu.like is None
 
 
 PRODUCTS: Mapping[str, tuple[float, float]] = {

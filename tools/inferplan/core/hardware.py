@@ -14,7 +14,7 @@ class Gpu:
     `link_mesh` it is the sum over the other GPUs, each of which has a wire of its own. Where a device has no such link,
     peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored and read among the data, as
     on datacenter cards without stacked memory. `status` says whether the row is verified or announced. `node_size` GPUs
-    share a server, and software counts each as so many `devices`.
+    share a server, and software counts each as so many `devices`. A GPU that a caller describes is `like` a known one.
     """
 
     id: str
@@ -37,6 +37,12 @@ class Gpu:
     inline_ecc: bool = False
     link_mesh: bool = False
     devices: int = 1
+    like: str | None = None
+
+    @property
+    def product(self) -> str:
+        """The known GPU that rules for single products take it for."""
+        return self.like or self.id
 
     @property
     def joins_nodes(self) -> bool:

@@ -77,7 +77,7 @@ def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
 
     Source: vLLM 0.8 to 0.33, vllm/engine/arg_utils.py, `get_batch_defaults` and what it was before.
     """
-    if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.id:
+    if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.product:
         return (16384 if version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
     return 2048, 256
 

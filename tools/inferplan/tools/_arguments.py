@@ -5,10 +5,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from inferplan.catalog._shelf import Shelf, UnknownName
+from inferplan.catalog.asked_gpus import GpuProblem, gpu_id
 from inferplan.catalog.asked_models import model_id
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.presets import PRESETS
 from inferplan.core.units import KIB, MIB, SECONDS_PER_HOUR
 from inferplan.tools._models import usual_format
@@ -44,9 +44,9 @@ def _gpu_or_any(name: str) -> str:
     if is_any(name):
         return ANY
     try:
-        return GPUS.id_of(name)
-    except UnknownName as unknown:
-        raise ValueError(f'{unknown}; or "{ANY}" for all types') from None
+        return gpu_id(name)
+    except GpuProblem as problem:
+        raise ValueError(f'{problem}; or "{ANY}" for all types') from None
 
 
 def _plain_number(value: object) -> object:
@@ -107,7 +107,7 @@ KvPrecisionName = Annotated[
 ]
 USUAL_GPU = "h100-sxm"
 """The GPU that is planned on where none is named."""
-GpuName = Annotated[str, _known(GPUS), Field(description="As H200.")]
+GpuName = Annotated[str, AfterValidator(gpu_id), Field(description="As H200.")]
 GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any.")]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.asked_models import model_of, shown_id
 from inferplan.catalog.formats import FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.core.units import MILLI
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
@@ -37,7 +37,7 @@ def _title(controls: Mapping[str, Any]) -> list[str]:
         model.id if model.is_size_class else model.title,
         FORMATS[controls["precision"]].title,
         f"{words.count(controls['concurrent_users'], 'user')} x {controls['context_window']:,} tokens",
-        GPUS[controls["gpu"]].title,
+        gpu_of(controls["gpu"]).title,
     ]
     return draw.wrap_items(parts, draw.WIDTH, separator=", ")
 

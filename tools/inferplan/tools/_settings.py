@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
 
+from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.core import engine_memory, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.drafts import draft_share
@@ -78,7 +78,7 @@ def serving(
         usual = _usual(chosen, precision, gpu, kv_precision, engine)
         found = replace(usual, pace=pace) if pace else usual
     else:
-        on = (chosen, FORMATS[precision], GPUS[gpu], engine)
+        on = (chosen, FORMATS[precision], gpu_of(gpu), engine)
         speed = ledger if timed else Ledger({})
         found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
     if not quiet:
@@ -89,7 +89,7 @@ def serving(
 @lru_cache(maxsize=256)
 def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
     """A serving of which the caller changed nothing."""
-    on = (model, FORMATS[precision], GPUS[gpu], engine)
+    on = (model, FORMATS[precision], gpu_of(gpu), engine)
     return _serving(ledger := Ledger({}), *on, kv_precision=kv_precision, pace=None, speed=ledger)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from inferplan.catalog.asked_models import is_config
 from inferplan.tools import _draw as draw
 from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, together
+from inferplan.tools._described_gpu import note_gpu
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
 from inferplan.tools._size import ROOM, Room, shortened
 
@@ -73,6 +74,7 @@ class Question(BaseModel):
         """The assumptions of this question: defaults, and what the caller said instead."""
         ledger = Ledger(parse_overrides(self.overrides, groups=self.settings))
         note_models(ledger, {name: getattr(self, name) for name in self._models()})
+        note_gpu(ledger, getattr(self, "gpu", ""))
         return ledger
 
     @classmethod

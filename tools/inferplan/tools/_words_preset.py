@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._bills import OptionName
@@ -32,7 +31,7 @@ def verdict(case: Case) -> Iterator[str]:
     if case.on.not_modelled:
         yield f"Not known for {_subject(case)}: {case.on.not_modelled}."
         return
-    title = GPUS[case.controls["gpu"]].title
+    title = case.on.gpu.title
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
     if case.enough.serves_users:
         yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
@@ -100,7 +99,7 @@ def _context(case: Case) -> str:
 def _hardware(case: Case, plan: ParallelismAnswer) -> str:
     """`24 x H100 SXM5 80GB (tensor 8 x data 3)`."""
     degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp)})" if plan.gpus_used > 1 else ""
-    return f"{words.devices(plan.gpus_used, GPUS[case.controls['gpu']].title)}{degrees}"
+    return f"{words.devices(plan.gpus_used, case.on.gpu.title)}{degrees}"
 
 
 def _pace(case: Case, plan: ParallelismAnswer) -> str:

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
+from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
 from inferplan.core.architecture import Model
@@ -179,7 +179,7 @@ def _clause(change: Change) -> str:
         "kv_precision": lambda: f"a cache in {KV_FORMATS[str(value)].title}",
         "precision": lambda: f"weights in {FORMATS[str(value)].title}",
         "total_gpus": lambda: words.count(int(value), "GPU"),
-        "gpu": lambda: words.devices(change.gpus, GPUS[str(value)].title),
+        "gpu": lambda: words.devices(change.gpus, gpu_of(str(value)).title),
         "overrides": lambda: str(value).rpartition(", ")[2],
     }
     return clauses[name]()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from inferplan.catalog.asked_gpus import shown_gpu
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.models import MODELS
 from inferplan.core.units import HOURS_PER_DAY, MILLI, MONTHS_PER_YEAR
@@ -174,6 +175,7 @@ class CostsAnswer(Answer):
         "sensitivity": 0,
         "next_steps": 0,
         "formula": 0,
+        "assumptions": 7,
     }
     _room: ClassVar[Room] = Room(pieces=1185, characters=3330)
 
@@ -335,7 +337,7 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
 def _diagram(case: Case) -> str:
     """Every bill against the hours of use."""
     traffic, fleet = case.traffic, case.fleet
-    title = f"{case.on.model.title}, {fleet.gpus:,} x {case.on.gpu.id}, USD a month by hours a day"
+    title = f"{case.on.model.title}, {fleet.gpus:,} x {shown_gpu(case.on.gpu)}, USD a month by hours a day"
     lines = {LABELS[name]: usd for name, usd in case.bills.by_hour(case.weighed).items()}
     marks = {LABELS[name]: hours for name, hours in case.crossings.items()}
     return draw_hours(title, lines, marks, hours_now=traffic.usage_hours_per_day)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from inferplan.catalog.asked_gpus import gpu_of, shown_gpu
 from inferplan.catalog.formats import FORMATS
-from inferplan.catalog.gpus import GPUS, GUIDE_MENU
+from inferplan.catalog.gpus import GUIDE_MENU
 from inferplan.core.engine import EngineName
 from inferplan.core.units import GB, GIB
 from inferplan.tools._arguments import (
@@ -257,7 +258,7 @@ def _note_refused(shown: Sequence[Fit], ledger: Ledger) -> None:
     if refused := [one for one in shown if one.on.refusal]:
         on = refused[0].on
         why = f"{on.engine_name} does not load {on.precision.title} there"
-        ledger.note("no_deployment_on", ", ".join(one.gpu.id for one in refused), why=why)
+        ledger.note("no_deployment_on", ", ".join(shown_gpu(one.gpu) for one in refused), why=why)
 
 
 def _note_pace(need: Need, ledger: Ledger) -> None:
@@ -306,7 +307,7 @@ def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
 
 def _menu(chosen: str) -> list[str]:
     """The guide's six GPUs and the one asked for, smallest first."""
-    return sorted({*GUIDE_MENU, chosen}, key=lambda id_: (GPUS[id_].memory, id_))
+    return sorted({*GUIDE_MENU, chosen}, key=lambda id_: (gpu_of(id_).memory, id_))
 
 
 def _shown(q: VramQuestion, here: Fit, fits: Sequence[Fit]) -> list[Fit]:
@@ -336,7 +337,7 @@ def _in_full(one: Fit) -> dict[str, Any]:
 def _row(one: Fit, **more: Any) -> HardwareRow:
     """A GPU type as results show it."""
     return HardwareRow(
-        gpu=one.gpu.id,
+        gpu=shown_gpu(one.gpu),
         memory_gib=round(one.gpu.memory / GIB, 2),
         gpus_by_formula=one.by_formula,
         nodes_by_formula=one.nodes_by_formula,

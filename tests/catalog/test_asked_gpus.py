@@ -1,0 +1,157 @@
+"""GPUs as people name them, and their own, described by how they differ from one of the catalogue."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferplan.catalog.asked_gpus import LONGEST_DESCRIPTION, Description, GpuProblem, gpu_id, gpu_of, shown_gpu
+from inferplan.catalog.gpus import GPUS
+from inferplan.core.units import GIB, MIB
+
+
+def described(**keys: object) -> str:
+    return json.dumps(keys)
+
+
+@pytest.mark.parametrize(
+    ("said", "id_"),
+    [
+        ("H200", "h200-sxm"),
+        ("l40s 48gb", "l40s"),
+        ("L4-24GB", "l4"),
+        ("NVIDIA T4 16 GB", "t4"),
+        ("A10 24 GiB", "a10"),
+        ("B300 288GB", "b300-sxm"),
+    ],
+)
+def test_a_gpu_may_be_named_with_the_memory_that_it_has(said: str, id_: str) -> None:
+    assert gpu_id(said) == id_
+
+
+@pytest.mark.parametrize("said", ["l40s 80gb", "t4 24gb", "h100 40gb", "48gb"])
+def test_a_gpu_with_other_memory_is_no_such_gpu(said: str) -> None:
+    with pytest.raises(GpuProblem, match=f'no GPU "{said}"'):
+        gpu_id(said)
+
+
+@pytest.mark.parametrize("said", ["8x H100", "8 x h100", "H100:8", "h100x8", "h100 * 8"])
+def test_a_number_of_gpus_is_told_to_be_asked_for_beside_the_name(said: str) -> None:
+    with pytest.raises(GpuProblem) as caught:
+        gpu_id(said)
+    assert str(caught.value).startswith('name one GPU, gpu "h100-sxm", and how many in total_gpus (8)')
+
+
+@pytest.mark.parametrize("said", ["jetson thor", "groq", "l40x", "zzzz"])
+def test_a_gpu_that_is_not_here_is_answered_with_how_to_describe_it_and_that_works(said: str) -> None:
+    with pytest.raises(GpuProblem, match=f'^no GPU "{said}"; (nearest|known are)') as caught:
+        gpu_id(said)
+    shown = str(caught.value).partition("gpu=")[2]
+    assert gpu_of(gpu_id(shown)).bandwidth == 864e9
+
+
+def test_a_name_of_two_gpus_is_answered_with_both_and_nothing_else() -> None:
+    with pytest.raises(GpuProblem) as caught:
+        gpu_id("v100")
+    assert str(caught.value) == 'GPU "v100" could be any of 2; nearest: "v100-16gb-sxm2", "v100-32gb-sxm2"'
+
+
+def test_what_is_not_described_is_that_of_the_gpu_that_it_is_like() -> None:
+    own, like = gpu_of(gpu_id(described(like="H100"))), GPUS["h100-sxm"]
+    alike = (
+        "memory",
+        "engine_memory",
+        "bandwidth",
+        "flops",
+        "link",
+        "link_bandwidth",
+        "link_span",
+        "node_size",
+        "kind",
+    )
+    assert [getattr(own, name) for name in alike] == [getattr(like, name) for name in alike]
+    assert (own.title, own.product, shown_gpu(own)) == ("GPU like H100 SXM5 80GB", "h100-sxm", own.title)
+
+
+def test_memory_is_the_label_less_what_the_driver_and_the_engine_keep() -> None:
+    """98 % of a label in GiB, of which an engine sees 98.5 %; with check bits among the data 15 of 16 parts.
+
+    An L20 of 48 GiB has 46,068 MiB, as an L40S: 44.99 GiB.
+    """
+    own = gpu_of(gpu_id(described(like="h100", memory_gib=100)))
+    assert (own.memory, own.engine_memory) == (98 * GIB, round(98 * GIB * 0.985))
+    l20 = gpu_of(gpu_id(described(like="l40s", memory_gib=48)))
+    assert l20.memory == 45 * GIB == pytest.approx(46_068 * MIB, rel=0.001)
+    assert gpu_of(gpu_id(described(like="h100", memory_mib=143_771))).memory == GPUS["h200-sxm"].memory
+
+
+def test_peaks_of_other_formats_follow_that_of_16_bit() -> None:
+    """L20: 119.5 TFLOP/s in BF16, 239 in FP8, in the proportion of the L40S, 362 to 733."""
+    own = gpu_of(gpu_id(described(like="l40s", tflops=119.5)))
+    assert own.flops["bf16"] == pytest.approx(119.5e12)
+    assert own.flops["fp8"] == pytest.approx(239e12, rel=0.02)
+    assert set(own.flops) == set(GPUS["l40s"].flops)
+
+
+def test_links_are_given_taken_away_or_left_as_they_are() -> None:
+    """An A800 is an A100 with NVLink of 200 GB/s one way instead of 300."""
+    a800 = gpu_of(gpu_id(described(like="a100-80gb", link_gb_s=200)))
+    assert (a800.link, a800.link_bandwidth, a800.link_span) == ("NVLink 3", 200e9, GPUS["a100-80gb-sxm"].link_span)
+    none = gpu_of(gpu_id(described(like="h100", link_gb_s=0)))
+    assert (none.link, none.link_bandwidth, none.link_span) == (None, None, 1)
+    new = gpu_of(gpu_id(described(like="l40s", link_gb_s=100, link_gpus=4, pcie_gb_s=64, gpus_per_node=4)))
+    assert (new.link_bandwidth, new.link_span, new.pcie_bandwidth, new.node_size) == (100e9, 4, 64e9, 4)
+    with pytest.raises(GpuProblem, match='"link_gpus" needs "link_gb_s"'):
+        gpu_id(described(like="l40s", link_gpus=4))
+
+
+def test_a_description_is_its_own_id_however_it_is_written() -> None:
+    id_ = gpu_id('\n{"memory_gib": 96.0,  "like": "H100 80GB"}')
+    assert id_ == gpu_id(id_) == '{"like":"h100-sxm","memory_gib":96}'
+    assert gpu_of(id_) is gpu_of(gpu_id('{"like":"h100","memory_gib":96}'))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{}", 'what GPU of the catalogue it is "like", as {"like": "l40s"'),
+        ('{"like":"l40x"}', '"like": no GPU "l40x"; nearest: "l40"'),
+        ('{"like":"l40s","memory":48}', '"memory" is no key of a description; did you mean '),
+        ('{"like":"l40s","hbm":48}', '"hbm" is no key of a description; it takes like, title, memory_gib'),
+        ('{"like":"l40s","memory_gib":"48"}', '"memory_gib" takes a number from 1 to 100,000; got "48"'),
+        ('{"like":"l40s","memory_gib":true}', '"memory_gib" takes a number from 1 to 100,000; got true'),
+        ('{"like":"l40s","memory_gib":NaN}', "got NaN"),
+        ('{"like":"l40s","tflops":1e999}', "got Infinity"),
+        ('{"like":"l40s","gpus_per_node":0}', '"gpus_per_node" takes a whole number from 1 to 1,024; got 0'),
+        ('{"like":"l40s","memory_gib":48,"memory_mib":46068}', "say the same; keep one"),
+        ('{"like":"l40s","title":"a\\nb"}', '"title" takes a plain name of at most 40 characters'),
+        ('{"like":"l40s","like":"h100"}', "has each key once"),
+        ('{"like":{"a":1}}', '"like" takes the name of a GPU of the catalogue; got an object'),
+        ('{"like":"l40s"', "a description is one JSON object"),
+        ('{"a":' * 200, "a description is one JSON object"),
+        ('{"like":"l40s","title":"' + "a" * LONGEST_DESCRIPTION, "at most 1,000 characters, not 1,024"),
+    ],
+)
+def test_what_is_wrong_with_a_description_is_said_in_one_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(GpuProblem) as caught:
+        gpu_id(text)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+VALUES = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.sampled_from(["h100", "t4"])
+)
+
+
+@given(st.dictionaries(st.sampled_from([*Description.model_fields, "x"]), VALUES) | st.text(max_size=50))
+def test_any_description_is_a_gpu_or_one_sentence(said: object) -> None:
+    text = json.dumps(said) if isinstance(said, dict) else "{" + str(said)
+    problem = None
+    try:
+        gpu = gpu_of(gpu_id(text))
+        assert min(gpu.memory, gpu.engine_memory, gpu.bandwidth, *gpu.flops.values(), gpu.node_size) > 0
+    except GpuProblem as found:
+        problem = str(found)
+    assert problem is None or 0 < len(problem) < 600

@@ -1,0 +1,264 @@
+"""Any GPU that can be asked for: of the catalogue, or the caller's own, described by how it differs from one of those.
+
+A description is the text of a JSON object: what it is like, and whatever of memory, speed and links is otherwise. The
+id of a described GPU is the description itself, so that an answer can echo it.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
+from inferplan.catalog.gpus import GPUS, driver_memory, engine_memory
+from inferplan.catalog.hugging_face._text import quoted
+from inferplan.core.hardware import Gpu
+from inferplan.core.units import GB, GIB, MIB, TERA
+
+__all__ = ["DESCRIBED", "GpuProblem", "describe_your_own", "gpu_id", "gpu_of", "is_described", "shown_gpu"]
+
+DESCRIBED = "described"
+"""The status of a GPU that the caller describes."""
+LONGEST_DESCRIPTION = 1000
+"""Texts beyond this length are refused before they are read. [characters]"""
+EXAMPLE = '{"like": "l40s", "memory_gib": 48, "bandwidth_gb_s": 864, "tflops": 119.5}'
+"""What a description looks like."""
+OWN = f"describe your own by one it is like, as gpu={EXAMPLE}"
+
+UNITS = (
+    "memory_gib as sold or memory_mib as the driver prints; tflops dense in 16 bit; links one way per GPU, 0 for none"
+)
+"""What the keys are counted in."""
+
+_COUNT = re.compile(r"(?P<first>\d{1,6})\s*(?:x|×|\*)\s*(?P<name>.+)|(?P<of>.+?)\s*(?:x|×|\*|:)\s*(?P<last>\d{1,6})")
+_MEMORY = re.compile(r"(?P<name>.+?)[ _-]*\b(?P<label>\d{1,5}) ?(?:gb|gib)")
+
+
+class GpuProblem(ValueError):  # noqa: N818 - the name says what it is: what is wrong with a name or a description
+    """Nothing could be made of what was said. The message is one actionable sentence."""
+
+
+class Description(BaseModel):
+    """How a GPU differs from one of the catalogue: sold memory [GiB] or what the driver prints [MiB], rates [GB/s].
+
+    `tflops` is the dense peak in 16 bit [TFLOP/s]; those of other formats follow in the proportion of the GPU that it
+    is like. `link_gb_s` is one way and per GPU, 0 where there is no link, which joins `link_gpus`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
+
+    like: str = Field(min_length=1, max_length=LONGEST_NAME)
+    title: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ().+/_-]{0,39}$")
+    memory_gib: float | None = Field(default=None, ge=1, le=100_000)
+    memory_mib: int | None = Field(default=None, ge=1024, le=100_000_000)
+    bandwidth_gb_s: float | None = Field(default=None, ge=1, le=1_000_000)
+    tflops: float | None = Field(default=None, ge=0.1, le=1_000_000)
+    link_gb_s: float | None = Field(default=None, ge=0, le=100_000)
+    link_gpus: int | None = Field(default=None, ge=2, le=100_000)
+    pcie_gb_s: float | None = Field(default=None, ge=1, le=10_000)
+    gpus_per_node: int | None = Field(default=None, ge=1, le=1024)
+    power_watts: float | None = Field(default=None, ge=1, le=100_000)
+
+
+def describe_your_own() -> dict[str, Any]:
+    """How a GPU that is not here is described: what one looks like, and all keys with their units."""
+    return {"gpu": json.loads(EXAMPLE), "keys": list(Description.model_fields), "units": UNITS}
+
+
+def is_described(said: str) -> bool:
+    """Whether this is meant to be a description.
+
+    >>> is_described(EXAMPLE), is_described("H200")
+    (True, False)
+    """
+    return said.startswith("{")
+
+
+def gpu_id(said: str) -> str:
+    """The id behind what people say; raises `GpuProblem` with one sentence where there is none.
+
+    >>> gpu_id("H200"), gpu_id("l40s 48 GB")
+    ('h200-sxm', 'l40s')
+    >>> gpu_id('{"memory_gib": 96.0, "like": "H100"}')
+    '{"like":"h100-sxm","memory_gib":96}'
+    """
+    said = said.lstrip("\ufeff \t\r\n")
+    if is_described(said):
+        return _described(_text(_read(said))).id
+    try:
+        return GPUS.id_of(said)
+    except UnknownName as unknown:
+        if id_ := _with_memory(said):
+            return id_
+        raise GpuProblem(_counted(said) or (str(unknown) if GPUS.knows(said) else f"{unknown}; or {OWN}")) from None
+
+
+def gpu_of(id_: str) -> Gpu:
+    """The GPU of this id: of a described one the same object as long as it is remembered."""
+    return _described(id_) if is_described(id_) else GPUS[id_]
+
+
+def shown_gpu(gpu: Gpu) -> str:
+    """The id of a GPU where a table shows one: of a described one, its title."""
+    return gpu.title if gpu.status == DESCRIBED else gpu.id
+
+
+def _with_memory(said: str) -> str | None:
+    """The GPU whose name is followed by the memory that it has, as labels have it: "L40S 48GB"."""
+    found = _MEMORY.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
+    if found is None or (id_ := _only(found["name"])) is None:
+        return None
+    held, label = GPUS[id_].memory, int(found["label"])
+    return id_ if any(abs(held - label * unit) <= LABEL_TOLERANCE * held for unit in (GB, GIB)) else None
+
+
+def _only(name: str) -> str | None:
+    """The one GPU that goes by a name, if there is one."""
+    try:
+        return GPUS.id_of(name)
+    except UnknownName:
+        return None
+
+
+LABEL_TOLERANCE = 0.07
+"""By how much the memory of a GPU may differ from its label: of a T4, 15 GiB are left of 16."""
+
+
+def _counted(said: str) -> str | None:
+    """What to say to a name with a number of GPUs: "8x H100", "H100:8"."""
+    found = _COUNT.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
+    if found is None:
+        return None
+    name, count = found["name"] or found["of"], found["first"] or found["last"]
+    id_ = _only(name)
+    return id_ and f'name one GPU, gpu "{id_}", and how many in total_gpus ({count}), where a tool takes it'
+
+
+def _read(said: str) -> Description:
+    """The description that a text holds."""
+    if len(said) > LONGEST_DESCRIPTION:
+        raise GpuProblem(
+            f"a description has at most {LONGEST_DESCRIPTION:,} characters, not {len(said):,}; as {EXAMPLE}"
+        )
+    try:
+        found = Description.model_validate(_parsed(said))
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        raise GpuProblem("; ".join(dict.fromkeys(map(_problem, details[:MOST_PROBLEMS])))) from None
+    if found.memory_gib and found.memory_mib:
+        raise GpuProblem('"memory_gib" and "memory_mib" say the same; keep one')
+    try:
+        return found.model_copy(update={"like": GPUS.id_of(found.like)})
+    except UnknownName as unknown:
+        raise GpuProblem(f'"like": {unknown}') from None
+
+
+MOST_PROBLEMS = 3
+"""Problems of one description that are worded."""
+
+
+def _parsed(said: str) -> Any:
+    """What the text holds."""
+    try:
+        return json.loads(said, object_pairs_hook=_once)
+    except GpuProblem:
+        raise
+    except (ValueError, RecursionError):
+        raise GpuProblem(f"a description is one JSON object, as {EXAMPLE}") from None
+
+
+def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """The object of these pairs."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise GpuProblem("a description has each key once")
+    return found
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    """One problem in words: which key, and what it takes."""
+    name = str(detail["loc"][0])
+    if detail["type"] == "missing":
+        return f'a description says what GPU of the catalogue it is "like", as {EXAMPLE}'
+    if detail["type"] == "extra_forbidden":
+        near = get_close_matches(name[:40], Description.model_fields, n=2)
+        known = ", ".join(Description.model_fields)
+        meant = f"did you mean {' or '.join(map(quoted, near))}?" if near else f"it takes {known}"
+        return f"{quoted(name)} is no key of a description; {meant}"
+    return f'"{name}" takes {_takes(name)}; got {quoted(detail["input"])}'
+
+
+def _takes(name: str) -> str:
+    """What a key takes."""
+    schema = Description.model_json_schema()["properties"][name]
+    value = schema.get("anyOf", [schema])[0]
+    if value["type"] == "string":
+        return "a plain name of at most 40 characters" if name == "title" else "the name of a GPU of the catalogue"
+    kind = "a whole number" if value["type"] == "integer" else "a number"
+    return f"{kind} from {value['minimum']:,} to {value['maximum']:,}"
+
+
+def _text(found: Description) -> str:
+    """A description in its shortest form."""
+    given = found.model_dump(exclude_none=True)
+    short = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in given.items()}
+    return json.dumps(short, separators=(",", ":"))
+
+
+@lru_cache(maxsize=256)
+def _described(id_: str) -> Gpu:
+    """The GPU of a description in its shortest form."""
+    found = _read(id_)
+    like = GPUS[found.like]
+    memory = _memory(like, found)
+    return replace(
+        like,
+        id=id_,
+        like=like.id,
+        status=DESCRIBED,
+        title=found.title or f"GPU like {like.title}",
+        memory=memory or like.memory,
+        engine_memory=engine_memory(memory) if memory else like.engine_memory,
+        bandwidth=found.bandwidth_gb_s * GB if found.bandwidth_gb_s else like.bandwidth,
+        flops=_flops(like, found.tflops),
+        pcie_bandwidth=found.pcie_gb_s * GB if found.pcie_gb_s else like.pcie_bandwidth,
+        node_size=found.gpus_per_node or like.node_size,
+        power_watts=found.power_watts or like.power_watts,
+        **_link(like, found),
+    )
+
+
+def _memory(like: Gpu, found: Description) -> int | None:
+    """What the driver reports; of a label with check bits among the data, 15 of 16 parts. [B]"""
+    if found.memory_gib is None:
+        return found.memory_mib and found.memory_mib * MIB
+    return round(found.memory_gib * GIB * 15 / 16) if like.inline_ecc else driver_memory(found.memory_gib)
+
+
+def _flops(like: Gpu, tflops: float | None) -> dict[str, float]:
+    """Peaks of each format: those of the GPU that it is like, times how its peak in 16 bit compares. [FLOP/s]"""
+    if tflops is None:
+        return dict(like.flops)
+    own = like.half_flops
+    return {form: peak * tflops * TERA / own for form, peak in like.flops.items()} if own else {"bf16": tflops * TERA}
+
+
+def _link(like: Gpu, found: Description) -> dict[str, Any]:
+    """The scale-up link, where something is said of it."""
+    if found.link_gb_s is None and found.link_gpus is None:
+        return {}
+    if found.link_gb_s == 0:
+        return {"link": None, "link_bandwidth": None, "link_span": 1, "link_mesh": False}
+    if found.link_gb_s is None and like.link_bandwidth is None:
+        raise GpuProblem('"link_gpus" needs "link_gb_s": the GPU that it is like has no link')
+    span = found.link_gpus or (like.link_span if like.link else found.gpus_per_node or like.node_size)
+    return {
+        "link": like.link or "link",
+        "link_bandwidth": found.link_gb_s * GB if found.link_gb_s else like.link_bandwidth,
+        "link_span": span,
+    }
