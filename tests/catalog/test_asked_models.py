@@ -91,6 +91,15 @@ def test_another_models_build_in_the_format_that_was_said_is_not_taken_for_it(sa
         model_id(said)
 
 
+def test_a_name_that_nothing_goes_by_is_answered_with_how_to_describe_the_model() -> None:
+    with pytest.raises(
+        UnknownModel, match=r'^no model "arcee afm"; .*; or pass the text of its config.json as the model$'
+    ):
+        model_id("arcee afm")
+    with pytest.raises(UnknownModel, match=r'^model "llama 4" could be any of 2; nearest: [^;]*$'):
+        model_id("llama 4")
+
+
 def test_a_build_of_the_model_in_the_format_that_was_said_is_taken_for_it() -> None:
     assert model_id("qwen2.5-coder-32b-instruct int4") == "Qwen/Qwen2.5-Coder-32B-Instruct-GPTQ-Int4"
     assert model_id("glm-4.6v fp8") == "zai-org/GLM-4.6V-FP8"

@@ -91,7 +91,8 @@ def model_id(said: str) -> str:
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
-        raise UnknownModel(_not_catalogued(said)) from None
+        own = "" if MODELS.knows(said) or advice(said) else "; or pass the text of its config.json as the model"
+        raise UnknownModel(f"{_not_catalogued(said)}{own}") from None
     except ConfigProblem as problem:
         raise UnknownModel(str(problem)) from None
 
