@@ -319,6 +319,20 @@ def test_the_picture_of_405b_on_32_gpus_has_4_nodes_2_replicas_and_both_layer_ra
     assert answer.diagram.count("activations, InfiniBand") == 2
 
 
+@pytest.mark.parametrize(
+    ("model", "gpu", "total", "link"),
+    [
+        ("70B", "l4", 7, "PCIe Gen4 x16"),
+        ("405B", "mi300x", 6, "Infinity Fabric mesh"),
+        ("405B", "h100", 12, "NVLink 4"),
+    ],
+)
+def test_the_link_between_stages_is_named_in_full(model: str, gpu: str, total: int, link: str) -> None:
+    """Stages on one server: beside the word a column is too narrow for some names, of which x16 became x1."""
+    picture = ask(model, gpu=gpu, total_gpus=total).diagram
+    assert f"activations, {link} " in " ".join(picture.replace("|", " ").split())
+
+
 SMALL = st.fixed_dictionaries(
     {
         "model": MODEL,
