@@ -75,9 +75,9 @@ class Case:
 
     @property
     def traffic_gpus(self) -> int:
-        """GPUs that the requests of a day take, where the plan has fewer; else 0."""
+        """GPUs that the requests of a day take, where the plan on enough GPUs for the users has fewer; else 0."""
         fleet = self.bill.case.fleet if self.bill else None
-        return fleet.gpus if fleet and fleet.busy_gpus > self.plan.gpus_used else 0
+        return fleet.gpus if fleet and fleet.busy_gpus > self.enough.gpus_used else 0
 
     @property
     def bill(self) -> Bill | None:
