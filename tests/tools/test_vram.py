@@ -213,6 +213,25 @@ def test_more_users_never_take_fewer_gpus(users: int, more: int, context: int) -
         assert a.deploy.gpus <= b.deploy.gpus
 
 
+@pytest.mark.parametrize(
+    ("model", "precision", "users", "gpus"),
+    [("xai-org/grok-1", "int8", 2, 18), ("CohereLabs/command-a-plus-05-2026-bf16", "fp16", 5, 24)],
+)
+def test_stages_of_which_only_the_ends_get_shorter_are_looked_at_at_any_context(
+    model: str, precision: str, users: int, gpus: int
+) -> None:
+    """64 layers in 9 stages: the longest has 8, as those of 8 stages, but the ends, which hold the head, 7.
+
+    Twice the context took fewer GPUs where only there 9 stages were the fewest that held one session.
+    """
+    contexts = [2048, 4096, 8192, 16384, 32768, 65536]
+    asked = {"gpu": "rtx-4090", "concurrent_users": users}
+    placed = [on(ask(model, precision, **asked, context_window=context), "rtx-4090").deploy for context in contexts]
+    taken = [one.gpus if one else 0 for one in placed]
+    assert taken == sorted(taken)
+    assert gpus in taken
+
+
 @given(context=st.integers(1, 200_000), longer=st.integers(1, 200_000))
 @settings(max_examples=40)
 def test_longer_contexts_never_take_fewer_gpus(context: int, longer: int) -> None:
