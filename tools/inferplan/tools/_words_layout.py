@@ -11,6 +11,7 @@ from inferplan.core.units import GB, GIB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
+from inferplan.tools._stand_in import warning
 from inferplan.tools._words_speed import around
 
 MUCH = 1.5
@@ -31,6 +32,8 @@ def summary(case: Case) -> Iterator[str]:
         yield _speed_sentence(case, plan.service)
     else:
         yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."
+    users = min(plan.users, case.demand.users)
+    yield from warning(on, layout, users=users, context=case.demand.context)
     yield from words.beyond_training(on.model, case.demand.context)
 
 

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
+from inferplan.core.parallelism import Layout
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._bills import OptionName
 from inferplan.tools._sections import Bill, Case
+from inferplan.tools._stand_in import warning
 from inferplan.tools._words_speed import around
 from inferplan.tools.parallelism import ParallelismAnswer
 
@@ -125,6 +127,7 @@ def _within(case: Case, plan: ParallelismAnswer) -> str:
 def details(case: Case) -> Iterator[str]:
     """Memory, bill, and what would make it cheaper."""
     yield _memory_sentence(case)
+    yield from _real_sentence(case)
     yield from words.beyond_training(case.on.model, case.controls["context_window"])
     yield case.costs if isinstance(case.costs, str) else _bill_sentence(case, case.costs)
     yield from _ways_to_save(case)
@@ -144,6 +147,14 @@ def _memory_sentence(case: Case) -> str:
     more = f", {spare:,} more than asked" if spare > 0 else ""
     held = f" within {case.latency} (memory holds {plan.users_held:,})" if plan.users_by_memory else ""
     return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{held}{more}."
+
+
+def _real_sentence(case: Case) -> Iterator[str]:
+    """That the checkpoint which a size class stands for needs more than the GPUs that are said to serve it."""
+    plan, users = case.plan, case.controls["concurrent_users"]
+    if plan.serves_users and plan.ep == 1:
+        layout = Layout(tp=plan.tp, pp=plan.pp, dp=plan.dp)
+        yield from warning(case.on, layout, users=users, context=case.controls["context_window"])
 
 
 def _bill_sentence(case: Case, costs: Bill) -> str:
