@@ -333,6 +333,17 @@ def test_the_link_between_stages_is_named_in_full(model: str, gpu: str, total: i
     assert f"activations, {link} " in " ".join(picture.replace("|", " ").split())
 
 
+def test_the_smallest_layout_of_what_does_not_fit_is_the_smallest_that_runs() -> None:
+    """The guide's rules fill a node before they add stages: 16 GPUs, where 4 x 3 hold 405B in FP16 as well."""
+    short = ask(total_gpus=8).summary
+    assert (
+        "The smallest legal layout is tensor 4 x pipeline 3 on 12 GPUs, the usual one tensor 8 x pipeline 2: 16"
+        in short
+    )
+    assert (ask(total_gpus=12).fits, ask(total_gpus=11).fits) == (True, False)
+    assert "The smallest legal layout is tensor 2: 2 GPUs on 1 node." in ask("70B", total_gpus=1).summary
+
+
 SMALL = st.fixed_dictionaries(
     {
         "model": MODEL,

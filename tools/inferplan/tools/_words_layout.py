@@ -208,10 +208,10 @@ def shortage(case: Case) -> Iterator[str]:
     yield f"{_subject(on)} does not fit on {have}. {why_not(case)}"
     if needed:
         nodes = words.nodes(on.nodes(needed), on.gpu, size=on.node_size)
-        yield (
-            f"The smallest legal layout is {words.degrees(needed)}: "
-            f"{words.count(needed.replica, 'GPU')} on {nodes}. Fewer bits per weight would also help."
-        )
+        small, usual = case.narrower, f"{words.degrees(needed)}: {words.count(needed.replica, 'GPU')} on {nodes}"
+        if small:
+            usual = f"{words.degrees(small)} on {words.count(small.replica, 'GPU')}, the usual one {usual}"
+        yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
 
 
 def why_not(case: Case) -> str:
