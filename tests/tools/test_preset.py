@@ -176,6 +176,18 @@ class TestTraffic:
         assert "1 GPU serves these users." in ask(concurrent_users=1).summary
         assert "serves these users" not in ask("starter").summary
 
+    def test_ranks_that_share_experts_are_named_and_drawn_as_one_replica(self) -> None:
+        """Sixteen GPUs of which none holds DeepSeek V3: they are no sixteen copies of it."""
+        asked: dict[str, Any] = {"model": "deepseek v3", "gpu": "h200", "context_window": 16384}
+        answer = ask(concurrent_users=500, **asked)
+        assert "on 16 x H200 SXM5 141GB (data 16, experts over 16)" in answer.verdict
+        assert f"layout    [{' '.join('#' * 16)}]" in answer.diagram
+        assert answer.diagram.count(" 16 GPUs, DP16 x EP16\n") == 1
+        assert (answer.sections.parallelism.dp, answer.sections.parallelism.ep) == (16, 16)
+        wide = ask(concurrent_users=10_000, **asked)
+        assert re.search(r"\[#+ x\d+\]", wide.diagram)
+        assert ask().sections.parallelism.ep is None
+
     def test_one_gpu_holds_and_takes(self) -> None:
         few, late = ask("team", total_gpus=1), ask("starter", model="70B", precision="fp8", overrides="max_tpot_ms=9")
         assert "not on 1 x H100 SXM5 80GB: it holds 7 of the 10 users" in few.verdict

@@ -117,6 +117,7 @@ class ParallelismSection(BaseModel):
     tp: int
     pp: int
     dp: int
+    ep: int | None = Field(default=None, exclude_if=absent)
     gpus_used: int
     nodes: int
     max_concurrent_users: int
@@ -213,6 +214,7 @@ def _parallelism(answer: ParallelismAnswer) -> ParallelismSection:
         tp=answer.tp,
         pp=answer.pp,
         dp=answer.dp,
+        ep=answer.ep if answer.ep > 1 else None,
         gpus_used=answer.gpus_used,
         nodes=answer.nodes,
         max_concurrent_users=answer.max_concurrent_users,
