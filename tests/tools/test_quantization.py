@@ -329,6 +329,7 @@ class TestWords:
 
     def test_a_node_that_holds_nothing_is_said(self) -> None:
         assert "one node of 2 holds none" in ask(model="745B MoE", gpu="rtx 4090").summary
+        assert "one node" not in ask(model="745B MoE", gpu="m3 ultra").summary
 
     def test_the_next_step_lays_out_the_most_compressed_safe_format(self) -> None:
         steps = ask(model="70B", precision="q6_k", gpu="h200").next_steps
