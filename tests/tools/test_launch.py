@@ -108,6 +108,37 @@ def test_experts_that_ranks_do_not_divide_are_copied_until_they_do(ranks: int, e
         assert (f"{flag}{copies} " in started, flag in started) == (copies > 0, copies > 0)
 
 
+@pytest.mark.parametrize(
+    ("model", "tp", "whole"),
+    [
+        ("MiniMaxAI/MiniMax-M2", 8, True),
+        ("MiniMaxAI/MiniMax-M2", 4, False),
+        ("Qwen/Qwen3-30B-A3B-FP8", 4, True),
+        ("Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8", 8, True),
+        ("deepseek-ai/DeepSeek-V3", 8, False),
+    ],
+)
+def test_experts_stay_whole_where_a_slice_would_end_within_a_block(*, model: str, tp: int, whole: bool) -> None:
+    """1536 / 8 = 192 rows are no blocks of 128: both engines refuse them, and run them with whole experts.
+
+    vLLM, pull request 48173, and recipes, MiniMax-M2: "pure TP8 is not supported", TP+EP is.
+    """
+    for engine, flag in (("vllm", "--enable-expert-parallel "), ("sglang", f"--ep-size {tp} ")):
+        asked: dict[str, Any] = {"model": model, "gpu": "h200-sxm", "engine": engine}
+        own, other = (serving(Ledger({}), precision=form, **asked) for form in ("fp8", "bf16"))
+        said = [launch(on, Layout(tp=tp), context=4096, users=1, ledger=Ledger({})) for on in (own, other)]
+        assert [flag in one for one in said] == [whole, False]
+
+
+def test_a_shared_expert_is_not_cut_within_a_block() -> None:
+    """vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, which leave 64 rows of its shared expert."""
+    own, other = (
+        serving(Ledger({}), model=model, precision="fp8", gpu="h100-sxm")
+        for model in ("Qwen/Qwen3.6-35B-A3B-FP8", "Qwen/Qwen3.6-35B-A3B")
+    )
+    assert (max(own.degrees), max(other.degrees)) == (4, 8)
+
+
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 def test_weights_in_fp32_have_to_be_asked_for_and_so_is_their_cache(engine: str) -> None:
     """A published start of Llama 3.1 8B with `--dtype float32`: 262,163 B a token and 21.4 sessions of 8,192 tokens."""

@@ -63,6 +63,7 @@ class Flags:
     exchange: str = ""
     overlap: str = ""
     spare: str = ""
+    whole: str = ""
     drafts: str = ""
 
 
@@ -92,6 +93,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         exchange="--all2all-backend deepep_low_latency",
         overlap="--enable-dbo",
         spare="--enable-eplb --eplb-config.num_redundant_experts {}",
+        whole="--enable-expert-parallel",
         drafts="--speculative-config.method mtp --speculative-config.num_speculative_tokens {0}",
     ),
     "sglang": Flags(
@@ -114,6 +116,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
         overlap="--enable-two-batch-overlap",
         spare="--ep-num-redundant-experts {}",
+        whole="--ep-size {}",
         drafts=(
             "--speculative-algorithm EAGLE --speculative-num-steps {0} --speculative-eagle-topk 1 "
             "--speculative-num-draft-tokens {1}"
@@ -303,6 +306,8 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
+    if _cuts_blocks(on, layout):
+        yield flags.whole.format(layout.tp)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
@@ -311,6 +316,16 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
         yield from _shared(on, layout, servers, each)
     if on.engine.context_parallel > 1 and flags.context_parallel:
         yield flags.context_parallel.format(on.engine.context_parallel)
+
+
+def _cuts_blocks(on: Serving, layout: Layout) -> bool:
+    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
+
+    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
+    no multiple of 128. SGLang refuses it in the same words.
+    """
+    experts, block = on.experts, on.model.block(on.precision.id)
+    return bool(block and experts and layout.ep == 1 and experts.intermediate % (layout.tp * block))
 
 
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
