@@ -761,6 +761,7 @@ class TestRanking:
             {"requests_per_day": 1_000_000, "model": "745B MoE"},
             {"requests_per_day": 200_000, "model": "gpt-oss-120b", "precision": "mxfp4", "max_tpot_ms": 15},
             {"requests_per_day": 100_000, "compliance_required": True},
+            {"requests_per_day": 100_000, "compliance_required": True, "overrides": "staff_fte=2, pue=1.3"},
             {"model": "405B", "precision": "fp16", "requests_per_day": 500_000, "compliance_required": True},
         ],
     )
@@ -770,9 +771,10 @@ class TestRanking:
         for gpu in (one for one in GPUS.values() if one.vendor in ("nvidia", "amd")):
             quote = rental(gpu.id, "on_demand")
             if purchase(gpu.id) if option == "own" else quote is not None and quote.kind == "on_demand":
-                given = {} if quote else {"overrides": "on_demand_usd_per_gpu_hour=1"}
+                rate = "" if quote else "on_demand_usd_per_gpu_hour=1"
+                said = ", ".join(filter(None, [case.get("overrides"), rate]))
                 with suppress(ValidationError):
-                    costs[gpu.id] = bills(ask(**case, **given, gpu=gpu.id))[option]
+                    costs[gpu.id] = bills(ask(**case | {"overrides": said}, gpu=gpu.id))[option]
         cheapest = sorted(costs, key=lambda gpu: costs[gpu])[:2]
         assert ask(**case).cheapest_gpus == {gpu: costs[gpu] for gpu in cheapest}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from inferplan.catalog.asked_models import model_id
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools._launch import launch
@@ -28,6 +29,7 @@ GROUPS: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V3", "attention_dp": 8}
 WIDE: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V3", "attention_dp": 16}
 NODES: dict[str, Any] = {"model": "meta-llama/Llama-3.3-70B-Instruct", "tp": 8, "pp": 2}
 ONE: dict[str, Any] = {"model": "meta-llama/Llama-3.3-70B-Instruct"}
+OWN: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V3", "tp": 8}
 BLIND: dict[str, Any] = {"model": "Qwen/Qwen3-VL-8B-Instruct", "overrides": "image_inputs=0"}
 SET = "max_num_seqs=64, max_num_batched_tokens=4096, memory_utilization=0.8, cuda_graphs=0, prefix_caching=1"
 
@@ -55,6 +57,14 @@ SET = "max_num_seqs=64, max_num_batched_tokens=4096, memory_utilization=0.8, cud
         ({**ONE, "tp": 8, "overrides": "decode_context_parallel=8"}, "--decode-context-parallel-size 8 ", 10, NEW),
         (BLIND, "--language-model-only", 17, NEW),
         ({**WIDE, "users": 4096}, "--enable-dbo ", 11, NEW),
+        (
+            {**OWN, "overrides": "speculative_tokens=2"},
+            "--speculative-config.method mtp --speculative-config.num_speculative_tokens 2",
+            12,
+            NEW,
+        ),
+        ({**OWN, "overrides": "speculative_tokens=2"}, " # and your draft model", OLD, 11),
+        ({**ONE, "overrides": "speculative_tokens=2"}, " # and your draft model", OLD, NEW),
         (WIDE, "--all2all-backend deepep_low_latency ", 12, NEW),
     ],
 )
@@ -71,6 +81,74 @@ def test_before_there_was_a_flag_vllm_was_told_by_the_environment_how_to_exchang
     assert command(11, **WIDE).startswith(told)
     assert command(12, **WIDE).startswith("vllm serve ")
     assert "VLLM_ALL2ALL" not in command(11, **GROUPS)
+
+
+def test_sglang_drafts_with_the_models_own_layers() -> None:
+    """`--help` of SGLang 0.5.23: a chain of two steps verifies three tokens."""
+    load = {"model": "deepseek-r1", "precision": "fp8", "gpu": "h200", "engine": "sglang", "total_gpus": 8}
+    started = TOOL.ask({**load, "overrides": "speculative_tokens=2"}).launch or ""
+    said = "--speculative-algorithm EAGLE --speculative-num-steps 2 --speculative-eagle-topk 1"
+    assert f"{said} --speculative-num-draft-tokens 3" in started
+
+
+@pytest.mark.parametrize(
+    ("ranks", "experts", "copies"), [(24, 256, 8), (16, 256, 0), (32, 256, 0), (24, 160, 8), (48, 128, 16)]
+)
+def test_experts_that_ranks_do_not_divide_are_copied_until_they_do(ranks: int, experts: int, copies: int) -> None:
+    """DeepEP asserts `num_experts % num_ranks == 0`: 256 + 8 are 11 on each of 24 ranks, which the fullest hold anyway.
+
+    Within a node vLLM gathers tokens without it, and spreads 256 over as many ranks as there are.
+    """
+    models = {256: "deepseek-v3", 160: "Qwen/Qwen3-Coder-480B-A35B-Instruct", 128: "Qwen/Qwen3-235B-A22B"}
+    told = {"vllm": "--enable-eplb --eplb-config.num_redundant_experts ", "sglang": "--ep-num-redundant-experts "}
+    for engine, flag in told.items():
+        asked: dict[str, Any] = {"precision": "fp8", "gpu": "h200-sxm", "engine": engine}
+        on = serving(Ledger({}), model=model_id(models[experts]), **asked)
+        started = launch(on, Layout(attention_dp=ranks), context=4096, users=ranks, ledger=Ledger({}))
+        assert (f"{flag}{copies} " in started, flag in started) == (copies > 0, copies > 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "whole"),
+    [
+        ("MiniMaxAI/MiniMax-M2", 8, True),
+        ("MiniMaxAI/MiniMax-M2", 4, False),
+        ("Qwen/Qwen3-30B-A3B-FP8", 4, True),
+        ("Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8", 8, True),
+        ("deepseek-ai/DeepSeek-V3", 8, False),
+    ],
+)
+def test_experts_stay_whole_where_a_slice_would_end_within_a_block(*, model: str, tp: int, whole: bool) -> None:
+    """1536 / 8 = 192 rows are no blocks of 128: both engines refuse them, and run them with whole experts.
+
+    vLLM, pull request 48173, and recipes, MiniMax-M2: "pure TP8 is not supported", TP+EP is.
+    """
+    for engine, flag in (("vllm", "--enable-expert-parallel "), ("sglang", f"--ep-size {tp} ")):
+        asked: dict[str, Any] = {"model": model, "gpu": "h200-sxm", "engine": engine}
+        own, other = (serving(Ledger({}), precision=form, **asked) for form in ("fp8", "bf16"))
+        said = [launch(on, Layout(tp=tp), context=4096, users=1, ledger=Ledger({})) for on in (own, other)]
+        assert [flag in one for one in said] == [whole, False]
+
+
+def test_a_shared_expert_is_not_cut_within_a_block() -> None:
+    """vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, which leave 64 rows of its shared expert."""
+    own, other = (
+        serving(Ledger({}), model=model, precision="fp8", gpu="h100-sxm")
+        for model in ("Qwen/Qwen3.6-35B-A3B-FP8", "Qwen/Qwen3.6-35B-A3B")
+    )
+    assert (max(own.degrees), max(other.degrees)) == (4, 8)
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_weights_in_fp32_have_to_be_asked_for_and_so_is_their_cache(engine: str) -> None:
+    """A published start of Llama 3.1 8B with `--dtype float32`: 262,163 B a token and 21.4 sessions of 8,192 tokens."""
+    load = {"model": "llama 3.1 8b", "precision": "fp32", "gpu": "h100", "engine": engine}
+    answer = TOOL.ask({**load, "overrides": "engine_version=0.19, memory_utilization=0.95"})
+    assert answer.kv_bytes_per_token == 2 * 32 * 8 * 128 * 4
+    assert " --dtype float32 " in (answer.launch or "")
+    assert "--dtype" not in (TOOL.ask({**load, "precision": "bf16"}).launch or "--dtype")
+    if engine == "vllm":
+        assert next(row for row in answer.hardware if row.gpu == "h100-sxm").max_concurrent_users == 21
 
 
 @pytest.mark.parametrize(

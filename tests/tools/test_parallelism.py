@@ -319,6 +319,31 @@ def test_the_picture_of_405b_on_32_gpus_has_4_nodes_2_replicas_and_both_layer_ra
     assert answer.diagram.count("activations, InfiniBand") == 2
 
 
+@pytest.mark.parametrize(
+    ("model", "gpu", "total", "link"),
+    [
+        ("70B", "l4", 7, "PCIe Gen4 x16"),
+        ("405B", "mi300x", 6, "Infinity Fabric mesh"),
+        ("405B", "h100", 12, "NVLink 4"),
+    ],
+)
+def test_the_link_between_stages_is_named_in_full(model: str, gpu: str, total: int, link: str) -> None:
+    """Stages on one server: beside the word a column is too narrow for some names, of which x16 became x1."""
+    picture = ask(model, gpu=gpu, total_gpus=total).diagram
+    assert f"activations, {link} " in " ".join(picture.replace("|", " ").split())
+
+
+def test_the_smallest_layout_of_what_does_not_fit_is_the_smallest_that_runs() -> None:
+    """The guide's rules fill a node before they add stages: 16 GPUs, where 4 x 3 hold 405B in FP16 as well."""
+    short = ask(total_gpus=8).summary
+    assert (
+        "The smallest legal layout is tensor 4 x pipeline 3 on 12 GPUs, the usual one tensor 8 x pipeline 2: 16"
+        in short
+    )
+    assert (ask(total_gpus=12).fits, ask(total_gpus=11).fits) == (True, False)
+    assert "The smallest legal layout is tensor 2: 2 GPUs on 1 node." in ask("70B", total_gpus=1).summary
+
+
 SMALL = st.fixed_dictionaries(
     {
         "model": MODEL,

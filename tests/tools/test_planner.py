@@ -37,6 +37,15 @@ def test_70b_fp8_serves_200_users_at_50_ms_a_token_on_two_to_four_h100() -> None
     assert "That meets TPOT <= 50 ms." in answered.summary
 
 
+def test_fewer_gpus_than_one_are_not_spoken_of() -> None:
+    one, more = plan(max_tpot_ms=100), plan(max_tpot_ms=50)
+    alone = plan(gpu="b200", max_tpot_ms=50)
+    assert (alone.gpus_used, more.gpus_used > 1, one.gpus_used > 1) == (1, True, True)
+    assert "fewer" not in alone.summary
+    assert "No legal layout serves the users on fewer GPUs." in more.summary
+    assert "decides how many GPUs" in one.summary
+
+
 @pytest.mark.parametrize(
     "targets",
     [

@@ -154,10 +154,45 @@ class TestTraffic:
         assert f"But 5,000,000 requests a day take {bill} GPUs, which the bill is for." in answer.verdict
         assert f"{bill} GPUs cost" in answer.summary
 
+    def test_the_traffic_that_takes_more_than_the_users_is_said_beside_a_no_as_well(self) -> None:
+        """16 GPUs would hold the user, the day's requests take 24, and the bill is for those."""
+        answer = ask("enterprise", concurrent_users=1, total_gpus=4)
+        assert "16 x H100 SXM5 80GB (tensor 8 x pipeline 2) would serve them all" in answer.verdict
+        assert "But 500,000 requests a day take 24 GPUs, which the bill is for." in answer.verdict
+        assert "24 GPUs cost" in answer.summary
+
     def test_gpus_that_carry_both_are_a_plain_yes(self) -> None:
         answer = ask("team", concurrent_users=5, requests_per_day=5000)
         assert answer.verdict.startswith("Yes, on 1 node")
         assert "requests a day take" not in answer.summary
+
+    def test_the_bill_of_an_api_is_that_of_a_month(self) -> None:
+        """50,000 x 30.4 days x (500 x $0.59 + 500 x $0.71) a million = $989."""
+        summary = ask(overrides="as_of=2026-11-25").summary
+        assert "an API would charge $989 a month for the 50,000 requests a day" in summary
+
+    def test_fewer_gpus_that_serve_the_users_are_named_though_no_change_would_do_with_fewer_still(self) -> None:
+        assert ask(concurrent_users=1).sections.parallelism.gpus_used == 8
+        assert "1 GPU serves these users." in ask(concurrent_users=1).summary
+        assert "serves these users" not in ask("starter").summary
+
+    def test_ranks_that_share_experts_are_named_and_drawn_as_one_replica(self) -> None:
+        """Sixteen GPUs of which none holds DeepSeek V3: they are no sixteen copies of it."""
+        asked: dict[str, Any] = {"model": "deepseek v3", "gpu": "h200", "context_window": 16384}
+        answer = ask(concurrent_users=500, **asked)
+        assert "on 16 x H200 SXM5 141GB (data 16, experts over 16)" in answer.verdict
+        assert f"layout    [{' '.join('#' * 16)}]" in answer.diagram
+        assert answer.diagram.count(" 16 GPUs, DP16 x EP16\n") == 1
+        assert (answer.sections.parallelism.dp, answer.sections.parallelism.ep) == (16, 16)
+        wide = ask(concurrent_users=10_000, **asked)
+        assert re.search(r"\[#+ x\d+\]", wide.diagram)
+        assert ask().sections.parallelism.ep is None
+
+    def test_one_gpu_holds_and_takes(self) -> None:
+        few, late = ask("team", total_gpus=1), ask("starter", model="70B", precision="fp8", overrides="max_tpot_ms=9")
+        assert "not on 1 x H100 SXM5 80GB: it holds 7 of the 10 users" in few.verdict
+        assert "it holds the 1 user of a 70B-class model" in late.verdict
+        assert "but takes" in late.verdict
 
 
 class TestLatency:

@@ -194,8 +194,9 @@ class TestFormats:
     def test_what_real_checkpoints_of_a_size_class_weigh_is_said(self) -> None:
         assert "Llama 3.3 70B Instruct weighs 72.7 GB in FP8" in ask(model="70B").summary
 
-    def test_a_checkpoint_caches_in_16_bit_whatever_its_weights(self) -> None:
-        assert assumption(ask(model="llama 3.1 8b"), "kv_cache_element").startswith("kv_cache_element = 16 bit")
+    def test_a_checkpoint_caches_in_16_bit_whatever_its_weights_unless_it_runs_in_32(self) -> None:
+        cached = assumption(ask(model="llama 3.1 8b"), "kv_cache_element")
+        assert cached.startswith("kv_cache_element = 32 16 16 16 bit")
 
     @pytest.mark.parametrize("model", SIZE_CLASSES)
     @pytest.mark.parametrize("precision", FORMATS)
@@ -328,6 +329,7 @@ class TestWords:
 
     def test_a_node_that_holds_nothing_is_said(self) -> None:
         assert "one node of 2 holds none" in ask(model="745B MoE", gpu="rtx 4090").summary
+        assert "one node" not in ask(model="745B MoE", gpu="m3 ultra").summary
 
     def test_the_next_step_lays_out_the_most_compressed_safe_format(self) -> None:
         steps = ask(model="70B", precision="q6_k", gpu="h200").next_steps

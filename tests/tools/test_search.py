@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from inferplan.catalog import prices
 from inferplan.catalog.gpus import GPUS
@@ -108,6 +109,12 @@ def test_the_next_call_asks_for_the_type_that_was_found() -> None:
     best = plan(gpu="any")
     assert best.inputs["gpu"] == "any"
     assert all(step.arguments["gpu"] == best.gpu for step in best.next_steps)
+
+
+@pytest.mark.parametrize("tool", [one for one in TOOLS_BY_NAME.values() if one is not TOOL], ids=lambda one: one.name)
+def test_a_tool_that_takes_one_type_says_which_takes_any(tool: Any) -> None:
+    with pytest.raises(ValidationError, match='"any" is for plan_parallelism, which names the type to ask for here'):
+        tool.ask({**tool.example, "gpu": "Any"})
 
 
 def test_who_listens_hears_of_every_type_and_ends_the_search_by_raising() -> None:

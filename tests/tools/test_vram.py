@@ -16,6 +16,7 @@ from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._settings import serving
 from inferplan.tools.parallelism import TOOL as PLAN
+from inferplan.tools.preset import TOOL as PRESET
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
 
 GUIDE = rows("guide_vram.tsv")
@@ -202,6 +203,47 @@ def test_a_size_class_in_fp8_never_needs_more_than_in_16_bit(users: int, context
             assert a.deploy.gpus <= b.deploy.gpus
 
 
+class TestRealCheckpoint:
+    """On one H100 a 70B FP8 checkpoint loads 67.72 GiB, its size class 65.2. Source: llm-d, planner, measured runs."""
+
+    def test_the_command_starts_what_the_checkpoint_takes_where_its_size_class_takes_fewer_gpus(self) -> None:
+        answer = ask(context_window=32768)
+        real = ask("llama 3.3 70b", context_window=32768, kv_precision="fp8")
+        placed = [on(one, "h100-sxm").deploy for one in (answer, real)]
+        assert [one.gpus for one in placed if one] == [1, 2]
+        assert "The real Llama 3.3 70B Instruct takes 2 GPUs (tensor 2), as the command has it." in answer.summary
+        assert answer.launch == real.launch
+
+    def test_no_command_is_given_for_gpus_that_do_not_hold_the_checkpoint(self) -> None:
+        answer = ask(context_window=32768, total_gpus=1)
+        assert answer.fits
+        assert answer.launch is None
+        assert "The real Llama 3.3 70B Instruct holds no session there." in answer.summary
+
+    def test_users_that_the_checkpoint_does_not_take_are_counted(self) -> None:
+        gpu, asked = "a100-40gb-sxm", {"concurrent_users": 10, "context_window": 4096, "total_gpus": 4}
+        answer, real = (ask(model, "fp16", gpu=gpu, **asked) for model in ("70B", "llama 3.3 70b"))
+        assert answer.fits
+        assert "The real Llama 3.3 70B Instruct takes only 9 of 10 users there." in answer.summary
+        assert on(real, gpu).max_concurrent_users == 9
+
+    def test_nothing_is_said_of_it_where_it_goes_as_its_size_class_does(self) -> None:
+        assert "The real" not in ask(concurrent_users=200).summary
+        assert "The real" not in ask("llama 3.3 70b", context_window=32768).summary
+
+    @pytest.mark.parametrize("gpus", [None, 8])
+    def test_a_plan_and_a_preset_say_that_the_checkpoint_does_not_start_on_the_layout(self, gpus: int | None) -> None:
+        said = "The real Llama 3.3 70B Instruct does not start on this layout: ask for it by name."
+        asked: dict[str, Any] = {"model": "70B", "precision": "fp8", "context_window": 32768, "total_gpus": gpus}
+        assert said in PLAN.ask(asked).summary
+        assert said in PRESET.ask({**asked, "preset": "starter"}).summary
+        assert said not in PLAN.ask({**asked, "model": "llama 3.3 70b"}).summary
+
+
+def test_one_gpu_stays_unused() -> None:
+    assert "1 GPU of 3 stays unused" in ask("llama 3.3 70b", "fp16", total_gpus=3).summary
+
+
 @given(users=st.integers(1, 5000), more=st.integers(1, 5000), context=st.integers(1, 200_000))
 @settings(max_examples=40)
 def test_more_users_never_take_fewer_gpus(users: int, more: int, context: int) -> None:
@@ -211,6 +253,25 @@ def test_more_users_never_take_fewer_gpus(users: int, more: int, context: int) -
         assert a.deploy is not None
         assert b.deploy is not None
         assert a.deploy.gpus <= b.deploy.gpus
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "users", "gpus"),
+    [("xai-org/grok-1", "int8", 2, 18), ("CohereLabs/command-a-plus-05-2026-bf16", "fp16", 5, 24)],
+)
+def test_stages_of_which_only_the_ends_get_shorter_are_looked_at_at_any_context(
+    model: str, precision: str, users: int, gpus: int
+) -> None:
+    """64 layers in 9 stages: the longest has 8, as those of 8 stages, but the ends, which hold the head, 7.
+
+    Twice the context took fewer GPUs where only there 9 stages were the fewest that held one session.
+    """
+    contexts = [2048, 4096, 8192, 16384, 32768, 65536]
+    asked = {"gpu": "rtx-4090", "concurrent_users": users}
+    placed = [on(ask(model, precision, **asked, context_window=context), "rtx-4090").deploy for context in contexts]
+    taken = [one.gpus if one else 0 for one in placed]
+    assert taken == sorted(taken)
+    assert gpus in taken
 
 
 @given(context=st.integers(1, 200_000), longer=st.integers(1, 200_000))

@@ -148,6 +148,7 @@ class ModelRow(NamedRow):
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
     image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint.
+    `weight_block` is how many rows and columns of its own format share a scale, where that bounds its slices.
     `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
     has its layers, and states only what it has otherwise.
     """
@@ -160,6 +161,7 @@ class ModelRow(NamedRow):
     remote_code: bool = False
     precision: str
     native_bits: NativeBits | None = None
+    weight_block: int = Field(default=0, ge=0)
     shape: Shape
     attention: Mapping[str, Attention] = Field(default_factory=_none)
     latent: Mapping[str, Latent] = Field(default_factory=_none)
@@ -201,6 +203,7 @@ class ModelRow(NamedRow):
             native_bits=self.native_bits,
             builds=builds_of(self.id),
             remote_code=self.remote_code,
+            weight_block=self.weight_block,
         )
 
     def architecture(self) -> Architecture:

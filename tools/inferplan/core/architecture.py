@@ -370,7 +370,8 @@ class Model:
 
     Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
     asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
-    `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run.
+    `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run. In its own format
+    `weight_block` rows and columns share a scale, where a tensor group may slice it into parts of blocks; else 0.
     """
 
     id: str
@@ -383,10 +384,15 @@ class Model:
     native_kv_bits: float | None = None
     builds: Mapping[str, Build] = field(default_factory=_no_builds)
     remote_code: bool = False
+    weight_block: int = 0
 
     def build(self, precision: str) -> Build | None:
         """The published checkpoint in this format, where one is known that is not the release itself."""
         return None if precision == self.native_precision else self.builds.get(precision)
+
+    def block(self, precision: str) -> int:
+        """Rows and columns that share a scale in this format, 0 where that bounds no slices. [elements]"""
+        return self.weight_block if precision == self.native_precision else 0
 
     def own_kv_bits(self, precision: str) -> float | None:
         """The element of the KV cache that its checkpoint in this format asks for, None where it does not. [bits]"""

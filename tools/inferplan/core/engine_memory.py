@@ -213,11 +213,12 @@ def cache_not_modelled(model: Model, engine: Engine) -> str | None:
     return RULES[engine.name].not_modelled(model.architecture, engine)
 
 
-def default_kv_bits(model: Model, precision: Precision) -> float:
+def default_kv_bits(model: Model, precision: Precision, engine: EngineName = "vllm") -> float:
     """What the cache is stored in unless said otherwise. [bits]
 
     The guide's element for a size class; for a checkpoint what its own config asks for, as a published build in FP4
-    may, else the engine's default, which is the model's 16-bit type; compressed keys are read in FP8 alone.
+    may, else the engine's default, which is the type that the model runs in: 16 bit, and in vLLM and SGLang 32 where
+    its weights are in FP32. Compressed keys are read in FP8 alone.
 
     Limits: vLLM obeys the checkpoint since December 2025; older versions cache in 16 bit.
 
@@ -226,4 +227,8 @@ def default_kv_bits(model: Model, precision: Precision) -> float:
     """
     if model.is_size_class:
         return precision.kv_bits
-    return model.own_kv_bits(precision.id) or (BITS_PER_BYTE if is_compressed(model.architecture) else REST_BITS)
+    if own := model.own_kv_bits(precision.id):
+        return own
+    if is_compressed(model.architecture):
+        return BITS_PER_BYTE
+    return precision.kv_bits if precision.id == "fp32" and engine in ("vllm", "sglang") else REST_BITS

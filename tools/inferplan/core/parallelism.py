@@ -140,12 +140,19 @@ def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tu
 def depths(layers: int, least: int = 1) -> tuple[int, ...]:
     """Numbers of pipeline stages worth having, from `least` on, smallest first.
 
-    Of depths whose longest stage has as many layers, only the shallowest: the others take more GPUs for nothing.
+    Of depths whose longest, first and last stages have as many layers, only the shallowest: the others take more GPUs
+    for nothing. The ends count, as they hold the embedding and the output head beside their layers.
 
     >>> depths(8), depths(8, 3)
-    ((1, 2, 3, 4, 8), (3, 4, 8))
+    ((1, 2, 3, 4, 5, 8), (3, 4, 5, 8))
     """
-    return tuple(sorted({ceil(layers / pp): pp for pp in range(layers, least - 1, -1)}.values()))
+    return tuple(sorted({_lengths(layers, pp): pp for pp in range(layers, least - 1, -1)}.values()))
+
+
+def _lengths(layers: int, pp: int) -> tuple[int, int, bool]:
+    """Layers of the longest stage and of the last one, and whether the first one is longer (see `stage_ranges`)."""
+    even, left = divmod(layers, pp)
+    return ceil(layers / pp), even, left == pp - 1
 
 
 def expert_share(layout: Layout, experts: int) -> float:

@@ -49,6 +49,13 @@ def _gpu_or_any(name: str) -> str:
         raise ValueError(f'{problem}; or "{ANY}" for all types') from None
 
 
+def _one_gpu(name: str) -> str:
+    """The id behind a GPU's name, or which tool takes all of them."""
+    if is_any(name):
+        raise ValueError(f'"{ANY}" is for plan_parallelism, which names the type to ask for here; name one')
+    return gpu_id(name)
+
+
 def _plain_number(value: object) -> object:
     """Numbers as people type them ("50,000"); true and false are no numbers."""
     if isinstance(value, bool):
@@ -107,7 +114,7 @@ KvPrecisionName = Annotated[
 ]
 USUAL_GPU = "h100-sxm"
 """The GPU that is planned on where none is named."""
-GpuName = Annotated[str, AfterValidator(gpu_id), Field(description="As H200.")]
+GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200.")]
 GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any.")]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]

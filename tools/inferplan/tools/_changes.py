@@ -83,7 +83,7 @@ def _is_for(form: Precision, engine: EngineName) -> bool:
 
 def _in(need: Need, form: Precision) -> Need:
     """The same need in another format, with the cache that goes with it unless the caller chose one."""
-    kv_bits = need.on.kv_bits if need.own_cache else default_kv_bits(need.model, form)
+    kv_bits = need.on.kv_bits if need.own_cache else default_kv_bits(need.model, form, need.on.engine.name)
     return replace(need, on=need.on.stored_in(form, kv_bits))
 
 

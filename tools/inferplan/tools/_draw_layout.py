@@ -26,6 +26,8 @@ ROWS = 8
 """Replicas drawn of a shared node before the rest is summed up."""
 INSIDE = COLUMN - 4
 """Width of what stands in a box."""
+ARROW = 12
+"""Where the line between two stages stands."""
 LABEL = 9
 """Width of the number of a group of data-parallel attention."""
 EXPERTS = "experts by GPU"
@@ -171,7 +173,8 @@ def _arrow(on: Serving, layout: Layout, replica: int, stage: int) -> list[str]:
     here, before = (_first(on, layout, replica, one) // on.domain for one in (stage, stage - 1))
     fabric = on.fabric(layout)
     link = fabric.tensor_link if here == before else fabric.stage_link
-    return [f"{'|':>12} activations, {link}"[:COLUMN].rstrip()]
+    lines = draw.wrap_items(["activations,", link], COLUMN - ARROW - 1, separator=" ")
+    return [f"{'|':>{ARROW}} {line}" for line in lines]
 
 
 def _shared_nodes(on: Serving, layout: Layout) -> list[str]:

@@ -1,6 +1,6 @@
 """The one-call answer at a glance: a line or two for each section."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from inferplan.catalog.asked_gpus import gpu_of
@@ -60,16 +60,25 @@ def _unknown() -> str:
 
 
 def _layout(plan: ParallelismAnswer) -> str:
-    """Replicas in brackets, their stages in them, a mark per GPU."""
+    """Replicas in brackets, in them their stages, and the groups that share experts; a mark per GPU."""
     if not plan.fits:
         return f"{'layout':<{LABEL}} does not fit: a replica takes {plan.gpus_per_replica or 'more than any'} GPUs"
-    stage = "#" * plan.tp if plan.tp <= 8 else f"#x{plan.tp}"
-    replica = f"[{'>'.join([stage] * min(plan.pp, 3))}{'>..' if plan.pp > 3 else ''}]"
-    shown = min(plan.dp, max(1, (BAR - 4) // len(replica)))
-    more = f" +{plan.dp - shown}" if plan.dp > shown else ""
-    degrees = " x ".join(f"{name}{n}" for name, n in (("TP", plan.tp), ("PP", plan.pp), ("DP", plan.dp)) if n > 1)
-    size = words.count(plan.gpus_used, "GPU")
-    return f"{'layout':<{LABEL}} {(replica * shown + more).ljust(BAR)}  {size}{f', {degrees}' if degrees else ''}"
+    copies, stage = plan.gpus_used // plan.gpus_per_replica, "#" * plan.tp if plan.tp <= 8 else f"#x{plan.tp}"
+    group, groups = f"{'>'.join([stage] * min(plan.pp, 3))}{'>..' if plan.pp > 3 else ''}", plan.dp // copies
+    replica = f"[{' '.join([group] * groups)}]"
+    if len(replica) > BAR - 4 and groups > 1:
+        replica = f"[{group} x{groups}]"
+    shown = min(copies, max(1, (BAR - 4) // len(replica)))
+    more = f" +{copies - shown}" if copies > shown else ""
+    named = (("TP", plan.tp), ("PP", plan.pp), ("DP", plan.dp), ("EP", plan.ep))
+    size = ", ".join([words.count(plan.gpus_used, "GPU"), *([degrees] if (degrees := _joined(named)) else [])])
+    room = min(BAR, draw.WIDTH - LABEL - len(size) - 3)
+    return f"{'layout':<{LABEL}} {(replica * shown + more).ljust(room)}  {size}"
+
+
+def _joined(named: Iterable[tuple[str, int]]) -> str:
+    """`TP8 x PP2`: the degrees beyond one."""
+    return " x ".join(f"{name}{degree}" for name, degree in named if degree > 1)
 
 
 def _users(asked: int, plan: ParallelismAnswer) -> str:

@@ -56,11 +56,16 @@ class Ranked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Offer:
-    """A GPU with what one of it costs a month at some hours, and how many come together."""
+    """A GPU with what one of it costs a month at some hours, how many come together, and the people beside them."""
 
     gpu: Gpu
     month: Callable[[float], float]
     machine: int
+    staff: float = 0
+
+    def bill(self, gpus: int, hours: float) -> float:
+        """What so many of them cost at so many hours a day. [USD/month]"""
+        return gpus * self.month(hours) + self.staff
 
 
 def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
@@ -83,7 +88,7 @@ def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
     for offer, holding, speed in _bounds(scope, traffic.request):
         fewest = max(holding, ceil(demand / speed * (1 - 1e-9)))
         gpus = cost.whole_machines(fewest, machine=offer.machine)
-        yield gpus * offer.month(traffic.usage_hours_per_day), offer
+        yield offer.bill(gpus, traffic.usage_hours_per_day), offer
 
 
 @lru_cache(maxsize=256)
@@ -123,9 +128,9 @@ def _offers(asked: str, groups: tuple[str, ...], overrides: str, how: Literal["o
     found: list[_Offer] = []
     for device in (gpu for gpu in GPUS.values() if gpu.vendor in VENDORS):
         ledger = _ledger(groups, overrides, of_one=device.id == asked)
-        month = _owned(ledger, device) if how == "own" else _rented(ledger, device)
-        if month is not None:
-            found.append(_Offer(gpu=device, month=month, machine=machine(ledger, device)))
+        offer = _owned(ledger, device) if how == "own" else _rented(ledger, device)
+        if offer is not None:
+            found.append(offer)
     return tuple(found)
 
 
@@ -135,18 +140,18 @@ def _ledger(groups: tuple[str, ...], overrides: str, *, of_one: bool) -> Ledger:
     return Ledger({name: value for name, value in given.items() if of_one or name not in OF_ONE_GPU})
 
 
-def _rented(ledger: Ledger, gpu: Gpu) -> Callable[[float], float] | None:
-    """One GPU on demand, by hours a day; None where no provider has it: peers give no service level."""
+def _rented(ledger: Ledger, gpu: Gpu) -> _Offer | None:
+    """A GPU on demand, by hours a day; None where no provider has it: peers give no service level."""
     quote = prices.rental(gpu.id, "on_demand")
     if (quote is None or quote.kind != "on_demand") and not ledger.given("on_demand_usd_per_gpu_hour"):
         return None
     rate = ledger.take("on_demand_usd_per_gpu_hour", quote and round(quote.median, 4), quiet=True)
     hourly = cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate, hours_per_day=1)
-    return lambda hours: hourly * hours
+    return _Offer(gpu=gpu, month=lambda hours: hourly * hours, machine=machine(ledger, gpu))
 
 
-def _owned(ledger: Ledger, gpu: Gpu) -> Callable[[float], float] | None:
-    """One owned GPU, whatever the hours; staff is the same for all.
+def _owned(ledger: Ledger, gpu: Gpu) -> _Offer | None:
+    """An owned GPU, whatever the hours, with the people, who cost the same whatever they run.
 
     None where only a published rate for everything is known, which was not worked out as that of the others is: of
     the five GPUs that have both it is 0.76 to 1.05 times as much.
@@ -155,7 +160,7 @@ def _owned(ledger: Ledger, gpu: Gpu) -> Callable[[float], float] | None:
     if owned is None or (owned.gpu is None and not ledger.given(ALL_IN)):
         return None
     month = owned.month
-    return lambda _: month
+    return _Offer(gpu=gpu, month=lambda _: month, machine=machine(ledger, gpu), staff=owned.staff_month)
 
 
 def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
@@ -165,7 +170,7 @@ def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
         return None
     hours = traffic.usage_hours_per_day
     gpus = Yard(instances=built, traffic=traffic, machine=offer.machine).gpus(traffic.requests_per_day, hours)
-    return Ranked(gpu=offer.gpu.id, monthly_usd=gpus * offer.month(hours))
+    return Ranked(gpu=offer.gpu.id, monthly_usd=offer.bill(gpus, hours))
 
 
 def _on(scope: Scope, offer: _Offer) -> Serving:

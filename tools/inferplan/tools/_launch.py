@@ -21,6 +21,12 @@ ANY_MODEL = "MODEL"
 ONLINE = "fp8"
 """The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
 
+WIDE = "fp32"
+"""The format that engines have to be told: they load a checkpoint of 32 bit in 16 as well.
+
+Source: vLLM and SGLang, `--help`, `--dtype`: auto is 16 bit for models in FP32.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
@@ -41,6 +47,7 @@ class Flags:
     context: str
     sequences: str
     quantize: str = ""
+    wide: str = ""
     cache: str = ""
     beyond: str = ""
     share: str = ""
@@ -55,6 +62,9 @@ class Flags:
     shared_nodes: str = ""
     exchange: str = ""
     overlap: str = ""
+    spare: str = ""
+    whole: str = ""
+    drafts: str = ""
 
 
 FLAGS: Mapping[EngineName, Flags] = {
@@ -67,6 +77,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         context="--max-model-len {}",
         sequences="--max-num-seqs {}",
         quantize="--quantization fp8",
+        wide="--dtype float32",
         cache="--kv-cache-dtype {}",
         beyond="VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
         share="--gpu-memory-utilization {:g}",
@@ -81,6 +92,9 @@ FLAGS: Mapping[EngineName, Flags] = {
         shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
         exchange="--all2all-backend deepep_low_latency",
         overlap="--enable-dbo",
+        spare="--enable-eplb --eplb-config.num_redundant_experts {}",
+        whole="--enable-expert-parallel",
+        drafts="--speculative-config.method mtp --speculative-config.num_speculative_tokens {0}",
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
@@ -91,6 +105,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         context="--context-length {}",
         sequences="--max-running-requests {}",
         quantize="--quantization fp8",
+        wide="--dtype float32",
         cache="--kv-cache-dtype {}",
         beyond="SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
         share="--mem-fraction-static {:g}",
@@ -100,6 +115,12 @@ FLAGS: Mapping[EngineName, Flags] = {
         shared="--dp-size {groups} --enable-dp-attention --moe-a2a-backend deepep",
         shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
         overlap="--enable-two-batch-overlap",
+        spare="--ep-num-redundant-experts {}",
+        whole="--ep-size {}",
+        drafts=(
+            "--speculative-algorithm EAGLE --speculative-num-steps {0} --speculative-eagle-topk 1 "
+            "--speculative-num-draft-tokens {1}"
+        ),
     ),
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
@@ -215,6 +236,8 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
         yield flags.code
     if _is_quantised_online(on):
         yield flags.quantize
+    if on.precision.id == WIDE:
+        yield flags.wide
 
 
 def _checkpoint(model: Model, context: int) -> str:
@@ -245,9 +268,16 @@ def _remark(on: Serving, layout: Layout) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
+    drafts = ["and your draft model"] if on.engine.drafts and not _drafts(on) else []
     options = [FLAGS[on.engine.name].options] if layout.ep > 1 else []
-    said = [*build, *filter(None, options), *_cluster(on, layout), *copies]
+    said = [*build, *drafts, *filter(None, options), *_cluster(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
+
+
+def _drafts(on: Serving) -> str:
+    """How the model's own layers are told to draft tokens; nothing where it has none: another model does."""
+    own, tokens = on.model.architecture.multi_token, on.engine.drafts
+    return _spelled(on, "drafts").format(tokens, tokens + 1) if own and tokens else ""
 
 
 def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
@@ -276,6 +306,8 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
+    if _cuts_blocks(on, layout):
+        yield flags.whole.format(layout.tp)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
@@ -286,12 +318,32 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
         yield flags.context_parallel.format(on.engine.context_parallel)
 
 
+def _cuts_blocks(on: Serving, layout: Layout) -> bool:
+    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
+
+    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
+    no multiple of 128. SGLang refuses it in the same words.
+    """
+    experts, block = on.experts, on.model.block(on.precision.id)
+    return bool(block and experts and layout.ep == 1 and experts.intermediate % (layout.tp * block))
+
+
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
-    """Groups of data-parallel attention that share experts, on one server or several."""
+    """Groups of data-parallel attention that share experts, on one server or several.
+
+    DeepEP, which vLLM uses over a network and SGLang everywhere, wants as many experts on each rank: copies make up for
+    what is missing, and take the room that is counted for the fullest ranks.
+
+    Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch` (num_experts % num_ranks == 0); vLLM documentation, expert
+    parallel deployment, EPLB.
+    """
     flags = FLAGS[on.engine.name]
     yield flags.shared.format(groups=layout.attention_dp)
     if servers > 1 and flags.shared_nodes:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
+    missing = -(on.experts.experts if on.experts else 0) % layout.ep
+    if missing and (on.fabric(layout).wide or on.engine.name == "sglang"):
+        yield flags.spare.format(missing)
     if on.fabric(layout).wide:
         replica = on.replica(layout.alone)
         overlaps = replica is None or replica.is_split(Batch(decode=in_one_stage(each, layout)))
@@ -326,6 +378,7 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield flags.tokens.format(engine.max_num_batched_tokens)
     if not engine.cuda_graphs:
         yield flags.eager
+    yield _drafts(on)
     if ledger.given("prefix_caching"):
         yield flags.prefix if engine.prefix_caching else _spelled(on, "no_prefix")
     if not engine.windows:

@@ -13,6 +13,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import RankMemory
 from inferplan.tools._serving import Deployment, Serving
+from inferplan.tools._stand_in import falls_short
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +135,15 @@ class Fit:
     def waits(self) -> bool:
         """Whether the latency asked for, and not memory, is what bounds the users."""
         return self.users < self.by_memory
+
+    @cached_property
+    def real(self) -> "Fit | None":
+        """The checkpoint that a size class stands for, where it needs another layout than the one of the class."""
+        if self.placed is None or not self.users:
+            return None
+        users = min(self.need.users, self.users)
+        on = falls_short(self.on, self.placed.layout, users=users, context=self.need.context)
+        return on and fit(replace(self.need, on=on), on, self.limit)
 
     @property
     def is_enough(self) -> bool:

@@ -212,8 +212,15 @@ class Case:
 
     @cached_property
     def needed(self) -> Layout | None:
-        """The smallest replica on any number of GPUs; None where none is legal."""
+        """The smallest replica on any number of GPUs, by the guide's rules; None where none is legal."""
         return self.on.smallest(self.demand.context)
+
+    @cached_property
+    def narrower(self) -> Layout | None:
+        """A replica on fewer GPUs still, of narrower tensor groups in more stages; None where there is none."""
+        alone = replace(self.demand, gpus=None, users=1, objective="fewest_gpus", latency=WHENEVER)
+        found = compare(self.on, alone, runners_up=0).chosen.layout if self.needed else None
+        return found if found and self.needed and found.replica < self.needed.replica else None
 
     @property
     def weights(self) -> float:

@@ -75,9 +75,9 @@ class Case:
 
     @property
     def traffic_gpus(self) -> int:
-        """GPUs that the requests of a day take, where the plan has fewer; else 0."""
+        """GPUs that the requests of a day take, where the plan on enough GPUs for the users has fewer; else 0."""
         fleet = self.bill.case.fleet if self.bill else None
-        return fleet.gpus if fleet and fleet.busy_gpus > self.plan.gpus_used else 0
+        return fleet.gpus if fleet and fleet.busy_gpus > self.enough.gpus_used else 0
 
     @property
     def bill(self) -> Bill | None:
@@ -117,6 +117,7 @@ class ParallelismSection(BaseModel):
     tp: int
     pp: int
     dp: int
+    ep: int | None = Field(default=None, exclude_if=absent)
     gpus_used: int
     nodes: int
     max_concurrent_users: int
@@ -213,6 +214,7 @@ def _parallelism(answer: ParallelismAnswer) -> ParallelismSection:
         tp=answer.tp,
         pp=answer.pp,
         dp=answer.dp,
+        ep=answer.ep if answer.ep > 1 else None,
         gpus_used=answer.gpus_used,
         nodes=answer.nodes,
         max_concurrent_users=answer.max_concurrent_users,

@@ -105,11 +105,17 @@ class Serving:
         """See `degrees`.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head.
+        each KV head. A shared expert is cut into whole blocks of a checkpoint's own format; routed experts can be left
+        whole (see `_launch`).
+
+        Source: vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, whose parts have 64 rows of 128.
         """
         if self.engine.name == "llama.cpp":
             return (1,)
         degrees = _degrees(self.model, self.domain)
+        experts, block = self.model.architecture.experts, self.model.block(self.precision.id)
+        if block and experts:
+            degrees = tuple(tp for tp in degrees if experts.dense_width % (tp * block) == 0)
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])

@@ -111,7 +111,7 @@ def _serving(
         model=model,
         precision=form,
         gpu=gpu,
-        kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form),
+        kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form, engine),
         engine=runs,
         efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),

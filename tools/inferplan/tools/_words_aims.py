@@ -23,16 +23,18 @@ def aim_sentences(case: Case) -> Iterator[str]:
     if demand.has_targets:
         yield _targets(case)
     if case.serves(chosen):
-        yield _best(case)
+        yield from _best(case)
 
 
-def _best(case: Case) -> str:
-    """What no other layout does better; for the fewest GPUs not all of them have to be looked at."""
+def _best(case: Case) -> Iterator[str]:
+    """What no other layout does better; for the fewest GPUs not all of them have to be looked at, one is the fewest."""
     demand = case.demand
     if demand.aim == "fewest_gpus":
-        return "No legal layout serves the users on fewer GPUs."
+        if case.chosen.layout.gpus > 1:
+            yield "No legal layout serves the users on fewer GPUs."
+        return
     serving = sum(map(case.serves, case.plans))
-    return f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {_aim(case)}."
+    yield f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {_aim(case)}."
 
 
 def _aim(case: Case) -> str:
@@ -82,8 +84,8 @@ def _targets(case: Case) -> str:
 
 
 def _what_decides(case: Case) -> str:
-    """Whether memory or the latency makes it as many GPUs; nothing where the number was not looked for."""
-    if case.by_memory is None:
+    """Whether memory or the latency makes it as many GPUs; nothing where the number was not looked for, or is one."""
+    if case.by_memory is None or case.chosen.layout.gpus == 1:
         return ""
     if case.by_memory == case.chosen.layout.gpus:
         return " Memory decides how many GPUs: fewer do not hold the users."

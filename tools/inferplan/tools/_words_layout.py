@@ -11,6 +11,7 @@ from inferplan.core.units import GB, GIB, MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
+from inferplan.tools._stand_in import warning
 from inferplan.tools._words_speed import around
 
 MUCH = 1.5
@@ -31,6 +32,8 @@ def summary(case: Case) -> Iterator[str]:
         yield _speed_sentence(case, plan.service)
     else:
         yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."
+    users = min(plan.users, case.demand.users)
+    yield from warning(on, layout, users=users, context=case.demand.context)
     yield from words.beyond_training(on.model, case.demand.context)
 
 
@@ -205,10 +208,10 @@ def shortage(case: Case) -> Iterator[str]:
     yield f"{_subject(on)} does not fit on {have}. {why_not(case)}"
     if needed:
         nodes = words.nodes(on.nodes(needed), on.gpu, size=on.node_size)
-        yield (
-            f"The smallest legal layout is {words.degrees(needed)}: "
-            f"{words.count(needed.replica, 'GPU')} on {nodes}. Fewer bits per weight would also help."
-        )
+        small, usual = case.narrower, f"{words.degrees(needed)}: {words.count(needed.replica, 'GPU')} on {nodes}"
+        if small:
+            usual = f"{words.degrees(small)} on {words.count(small.replica, 'GPU')}, the usual one {usual}"
+        yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
 
 
 def why_not(case: Case) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
+from inferplan.core.parallelism import Layout
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
 from inferplan.tools._bills import OptionName
 from inferplan.tools._sections import Bill, Case
+from inferplan.tools._stand_in import warning
 from inferplan.tools._words_speed import around
 from inferplan.tools.parallelism import ParallelismAnswer
 
@@ -35,6 +37,7 @@ def verdict(case: Case) -> Iterator[str]:
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
     if case.enough.serves_users:
         yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
+        yield from _traffic_sentence(case)
     elif case.fewest is None:
         yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
     else:
@@ -64,10 +67,12 @@ def _shortfall(case: Case) -> str:
     """What the given GPUs cannot do."""
     if not case.plan.fits:
         return f"{_subject(case)} does not fit there"
+    hold = "it holds" if case.controls["total_gpus"] == 1 else "they hold"
     if case.late:
-        users = f"all {_users(case)} of {_subject(case)} at {_context(case)}"
-        return f"they hold {users}, but {_miss(case)} where {case.latency} is asked for"
-    return f"they hold {case.plan.users_held:,} of the {_users(case)} of {_subject(case)} at {_context(case)}"
+        every = "the" if case.controls["concurrent_users"] == 1 else "all"
+        users = f"{every} {_users(case)} of {_subject(case)} at {_context(case)}"
+        return f"{hold} {users}, but {_miss(case)} where {case.latency} is asked for"
+    return f"{hold} {case.plan.users_held:,} of the {_users(case)} of {_subject(case)} at {_context(case)}"
 
 
 def _miss(case: Case) -> str:
@@ -76,7 +81,8 @@ def _miss(case: Case) -> str:
     if plan.ttft_ms is None:
         return "their latency is not known"
     each = "" if plan.tpot_ms is None else f", {words.seconds(plan.tpot_ms * MILLI)} a token"
-    return f"take {words.seconds(plan.ttft_ms * MILLI)} to the first token{each}"
+    take = "takes" if case.controls["total_gpus"] == 1 else "take"
+    return f"{take} {words.seconds(plan.ttft_ms * MILLI)} to the first token{each}"
 
 
 def _subject(case: Case) -> str:
@@ -97,8 +103,9 @@ def _context(case: Case) -> str:
 
 
 def _hardware(case: Case, plan: ParallelismAnswer) -> str:
-    """`24 x H100 SXM5 80GB (tensor 8 x data 3)`."""
-    degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp)})" if plan.gpus_used > 1 else ""
+    """`24 x H100 SXM5 80GB (tensor 8 x data 3)`, with the ranks that share experts."""
+    shared = f", experts over {plan.ep:,}" if plan.ep > 1 else ""
+    degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp)}{shared})" if plan.gpus_used > 1 else ""
     return f"{words.devices(plan.gpus_used, case.on.gpu.title)}{degrees}"
 
 
@@ -120,6 +127,7 @@ def _within(case: Case, plan: ParallelismAnswer) -> str:
 def details(case: Case) -> Iterator[str]:
     """Memory, bill, and what would make it cheaper."""
     yield _memory_sentence(case)
+    yield from _real_sentence(case)
     yield from words.beyond_training(case.on.model, case.controls["context_window"])
     yield case.costs if isinstance(case.costs, str) else _bill_sentence(case, case.costs)
     yield from _ways_to_save(case)
@@ -139,6 +147,14 @@ def _memory_sentence(case: Case) -> str:
     more = f", {spare:,} more than asked" if spare > 0 else ""
     held = f" within {case.latency} (memory holds {plan.users_held:,})" if plan.users_by_memory else ""
     return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{held}{more}."
+
+
+def _real_sentence(case: Case) -> Iterator[str]:
+    """That the checkpoint which a size class stands for needs more than the GPUs that are said to serve it."""
+    plan, users = case.plan, case.controls["concurrent_users"]
+    if plan.serves_users and plan.ep == 1:
+        layout = Layout(tp=plan.tp, pp=plan.pp, dp=plan.dp)
+        yield from warning(case.on, layout, users=users, context=case.controls["context_window"])
 
 
 def _bill_sentence(case: Case, costs: Bill) -> str:
@@ -162,16 +178,18 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
     if api is None or api.monthly_usd >= best.monthly_usd:
         return f"{text}."
     requests = f"{case.controls['requests_per_day']:,} requests a day"
-    return f"{text}; an API would charge {words.usd(api.monthly_usd)} for the {requests}."
+    return f"{text}; an API would charge {words.usd(api.monthly_usd)} a month for the {requests}."
 
 
 def _ways_to_save(case: Case) -> Iterator[str]:
-    """The changes that would serve the same users on fewer GPUs, or at all, each with the GPUs that it takes."""
-    if not case.ways:
-        return
-    found = [f"{way.what} ({way.gpus:,})" for way in case.ways]
+    """The GPUs that the users need, and the changes with which fewer would serve them, or any at all."""
+    found = words.join([f"{way.what} ({way.gpus:,})" for way in case.ways], last="or")
     if case.needed is None:
-        yield f"What would serve them: {words.join(found, last='or')} GPUs."
-    else:
-        needed = f"{words.count(case.needed, 'GPU')} serve{'s' if case.needed == 1 else ''} these users"
-        yield f"{needed}; fewer would with {words.join(found, last='or')}."
+        if found:
+            yield f"What would serve them: {found} GPUs."
+        return
+    needed = f"{words.count(case.needed, 'GPU')} serve{'s' if case.needed == 1 else ''} these users"
+    if found:
+        yield f"{needed}; fewer would with {found}."
+    elif case.needed < case.plan.gpus_used:
+        yield f"{needed}."

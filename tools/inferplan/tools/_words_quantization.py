@@ -49,13 +49,14 @@ def _memory_sentence(case: Comparison) -> str:
 
 
 def _gpus(case: Comparison) -> str:
-    """GPUs by weights alone; the formats that a node holds, unless it holds them all."""
+    """GPUs by weights alone; the formats that a node of several holds, unless it holds them all."""
     size = case.fp32.on.node_size
     if case.fp32.gpus == 1:
         return f"by weights alone one {case.gpu.title} holds any of them"
     counts = words.join([f"{form.gpus:,}" for form in case.forms])
     held = [form.title for form in case.forms if form.gpus <= size]
-    node = f"; one node of {size} holds {words.join(held) or 'none'}" if len(held) < len(case.forms) else ""
+    is_told = size > 1 and len(held) < len(case.forms)
+    node = f"; one node of {size} holds {words.join(held) or 'none'}" if is_told else ""
     return f"by weights alone {counts} x {case.gpu.title}{node}"
 
 

@@ -27,6 +27,7 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     yield from _remedies_sentence(remedies)
     yield from _allocation_sentence(need, here)
     yield from _caveats(need)
+    yield from _real_sentence(here)
 
 
 def memory_sentence(need: Need) -> str:
@@ -75,7 +76,8 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
 def _spare_sentence(here: Fit) -> Iterator[str]:
     """That GPUs are left over, which the planner would use."""
     if here.on.engine.name == "vllm" and here.holds and here.spare:
-        yield f"{words.count(here.spare, 'GPU')} of {here.limit:,} stay unused; plan_parallelism uses what it can."
+        stay = "stays" if here.spare == 1 else "stay"
+        yield f"{words.count(here.spare, 'GPU')} of {here.limit:,} {stay} unused; plan_parallelism uses what it can."
 
 
 def _only(here: Fit) -> str:
@@ -206,6 +208,20 @@ def _caveats(need: Need) -> Iterator[str]:
         if abs(actual - need.weights) > 0.02 * need.weights:
             kept = ": embeddings and head stay in 16 bit" if form.scope == "linear" else ""
             yield f"A real {form.title} checkpoint weighs {words.gb(actual)}{kept}."
+
+
+def _real_sentence(here: Fit) -> Iterator[str]:
+    """What the checkpoint of a size class takes, where that is another deployment: the command starts this one."""
+    real = here.real
+    if real is None:
+        return
+    title = f"The real {real.on.model.title}"
+    if real.placed is None:
+        yield f"{title} holds no session there."
+    elif real.holds:
+        yield f"{title} takes {_where(real, real.placed)}, as the command has it."
+    else:
+        yield f"{title} takes only {real.users:,} of {words.count(here.need.users, 'user')} there."
 
 
 def formula(need: Need) -> Iterator[str]:

@@ -162,7 +162,7 @@ def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     """What the comparison takes for granted."""
     why = f"one session of {SESSION_TOKENS:,} tokens, {moe.on.engine_name}"
-    ledger.note("deploy_gpus", "none" if moe.on.refused else "smallest legal layout", why=moe.on.refused or why)
+    ledger.note("deploy_gpus", "none" if moe.on.refused else "by the guide's rules", why=moe.on.refused or why)
     if dense.experts or moe.experts:
         ledger.note("routing", "uniform", why="real routers are skewed and touch fewer")
     if bool(dense.experts) != bool(moe.experts):

@@ -384,7 +384,7 @@ def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     smaller = following(q, QuantizationQuestion, "formats that need fewer GPUs", gpu=gpu, precision=None)
     if needed is None:
         return [smaller]
-    why = "the fewest GPUs that hold it" if q.concurrent_users == 1 else "the fewest GPUs that hold these users"
+    why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"
     return [following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=needed.layout.gpus), smaller]
 
 

@@ -290,7 +290,8 @@ def _remedy(change: Change) -> Remedy:
 
 
 def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
-    """What starts a replica of the deployment at hand."""
+    """What starts a replica of the deployment at hand, of a size class that of the checkpoint which it stands for."""
+    here = here.real or here
     if here.placed is None or not here.users or is_beyond_one_command(here.on, here.placed.layout):
         return None
     users = min(q.concurrent_users, here.users)

@@ -1,0 +1,38 @@
+"""The checkpoint that a size class stands for, where it weighs more and does not go where the class does."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from inferplan.catalog.models import MODELS
+from inferplan.core.parallelism import Layout
+from inferplan.tools import _words as words
+from inferplan.tools._serving import Serving
+
+
+def falls_short(on: Serving, layout: Layout, *, users: int, context: int) -> Serving | None:
+    """The checkpoint on the same GPUs, where this layout of it does not hold the users that the size class has there.
+
+    None for a checkpoint itself, where it holds them, and where the context goes beyond what it was trained for: there
+    it stands for nothing. 70 billion weights of a byte leave one H100 room for a session, the 72.7 GB of a real FP8
+    checkpoint, whose embeddings and head stay in 16 bit, do not.
+    """
+    model = MODELS.get(on.model.stands_for or "")
+    if model is None or context > model.architecture.max_positions:
+        return None
+    real = replace(on, model=model)
+    return None if real.not_modelled or users <= _held(real, layout, context) else real
+
+
+def warning(on: Serving, layout: Layout, *, users: int, context: int) -> Iterator[str]:
+    """That the checkpoint does not go on a layout of its size class, in a sentence."""
+    real = falls_short(on, layout, users=users, context=context)
+    if real is None:
+        return
+    held = _held(real, layout, context)
+    what = f"holds only {words.count(held, 'user')}" if held else "does not start"
+    yield f"The real {real.model.title} {what} on this layout: ask for it by name."
+
+
+def _held(real: Serving, layout: Layout, context: int) -> int:
+    """Users of the checkpoint on all replicas of a layout."""
+    return layout.dp * real.sessions(layout.alone, context)
