@@ -76,6 +76,15 @@ class Layout(NamedTuple):
         return self.replica * self.dp
 
     @property
+    def ways(self) -> int:
+        """In how many ways a replica is split: tensors, stages, groups that share experts.
+
+        >>> Layout(tp=8).ways, Layout(tp=4, pp=2, dp=3).ways, Layout(dp=2).ways
+        (1, 2, 0)
+        """
+        return sum(degree > 1 for degree in (self.tp, self.pp, self.attention_dp))
+
+    @property
     def strategy(self) -> Strategy:
         """What the guide calls this combination. Pipeline without tensor counts as the guide's rule 4."""
         if self.pp > 1:
