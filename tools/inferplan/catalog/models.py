@@ -148,6 +148,7 @@ class ModelRow(NamedRow):
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
     image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint.
+    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it, 0 where that was not looked up.
     `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
     has its layers, and states only what it has otherwise.
     """
@@ -158,6 +159,7 @@ class ModelRow(NamedRow):
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
     remote_code: bool = False
+    vllm_since: int = Field(default=0, ge=0)
     precision: str
     native_bits: NativeBits | None = None
     shape: Shape
@@ -201,6 +203,7 @@ class ModelRow(NamedRow):
             native_bits=self.native_bits,
             builds=builds_of(self.id),
             remote_code=self.remote_code,
+            vllm_since=self.vllm_since,
         )
 
     def architecture(self) -> Architecture:

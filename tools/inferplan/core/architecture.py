@@ -371,6 +371,7 @@ class Model:
     Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
     asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
     `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run.
+    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known.
     """
 
     id: str
@@ -383,6 +384,7 @@ class Model:
     native_kv_bits: float | None = None
     builds: Mapping[str, Build] = field(default_factory=_no_builds)
     remote_code: bool = False
+    vllm_since: int = 0
 
     def build(self, precision: str) -> Build | None:
         """The published checkpoint in this format, where one is known that is not the release itself."""
