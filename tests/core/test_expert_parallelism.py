@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import sglang_memory, vllm_memory
+from inferplan.core import sglang_memory, vllm_buffers
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import capacity, rank_memory
 from inferplan.core.memory import weights
@@ -92,7 +92,7 @@ def test_between_nodes_deepep_takes_buffers_and_batches_of_256_tokens() -> None:
 
 def test_what_deepep_takes_for_128_tokens_is_what_sglang_sets_aside() -> None:
     """SGLang reserves 2 GiB for the buffers of DeepSeek at its 128 tokens a rank."""
-    half = vllm_memory.exchange_buffers(DEEPSEEK.architecture, H200, Layout(attention_dp=16)) / 2
+    half = vllm_buffers.exchange_buffers(DEEPSEEK.architecture, H200, Layout(attention_dp=16)) / 2
     assert 0.85 * sglang_memory.EXCHANGE_BUFFERS < half < sglang_memory.EXCHANGE_BUFFERS
 
 

@@ -9,7 +9,7 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core import engine_memory, vllm_memory
+from inferplan.core import engine_memory, vllm_defaults
 from inferplan.core.architecture import Model
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
@@ -178,7 +178,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
-        latent_scales=vllm_memory.default_latent_scales(gpu, version),
+        latent_scales=vllm_defaults.default_latent_scales(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
     )
@@ -208,7 +208,7 @@ def note_share(ledger: Ledger, share: float) -> None:
 
 def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
     """Whether an engine caches prefixes of this model by default; all but old versions of vLLM do."""
-    return name != "vllm" or vllm_memory.default_prefix_caching(model.architecture, version)
+    return name != "vllm" or vllm_defaults.default_prefix_caching(model.architecture, version)
 
 
 def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
