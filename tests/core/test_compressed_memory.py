@@ -10,7 +10,7 @@ from inferplan.core.compressed_memory import CompressedBlocks, cut, forward_peak
 from inferplan.core.drafts import with_draft
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from inferplan.core.vllm_memory import has_second_runner
+from inferplan.core.vllm_defaults import has_second_runner
 from shapes import engine
 
 FLASH = MODELS["deepseek-ai/DeepSeek-V4-Flash"].architecture

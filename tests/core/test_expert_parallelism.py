@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import sglang_memory, vllm_memory
+from inferplan.core import sglang_memory, vllm_buffers
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import capacity, rank_memory
 from inferplan.core.memory import weights
@@ -59,14 +59,31 @@ def test_every_expert_is_on_one_rank_and_the_first_rank_is_the_fullest(experts: 
 
 
 @given(experts=st.integers(2, 512), tp=TENSOR, domain=st.sampled_from([1, 4, 8, 72]), most=st.integers(1, 700))
-def test_groups_that_share_experts_fill_a_domain_in_equal_parts_or_whole_domains(
+def test_groups_that_share_experts_fill_a_domain_in_equal_parts_or_several_with_as_many_experts_on_each_rank(
     experts: int, tp: int, domain: int, most: int
 ) -> None:
+    whole = domain // tp
     for groups in sharing_degrees(experts, tp=tp, domain=domain, most=most):
         ranks = groups * tp
         assert groups > 1
         assert ranks <= min(experts, most)
-        assert ranks % domain == 0 or (ranks < domain and ranks & (ranks - 1) == 0)
+        if ranks <= domain:
+            assert groups == whole or groups & (groups - 1) == 0
+        else:
+            assert experts % ranks == 0
+            assert 0 in (groups % whole, groups % 2 ** (whole.bit_length() - 1))
+
+
+@given(
+    experts=st.integers(2, 512),
+    tp=TENSOR,
+    domain=st.sampled_from([8, 72]),
+    most=st.integers(1, 700),
+    more=st.integers(0, 300),
+)
+def test_more_gpus_leave_every_group_that_fewer_allow(experts: int, tp: int, domain: int, most: int, more: int) -> None:
+    few, many = (sharing_degrees(experts, tp=tp, domain=domain, most=gpus) for gpus in (most, most + more))
+    assert few == [groups for groups in many if groups * tp <= most]
 
 
 def test_vllm_is_ready_for_the_tokens_of_all_groups_of_a_node() -> None:
@@ -92,7 +109,7 @@ def test_between_nodes_deepep_takes_buffers_and_batches_of_256_tokens() -> None:
 
 def test_what_deepep_takes_for_128_tokens_is_what_sglang_sets_aside() -> None:
     """SGLang reserves 2 GiB for the buffers of DeepSeek at its 128 tokens a rank."""
-    half = vllm_memory.exchange_buffers(DEEPSEEK.architecture, H200, Layout(attention_dp=16)) / 2
+    half = vllm_buffers.exchange_buffers(DEEPSEEK.architecture, H200, Layout(attention_dp=16)) / 2
     assert 0.85 * sglang_memory.EXCHANGE_BUFFERS < half < sglang_memory.EXCHANGE_BUFFERS
 
 

@@ -32,7 +32,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Held
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_memory import NEWEST
+from inferplan.core.vllm_defaults import NEWEST
 from shapes import dense, h100, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "llama.cpp"]

@@ -26,7 +26,7 @@ from inferplan.core.sglang_memory import (
     utilization,
 )
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_memory import NEWEST
+from inferplan.core.vllm_defaults import NEWEST
 from shapes import dense, h100, layouts, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "sglang"]

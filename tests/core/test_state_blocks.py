@@ -10,7 +10,7 @@ from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import vllm_memory
+from inferplan.core import vllm_defaults
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import Pool, pool
 from inferplan.core.parallelism import Layout
@@ -21,7 +21,7 @@ HYBRID = "Qwen/Qwen3.6-27B"
 
 def started(id_: str, gpu: str = "h100-sxm", precision: str = "fp8", *, version: int = 28, share: float = 0.9) -> Pool:
     """The pool of one GPU with the defaults of vLLM's server."""
-    tokens, sequences = vllm_memory.default_batching(GPUS[gpu], version)
+    tokens, sequences = vllm_defaults.default_batching(GPUS[gpu], version)
     asked = Engine(version=version, memory_utilization=share, max_num_seqs=sequences, max_num_batched_tokens=tokens)
     return with_engine(id_, asked, gpu, precision)
 
@@ -35,7 +35,7 @@ def test_the_sequences_that_vllm_is_told_would_have_started_where_its_default_wa
     found = started(
         run["model"], run["gpu"], run["precision"], version=int(run["vllm"]), share=float(run["utilization"])
     )
-    default = vllm_memory.default_batching(GPUS[run["gpu"]], int(run["vllm"]))[1]
+    default = vllm_defaults.default_batching(GPUS[run["gpu"]], int(run["vllm"]))[1]
     assert default == int(run["sequences"]) > int(run["blocks"])
     assert found.told is not None
     assert int(run["blocks"]) / 5 < found.told <= int(run["blocks"])
@@ -43,7 +43,7 @@ def test_the_sequences_that_vllm_is_told_would_have_started_where_its_default_wa
 
 def test_the_blocks_of_qwen3_6_27b_on_one_h100_are_within_a_percent() -> None:
     """856 of 16 layers x 784 tokens x 4,096 B at a share of 0.95: vllm-project/recipes, pull request 551."""
-    tokens, sequences = vllm_memory.default_batching(GPUS["h100-sxm"], 22)
+    tokens, sequences = vllm_defaults.default_batching(GPUS["h100-sxm"], 22)
     asked = Engine(version=22, memory_utilization=0.95, max_num_seqs=sequences, max_num_batched_tokens=tokens)
     found = with_engine(HYBRID, replace(asked, as_told=True))
     assert found.told is None

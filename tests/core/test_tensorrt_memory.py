@@ -22,7 +22,8 @@ from inferplan.core.tensorrt_memory import (
     utilization,
 )
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST
+from inferplan.core.vllm_buffers import COLLECTIVES, CONTEXT
+from inferplan.core.vllm_defaults import NEWEST
 from shapes import dense, h100, layouts, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "tensorrt-llm"]

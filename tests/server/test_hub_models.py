@@ -112,6 +112,17 @@ def test_a_repository_is_answered_from_its_config(connect: Connect, hub: Loopbac
         assert named[name] == described[name]
 
 
+def test_a_repository_that_brings_the_class_of_its_config_is_started_with_trust_in_it(
+    connect: Connect, hub: LoopbackHub
+) -> None:
+    own = {"AutoConfig": "configuration_internlm2.InternLM2Config"}
+    hub.publish(ID, {**LLAMA, "model_type": "internlm2", "auto_map": own})
+    hub.publish("someone/plain", {**LLAMA, "model_type": "internlm2"})
+    wire = connect("2025-11-25")
+    assert f"vllm serve {ID} --trust-remote-code " in answered(wire, ID)["launch"]
+    assert "trust" not in answered(wire, "someone/plain")["launch"]
+
+
 def test_the_checkpoints_own_precision_weighs_what_its_headers_state(connect: Connect, hub: LoopbackHub) -> None:
     hub.publish(ID, FP8, only=TENSORS)
     wire = connect("2025-11-25")

@@ -1,10 +1,12 @@
 """The command that starts an engine has the flags of the version asked about, and no others."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from data_files import DATA
 from inferplan.catalog.asked_models import model_id
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
@@ -267,3 +269,30 @@ def test_no_code_is_trusted_that_no_engine_needs(question: dict[str, Any]) -> No
 def test_a_build_of_a_checkpoint_that_brings_code_brings_it_too() -> None:
     answer = TOOL.ask({"model": "nvidia/Kimi-K2.5-NVFP4", "gpu": "b200"})
     assert "vllm serve nvidia/Kimi-K2.5-NVFP4 --trust-remote-code " in (answer.launch or "")
+
+
+TRUST = "--trust-remote-code "
+
+
+@pytest.mark.parametrize(
+    ("slug", "auto_map", "flag"),
+    [
+        ("ling-mini-2.0", {"AutoConfig": "configuration_bailing_moe_v2.BailingMoeV2Config"}, TRUST),
+        ("kimi-k2-instruct", {"AutoConfig": "configuration_deepseek.DeepseekV3Config"}, TRUST),
+        ("kimi-k2-instruct", {"AutoConfig": "a.B --served-model-name x"}, ""),
+        ("kimi-k2-instruct", None, ""),
+        ("deepseek-v3.1", {"AutoConfig": "configuration_deepseek.DeepseekV3Config"}, ""),
+        ("phi-3-mini-4k", {"AutoConfig": "configuration_phi3.Phi3Config"}, ""),
+    ],
+)
+def test_code_of_a_described_checkpoint_is_trusted_where_engines_have_no_class_of_its_type(
+    slug: str, auto_map: object, flag: str
+) -> None:
+    """Transformers has classes of DeepSeek-V3 and Phi-3, though their repositories bring some."""
+    config = json.loads((DATA / "configs" / f"{slug}.json").read_text(encoding="utf-8"))
+    answer = TOOL.ask({"model": json.dumps({**config, "auto_map": auto_map}), "gpu": "b200"})
+    start, _, rest = (answer.launch or "").partition("MODEL ")
+    assert start.endswith("vllm serve ")
+    assert rest.startswith(f"{flag}--")
+    assert rest.count("trust") == flag.count("trust")
+    assert TOOL.ask(answer.inputs).launch == answer.launch

@@ -530,7 +530,7 @@ def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:
         (
             "estimate_vram",
             {"model": "glm-5.3 flash", "kv_precision": "fp8"},
-            "how vLLM 0.28 keeps latents beside pooled index keys in FP8; take kv_precision fp32, fp16 or bf16",
+            "how vLLM 0.30 keeps latents beside pooled index keys in FP8; take kv_precision fp32, fp16 or bf16",
         ),
         (
             "plan_parallelism",

@@ -149,6 +149,7 @@ class ModelRow(NamedRow):
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
     image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint.
     `weight_block` is how many rows and columns of its own format share a scale, where that bounds its slices.
+    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it, 0 where that was not looked up.
     `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
     has its layers, and states only what it has otherwise.
     """
@@ -159,6 +160,7 @@ class ModelRow(NamedRow):
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
     remote_code: bool = False
+    vllm_since: int = Field(default=0, ge=0)
     precision: str
     native_bits: NativeBits | None = None
     weight_block: int = Field(default=0, ge=0)
@@ -204,6 +206,7 @@ class ModelRow(NamedRow):
             builds=builds_of(self.id),
             remote_code=self.remote_code,
             weight_block=self.weight_block,
+            vllm_since=self.vllm_since,
         )
 
     def architecture(self) -> Architecture:

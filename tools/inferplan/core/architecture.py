@@ -372,6 +372,7 @@ class Model:
     asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
     `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run. In its own format
     `weight_block` rows and columns share a scale, where a tensor group may slice it into parts of blocks; else 0.
+    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known.
     """
 
     id: str
@@ -385,6 +386,7 @@ class Model:
     builds: Mapping[str, Build] = field(default_factory=_no_builds)
     remote_code: bool = False
     weight_block: int = 0
+    vllm_since: int = 0
 
     def build(self, precision: str) -> Build | None:
         """The published checkpoint in this format, where one is known that is not the release itself."""

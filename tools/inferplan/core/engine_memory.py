@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_memory
+from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
 from inferplan.core.architecture import Model
 from inferplan.core.compressed_memory import is_compressed, lacks_kernels
 from inferplan.core.drafts import draft_bytes, with_draft
@@ -154,7 +154,7 @@ class Pools(dict[tuple[Layout, int], Pool]):
     def __init__(self, model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> None:
         super().__init__()
         self._model, self._precision, self._gpu, self._engine, self._kv_bits = model, precision, gpu, engine, kv_bits
-        self._tower = vllm_memory.counted_encoder(model.architecture, engine)
+        self._tower = vllm_activation.counted_encoder(model.architecture, engine)
         self.not_modelled = _not_modelled(model, gpu, engine)
 
     def __missing__(self, key: tuple[Layout, int]) -> Pool:

@@ -76,6 +76,15 @@ class Layout(NamedTuple):
         return self.replica * self.dp
 
     @property
+    def ways(self) -> int:
+        """In how many ways a replica is split: tensors, stages, groups that share experts.
+
+        >>> Layout(tp=8).ways, Layout(tp=4, pp=2, dp=3).ways, Layout(dp=2).ways
+        (1, 2, 0)
+        """
+        return sum(degree > 1 for degree in (self.tp, self.pp, self.attention_dp))
+
+    @property
     def strategy(self) -> Strategy:
         """What the guide calls this combination. Pipeline without tensor counts as the guide's rule 4."""
         if self.pp > 1:
@@ -191,17 +200,23 @@ def expert_ranges(experts: int, ranks: int) -> tuple[range, ...]:
 
 
 def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[int]:
-    """How many tensor groups may share experts: powers of two within a fast-link domain, whole domains beyond.
+    """How many tensor groups may share experts: powers of two within a fast-link domain, and that; several of those.
 
-    No more ranks than experts, and no more than `most` GPUs.
+    Beyond a domain each rank has as many experts, so that 256 are not shared by 24 ranks, and each domain as many
+    ranks: all that it has room for, or the power of two below, as 64 of a rack of 72. No more ranks than experts; of
+    more GPUs than `most` they are left out, and none is added for these.
 
-    >>> sharing_degrees(256, tp=1, domain=8, most=24), sharing_degrees(256, tp=8, domain=8, most=24)
-    ([2, 4, 8, 16, 24], [2, 3])
+    Limits: copies of experts that would make their number divisible are not looked at.
+    Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch`: num_experts % num_ranks == 0.
+
+    >>> sharing_degrees(256, tp=1, domain=8, most=64), sharing_degrees(384, tp=8, domain=8, most=64)
+    ([2, 4, 8, 16, 32, 64], [2, 3, 4, 6, 8])
     """
-    most, whole = min(most, experts), domain // tp
-    within = (2**n for n in range(whole.bit_length()))
-    beyond = (whole * 2**n for n in range(most.bit_length()))
-    return sorted(groups for groups in {*within, *beyond, most // domain * whole} if 1 < groups <= most // tp)
+    most, whole = min(most, experts) // tp, domain // tp
+    within = [2**n for n in range(whole.bit_length())]
+    each = {whole, *within[-1:]} - {0}
+    beyond = (groups for one in each for groups in range(2 * one, most + 1, one) if experts % (groups * tp) == 0)
+    return sorted(groups for groups in {*within, whole, *beyond} if 1 < groups <= most)
 
 
 def idle_stages(pp: int, batches: int) -> float:

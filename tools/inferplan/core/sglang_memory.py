@@ -25,7 +25,9 @@ from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.recurrence import Lightning, Mamba1, ShortConv
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_memory import COLLECTIVES, NEWEST, activation_peak
+from inferplan.core.vllm_activation import activation_peak
+from inferplan.core.vllm_buffers import COLLECTIVES
+from inferplan.core.vllm_defaults import NEWEST
 
 CONTEXT = 0.45 * GIB
 """What runtime and start-up take of a GPU before weights load: 0.34 to 0.46 GiB in three logs, all of Ada. [B]"""

@@ -21,7 +21,9 @@ from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import MIB
-from inferplan.core.vllm_memory import COLLECTIVES, CONTEXT, NEWEST, activation_peak
+from inferplan.core.vllm_activation import activation_peak
+from inferplan.core.vllm_buffers import COLLECTIVES, CONTEXT
+from inferplan.core.vllm_defaults import NEWEST
 
 FREE_FRACTION = 0.9
 """`free_gpu_memory_fraction` by default."""

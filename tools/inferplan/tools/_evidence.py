@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from inferplan.catalog.engines import ENGINES
-from inferplan.core import vllm_memory
+from inferplan.core import vllm_activation, vllm_defaults
 from inferplan.core.architecture import Model
 from inferplan.core.compressed_memory import covers
 from inferplan.core.engine import EngineName
@@ -42,7 +42,7 @@ NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
 def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
     """Whether an engine can serve a model without the image encoder that it has."""
-    return name == "vllm" and version >= vllm_memory.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
+    return name == "vllm" and version >= vllm_defaults.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
 
 
 def memory_evidence(on: Serving) -> str:
@@ -66,12 +66,12 @@ def _evidence(on: Serving) -> tuple[str, bool]:
     newer = is_vllm and info.is_newer(on.engine.version)
     held = info.newer if newer else info.held_against(on.gpu.vendor)
     if is_vllm and covers(architecture, on.engine):
-        tight = vllm_memory.has_second_runner(architecture, on.engine)
+        tight = vllm_defaults.has_second_runner(architecture, on.engine)
         return f"{held}; {COMPRESSED}" if newer else COMPRESSED + (RAN_OUT if tight else ""), False
-    if vllm_memory.leaves_out_encoder(architecture, on.engine):
+    if vllm_activation.leaves_out_encoder(architecture, on.engine):
         remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
         return "; ".join((*(() if known and not newer else (held,)), NOT_COUNTED, remedy)), False
-    tower = vllm_memory.counted_encoder(architecture, on.engine)
+    tower = vllm_activation.counted_encoder(architecture, on.engine)
     if tower is None:
         return held, known
     return HELD.get(tower.kind, MEASURED) if known and not newer else held, False
@@ -79,7 +79,7 @@ def _evidence(on: Serving) -> tuple[str, bool]:
 
 def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:
     """The images or videos that the engine tries an encoder out on, where the rules count that."""
-    if tower := vllm_memory.counted_encoder(on.model.architecture, on.engine):
+    if tower := vllm_activation.counted_encoder(on.model.architecture, on.engine):
         each = item_images(tower, context)
         items = profiled_images(tower, on.engine.max_num_batched_tokens, context) // each
         what = (

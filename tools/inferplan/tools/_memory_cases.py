@@ -12,7 +12,7 @@ from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import engine_memory, memory, vllm_memory
+from inferplan.core import engine_memory, memory, vllm_defaults
 from inferplan.core.architecture import Model
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
@@ -107,9 +107,9 @@ class Setup:
         """vLLM's minor version; 0.7 for what its source calls V0, the newest where none is stated."""
         text = self.case.engine_version or ""
         found = re.search(r"\b0\.(\d+)", text)
-        minor = int(found[1]) if found else vllm_memory.NEWEST
+        minor = int(found[1]) if found else vllm_defaults.NEWEST
         first = "V0" in text or (self.gpu_id in FIRST_ENGINE_GPUS and minor <= 10)
-        return min(minor, vllm_memory.LAST_OF_THE_FIRST_ENGINE) if first else minor
+        return min(minor, vllm_defaults.LAST_OF_THE_FIRST_ENGINE) if first else minor
 
     @cached_property
     def model(self) -> Model:
@@ -215,7 +215,7 @@ class Setup:
         """Whether prefixes are cached: as stated, else as the engine does by default."""
         if self.case.prefix_caching is not None or self.engine_name != "vllm":
             return self.case.prefix_caching is not False
-        return vllm_memory.default_prefix_caching(self.model.architecture, self.version)
+        return vllm_defaults.default_prefix_caching(self.model.architecture, self.version)
 
     def engine(self, *, gpu: Gpu) -> Engine:
         """The engine with what is stated, and its own defaults on this GPU for what is not.
@@ -223,7 +223,7 @@ class Setup:
         vLLM's first engine takes whole prompts in one step.
         """
         tokens, sequences = RULES[self.engine_name].default_batching(gpu, self.version)
-        if self.engine_name == "vllm" and self.version <= vllm_memory.LAST_OF_THE_FIRST_ENGINE:
+        if self.engine_name == "vllm" and self.version <= vllm_defaults.LAST_OF_THE_FIRST_ENGINE:
             tokens = max(tokens, self.context)
         return Engine(
             name=self.engine_name,
@@ -235,7 +235,7 @@ class Setup:
             prefix_caching=self.prefix_caching,
             windows=self.case.engine not in WITHOUT_WINDOWS,
             context_parallel=self.extra.dcp or 1,
-            latent_scales=vllm_memory.default_latent_scales(gpu, self.version),
+            latent_scales=vllm_defaults.default_latent_scales(gpu, self.version),
             head_scale_bytes=max(kept.head_scale_bytes if kept else 0 for kept in self.caches),
             as_told=True,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_memory
+from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_buffers, vllm_memory
 from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
@@ -84,15 +84,18 @@ def _only_vllm(setup: Setup) -> None:
 def _non_torch(setup: Setup) -> float:
     """Library buffers inside vLLM's budget. [GiB]"""
     _only_vllm(setup)
-    return vllm_memory.non_torch(setup.engine(gpu=setup.gpu), setup.layout, setup.gpu) / GIB
+    return vllm_buffers.non_torch(setup.engine(gpu=setup.gpu), setup.layout, setup.gpu) / GIB
 
 
 def _cuda_graphs(setup: Setup) -> float:
     """Captured CUDA graphs, inside the budget or beyond it. [GiB]"""
     _only_vllm(setup)
     engine, packed = setup.engine(gpu=setup.gpu), setup.case.weight_format == "mxfp4"
-    largest, on = vllm_memory.largest_graph(setup.gpu, engine.version), (setup.model.architecture, engine, setup.layout)
-    return vllm_memory.graph_memory(*on, packed_experts=packed, largest=largest) / GIB
+    largest, on = (
+        vllm_buffers.largest_graph(setup.gpu, engine.version),
+        (setup.model.architecture, engine, setup.layout),
+    )
+    return vllm_buffers.graph_memory(*on, packed_experts=packed, largest=largest) / GIB
 
 
 def _pool(setup: Setup) -> Capacity:

@@ -1,6 +1,6 @@
 """Over all GPU types: which of them serves the demand best, and what the others would take."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -8,7 +8,7 @@ from math import inf
 from inferplan.catalog import prices
 from inferplan.catalog.gpus import GPUS
 from inferplan.core.cost import whole_machines
-from inferplan.tools._plans import Case, Demand, Plan, compare
+from inferplan.tools._plans import Case, Demand, Plan, closest, compare
 from inferplan.tools._progress import steps
 from inferplan.tools._serving import Serving
 
@@ -40,11 +40,9 @@ class Offer:
         """Whether it serves all users in time."""
         return self.case.serves(self.plan)
 
-    @property
-    def rank(self) -> tuple[float, ...]:
+    def rank(self, nearest: Mapping[int, float]) -> tuple[float, ...]:
         """The order in which types are preferred: as layouts are, the cheaper of those that the aim holds equal."""
-        *best, gpus = self.case.rank(self.plan)
-        return *best, inf if self.rent is None else self.rent, gpus
+        return self.case.rank(self.plan, nearest, inf if self.rent is None else self.rent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,11 +94,12 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
     types = [serving(id_) for id_ in candidates()]
     loading = [on for on in types if on.refusal is None]
     cases = [case for on in steps(types) if on.refusal is None and (case := compare(on, demand, runners_up=0)).plans]
+    nearest = closest((case, case.ranked[0]) for case in cases)
     return Search(
         searched=len(types),
         refused=len(types) - len(loading),
         largest=max((on.gpu for on in loading), key=lambda gpu: gpu.engine_memory).id,
-        offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank)),
+        offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank(nearest))),
     )
 
 

@@ -60,6 +60,8 @@ class Serving:
     options: Options = field(default=PLAIN, hash=False)
     refusal: Refusal | None = field(init=False, compare=False)
     """What keeps the engine from running this format on this GPU, where it is known not to."""
+    kept_off: str | None = field(init=False, compare=False)
+    """Why it runs nothing here, in words: that, or a version of the engine that is older than the model."""
     pools: Pools = field(init=False, compare=False, repr=False)
     """The KV pools by replica, as if the engine ran it."""
     degrees: tuple[int, ...] = field(init=False, compare=False)
@@ -76,6 +78,7 @@ class Serving:
         refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "refusal", refused)
+        object.__setattr__(self, "kept_off", self.refused or self._too_old())
         object.__setattr__(self, "pools", held)
         degrees = self._accepted()
         inside = sum(tp <= self.node_size for tp in degrees)
@@ -188,18 +191,28 @@ class Serving:
         what = f"load {self.precision.title}" if found.form else "run"
         return f"{self.engine_name} does not {what}{f' on {self.gpu.title}' if found.gpu else ''}"
 
+    def _too_old(self) -> str | None:
+        """That this version of vLLM has no class for the model, and the first one that has."""
+        first = self.model.vllm_since
+        if self.engine.name != "vllm" or self.engine.version >= first:
+            return None
+        later = replace(self.engine, version=first)
+        helps = engine_memory.cache_not_modelled(self.model, later) is None
+        way_out = f': overrides="engine_version=0.{first}"' if helps else ""
+        return f"{self.engine_name} has no class for it, 0.{first} has{way_out}"
+
     @property
     def not_modelled(self) -> str | None:
         """Why no deployment can be given: the engine runs none, or its cache of this architecture is not known."""
-        if self.refused:
-            return self.refused
+        if self.kept_off:
+            return self.kept_off
         reason = self.pools.not_modelled
         return f"{self.engine_name} keeps no KV cache of this model that is known here ({reason})" if reason else None
 
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
         found = self.pools.of(layout, context)
-        return replace(found, holding=None, not_modelled=self.refused) if self.refusal else found
+        return replace(found, holding=None, not_modelled=self.kept_off) if self.kept_off else found
 
     def capacity(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
         """The KV cache that it has room for, in sessions of full context, or of as many tokens as are `filled`."""

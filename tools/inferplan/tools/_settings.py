@@ -9,7 +9,7 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.core import engine_memory, vllm_memory
+from inferplan.core import engine_memory, vllm_defaults
 from inferplan.core.architecture import Model
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
@@ -21,7 +21,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import Ledger, settings
 from inferplan.tools._evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import cache_reason, note_checkpoint
@@ -128,7 +128,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm":
-        ledger.take("engine_version", on.engine.version, why=notable_evidence(on))
+        ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
         note_encoder(ledger, on, context)
         if ENGINES["vllm"].is_newer(on.engine.version):
             ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
@@ -139,6 +139,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("unified_memory", "shared", why=SHARED_MEMORY)
 
 
+FIRST = "the first that has a class for this model"
+"""Why a version is assumed that is later than the usual one."""
 SHARED_MEMORY = "other programs take of it too: four KV pools on a DGX Spark were 7 to 31 % smaller"
 """What published logs of vLLM 0.13 to 0.27 on GB10 show against the rules."""
 
@@ -162,7 +164,8 @@ FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
-    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", quiet=True))
+    usual = max(_default_version(), model.vllm_since) if name == "vllm" else None
+    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", usual, quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
     shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
     return Engine(
@@ -175,10 +178,20 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
-        latent_scales=vllm_memory.default_latent_scales(gpu, version),
+        latent_scales=vllm_defaults.default_latent_scales(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
     )
+
+
+def _default_version() -> int:
+    """The version of vLLM that is assumed where the caller names none: 28 is 0.28."""
+    return int(settings()["engine_version"].default or 0)
+
+
+def is_usual(on: Serving) -> bool:
+    """Whether the version of vLLM is no later than what is assumed of most models, or not for the model's sake."""
+    return on.engine.version != on.model.vllm_since or on.engine.version <= _default_version()
 
 
 def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
@@ -195,7 +208,7 @@ def note_share(ledger: Ledger, share: float) -> None:
 
 def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
     """Whether an engine caches prefixes of this model by default; all but old versions of vLLM do."""
-    return name != "vllm" or vllm_memory.default_prefix_caching(model.architecture, version)
+    return name != "vllm" or vllm_defaults.default_prefix_caching(model.architecture, version)
 
 
 def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:

@@ -22,7 +22,7 @@ from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Load, Options, Service, marginal_s, serve
 from inferplan.core.units import GB
-from inferplan.core.vllm_memory import NEWEST
+from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_of
 from inferplan.tools._memory_cases import CannotPredict, Text, catalogued
 from inferplan.tools._speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits

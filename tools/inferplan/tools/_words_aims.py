@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from inferplan.tools import _words as words
-from inferplan.tools._plans import Case, Demand, Plan
+from inferplan.tools._plans import RESOLUTION, Case, Demand, Plan
 
 AIMS = {
     "latency": "the shortest time per token",
@@ -11,6 +11,8 @@ AIMS = {
     "fewest_gpus": "the fewest GPUs",
 }
 
+APART = f"{RESOLUTION - 1:.0%}".replace("%", " %")
+"""What estimates have to differ by to be told apart."""
 MOST_LOSSES = 1
 """Losses named of a runner-up; the others are in its row."""
 
@@ -49,9 +51,23 @@ def why_aimed(case: Case) -> str:
     chosen = case.chosen
     taken = f"It has {_aim(case)} of the layouts that serve the users"
     if not case.serves(chosen):
-        nearest = "comes closest to the latency asked for" if case.holds(chosen) else "holds the most users"
-        taken = f"It {'takes the most users in time' if _is_partly_in_time(case) else nearest}"
+        nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
+        taken = "It takes the most users in time" if _is_partly_in_time(case) else nearest
     return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".")
+
+
+def _nearest(case: Case) -> str:
+    """How close the layout chosen comes, and why it is that one of those that come as close."""
+    chosen = case.chosen
+    if case.is_closest(chosen):
+        return "It comes closest to the latency asked for"
+    best = next(plan for plan in case.ranked if plan.in_time == chosen.in_time and case.is_closest(plan))
+    taken = "is quicker over a whole answer"
+    if chosen.layout.gpus < best.layout.gpus:
+        taken = "takes fewer GPUs"
+    elif chosen.layout.ways < best.layout.ways:
+        taken = "splits the model in fewer ways"
+    return f"It {taken} than the one that comes closest to the latency asked for, which it is within {APART} of"
 
 
 def _is_partly_in_time(case: Case) -> bool:
@@ -79,7 +95,8 @@ def _targets(case: Case) -> str:
         return f"Whether it meets {targets(case.demand)} is not known."
     if not any(map(case.holds, case.plans)):
         return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
-    best = "this one takes the most in time" if _is_partly_in_time(case) else "this one comes closest"
+    nearest = "this one comes closest" if case.is_closest(chosen) else f"none comes closer by {APART}"
+    best = "this one takes the most in time" if _is_partly_in_time(case) else nearest
     return f"No layout of {_gpus(case)} meets {targets(case.demand)} for all; {best}."
 
 

@@ -40,7 +40,7 @@ from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._settings import note_node, note_share, serving
+from inferplan.tools._settings import FIRST, is_usual, note_node, note_share, serving
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -248,7 +248,7 @@ def _note_rules(need: Need, ledger: Ledger) -> None:
     """How far the engine's memory rules are off; with vLLM's version where that is its own default."""
     evidence, on = memory_evidence(need.on), need.on
     if on.engine.name == "vllm" and not ledger.given("engine_version"):
-        ledger.take("engine_version", why=evidence)
+        ledger.take("engine_version", on.engine.version, why=evidence if is_usual(on) else FIRST)
     else:
         ledger.note("memory_rules", on.engine_name, why=evidence)
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from inferplan.catalog.hugging_face._attention import hidden_of
+from inferplan.catalog.hugging_face._code import brings_code
 from inferplan.catalog.hugging_face._defaults import DEFAULTS
 from inferplan.catalog.hugging_face._families import ALIASES, FAMILIES
 from inferplan.catalog.hugging_face._family import Family
@@ -64,7 +65,7 @@ def described(text: str) -> Described:
     named = title(root, count(architecture).total)
     problems.raise_any()
     _check_size(architecture)
-    uncounted = _uncounted(root, body, architecture)
+    uncounted, code = _uncounted(root, body, architecture), brings_code(root)
     model = Model(
         id=json.dumps(root.read, sort_keys=True, separators=(",", ":")),
         title=named,
@@ -72,6 +73,7 @@ def described(text: str) -> Described:
         native_precision=released.format,
         native_bits=released.bits,
         native_kv_bits=released.kv_bits,
+        remote_code=code,
     )
     return Described(model=model, notes=(*root.notes, *uncounted))
 

@@ -1,0 +1,106 @@
+"""The peak of vLLM's trial run, worked by hand: forward pass, sampler, workspace of experts, images."""
+
+from dataclasses import replace
+
+import pytest
+
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.models import MODELS
+from inferplan.core.engine_memory import rank_memory
+from inferplan.core.parallelism import Layout
+from inferplan.core.units import GIB
+from inferplan.core.vllm_activation import activation_peak
+from shapes import dense, engine, h100, model, precision, sparse
+
+LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
+FP32 = replace(precision(bits=32), id="fp32")
+TOY = dense(layers=1, hidden=1000, ffn=3000, vocab=100)
+"""A vocabulary so small that the forward pass decides the peak."""
+NO_SAMPLES = engine(sequences=1)
+
+
+def test_each_version_has_its_sampler() -> None:
+    """Qwen3-14B went from 5.64 GiB on 0.16 to 2.23 GiB on 0.18; since 0.21 the kernel of 0.18 is warmed up as well."""
+    shape = dense(layers=40, hidden=5120, heads=40, ffn=17408, vocab=151936)
+    old, new, last = (activation_peak(shape, engine(version=version), tp=1) / GIB for version in (16, 18, 21))
+    assert old == pytest.approx(5.64, abs=0.03)
+    assert new == pytest.approx(2.23, abs=0.03)
+    assert last == new
+
+
+@pytest.mark.parametrize(
+    ("version", "element", "per_logit"), [(16, 2, 38.4), (16, 4, 38.4), (17, 2, 14.75), (17, 4, 16.75), (21, 2, 14.75)]
+)
+def test_the_newer_sampler_grows_with_the_element_of_the_logits(version: int, element: int, per_logit: float) -> None:
+    """Llama-3.1-8B in fp32 on 0.19: 2.21 GiB printed, against 1.89 GiB in bf16."""
+    peak = activation_peak(dense(ffn=100), engine(version=version), tp=1, element=element)
+    assert peak == pytest.approx(per_logit * 1024 * 128_256 + element * 8192 * 8192)
+
+
+def test_a_stage_that_does_not_sample_peaks_in_its_forward_pass() -> None:
+    """2 B x 8,192 x (3 x 28,672 / 8 + 4 x 8,192)."""
+    peak = activation_peak(dense(), engine(version=21), tp=8, samples=False)
+    assert peak == 2 * 8192 * (3 * 28672 / 8 + 4 * 8192)
+    assert activation_peak(dense(), engine(version=21), tp=8) > peak
+
+
+@pytest.mark.parametrize(("version", "states"), [(7, 3), (8, 4)])
+def test_the_first_engine_keeps_one_hidden_state_fewer(version: int, states: int) -> None:
+    """Llama-3.1-8B with 29,000 tokens on V0: 2 B x 29,000 x (3 x 14,336 + 3 x 4,096) = 2.99 GiB, as printed."""
+    peak = activation_peak(TOY, replace(NO_SAMPLES, version=version), tp=1)
+    assert peak == 2 * 8192 * (3 * 3000 + states * 1000)
+    if version == 7:
+        settings = engine(version=7, sequences=256, tokens=29_000)
+        assert activation_peak(LLAMA_8B.architecture, settings, tp=1) / GIB == pytest.approx(2.99, abs=0.01)
+
+
+def test_a_block_without_a_gate_peaks_at_two_widths() -> None:
+    (group,) = TOY.groups
+    assert group.ffn is not None
+    plain = replace(TOY, groups=(replace(group, ffn=replace(group.ffn, gated=False)),))
+    assert activation_peak(plain, NO_SAMPLES, tp=1) == 2 * 8192 * (2 * 3000 + 4 * 1000)
+
+
+def test_routed_experts_keep_their_workspace_beside_the_larger_of_forward_and_sampler() -> None:
+    """Qwen3-30B-A3B: 2 B x 8,192 x 8 x (2,048 + max(2 x 768, 2,048)) = 0.5 GiB."""
+    qwen = MODELS["Qwen/Qwen3-30B-A3B"].architecture
+    without = 14.75 * 1024 * qwen.vocab + 2 * 8192 * 2048
+    assert activation_peak(qwen, engine(version=19), tp=1) - without == 2**29
+
+
+@pytest.mark.parametrize(("tp", "width"), [(1, 2 * 14336), (2, 14336), (8, 4096)])
+def test_the_workspace_follows_the_columns_of_a_rank_down_to_the_hidden_width(tp: int, width: int) -> None:
+    """Mixtral 8x7B: 2 B x 8,192 x 2 x (4,096 + max(2 x 14,336 / tp, 4,096))."""
+    kept, without = (activation_peak(sparse(), engine(), tp=tp, workspace=workspace) for workspace in (True, False))
+    assert kept - without == 2 * 8192 * 2 * (4096 + width)
+
+
+def test_mxfp4_kernels_keep_no_workspace() -> None:
+    oss = MODELS["openai/gpt-oss-20b"]
+    assert activation_peak(oss.architecture, engine(version=15), tp=1, workspace=False) / GIB == pytest.approx(
+        7.41, abs=0.03
+    )
+    packed, plain = (
+        rank_memory(oss, FORMATS[name], h100(), Layout(), engine(version=19)).activation for name in ("mxfp4", "bf16")
+    )
+    assert plain - packed == 2 * 8192 * 4 * (2880 + 2 * 2880)
+
+
+def test_encoder_outputs_are_cached_beside_the_peak() -> None:
+    seeing = replace(dense(), vision_params=10**9)
+    blind, settings = dense(), engine(version=21)
+    assert activation_peak(seeing, settings, tp=1) - activation_peak(blind, settings, tp=1) == 2 * 8192 * 8192
+
+
+@pytest.mark.parametrize(("version", "per_logit"), [(24, 6), (27, 6), (28, 2)])
+def test_the_second_runner_samples_from_the_logits_alone_or_from_a_copy(version: int, per_logit: float) -> None:
+    """Widths so small that the sampler decides the peak: 2 B x 1,024 x 128,256, with a copy 4 B more."""
+    narrow = dense(hidden=128, heads=8, ffn=128)
+    peak = activation_peak(narrow, engine(version=version), tp=1)
+    assert peak == per_logit * 1024 * 128_256 + 2 * 8192 * 128
+
+
+def test_fp32_peaks_at_four_bytes_an_element() -> None:
+    """Llama-3.1-8B on 0.19: 16.75 x 1,024 x 128,256 + 4 x 8,192 x 4,096 = 2.17 GiB; 2.21 GiB were printed."""
+    peak = rank_memory(LLAMA_8B, FP32, h100(), Layout(), engine(version=19)).activation
+    assert peak == 16.75 * 1024 * 128_256 + 4 * 8192 * 4096

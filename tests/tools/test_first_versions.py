@@ -1,0 +1,111 @@
+"""A model that a version of vLLM has no class for gets no deployment there, and the version that has one."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from data_files import DATA
+from inferplan.catalog.models import MODELS, model_rows
+from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
+from inferplan.tools._speed_cases import catalogued
+from inferplan.tools.registry import TOOLS_BY_NAME
+from published_speed import published
+
+TOOL = TOOLS_BY_NAME["estimate_vram"]
+NEWEST = 31
+"""Of vLLM, 0.31: the last that is accepted."""
+FIRST = [
+    ("moonshotai/Kimi-K3", 27),
+    ("inclusionAI/Ling-3.0-flash", 28),
+    ("zai-org/GLM-5", 16),
+    ("Qwen/Qwen3.5-27B", 17),
+    ("moonshotai/Kimi-K2.5", 15),
+    ("stepfun-ai/Step-3.5-Flash", 15),
+    ("google/gemma-4-31B-it", 19),
+]
+"""Source: registry.py in the wheels of vLLM: the first release with the class that the checkpoint's config names."""
+
+
+def asked(model: str, **changes: Any) -> Any:
+    return TOOL.ask({"model": model, "gpu": "b300", "context_window": 4096, **changes})
+
+
+@pytest.mark.parametrize(("model", "first"), FIRST)
+def test_a_model_is_deployed_from_the_first_version_that_has_its_class(model: str, first: int) -> None:
+    before = asked(model, overrides=f"engine_version=0.{first - 1}")
+    assert before.launch is None
+    assert [row.deploy for row in before.hardware] == [None] * len(before.hardware)
+    assert (
+        f'vLLM 0.{first - 1} has no class for it, 0.{first} has: overrides="engine_version=0.{first}"' in before.summary
+    )
+    way_out = re.search(r'overrides="([^"]+)"', before.summary)
+    assert way_out
+    assert (asked(model, overrides=way_out[1]).launch or "").startswith("vllm serve ")
+
+
+def test_no_version_is_named_that_would_not_help() -> None:
+    """MiniMax M3: by its release notes 0.23 has it not yet, and 0.24 has; its cache's layout is not known here."""
+    said = asked("MiniMaxAI/MiniMax-M3", overrides="engine_version=0.23").summary
+    assert "vLLM 0.23 has no class for it, 0.24 has." in said
+    assert "index keys beside keys and values" in asked("MiniMaxAI/MiniMax-M3", overrides="engine_version=0.24").summary
+
+
+def test_a_model_that_the_usual_version_lacks_is_planned_for_the_first_that_has_it() -> None:
+    answer = asked("tencent/Hy4-preview")
+    assert "vLLM 0.29 (" in answer.summary
+    (version,) = (one for one in answer.assumptions if one.name == "engine_version")
+    assert (version.value, version.why) == ("0.29", "the first that has a class for this model")
+    (usual,) = (one for one in asked("moonshotai/Kimi-K3").assumptions if one.name == "engine_version")
+    assert usual.value == "0.28"
+
+
+def test_what_other_engines_have_does_not_follow_from_vllm() -> None:
+    assert asked("moonshotai/Kimi-K3", engine="sglang").launch
+    assert asked("google/gemma-4-31B-it", engine="llama.cpp", precision="q4_k_m").launch
+
+
+def test_a_build_and_a_checkpoint_like_another_are_as_new() -> None:
+    for model in ("nvidia/Kimi-K2.5-NVFP4", "zai-org/GLM-5-FP8"):
+        assert "has no class for it" in asked(model, overrides="engine_version=0.14").summary
+
+
+@pytest.mark.parametrize("tool", ["plan_parallelism", "compare_moe_dense", "compare_quantization", "run_preset"])
+def test_every_tool_says_so_or_plans_nothing(tool: str) -> None:
+    named = "moe_model" if tool == "compare_moe_dense" else "model"
+    example = {**TOOLS_BY_NAME[tool].example, named: "minimax m3", "overrides": "engine_version=0.20"}
+    answer = TOOLS_BY_NAME[tool].ask({key: value for key, value in example.items() if key != "precision"})
+    text = json.dumps(answer.model_dump(mode="json"))
+    assert "has no class for it" in text or "not known" in text
+    assert "vllm serve MiniMaxAI" not in text
+
+
+def test_every_version_is_one_that_can_be_asked_for() -> None:
+    since = {id_: row.vllm_since for id_, row in model_rows().items() if row.vllm_since}
+    assert len(since) > 40
+    assert set(since.values()) <= set(range(6, NEWEST + 1))
+    for id_ in since:
+        assert "has no class" not in asked(id_).summary
+
+
+def test_no_published_run_is_of_a_version_that_is_said_to_lack_the_model() -> None:
+    found = list(_published())
+    assert len(found) > 200
+    assert [run for run in found if run[2] < run[1]] == []
+
+
+def _published() -> Iterator[tuple[str, int, int]]:
+    """Id, first version and version of each published run of vLLM that states one, of a catalogued model."""
+    for row in published():
+        stated = re.search(r"\b0\.(\d+)\.", row.get("engine_version", ""))
+        if row["engine"] == "vLLM" and stated and (model := catalogued(row["model"])):
+            yield model.id, model.vllm_since, int(stated[1])
+    for name in ("", "_held_out", "_found", "_measured", "_compressed"):
+        for case in json.loads((DATA / f"memory_cases{name}.json").read_text(encoding="utf-8"))["cases"]:
+            setup = Setup(MemoryCase.model_validate(case))
+            with suppress(CannotPredict):
+                if setup.engine_name == "vllm" and (model := MODELS.get(setup.case.model)):
+                    yield model.id, model.vllm_since, setup.version

@@ -1,0 +1,64 @@
+"""Whether engines have to run code that a checkpoint brings."""
+
+import re
+from typing import cast
+
+from inferplan.catalog.hugging_face._keys import Keys
+
+NO_CLASS = frozenset(
+    {
+        "baichuan",
+        "bailing_moe_v2",
+        "deci",
+        "exaone",
+        "hunyuan",
+        "internlm2",
+        "internvl_chat",
+        "mimo",
+        "mimo_v2",
+        "minimax_m1",
+        "minimax_m3",
+        "minimax_text_01",
+        "nemotron-nas",
+        "yi",
+    }
+)
+"""Types whose config is read by a class of the checkpoint alone, though engines have the model itself.
+
+Source: neither CONFIG_MAPPING_NAMES of transformers 5.23 nor _CONFIG_REGISTRY of vLLM, transformers_utils/config.py,
+has them; without the flag `AutoConfig` stops there ("requires you to execute the configuration file").
+"""
+TRUSTED = frozenset(
+    {
+        "hunyuan_v1_moe",
+        "kimi_k2",
+        "kimi_k25",
+        "kimi_linear",
+        "kimi_vl",
+        "mellum",
+        "mimo_v2_flash",
+        "minimax_m2",
+        "nemotron_h",
+    }
+)
+"""Types with a class of their own today, whose tokenizer or processor is code, or which earlier releases stop at.
+
+Source: `base_args` of vllm-project/recipes; of kimi_vl, tests/models/registry.py of vLLM.
+"""
+
+_REFERENCE = re.compile(r"(?:[\w.-]{1,96}/[\w.-]{1,96}--)?[A-Za-z_]\w{0,95}\.[A-Za-z_]\w{0,95}", re.ASCII)
+"""How a class in a file of the checkpoint, or of another repository, is written."""
+
+
+def brings_code(root: Keys) -> bool:
+    """Whether `auto_map` names a class of the checkpoint for a type that engines do not load without it.
+
+    What is no such name leads to no code: engines would not find it either.
+    """
+    mapped = root.values.get("auto_map")
+    name = cast("dict[str, object]", mapped).get("AutoConfig") if isinstance(mapped, dict) else None
+    needed = root.text("model_type") in NO_CLASS | TRUSTED
+    if not needed or not isinstance(name, str) or not _REFERENCE.fullmatch(name):
+        return False
+    root.keep("auto_map", {"AutoConfig": name}, None)
+    return True

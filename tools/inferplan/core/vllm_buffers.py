@@ -1,0 +1,135 @@
+"""What vLLM takes beside tensors that it allocates itself: the runtime, NCCL, kernels' buffers and CUDA graphs."""
+
+from math import ceil
+
+from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup
+from inferplan.core.attention import Latent
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout, is_wide
+from inferplan.core.units import GIB
+from inferplan.core.vllm_defaults import NEWEST, has_wide_links, is_datacenter_blackwell
+
+SMALL_GPU = 16 * GIB
+"""Below this memory the buffers were 0.03 GiB (T4)."""
+CONTEXT = 0.51 * GIB
+"""What the CUDA runtime takes of an H100 before vLLM measures anything: 79.19 GiB in all, 78.68 free. [B]"""
+COLLECTIVES = 1.02 * GIB
+"""What NCCL takes on each of several ranks of an H100: 77.66 GiB free in place of 78.68. [B]"""
+FIRST_COLLECTIVES_OUTSIDE = 11
+"""The first vLLM (0.11) that starts NCCL before it measures what is free: pull request 25359, of September 2025."""
+DISPATCHED = 256
+"""Tokens that a rank sends at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`. [tokens]"""
+FEW_GRAPHS = 18
+"""Fewer CUDA graphs share what graphs take of memory once; 32 sequences at once capture so many."""
+
+
+def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
+    """Library buffers inside the budget: NCCL and kernels' workspaces, by GPU, ranks of a stage and version. [B]
+
+    Source: published logs. On H100 0.13 GiB, 0.25 GiB since 0.18; 0.09 GiB on older and smaller cards, 0.03 GiB on
+    T4. Between two H100 0.55 GiB, 2.07 GiB since 0.19; 0.23 GiB between older or PCIe cards. Two GiB on Blackwell
+    are an inference. Up to 0.6 the runtime's context counts in.
+    """
+    context = 0.26 if engine.version <= 6 else 0.0
+    stages = 0.07 if layout.pp > 1 else 0.0
+    small = 0.06 if layout.ranks == 1 and gpu.engine_memory < SMALL_GPU else 0.0
+    return (
+        context
+        + stages
+        - small
+        + (_buffers_of_wide_links(engine, layout.ranks) if has_wide_links(gpu) else _buffers(layout.ranks))
+    ) * GIB
+
+
+def _buffers_of_wide_links(engine: Engine, ranks: int) -> float:
+    """Buffers on GPUs of the H100's kind. [GiB]"""
+    if ranks == 1:
+        return 0.25 if engine.version >= 18 else 0.13
+    if engine.version >= 19:
+        return 2.07 if ranks == 2 else 2.15
+    return 0.55
+
+
+def _buffers(ranks: int) -> float:
+    """Buffers on other GPUs. [GiB]"""
+    return 0.09 if ranks == 1 else 0.23
+
+
+def collectives(engine: Engine, layout: Layout, gpu: Gpu) -> float:
+    """What NCCL takes beside the budget on each of several ranks, where it starts before vLLM measures. [B]
+
+    Source: published logs, the free memory printed on start-up less that of one such GPU alone. H100 1.02 and 1.04 GiB;
+    RTX PRO 6000 0.42 and 0.64; RTX 3090 0.02 and 0.12; before 0.11 L40S 0.0 and H200 0.09. Up to 4.5 were seen once.
+    """
+    if layout.replica == 1 or engine.version < FIRST_COLLECTIVES_OUTSIDE:
+        return 0.0
+    return COLLECTIVES if has_wide_links(gpu) else (0.12 if gpu.kind == "consumer" else 0.5) * GIB
+
+
+def exchange_buffers(architecture: Architecture, gpu: Gpu, layout: Layout) -> float:
+    """4 × experts × 256 × (2 B × hidden + header): what DeepEP sends and receives between nodes, each twice. [B]
+
+    Within a node vLLM gathers tokens with NCCL and keeps no buffers of its own.
+
+    Limits: other libraries (MoRI, NIXL) are taken to need as much.
+    Source: DeepEP, csrc/config.hpp, `LowLatencyLayout`; for 128 tokens it gives DeepSeek's 1.8 GiB, of which SGLang
+    reserves 2 (`reserve_for_deepep_a2a_mb`).
+    """
+    experts = architecture.experts
+    if experts is None or not is_wide(gpu, layout):
+        return 0.0
+    return 4 * experts.experts * DISPATCHED * (2 + 4 / 128) * architecture.hidden
+
+
+def largest_graph(gpu: Gpu, engine_version: int = NEWEST) -> int:
+    """Tokens of the largest CUDA graph that is captured by default. [tokens]
+
+    Source: vLLM 0.18 to 0.30, vllm/config/vllm.py, `_set_cudagraph_sizes`: 1,024 since 0.28 on datacenter Blackwell.
+    """
+    return 1024 if engine_version >= 28 and is_datacenter_blackwell(gpu) else 512
+
+
+def captured_graphs(engine: Engine, largest: int = 512) -> int:
+    """Graphs that are captured: by pieces up to min(largest, 2 × max_num_seqs) tokens, and whole for decode since 0.11.
+
+    Sizes are 1, 2, 4, every 8 up to 256, every 16 beyond; every 8 throughout up to 0.11. [graphs]
+
+    Source: vLLM 0.14 to 0.28, vllm/config/vllm.py, and 0.10 and 0.11, vllm/config/__init__.py, `_set_cudagraph_sizes`.
+
+    >>> captured_graphs(Engine(version=19, max_num_seqs=1024, max_num_batched_tokens=8192))
+    102
+    """
+    most = min(largest, 2 * engine.max_num_seqs)
+    step = 8 if engine.version <= 11 else 16
+    sizes = [size for size in (1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, step)) if size <= most]
+    whole = [size for size in sizes if size <= engine.max_num_seqs] if engine.version >= 11 else []
+    return len(sizes) + len(whole)
+
+
+def graph_memory(
+    architecture: Architecture, engine: Engine, layout: Layout, *, packed_experts: bool = False, largest: int = 512
+) -> float:
+    """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: CUDA graphs. [B]
+
+    With 102 graphs, as H100s capture by default, 0.016 GiB a layer. A layer with experts takes 0.4 of that more, one
+    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much. Of the 0.37 GiB fewer than 18 graphs
+    take their share since 0.11: with 1, 10 and 16 sequences logs have 0.05, 0.19 and 0.2 GiB in all.
+
+    Limits: that a graph of over 512 tokens takes what a smaller one does is not held against a log.
+    Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs, the
+    share of few graphs from three of 0.19 to 0.26, which would have it at up to 67.
+    """
+    if not engine.cuda_graphs:
+        return 0.0
+    graphs = captured_graphs(engine, largest)
+    per_layer, base = 0.016 * graphs / 102, 0.37 * (min(1.0, graphs / FEW_GRAPHS) if engine.version >= 11 else 1.0)
+    extra = sum(group.count * _graph_weight(group, packed_experts=packed_experts) for group in architecture.groups)
+    return (base + per_layer * ceil(extra / layout.pp)) * GIB
+
+
+def _graph_weight(group: LayerGroup, *, packed_experts: bool) -> float:
+    """What the graphs of a layer take, in those of a dense layer with plain attention. [layers]"""
+    experts = isinstance(group.ffn, ExpertFfn)
+    latent = any(isinstance(mixer, Latent) for mixer in group.mixers)
+    return 1 + (0.4 if experts else 0) + (1 if latent else 0) + (2 if experts and packed_experts else 0)

@@ -1,0 +1,115 @@
+"""What vLLM does unless it is told otherwise, by version, GPU and model: batches, prefixes, its share, its runner.
+
+Read in the sources of 0.6 to 0.33, which each function names.
+"""
+
+from inferplan.core.architecture import Architecture
+from inferplan.core.compressed_memory import is_compressed
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
+from inferplan.core.units import GIB
+
+NEWEST = 28
+"""The newest vLLM (0.28) whose memory rules are held against many logs.
+
+Of 0.29 to 0.31 there are few logs: the pool comes out 0.6 % too large for Llama 3.1 8B on A100 (0.31) and 1.9 % for
+Gemma 4 E2B on MI300X (0.29), but 8 % for Qwen3.5 4B, which has a vision tower, on L4 (0.29).
+"""
+LAST_OF_THE_FIRST_ENGINE = 7
+"""The last vLLM (0.7) whose default engine is the first one (V0)."""
+LARGE_GPU = 70 * GIB
+"""From this memory on (A100 excepted) vLLM's API server batches 8,192 tokens and 1,024 sequences by default."""
+LARGEST_GPU = 160 * GIB
+"""From this memory on vLLM 0.28 batches 16,384 tokens."""
+FIRST_TEXT_ALONE = 17
+"""The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
+SECOND_RUNNER = range(25, 29)
+"""The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
+COMPRESSED_ON_SECOND_RUNNER = 28
+"""The one of them (0.28) whose DeepSeek-V4 it takes, on NVIDIA's GPUs."""
+
+
+def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
+    """`max_num_batched_tokens` and `max_num_seqs` that vLLM's API server takes on this GPU by default.
+
+    8,192 and 1,024 from 70 GiB on, A100 excepted; 2,048 and 256 below, and on the first engine everywhere; 16,384
+    tokens from 160 GiB on since 0.28.
+
+    Source: vLLM 0.8 to 0.33, vllm/engine/arg_utils.py, `get_batch_defaults` and what it was before.
+    """
+    if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.product:
+        return (16384 if version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
+    return 2048, 256
+
+
+def default_prefix_caching(architecture: Architecture, engine_version: int = NEWEST) -> bool:
+    """Whether vLLM caches prefixes by default: always, but beside recurrent states only since 0.28.
+
+    Source: vLLM 0.11, vllm/model_executor/models/config.py, `MambaModelConfig` (off beside states); 0.14 to 0.24,
+    vllm/config/model.py, `is_prefix_caching_supported`; 0.26 to 0.33, vllm/engine/arg_utils.py,
+    `_set_default_chunked_prefill_and_prefix_caching_args`.
+    """
+    return engine_version >= 28 or not any(mixer.state for _, mixer in architecture.mixers)
+
+
+def default_latent_scales(gpu: Gpu, engine_version: int = NEWEST) -> bool:
+    """Whether 8-bit latents under an indexer take 656 B (`fp8_ds_mla`) here, not 1 B an element.
+
+    Since 0.19 FlashInfer's kernel, which reads plain elements, comes first on B200, B300 and the like.
+
+    Source: vLLM, vllm/platforms/cuda.py, `_get_backend_priorities`; vllm/model_executor/layers/attention/
+    mla_attention.py, `_canonicalize_sparse_mla_kv_cache_dtype`; a published log of GLM-5.2 on GB200.
+    """
+    return engine_version < 19 or not is_datacenter_blackwell(gpu)
+
+
+def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:
+    """`gpu_memory_utilization`: 0.9 up to 0.19 and 0.92 since, unless set. [fraction]
+
+    Source: vLLM, vllm/config/cache.py, `CacheConfig`.
+    """
+    if engine.memory_utilization is not None:
+        return engine.memory_utilization
+    return 0.9 if engine.version <= 19 else 0.92
+
+
+def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
+    """Whether vLLM's second model runner takes a model, which counts no graphs before the pool is cut.
+
+    Those without experts and recurrent states from 0.25 to 0.28, and DeepSeek-V4 on 0.28; on 0.23 and 0.24 those
+    built as Llama, Mistral and Qwen3 are, on 0.22 as Qwen3. From 0.29 on it takes all, and counts graphs, so that the
+    first one's rules are kept.
+
+    Limits: since 0.29 it counts graphs as if each whole one took what the second largest adds: 1.2 GiB where 0.23 are
+    taken (Llama 3.1 8B on A100). `graph_memory` says 0.8, and the sampler's peak of the first runner, which is gone,
+    stands for the rest. In 0.33 the sampler is warmed up on fp32 logits, which is not held here.
+    Other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
+    which it takes since 0.24, are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
+    Models with a vision tower are taken for the first one's, as a log of Gemma 4 31B on 0.26 says (its pool is 0.2 %
+    off, 1.9 % otherwise); the sources would give it the second one.
+    Source: vLLM 0.22 to 0.33, vllm/config/vllm.py, `use_v2_model_runner`; vllm/v1/worker/gpu/cudagraph_utils.py,
+    `profile_cudagraph_memory`; three starts of 0.24 on one H100.
+    """
+    mixers = [mixer for _, mixer in architecture.mixers]
+    if is_compressed(architecture):
+        return engine.version == COMPRESSED_ON_SECOND_RUNNER
+    if architecture.experts or architecture.vision_params or any(mixer.state for mixer in mixers):
+        return False
+    if engine.version in SECOND_RUNNER:
+        return True
+    plain = architecture.plain
+    if plain is None or plain.qkv_bias or plain.output_bias:
+        return False
+    return engine.version in (23, 24) or (engine.version == 22 and plain.qk_norm != "none")
+
+
+def has_wide_links(gpu: Gpu) -> bool:
+    """Whether a GPU is of the H100's kind or newer: a data centre's, with NVLink."""
+    newer = gpu.architecture in ("Hopper", "Blackwell", "Blackwell Ultra")
+    return newer and gpu.kind == "datacenter" and gpu.link is not None
+
+
+def is_datacenter_blackwell(gpu: Gpu) -> bool:
+    """Whether a GPU is of compute capability 10, not of 12."""
+    return has_wide_links(gpu) and gpu.architecture.startswith("Blackwell")
