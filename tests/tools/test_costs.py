@@ -194,6 +194,16 @@ class TestLatency:
         ):
             ask(max_tpot_ms=1)
 
+    @pytest.mark.parametrize("model", ["70B", "llama 3.1 8b", "qwen3 30b a3b", "gpt-oss 120b"])
+    @pytest.mark.parametrize("limit", ["max_ttft_ms", "max_tpot_ms"])
+    def test_the_latency_that_a_lone_request_is_said_to_get_can_be_asked_for(self, model: str, limit: str) -> None:
+        """Rounded to the nearest tenth, half of them were refused again."""
+        with pytest.raises(ValidationError) as refused:
+            ask(model=model, **{limit: 0.2})
+        best = re.search(r"a lone request gets ([\d.,]+) at best", str(refused.value))
+        assert best
+        assert ask(model=model, **{limit: float(best[1].replace(",", ""))}).options
+
     @given(
         loose=st.floats(min_value=8, max_value=200),
         share=st.floats(min_value=0.1, max_value=1),
