@@ -157,6 +157,12 @@ def test_a_server_without_stdin_or_stdout_says_that_it_needs_both(words: str, cl
     assert b"stdin and stdout" in done.stderr
 
 
+@posix
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("call nope", 2), ("", 0), ("--no-front", 0)])
+def test_a_closed_stderr_changes_nothing_else(words: str, code: int):
+    assert from_a_shell(f"$INFERPLAN {words} 2>&- </dev/null").returncode == code
+
+
 def test_what_a_terminal_has_no_bytes_for_is_escaped():
     question = [sys.executable, "-m", "inferplan.server", "call", "estimate_vram", "--help"]
     ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}

@@ -44,6 +44,8 @@ WAITING = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks; the exit code."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where stderr was closed
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open for good
     _end_at_signals()
     words = sys.argv[1:] if argv is None else argv
     if not words:
