@@ -31,7 +31,7 @@ class Queue:
 
     @property
     def waiting(self) -> float:
-        """ρ^(√(2 (c + 1)) - 1): the share of prompts that wait at all, ρ for one replica."""
+        """ρ^(√(2 (c + 1)) - 1): prompts that wait at all, ρ for one replica. [fraction]"""
         return self.busy ** (sqrt(2 * (self.replicas + 1)) - 1)
 
     @property

@@ -102,7 +102,7 @@ class Options:
 
     @property
     def tokens_per_step(self) -> float:
-        """(1 - a^(k + 1)) / (1 - a): the token of a step, and the accepted ones of its k drafts.
+        """(1 - a^(k + 1)) / (1 - a): the token of a step, and the accepted ones of its k drafts. [tokens]
 
         Source: Leviathan et al., Fast inference from transformers via speculative decoding, 2023, equation 1.
 
@@ -193,7 +193,7 @@ def decode_pass(
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:
-    """(m + pp - 1) / (m × pp) with m = ⌈prompt / step⌉: what a prompt takes of the time of all stages one by one.
+    """(m + pp - 1) / (m × pp) with m = ⌈prompt / step⌉: what a prompt takes of all stages' time. [fraction]
 
     The steps of one prompt are in different stages at once; the first and the last find the others idle.
 
