@@ -8,6 +8,7 @@ from inferplan.core.architecture import (
     Architecture,
     Attention,
     DenseFfn,
+    ExpertFfn,
     LayerGroup,
     Nominal,
     QkNorm,
@@ -70,6 +71,19 @@ def test_an_output_gate_is_as_wide_as_the_query() -> None:
 
 def test_a_gated_block_has_three_matrices_and_a_plain_one_two() -> None:
     assert ffn_params(1024, 4096, gated=True) * 2 == ffn_params(1024, 4096, gated=False) * 3
+
+
+@pytest.mark.parametrize(("gated", "matrices"), [(True, 3), (False, 2)])
+def test_each_matrix_of_an_expert_with_bias_has_one_number_per_output(*, gated: bool, matrices: int) -> None:
+    """8 experts of 4096 x 14336 in 32 layers: all matrices but the last have 14336 outputs, the last one 4096."""
+    (group,) = sparse().groups
+    assert isinstance(group.ffn, ExpertFfn)
+    plain, biased = (
+        count(replace(sparse(), groups=(replace(group, ffn=replace(group.ffn, gated=gated, bias=bias)),)))
+        for bias in (False, True)
+    )
+    assert plain.routed_experts == 32 * 8 * matrices * 4096 * 14336
+    assert biased.routed_experts - plain.routed_experts == 32 * 8 * ((matrices - 1) * 14336 + 4096)
 
 
 def test_norms_with_bias_count_twice() -> None:

@@ -12,7 +12,7 @@ from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_byt
 from inferplan.core.efficiency import GENERATIONS, Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Batch, Machine, forward_pass, is_split, machine, told, told_of_cache
+from inferplan.core.performance import Batch, Machine, all_told, forward_pass, is_split, machine, told, told_of_cache
 from inferplan.core.serving_laws import Options, decode_pass
 from inferplan.core.work import Work, work_of
 from shapes import h100, layouts, precision
@@ -72,7 +72,7 @@ def test_a_bus_reaches_another_share_of_its_speed_than_a_fast_link() -> None:
 def test_groups_that_share_experts_exchange_twice_in_each_layer_of_experts() -> None:
     """2 x 58 of 64 tokens x 7 other ranks x 7,168 x 1.5 B = 4.82 MB each."""
     (one,) = of(Layout(attention_dp=8)).values()
-    assert (one.what, one.link, one.number, one.hidden) == ("all-to-all", "NVLink 4", 116, False)
+    assert (one.what, one.link, one.number, one.over_network) == ("all-to-all", "NVLink 4", 116, False)
     assert one.payload == pytest.approx(64 * 7 * 7168 * 1.5)
 
 
@@ -86,7 +86,7 @@ def test_the_ranks_of_a_tensor_group_share_out_the_tokens_that_it_exchanges() ->
 def test_between_nodes_half_of_16_ranks_are_reached_without_the_network() -> None:
     """64 tokens x 8 experts x 7,168 x 1.5 B, half of it over 50 GB/s."""
     (one,) = of(Layout(attention_dp=16)).values()
-    assert (one.link, one.hidden) == ("InfiniBand", True)
+    assert (one.link, one.over_network) == ("InfiniBand", True)
     assert one.rated_s == pytest.approx(116 * 64 * 8 * 7168 * 1.5 / 2 / 50e9)
 
 
@@ -128,21 +128,18 @@ def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
     on = machine(gpu, FP8, fabric(gpu, layout, node_size=8, network=50e9), FITTED)
     assert on is not None
     batch = Batch(decode=decode, context=1000, prompts=prompts, prompt=500, cached=cached)
-    step = forward_pass(one, on, layout, batch)
-    sent = sum(c.rated_s / NETWORK_SHARE for c in all_told(one, on, layout, batch) if c.over_network)
+    step, sent = forward_pass(one, on, layout, batch), all_told(one, on, layout, batch)
     if not is_split(one, on, layout, batch):
-        whole = sum(c.taken_s(FITTED) for c in all_told(one, on, layout, batch))
-        assert step.collectives_s == pytest.approx(whole)
+        assert not any(c.hidden for c in sent)
+        assert step.collectives_s == pytest.approx(sum(c.taken_s(FITTED) for c in sent))
         return
+    assert all(c.hidden == c.over_network for c in sent)
+    beside = sum(c.rated_s / NETWORK_SHARE for c in sent if c.hidden)
     half = all_told(one, on, layout, batch.halved)
     halves = 2 * sum(c.number * FITTED.all_to_all_s if c.over_network else c.taken_s(FITTED) for c in half)
     rest = step.total_s - step.collectives_s + halves
-    assert step.collectives_s == pytest.approx(halves + max(0.0, sent - rest))
-    assert step.total_s == pytest.approx(max(rest, sent))
-
-
-def all_told(one: Work, on: Machine, layout: Layout, batch: Batch) -> list[Collective]:
-    return [*told(one, on, layout, batch.on_rank(layout).tokens), *told_of_cache(one, on, layout, batch)]
+    assert step.collectives_s == pytest.approx(halves + max(0.0, beside - rest))
+    assert step.total_s == pytest.approx(max(rest, beside))
 
 
 @given(sequences=st.integers(1, 400), ranks=st.sampled_from([16, 32, 72]), more=st.integers(1, 100))

@@ -10,10 +10,11 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
-from inferplan.core.drafts import draft_bytes, with_draft
+from inferplan.core.drafts import draft_bytes, draft_share, with_draft
 from inferplan.core.engine_memory import pools, session_bytes
 from inferplan.core.memory import kv_bytes_per_token
 from inferplan.core.parallelism import Layout
+from inferplan.core.work import work_of
 from inferplan.tools.registry import TOOLS_BY_NAME
 from shapes import engine
 
@@ -75,3 +76,14 @@ def test_users_who_are_drafted_for_are_fewer_and_the_weights_shown_are_more() ->
     assert drafted.gpu_gib.weights - plain.gpu_gib.weights == pytest.approx(13.463 / 8 / 1.0737, abs=0.02)
     said = {entry.name: entry.why for entry in drafted.assumptions}
     assert said["speculative_tokens"] == "you said so"
+
+
+def test_a_pass_that_drafts_computes_its_share_of_all_but_the_head() -> None:
+    """R1's predictor has 13.46 of the decoder's 669.17 billion: all but the head shrinks so."""
+    whole, share = work_of(R1, FORMATS["fp8"], tp=8, kv_bits=16), draft_share(R1)
+    draft = whole.drafting(share)
+    assert share == pytest.approx(13.463426304 / 669.173046272)
+    for part in ("dense_bytes", "expert_bytes", "dense_params", "half_params", "active_expert_params"):
+        assert getattr(draft, part) == pytest.approx(share * getattr(whole, part))
+    assert (draft.head_params, draft.head_bytes) == (whole.head_params, whole.head_bytes)
+    assert 61 * draft.cache_read(4000) == pytest.approx(whole.cache_read(4000))

@@ -97,6 +97,13 @@ def test_few_sequences_leave_few_graphs_and_little_for_them(
     assert 0 <= gib(graph_memory(MODELS[id_].architecture, told, layout)) - logged <= 0.2
 
 
+def test_few_graphs_take_their_share_of_what_all_do_since_0_11() -> None:
+    """One sequence and 80 layers: graphs of 1 and 2 tokens, since 0.11 one for decode too; 18 take all of 0.37 GiB."""
+    before, since = (gib(graph_memory(dense(), engine(version=n, sequences=1), Layout())) for n in (10, 11))
+    assert before == pytest.approx(0.37 + 80 * 0.016 * 2 / 102)
+    assert since == pytest.approx(0.37 * 3 / 18 + 80 * 0.016 * 3 / 102)
+
+
 @pytest.mark.parametrize(
     ("architecture", "layers"),
     [(dense(layers=32), 32), (sparse(layers=30), 42), (MODELS["deepseek-ai/DeepSeek-V2-Lite"].architecture, 65)],

@@ -63,16 +63,16 @@ def answered(raw: socket.socket) -> Answer:
         ('{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}', (7, -32600, "`params` takes one JSON object")),
         ('{"jsonrpc":"1.0","id":"a","method":"ping"}', ("a", -32600, '`jsonrpc` takes "2.0"; got "1.0".')),
         ('{"jsonrpc":"2.0","id":7}', (7, -32600, "`method` takes the name of a method in quotes; got null.")),
-        ("[]", (None, -32600, "a message is one JSON object on one line; got a list.")),
-        ("5", (None, -32600, "a message is one JSON object on one line; got 5.")),
-        ("null", (None, -32600, "a message is one JSON object on one line; got null.")),
-        ("ping", (None, -32700, "this line is not JSON (expected value at line 1")),
-        ('{"jsonrpc":"2.0","id":7,"method":"\\ud800"}', (7, -32700, "this line is not JSON (unexpected end")),
+        ("[]", (None, -32600, "a message is one JSON object; got a list.")),
+        ("5", (None, -32600, "a message is one JSON object; got 5.")),
+        ("null", (None, -32600, "a message is one JSON object; got null.")),
+        ("ping", (None, -32700, "this body is not JSON (expected value at line 1")),
+        ('{"jsonrpc":"2.0","id":7,"method":"\\ud800"}', (7, -32700, "this body is not JSON (unexpected end")),
         ('{"jsonrpc":"2.0","id":7,"result":5}', (None, -32600, "A request is one JSON object that asks something")),
         (" ", (None, -32600, "A request is one JSON object that asks something")),
     ],
 )
-def test_a_body_that_is_no_message_is_told_so_in_the_words_of_stdio(
+def test_a_body_that_is_no_message_is_told_so_as_over_stdio(
     server: HttpServer, body: str, reply: tuple[object, int, str], version: str
 ):
     status, headers, told = post(server, body.encode(), MCP_Protocol_Version=version)
@@ -168,11 +168,12 @@ def test_a_slash_at_the_end_of_a_path_changes_nothing(server: HttpServer):
     assert exchange(server, b"GET /health/ HTTP/1.1\r\n" + host + b"\r\n\r\n")[::2] == (200, b'{"status":"ok"}')
 
 
-@pytest.mark.parametrize("path", ["/mcp//", "//mcp", "/mcp/x/", "//evil.example/mcp/", "/mcp/%2e", "/docs/"])
-def test_nobody_is_sent_elsewhere(server: HttpServer, path: str):
-    status, headers, _ = post(server, path=path)
+@pytest.mark.parametrize("path", ["/", "/mcp//", "//mcp", "/mcp/x/", "//evil.example/mcp/", "/mcp/%2e", "/docs/"])
+def test_nobody_is_sent_elsewhere_but_told_where_to_ask(server: HttpServer, path: str):
+    status, headers, told = post(server, path=path)
     assert status == 404
     assert "location" not in headers
+    assert json.loads(told)["error"]["message"] == "Nothing is here: MCP is asked at /mcp."
 
 
 @pytest.mark.parametrize(

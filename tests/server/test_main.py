@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -6,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from command_line import inferplan
+from data_files import DATA
 from inferplan.server.call import value_of
 
 TOOLS = (
@@ -113,3 +115,57 @@ def test_what_cannot_be_answered_is_explained_on_stderr(words: tuple[str, ...], 
 def test_plain_numbers_and_truth_values_are_sent_as_such_unless_text_is_asked_for(text: str, kind: str, value: object):
     assert value_of(text, {"type": kind}) == value
     assert type(value_of(text, {"type": kind})) is type(value)
+
+
+def from_a_shell(line: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
+    """What a POSIX shell makes of a line in which "$INFERPLAN" is the program."""
+    return subprocess.run(
+        ["/bin/sh", "-c", line.replace("$INFERPLAN", f'"{sys.executable}" -m inferplan.server')],
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+    )
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell's redirections")
+PRINTED = ("--version", "call estimate_vram model=70B", f"validate memory {DATA / 'memory_cases_measured.json'}")
+
+
+@posix
+@pytest.mark.parametrize("words", PRINTED)
+def test_a_reader_who_has_left_has_read_enough(words: str):
+    done = from_a_shell(f"{{ $INFERPLAN {words}; echo $? >&2; }} | :")
+    assert done.stderr == b"0\n"
+
+
+@posix
+@pytest.mark.parametrize("words", PRINTED)
+@pytest.mark.parametrize(("nowhere", "why"), [(">&-", b"closed"), (">/dev/full", b"no space left on device")])
+def test_an_answer_that_cannot_be_written_is_said_in_one_line(words: str, nowhere: str, why: bytes):
+    done = from_a_shell(f"$INFERPLAN {words} {nowhere}")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert done.stderr.startswith(b"the answer cannot be written: ")
+    assert why in done.stderr
+
+
+@posix
+@pytest.mark.parametrize("words", ["", "--no-front"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_a_server_without_stdin_or_stdout_says_that_it_needs_both(words: str, closed: str):
+    done = from_a_shell(f"$INFERPLAN {words} {closed}")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"stdin and stdout" in done.stderr
+
+
+@posix
+@pytest.mark.parametrize(("words", "code"), [("--version", 0), ("call nope", 2), ("", 0), ("--no-front", 0)])
+def test_a_closed_stderr_changes_nothing_else(words: str, code: int):
+    assert from_a_shell(f"$INFERPLAN {words} 2>&- </dev/null").returncode == code
+
+
+def test_what_a_terminal_has_no_bytes_for_is_escaped():
+    question = [sys.executable, "-m", "inferplan.server", "call", "estimate_vram", "--help"]
+    ascii_alone = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(question, env=ascii_alone, capture_output=True, check=True)
+    assert done.stdout.isascii()
+    assert rb"\u2026" in done.stdout

@@ -52,7 +52,15 @@ def test_more_requests_than_the_layout_serves_are_answered_with_the_most_it_does
         in answer["summary"]
     )
     assert "more replicas" in answer["summary"]
-    assert "ttft_percentiles_ms" in plan(f"requests_per_s={most * 0.99}")
+
+
+@pytest.mark.parametrize("gpus", [2, 8])
+@pytest.mark.parametrize("model", ["70B", "llama 3.1 8b", "qwen3 32b", "gpt-oss 120b"])
+def test_the_rate_that_is_named_as_the_most_is_kept_up_with(model: str, gpus: int) -> None:
+    """Rounded up it would not be: half of these rates were."""
+    most = plan("requests_per_s=1", model=model, total_gpus=gpus)["max_requests_per_s"]
+    answer = plan(f"requests_per_s={most}", model=model, total_gpus=gpus)
+    assert (answer["max_requests_per_s"], len(answer["ttft_percentiles_ms"])) == (most, 3)
 
 
 @given(rates=st.tuples(st.floats(0.01, 8), st.floats(0.01, 8)))

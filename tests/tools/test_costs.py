@@ -194,6 +194,16 @@ class TestLatency:
         ):
             ask(max_tpot_ms=1)
 
+    @pytest.mark.parametrize("model", ["70B", "llama 3.1 8b", "qwen3 30b a3b", "gpt-oss 120b"])
+    @pytest.mark.parametrize("limit", ["max_ttft_ms", "max_tpot_ms"])
+    def test_the_latency_that_a_lone_request_is_said_to_get_can_be_asked_for(self, model: str, limit: str) -> None:
+        """Rounded to the nearest tenth, half of them were refused again."""
+        with pytest.raises(ValidationError) as refused:
+            ask(model=model, **{limit: 0.2})
+        best = re.search(r"a lone request gets ([\d.,]+) at best", str(refused.value))
+        assert best
+        assert ask(model=model, **{limit: float(best[1].replace(",", ""))}).options
+
     @given(
         loose=st.floats(min_value=8, max_value=200),
         share=st.floats(min_value=0.1, max_value=1),
@@ -446,6 +456,18 @@ class TestPrices:
         bought = ask(gpu="vr200", overrides="purchase_usd_per_gpu=90000, power_kw_per_gpu=3")
         assert set(bills(bought)) == {"own", "api"}
         assert set(bills(ask(gpu="vr200", overrides="reserved_3yr_usd_per_gpu_hour=5"))) == {"reserved_3yr", "api"}
+
+    def test_a_price_to_buy_whose_gpu_has_no_known_power_is_asked_for_the_power_and_not_for_the_price(self) -> None:
+        priced = "purchase_usd_per_gpu=90000"
+        with pytest.raises(
+            ValidationError, match='no power of Vera Rubin NVL72 is known; give one: overrides="power_kw_per_gpu='
+        ):
+            ask(gpu="vr200", overrides=priced)
+        rented = ask(gpu="vr200", overrides=f"on_demand_usd_per_gpu_hour=2, {priced}")
+        assert "own" not in bills(rented)
+        assert "no power of Vera Rubin NVL72 is known" in rented.summary
+        (left_out,) = (one for one in rented.assumptions if one.name == "own")
+        assert left_out.why == "no power of Vera Rubin NVL72 known; power_kw_per_gpu gives one"
 
     def test_without_a_purchase_price_owning_is_left_out_and_said_so(self) -> None:
         assert purchase("h100-nvl") is None
@@ -873,7 +895,7 @@ class TestCompliance:
         assert next(option for option in answer.options if option.best).name == answer.recommended
 
     def test_where_owning_cannot_be_priced_the_override_to_give_is_named(self) -> None:
-        with pytest.raises(ValidationError, match=r'no price to buy H100 NVL.*overrides="purchase_usd_per_gpu='):
+        with pytest.raises(ValidationError, match=r'no purchase price of H100 NVL.*overrides="purchase_usd_per_gpu='):
             ask(gpu="h100-nvl", compliance_required=True)
 
 

@@ -71,6 +71,16 @@ def test_without_an_aim_experts_are_shared_only_where_that_takes_fewer_gpus_than
     assert 8 < many.gpus_used < sliced.gpus_used
 
 
+def test_one_gpu_fewer_is_reason_enough_to_share_experts() -> None:
+    """DeepSeek-V2-Lite for 900 sessions of 16K on H200: five replicas of a GPU, or four GPUs that keep experts once."""
+    question = {"model": "deepseek-ai/DeepSeek-V2-Lite", "gpu": "h200-sxm", "context_window": 16384}
+    shared, sliced = (
+        TOOL.ask({**question, "concurrent_users": 900, "overrides": f"expert_parallel={n}"}) for n in (1, 0)
+    )
+    assert (sliced.ep, sliced.dp, sliced.gpus_used) == (1, 5, 5)
+    assert (shared.ep, shared.dp, shared.gpus_used) == (4, 4, 4)
+
+
 def test_a_model_without_experts_shares_none() -> None:
     assert TOOL.ask({"model": "70B", "precision": "fp8", "total_gpus": 16, "objective": "throughput"}).ep == 1
 

@@ -30,9 +30,12 @@ An assistant starts it as an MCP server. To try it without one, ask from the she
 
 --json prints the structured answer on one line instead of the text that a model reads.
 --no-front leaves every message to the MCP SDK, which takes half a second to start.
-Exit codes: 0 answered, 2 the question cannot be answered as asked (why is on stderr).
+Exit codes: 0 answered, 1 the answer cannot be written, 2 the question cannot be answered as asked; stderr says why.
 """
 
+CANNOT_SERVE = 2
+"""The exit code where there is nobody to serve."""
+CLOSED = "inferplan: an MCP client speaks over stdin and stdout, and one of them is closed (see inferplan --help)."
 WAITING = (
     "inferplan: serving MCP on stdin and stdout, which here are a terminal. Start it from an MCP client, "
     "or ask from a shell: inferplan call run_preset preset=production (see inferplan --help). Ctrl-C ends."
@@ -41,6 +44,8 @@ WAITING = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the command line asks; the exit code."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where stderr was closed
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open for good
     _end_at_signals()
     words = sys.argv[1:] if argv is None else argv
     if not words:
@@ -49,11 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from inferplan.server.http.command import http  # noqa: PLC0415 - nothing else needs its libraries
 
         return http(words[1:])
+    from inferplan.server.output import say  # noqa: PLC0415 - serving prints nothing
+
     arguments = _parser().parse_intermixed_args(words)
     if arguments.version:
         from importlib.metadata import version  # noqa: PLC0415 - serving needs it late or not at all
 
-        return _say(f"inferplan {version('inferplan')}")
+        return say(f"inferplan {version('inferplan')}")
     if arguments.command == "call":
         from inferplan.server.call import call  # noqa: PLC0415 - `--version` and help stay instant
 
@@ -65,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command and not arguments.help:
         known = "inferplan call, inferplan validate, inferplan http (see inferplan --help)"
         _parser().error(f'no command "{arguments.command}"; try: {known}')
-    return _say(HELP.rstrip()) if arguments.help else _serve(front=not arguments.no_front)
+    return say(HELP.rstrip()) if arguments.help else _serve(front=not arguments.no_front)
 
 
 def _end_at_signals() -> None:
@@ -95,16 +102,14 @@ def _parser() -> "ArgumentParser":
     return parser
 
 
-def _say(text: str) -> int:
-    sys.stdout.write(text + "\n")
-    return 0
-
-
 def _serve(*, front: bool) -> int:
     """Serve stdio until the client closes it. Only protocol lines reach stdout, from the first import on."""
+    if sys.stdin is None or sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - where they were closed
+        sys.stderr.write(CLOSED + "\n")
+        return CANNOT_SERVE
     wire, sys.stdout = sys.stdout, sys.stderr
     try:
-        if sys.stdin and sys.stdin.isatty():
+        if sys.stdin.isatty():
             sys.stderr.write(WAITING + "\n")
         server = _server(front=front)
     finally:

@@ -12,6 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult, Tool
 
 from inferplan.server.app import create_server
+from inferplan.server.output import say
 from inferplan.server.words import allowed, nearest, quoted
 
 CANNOT_ANSWER = 2
@@ -29,13 +30,13 @@ async def _call(server: MCPServer[Any], words: Sequence[str], as_json: bool, usa
     async with Client(server) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         if not words:
-            return _print(_overview(tools))
+            return say(_overview(tools))
         name, *given = words
         if name not in tools:
             near = nearest(name, tools)
             return _fail(f"no tool {quoted(name)}; " + (f"nearest: {', '.join(near)}" if near else _known(tools)))
         if usage:
-            return _print(_usage(tools[name]))
+            return say(_usage(tools[name]))
         loose = [word for word in given if "=" not in word]
         if loose:
             return _fail(f"{quoted(loose[0])} is not of the form name=value; see `inferplan call {name} --help`")
@@ -52,8 +53,8 @@ async def _ask(client: Client, tool: Tool, given: Sequence[str], *, as_json: boo
         return _fail(error.message)
     if result.is_error:
         return _fail(texts(result))
-    compact = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
-    return _print(compact if as_json else texts(result))
+    compact = json.dumps(result.structured_content, separators=(",", ":"))
+    return say(compact if as_json else texts(result))
 
 
 def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
@@ -91,11 +92,6 @@ def _usage(tool: Tool) -> str:
 
 def _known(tools: Mapping[str, Tool]) -> str:
     return f"there are {', '.join(tools)}"
-
-
-def _print(text: str) -> int:
-    sys.stdout.write(text + "\n")
-    return 0
 
 
 def _fail(text: str) -> int:

@@ -5,7 +5,7 @@ The SDK drops such a line, and a client that made a slip waits for ever.
 
 import json
 from collections.abc import Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, Literal, TypeGuard, cast
 
 from mcp.shared.message import SessionMessage
 from mcp.types import (
@@ -24,6 +24,13 @@ from inferplan.server.words import shown
 
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
 """Errors of a union that carry the whole message as their input, and the depth at which they do."""
+
+Text = Literal["line", "body"]
+_IS: Mapping[Text, str] = {
+    "line": "a message is one JSON object on one line",
+    "body": "a message is one JSON object",
+}
+"""What a message is where it comes as a line, and where it is the body of a request."""
 
 
 class OddIdError(ValueError):
@@ -51,34 +58,33 @@ def _check_id(line: str) -> None:
         raise OddIdError(message["id"])
 
 
-def refusal(error: Exception) -> JSONRPCError | None:
-    """The reply to a line that could not be read; None where no reply is due, as to a response."""
+def refusal(error: Exception, of: Text = "line") -> JSONRPCError | None:
+    """The reply to a text that could not be read; None where no reply is due, as to a response."""
     if isinstance(error, OddIdError | LongLineError):
         return _reply(INVALID_REQUEST, str(error))
     if not isinstance(error, ValidationError):
         return None
     details = error.errors(include_url=False, include_context=False)
     if details[0]["type"] == "json_invalid":
-        return _not_json(str(details[0]["input"]), details[0]["msg"])
+        return _not_json(str(details[0]["input"]), details[0]["msg"], of)
     whole = next((one["input"] for one in details if _WHOLE.get(one["type"]) == len(one["loc"])), None)
     if not isinstance(whole, dict):
-        return _reply(INVALID_REQUEST, f"a message is one JSON object on one line; got {shown(whole)}.")
+        return _reply(INVALID_REQUEST, f"{_IS[of]}; got {shown(whole)}.")
     message = cast("dict[str, Any]", whole)
     asks = not {"result", "error"} & message.keys()
     return _reply(INVALID_REQUEST, _problem(message), message.get("id")) if asks else None
 
 
-def _not_json(line: str, why: str) -> JSONRPCError | None:
-    """The reply to a line that no parser or a strict one alone refuses; a blank one asks nothing."""
+def _not_json(text: str, why: str, of: Text) -> JSONRPCError | None:
+    """The reply to a text that no parser or a strict one alone refuses; a blank one asks nothing."""
     reason = why.removeprefix("Invalid JSON: ")
-    sentence = f"this line is not JSON ({reason}); a message is one JSON object on one line."
-    return _reply(PARSE_ERROR, sentence, _id_of(line)) if line.strip() else None
+    return _reply(PARSE_ERROR, f"this {of} is not JSON ({reason}); {_IS[of]}.", _id_of(text)) if text.strip() else None
 
 
-def _id_of(line: str) -> object:
-    """The id in a line that a lenient parser can read, as one with half of a surrogate pair in it."""
+def _id_of(text: str) -> object:
+    """The id in a text that a lenient parser can read, as one with half of a surrogate pair in it."""
     try:
-        found = json.loads(line)
+        found = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", found).get("id") if isinstance(found, dict) else None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from inferplan.server.output import say
 from inferplan.server.words import nearest, printable, quoted
 from inferplan.tools._memory_validation import validate as validate_memory
 from inferplan.tools._speed_validation import validate as validate_speed
@@ -31,8 +32,7 @@ def validate(words: Sequence[str], *, as_json: bool) -> int:
         report = SUBJECTS[words[0]](cases_of(Path(words[1])))
     except ValueError as problem:
         return _fail(str(problem))
-    sys.stdout.write((json.dumps(report.structured()) if as_json else report.text()) + "\n")
-    return 0
+    return say(json.dumps(report.structured()) if as_json else report.text())
 
 
 def cases_of(path: Path) -> list[object]:

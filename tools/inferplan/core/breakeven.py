@@ -48,7 +48,7 @@ def cheaper_all_day(*, usd_per_hour: float, monthly_usd: float) -> Cheaper | Non
 
 
 def last_hours(even: Callable[[float], float]) -> float | None:
-    """The most hours a day at which renting by the hour costs what the other way does; beyond, the other is cheaper.
+    """The most hours at which renting by the hour costs what the other way does; beyond, the other is cheaper. [h/day]
 
     None where renting is still the cheaper one at 24 hours, or the dearer one at any.
 
@@ -69,7 +69,7 @@ def last_hours(even: Callable[[float], float]) -> float | None:
 
 
 def first_requests(even: Callable[[float], float]) -> float | None:
-    """The fewest requests a day at which paying by the token costs what a fleet does; below, the token is cheaper.
+    """The fewest requests at which paying by the token costs what a fleet does; below, the token is cheaper. [1/day]
 
     None where the token is the cheaper one at any number.
 

@@ -43,9 +43,9 @@ def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> 
 class Collective(NamedTuple):
     """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
 
-    `rated_s` is all of them at the rated speed of a fast link, `over_network` or, `over_bus`, the host's bus; `hidden`
-    says that they may run beside computing, as far as that lasts. `ring_s` is the latency of one that is no fitted
-    constant, and `long_s` what all take by the protocol of long messages, where that is quicker.
+    `rated_s` is all of them at the rated speed of a fast link, `over_network` or, `over_bus`, the host's bus. `ring_s`
+    is the latency of one that is no fitted constant, and `long_s` what all take by the protocol of long messages, where
+    that is quicker. `hidden` says that they run beside computing, as far as that lasts: see `performance.all_told`.
     """
 
     what: Literal["all-reduce", "all-to-all", "stage send", "all-gather", "reduce-scatter"]
@@ -53,11 +53,11 @@ class Collective(NamedTuple):
     number: float
     payload: float
     rated_s: float
-    hidden: bool = False
     over_network: bool = False
     over_bus: bool = False
     ring_s: float = 0.0
     long_s: float = inf
+    hidden: bool = False
 
     @property
     def bytes(self) -> float:
@@ -111,7 +111,6 @@ def collectives(
             number=number,
             payload=sent,
             rated_s=number * sent / links.exchange_bandwidth,
-            hidden=links.wide,
             over_network=links.wide,
             over_bus=links.exchange_link == links.bus_link,
         )

@@ -8,7 +8,7 @@ from math import log, sqrt
 
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Machine
-from inferplan.core.serving_laws import PLAIN, Load, Options, Service, marginal_s, serve
+from inferplan.core.serving_laws import PLAIN, Load, Options, Service, first_token_s, marginal_s, serve
 from inferplan.core.work import Work
 
 STEPS = 40
@@ -31,7 +31,7 @@ class Queue:
 
     @property
     def waiting(self) -> float:
-        """ρ^(√(2 (c + 1)) - 1): the share of prompts that wait at all, ρ for one replica."""
+        """ρ^(√(2 (c + 1)) - 1): prompts that wait at all, ρ for one replica. [fraction]"""
         return self.busy ** (sqrt(2 * (self.replicas + 1)) - 1)
 
     @property
@@ -78,8 +78,8 @@ def in_flight(w: Work, m: Machine, layout: Layout, load: Load, *, flight: float,
     """
     asked = replace(load, sequences=max(1.0, flight), slots=None, others=flight)
     one = serve(w, m, layout, asked, options)
-    e, each = m.efficiency, marginal_s(w, m, layout, load.input_tokens, options) / layout.pp
-    alone = e.front_end_s + asked.met * e.first_token_steps * one.decode.total_s + one.prefill.total_s
+    each = marginal_s(w, m, layout, load.input_tokens, options) / layout.pp
+    alone = first_token_s(m.efficiency, asked, one.decode, one.prefill.total_s)
     taken_s = alone + load.output_tokens * one.tpot_s
 
     def queue(rate: float) -> Queue:

@@ -165,7 +165,7 @@ def _lengths(layers: int, pp: int) -> tuple[int, int, bool]:
 
 
 def expert_share(layout: Layout, experts: int) -> float:
-    """⌈experts / ep⌉ / experts with expert parallelism, else 1 / tp: what the busiest rank holds of all experts.
+    """⌈experts / ep⌉ / experts with expert parallelism, else 1 / tp: what the busiest rank holds. [fraction]
 
     Uneven counts are legal: the first ranks hold one expert more.
 
@@ -220,7 +220,7 @@ def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[in
 
 
 def idle_stages(pp: int, batches: int) -> float:
-    """1 - min(batches, pp) / pp: the share of stages that wait in steady decode with so many batches in flight.
+    """1 - min(batches, pp) / pp: stages that wait in steady decode with so many batches in flight. [fraction]
 
     >>> idle_stages(4, 1), idle_stages(4, 64)
     (0.75, 0.0)
@@ -229,7 +229,7 @@ def idle_stages(pp: int, batches: int) -> float:
 
 
 def pipeline_bubble(pp: int, microbatches: int) -> float:
-    """(pp - 1) / (microbatches + pp - 1): the share of time that a stage waits for its neighbours.
+    """(pp - 1) / (microbatches + pp - 1): the time that a stage waits for its neighbours. [fraction]
 
     Source: Huang et al., GPipe, arXiv 1811.06965, section 2.3. It is what filling and draining costs a burst, such as
     the steps of one prompt; for steady decode see `idle_stages`.

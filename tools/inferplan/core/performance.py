@@ -289,6 +289,13 @@ def told_of_cache(w: Work, m: Machine, layout: Layout, batch: Batch) -> Iterator
         yield from cache_exchanges(w.shared, m.fabric, decoded=mine.decoded, cached_bytes=cached_bytes)
 
 
+def all_told(w: Work, m: Machine, layout: Layout, batch: Batch) -> list[Collective]:
+    """`told` and `told_of_cache` of this batch; what goes over a network is `hidden` where the pass is split for it."""
+    split = is_split(w, m, layout, batch)
+    found = (*told(w, m, layout, batch.on_rank(layout).tokens), *told_of_cache(w, m, layout, batch))
+    return [one._replace(hidden=True) if split and one.over_network else one for one in found]
+
+
 def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     """The time of a pass: of the whole batch, or of its two halves where experts then exchange beside computing.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
 
+from inferplan.core.efficiency import Efficiency
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken, telling_of_cache
 from inferplan.core.work import Work
@@ -101,7 +102,7 @@ class Options:
 
     @property
     def tokens_per_step(self) -> float:
-        """(1 - a^(k + 1)) / (1 - a): the token of a step, and the accepted ones of its k drafts.
+        """(1 - a^(k + 1)) / (1 - a): the token of a step, and the accepted ones of its k drafts. [tokens]
 
         Source: Leviathan et al., Fast inference from transformers via speculative decoding, 2023, equation 1.
 
@@ -192,7 +193,7 @@ def decode_pass(
 
 
 def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:
-    """(m + pp - 1) / (m × pp) with m = ⌈prompt / step⌉: what a prompt takes of the time of all stages one by one.
+    """(m + pp - 1) / (m × pp) with m = ⌈prompt / step⌉: what a prompt takes of all stages' time. [fraction]
 
     The steps of one prompt are in different stages at once; the first and the last find the others idle.
 
@@ -244,7 +245,7 @@ def serve(
     tpot = step if load.is_single else step + mixed * load.disturbing
     queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * turn
-    ttft = e.front_end_s + load.met * e.first_token_steps * decode.total_s + prefill.total_s * queue + wait
+    ttft = first_token_s(e, load, decode, prefill.total_s * queue) + wait
     later = load.output_tokens - 1
     prompts = load.sequences * e.prefill_interference * prompt.added_s / layout.pp
     ttft = max(ttft, prompts - later * tpot)
@@ -258,6 +259,11 @@ def serve(
         prefill=prefill,
         offline_tokens_per_s=running / turn,
     )
+
+
+def first_token_s(e: Efficiency, load: Load, decode: Pass, prompt_s: float) -> float:
+    """front end + met × steps × t(decode) + the prompt: the first token of one that has a slot. [s]"""
+    return e.front_end_s + load.met * e.first_token_steps * decode.total_s + prompt_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

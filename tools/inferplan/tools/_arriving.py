@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from inferplan.core.open_load import Open
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
+from inferplan.tools._figures import at_most
 from inferplan.tools._plans import Case
 
 SHARES = (0.5, 0.9, 0.99)
@@ -39,8 +40,8 @@ class Arriving:
 
     @property
     def most_shown(self) -> float:
-        """The most requests per second, to three figures."""
-        return float(f"{self.most:.3g}")
+        """The most requests per second, to three figures: so many are kept up with."""
+        return at_most(self.most, 3)
 
     def sentences(self) -> Iterator[str]:
         """What the arrivals mean for the first token, or that they are too many and what to do."""

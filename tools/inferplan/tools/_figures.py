@@ -1,5 +1,7 @@
 """Numbers as results show them."""
 
+from math import floor, log10
+
 from inferplan.core.units import GB
 
 
@@ -10,6 +12,16 @@ def to_digits(value: float, digits: int) -> float:
     (0.311, 29.7, 1235000.0)
     """
     return float(f"{value:.{digits}g}")
+
+
+def at_most(value: float, digits: int) -> float:
+    """The same, but never more than the value: of a bound, which holds as it is shown.
+
+    >>> at_most(19.76, 3), at_most(19.74, 3), at_most(0.0, 3)
+    (19.7, 19.7, 0.0)
+    """
+    shown = to_digits(value, digits)
+    return shown if shown <= value else to_digits(shown - 10.0 ** (floor(log10(shown)) - digits + 1), digits)
 
 
 def exact_gb(value: float) -> float:

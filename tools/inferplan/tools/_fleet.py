@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import islice
+from math import ceil
 
 from inferplan.core import cost
 from inferplan.core.architecture import Model
@@ -207,7 +208,7 @@ def _too_slow(on: Serving, request: Request) -> str:
     limits = request.latency
     asked = {"max_ttft_ms": (limits.ttft_s, "ttft_s"), "max_tpot_ms": (limits.tpot_s, "tpot_s")}
     best = [
-        f"{name}={limit / MILLI:g} (a lone request gets {min(getattr(one, law) for one in alone) / MILLI:,.1f} at best)"
+        f"{name}={limit / MILLI:g} (a lone request gets {_tenths(min(getattr(s, law) for s in alone)):,.1f} at best)"
         for name, (limit, law) in asked.items()
         if limit is not None
     ]
@@ -215,3 +216,8 @@ def _too_slow(on: Serving, request: Request) -> str:
         f"no legal layout of {on.gpu.title} serves {on.model.title} in {on.precision.title} within "
         f"{' and '.join(best)}; allow more time, or take a faster gpu or a smaller precision"
     )
+
+
+def _tenths(seconds: float) -> float:
+    """A time rounded up to tenths of a millisecond: as a limit it can be kept. [ms]"""
+    return ceil(10 * seconds / MILLI) / 10

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
+from typing import NamedTuple
 
 from inferplan.catalog import prices
 from inferplan.catalog._price_rows import Basis, day_of
@@ -39,6 +40,22 @@ RESIDUAL_YEARS = 3
 
 ALL_IN = "owned_usd_per_gpu_hour"
 """The setting that stands for all that owning costs."""
+
+
+class Lacking(NamedTuple):
+    """A figure without which no GPU can be owned, and the setting that gives it, like this."""
+
+    what: str
+    setting: str
+    like: str
+
+    def asked_for(self, gpu: Gpu) -> str:
+        """How to give it, in half a sentence."""
+        return f'no {self.what} of {gpu.title} is known; give one: overrides="{self.setting}={self.like}"'
+
+
+PRICE = Lacking("purchase price", "purchase_usd_per_gpu", "30000")
+POWER = Lacking("power", "power_kw_per_gpu", "1.2")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,18 +98,13 @@ def dated(date: str, as_of: datetime.date | None) -> str:
     return f"stale: {date}" if stale else date
 
 
-def owned_problem(ledger: Ledger, gpu: Gpu) -> str | None:
-    """Which figure is missing to own this GPU, and how to give it."""
+def lacking(ledger: Ledger, gpu: Gpu) -> Lacking | None:
+    """What is missing to own this GPU, if anything is."""
     if ledger.given(ALL_IN):
         return None
     if not _has_a_price(ledger, gpu):
-        if prices.ownership_cost(gpu.id):
-            return None
-        why = "compliance needs owned hardware"
-        return f'{why}, but no price to buy {gpu.title} is known; give one: overrides="purchase_usd_per_gpu=30000"'
-    if power(gpu) is None and not ledger.given("power_kw_per_gpu"):
-        return f'the power of {gpu.title} is not known; give it: overrides="power_kw_per_gpu=1.2"'
-    return None
+        return None if prices.ownership_cost(gpu.id) else PRICE
+    return POWER if power(gpu) is None and not ledger.given(POWER.setting) else None
 
 
 def _has_a_price(ledger: Ledger, gpu: Gpu) -> bool:
@@ -105,11 +117,9 @@ def take_owned(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None = None, *, 
 
     The price is listed where a day is given, all else that owning takes where it is to be `listed`.
     """
-    if owned_problem(ledger, gpu):
+    if missing := lacking(ledger, gpu):
         if as_of is not None:
-            ledger.note(
-                "own", "left out", why=f"no purchase price of {gpu.title} known; purchase_usd_per_gpu gives one"
-            )
+            ledger.note("own", "left out", why=f"no {missing.what} of {gpu.title} known; {missing.setting} gives one")
         return None
     if ledger.given(ALL_IN) or not _has_a_price(ledger, gpu):
         return _all_in(ledger, gpu, as_of)

@@ -12,7 +12,7 @@ from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import HOURS_PER_MONTH
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._owning import ALL_IN, Owned, dated, owned_problem, take_owned
+from inferplan.tools._owning import ALL_IN, POWER, PRICE, Lacking, Owned, dated, lacking, take_owned
 
 OptionName = Literal["on_demand", "reserved_1yr", "reserved_3yr", "spot", "own", "api"]
 Reserved = Literal["reserved_1yr", "reserved_3yr"]
@@ -75,10 +75,14 @@ class ApiRates:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rates:
-    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known."""
+    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known.
+
+    `lacking` is what is missing to own one.
+    """
 
     rented: Mapping[OptionName, Rate]
     owned: Owned | None
+    lacking: Lacking | None
     api: ApiRates | None
     spot_allowed: bool
 
@@ -91,13 +95,18 @@ class Rates:
 
 def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
     """The one sentence that says which price is missing and how to give it, or None where a bill can be made."""
+    missing = lacking(ledger, gpu)
+    if missing is None:
+        return None
     if must_own:
-        return owned_problem(ledger, gpu)
-    if prices.rental(gpu.id, "on_demand") or ledger.given(_ON_DEMAND) or not owned_problem(ledger, gpu):
+        return f"compliance needs owned hardware, but {missing.asked_for(gpu)}"
+    if prices.rental(gpu.id, "on_demand") or ledger.given(_ON_DEMAND):
         return None
     if any(prices.rental(gpu.id, kind) or ledger.given(f"{name}_usd_per_gpu_hour") for name, kind in KINDS.items()):
         return None
-    give = f'overrides="{_ON_DEMAND}=2.50" or "purchase_usd_per_gpu=30000"'
+    if missing is POWER:
+        return missing.asked_for(gpu)
+    give = f'overrides="{_ON_DEMAND}=2.50" or "{PRICE.setting}={PRICE.like}"'
     return f"no price to rent or to buy {gpu.title} is known; give one: {give}"
 
 
@@ -118,6 +127,7 @@ def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
     return Rates(
         rented=rented,
         owned=owned,
+        lacking=lacking(ledger, gpu),
         api=_api(ledger, model, as_of),
         spot_allowed=allowed,
     )

@@ -60,10 +60,7 @@ class Replica:
 
     def told(self, batch: Batch) -> list[Collective]:
         """What its GPUs tell each other in a pass over a batch."""
-        on, split = (self.work, self.machine, self.layout), self.is_split(batch)
-        tokens = batch.on_rank(self.layout).tokens
-        found = (*performance.told(*on, tokens), *performance.told_of_cache(*on, batch))
-        return [one._replace(hidden=one.hidden and split) for one in found]
+        return performance.all_told(self.work, self.machine, self.layout, batch)
 
     def told_s(self, one: Collective) -> float:
         """The time that a collective takes, beside computing or not. [s]"""

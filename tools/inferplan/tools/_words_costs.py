@@ -151,7 +151,7 @@ def _ranking_sentence(case: Case) -> str:
 
 def _caveats(case: Case) -> Iterator[str]:
     """The API's reach, a cheaper GPU, and what the figures leave out, where it matters here."""
-    on, owned = case.on, case.bills.rates.owned
+    on = case.on
     if case.bills.rates.api:
         yield _api_sentence(case)
     if (api := case.bills.rates.api) and api.cached_share and not api.cached:
@@ -164,8 +164,8 @@ def _caveats(case: Case) -> Iterator[str]:
         yield f"The real {real} takes {words.count(case.checkpoint_gpus, 'GPU')}."
     if on.lacks_units:
         yield f"{on.gpu.title} has no {on.precision.title} arithmetic, so the format saves memory but no compute."
-    if owned is None:
-        yield f"Owning is left out: no price to buy {on.gpu.title} is known."
+    if missing := case.bills.rates.lacking:
+        yield f"Owning is left out: no {missing.what} of {on.gpu.title} is known."
     if case.bills.rates.api is None:
         yield f"An API is left out: no price of {on.model.title} is known."
 

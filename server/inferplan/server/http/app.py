@@ -10,7 +10,7 @@ from inferplan.prompts.workflow import prompts
 from inferplan.server.answer import answer, reach
 from inferplan.server.app import create_server
 from inferplan.server.http.body import Whole
-from inferplan.server.http.gate import Gate
+from inferplan.server.http.gate import METRICS, OPEN, Gate
 from inferplan.server.http.metrics import metrics
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.spelling import Spelling
@@ -26,8 +26,8 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
     """The application of our server or another one, warm: the first question is answered as fast as the next."""
     server = server or create_server()
     server.middleware.insert(0, note_calls([*(tool.name for tool in TOOLS), *(prompt.name for prompt in prompts())]))
-    server.custom_route("/health", methods=["GET"])(health)
-    server.custom_route("/metrics", methods=["GET"])(metrics)
+    server.custom_route(OPEN, methods=["GET"])(health)
+    server.custom_route(METRICS, methods=["GET"])(metrics)
     security = TransportSecuritySettings(allowed_hosts=settings.hosts, allowed_origins=settings.origins)
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
     # A redirect names http://, and behind TLS the question is repeated in the clear.

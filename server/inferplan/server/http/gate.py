@@ -10,9 +10,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from inferplan.server.http.tokens import is_known, token_of
 
+ENDPOINT = "/mcp"
 OPEN = "/health"
 """The path for probes, which know no token and ask by address."""
-ENDPOINT = "/mcp"
+METRICS = "/metrics"
+PATHS = frozenset({ENDPOINT, OPEN, METRICS})
+"""All there are."""
 
 _SENTENCES = {
     421: "This server does not answer under the Host of this request; whoever runs it allows one with --allowed-host.",
@@ -41,7 +44,7 @@ class Gate:
         if foreign:
             return stranger(foreign.status_code)
         locked_out = None if self._tokens is None else _without_token(request, self._tokens)
-        return locked_out or _without_post(request)
+        return locked_out or _elsewhere(request) or _without_post(request)
 
 
 def stranger(status: int) -> Response:
@@ -53,6 +56,11 @@ def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None
     """A protocol error that belongs to no request."""
     error = {"code": INVALID_REQUEST, "message": sentence}
     return JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, status, headers)
+
+
+def _elsewhere(request: Request) -> Response | None:
+    """What a client is told that asks where nothing is, as one that was given the address without its path."""
+    return None if request.url.path in PATHS else refusal(404, f"Nothing is here: MCP is asked at {ENDPOINT}.")
 
 
 def _without_post(request: Request) -> Response | None:

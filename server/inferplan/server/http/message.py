@@ -29,7 +29,7 @@ def objection(text: str, scope: Scope) -> Response | None:
         return other
     read = malformed.read(text)
     if isinstance(read, Exception):
-        return _told(malformed.refusal(read))
+        return _told(malformed.refusal(read, of="body"))
     if isinstance(read.message, JSONRPCRequest) and _contradicts(read.message, Headers(scope=scope)):
         error = ErrorData(code=HEADER_MISMATCH, message=_MISMATCH)
         return _told(JSONRPCError(jsonrpc="2.0", id=read.message.id, error=error))

@@ -4,9 +4,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from inferplan.server.http.gate import OPEN, refusal, stranger
+from inferplan.server.http.gate import OPEN, PATHS, refusal, stranger
 from inferplan.server.http.settings import is_host, is_origin
-from inferplan.server.http.watch import PATHS
 
 _IN_ANY_CASE = frozenset({b"host", b"origin", b"content-type", b"accept"})
 """Headers whose capitals mean nothing (RFC 9110: 4.2.3, 8.3.1), and which the SDK compares as they are."""

@@ -10,7 +10,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inferplan.server.http.gate import refusal
+from inferplan.server.http.gate import PATHS, refusal
 from inferplan.server.http.log import REQUESTS as REQUEST_LOG
 from inferplan.server.http.metrics import CALL_SECONDS, CALLS, REQUEST_SECONDS, REQUESTS
 from inferplan.server.http.settings import LONGEST_S
@@ -20,7 +20,6 @@ log = logging.getLogger(REQUEST_LOG)
 GONE = 499
 """The status of a request whose caller left before it was answered, as nginx logs it."""
 
-PATHS = frozenset({"/mcp", "/health", "/metrics"})
 HTTP_METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "DELETE", "PUT", "PATCH"})
 MCP_METHODS = frozenset(
     {
