@@ -114,4 +114,4 @@ def test_the_comparison_of_formats_spends_the_bits_of_the_build_on_its_row() -> 
     answer = QUANTIZATION.ask(GEMMA)
     assert next(row.memory_gb for row in answer.formats if row.precision == "nvfp4") == pytest.approx(31.48, abs=0.01)
     assert "7.82896 bit" in answer.formula[0]
-    assert assumed(answer)["kv_cache_element"] == ("16 16 16 16 8", f"set by {GEMMA_BUILD}")
+    assert assumed(answer)["kv_cache_element"] == ("32 16 16 16 8", f"set by {GEMMA_BUILD}")

@@ -187,7 +187,8 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
         why = "INT4 keeps FP16"
         value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
         ledger.note("kv_cache_element", value, unit="bit", why=why)
-    elif other := next((form for form in case.forms if form.on.kv_bits != case.fp32.on.kv_bits), None):
+    elif others := [form for form in case.forms if form.on.kv_bits != case.fp32.on.kv_bits]:
+        other = next((form for form in others if case.model.own_kv_bits(form.precision.id)), others[0])
         value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)
         ledger.note("kv_cache_element", value, unit="bit", why=cache_reason(case.model, other.precision))
     else:
