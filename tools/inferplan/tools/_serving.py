@@ -116,8 +116,7 @@ class Serving:
         if self.engine.name == "llama.cpp":
             return (1,)
         degrees = _degrees(self.model, self.domain)
-        experts, block = self.model.architecture.experts, self.model.block(self.precision.id)
-        if block and experts:
+        if (block := self.model.block(self.precision.id)) and (experts := self.model.architecture.experts):
             degrees = tuple(tp for tp in degrees if experts.dense_width % (tp * block) == 0)
         if self.engine.context_parallel == 1:
             return degrees
