@@ -188,6 +188,17 @@ def test_the_id_is_a_short_config_that_says_the_same(slug: str) -> None:
     assert one.id == json.dumps(json.loads(one.id), sort_keys=True, separators=(",", ":"))
 
 
+@pytest.mark.parametrize("said", ["minimax_m2", "minimax_m3_vl_text", "minimax_m3", None])
+def test_the_decoder_of_minimax_m3_is_its_own_whatever_the_wrapper_calls_it(said: str | None) -> None:
+    """The checkpoint is a `minimax_m3_vl`, whose text decoder says `minimax_m2`: that one has no indexer."""
+    decoder = {**json.loads(text_of("minimax-m3")), "model_type": said}
+    body = {name: value for name, value in decoder.items() if value is not None}
+    wrapped = described(json.dumps({"model_type": "minimax_m3_vl", "text_config": body, "vision_config": {}}))
+    alone, read_again = read("minimax-m3"), described(wrapped.model.id).model
+    assert wrapped.model.architecture == alone.architecture == read_again.architecture
+    assert count(wrapped.model.architecture).total == 426_174_565_632
+
+
 @pytest.mark.parametrize("slug", [slug for slug in FOUND if slug != "minimax-m3"])
 def test_code_of_a_checkpoint_is_needed_where_the_catalogue_says(slug: str) -> None:
     """Of MiniMax M3 the text decoder alone is described here: its checkpoint is of a type that engines know."""

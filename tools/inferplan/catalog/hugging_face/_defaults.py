@@ -131,6 +131,9 @@ minimax: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=8 vocab_size=32000
 minimax_m2: head_dim=128 hidden_size=3072 intermediate_size=1536 max_position_embeddings=196608 num_attention_heads=48
     num_experts_per_tok=8 num_hidden_layers=62 num_key_value_heads=8 num_local_experts=256 vocab_size=200064
+minimax_m3: dense_intermediate_size=12288 head_dim=128 hidden_size=6144 intermediate_size=3072
+    max_position_embeddings=524288 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=4 num_hidden_layers=60
+    num_key_value_heads=4 num_local_experts=128 vocab_size=200064
 ministral: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32
     num_hidden_layers=32 num_key_value_heads=8 sliding_window=4096 vocab_size=32000
 ministral3: hidden_size=4096 intermediate_size=14336 max_position_embeddings=262144 num_attention_heads=32

@@ -350,6 +350,7 @@ ALIASES: Mapping[str, str] = {
     "hunyuan": "hunyuan_v1_moe",
     "kimi_k2": "deepseek_v3",
     "minimax_m1": "minimax",
+    "minimax_m3_vl_text": "minimax_m3",
     "minimax_text_01": "minimax",
     "mimo_v2": "mimo_v2_flash",
     "qwen2_5_vl_text": "qwen2",

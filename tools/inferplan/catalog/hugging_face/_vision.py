@@ -20,6 +20,7 @@ WRAPPERS: Mapping[str, str | None] = {
     "llava_next": "llama",
     "llava_next_video": "llama",
     "llava_onevision": "qwen2",
+    "minimax_m3_vl": "minimax_m3",
     "mistral3": "mistral",
     "mllama": "mllama_text_model",
     "qwen2_5_vl": "qwen2_5_vl_text",
@@ -30,6 +31,11 @@ WRAPPERS: Mapping[str, str | None] = {
     "qwen3_vl_moe": "qwen3_vl_moe_text",
 }
 """Wrappers, and the family of their text decoder where its config does not say."""
+OWN_DECODER = frozenset({"minimax_m3_vl"})
+"""Wrappers whose text decoder is of that family whatever its config says: MiniMax M3's says `minimax_m2`.
+
+Source: transformers, `MiniMaxM3VLConfig`, which builds it as a class of its own.
+"""
 
 
 def vision_of(root: Keys, hidden: int) -> tuple[int, VisionTower | None]:

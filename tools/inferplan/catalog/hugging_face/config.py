@@ -21,7 +21,7 @@ from inferplan.catalog.hugging_face._precision import native_precision
 from inferplan.catalog.hugging_face._rope import max_positions, rope_tables, rotary_dim
 from inferplan.catalog.hugging_face._stages import stage_copies
 from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
-from inferplan.catalog.hugging_face._vision import WRAPPERS, vision_of
+from inferplan.catalog.hugging_face._vision import OWN_DECODER, WRAPPERS, vision_of
 from inferplan.catalog.hugging_face.titles import title
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, Model, count
 from inferplan.core.attention import Latent
@@ -92,7 +92,7 @@ def _body(root: Keys) -> tuple[Keys, str]:
     inner = root.child(nested, defaults={})
     assert inner is not None  # noqa: S101 - its value is an object
     assumed = WRAPPERS.get(wrapper)
-    type_ = _known(_type(inner, assumed))
+    type_ = _known(assumed if assumed and wrapper in OWN_DECODER else _type(inner, assumed))
     inner.keep("model_type", type_, assumed)
     inner.defaults = _defaults(type_)
     return inner, type_
