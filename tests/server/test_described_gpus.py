@@ -50,11 +50,19 @@ def test_every_tool_plans_on_a_described_gpu_and_names_it(tool: str) -> None:
 @every_tool
 def test_the_calls_that_follow_are_on_the_same_gpu_and_answered(tool: str) -> None:
     steps = answer(tool, **example(tool, gpu=L20))["next_steps"]
-    on_it = [step for step in steps if step["arguments"].get("gpu") == L20]
-    assert on_it or not steps
+    assert all(step["arguments"]["gpu"] == L20 for step in steps)
     for step in steps:
         arguments = step["arguments"] | (PRICED if step["tool"] == "compare_costs" else {})
         assert not (result := call(step["tool"], **arguments)).is_error, texts(result)
+
+
+def test_each_call_that_follows_describes_the_gpu() -> None:
+    """A model's config stands in the first alone: it is long."""
+    steps = answer("run_preset", **example("run_preset", gpu=L20), **PRICED)["next_steps"]
+    assert [(step["tool"], step["arguments"]["gpu"]) for step in steps] == [
+        ("plan_parallelism", L20),
+        ("compare_costs", L20),
+    ]
 
 
 @every_tool

@@ -122,7 +122,9 @@ class Answer(BaseModel):
     @classmethod
     def _describing_once(cls, steps: list[NextStep]) -> list[NextStep]:
         """A model that is described in full, which takes many words, stands in the first step that names it alone."""
-        described = [step for step in steps if any(is_config(str(value)) for value in step.arguments.values())]
+        described = [
+            step for step in steps if any(is_config(str(step.arguments.get(name))) for name in MODEL_ARGUMENTS)
+        ]
         return [step for step in steps if step not in described[1:]]
 
     def contents(self) -> tuple[dict[str, Any], str]:
