@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
-from inferplan.catalog.gpus import GPUS, driver_memory, engine_memory
+from inferplan.catalog.gpus import GPUS, gpu_rows
 from inferplan.catalog.hugging_face._text import quoted
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB, MIB, TERA
@@ -31,12 +31,16 @@ EXAMPLE = '{"like": "l40s", "memory_gib": 48, "bandwidth_gb_s": 864, "tflops": 1
 OWN = f"describe your own by one it is like, as gpu={EXAMPLE}"
 
 UNITS = (
-    "memory_gib as sold or memory_mib as the driver prints; tflops dense in 16 bit; links one way per GPU, 0 for none"
+    "memory_gib as sold or memory_mib as the driver prints; tflops dense, in BF16 where the other has it, else FP16, "
+    "else FP32; links one way per GPU, 0 for none"
 )
 """What the keys are counted in."""
 
-_COUNT = re.compile(r"(?P<first>\d{1,6})\s*(?:x|×|\*)\s*(?P<name>.+)|(?P<of>.+?)\s*(?:x|×|\*|:)\s*(?P<last>\d{1,6})")
-_MEMORY = re.compile(r"(?P<name>.+?)[ _-]*\b(?P<label>\d{1,5}) ?(?:gb|gib)")
+_COUNT = re.compile(
+    r"(?P<first>\d{1,6})(?:\s*[x×*]\s*|\s+)(?P<name>.+)"
+    r"|(?P<of>.+?)(?:[\s(,]*[x×*:]\s*(?P<last>\d{1,6})|[\s(,]+(?P<these>\d{1,6})[ -]?gpus?)\)?"
+)
+_MEMORY = re.compile(r"(?P<name>.+?)[ _(-]*\b(?P<label>\d{1,5}) ?(?:g|gb|gib)\)?")
 
 
 class GpuProblem(ValueError):  # noqa: N818 - the name says what it is: what is wrong with a name or a description
@@ -90,12 +94,12 @@ def gpu_id(said: str) -> str:
     said = said.lstrip("\ufeff \t\r\n")
     if is_described(said):
         return _described(_text(_read(said))).id
-    try:
-        return GPUS.id_of(said)
-    except UnknownName as unknown:
-        if id_ := _with_memory(said):
-            return id_
-        raise GpuProblem(_counted(said) or (str(unknown) if GPUS.knows(said) else f"{unknown}; or {OWN}")) from None
+    if id_ := _known(said):
+        return id_
+    if told := _counted(said) or _with_other_memory(said):
+        raise GpuProblem(told)
+    problem = _unknown(said)
+    raise GpuProblem(problem if GPUS.knows(said) else f"{problem}; or {OWN}")
 
 
 def gpu_of(id_: str) -> Gpu:
@@ -108,13 +112,45 @@ def shown_gpu(gpu: Gpu) -> str:
     return gpu.title if gpu.status == DESCRIBED else gpu.id
 
 
-def _with_memory(said: str) -> str | None:
-    """The GPU whose name is followed by the memory that it has, as labels have it: "L40S 48GB"."""
-    found = _MEMORY.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
-    if found is None or (id_ := _only(found["name"])) is None:
+def _known(said: str) -> str | None:
+    """The one GPU that goes by a name, or by a name and the memory that it has, as labels have it: "L40S 48GB"."""
+    if id_ := _only(said):
+        return id_
+    if (found := _labelled(said)) is None:
         return None
-    held, label = GPUS[id_].memory, int(found["label"])
-    return id_ if any(abs(held - label * unit) <= LABEL_TOLERANCE * held for unit in (GB, GIB)) else None
+    name, label = found
+    if id_ := _only(f"{name} {label}gb"):
+        return id_
+    return id_ if (id_ := _only(name)) and _has(id_, label) else None
+
+
+def _labelled(said: str) -> tuple[str, int] | None:
+    """A name, and the memory that stands behind it. [GB or GiB]"""
+    found = _MEMORY.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
+    return found and (found["name"], int(found["label"]))
+
+
+def _has(id_: str, label: int) -> bool:
+    """Whether this GPU has about as much memory."""
+    held = GPUS[id_].memory
+    return any(abs(held - label * unit) <= LABEL_TOLERANCE * held for unit in (GB, GIB))
+
+
+def _with_other_memory(said: str) -> str | None:
+    """What to say to the name of a GPU with memory that it does not have: how to describe that one."""
+    if (found := _labelled(said)) is None or (id_ := _only(found[0])) is None or not found[1]:
+        return None
+    own = json.dumps({"like": id_, "memory_gib": found[1]})
+    return f"no GPU {quoted(said.strip())}; {id_} has {gpu_rows()[id_].label_gib:g} GiB; describe yours, as gpu={own}"
+
+
+def _unknown(said: str) -> str:
+    """What to say to a name that no single GPU goes by."""
+    try:
+        GPUS.id_of(said)
+    except UnknownName as unknown:
+        return str(unknown)
+    raise AssertionError(said)
 
 
 def _only(name: str) -> str | None:
@@ -134,8 +170,8 @@ def _counted(said: str) -> str | None:
     found = _COUNT.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
     if found is None:
         return None
-    name, count = found["name"] or found["of"], found["first"] or found["last"]
-    id_ = _only(name)
+    name, count = found["name"] or found["of"], found["first"] or found["last"] or found["these"]
+    id_ = _known(name) or _known(name.removesuffix("s"))
     return id_ and f'name one GPU, gpu "{id_}", and how many in total_gpus ({count}), where a tool takes it'
 
 
@@ -152,12 +188,15 @@ def _read(said: str) -> Description:
         raise GpuProblem("; ".join(dict.fromkeys(map(_problem, details[:MOST_PROBLEMS])))) from None
     if found.memory_gib and found.memory_mib:
         raise GpuProblem('"memory_gib" and "memory_mib" say the same; keep one')
-    try:
-        return found.model_copy(update={"like": GPUS.id_of(found.like)})
-    except UnknownName as unknown:
-        raise GpuProblem(f'"like": {unknown}') from None
+    if found.link_gb_s and found.link_gb_s < SLOWEST_LINK:
+        raise GpuProblem(f'"link_gb_s" takes 0 for no link, or a number from {SLOWEST_LINK:g}; got {found.link_gb_s:g}')
+    if id_ := _known(found.like):
+        return found.model_copy(update={"like": id_})
+    raise GpuProblem(f'"like": {_unknown(found.like)}')
 
 
+SLOWEST_LINK = 0.1
+"""The slowest link that is one: Ethernet of 1 Gb/s has 0.125. [GB/s]"""
 MOST_PROBLEMS = 3
 """Problems of one description that are worded."""
 
@@ -222,8 +261,8 @@ def _described(id_: str) -> Gpu:
         like=like.id,
         status=DESCRIBED,
         title=found.title or f"GPU like {like.title}",
-        memory=memory or like.memory,
-        engine_memory=engine_memory(memory) if memory else like.engine_memory,
+        memory=memory,
+        engine_memory=round(memory * like.engine_memory / like.memory),
         bandwidth=found.bandwidth_gb_s * GB if found.bandwidth_gb_s else like.bandwidth,
         flops=_flops(like, found.tflops),
         pcie_bandwidth=found.pcie_gb_s * GB if found.pcie_gb_s else like.pcie_bandwidth,
@@ -233,11 +272,14 @@ def _described(id_: str) -> Gpu:
     )
 
 
-def _memory(like: Gpu, found: Description) -> int | None:
-    """What the driver reports; of a label with check bits among the data, 15 of 16 parts. [B]"""
-    if found.memory_gib is None:
-        return found.memory_mib and found.memory_mib * MIB
-    return round(found.memory_gib * GIB * 15 / 16) if like.inline_ecc else driver_memory(found.memory_gib)
+def _memory(like: Gpu, found: Description) -> int:
+    """What the driver reports: of a label as large a share as of the label of the GPU that it is like. [B]
+
+    Drivers report 99.56 % of the 80 GiB of an H100, and within 0.02 % as much of an H20's 96 and an H200's 141.
+    """
+    if found.memory_gib:
+        return round(found.memory_gib * like.memory / gpu_rows()[like.id].label_gib)
+    return found.memory_mib * MIB if found.memory_mib else like.memory
 
 
 def _flops(like: Gpu, tflops: float | None) -> dict[str, float]:
@@ -249,16 +291,24 @@ def _flops(like: Gpu, tflops: float | None) -> dict[str, float]:
 
 
 def _link(like: Gpu, found: Description) -> dict[str, Any]:
-    """The scale-up link, where something is said of it."""
-    if found.link_gb_s is None and found.link_gpus is None:
-        return {}
+    """The scale-up link: what is said of it, else that of the GPU that it is like, as far as the server goes."""
     if found.link_gb_s == 0:
         return {"link": None, "link_bandwidth": None, "link_span": 1, "link_mesh": False}
-    if found.link_gb_s is None and like.link_bandwidth is None:
-        raise GpuProblem('"link_gpus" needs "link_gb_s": the GPU that it is like has no link')
-    span = found.link_gpus or (like.link_span if like.link else found.gpus_per_node or like.node_size)
+    if like.link_bandwidth is None and found.link_gb_s is None:
+        if found.link_gpus:
+            raise GpuProblem('"link_gpus" needs "link_gb_s": the GPU that it is like has no link')
+        return {}
+    span = found.link_gpus or _span(like, found.gpus_per_node or like.node_size)
+    inherited = like.link_bandwidth if found.link_gpus else like.link_among(span)
     return {
         "link": like.link or "link",
-        "link_bandwidth": found.link_gb_s * GB if found.link_gb_s else like.link_bandwidth,
+        "link_bandwidth": found.link_gb_s * GB if found.link_gb_s else inherited,
         "link_span": span,
     }
+
+
+def _span(like: Gpu, node_size: int) -> int:
+    """How many GPUs its link joins where that is not said: a link that stays in a server joins no more than it has."""
+    if like.link is None:
+        return node_size
+    return like.link_span if like.joins_nodes else min(like.link_span, node_size)

@@ -1,6 +1,7 @@
 """Accelerators: memory as the driver reports it, bandwidth, dense peaks, links."""
 
 from functools import cache
+from math import ceil
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
@@ -34,17 +35,6 @@ VENDORS = {
     "huawei": "Huawei",
 }
 """How the vendors of the rows are written."""
-
-
-def driver_memory(label_gib: float) -> int:
-    """Assumed memory that a driver reports of a label: `LABEL_SHARE` × label. [B]"""
-    return round(label_gib * LABEL_SHARE * GIB)
-
-
-def engine_memory(memory: int) -> int:
-    """Assumed memory that a serving engine sees of what the driver reports: `ENGINE_SHARE` × memory. [B]"""
-    return round(memory * ENGINE_SHARE)
-
 
 Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
 
@@ -114,7 +104,7 @@ class GpuRow(NamedRow):
         """What the driver reports of an empty device. [B]"""
         if self.memory_mib is not None:
             return self.memory_mib * MIB
-        return driver_memory(self.memory_label_gib or 0)
+        return round((self.memory_label_gib or 0) * LABEL_SHARE * GIB)
 
     @property
     def engine_memory(self) -> int:
@@ -123,7 +113,15 @@ class GpuRow(NamedRow):
             return round(self.engine_gib * GIB)
         if self.engine_share_of_label is not None and self.memory_label_gib is not None:
             return round(self.engine_share_of_label * self.memory_label_gib * GIB)
-        return engine_memory(self.memory)
+        return round(self.memory * ENGINE_SHARE)
+
+    @property
+    def label_gib(self) -> float:
+        """What it is sold as: the row's word, else the next whole GiB, with the sixteenth that holds check bits. [GiB]
+
+        An L40S, of which the driver reports 44.99 GiB, is sold as 48; an H100 of 79.65 as 80.
+        """
+        return self.memory_label_gib or ceil(self.memory / GIB * (16 / 15 if self.inline_ecc else 1))
 
     def gpu(self) -> Gpu:
         """The row as the formulas take it."""
