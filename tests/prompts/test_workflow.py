@@ -1,3 +1,4 @@
+import ast
 import re
 from importlib.resources import files
 from typing import Any
@@ -94,6 +95,18 @@ def test_what_is_given_takes_the_place_of_the_default():
 def test_a_value_stays_on_its_line_and_fills_no_other_blank():
     rendered = prompts()[1].render({"model": "a\n\n# b {gpu}"})
     assert "serve a # b {gpu} in" in rendered
+
+
+@every_prompt
+def test_what_describes_a_gpu_or_a_model_is_passed_on_quotes_and_all(prompt: Prompt):
+    gpu, config = '{"like": "l40s", "title": "It\'s"}', '{"model_type": "llama"}'
+    rendered = prompt.render({"model": config, "gpu": gpu})
+    for tool, arguments in CALL.findall(rendered):
+        call = ast.parse(f"{tool}({re.sub('<[^>]*>', '1', arguments)})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        passed = {given.arg: ast.unparse(given.value) for given in call.keywords}
+        assert passed.get("gpu", repr(gpu)) == repr(gpu)
+        assert passed.get("model", repr(config)) == repr(config)
 
 
 def test_the_workflow_walks_the_five_tools_in_their_order():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_PLACEHOLDER = re.compile(r'"\{(?P<text>[a-z_]+)\}"|\{(?P<plain>[a-z_]+)\}')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +39,16 @@ class Prompt:
 
     def render(self, given: Mapping[str, str]) -> str:
         """The words with the blanks filled: with what was given, else with the default."""
-        values = {a.name: given.get(a.name, "").strip() or a.default or "" for a in self.arguments}
-        return _PLACEHOLDER.sub(lambda blank: " ".join(values[blank[1]].split()), self.template)
+        values = {a.name: " ".join(given.get(a.name, "").split()) or a.default or "" for a in self.arguments}
+        return _PLACEHOLDER.sub(lambda blank: _filled(values, blank), self.template)
+
+
+def _filled(values: Mapping[str, str], blank: re.Match[str]) -> str:
+    """What stands in a blank; one in quotes stays a text where what it holds has quotes of its own, as JSON has."""
+    if name := blank["plain"]:
+        return values[name]
+    value = values[blank["text"]]
+    return repr(value) if '"' in value else f'"{value}"'
 
 
 MODEL = Argument(
