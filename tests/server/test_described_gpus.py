@@ -56,6 +56,13 @@ def test_the_calls_that_follow_are_on_the_same_gpu_and_answered(tool: str) -> No
         assert not (result := call(step["tool"], **arguments)).is_error, texts(result)
 
 
+@every_tool
+def test_a_description_may_be_the_object_that_it_is(tool: str) -> None:
+    assert answer(tool, **example(tool, gpu=json.loads(L20))) == answer(tool, **example(tool, gpu=L20))
+    result = call(tool, **example(tool, gpu={"like": "l40s", "memory": 48}))
+    assert '"memory" is no key of a description' in texts(result)
+
+
 def test_each_call_that_follows_describes_the_gpu() -> None:
     """A model's config stands in the first alone: it is long."""
     steps = answer("run_preset", **example("run_preset", gpu=L20), **PRICED)["next_steps"]

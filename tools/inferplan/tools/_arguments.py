@@ -1,6 +1,8 @@
 """The arguments that tools share: the same name, type, unit and words everywhere."""
 
-from typing import Annotated, Any, TypeVar
+import json
+from contextlib import suppress
+from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -63,6 +65,14 @@ def _plain_number(value: object) -> object:
     return value.strip().replace(",", "").replace("_", "") if isinstance(value, str) else value
 
 
+def _as_text(value: object) -> object:
+    """The text of a description, which is short and so is taken as the object that it is, too."""
+    if isinstance(value, dict):
+        with suppress(ValueError, TypeError, RecursionError):
+            return json.dumps(value)
+    return cast("object", value)
+
+
 def _tokens(value: object) -> object:
     """The same, and "32k" as people say context windows: 32 × 1,024."""
     plain = _plain_number(value)
@@ -89,6 +99,7 @@ SHORTEST_MS = 0.1
 """The strictest limit of a latency that can be asked for. [ms]"""
 
 NUMBER = BeforeValidator(_plain_number)
+GPU_TEXT = BeforeValidator(_as_text)
 
 ModelName = Annotated[
     str,
@@ -114,8 +125,8 @@ KvPrecisionName = Annotated[
 ]
 USUAL_GPU = "h100-sxm"
 """The GPU that is planned on where none is named."""
-GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200.")]
-GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any.")]
+GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200."), GPU_TEXT]
+GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any."), GPU_TEXT]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]
