@@ -165,6 +165,20 @@ def test_a_link_within_a_server_joins_no_more_gpus_than_the_server_has() -> None
     assert (rack.link_span, rack.joins_nodes) == (72, True)
 
 
+def test_a_bus_of_another_rate_is_not_named_as_that_of_the_gpu_that_it_is_like() -> None:
+    buses = {
+        like: gpu_of(gpu_id(described(like=like, pcie_gb_s=64, gpus_per_node=4)))
+        for like in ("h100", "l40s", "apple-m4-max", "tpu-v6e")
+    }
+    assert {like: gpu.pcie for like, gpu in buses.items()} == {
+        "h100": "PCIe Gen5 x16",
+        "l40s": "PCIe",
+        "apple-m4-max": "PCIe",
+        "tpu-v6e": "PCIe",
+    }
+    assert {gpu.pcie_bandwidth for gpu in buses.values()} == {64e9}
+
+
 def test_what_it_is_like_may_be_named_with_its_memory() -> None:
     assert gpu_of(gpu_id(described(like="L40S 48GB"))).product == "l40s"
     with pytest.raises(GpuProblem, match=r'^"like": no GPU "l40s 80gb"'):

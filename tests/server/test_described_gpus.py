@@ -73,13 +73,14 @@ def test_each_call_that_follows_describes_the_gpu() -> None:
 
 
 @every_tool
-def test_a_gpu_that_is_only_like_another_is_planned_as_that_one(tool: str) -> None:
+@pytest.mark.parametrize("like", ["h100-sxm", "a100-40gb-pcie", "gb200", "mi250x", "gaudi-3", "l4"])
+def test_a_gpu_that_is_only_like_another_is_planned_as_that_one(tool: str, like: str) -> None:
     def figures(gpu: str) -> dict[str, Any]:
         found = answer(tool, **example(tool, gpu=gpu))
         numbers = (int, float, bool)
         return {name: value for name, value in found.items() if isinstance(value, numbers) and "mb" not in name}
 
-    assert figures('{"like":"h100"}') == figures("h100-sxm")
+    assert figures(json.dumps({"like": like})) == figures(like)
 
 
 def test_an_h200_described_as_an_h100_with_its_memory_is_as_fast_as_the_h200() -> None:

@@ -265,9 +265,9 @@ def _described(id_: str) -> Gpu:
         engine_memory=round(memory * like.engine_memory / like.memory),
         bandwidth=found.bandwidth_gb_s * GB if found.bandwidth_gb_s else like.bandwidth,
         flops=_flops(like, found.tflops),
-        pcie_bandwidth=found.pcie_gb_s * GB if found.pcie_gb_s else like.pcie_bandwidth,
         node_size=found.gpus_per_node or like.node_size,
         power_watts=found.power_watts or like.power_watts,
+        **_bus(like, found),
         **_link(like, found),
     )
 
@@ -288,6 +288,13 @@ def _flops(like: Gpu, tflops: float | None) -> dict[str, float]:
         return dict(like.flops)
     own = like.half_flops
     return {form: peak * tflops * TERA / own for form, peak in like.flops.items()} if own else {"bf16": tflops * TERA}
+
+
+def _bus(like: Gpu, found: Description) -> dict[str, Any]:
+    """The link to the host, where something is said of it: at another rate it is of no generation that is known."""
+    if found.pcie_gb_s is None or found.pcie_gb_s * GB == like.pcie_bandwidth:
+        return {}
+    return {"pcie": "PCIe", "pcie_bandwidth": found.pcie_gb_s * GB}
 
 
 def _link(like: Gpu, found: Description) -> dict[str, Any]:
