@@ -17,6 +17,11 @@ from usual_questions import answered
 every_tool = pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 MANY = "requests_per_s=2, speculative_tokens=3, gpus_per_node=4, inter_node_gb_per_s=25, max_num_seqs=512"
 CROWDED: dict[str, dict[str, Any]] = {
+    "estimate_vram": {
+        "model": "deepseek-ai/DeepSeek-R1",
+        "gpu": "rtx-pro-6000-blackwell-ws",
+        "concurrent_users": 200,
+    },
     "plan_parallelism": {
         "model": "745B MoE",
         "gpu": "h200",
@@ -78,6 +83,7 @@ def test_what_a_long_result_leaves_out_stands_in_the_text(name: str) -> None:
     assert all(shown >= min(whole, tool.answer._gives_way[part]) for part, (whole, shown) in parts.items())
     answer = tool.ask(question)
     text = answer.text()
+    assert tokens(answer.structured()) <= 1200
     assert all(line in text for line in answer.formula)
     assert all(f"{step.tool}(" in text for step in answer.next_steps)
     assert all(one.name in text and one.why in text for one in answer.assumptions)

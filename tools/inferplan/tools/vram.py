@@ -160,7 +160,7 @@ class Remedy(BaseModel):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 1}
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 1, "assumptions": 5}
 
     fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
