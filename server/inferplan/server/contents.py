@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_jsonable_python
 
 from inferplan.catalog import prices
-from inferplan.catalog._shelf import Shelf, UnknownName
+from inferplan.catalog._shelf import Shelf
 from inferplan.catalog.asked_gpus import describe_your_own
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, PrecisionRow, format_rows
 from inferplan.catalog.glossary import GLOSSARY, TermRow, term_rows
@@ -44,18 +44,11 @@ class Content:
 
     def near(self, name: str) -> list[str]:
         """Ids that a name which none of the items has may have meant; none where there is one that has it."""
-        try:
-            self.shelf.id_of(name)
-        except UnknownName as unknown:
-            return list(unknown.nearest)
-        return []
+        return [] if self.knows(name) else self.shelf.nearest(name)
 
     def knows(self, name: str) -> bool:
         """Whether an item goes by this name."""
-        try:
-            return bool(self.shelf.id_of(name))
-        except UnknownName:
-            return False
+        return self.shelf.only(name) is not None
 
 
 def compact(value: object) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from inferplan.catalog._shelf import LONGEST_NAME, UnknownName, key, words
+from inferplan.catalog._shelf import LONGEST_NAME, key, words
 from inferplan.catalog.formats import format_rows
 from inferplan.catalog.models import MODELS
 
@@ -75,10 +75,7 @@ def _cuts(spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _model(spoken: tuple[str, ...]) -> str | None:
     """The one model that goes by these words."""
-    try:
-        return MODELS.id_of(" ".join(word for word in spoken if word not in _SIDE))
-    except UnknownName:
-        return None
+    return MODELS.only(" ".join(word for word in spoken if word not in _SIDE))
 
 
 @cache

@@ -121,6 +121,11 @@ class Shelf(Mapping[str, T], Generic[T]):
             raise self._unknown(name, candidates)
         return candidates[0]
 
+    def only(self, name: str) -> str | None:
+        """The same, or None where there is none, or more than one: nothing is compared to say what is near."""
+        candidates = self._candidates(name) if len(name) <= LONGEST_NAME else []
+        return candidates[0] if len(candidates) == 1 else None
+
     def named(self, name: str) -> str | None:
         """The id of the one row that has this very name, and not only its words among others."""
         ids = self._named(name) if len(name) <= LONGEST_NAME else []

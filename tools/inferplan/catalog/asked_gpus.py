@@ -98,8 +98,10 @@ def gpu_id(said: str) -> str:
         return id_
     if told := _counted(said) or _with_other_memory(said):
         raise GpuProblem(told)
-    problem = _unknown(said)
-    raise GpuProblem(problem if GPUS.knows(said) else f"{problem}; or {OWN}")
+    try:
+        return GPUS.id_of(said)
+    except UnknownName as unknown:
+        raise GpuProblem(str(unknown) if GPUS.knows(said) else f"{unknown}; or {OWN}") from None
 
 
 def gpu_of(id_: str) -> Gpu:
@@ -114,14 +116,14 @@ def shown_gpu(gpu: Gpu) -> str:
 
 def _known(said: str) -> str | None:
     """The one GPU that goes by a name, or by a name and the memory that it has, as labels have it: "L40S 48GB"."""
-    if id_ := _only(said):
+    if id_ := GPUS.only(said):
         return id_
     if (found := _labelled(said)) is None:
         return None
     name, label = found
-    if id_ := _only(f"{name} {label}gb"):
+    if id_ := GPUS.only(f"{name} {label}gb"):
         return id_
-    return id_ if (id_ := _only(name)) and _has(id_, label) else None
+    return id_ if (id_ := GPUS.only(name)) and _has(id_, label) else None
 
 
 def _labelled(said: str) -> tuple[str, int] | None:
@@ -138,27 +140,10 @@ def _has(id_: str, label: int) -> bool:
 
 def _with_other_memory(said: str) -> str | None:
     """What to say to the name of a GPU with memory that it does not have: how to describe that one."""
-    if (found := _labelled(said)) is None or (id_ := _only(found[0])) is None or not found[1]:
+    if (found := _labelled(said)) is None or (id_ := GPUS.only(found[0])) is None or not found[1]:
         return None
     own = json.dumps({"like": id_, "memory_gib": found[1]})
     return f"no GPU {quoted(said.strip())}; {id_} has {gpu_rows()[id_].label_gib:g} GiB; describe yours, as gpu={own}"
-
-
-def _unknown(said: str) -> str:
-    """What to say to a name that no single GPU goes by."""
-    try:
-        GPUS.id_of(said)
-    except UnknownName as unknown:
-        return str(unknown)
-    raise AssertionError(said)
-
-
-def _only(name: str) -> str | None:
-    """The one GPU that goes by a name, if there is one."""
-    try:
-        return GPUS.id_of(name)
-    except UnknownName:
-        return None
 
 
 LABEL_TOLERANCE = 0.07
@@ -190,9 +175,10 @@ def _read(said: str) -> Description:
         raise GpuProblem('"memory_gib" and "memory_mib" say the same; keep one')
     if found.link_gb_s and found.link_gb_s < SLOWEST_LINK:
         raise GpuProblem(f'"link_gb_s" takes 0 for no link, or a number from {SLOWEST_LINK:g}; got {found.link_gb_s:g}')
-    if id_ := _known(found.like):
-        return found.model_copy(update={"like": id_})
-    raise GpuProblem(f'"like": {_unknown(found.like)}')
+    try:
+        return found.model_copy(update={"like": _known(found.like) or GPUS.id_of(found.like)})
+    except UnknownName as unknown:
+        raise GpuProblem(f'"like": {unknown}') from None
 
 
 SLOWEST_LINK = 0.1

@@ -91,8 +91,7 @@ def model_id(said: str) -> str:
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
-        own = "" if MODELS.knows(said) or advice(said) else "; or pass the text of its config.json as the model"
-        raise UnknownModel(f"{_not_catalogued(said)}{own}") from None
+        raise UnknownModel(_not_catalogued(said, own="; or pass the text of its config.json as the model")) from None
     except ConfigProblem as problem:
         raise UnknownModel(str(problem)) from None
 
@@ -184,10 +183,14 @@ def _hold(repository: Repository, model: Described) -> Model:
     return model.model
 
 
-def _not_catalogued(name: str) -> str:
-    """What to ask for instead of a name that nothing in the catalogue goes by, if it tells, or the nearest names."""
+def _not_catalogued(name: str, own: str = "") -> str:
+    """What to ask for instead of a name that nothing in the catalogue goes by, if it tells, or the nearest names.
+
+    To a name that does not fit several models either, how to describe one's `own`.
+    """
     try:
         return f'no model "{MODELS.id_of(name)}"'
     except UnknownName as unknown:
-        told = advice(name)
-        return f'no model "{unknown.name}"; {told}' if told else str(unknown)
+        if told := advice(name):
+            return f'no model "{unknown.name}"; {told}'
+        return f"{unknown}{'' if MODELS.knows(name) else own}"

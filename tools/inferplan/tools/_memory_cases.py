@@ -181,10 +181,7 @@ class Setup:
     def gpu_id(self) -> str | None:
         """The catalogued GPU that is meant, where one is."""
         name = re.sub(r"\(.*?\)", "", self.case.gpu or "").strip()
-        try:
-            return GPUS.id_of(name) if name else None
-        except UnknownName:
-            return None
+        return GPUS.only(name)
 
     @cached_property
     def gpu(self) -> Gpu:
@@ -312,10 +309,7 @@ def catalogued(name: str) -> Model | None:
 
 def _is_plainly(name: str, model: Model) -> bool:
     """Whether a name is that of a model and of no other checkpoint of it."""
-    try:
-        return MODELS.id_of(name) == model.id
-    except UnknownName:
-        return False
+    return MODELS.only(name) == model.id
 
 
 def _cache_format(word: str) -> KvFormat | None:
