@@ -153,7 +153,7 @@ MEASURED: list[Case] = json.loads((DATA / "memory_cases_measured.json").read_tex
         ("fits", 0, 0),
     ],
 )
-def test_starts_on_one_h100_that_were_measured_after_the_rules_were_written(
+def test_starts_on_one_gpu_that_were_measured_after_the_rules_were_written(
     quantity: str, middle: float, worst: float
 ) -> None:
     """Experts, latents, windows, Mamba-2, short convolutions, an INT8 cache, both model runners; in percent or GiB.
@@ -162,7 +162,7 @@ def test_starts_on_one_h100_that_were_measured_after_the_rules_were_written(
     """
     (found,) = ([size for size, _ in one.of] for one in validate(MEASURED).errors if one.quantity == quantity)
     fewer = {"cuda_graph_gib": 2, "activation_peak_gib": 11, "non_torch_gib": 11}
-    assert len(found) == fewer.get(quantity, 13)
+    assert len(found) == fewer.get(quantity, 14)
     assert median(found) <= middle
     assert max(found) <= worst
 
