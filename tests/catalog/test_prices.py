@@ -101,9 +101,19 @@ def test_peer_to_peer_offers_count_only_where_no_provider_has_the_gpu() -> None:
 
 
 def test_prices_older_than_a_year_are_no_prices() -> None:
-    assert any(row.gpu == "tpu-v5e" for row in rental_rows())
-    assert rental("tpu-v5e", "on_demand") is None
+    assert any(row.gpu == "h100-sxm" and row.kind == "capacity_block" for row in rental_rows())
+    assert rental("h100-sxm", "capacity_block") is None
     assert rental("a100-40gb-sxm", "reserved_1y") is None
+
+
+@pytest.mark.parametrize(
+    ("gpu", "usd"), [("tpu-v5e", 1.2), ("tpu-v5p", 4.2), ("tpu-v6e", 2.7), ("trainium2", 2.235)], ids=str
+)
+def test_accelerators_that_are_no_gpus_have_the_list_price_of_the_cloud_that_makes_them(gpu: str, usd: float) -> None:
+    """By the chip: Google's us-central1 in a snapshot of SkyPilot's catalogue, AWS's trn2.3xlarge."""
+    quote = rental(gpu, "on_demand")
+    assert quote
+    assert (quote.median, quote.providers) == (usd, 1)
 
 
 def test_a_three_year_h100_is_the_published_contract_rate() -> None:

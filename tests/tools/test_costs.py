@@ -503,7 +503,8 @@ class TestPrices:
 
     @pytest.mark.parametrize("gpu", [id_ for id_ in GPUS if rental(id_, "on_demand") is not None])
     def test_every_gpu_that_can_be_rented_carries_a_7b(self, gpu: str) -> None:
-        assert ask(model="7B", gpu=gpu, precision="gptq", overrides="engine_version=0.20").total_gpus >= 1
+        precision = "int4" if GPUS[gpu].vendor == "google" else "gptq"
+        assert ask(model="7B", gpu=gpu, precision=precision, overrides="engine_version=0.20").total_gpus >= 1
 
 
 class TestOwned:

@@ -101,11 +101,11 @@ def test_a_mixture_of_experts_is_compared_as_one_after_its_bill() -> None:
     assert step.arguments == {"moe_model": "deepseek-ai/DeepSeek-R1", "precision": "fp8", "gpu": "h200-sxm"}
 
 
-@pytest.mark.parametrize("gpu", ["h100", "tpu-v6e", "mi355x", "h20", "apple-m4-max", "vr200"])
+@pytest.mark.parametrize("gpu", ["h100", "tpu-v6e", "tpu-v7x", "mi355x", "h20", "apple-m4-max", "vr200"])
 def test_two_models_are_followed_by_a_bill_where_a_price_is_known(gpu: str) -> None:
     found = TOOLS_BY_NAME["compare_moe_dense"].ask({"gpu": gpu, "moe_model": "qwen3 30b a3b"})
     assert all(taken(step).summary for step in found.next_steps)
-    assert any(step.tool == "compare_costs" for step in found.next_steps) == (gpu not in ("tpu-v6e", "vr200"))
+    assert any(step.tool == "compare_costs" for step in found.next_steps) == (gpu not in ("tpu-v7x", "vr200"))
 
 
 @pytest.mark.parametrize("gpu", ["h20", "dgx-spark-gb10", "vr200"])
