@@ -25,6 +25,8 @@ PAIRS = {
     "one GPU that holds neither": {"gpu": "rtx-4090", "precision": "fp32"},
 }
 
+GPT_OSS = {"dense_model": "llama 3.3 70b", "moe_model": "gpt-oss 120b"}
+
 
 def ask(**arguments: Any) -> MoeAnswer:
     return TOOL.ask(arguments)
@@ -83,6 +85,42 @@ class TestGuide:
         answer = ask()
         assert aspects(answer)["quality per FLOP"][2] == "moe"
         assert any(a.name == "quality" and a.value == "not computed" for a in answer.assumptions)
+
+
+class TestFormatsOfReleases:
+    """gpt-oss 120B: 114.7 B routed weights of 4.25 bit and 2.13 B others of 16 bit make 65.2 GB, one H100."""
+
+    def test_each_model_is_compared_as_it_is_released_unless_a_format_is_named(self) -> None:
+        answer = ask(**GPT_OSS)
+        assert (answer.dense.precision, answer.moe.precision) == ("fp16", "mxfp4")
+        assert isclose(answer.moe.memory_gb, (114_701_598_720 * 4.25 + 2_127_557_952 * 16) / 8e9, rel_tol=1e-6)
+        assert isclose(answer.dense.memory_gb, 70_553_706_496 * 2 / 1e9, rel_tol=1e-6)
+        assert (answer.dense.deploy_gpus, answer.moe.deploy_gpus) == (2, 1)
+        assert "In MXFP4 its weights take 65.2 GB (1 H100 SXM5 80GB)" in answer.summary
+        assert "against 141 GB (2 H100 SXM5 80GB) in FP16" in answer.summary
+        assert ("moe_precision", "MXFP4") in {(one.name, one.value) for one in answer.assumptions}
+
+    def test_two_formats_stand_beside_the_models_and_not_among_the_arguments_to_ask_again_with(self) -> None:
+        answer = ask(**GPT_OSS)
+        assert "precision" not in answer.inputs
+        assert ask(**answer.inputs) == answer
+
+    def test_one_format_stands_among_the_arguments_alone(self) -> None:
+        answer = ask(dense_model="kimi k2", moe_model="deepseek v3.1")
+        assert answer.inputs["precision"] == "fp8"
+        assert (answer.dense.precision, answer.moe.precision) == (None, None)
+
+    def test_a_wider_format_that_is_asked_for_is_told_what_the_release_takes(self) -> None:
+        answer = ask(**GPT_OSS, precision="fp8")
+        assert "In FP8 its weights take 118 GB (2 H100 SXM5 80GB)" in answer.summary
+        assert "gpt-oss 120B is released in MXFP4: 65.2 GB, 1 x H100 SXM5 80GB by memory alone." in answer.summary
+        assert "is released in" not in ask(**GPT_OSS, precision="int4").summary
+
+    def test_what_follows_two_formats_is_the_pair_in_one_and_a_bill_in_that_of_the_second(self) -> None:
+        steps = ask(dense_model="70B", moe_model="deepseek v3.1", gpu="h200").next_steps
+        assert (steps[0].arguments["precision"], steps[0].why) == ("fp8", "both in FP8: 673 GB")
+        assert steps[1].arguments["precision"] == "fp8"
+        assert ask(**GPT_OSS).next_steps[0].arguments["precision"] == "int4"
 
 
 class TestBatches:

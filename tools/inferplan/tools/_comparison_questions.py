@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._models import usual_format
 from inferplan.tools._settings import SETTINGS
 from inferplan.tools._tool import Question
 
@@ -21,12 +22,16 @@ class QuantizationQuestion(Question):
 
 
 class MoeQuestion(Question):
-    """Two models in one format on one GPU type; either of them may be dense or routed."""
+    """Two models on one GPU type, in one format or each as it is released; either of them may be dense or routed."""
 
     tool = "compare_moe_dense"
     settings = ("unit_cost", *SETTINGS)
 
     dense_model: ModelName = "70B"
     moe_model: ModelName = "745B MoE"
-    precision: PrecisionName = "fp16"
+    precision: PrecisionName | None = Field(default=None, description="fp8, int4; default fp16 or as released")
     gpu: GpuName = USUAL_GPU
+
+    def format_of(self, model: str) -> str:
+        """The format that a model is compared in: the one asked for, or that of a narrow release, or FP16."""
+        return self.precision or usual_format(model, "fp16")

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferplan.catalog.asked_models import OWN, shown_id
+from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
 from inferplan.core.architecture import ExpertFfn, Model
 from inferplan.core.memory import WeightBytes
 from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision
 from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
+from inferplan.tools._models import narrow_release
 from inferplan.tools._serving import Serving
 from inferplan.tools._unit_cost import Rent, usd_per_million_tokens
 
@@ -36,6 +39,12 @@ class Side:
     def name(self) -> str:
         """Its title, of a described model without whose it is."""
         return self.model.title.removesuffix(OWN)
+
+    @property
+    def release(self) -> Precision | None:
+        """The format of its release, where that has fewer than 16 bits."""
+        own = narrow_release(self.model.id)
+        return FORMATS[own] if own else None
 
     @property
     def experts(self) -> ExpertFfn | None:
@@ -116,6 +125,7 @@ def summary(dense: Side, moe: Side) -> Iterator[str]:
     yield _introduced(moe)
     yield _compute_sentence(dense, moe)
     yield _memory_sentence(dense, moe)
+    yield from _release_sentences(dense, moe)
     yield from _price_sentence(dense, moe)
     yield _reading_sentence(dense, moe)
 
@@ -150,7 +160,19 @@ def _compute_sentence(dense: Side, moe: Side) -> str:
 def _memory_sentence(dense: Side, moe: Side) -> str:
     """Memory, and the GPUs that hold it."""
     idle = "; all of them are loaded, though few compute" if moe.experts else ""
-    return f"In {moe.on.precision.title} its weights take {_needs(moe)}, against {_needs(dense)}{idle}."
+    ours, theirs = moe.on.precision, dense.on.precision
+    other = f" in {theirs.title}" if theirs.id != ours.id else ""
+    return f"In {ours.title} its weights take {_needs(moe)}, against {_needs(dense)}{other}{idle}."
+
+
+def _release_sentences(dense: Side, moe: Side) -> Iterator[str]:
+    """That a checkpoint is released in fewer bits than it is compared in, and what it then takes."""
+    for side in (moe, dense):
+        own = side.release
+        if own is not None and own.bits_per_weight < side.on.precision.bits_per_weight:
+            taken = memory.weights(side.model, own).total
+            gpus = words.devices(memory.devices_for(taken, side.on.gpu.memory), side.on.gpu.title)
+            yield f"{side.model.title} is released in {own.title}: {words.gb(taken)}, {gpus} by memory alone."
 
 
 def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:

@@ -45,6 +45,7 @@ class Contestant(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
+    precision: str | None = Field(default=None, exclude_if=absent, description="Where the two are in two formats.")
     total_params: int
     active_params: int
     active_percent: float
@@ -106,12 +107,13 @@ def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
     ledger = q.ledger()
     pair = paired(q, ledger)
     dense, moe = pair.dense, pair.moe
+    _note_releases(q, ledger, pair)
     _note_limits(ledger, dense, moe)
     return MoeAnswer(
         summary=" ".join(summary(dense, moe)),
         diagram=draw_pair(_portrait(dense), _portrait(moe)),
-        dense=_contestant(dense),
-        moe=_contestant(moe),
+        dense=_contestant(dense, names_format=pair.is_mixed),
+        moe=_contestant(moe, names_format=pair.is_mixed),
         compute_ratio=pair.compute_ratio,
         memory_ratio=pair.memory_ratio,
         params_ratio=round(moe.model.total_params / dense.model.total_params, 6),
@@ -120,8 +122,8 @@ def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
         tradeoffs=list(_tradeoffs(dense, moe)),
         formula=list(formula(dense, moe)),
         assumptions=ledger.entries(),
-        inputs=q.inputs(),
-        next_steps=_next(q, moe),
+        inputs=q.inputs(precision=None if pair.is_mixed else moe.on.precision.id),
+        next_steps=_next(q, pair),
     )
 
 
@@ -131,6 +133,11 @@ class Pair:
 
     dense: Side
     moe: Side
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether each is in a format of its own."""
+        return self.dense.on.precision.id != self.moe.on.precision.id
 
     @property
     def compute_ratio(self) -> float:
@@ -153,10 +160,17 @@ def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
 
 def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
     """One model in the format and on the GPUs of the question."""
-    on = serving(ledger, model=name, precision=q.precision, gpu=q.gpu, quiet=True)
+    on = serving(ledger, model=name, precision=q.format_of(name), gpu=q.gpu, quiet=True)
     context = min(SESSION_TOKENS, on.model.architecture.max_positions)
     stored, rent = memory.weights(on.model, on.precision), take_rent(ledger, on.gpu)
     return Side(on=on, stored=stored, placed=on.smallest(context), rent=rent)
+
+
+def _note_releases(q: MoeQuestion, ledger: Ledger, pair: Pair) -> None:
+    """The formats that stand in for one that the caller does not name, where a release has its own."""
+    for name, side in (("dense_precision", pair.dense), ("moe_precision", pair.moe)):
+        if q.precision is None and side.release is not None:
+            ledger.note(name, side.on.precision.title, why="as released")
 
 
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
@@ -170,12 +184,13 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
         ledger.note("quality", "not computed", why=why)
 
 
-def _contestant(side: Side) -> Contestant:
+def _contestant(side: Side, *, names_format: bool) -> Contestant:
     """A side as results show it."""
     model, experts = side.model, side.experts
     share = sparsity.active_fraction(total_params=model.total_params, active_params=model.active_params)
     return Contestant(
         model=shown_id(model),
+        precision=side.on.precision.id if names_format else None,
         total_params=model.total_params,
         active_params=model.active_params,
         active_percent=round(100 * share, 4),
@@ -265,13 +280,18 @@ def _portrait(side: Side) -> Portrait:
     )
 
 
-def _next(q: MoeQuestion, moe: Side) -> list[NextStep]:
-    """The other end of the guide's toggle, and what traffic costs on the second model where a layout has a price."""
-    other = "fp16" if q.precision == "int4" else "int4"
+def _next(q: MoeQuestion, pair: Pair) -> list[NextStep]:
+    """One format for two, or the other end of the guide's toggle; what traffic costs on a second model with a price."""
+    moe = pair.moe
+    shared = next((side.release.id for side in (moe, pair.dense) if pair.is_mixed and side.release), None)
+    other = "fp8" if shared == "fp8" else "fp16" if q.precision == "int4" else "int4"
     toggled = memory.weights(moe.model, FORMATS[other])
-    steps = [following(q, MoeQuestion, f"{FORMATS[other].title}: {words.gb(toggled.total)}", precision=other)]
+    both = "both in " if pair.is_mixed else ""
+    why = f"{both}{FORMATS[other].title}: {words.gb(toggled.total)}"
+    steps = [following(q, MoeQuestion, why, precision=other)]
     if moe.usd_per_million_tokens:
-        steps.append(following(q, CostsQuestion, "its bill", model=moe.model.id, requests_per_day=50_000))
+        same = {"model": moe.model.id, "precision": moe.on.precision.id}
+        steps.append(following(q, CostsQuestion, "its bill", **same, requests_per_day=50_000))
     return steps
 
 
