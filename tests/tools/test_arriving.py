@@ -63,6 +63,71 @@ def test_the_rate_that_is_named_as_the_most_is_kept_up_with(model: str, gpus: in
     assert (answer["max_requests_per_s"], len(answer["ttft_percentiles_ms"])) == (most, 3)
 
 
+SERVICE: dict[str, Any] = {
+    "model": "llama 3.3 70b",
+    "total_gpus": None,
+    "concurrent_users": 1,
+    "context_window": 2048,
+    "input_tokens": 1000,
+    "output_tokens": 300,
+    "objective": None,
+}
+"""Requests alone, and no users: what a service is asked to take."""
+
+
+def test_requests_alone_are_given_the_gpus_that_serve_as_many_users_as_they_keep_busy() -> None:
+    """Little's law at the limits: 5 requests/s x (0.3 s + 300 tokens x 25 ms) = 39 users."""
+    answer = plan("requests_per_s=5", **SERVICE, max_ttft_ms=300, max_tpot_ms=25)
+    assert "enough for the 39 that 5 requests/s keep busy" in answer["summary"]
+    assert {one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"] == "39"
+    assert answer["serves_users"]
+    assert answer["max_concurrent_users"] >= 39
+    assert answer["max_requests_per_s"] >= 5
+    assert answer["ttft_percentiles_ms"][0] < 300
+    assert "concurrent_users" not in answer["inputs"] or answer["inputs"]["concurrent_users"] == 1
+
+
+def test_the_bill_that_follows_is_that_of_the_requests_asked_about() -> None:
+    (step,) = plan("requests_per_s=5", **SERVICE)["next_steps"]
+    assert (step["tool"], step["arguments"]["requests_per_day"]) == ("compare_costs", 5 * 24 * 3600)
+    (step,) = plan("requests_per_s=0.000001", **SERVICE)["next_steps"]
+    assert step["arguments"]["requests_per_day"] == 1
+
+
+def test_gpus_that_are_too_few_for_the_requests_are_said_to_be() -> None:
+    answer = plan("requests_per_s=50", **SERVICE | {"total_gpus": 2})
+    assert not answer["serves_users"]
+    assert re.search(r"too few for the \d+ that 50 requests/s keep busy", answer["summary"])
+    assert answer["next_steps"][0]["why"] == "the GPUs that these users need"
+    more = TOOLS_BY_NAME["plan_parallelism"].ask(answer["next_steps"][0]["arguments"]).structured()
+    assert more["max_requests_per_s"] >= 50
+
+
+def test_a_latency_that_few_users_get_is_held_against_all_requests() -> None:
+    """One H100 pair gives a lone user 18 ms a token; five requests a second keep it at more than 25 ms."""
+    pair = SERVICE | {"total_gpus": 2, "concurrent_users": 1}
+    alone = plan("", **pair, max_ttft_ms=300, max_tpot_ms=25)
+    assert alone["serves_users"]
+    answer = plan("requests_per_s=5", **pair, max_ttft_ms=300, max_tpot_ms=25)
+    assert not answer["serves_users"]
+    assert "On average that misses TTFT <= 300 ms and TPOT <= 25 ms" in answer["summary"]
+
+
+def test_users_that_are_asked_for_stay_where_they_keep_up() -> None:
+    answer = plan("requests_per_s=1", **SERVICE | {"concurrent_users": 64})
+    assert "enough for the 64 asked for" in answer["summary"]
+    assert "planned_users" not in whys(answer)
+
+
+@given(rate=st.floats(0.01, 200), users=st.integers(1, 40))
+@settings(max_examples=15, deadline=None)
+def test_where_gpus_are_not_given_requests_are_kept_up_with(rate: float, users: int) -> None:
+    answer = plan(f"requests_per_s={rate}", **SERVICE | {"concurrent_users": users})
+    assert answer["max_requests_per_s"] >= rate * 0.99
+    assert len(answer["ttft_percentiles_ms"]) == 3
+    assert answer["max_concurrent_users"] >= users
+
+
 @given(rates=st.tuples(st.floats(0.01, 8), st.floats(0.01, 8)))
 @settings(max_examples=20, deadline=None)
 def test_percentiles_never_fall_where_more_requests_arrive(rates: tuple[float, float]) -> None:

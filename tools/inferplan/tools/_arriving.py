@@ -1,25 +1,37 @@
 """A layout under requests that arrive at random: how long first tokens take, and the rate beyond which they pile up."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
 
 from inferplan.core.open_load import Open
-from inferplan.core.units import MILLI
+from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
 from inferplan.tools._figures import at_most
-from inferplan.tools._plans import Case
+from inferplan.tools._plans import Case, Demand
 
 SHARES = (0.5, 0.9, 0.99)
 """Of requests: P50, P90, P99."""
+TRIES = 6
+"""How often more users are planned for, until what arrives is kept up with in time."""
+MORE = 1.25
+"""By how much at least. [ratio]"""
+MOST_USERS = 1_000_000
+"""As many as can be asked about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arriving:
-    """So many requests a second on all replicas of the chosen layout, and the most that these keep up with."""
+    """So many requests a second on all replicas of the chosen layout, and the most that these keep up with.
+
+    At the most all the users that fit are `held`. What is not `found` is not kept up with.
+    """
 
     rate: float
     most: float
+    held: int
     found: Open | None
+    demand: Demand
 
     @classmethod
     def at(cls, case: Case, rate: float) -> "Arriving | None":
@@ -29,7 +41,17 @@ class Arriving:
         if plan.replica is None:
             return None
         found, most = plan.replica.open(load, rate / copies)
-        return cls(rate=rate, most=copies * most, found=found)
+        return cls(rate=rate, most=copies * most, held=plan.users, found=found, demand=case.demand)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the requests are kept up with, and on average get the latency asked for."""
+        return self.found is not None and self.demand.meets(self.found.service)
+
+    @property
+    def per_day(self) -> int:
+        """The same rate all day. [requests/day]"""
+        return max(1, round(self.rate * HOURS_PER_DAY * SECONDS_PER_HOUR))
 
     @property
     def percentiles_ms(self) -> list[float] | None:
@@ -52,7 +74,34 @@ class Arriving:
             )
             return
         half, most, nearly = (words.seconds(self.found.ttft_s(share)) for share in SHARES)
+        single = self.demand.output_tokens == 1
+        each = "" if single else f", each further one {words.seconds(self.found.service.tpot_s)}"
+        late = "" if self.is_enough else f". On average that misses {self.demand.latency}"
         yield (
             f"With {self.rate:g} requests/s arriving at random, a first token takes {half} at the median, {most} at "
-            f"P90 and {nearly} at P99; beyond {self.most_shown:g} requests/s they pile up."
+            f"P90 and {nearly} at P99{each}{late}; beyond {self.most_shown:g} requests/s they pile up."
         )
+
+
+def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> Demand:
+    """The demand with as many users as requests at a rate keep busy, where those asked for lead to too little.
+
+    By Little's law that is rate × (first token + output × time per token): at the limits where both are asked for,
+    which a layout of as many users in time keeps up with; else, and where that is not enough, at the layout's own
+    pace when it is full. No more are looked for once no layout serves them.
+    """
+    for tried in range(TRIES):
+        case = plan(demand)
+        found = Arriving.at(case, rate) if case.plans and case.serves(case.chosen) else None
+        if found is None or found.is_enough:
+            break
+        allowed, own = _at_the_limits(demand, rate), ceil(found.held * rate / found.most)
+        users = allowed if allowed and not tried else max(own, ceil(MORE * demand.users))
+        demand = replace(demand, users=min(max(users, demand.users + 1), MOST_USERS), rate=rate)
+    return demand
+
+
+def _at_the_limits(demand: Demand, rate: float) -> int | None:
+    """Users that a rate keeps busy where each waits as long as is allowed; None unless both times are limited."""
+    ttft, tpot = demand.latency.ttft_s, demand.latency.tpot_s
+    return None if ttft is None or tpot is None else ceil(rate * (ttft + demand.output_tokens * tpot))

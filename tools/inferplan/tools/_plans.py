@@ -36,7 +36,8 @@ Objective = Literal["latency", "throughput", "fewest_gpus"]
 class Demand:
     """The users, the context that each fills, the tokens of a turn; and the GPUs, None for the fewest that do.
 
-    A layout serves them if it holds all of them and gets each of them the `latency` asked for.
+    A layout serves them if it holds all of them and gets each of them the `latency` asked for. Where so many users
+    are what requests keep busy, `rate` is how many arrive. [requests/s]
     """
 
     users: int
@@ -46,6 +47,7 @@ class Demand:
     gpus: int | None
     objective: Objective | None = None
     latency: Latency = WHENEVER
+    rate: float | None = None
 
     @property
     def has_targets(self) -> bool:

@@ -48,10 +48,11 @@ def _users_sentence(case: Case) -> str:
     plan, demand = case.chosen, case.demand
     users = plan.in_time if plan.service else plan.users
     verdict = "enough" if users >= demand.users else "too few"
+    asked = "asked for" if demand.rate is None else f"that {demand.rate:g} requests/s keep busy"
     within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else _roomier(case)
     return (
         f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at {demand.context:,} tokens{within}, "
-        f"{verdict} for the {demand.users:,} asked for."
+        f"{verdict} for the {demand.users:,} {asked}."
     )
 
 

@@ -27,7 +27,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._arriving import Arriving
+from inferplan.tools._arriving import Arriving, sized
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
@@ -118,6 +118,10 @@ class ParallelismQuestion(Question):
         """The same, with what it assumes listed nowhere."""
         return self.serving(self.ledger(), gpu, quiet=True)
 
+    def planned(self, demand: Demand) -> Case:
+        """The layouts for a demand, on the GPU type asked for or on the best of all."""
+        return compare(self.on(search(self.on, demand).gpu if is_any(self.gpu) else self.gpu), demand)
+
 
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
@@ -180,8 +184,12 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     """Choose tensor, pipeline and data parallel degrees, draw them, and estimate latency and throughput."""
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
-    found = search(q.on, q.demand) if is_any(q.gpu) else None
-    case = compare(q.serving(ledger, found and found.gpu), q.demand)
+    rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
+    demand = sized(q.demand, rate, q.planned) if rate else q.demand
+    if demand.rate:
+        ledger.note("planned_users", f"{demand.users:,}", why="kept busy by these requests: rate x time of an answer")
+    found = search(q.on, demand) if is_any(q.gpu) else None
+    case = compare(q.serving(ledger, found and found.gpu), demand)
     if found:
         types = f"{found.serving} of {found.searched} serve"
         left = f"; {found.refused} that {case.on.engine_name} cannot use" if found.refused else ""
@@ -190,7 +198,6 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
         note_node(ledger, case.on, case.needed.replica if case.needed else inf)
         return _does_not_fit(q, case, ledger, found)
     _note_load(case, ledger)
-    rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
     return _fits(q, case, ledger, found, Arriving.at(case, rate) if rate else None)
 
 
@@ -265,7 +272,7 @@ def _fits(
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=_with_turn(q).inputs(),
-        next_steps=_next(q, case),
+        next_steps=_next(q, case, arriving),
     )
 
 
@@ -334,7 +341,7 @@ def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
     plan = case.chosen
     if plan.layout.ep == 1 or is_beyond_one_command(case.on, plan.layout):
         return None
-    load = {"context": q.context_window, "users": q.concurrent_users}
+    load = {"context": q.context_window, "users": case.demand.users}
     return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)
 
 
@@ -357,7 +364,7 @@ def _with_turn(q: ParallelismQuestion) -> ParallelismQuestion:
     return q.model_copy(update={"input_tokens": tokens_in, "output_tokens": tokens_out})
 
 
-def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
+def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list[NextStep]:
     """More GPUs where those given do not serve the users; the bill of what was planned, where it has a price."""
     on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
     steps: list[NextStep] = []
@@ -366,7 +373,8 @@ def _next(q: ParallelismQuestion, case: Case) -> list[NextStep]:
         why = "a GPU type that is quick enough" if faster else "the GPUs that these users need"
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
     if price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
-        planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": 50_000}
+        a_day = arriving.per_day if arriving else 50_000
+        planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
         why = "their bill" if serves or not case.demand.has_targets else "their bill, however long it takes"
         steps.append(following(same, CostsQuestion, why, **planned, **whenever))
