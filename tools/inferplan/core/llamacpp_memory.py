@@ -124,7 +124,7 @@ def layer_bits(precision: Precision, tensors: str) -> float:
     return (precision.bits_per_weight * LLAMA_FILE - ends) / (LLAMA_FILE - 2 * LLAMA_VOCABULARY)
 
 
-def _head_bytes(model: Model, precision: Precision) -> float:
+def head_bytes(model: Model, precision: Precision) -> float:
     """The head, or the embedding in its type where they are one. [B]"""
     parts = model.parameters
     return (parts.output_head or parts.embedding) * head_bits(precision) / BITS_PER_BYTE
@@ -134,18 +134,24 @@ def _head_bytes(model: Model, precision: Precision) -> float:
 def layer_weights(model: Model, precision: Precision) -> tuple[float, ...]:
     """The bytes of every layer, in the order of the forward pass. [B]"""
     architecture = model.architecture
-    one = [_group_bytes(model, precision, group) for group in architecture.groups]
+    one = [group_bytes(model, precision, group) for group in architecture.groups]
     return tuple(one[kind] for kind in architecture.sequence)
 
 
-def _group_bytes(model: Model, precision: Precision, group: LayerGroup) -> float:
-    """One layer of a kind: its parameters, stretched to the total of a size class, by the bits of their class. [B]"""
+def group_bytes(model: Model, precision: Precision, group: LayerGroup, only: str | None = None) -> float:
+    """One layer of a kind: its parameters, stretched to the total of a size class, by the bits of their class. [B]
+
+    `only` one class of tensors, where it is named.
+    """
     exact, parts = count(model.architecture), model.parameters
     own = ((name, params) for name, params in layer_params(model.architecture.hidden, group) if params)
     bits = sum(
-        params * getattr(parts, name) / getattr(exact, name) * layer_bits(precision, name) for name, params in own
+        params * getattr(parts, name) / getattr(exact, name) * layer_bits(precision, name)
+        for name, params in own
+        if only in (None, name)
     )
-    return (bits + parts.other * layer_bits(precision, "other") / model.architecture.layers) / BITS_PER_BYTE
+    other = 0.0 if only else parts.other * layer_bits(precision, "other") / model.architecture.layers
+    return (bits + other) / BITS_PER_BYTE
 
 
 def gpu_of(layer: int, architecture: Architecture, gpus: int) -> int:
@@ -174,7 +180,7 @@ def gpu_weights(model: Model, precision: Precision, layout: Layout) -> float:
     held_by = [0.0] * layout.replica
     for layer, size in enumerate(layer_weights(model, precision)):
         held_by[gpu_of(layer, model.architecture, layout.replica)] += size
-    held_by[-1] += _head_bytes(model, precision)
+    held_by[-1] += head_bytes(model, precision)
     return max(held_by)
 
 
@@ -261,12 +267,17 @@ def slot_bytes(architecture: Architecture, layout: Layout, engine: Engine, *, co
     `windows` (ik_llama, `--swa-full`) windowed layers have every cell.
     Source: llama.cpp, src/llama-kv-cache.cpp, src/llama-kv-cache-iswa.cpp, src/llama-memory-recurrent.cpp.
     """
+    held_by = [0.0] * layout.replica
+    for layer, size in enumerate(layer_caches(architecture, engine, context=context, kv_bits=kv_bits)):
+        held_by[gpu_of(layer, architecture, layout.replica)] += size
+    return max(held_by)
+
+
+def layer_caches(architecture: Architecture, engine: Engine, *, context: int, kv_bits: float) -> list[float]:
+    """One slot's cache of every layer, in the order of the forward pass. [B]"""
     ahead = engine.max_num_batched_tokens if engine.windows and windows_count(architecture) else None
     kinds = [_layer_cache(group, ahead=ahead, context=context, kv_bits=kv_bits) for group in architecture.groups]
-    held_by = [0.0] * layout.replica
-    for layer, kind in enumerate(architecture.sequence):
-        held_by[gpu_of(layer, architecture, layout.replica)] += kinds[kind]
-    return max(held_by)
+    return [kinds[kind] for kind in architecture.sequence]
 
 
 def windows_count(architecture: Architecture) -> bool:
