@@ -67,6 +67,20 @@ def test_an_estimate_for_another_engine_says_that_layouts_are_those_of_vllm() ->
     assert step.why == "layout under vLLM"
 
 
+def test_what_follows_an_estimate_for_llama_cpp_is_no_plan_of_vllm() -> None:
+    found = steps("estimate_vram", model="qwen3 8b", precision="q4_k_m", engine="llama.cpp", gpu="rtx-4090")
+    assert list(found) == ["compare_quantization 0"]
+
+
+def test_a_plan_of_a_gguf_file_that_does_not_fit_leads_to_llama_cpp() -> None:
+    """Qwen3 30B-A3B in Q4_K_M serves 32,768 tokens on one RTX 4090 under llama.cpp, and not under vLLM."""
+    asked = {"model": "qwen3 30b a3b", "precision": "q4_k_m", "gpu": "rtx-4090", "total_gpus": 1}
+    plan = TOOLS_BY_NAME["plan_parallelism"].ask({**asked, "context_window": 32768})
+    assert "does not fit on 1 x RTX 4090 under vLLM 0.28" in plan.summary
+    assert 'estimate_vram with engine "llama.cpp"' in plan.summary
+    assert TOOLS_BY_NAME["estimate_vram"].ask({**asked, "context_window": 32768, "engine": "llama.cpp"}).fits
+
+
 def test_a_plan_that_is_too_small_leads_to_one_that_serves() -> None:
     asked = {**DEPLOYED, "context_window": 32768, "total_gpus": 2}
     plan = TOOLS_BY_NAME["plan_parallelism"].ask(asked)

@@ -216,6 +216,72 @@ def test_a_latent_is_held_by_every_rank_and_the_answer_says_how_much_that_makes(
     assert answer.engine_kv_gb_per_user == pytest.approx(8 * answer.kv_gb_per_user, rel=0.001)
 
 
+def test_llama_cpp_starts_with_the_layers_that_fit_and_says_how_many() -> None:
+    answer = ask(engine="llama.cpp", precision="q4_k_m", gpu="rtx-4090", total_gpus=1)
+    assert answer.fits is False
+    assert "refuses to start with every layer on the GPU" in answer.summary
+    assert "It starts with 42 of 81 layers on the GPU and the others in host memory (-ngl 42)" in answer.summary
+
+
+def test_of_a_mixture_llama_cpp_leaves_experts_in_host_memory() -> None:
+    answer = ask(
+        model="gpt-oss 120b", precision=None, engine="llama.cpp", gpu="rtx-4090", total_gpus=1, context_window=32768
+    )
+    assert "It starts with the experts of 25 layers in host memory (--n-cpu-moe 25)" in answer.summary
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
+def test_no_other_engine_is_said_to_leave_layers_in_host_memory(engine: str) -> None:
+    assert "host memory" not in ask(engine=engine, total_gpus=1, context_window=131_072).summary
+
+
+def test_memory_that_the_gpu_shares_with_the_host_has_no_other_place_for_layers() -> None:
+    answer = ask(model="llama 3.1 405b", engine="llama.cpp", precision="q4_k_m", gpu="apple-m4-max", total_gpus=1)
+    assert "refuses to start, as weights" in answer.summary
+    assert "host memory" not in answer.summary
+
+
+def test_a_lone_user_of_llama_cpp_is_told_the_tokens_a_second() -> None:
+    """8B in Q4_K_M on an RTX 4090 took 7.66 ms a token over 512 tokens: 131 a second (published_speed.tsv, 0063)."""
+    answer = ask(model="llama 3 8b", engine="llama.cpp", precision="q4_k_m", gpu="rtx-4090", context_window=512)
+    found = re.search(r"One user at a time gets about (\d+) tokens/s at full context \((\d+) to (\d+)", answer.summary)
+    assert found
+    about, low, high = map(float, found.groups())
+    assert low <= about <= high
+    assert about == pytest.approx(1000 / 7.6581, rel=0.1)
+    assert "One user" not in ask(model="llama 3 8b", gpu="rtx-4090", context_window=512, precision="fp8").summary
+
+
+def test_longer_contexts_and_slower_memory_give_a_lone_user_of_llama_cpp_fewer_tokens() -> None:
+    def rate(**changes: Any) -> float:
+        case = {"model": "llama 3.1 8b", "engine": "llama.cpp", "precision": "q4_k_m", "gpu": "rtx-4090"} | changes
+        found = re.search(r"gets about ([\d.]+) tokens/s", ask(**case).summary)
+        assert found
+        return float(found[1])
+
+    assert rate(context_window=512) > rate(context_window=8192) > rate(context_window=65_536)
+    assert rate() > rate(gpu="apple-m4-max") > rate(gpu="apple-m4-max", precision="q8_0")
+    assert rate(overrides="bandwidth_efficiency=0.3") < rate()
+
+
+@pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm"])
+def test_an_engine_that_cuts_requests_to_its_pool_is_not_said_to_refuse(engine: str) -> None:
+    """Qwen2.5 7B leaves an A10G 0.4 to 6 GiB of cache, and 131,072 tokens x 57,344 B are 7."""
+    case = {"model": "qwen2.5 7b", "gpu": "a10g", "engine": engine, "total_gpus": 1, "context_window": 131_072}
+    assert "starts, but cuts requests of 131,072 tokens short" in ask(**case, precision="fp16").summary
+    assert "refuses to start, as weights" in ask(**case, precision="fp32").summary
+
+
+def test_the_pool_is_worked_out_to_the_tokens_that_vllm_prints() -> None:
+    """0.9 x 79.15 - 38.74 - 0.46 - 0.09 = 31.94 GiB, over 327,680 B a token and in blocks of 16: 104,656 tokens."""
+    line = TOOL.ask(
+        {"model": "qwen2.5 72b", "precision": "awq", "gpu": "a100 80gb", "overrides": "memory_utilization=0.9"}
+    ).formula[-1]
+    assert line.startswith("KV pool    0.9 x 79.15 - weights 38.74 - activations 0.46 - libraries 0.09 = 31.94 GiB")
+    assert line.endswith(" = 104,656 tokens")
+    assert pytest.approx(104_656, rel=0.001) == 31.94 * GIB / 327_680
+
+
 def test_llama_cpp_splits_by_layers_alone() -> None:
     answer = ask(engine="llama.cpp", precision="q4_k_m", gpu="rtx-4090")
     for one in answer.hardware:

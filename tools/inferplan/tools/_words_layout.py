@@ -206,13 +206,15 @@ def shortage(case: Case) -> Iterator[str]:
     if on.not_modelled:
         yield f"Whether {_subject(on)} fits on {have} is not known. {why_not(case)}"
         return
-    yield f"{_subject(on)} does not fit on {have}. {why_not(case)}"
+    yield f"{_subject(on)} does not fit on {have} under {on.engine_name}. {why_not(case)}"
     if needed:
         nodes = words.nodes(on.nodes(needed), on.gpu, size=on.node_size)
         small, usual = case.narrower, f"{words.degrees(needed)}: {words.count(needed.replica, 'GPU')} on {nodes}"
         if small:
             usual = f"{words.degrees(small)} on {words.count(small.replica, 'GPU')}, the usual one {usual}"
         yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
+    if on.precision.is_gguf:
+        yield 'llama.cpp needs less, and may keep a part in host memory: estimate_vram with engine "llama.cpp" says.'
 
 
 def why_not(case: Case) -> str:

@@ -6,14 +6,20 @@ from collections.abc import Callable, Iterator, Mapping
 from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core import memory
+from inferplan.core import llamacpp_offload, memory
 from inferplan.core.architecture import Model
+from inferplan.core.compressed_memory import is_compressed
+from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
 from inferplan.tools._changes import Change
 from inferplan.tools._need import LARGER, Fit, Need, Refusal
 from inferplan.tools._serving import Deployment
 
+LONE_TOKENS = 500
+"""Tokens of the answer that a lone user waits for."""
+TIMED_AT_HOME = ("nvidia", "apple")
+"""Whose GPUs the published runs of llama.cpp were on, with contexts of up to 8,192 tokens."""
 NOTABLE = 1.02
 """What the engine allocates over what the architecture keeps, from which it is worth a word."""
 
@@ -24,6 +30,8 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     yield memory_sentence(need)
     yield _deployment_sentence(need, here, limit) + _next_gpu(fits, here, limit) + "."
     yield from _spare_sentence(here)
+    yield from _offload_sentence(need, here)
+    yield from _pace_sentence(need, here)
     yield from _remedies_sentence(remedies)
     yield from _allocation_sentence(need, here)
     yield from _caveats(need)
@@ -154,7 +162,68 @@ def _refusal(here: Fit, engine: str, limit: int | None) -> str:
     lacks = here.tightest
     gpus, one = words.devices(lacks.layout.replica, here.gpu.title), lacks.layout.replica == 1
     which = f"{gpus} {'holds' if one else 'hold'} no session" if limit else f"Not even {gpus} hold a session"
-    return f"{which}: {engine} refuses to start, {_why(lacks)}; {words.gib(lacks.shortfall)} are short on each GPU"
+    ends = f"{engine} {_starts(here)}, {_why(lacks)}; {words.gib(lacks.shortfall)} are short on each GPU"
+    return f"{which}: {ends}"
+
+
+REFUSING = ("vllm", "llama.cpp")
+"""The engines that stop where one session of the context does not fit.
+
+SGLang and TensorRT-LLM start, and cut requests to what their pool holds. Source: SGLang, srt/managers/tp_worker.py
+(`max_req_len`, the smaller of context and pool; it stops at a pool of no tokens); TensorRT-LLM,
+_torch/pyexecutor/resource_manager.py (`max_seq_len` becomes `max_num_tokens`).
+"""
+
+
+def _starts(here: Fit) -> str:
+    """`refuses to start`, or what the engine does instead with a pool that holds less than a session."""
+    lacks = here.tightest
+    if _may_offload(here):
+        return "refuses to start with every layer on the GPU"
+    small = 0 < lacks.memory.pool < lacks.wanted and lacks.memory.headroom >= 0
+    if here.on.engine.name in REFUSING or not small:
+        return "refuses to start"
+    return f"starts, but cuts requests of {here.need.context:,} tokens short"
+
+
+def _may_offload(here: Fit) -> bool:
+    """Whether the engine can leave a part of the model in a memory that is not the GPU's."""
+    return here.on.engine.name == "llama.cpp" and here.gpu.kind != "unified"
+
+
+def _offload_sentence(need: Need, here: Fit) -> Iterator[str]:
+    """What llama.cpp keeps on GPUs that do not hold the model: all but experts of some layers, or a part of the layers.
+
+    A guess at the speed is not made: it is that of the host's memory.
+    """
+    if here.placed is not None or not _may_offload(here) or need.on.not_modelled:
+        return
+    on, layout = here.on, here.tightest.layout
+    model = (on.model, on.precision, on.gpu, layout, on.engine)
+    slower = "far slower: the host's memory decides"
+    if out := llamacpp_offload.expert_layers_out(*model, context=need.context, kv_bits=on.kv_bits):
+        yield f"It starts with the experts of {words.count(out, 'layer')} in host memory (--n-cpu-moe {out}), {slower}."
+    elif held := llamacpp_offload.layers_held(*model, context=need.context, kv_bits=on.kv_bits):
+        of = on.model.architecture.layers + 1
+        yield f"It starts with {held} of {of} layers on the GPU and the others in host memory (-ngl {held}), {slower}."
+
+
+def _pace_sentence(need: Need, here: Fit) -> Iterator[str]:
+    """What one user at a time gets of llama.cpp, which no plan of layouts is made for."""
+    on, placed = here.on, here.placed
+    if placed is None or on.engine.name != "llama.cpp" or not here.users:
+        return
+    alone = Load(sequences=1, context=need.context, input_tokens=1, output_tokens=min(LONE_TOKENS, need.context))
+    if (service := on.service(placed.layout.alone, alone)) is None:
+        return
+    band = on.band("single")
+    quick, slow = (1 / end for end in band.of(service.decode.total_s))
+    rate = words.significant(1 / service.decode.total_s)
+    where = "" if here.gpu.vendor in TIMED_AT_HOME else " on other GPUs"
+    yield (
+        f"One user at a time gets about {rate} tokens/s at full context ({words.significant(slow)} to "
+        f"{words.significant(quick)}: half of {band.n:,} published runs of llama.cpp{where} lie within)."
+    )
 
 
 def _why(lacks: Refusal) -> str:
@@ -224,13 +293,41 @@ def _real_sentence(here: Fit) -> Iterator[str]:
         yield f"{title} takes only {real.users:,} of {words.count(here.need.users, 'user')} there."
 
 
-def formula(need: Need) -> Iterator[str]:
-    """The arithmetic with the numbers put in."""
+def formula(need: Need, here: Fit | None = None) -> Iterator[str]:
+    """The arithmetic with the numbers put in: the planning total, and the engine's pool on the GPU asked for."""
     weights, cache = f"{need.weights / GB:,.1f}", f"{need.kv_cache / GB:,.1f}"
     yield f"weights    {_weights_line(need)} = {weights} GB"
     yield from _cache_lines(need)
     total = f"{need.total / GB:,.1f} GB = {need.total / GIB:,.1f} GiB"
     yield f"total      ({weights} + {cache}) GB x {1 + need.overhead_fraction:g} = {total}"
+    if here is not None and not need.on.not_modelled:
+        yield _pool_line(need, here)
+
+
+def _pool_line(need: Need, here: Fit) -> str:
+    """What the engine leaves for the KV cache of the busiest GPU, and the tokens that it prints of a replica."""
+    rank, layout = here.tightest.memory, here.tightest.layout
+    parts = {
+        "weights": rank.weights,
+        "activations": rank.activation,
+        "libraries": rank.non_torch,
+        "graphs": rank.graphs,
+    }
+    taken = "".join(f" - {name} {size / GIB:.2f}" for name, size in parts.items() if round(size / GIB, 2))
+    filled = f"{rank.budget / GIB:.2f} to fill"
+    if need.on.engine.name == "vllm":
+        filled = f"{here.on.utilization(layout):.3g} x {rank.total / GIB:.2f}"
+    left = f"{filled}{taken}" if rank.pool_share == 1 else f"{rank.pool_share:g} x ({filled}{taken})"
+    return f"KV pool    {left} = {rank.pool / GIB:.2f} GiB{_tokens(here)}"
+
+
+def _tokens(here: Fit) -> str:
+    """The tokens of the pool as the engine prints them; nothing where it prints another number, or does not start."""
+    on, layout = here.on, here.tightest.layout
+    held = on.capacity(layout, here.need.context)
+    if on.engine.name == "llama.cpp" or is_compressed(on.model.architecture) or not held.tokens:
+        return ""
+    return f" = {held.tokens:,} tokens" + (" a replica" if layout.dp > 1 else "")
 
 
 def _cache_lines(need: Need) -> Iterator[str]:

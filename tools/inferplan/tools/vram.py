@@ -92,7 +92,7 @@ class VramQuestion(Question):
             engine=cast("EngineName", self.engine),
             quiet=quiet,
             pace=self.pace,
-            timed=self.pace is not None,
+            timed=self.pace is not None or self.engine == "llama.cpp",
             context=self.context_window,
         )
 
@@ -217,7 +217,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         hardware=[_row(one, **(_in_full(one) if one is here else {})) for one in shown],
         changes=[_remedy(one) for one in remedies],
         launch=_command(here, q, ledger),
-        formula=list(formula(need)),
+        formula=list(formula(need, here)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
         next_steps=_next(q, here),
@@ -359,9 +359,11 @@ def _placed(deployment: Deployment) -> Placed:
 def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more; the layout once they are in less and vLLM loads them.
 
-    The layout as well where this one is not the only one.
+    The layout as well where this one is not the only one; never beside llama.cpp, whose layers lie as they do.
     """
     on = here.on
+    if q.engine == "llama.cpp":
+        return [following(q, QuantizationQuestion, "the format beside others")]
     if q.engine != "vllm":
         on = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
     is_wide = FORMATS[q.precision].bits_per_weight >= HALF
