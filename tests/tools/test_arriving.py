@@ -189,6 +189,25 @@ def test_a_cached_prefix_saves_time_but_no_memory() -> None:
     assert plain["max_concurrent_users"] == whole["max_concurrent_users"]
 
 
+def test_a_cached_prefix_is_not_sent_between_gpus() -> None:
+    """Four fifths of a prompt cached leave a fifth of its tokens to add up: the first token waits for no more."""
+    eight: dict[str, Any] = {"total_gpus": 8, "concurrent_users": 200, "precision": "fp16"}
+    plain, hit = (plan(f"prefix_cache_hit_rate={rate}", **eight)["collectives"][0] for rate in (0, 0.8))
+    assert hit["mb"][0] == plain["mb"][0]
+    assert hit["mb"][1] == pytest.approx(plain["mb"][1] / 5, rel=0.01)
+
+
+def test_a_cached_prefix_makes_the_bubble_of_a_prompt_larger() -> None:
+    """Two stages idle in 1 of 4 + 1 steps of 32,000 tokens, and in 1 of 1 + 1 of the 6,400 that are not cached."""
+    staged: dict[str, Any] = {"model": "405B", "precision": "fp16", "total_gpus": 16, "context_window": 40_000}
+    shown = [
+        next(line for line in plan(override, **staged, input_tokens=32_000)["formula"] if line.startswith("bubble"))
+        for override in ("", "prefix_cache_hit_rate=0.8")
+    ]
+    assert "prompt 1/(4 + 1) = 20%" in shown[0]
+    assert "prompt 1/(1 + 1) = 50%" in shown[1]
+
+
 def test_of_a_prompt_that_is_cached_whole_one_token_is_computed() -> None:
     """What is left beside a prompt of one token is the reading of the cache: under a millisecond on these ranks."""
     lone: dict[str, Any] = {"concurrent_users": 1, "context_window": 4000, "objective": "latency"}

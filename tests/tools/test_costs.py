@@ -100,6 +100,8 @@ class TestSizing:
     def test_a_peak_factor_raises_the_demand(self) -> None:
         peak = ask(overrides="peak_factor=3")
         assert isclose(peak.demand_tokens_per_s, 3 * 25_000_000 / 86_400, abs_tol=0.001)
+        assert "need 868 output tokens/s at a peak of 3 times the mean: " in peak.summary
+        assert "peak" not in ask().summary
 
     @pytest.mark.parametrize("name", CASES)
     def test_the_fleet_is_whole_instances_that_carry_the_demand(self, name: str) -> None:

@@ -521,3 +521,15 @@ def test_a_context_beyond_what_the_checkpoint_was_trained_for_is_said_with_the_v
     told = "trained for contexts up to 131,072 tokens"
     assert told in ask("starter", model="llama 3.1 8b", context_window=131_073).summary
     assert told not in ask("starter", model="llama 3.1 8b", context_window=131_072).summary
+
+
+def test_ranks_that_keep_room_for_the_steps_of_all_are_offered_smaller_steps() -> None:
+    """vLLM's default gives each GB200 16,384 tokens a step, and 16 ranks that exchange them buffers of 59 GiB."""
+    case = {"preset": "enterprise", "model": "deepseek v3.2", "gpu": "gb200", "concurrent_users": 500}
+    answer = TOOL.ask({**case, "overrides": "pue=1.2"})
+    smaller = "pue=1.2, max_num_batched_tokens=2048"
+    offered = next(one for one in answer.changes if one.change.get("overrides") == smaller)
+    assert "steps of 2,048 tokens (64)" in answer.summary
+    again = TOOL.ask({**case, "overrides": smaller})
+    assert again.sections.parallelism.gpus_used == offered.gpus < answer.sections.parallelism.gpus_used
+    assert "steps of" not in again.summary

@@ -37,6 +37,20 @@ def test_70b_fp8_on_one_h100_is_refused_with_what_is_short_and_what_would_help()
     assert changes == {"context_window", "kv_precision", "precision", "overrides", "total_gpus", "gpu"}
 
 
+def test_smaller_steps_are_offered_where_their_activations_are_what_is_short() -> None:
+    """70B in FP8 leaves an H100 3.1 GiB, 1.8 GiB of activations of 8,192 tokens aside; 12,288 tokens take 3.75."""
+    case = {"total_gpus": 1, "context_window": 12_288}
+    overrides = [one.change["overrides"] for one in ask(**case).changes if "overrides" in one.change]
+    assert "max_num_batched_tokens=2048" in overrides
+    assert ask(**case, overrides="max_num_batched_tokens=2048").fits
+
+
+def test_steps_that_are_smaller_already_are_not_made_larger() -> None:
+    answer = ask(total_gpus=1, context_window=65_536, gpu="a100-80gb-sxm")
+    assert not answer.fits
+    assert "max_num_batched_tokens" not in answer.summary
+
+
 def test_seven_gpus_that_no_tensor_group_fills_hold_405b_in_three_narrow_stages() -> None:
     """405 GB over 4 GPUs are 101 GB each, over 2 x 3 GPUs 67.5 GB of 85.0; 8 are not there."""
     placed = row(ask(model="405B", total_gpus=7)).deploy

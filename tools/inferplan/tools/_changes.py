@@ -18,8 +18,11 @@ SETTINGS: tuple[tuple[str, str, float], ...] = (
     ("memory_utilization=0.95", "memory_utilization", 0.95),
     ("cuda_graphs=0", "cuda_graphs", False),
     ("max_num_seqs=64", "max_num_seqs", 64),
+    ("max_num_batched_tokens=2048", "max_num_batched_tokens", 2048),
 )
 """Overrides of the engine that free memory, with the field of the engine that each sets."""
+BATCHED = "max_num_batched_tokens"
+"""Tokens of a step, of which fewer are offered and never more."""
 
 Argument = str | int
 
@@ -92,7 +95,7 @@ def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
     each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
     more = ((f"max_num_seqs={each}", "max_num_seqs", each),) if each > here.on.engine.max_num_seqs else ()
     for override, field, value in (*SETTINGS, *more):
-        if field in overrides:
+        if field in overrides or (field == BATCHED and here.on.engine.max_num_batched_tokens <= value):
             continue
         engine = replace(here.on.engine, **{field: value})
         if engine != here.on.engine:

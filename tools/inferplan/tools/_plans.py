@@ -136,8 +136,9 @@ class Plan:
 
     @cached_property
     def prompt(self) -> list[Collective]:
-        """What GPUs tell each other over one prompt."""
-        return self._told(Batch(prompts=1, prompt=self.load.input_tokens))
+        """What GPUs tell each other over one prompt, of which cached tokens are not computed."""
+        tokens = self.load.input_tokens
+        return self._told(Batch(prompts=1, prompt=self.replica.options.computed(tokens) if self.replica else tokens))
 
     @property
     def passes(self) -> list[list[Collective]]:

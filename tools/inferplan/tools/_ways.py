@@ -35,8 +35,15 @@ class Way:
         return self.deployment.layout.gpus
 
 
-def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger) -> Iterator[Way]:
-    """Half the context, a smaller cache, FP8 weights, the next larger GPU: those that serve all users in time."""
+SMALL_BATCH = 2048
+"""Tokens of a step where ranks exchange tokens of experts: each keeps room for those of all ranks. [tokens]"""
+
+
+def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
+    """What serves all users in time: half the context, a smaller cache, FP8 weights, the next larger GPU, small steps.
+
+    Steps where experts are shared out. `overrides` are those of the question, which stay.
+    """
     users, context = controls["concurrent_users"], controls["context_window"]
 
     def way(what: str, change: Mapping[str, str | int], there: Serving, tokens: int = context) -> Iterator[Way]:
@@ -56,8 +63,20 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger) -
         narrow = other(precision="fp8")
         what = "FP8 weights and cache" if narrow.kv_bits < on.kv_bits else "FP8 weights"
         yield from way(what, {"precision": "fp8"}, narrow)
+    if _keeps_room_for_ranks(on, users, context) and "max_num_batched_tokens" not in overrides:
+        change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SMALL_BATCH}"]))
+        small = replace(on, engine=replace(on.engine, max_num_batched_tokens=SMALL_BATCH))
+        yield from way(f"steps of {SMALL_BATCH:,} tokens", {"overrides": change}, small)
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
+
+
+def _keeps_room_for_ranks(on: Serving, users: int, context: int) -> bool:
+    """Whether the users take ranks that share experts, each with room for the steps of all of them."""
+    if on.experts is None or on.engine.max_num_batched_tokens <= SMALL_BATCH:
+        return False
+    found = on.for_users(users, context)
+    return found is not None and found.layout.attention_dp > 1
 
 
 def next_larger(on: Serving) -> str | None:

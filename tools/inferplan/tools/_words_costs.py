@@ -50,10 +50,11 @@ def _sizing_sentence(case: Case) -> str:
     short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
     hours = traffic.usage_hours_per_day
     within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
+    peak = f" at a peak of {traffic.peak_factor:g} times the mean" if traffic.peak_factor != 1 else ""
     return (
         f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
-        f"{words.significant(case.demand)} output tokens/s: {carrying} "
+        f"{words.significant(case.demand)} output tokens/s{peak}: {carrying} "
         f"planned at {100 * traffic.utilization:g} % of "
         f"{words.significant(instance.tokens_per_s)} tokens/s{each}{paid}{short}."
     )

@@ -1,7 +1,6 @@
 """A parallel layout in sentences: what it delivers, why it was taken, who talks to whom; and the arithmetic."""
 
 from collections.abc import Iterator
-from math import ceil
 
 from inferplan.core.collectives import Collective
 from inferplan.core.compressed_memory import is_compressed
@@ -172,7 +171,7 @@ def _room(case: Case) -> str:
 def _bubble_line(case: Case) -> str:
     """How long stages wait: 1 - batches in flight / stages; (stages - 1) / (steps of a prompt + stages - 1)."""
     plan, pp = case.chosen, case.chosen.layout.pp
-    steps = ceil(case.demand.input_tokens / case.on.engine.max_num_batched_tokens)
+    steps, _, _ = case.on.options.chunks(case.demand.input_tokens)
     decode = f"decode 1 - {plan.batches}/{pp} = {idle_stages(pp, plan.batches):.0%}, "
     return (
         f"bubble      {'' if plan.load.is_single else decode}"

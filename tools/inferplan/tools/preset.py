@@ -183,7 +183,9 @@ def _case(q: PresetQuestion) -> Case:
         on=on,
         fewest=fewest,
         needed=needed,
-        ways=tuple(way for way in ways(timed, pace, controls, ledger) if way.gpus < (needed or inf)),
+        ways=tuple(
+            way for way in ways(timed, pace, controls, ledger, overrides=q.overrides) if way.gpus < (needed or inf)
+        ),
         sizing=sizing,
         need=sized(sizing, assumed),
         assumed=assumed.entries(),
