@@ -287,3 +287,18 @@ def test_an_assumption_given_as_an_argument_is_told_where_it_belongs(tool: Tool[
 
     own = next(name for name, setting in settings().items() if setting.group in tool.question.settings)
     assert f'overrides="{own}=1"' in texts(server_side(tool, {**tool.example, own: 1}))
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("plan_parallelism", {"requests_per_day": 5}, "compare_costs and run_preset take it; plan_parallelism takes"),
+        ("run_preset", {"engine": "sglang"}, "estimate_vram takes it; run_preset takes"),
+        ("estimate_vram", {"requests_per_s": 5}, "plan_parallelism takes it among its overrides; estimate_vram takes"),
+        ("plan_parallelism", {"pue": 1.2}, "compare_costs and run_preset take it among their overrides; plan_"),
+        ("run_preset", {"overrides": "requests_per_s=5"}, "plays no part in this tool but in plan_parallelism; it"),
+    ],
+)
+def test_what_another_tool_takes_is_answered_with_its_name(tool: str, arguments: dict[str, object], said: str):
+    asked = TOOLS_BY_NAME[tool]
+    assert said in texts(server_side(asked, {**asked.example, **arguments}))

@@ -9,6 +9,8 @@ from pydantic_core import ErrorDetails
 from inferplan.server.words import allowed, code, listed, lower_first, nearest, not_an_object, printable, quoted, shown
 from inferplan.tools._assumptions import settings
 from inferplan.tools._tool import Tool
+from inferplan.tools._words import join
+from inferplan.tools.registry import TOOLS
 
 Schema = Mapping[str, Any]
 
@@ -100,9 +102,19 @@ def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) 
     if name in settings() and settings()[name].group in tool.question.settings:
         return f'{code(name)} is an assumption, not an argument; give it as overrides="{name}={_plain(value)}"'
     names = list(schema["properties"])
-    near = nearest(name, names, count=1)
-    hint = f"did you mean {listed(near)}?" if near else f"{tool.name} takes {listed(names)}"
+    near = [] if name in settings() else nearest(name, names, count=1)
+    hint = f"did you mean {listed(near)}?" if near else f"{_taken_elsewhere(name)}{tool.name} takes {listed(names)}"
     return f"{code(name)} is not an argument; {hint}"
+
+
+def _taken_elsewhere(name: str) -> str:
+    """The tools that take an argument or an assumption of this name, in a clause; nothing where none does."""
+    group = settings()[name].group if name in settings() else ""
+    takers = [one.name for one in TOOLS if name in one.question.model_fields or group in one.question.settings]
+    if not takers:
+        return ""
+    take, their = ("takes", "its") if len(takers) == 1 else ("take", "their")
+    return f"{join(takers)} {take} it{f' among {their} overrides' if group else ''}; "
 
 
 def _not_allowed(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) -> str:

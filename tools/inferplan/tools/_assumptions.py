@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -145,8 +145,17 @@ def _given(entry: Mapping[str, Any]) -> str:
     return entry["why"] if entry["why"] in (SAID_SO, UNUSED) else ""
 
 
-def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
+def _nobody(_group: str) -> Iterable[str]:
+    """No tool is known to take it."""
+    return ()
+
+
+def parse_overrides(
+    text: str, *, groups: Iterable[str], takers: Callable[[str], Iterable[str]] = _nobody
+) -> dict[str, float]:
     """`"name=value, name=value"` as numbers. Raises one ValueError that words every problem.
+
+    `takers` are the tools that take a group of settings, for who gives one to a tool that does not.
 
     >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "unit_cost"))
     {'pue': 1.2, 'utilization': 0.6}
@@ -163,7 +172,7 @@ def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
             problems.append(f'"{part}" ' + ("comes twice" if equals else "is not of the form name=value"))
             continue
         try:
-            values[name] = _setting(name, names).check(value)
+            values[name] = _setting(name, names, takers).check(value)
         except ValueError as problem:
             problems.append(str(problem))
     if problems:
@@ -171,12 +180,14 @@ def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
     return values
 
 
-def _setting(name: str, allowed: tuple[str, ...]) -> Setting:
-    """The setting of that name if this tool takes it, else a ValueError with the nearest names."""
+def _setting(name: str, allowed: tuple[str, ...], takers: Callable[[str], Iterable[str]]) -> Setting:
+    """The setting of that name if this tool takes it, else a ValueError with the nearest names, or who takes it."""
     if name in allowed:
         return settings()[name]
     if name in settings():
-        raise ValueError(f'"{name}" plays no part in this tool; it takes {", ".join(allowed)}')
+        elsewhere = " and ".join(takers(settings()[name].group))
+        where = f" but in {elsewhere}" if elsewhere else ""
+        raise ValueError(f'"{name}" plays no part in this tool{where}; it takes {", ".join(allowed)}')
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
     raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: inferplan://assumptions)')
 
