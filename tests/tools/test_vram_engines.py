@@ -241,7 +241,7 @@ def test_of_a_mixture_llama_cpp_leaves_experts_in_host_memory() -> None:
     answer = ask(
         model="gpt-oss 120b", precision=None, engine="llama.cpp", gpu="rtx-4090", total_gpus=1, context_window=32768
     )
-    assert "It starts with the experts of 25 layers in host memory (--n-cpu-moe 25)" in answer.summary
+    assert "It starts with the experts of the first 25 layers in host memory (--n-cpu-moe 25)" in answer.summary
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
