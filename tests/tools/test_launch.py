@@ -132,13 +132,48 @@ def test_experts_stay_whole_where_a_slice_would_end_within_a_block(*, model: str
         assert [flag in one for one in said] == [whole, False]
 
 
-def test_a_shared_expert_is_not_cut_within_a_block() -> None:
-    """vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, which leave 64 rows of its shared expert."""
-    own, other = (
-        serving(Ledger({}), model=model, precision="fp8", gpu="h100-sxm")
-        for model in ("Qwen/Qwen3.6-35B-A3B-FP8", "Qwen/Qwen3.6-35B-A3B")
-    )
-    assert (max(own.degrees), max(other.degrees)) == (4, 8)
+@pytest.mark.parametrize(
+    ("model", "gpu", "widest", "unquantised"),
+    [
+        ("Qwen/Qwen3.6-35B-A3B-FP8", "h100-sxm", 4, 8),
+        ("Qwen/Qwen3-4B-FP8", "h100-sxm", 4, 8),
+        ("Qwen/Qwen3-8B-FP8", "h100-sxm", 8, 8),
+        ("deepseek-r1", "gb200", 16, 64),
+    ],
+)
+def test_what_every_token_passes_through_is_cut_into_whole_blocks(
+    *, model: str, gpu: str, widest: int, unquantised: int
+) -> None:
+    """Rows of blocks of 128 that are left: 512 / 8 of a shared expert, 9728 / 8 = 1216, 18432 / 32 = 576.
+
+    vLLM, pull request 52915; vLLM 0.28, `validate_fp8_block_shape`; SGLang, issue 3345 (DeepSeek-R1 on 32).
+    """
+    own, wide = (serving(Ledger({}), model=model_id(model), precision=form, gpu=gpu) for form in ("fp8", "bf16"))
+    assert (max(own.degrees), max(wide.degrees)) == (widest, unquantised)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"quant_method": "fp8", "weight_block_size": [128, 128]},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {
+                "group_0": {"weights": {"num_bits": 8, "type": "float", "block_structure": [128, 128]}, "targets": []}
+            },
+        },
+        {"quant_method": "fp8"},
+    ],
+)
+def test_a_config_says_whether_a_checkpoint_is_in_blocks(stored: dict[str, Any]) -> None:
+    """A model of Qwen3 4B's shape: 9728 / 8 = 1216 rows are no blocks of 128."""
+    config = {
+        "model_type": "qwen3", "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 9728, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "tie_word_embeddings": True, "quantization_config": stored,
+    }  # fmt: skip
+    on = serving(Ledger({}), model=model_id(json.dumps(config)), precision="fp8", gpu="h100-sxm")
+    assert max(on.degrees) == (8 if len(stored) == 1 else 4)
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])

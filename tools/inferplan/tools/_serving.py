@@ -108,16 +108,11 @@ class Serving:
         """See `degrees`.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head. A shared expert is cut into whole blocks of a checkpoint's own format; routed experts can be left
-        whole (see `_launch`).
-
-        Source: vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, whose parts have 64 rows of 128.
+        each KV head. A checkpoint in blocks is cut into whole ones.
         """
         if self.engine.name == "llama.cpp":
             return (1,)
-        degrees = _degrees(self.model, self.domain)
-        if (block := self.model.block(self.precision.id)) and (experts := self.model.architecture.experts):
-            degrees = tuple(tp for tp in degrees if experts.dense_width % (tp * block) == 0)
+        degrees = _degrees(self.model, self.domain, self.model.block(self.precision.id))
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
@@ -367,9 +362,9 @@ class Serving:
 
 
 @lru_cache(maxsize=1024)
-def _degrees(model: Model, domain: int) -> tuple[int, ...]:
+def _degrees(model: Model, domain: int, block: int) -> tuple[int, ...]:
     """The tensor-parallel degrees of a model within a domain, remembered by model."""
-    return parallelism.tensor_degrees(model.architecture, domain=domain)
+    return parallelism.tensor_degrees(model.architecture, domain=domain, block=block)
 
 
 @lru_cache(maxsize=1024)

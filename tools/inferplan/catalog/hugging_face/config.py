@@ -73,6 +73,7 @@ def described(text: str) -> Described:
         native_precision=released.format,
         native_bits=released.bits,
         native_kv_bits=released.kv_bits,
+        weight_block=released.block,
         remote_code=code,
     )
     return Described(model=model, notes=(*root.notes, *uncounted))

@@ -31,6 +31,7 @@ def hub_model(repository: Repository) -> Described:
         native_precision=one.model.native_precision,
         native_bits=bits or one.model.native_bits,
         native_kv_bits=one.model.native_kv_bits,
+        weight_block=one.model.weight_block,
         remote_code=one.model.remote_code,
     )
     notes = (*one.notes, *repository.notes, *_contradictions(model, repository), *_said(model, bits))
