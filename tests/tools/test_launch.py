@@ -111,6 +111,54 @@ def test_experts_that_ranks_do_not_divide_are_copied_until_they_do(ranks: int, e
 
 
 @pytest.mark.parametrize(
+    ("model", "precision", "gpu", "told"),
+    [
+        ("deepseek-v3", "fp8", "h200-sxm", "--moe-a2a-backend deepep "),
+        ("deepseek-v3", "nvfp4", "b200-sxm", "--ep-size 8 "),
+        ("Qwen/Qwen3-235B-A22B", "bf16", "h200-sxm", "--ep-size 8 "),
+        ("Qwen/Qwen3-235B-A22B", "fp8", "h200-sxm", "--ep-size 8 "),
+        ("zai-org/GLM-4.7-FP8", "fp8", "h200-sxm", "--ep-size 8 "),
+        ("deepseek-v3", "fp8", "mi300x", "--ep-size 8 "),
+        ("deepseek-v3", "fp8", "a100-80gb-sxm", "--ep-size 8 "),
+    ],
+)
+def test_sglang_sends_tokens_to_experts_that_deepgemm_computes_alone(
+    *, model: str, precision: str, gpu: str, told: str
+) -> None:
+    """SGLang 0.5.23, ep_moe/layer.py: with DeepEP others end in "forward_deepgemm_masked is deprecated".
+
+    It is imported on compute capability 9.0 and newer (deep_gemm_wrapper/configurer.py). Without a backend tokens are
+    gathered, within what talks without the network.
+    """
+    on = serving(Ledger({}), model=model_id(model), precision=precision, gpu=gpu, engine="sglang")
+    started = launch(on, Layout(attention_dp=8), context=4096, users=8, ledger=Ledger({}))
+    assert f"--tp-size 8 --dp-size 8 --enable-dp-attention {told}" in started
+    assert (max(on.sharing(1, 64)) > 8) == ("deepep" in told)
+
+
+@pytest.mark.parametrize(("ranks", "whole"), [(16, False), (24, False), (32, True), (64, True)])
+def test_sglang_keeps_dense_layers_whole_where_its_ranks_would_cut_blocks(*, ranks: int, whole: bool) -> None:
+    """18432 / 24 = 768 columns are six blocks of 128, 18432 / 32 = 576 four and a half: SGLang, issue 3345.
+
+    In 16 bit any slice will do. All of a dense layer on each GPU is what is counted of groups of one GPU alone.
+    """
+    own, wide = (
+        serving(Ledger({}), model=model_id("deepseek-v3"), precision=form, gpu="h200-sxm", engine="sglang")
+        for form in ("fp8", "bf16")
+    )
+    said = [launch(on, Layout(attention_dp=ranks), context=4096, users=1, ledger=Ledger({})) for on in (own, wide)]
+    assert ["--moe-dense-tp-size 1 " in one for one in said] == [whole, False]
+    assert (ranks // 2 in own.sharing(2, 64)) == (not whole and ranks != 24)
+
+
+def test_a_shared_expert_that_sglang_slices_over_all_ranks_is_cut_into_whole_blocks() -> None:
+    """512 / 4 = 128 rows on each of four ranks; where it sends tokens instead, each keeps all 512."""
+    asked: dict[str, Any] = {"model": "Qwen/Qwen3.6-35B-A3B-FP8", "precision": "fp8", "engine": "sglang"}
+    sent, gathered = (serving(Ledger({}), gpu=gpu, **asked) for gpu in ("h200-sxm", "mi300x"))
+    assert (max(sent.sharing(1, 8)), max(gathered.sharing(1, 8))) == (8, 4)
+
+
+@pytest.mark.parametrize(
     ("model", "tp", "whole"),
     [
         ("MiniMaxAI/MiniMax-M2", 8, True),

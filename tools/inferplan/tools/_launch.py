@@ -64,6 +64,8 @@ class Flags:
     overlap: str = ""
     spare: str = ""
     whole: str = ""
+    sent: str = ""
+    dense: str = ""
     drafts: str = ""
 
 
@@ -112,7 +114,9 @@ FLAGS: Mapping[EngineName, Flags] = {
         tokens="--chunked-prefill-size {}",
         eager="--disable-cuda-graph",
         no_prefix="--disable-radix-cache",
-        shared="--dp-size {groups} --enable-dp-attention --moe-a2a-backend deepep",
+        shared="--dp-size {groups} --enable-dp-attention",
+        sent="--moe-a2a-backend deepep",
+        dense="--moe-dense-tp-size 1",
         shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
         overlap="--enable-two-batch-overlap",
         spare="--ep-num-redundant-experts {}",
@@ -151,7 +155,7 @@ FLAGS: Mapping[EngineName, Flags] = {
 has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
 
 SGLang's and TensorRT-LLM's tensor degrees count all ranks of a stage; with DeepEP SGLang's share the experts without
-another flag. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
+`whole`. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
 llama.cpp, tools/rpc/README.md (of late 2026; it was rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
 """
 EARLIER: Mapping[str, str] = {
@@ -331,14 +335,19 @@ def _cuts_blocks(on: Serving, layout: Layout) -> bool:
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
     """Groups of data-parallel attention that share experts, on one server or several.
 
-    DeepEP, which vLLM uses over a network and SGLang everywhere, wants as many experts on each rank: copies make up for
+    DeepEP, which vLLM uses over a network, wants as many experts on each rank, and so does SGLang: copies make up for
     what is missing, and take the room that is counted for the fullest ranks.
 
     Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch` (num_experts % num_ranks == 0); vLLM documentation, expert
-    parallel deployment, EPLB.
+    parallel deployment, EPLB; SGLang 0.5.23, fused_moe_triton/layer.py, and documentation, expert parallelism (without
+    a backend for its exchange tokens are gathered); `--help`, `--moe-dense-tp-size`.
     """
     flags = FLAGS[on.engine.name]
     yield flags.shared.format(groups=layout.attention_dp)
+    if flags.sent:
+        yield flags.sent if on.sends_tokens else flags.whole.format(layout.ranks)
+    if flags.dense and on.keeps_dense_whole(layout.ranks):
+        yield flags.dense
     if servers > 1 and flags.shared_nodes:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
     missing = -(on.experts.experts if on.experts else 0) % layout.ep

@@ -8,7 +8,7 @@ from math import ceil
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
-from inferplan.core.architecture import ExpertFfn, Model
+from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
@@ -133,22 +133,53 @@ class Serving:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
 
         llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
-        nodes, GPUs need a scale-up link and to be newer than A100; so does SGLang's exchange within one. vLLM shares
-        experts since 0.8, between servers since 0.9, and beside computing, as is counted of networks, since 0.11.
-        TensorRT-LLM's groups are of one GPU, each with as many experts; its exchange over a network is not modelled.
+        nodes, GPUs need a scale-up link and to be newer than A100. vLLM shares experts since 0.8, between servers since
+        0.9, and beside computing, as is counted of networks, since 0.11. TensorRT-LLM's groups are of one GPU, each
+        with as many experts; its exchange over a network is not modelled. SGLang gathers tokens where it does not send
+        them (see `sends_tokens`), and then slices shared experts over all ranks; dense layers it slices over them, or
+        keeps whole on each, which is what is counted of groups of one GPU.
 
         Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
-        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`).
+        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`); SGLang 0.5.23, deepseek_v2.py.
         """
         experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
-        tensorrt = self.engine.name == "tensorrt-llm"
         wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
         within = self.domain if self._has("shared_nodes") else self.node_size
-        most = most if wide and not tensorrt else min(most, within)
+        most = most if wide and self.sends_tokens else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
-        return [groups for groups in found if experts.experts % groups == 0] if tensorrt else found
+        if self.engine.name == "tensorrt-llm":
+            return [groups for groups in found if experts.experts % groups == 0]
+        return [groups for groups in found if self._cuts(tp, tp * groups)] if self.engine.name == "sglang" else found
+
+    def _cuts(self, tp: int, ranks: int) -> bool:
+        """Whether SGLang can cut over all ranks what it does not keep whole."""
+        shared = self.experts.shared_intermediate if self.experts and not self.sends_tokens else 0
+        return shared % (ranks * self._block) == 0 and (tp == 1 or not self.keeps_dense_whole(ranks))
+
+    def keeps_dense_whole(self, ranks: int) -> bool:
+        """Whether so many ranks would cut a dense layer unevenly, or within a block of scales."""
+        blocks = (group.ffn for group in self.model.architecture.groups if isinstance(group.ffn, DenseFfn))
+        return any(block.intermediate % (ranks * self._block) for block in blocks)
+
+    @property
+    def _block(self) -> int:
+        """Rows and columns that are sliced together, 1 where any are. [elements]"""
+        return self.model.block(self.precision.id) or 1
+
+    @property
+    def sends_tokens(self) -> bool:
+        """Whether the engine can send tokens to the GPUs of their experts, rather than gather them on all.
+
+        SGLang's DeepEP, as it starts by itself, computes FP8 in DeepGEMM, on NVIDIA's GPUs from Hopper on; experts in
+        16 bit and other formats end in an assertion. FP8 without blocks, whose scales it repeats, is not counted on.
+
+        Source: SGLang 0.5.23, srt/layers/moe/ep_moe/layer.py (`run_moe_core`), deep_gemm_wrapper/configurer.py.
+        """
+        if self.engine.name != "sglang":
+            return self.engine.name == "vllm"
+        return self.gpu.vendor == "nvidia" and self._block > 1 and self.gpu.peak_flops("fp8") is not None
 
     def _exchanges(self, tp: int) -> bool:
         """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""
