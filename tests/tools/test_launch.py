@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from data_files import DATA
-from inferplan.catalog.asked_models import model_id
+from inferplan.catalog.asked_models import model_id, model_of
+from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools._launch import launch
@@ -187,16 +188,22 @@ def test_experts_stay_whole_where_a_slice_would_end_within_a_block(*, model: str
         ("Qwen/Qwen3-4B-FP8", "h100-sxm", 4, 8),
         ("Qwen/Qwen3-8B-FP8", "h100-sxm", 8, 8),
         ("deepseek-r1", "gb200", 16, 64),
+        ("Qwen/Qwen2.5-14B-Instruct-AWQ", "h100-sxm", 4, 8),
+        ("Qwen/Qwen2.5-14B-Instruct-GPTQ-Int4", "h100-sxm", 4, 8),
+        ("Qwen/Qwen2.5-32B-Instruct-AWQ", "h100-sxm", 8, 8),
     ],
 )
 def test_what_every_token_passes_through_is_cut_into_whole_blocks(
     *, model: str, gpu: str, widest: int, unquantised: int
 ) -> None:
-    """Rows of blocks of 128 that are left: 512 / 8 of a shared expert, 9728 / 8 = 1216, 18432 / 32 = 576.
+    """Rows of blocks of 128 that are left: 512 / 8 of a shared expert, 9728 / 8 = 1216, 18432 / 32 = 576, 13824 / 8.
 
-    vLLM, pull request 52915; vLLM 0.28, `validate_fp8_block_shape`; SGLang, issue 3345 (DeepSeek-R1 on 32).
+    vLLM, pull request 52915; vLLM 0.28, `validate_fp8_block_shape`, and auto_awq.py ("too large tensor parallel size");
+    SGLang, issue 3345 (DeepSeek-R1 on 32).
     """
-    own, wide = (serving(Ledger({}), model=model_id(model), precision=form, gpu=gpu) for form in ("fp8", "bf16"))
+    id_ = model_id(model)
+    forms = (MODELS[id_].native_precision, "bf16")
+    own, wide = (serving(Ledger({}), model=id_, precision=form, gpu=gpu) for form in forms)
     assert (max(own.degrees), max(wide.degrees)) == (widest, unquantised)
 
 
@@ -210,6 +217,11 @@ def test_what_every_token_passes_through_is_cut_into_whole_blocks(
                 "group_0": {"weights": {"num_bits": 8, "type": "float", "block_structure": [128, 128]}, "targets": []}
             },
         },
+        {"quant_method": "awq", "bits": 4, "group_size": 128},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}, "targets": []}},
+        },
         {"quant_method": "fp8"},
     ],
 )
@@ -220,7 +232,8 @@ def test_a_config_says_whether_a_checkpoint_is_in_blocks(stored: dict[str, Any])
         "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 9728, "vocab_size": 151936,
         "max_position_embeddings": 40960, "tie_word_embeddings": True, "quantization_config": stored,
     }  # fmt: skip
-    on = serving(Ledger({}), model=model_id(json.dumps(config)), precision="fp8", gpu="h100-sxm")
+    id_ = model_id(json.dumps(config))
+    on = serving(Ledger({}), model=id_, precision=model_of(id_).native_precision, gpu="h100-sxm")
     assert max(on.degrees) == (8 if len(stored) == 1 else 4)
 
 

@@ -148,7 +148,7 @@ class ModelRow(NamedRow):
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
     image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint.
-    `weight_block` is how many rows and columns of its own format share a scale.
+    `weight_block` is how many inputs (of FP8 in blocks also outputs) share a scale in its own format.
     `vllm_since` is the first vLLM (28 is 0.28) that has a class for it, 0 where that was not looked up.
     `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
     has its layers, and states only what it has otherwise.

@@ -371,7 +371,7 @@ class Model:
     Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
     asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
     `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run. In its own format
-    `weight_block` rows and columns share a scale, where it is quantised in blocks; else 0.
+    `weight_block` inputs, in blocks also outputs, share a scale; 0 where a row does or a tensor.
     `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known.
     """
 
@@ -393,7 +393,7 @@ class Model:
         return None if precision == self.native_precision else self.builds.get(precision)
 
     def block(self, precision: str) -> int:
-        """Rows and columns that share a scale in this format, 0 where none do. [elements]"""
+        """Inputs that share a scale in this format, 0 where all of a row do. [elements]"""
         return self.weight_block if precision == self.native_precision else 0
 
     def own_kv_bits(self, precision: str) -> float | None:

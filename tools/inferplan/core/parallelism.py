@@ -99,13 +99,14 @@ def tensor_degrees(architecture: Architecture, *, domain: int, block: int = 0) -
     """The tensor-parallel degrees that an engine accepts within a domain (see `domain_size`), smallest first.
 
     Powers of two up to the domain that divide the attention heads and every feed-forward width, and that divide
-    the KV heads or are a multiple of them (KV heads are then replicated). Where `block` rows and columns share a scale,
-    what is sliced is cut into whole blocks: all that every token passes through; routed experts can be left whole.
+    the KV heads or are a multiple of them (KV heads are then replicated). Where `block` inputs share a scale, what is
+    sliced is cut into whole blocks: all that every token passes through; routed experts can be left whole.
 
     Source: vLLM, vllm/config/model.py, `verify_with_parallel_config`, and `QKVParallelLinear` (replication); pull
     requests 46392 and 53318 (groups of 8 over two and of 16 over four trays of a GB300 NVL72). Of blocks: vLLM 0.24 and
     0.28, `validate_fp8_block_shape`, and SGLang 0.5.23, `validate_block_quant_shapes` (both refuse the input of the
-    output and down projections); SGLang, issue 3345 (18432 / 32 = 576 of DeepSeek-R1).
+    output and down projections); SGLang, issue 3345 (18432 / 32 = 576 of DeepSeek-R1). Of groups of AWQ and GPTQ: vLLM
+    0.28, auto_awq.py ("too large tensor parallel size"); Qwen2-VL-72B-Instruct-GPTQ-Int8 was padded for it.
 
     >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
     >>> qwen = Attention(heads=28, kv_heads=4, head_dim=128)

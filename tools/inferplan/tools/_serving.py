@@ -179,7 +179,8 @@ class Serving:
         """
         if self.engine.name != "sglang":
             return self.engine.name == "vllm"
-        return self.gpu.vendor == "nvidia" and self._block > 1 and self.gpu.peak_flops("fp8") is not None
+        in_blocks = self.precision.id == "fp8" and self._block > 1
+        return in_blocks and self.gpu.vendor == "nvidia" and self.gpu.peak_flops("fp8") is not None
 
     def _exchanges(self, tp: int) -> bool:
         """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""

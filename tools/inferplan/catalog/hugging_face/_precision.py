@@ -40,7 +40,7 @@ class Released(NamedTuple):
     """The format of a checkpoint, its bits by kind of tensor where only some are quantised, and of its cache.
 
     `kv_bits` is the element of the KV cache that the config asks for, None where it leaves that to the engine; `block`
-    how many rows and columns share a scale, 0 where the config names no blocks.
+    how many inputs, in blocks also outputs, share a scale, 0 where the config names none.
     """
 
     format: str
@@ -63,15 +63,21 @@ def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Rele
     if format_ == "mxfp4" and one.values.get("quant_method") == "mxfp4":
         return Released(format_, NativeBits(routed_experts=bits), _cache(one))
     kinds = _by_kind(one, format_, bits, Ignored(_names(one), architecture))
-    return Released(format_, kinds, _cache(one), _block(one) if format_ == "fp8" else 0)
+    return Released(format_, kinds, _cache(one), _block(one, format_))
 
 
-def _block(one: Keys) -> int:
-    """The larger side of the blocks that share a scale, 0 where none are named; canonically under one key. [elements]
+def _block(one: Keys, format_: str) -> int:
+    """How many weights share a scale: the larger side of blocks, or a group of inputs; 0 where a row does. [elements]
 
-    Source: transformers, `FineGrainedFP8Config` (`weight_block_size`); compressed-tensors, `QuantizationArgs`
-    (`block_structure`).
+    Source: transformers, `FineGrainedFP8Config` (`weight_block_size`, here for both); compressed-tensors,
+    `QuantizationArgs` (`block_structure`, `group_size`).
     """
+    if format_ in ("gptq", "awq"):
+        return max(0, _group_size(one))
+    if format_ == "int4":
+        return max([0, *(size for one in _weights(one) if isinstance(size := one.get("group_size"), int))])
+    if format_ != "fp8":
+        return 0
     values = [one.values.get(BLOCK), *(weights.get("block_structure") for weights in _weights(one))]
     sides = next((cast("list[object]", value) for value in values if isinstance(value, list)), list[object]())
     found = [side for side in sides if isinstance(side, int) and 1 <= side <= LARGEST]
@@ -79,6 +85,11 @@ def _block(one: Keys) -> int:
         return 0
     one.keep(BLOCK, found, None)
     return max(found)
+
+
+def _group_size(one: Keys) -> int:
+    """Inputs that share a scale in GPTQ and AWQ, -1 where all of a row do. [elements]"""
+    return one.integer(one.given(("group_size", "q_group_size")), default=128, low=-1, high=10**6)
 
 
 def _weights(one: Keys) -> Iterator[Mapping[str, object]]:
@@ -153,7 +164,7 @@ def _grouped(one: Keys, method: str) -> Stored:
     """GPTQ and AWQ: a scale per group, and a zero point where asymmetric."""
     key = one.given(("bits", "w_bit"))
     width = one.integer(key, default=4, high=16)
-    group = one.integer(one.given(("group_size", "q_group_size")), default=128, low=-1, high=10**6)
+    group = _group_size(one)
     uneven = one.flag("zero_point", default=True) if method == "awq" else not one.flag("sym", default=True)
     if width == 8:
         return "int8", BITS["int8"]
