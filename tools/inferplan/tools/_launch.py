@@ -33,13 +33,13 @@ class Flags:
     """How an engine is started and how its flags are spelled; an empty one does not exist there.
 
     `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
-    `options` is what a file of groups that share experts says.
+    `file` names a file of what has no flag, which the remark spells out.
     """
 
     start: str
     spread: str = ""
     workers: str = ""
-    options: str = ""
+    file: str = ""
     code: str = ""
     tensor: str = ""
     pipeline: str = ""
@@ -129,14 +129,13 @@ FLAGS: Mapping[EngineName, Flags] = {
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
         code="--trust_remote_code",
-        shared="--ep_size {groups} --extra_llm_api_options FILE",
-        options="FILE says enable_attention_dp: true",
+        shared="--ep_size {groups}",
+        file="--extra_llm_api_options FILE",
         spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
         tensor="--tp_size {}",
         pipeline="--pp_size {}",
         context="--max_seq_len {}",
         sequences="--max_batch_size {}",
-        cache="--kv_cache_dtype {}",
         share="--kv_cache_free_gpu_memory_fraction {:g}",
         tokens="--max_num_tokens {}",
     ),
@@ -195,10 +194,11 @@ def launch(
         ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
-    each = -(-users // layout.dp)
+    each, written = -(-users // layout.dp), list(_written(on, layout, context, ledger, kv_precision))
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout, each)]
-    return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
+    file = [FLAGS[on.engine.name].file] if written else []
+    return " ".join([*filter(None, [*start, *file, *load, *_settings(on, ledger)]), *_remark(on, layout, written)])
 
 
 def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
@@ -268,13 +268,35 @@ def _is_invented(on: Serving) -> bool:
     return on.engine.name == "llama.cpp" or other
 
 
-def _remark(on: Serving, layout: Layout) -> list[str]:
+def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_precision: str | None) -> Iterator[str]:
+    """What TensorRT-LLM is told by a file: it has no flag for it in all of 1.x.
+
+    Without chunks it refuses prompts of more tokens than a step has. With a format of the cache all settings of that
+    come out of the file, also the share of memory.
+
+    Source: TensorRT-LLM, docs/source/features/parallel-strategy.md; llmapi/llm.py, `_check_arguments`; pull requests
+    11487 (`--kv_cache_dtype`, of March 2026) and 18901 (how the file spells it); llm_args.py,
+    `update_llm_args_with_extra_dict`.
+    """
+    flags = FLAGS[on.engine.name]
+    if not flags.file:
+        return
+    if layout.ep > 1:
+        yield "enable_attention_dp: true"
+    if context > on.engine.max_num_batched_tokens:
+        yield "enable_chunked_prefill: true"
+    if name := _stored(on, kv_precision):
+        share = f", free_gpu_memory_fraction: {on.engine.memory_utilization:g}" if _shares(on, ledger) else ""
+        yield f"kv_cache_config: {{dtype: {name}{share}}}"
+
+
+def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
     drafts = ["and your draft model"] if on.engine.drafts and not _drafts(on) else []
-    options = [FLAGS[on.engine.name].options] if layout.ep > 1 else []
-    said = [*build, *drafts, *filter(None, options), *_cluster(on, layout), *copies]
+    options = [f"FILE says {' and '.join(written)}"] if written else []
+    said = [*build, *drafts, *options, *_cluster(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
 
 
@@ -372,16 +394,26 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
     """How the cache is stored, where that is not the engine's default."""
+    flags, name = FLAGS[on.engine.name], _stored(on, kv_precision)
+    if name and flags.cache:
+        yield flags.cache.format(name)
+
+
+def _stored(on: Serving, kv_precision: str | None) -> str:
+    """What the engine calls the format of the cache; nothing where that is its default."""
     stored = (form.stored_by.get(on.engine.name, "") for form in KV_FORMATS.values() if form.bits == on.kv_bits)
-    name = KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
-    if name:
-        yield FLAGS[on.engine.name].cache.format(name)
+    return KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
+
+
+def _shares(on: Serving, ledger: Ledger) -> bool:
+    """Whether the caller set the share of memory that is filled."""
+    return ledger.given("memory_utilization") and bool(FLAGS[on.engine.name].share)
 
 
 def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     """What the caller set otherwise than the engine does by default."""
     flags, engine = FLAGS[on.engine.name], on.engine
-    if ledger.given("memory_utilization") and flags.share:
+    if _shares(on, ledger):
         yield flags.share.format(engine.memory_utilization)
     if ledger.given("max_num_batched_tokens"):
         yield flags.tokens.format(engine.max_num_batched_tokens)
