@@ -173,13 +173,13 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
-GGUF_PLUGIN = 26
-"""The first version of vLLM (0.26) that loads GGUF through a plugin.
+LOADERS: Mapping[str, tuple[int, str]] = {"gguf": (26, "vllm-gguf-plugin"), "nf4": (28, "vllm-bnb-plugin")}
+"""The first version of vLLM (26 is 0.26) that loads a format through a plugin, and which.
 
-Source: vLLM documentation, quantization, GGUF (0.27): moved out of tree to vllm-gguf-plugin.
+Source: vLLM documentation, quantization, GGUF (0.27); pull request 43529 (bitsandbytes); the source of 0.28.
 """
 METAL = "vllm-metal"
-"""The plugin that loads GGUF itself."""
+"""The plugin that loads such formats itself."""
 
 
 def launch(
@@ -190,8 +190,10 @@ def launch(
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
     needed = plugin(on.engine.name, on.gpu)
-    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN and needed != METAL:
-        ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
+    form = "gguf" if on.precision.is_gguf else on.precision.id
+    first, loader = LOADERS.get(form, (0, ""))
+    if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
+        ledger.note(form, loader, why=f"vLLM loads {form.upper()} through it")
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
     each, written = -(-users // layout.dp), list(_written(on, layout, context, ledger, kv_precision))
