@@ -78,7 +78,7 @@ class Serving:
         refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "refusal", refused)
-        object.__setattr__(self, "kept_off", self.refused or self._too_old())
+        object.__setattr__(self, "kept_off", self.refused or self._too_old() or self._overflows())
         object.__setattr__(self, "pools", held)
         degrees = self._accepted()
         inside = sum(tp <= self.node_size for tp in degrees)
@@ -226,6 +226,16 @@ class Serving:
         helps = engine_memory.cache_not_modelled(self.model, later) is None
         way_out = f': overrides="engine_version=0.{first}"' if helps else ""
         return f"{self.engine_name} has no class for it, 0.{first} has{way_out}"
+
+    def _overflows(self) -> str | None:
+        """That vLLM takes the model in FP32, twice the memory, where a GPU has no BF16; GGUF is left as it is.
+
+        Source: vLLM 0.28, vllm/config/model.py, `_resolve_auto_dtype`, and platforms/cuda.py (`supported_dtypes`).
+        """
+        lacks = self.model.needs_bf16 and self.gpu.architecture in ("Volta", "Turing")
+        if not lacks or self.engine.name != "vllm" or self.precision.is_gguf or self.precision.id == "fp32":
+            return None
+        return f"{self.engine_name} serves it on {self.gpu.title}, which has no BF16, in FP32 alone: precision fp32"
 
     @property
     def not_modelled(self) -> str | None:
