@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_files import DATA
 from inferplan.catalog.asked_models import model_id, model_of
@@ -84,6 +86,36 @@ def test_before_there_was_a_flag_vllm_was_told_by_the_environment_how_to_exchang
     assert command(11, **WIDE).startswith(told)
     assert command(12, **WIDE).startswith("vllm serve ")
     assert "VLLM_ALL2ALL" not in command(11, **GROUPS)
+
+
+def test_stages_that_servers_cannot_share_out_evenly_are_left_to_ray() -> None:
+    """Three groups of four GPUs are two on one server of eight and one on another: 12 ranks / 2 would cut a group.
+
+    vLLM 0.28 wants `--nnodes` to divide the ranks, and gives each server as many; five groups on three are refused.
+    """
+    uneven = command(28, model="Qwen/Qwen2.5-7B-Instruct", tp=4, pp=3)
+    assert "--distributed-executor-backend ray --max-model-len" in uneven
+    assert uneven.endswith("# in a Ray cluster of 2 nodes")
+    assert "--nnodes 2 " in command(28, model="Qwen/Qwen2.5-7B-Instruct", tp=4, pp=4)
+
+
+@given(
+    st.sampled_from(
+        ["Qwen/Qwen2.5-7B-Instruct", "microsoft/Phi-3-medium-128k-instruct", "Qwen/Qwen2-57B-A14B-Instruct"]
+    ),
+    st.sampled_from(["l4", "a10g", "h100-sxm", "l40s"]),
+    st.integers(1, 3000),
+    st.sampled_from([None, 12, 20, 28, 40]),
+)
+@settings(max_examples=60)
+def test_servers_of_sglang_have_as_many_stages_each(model: str, gpu: str, users: int, gpus: int | None) -> None:
+    """SGLang 0.5.23, engine.py: a server starts max(pp / nodes, 1) stages, so that three on two never meet."""
+    on = serving(Ledger({}), model=model, precision="bf16", gpu=gpu, engine="sglang")
+    found = on.within(users, 32768, gpus)
+    if found:
+        layout = found.layout.alone
+        servers = on.nodes(layout)
+        assert layout.pp % servers == 0 or servers % layout.pp == 0
 
 
 def test_sglang_drafts_with_the_models_own_layers() -> None:

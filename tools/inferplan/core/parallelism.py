@@ -296,6 +296,16 @@ def nodes(layout: Layout, *, node_size: int) -> int:
     return ceil(groups / groups_per_node(layout, node_size=node_size)) * nodes_per_group(layout, node_size=node_size)
 
 
+def is_even(layout: Layout, *, node_size: int) -> bool:
+    """Whether all nodes of a replica have as many of its stages, or all stages as many nodes.
+
+    >>> [is_even(Layout(tp=4, pp=pp), node_size=8) for pp in (2, 3, 4, 5)], is_even(Layout(tp=8, pp=2), node_size=4)
+    ([True, False, True, False], True)
+    """
+    servers = nodes(layout.alone, node_size=node_size)
+    return layout.pp % servers == 0 or servers % layout.pp == 0
+
+
 def nodes_per_group(layout: Layout, *, node_size: int) -> int:
     """⌈tp / node_size⌉: nodes that one tensor group takes, or shares with others. [nodes]"""
     return ceil(layout.tp / node_size)

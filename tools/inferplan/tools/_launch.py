@@ -8,7 +8,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
-from inferplan.core.parallelism import Layout
+from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
 from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
@@ -315,8 +315,17 @@ def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
         return
     if workers := FLAGS[on.engine.name].workers:
         yield f"{workers} on {words.count(servers - 1, 'other server')}"
-    if not ENGINES[on.engine.name].has("nodes", on.engine.version):
+    if _needs_ray(on, layout):
         yield f"in a Ray cluster of {servers} nodes"
+
+
+def _needs_ray(on: Serving, layout: Layout) -> bool:
+    """Whether vLLM needs a Ray cluster: before it had a flag for several servers, and where they get unequal shares.
+
+    Source: vLLM 0.28, vllm/engine/arg_utils.py (`--nnodes` must evenly divide the total world size).
+    """
+    known = ENGINES[on.engine.name].has("nodes", on.engine.version)
+    return on.engine.name == "vllm" and not (known and is_even(layout, node_size=on.node_size))
 
 
 def _others(servers: int) -> str:
@@ -339,7 +348,7 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
-        yield _spelled(on, "nodes").format(servers, others=_others(servers))
+        yield EARLIER["nodes"] if _needs_ray(on, layout) else flags.nodes.format(servers, others=_others(servers))
     if layout.ep > 1:
         yield from _shared(on, layout, servers, each)
     if on.engine.context_parallel > 1 and flags.context_parallel:

@@ -9,10 +9,10 @@ from math import ceil
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
-from inferplan.core.efficiency import Efficiency, Kind, efficiency, is_fitted, kind_of
+from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
-from inferplan.core.error_bands import Band, Law, Level, attention_of, band
+from inferplan.core.error_bands import Band, Law, Level
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
@@ -20,6 +20,7 @@ from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
+from inferplan.tools._offered import band_of, degrees_of, pipelines, stages
 from inferplan.tools._replica import Replica
 
 DEPTHS = (2, 4, 8)
@@ -112,7 +113,7 @@ class Serving:
         """
         if self.engine.name == "llama.cpp":
             return (1,)
-        degrees = _degrees(self.model, self.domain, self.model.block(self.precision.id))
+        degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
@@ -127,7 +128,7 @@ class Serving:
         """The replicas that people compare: every tensor group, and the widest in a few stages."""
         yield from self.tensor
         layers = self.model.architecture.layers
-        yield from (_stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
+        yield from self._started(stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
 
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
@@ -206,7 +207,7 @@ class Serving:
 
     def band(self, law: Law, level: Level = 50) -> Band:
         """How far published runs of this engine, GPU generation and attention lie from their predictions."""
-        found = _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
+        found = band_of(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
         return found if is_fitted(self.gpu) or not found.here else replace(found, here=False)
 
     @property
@@ -343,7 +344,19 @@ class Serving:
         if first is None:
             return ()
         split = layers + 1 if self.engine.name == "llama.cpp" else layers
-        return _pipelines(self.stage_degrees, layers, split, max(2, first.pp))
+        found = pipelines(self.stage_degrees, layers, split, max(2, first.pp))
+        return found if self.engine.name != "sglang" else tuple(self._started(found))
+
+    def _started(self, layouts: Iterable[Layout]) -> Iterator[Layout]:
+        """Those of some replicas that the engine can start."""
+        return (one for one in layouts if self.starts(one))
+
+    def starts(self, layout: Layout) -> bool:
+        """Whether the engine places its stages: SGLang as many on each server, others anywhere.
+
+        Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py.
+        """
+        return self.engine.name != "sglang" or parallelism.is_even(layout, node_size=self.node_size)
 
     def shared(self, most: int) -> list[Layout]:
         """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
@@ -403,30 +416,6 @@ class Serving:
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 
-@lru_cache(maxsize=1024)
-def _degrees(model: Model, domain: int, block: int) -> tuple[int, ...]:
-    """The tensor-parallel degrees of a model within a domain, remembered by model."""
-    return parallelism.tensor_degrees(model.architecture, domain=domain, block=block)
-
-
-@lru_cache(maxsize=1024)
-def _pipelines(degrees: tuple[int, ...], layers: int, split: int, least: int) -> tuple[Layout, ...]:
-    """Pipelines of these degrees in at least so many stages, into which `split` layers go, smallest first."""
-    offered = [pp for pp in parallelism.depths(split, least) if pp <= layers]
-    return tuple(sorted((_stages(tp, pp) for tp in degrees for pp in offered), key=lambda one: (one.replica, one.pp)))
-
-
-def _stages(tp: int, pp: int) -> Layout:
-    """A tensor group of this degree in so many stages."""
-    return Layout(tp=tp, pp=pp)
-
-
-@lru_cache(maxsize=1024)
-def _band(model: Model, kind: Kind, law: Law, level: Level) -> Band:
-    """The band of a model's runs on one kind of GPU, format and engine."""
-    return band(law, kind=kind, attention=attention_of(model.architecture), level=level)
-
-
 @lru_cache(maxsize=256)
 def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
     """The most of the sessions that fit a replica which get the latency asked for."""
@@ -442,7 +431,7 @@ def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
     return parallelism.smallest_replica(
         on.model.architecture,
         degrees=on.degrees,
-        fits=lambda layout: on.fits(layout, context),
+        fits=lambda layout: on.starts(layout) and on.fits(layout, context),
         gpus=gpus,
     )
 
