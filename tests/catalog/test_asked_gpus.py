@@ -33,7 +33,7 @@ def test_a_gpu_may_be_named_with_the_memory_that_it_has(said: str, id_: str) -> 
     assert gpu_id(said) == id_
 
 
-@pytest.mark.parametrize("said", ["l40s 80gb", "t4 24gb", "h100 40gb", "48gb"])
+@pytest.mark.parametrize("said", ["l40s 80gb", "t4 24gb", "h100 40gb"])
 def test_a_gpu_with_other_memory_is_no_such_gpu(said: str) -> None:
     with pytest.raises(GpuProblem, match=f'no GPU "{said}"'):
         gpu_id(said)
@@ -50,6 +50,21 @@ def test_a_gpu_with_other_memory_is_answered_with_its_description(said: str, lik
     assert problem == f'no GPU "{said}"; {like} has {has} GiB; describe yours, as '
     assert gpu_of(gpu_id(own)).product == like
     assert json.loads(own)["memory_gib"] == gib
+
+
+@pytest.mark.parametrize(
+    ("said", "near"),
+    [
+        ("16 gb", '"t4", "v100-16gb-sxm2"'),
+        ("16GiB", '"t4", "v100-16gb-sxm2"'),
+        ("48gb", '"l40s"'),
+        ("80gb", '"h100-sxm", "a100-80gb-sxm"'),
+    ],
+)
+def test_a_size_alone_names_no_gpu_though_one_row_alone_has_it_in_its_name(said: str, near: str) -> None:
+    for text in (said, described(like=said)):
+        with pytest.raises(GpuProblem, match=rf'^"{said}" is the memory of a GPU, not its name; with so much: {near}'):
+            gpu_id(text)
 
 
 @pytest.mark.parametrize(

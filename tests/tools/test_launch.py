@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_files import DATA
-from inferplan.catalog.asked_models import model_id
+from inferplan.catalog.asked_models import model_id, model_of
+from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools._launch import launch
@@ -85,6 +88,36 @@ def test_before_there_was_a_flag_vllm_was_told_by_the_environment_how_to_exchang
     assert "VLLM_ALL2ALL" not in command(11, **GROUPS)
 
 
+def test_stages_that_servers_cannot_share_out_evenly_are_left_to_ray() -> None:
+    """Three groups of four GPUs are two on one server of eight and one on another: 12 ranks / 2 would cut a group.
+
+    vLLM 0.28 wants `--nnodes` to divide the ranks, and gives each server as many; five groups on three are refused.
+    """
+    uneven = command(28, model="Qwen/Qwen2.5-7B-Instruct", tp=4, pp=3)
+    assert "--distributed-executor-backend ray --max-model-len" in uneven
+    assert uneven.endswith("# in a Ray cluster of 2 nodes")
+    assert "--nnodes 2 " in command(28, model="Qwen/Qwen2.5-7B-Instruct", tp=4, pp=4)
+
+
+@given(
+    st.sampled_from(
+        ["Qwen/Qwen2.5-7B-Instruct", "microsoft/Phi-3-medium-128k-instruct", "Qwen/Qwen2-57B-A14B-Instruct"]
+    ),
+    st.sampled_from(["l4", "a10g", "h100-sxm", "l40s"]),
+    st.integers(1, 3000),
+    st.sampled_from([None, 12, 20, 28, 40]),
+)
+@settings(max_examples=60)
+def test_servers_of_sglang_have_as_many_stages_each(model: str, gpu: str, users: int, gpus: int | None) -> None:
+    """SGLang 0.5.23, engine.py: a server starts max(pp / nodes, 1) stages, so that three on two never meet."""
+    on = serving(Ledger({}), model=model, precision="bf16", gpu=gpu, engine="sglang")
+    found = on.within(users, 32768, gpus)
+    if found:
+        layout = found.layout.alone
+        servers = on.nodes(layout)
+        assert layout.pp % servers == 0 or servers % layout.pp == 0
+
+
 def test_sglang_drafts_with_the_models_own_layers() -> None:
     """`--help` of SGLang 0.5.23: a chain of two steps verifies three tokens."""
     load = {"model": "deepseek-r1", "precision": "fp8", "gpu": "h200", "engine": "sglang", "total_gpus": 8}
@@ -111,6 +144,54 @@ def test_experts_that_ranks_do_not_divide_are_copied_until_they_do(ranks: int, e
 
 
 @pytest.mark.parametrize(
+    ("model", "precision", "gpu", "told"),
+    [
+        ("deepseek-v3", "fp8", "h200-sxm", "--moe-a2a-backend deepep "),
+        ("deepseek-v3", "nvfp4", "b200-sxm", "--ep-size 8 "),
+        ("Qwen/Qwen3-235B-A22B", "bf16", "h200-sxm", "--ep-size 8 "),
+        ("Qwen/Qwen3-235B-A22B", "fp8", "h200-sxm", "--ep-size 8 "),
+        ("zai-org/GLM-4.7-FP8", "fp8", "h200-sxm", "--ep-size 8 "),
+        ("deepseek-v3", "fp8", "mi300x", "--ep-size 8 "),
+        ("deepseek-v3", "fp8", "a100-80gb-sxm", "--ep-size 8 "),
+    ],
+)
+def test_sglang_sends_tokens_to_experts_that_deepgemm_computes_alone(
+    *, model: str, precision: str, gpu: str, told: str
+) -> None:
+    """SGLang 0.5.23, ep_moe/layer.py: with DeepEP others end in "forward_deepgemm_masked is deprecated".
+
+    It is imported on compute capability 9.0 and newer (deep_gemm_wrapper/configurer.py). Without a backend tokens are
+    gathered, within what talks without the network.
+    """
+    on = serving(Ledger({}), model=model_id(model), precision=precision, gpu=gpu, engine="sglang")
+    started = launch(on, Layout(attention_dp=8), context=4096, users=8, ledger=Ledger({}))
+    assert f"--tp-size 8 --dp-size 8 --enable-dp-attention {told}" in started
+    assert (max(on.sharing(1, 64)) > 8) == ("deepep" in told)
+
+
+@pytest.mark.parametrize(("ranks", "whole"), [(16, False), (24, False), (32, True), (64, True)])
+def test_sglang_keeps_dense_layers_whole_where_its_ranks_would_cut_blocks(*, ranks: int, whole: bool) -> None:
+    """18432 / 24 = 768 columns are six blocks of 128, 18432 / 32 = 576 four and a half: SGLang, issue 3345.
+
+    In 16 bit any slice will do. All of a dense layer on each GPU is what is counted of groups of one GPU alone.
+    """
+    own, wide = (
+        serving(Ledger({}), model=model_id("deepseek-v3"), precision=form, gpu="h200-sxm", engine="sglang")
+        for form in ("fp8", "bf16")
+    )
+    said = [launch(on, Layout(attention_dp=ranks), context=4096, users=1, ledger=Ledger({})) for on in (own, wide)]
+    assert ["--moe-dense-tp-size 1 " in one for one in said] == [whole, False]
+    assert (ranks // 2 in own.sharing(2, 64)) == (not whole and ranks != 24)
+
+
+def test_a_shared_expert_that_sglang_slices_over_all_ranks_is_cut_into_whole_blocks() -> None:
+    """512 / 4 = 128 rows on each of four ranks; where it sends tokens instead, each keeps all 512."""
+    asked: dict[str, Any] = {"model": "Qwen/Qwen3.6-35B-A3B-FP8", "precision": "fp8", "engine": "sglang"}
+    sent, gathered = (serving(Ledger({}), gpu=gpu, **asked) for gpu in ("h200-sxm", "mi300x"))
+    assert (max(sent.sharing(1, 8)), max(gathered.sharing(1, 8))) == (8, 4)
+
+
+@pytest.mark.parametrize(
     ("model", "tp", "whole"),
     [
         ("MiniMaxAI/MiniMax-M2", 8, True),
@@ -132,13 +213,60 @@ def test_experts_stay_whole_where_a_slice_would_end_within_a_block(*, model: str
         assert [flag in one for one in said] == [whole, False]
 
 
-def test_a_shared_expert_is_not_cut_within_a_block() -> None:
-    """vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, which leave 64 rows of its shared expert."""
-    own, other = (
-        serving(Ledger({}), model=model, precision="fp8", gpu="h100-sxm")
-        for model in ("Qwen/Qwen3.6-35B-A3B-FP8", "Qwen/Qwen3.6-35B-A3B")
-    )
-    assert (max(own.degrees), max(other.degrees)) == (4, 8)
+@pytest.mark.parametrize(
+    ("model", "gpu", "widest", "unquantised"),
+    [
+        ("Qwen/Qwen3.6-35B-A3B-FP8", "h100-sxm", 4, 8),
+        ("Qwen/Qwen3-4B-FP8", "h100-sxm", 4, 8),
+        ("Qwen/Qwen3-8B-FP8", "h100-sxm", 8, 8),
+        ("deepseek-r1", "gb200", 16, 64),
+        ("Qwen/Qwen2.5-14B-Instruct-AWQ", "h100-sxm", 4, 8),
+        ("Qwen/Qwen2.5-14B-Instruct-GPTQ-Int4", "h100-sxm", 4, 8),
+        ("Qwen/Qwen2.5-32B-Instruct-AWQ", "h100-sxm", 8, 8),
+    ],
+)
+def test_what_every_token_passes_through_is_cut_into_whole_blocks(
+    *, model: str, gpu: str, widest: int, unquantised: int
+) -> None:
+    """Rows of blocks of 128 that are left: 512 / 8 of a shared expert, 9728 / 8 = 1216, 18432 / 32 = 576, 13824 / 8.
+
+    vLLM, pull request 52915; vLLM 0.28, `validate_fp8_block_shape`, and auto_awq.py ("too large tensor parallel size");
+    SGLang, issue 3345 (DeepSeek-R1 on 32).
+    """
+    id_ = model_id(model)
+    forms = (MODELS[id_].native_precision, "bf16")
+    own, wide = (serving(Ledger({}), model=id_, precision=form, gpu=gpu) for form in forms)
+    assert (max(own.degrees), max(wide.degrees)) == (widest, unquantised)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"quant_method": "fp8", "weight_block_size": [128, 128]},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {
+                "group_0": {"weights": {"num_bits": 8, "type": "float", "block_structure": [128, 128]}, "targets": []}
+            },
+        },
+        {"quant_method": "awq", "bits": 4, "group_size": 128},
+        {
+            "quant_method": "compressed-tensors",
+            "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "int", "group_size": 128}, "targets": []}},
+        },
+        {"quant_method": "fp8"},
+    ],
+)
+def test_a_config_says_whether_a_checkpoint_is_in_blocks(stored: dict[str, Any]) -> None:
+    """A model of Qwen3 4B's shape: 9728 / 8 = 1216 rows are no blocks of 128."""
+    config = {
+        "model_type": "qwen3", "hidden_size": 2560, "num_hidden_layers": 36, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "head_dim": 128, "intermediate_size": 9728, "vocab_size": 151936,
+        "max_position_embeddings": 40960, "tie_word_embeddings": True, "quantization_config": stored,
+    }  # fmt: skip
+    id_ = model_id(json.dumps(config))
+    on = serving(Ledger({}), model=id_, precision=model_of(id_).native_precision, gpu="h100-sxm")
+    assert max(on.degrees) == (8 if len(stored) == 1 else 4)
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])

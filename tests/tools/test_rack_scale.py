@@ -239,3 +239,27 @@ def test_what_one_card_holds_and_servers_of_eight_need_no_word_on_their_size() -
         assert "gpus_per_node" not in assumed(plan(**question))
         assert "gpus_per_node" not in assumed(ask("estimate_vram", **question))
     assert assumed(plan(model="405B", total_gpus=8))["gpus_per_node"] == 4
+
+
+def test_buffers_that_take_much_of_each_gpu_are_said_and_what_shorter_steps_leave_room_for() -> None:
+    """2 B x 16,384 tokens x 16 groups x 8 experts x (7,168 + 7,168) are 56 GiB: the experts' workspace of DeepSeek R1.
+
+    vLLM 0.28, fused_moe/modular_kernel.py: its profile run allocates what the tokens of all groups take at worst.
+    """
+    asked: dict[str, Any] = {"model": "deepseek-r1", "precision": "fp8", "gpu": "gb200", "total_gpus": 32}
+    usual = ask("plan_parallelism", **asked, concurrent_users=2000)
+    assert isinstance(usual, ParallelismAnswer)
+    shorter = ask("plan_parallelism", **asked, concurrent_users=2000, overrides="max_num_batched_tokens=2048")
+    assert isinstance(shorter, ParallelismAnswer)
+    assert "58.6 GiB of each GPU are buffers for steps of 16,384 tokens" in usual.summary
+    told = f'overrides="max_num_batched_tokens=2048" leaves room for {shorter.max_concurrent_users:,} users.'
+    assert told in usual.summary
+    assert shorter.max_concurrent_users > 2 * usual.max_concurrent_users
+    assert "buffers" not in shorter.summary
+    assert "--max-num-batched-tokens 2048" in (shorter.launch or "")
+
+
+@pytest.mark.parametrize("gpu", ["h100-sxm", "l40s", "gb200"])
+def test_buffers_that_take_little_are_not_worth_a_word(gpu: str) -> None:
+    answer = ask("plan_parallelism", model="70B", precision="fp8", gpu=gpu, total_gpus=8, concurrent_users=20)
+    assert "buffers" not in answer.summary

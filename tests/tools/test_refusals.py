@@ -125,7 +125,21 @@ class TestSentences:
                 {"gpu": "b200", "precision": "int8"},
                 (
                     "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8 or q8_0, "
-                    "or engine sglang or tensorrt-llm, or another gpu"
+                    "or engine tensorrt-llm, or another gpu"
+                ),
+            ),
+            (  # int8_scaled_mm: "for current compute capability" 7.5 to 9.0
+                {"gpu": "rtx-pro-6000", "precision": "int8", "engine": "sglang"},
+                (
+                    "SGLang 0.5 does not load INT8 on RTX PRO 6000 Blackwell Workstation; take precision fp8 or q8_0, "
+                    "or engine tensorrt-llm, or another gpu"
+                ),
+            ),
+            (
+                {"gpu": "t4", "precision": "nvfp4", "engine": "sglang"},
+                (
+                    "SGLang 0.5 does not load NVFP4 on T4; take precision int4, awq or gptq, "
+                    "or engine vllm or llama.cpp, or another gpu"
                 ),
             ),
         ],
@@ -502,6 +516,35 @@ def test_that_vllm_loads_gguf_through_a_plugin_is_said_from_0_26_on() -> None:
     assert assumption(size(precision="q4_k_m"), "gguf") == "gguf = vllm-gguf-plugin (vLLM loads GGUF through it)"
     assert not assumption(size(precision="q4_k_m", overrides="engine_version=0.25"), "gguf")
     assert not assumption(size(precision="q4_k_m", engine="llama.cpp"), "gguf")
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "precision", "deployed"),
+    [
+        ("gemma 3 4b", "t4", "bf16", False),
+        ("gemma 3 4b", "t4", "int4", False),
+        ("gemma 3 1b", "t4", "fp32", True),
+        ("gemma 3 4b", "t4", "q4_k_m", True),
+        ("gemma 3 4b", "l4", "bf16", True),
+        ("qwen 2.5 7b", "t4", "bf16", True),
+        ((DATA / "configs" / "gemma-2-2b-it.json").read_text(encoding="utf-8"), "t4", "bf16", False),
+    ],
+)
+def test_what_overflows_in_fp16_takes_fp32_where_a_gpu_has_no_bf16(
+    *, model: str, gpu: str, precision: str, deployed: bool
+) -> None:
+    """vLLM 0.28, vllm/config/model.py, `_resolve_auto_dtype`: of FP16 and FP32, the latter, with a warning."""
+    found = size(model=model, gpu=gpu, precision=precision, context_window=2048)
+    told = f"vLLM 0.28 serves it on {gpu.upper()}, which has no BF16, in FP32 alone: precision fp32"
+    assert (found.launch is not None, told in found.summary) == (deployed, not deployed)
+
+
+def test_that_vllm_loads_nf4_through_a_plugin_is_said_from_0_28_on() -> None:
+    """Pull request 43529; in 0.27.1 it is in the tree, and the plugin must not be installed (issue 52802)."""
+    assert assumption(size(precision="nf4"), "nf4") == "nf4 = vllm-bnb-plugin (vLLM loads NF4 through it)"
+    assert not assumption(size(precision="nf4", overrides="engine_version=0.27"), "nf4")
+    assert not assumption(size(precision="nf4", engine="sglang"), "nf4")
+    assert not assumption(size(precision="int4"), "int4")
 
 
 @pytest.mark.parametrize(

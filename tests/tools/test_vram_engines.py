@@ -340,8 +340,8 @@ def test_llama_cpp_splits_by_layers_alone() -> None:
             ),
         ),
         (
-            {"engine": "trtllm", "precision": "bf16", "gpu": "h200", "context_window": 32768},
-            "trtllm-serve meta-llama/Llama-3.3-70B-Instruct --tp_size 2 --max_seq_len 32768",
+            {"engine": "trtllm", "precision": "bf16", "gpu": "h200", "context_window": 8192},
+            "trtllm-serve meta-llama/Llama-3.3-70B-Instruct --max_seq_len 8192",
         ),
         (  # a chip of v7x is two devices, which both have to be named
             {"precision": "bf16", "gpu": "tpu-v7x", "concurrent_users": 64},
@@ -527,7 +527,7 @@ def test_a_command_says_how_many_replicas_there_are_and_whose_build_it_loads() -
         ("vllm", "fp8", "fp8", "--kv-cache-dtype fp8"),
         ("vllm", "fp8", "int8", "--kv-cache-dtype int8_per_token_head"),
         ("sglang", "fp8", "fp8", "--kv-cache-dtype fp8_e4m3"),
-        ("tensorrt-llm", "fp8", "fp8", "--kv_cache_dtype fp8"),
+        ("tensorrt-llm", "fp8", "fp8", "# your FP8 build, FILE says kv_cache_config: {dtype: fp8}"),
         ("llama.cpp", "q8_0", "q8_0", "-ctk q8_0 -ctv q8_0"),
         ("llama.cpp", "q8_0", "q4_0", "-ctk q4_0 -ctv q4_0"),
     ],
@@ -538,6 +538,28 @@ def test_the_cache_that_was_counted_is_the_one_that_the_command_asks_for(
     launch = ask(engine=engine, precision=precision, kv_precision=kv_precision, gpu="h200").launch
     assert launch is not None
     assert flag in launch
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [
+        ({"context_window": 8192}, ""),
+        ({"context_window": 8193}, "enable_chunked_prefill: true"),
+        ({"context_window": 16384, "overrides": "max_num_batched_tokens=16384"}, ""),
+        (
+            {"context_window": 16384, "kv_precision": "fp8", "overrides": "memory_utilization=0.8"},
+            "enable_chunked_prefill: true and kv_cache_config: {dtype: fp8, free_gpu_memory_fraction: 0.8}",
+        ),
+    ],
+)
+def test_a_file_tells_tensorrt_llm_what_it_has_no_flag_for(arguments: dict[str, Any], written: str) -> None:
+    """Llmapi/llm.py, `_check_arguments`: prompts of more than max_num_tokens are refused where they are not chunked.
+
+    `--kv_cache_dtype` came with pull request 11487, after 1.2; a section of the file replaces what flags say of it.
+    """
+    launch = ask(engine="tensorrt-llm", precision="bf16", gpu="h200", **arguments).launch or ""
+    assert "kv_cache_dtype" not in launch
+    assert ("--extra_llm_api_options FILE " in launch, launch.partition("# FILE says ")[2]) == (bool(written), written)
 
 
 def test_where_memory_is_shared_with_other_programs_the_answer_says_what_that_took() -> None:

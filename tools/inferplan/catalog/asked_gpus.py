@@ -41,6 +41,9 @@ _COUNT = re.compile(
     r"|(?P<of>.+?)(?:[\s(,]*[x×*:]\s*(?P<last>\d{1,6})|[\s(,]+(?P<these>\d{1,6})[ -]?gpus?)\)?"
 )
 _MEMORY = re.compile(r"(?P<name>.+?)[ _(-]*\b(?P<label>\d{1,5}) ?(?:g|gb|gib)\)?")
+_SIZE = re.compile(r"\s*(?P<label>\d{1,5}) ?(?:g|gb|gib)\s*", re.IGNORECASE)
+SIZED = 3
+"""GPUs that a size alone is answered with."""
 
 
 class GpuProblem(ValueError):  # noqa: N818 - the name says what it is: what is wrong with a name or a description
@@ -115,7 +118,12 @@ def shown_gpu(gpu: Gpu) -> str:
 
 
 def _known(said: str) -> str | None:
-    """The one GPU that goes by a name, or by a name and the memory that it has, as labels have it: "L40S 48GB"."""
+    """The one GPU that goes by a name, or by a name and the memory that it has, as labels have it: "L40S 48GB".
+
+    Raises `GpuProblem` for a size alone.
+    """
+    if size := _SIZE.fullmatch(said):
+        raise GpuProblem(_sized(said.strip(), int(size["label"])))
     if id_ := GPUS.only(said):
         return id_
     if (found := _labelled(said)) is None:
@@ -124,6 +132,13 @@ def _known(said: str) -> str | None:
     if id_ := GPUS.only(f"{name} {label}gb"):
         return id_
     return id_ if (id_ := GPUS.only(name)) and _has(id_, label) else None
+
+
+def _sized(said: str, label: int) -> str:
+    """What to say to a size alone, which names no GPU even where one of that size alone has it in its name."""
+    ids = [id_ for id_ in GPUS if _has(id_, label)]
+    near = f"with so much: {', '.join(map(quoted, ids[:SIZED]))}; or " if ids else ""
+    return f"{quoted(said)} is the memory of a GPU, not its name; {near}{OWN}"
 
 
 def _labelled(said: str) -> tuple[str, int] | None:

@@ -147,8 +147,9 @@ class ModelRow(NamedRow):
     `mix` and `blocks` give, a letter a layer, what mixes tokens and what each token passes through; tables by
     kind define the letters, and `parallel` puts two of them beside each other. `vision_params`, `mtp_layers` and
     `mtp_params` are what a checkpoint carries beside the text decoder counted here, `vision` the
-    image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint.
-    `weight_block` is how many rows and columns of its own format share a scale, where that bounds its slices.
+    image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint;
+    with `needs_bf16` it overflows in FP16.
+    `weight_block` is how many inputs (of FP8 in blocks also outputs) share a scale in its own format.
     `vllm_since` is the first vLLM (28 is 0.28) that has a class for it, 0 where that was not looked up.
     `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
     has its layers, and states only what it has otherwise.
@@ -160,6 +161,7 @@ class ModelRow(NamedRow):
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
     license: str | None = None
     remote_code: bool = False
+    needs_bf16: bool = False
     vllm_since: int = Field(default=0, ge=0)
     precision: str
     native_bits: NativeBits | None = None
@@ -205,6 +207,7 @@ class ModelRow(NamedRow):
             native_bits=self.native_bits,
             builds=builds_of(self.id),
             remote_code=self.remote_code,
+            needs_bf16=self.needs_bf16,
             weight_block=self.weight_block,
             vllm_since=self.vllm_since,
         )

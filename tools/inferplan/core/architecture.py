@@ -370,8 +370,9 @@ class Model:
 
     Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
     asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
-    `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run. In its own format
-    `weight_block` rows and columns share a scale, where a tensor group may slice it into parts of blocks; else 0.
+    `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run; one that `needs_bf16`
+    overflows in FP16. In its own format
+    `weight_block` inputs, in blocks also outputs, share a scale; 0 where a row does or a tensor.
     `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known.
     """
 
@@ -385,6 +386,7 @@ class Model:
     native_kv_bits: float | None = None
     builds: Mapping[str, Build] = field(default_factory=_no_builds)
     remote_code: bool = False
+    needs_bf16: bool = False
     weight_block: int = 0
     vllm_since: int = 0
 
@@ -393,7 +395,7 @@ class Model:
         return None if precision == self.native_precision else self.builds.get(precision)
 
     def block(self, precision: str) -> int:
-        """Rows and columns that share a scale in this format, 0 where that bounds no slices. [elements]"""
+        """Inputs that share a scale in this format, 0 where all of a row do. [elements]"""
         return self.weight_block if precision == self.native_precision else 0
 
     def own_kv_bits(self, precision: str) -> float | None:

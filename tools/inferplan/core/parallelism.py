@@ -8,6 +8,7 @@ from math import ceil
 from typing import Literal, NamedTuple
 
 from inferplan.core.architecture import Architecture, Attention
+from inferplan.core.attention import Latent
 from inferplan.core.hardware import Gpu
 from inferplan.core.rings import RINGS, Ring, ring_of
 
@@ -94,14 +95,18 @@ class Layout(NamedTuple):
         return "data" if self.data > 1 else "none"
 
 
-def tensor_degrees(architecture: Architecture, *, domain: int) -> tuple[int, ...]:
+def tensor_degrees(architecture: Architecture, *, domain: int, block: int = 0) -> tuple[int, ...]:
     """The tensor-parallel degrees that an engine accepts within a domain (see `domain_size`), smallest first.
 
     Powers of two up to the domain that divide the attention heads and every feed-forward width, and that divide
-    the KV heads or are a multiple of them (KV heads are then replicated).
+    the KV heads or are a multiple of them (KV heads are then replicated). Where `block` inputs share a scale, what is
+    sliced is cut into whole blocks: all that every token passes through; routed experts can be left whole.
 
     Source: vLLM, vllm/config/model.py, `verify_with_parallel_config`, and `QKVParallelLinear` (replication); pull
-    requests 46392 and 53318 (groups of 8 over two and of 16 over four trays of a GB300 NVL72).
+    requests 46392 and 53318 (groups of 8 over two and of 16 over four trays of a GB300 NVL72). Of blocks: vLLM 0.24 and
+    0.28, `validate_fp8_block_shape`, and SGLang 0.5.23, `validate_block_quant_shapes` (both refuse the input of the
+    output and down projections); SGLang, issue 3345 (18432 / 32 = 576 of DeepSeek-R1). Of groups of AWQ and GPTQ: vLLM
+    0.28, auto_awq.py ("too large tensor parallel size"); Qwen2-VL-72B-Instruct-GPTQ-Int8 was padded for it.
 
     >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
     >>> qwen = Attention(heads=28, kv_heads=4, head_dim=128)
@@ -109,8 +114,9 @@ def tensor_degrees(architecture: Architecture, *, domain: int) -> tuple[int, ...
     >>> tensor_degrees(Architecture(hidden=3584, vocab=152064, groups=(group,), max_positions=32768), domain=8)
     (1, 2, 4)
     """
-    powers = (2**n for n in range(domain.bit_length()))
-    return tuple(tp for tp in powers if tp <= domain and all(_divides(tp, architecture)))
+    powers, sliced = (2**n for n in range(domain.bit_length())), set(_sliced(architecture)) if block else set[int]()
+    accepted = (tp for tp in powers if tp <= domain and all(_divides(tp, architecture)))
+    return tuple(tp for tp in accepted if tp == 1 or all(width % (tp * block) == 0 for width in sliced))
 
 
 def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
@@ -122,6 +128,14 @@ def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
                 yield mixer.kv_heads % tp == 0 or tp % mixer.kv_heads == 0
         if group.ffn is not None:
             yield group.ffn.intermediate % tp == 0
+
+
+def _sliced(architecture: Architecture) -> Iterator[int]:
+    """The widths that a tensor group slices, but for routed experts. [elements]"""
+    for group in architecture.groups:
+        yield from (mixer.output_width for mixer in group.mixers if isinstance(mixer, Attention | Latent))
+        if group.ffn is not None:
+            yield group.ffn.dense_width
 
 
 def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tuple[int, int], ...]:
@@ -280,6 +294,16 @@ def nodes(layout: Layout, *, node_size: int) -> int:
     """
     groups = layout.pp * layout.attention_dp * layout.dp
     return ceil(groups / groups_per_node(layout, node_size=node_size)) * nodes_per_group(layout, node_size=node_size)
+
+
+def is_even(layout: Layout, *, node_size: int) -> bool:
+    """Whether all nodes of a replica have as many of its stages, or all stages as many nodes.
+
+    >>> [is_even(Layout(tp=4, pp=pp), node_size=8) for pp in (2, 3, 4, 5)], is_even(Layout(tp=8, pp=2), node_size=4)
+    ([True, False, True, False], True)
+    """
+    servers = nodes(layout.alone, node_size=node_size)
+    return layout.pp % servers == 0 or servers % layout.pp == 0
 
 
 def nodes_per_group(layout: Layout, *, node_size: int) -> int:

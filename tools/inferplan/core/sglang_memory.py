@@ -134,6 +134,8 @@ def reserve(gpu: Gpu, layout: Layout, engine: Engine, *, latent: bool = False) -
 
     On top come 2 GiB for DeepEP's buffers where ranks share experts.
 
+    Limits: that they are not there where tokens are gathered without DeepEP is not told apart.
+
     Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`.
     """
     activations = PER_BATCHED_TOKEN * max(engine.max_num_batched_tokens, 2048)

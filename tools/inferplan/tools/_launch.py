@@ -8,7 +8,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
-from inferplan.core.parallelism import Layout
+from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
 from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
@@ -33,13 +33,13 @@ class Flags:
     """How an engine is started and how its flags are spelled; an empty one does not exist there.
 
     `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
-    `options` is what a file of groups that share experts says.
+    `file` names a file of what has no flag, which the remark spells out.
     """
 
     start: str
     spread: str = ""
     workers: str = ""
-    options: str = ""
+    file: str = ""
     code: str = ""
     tensor: str = ""
     pipeline: str = ""
@@ -64,6 +64,8 @@ class Flags:
     overlap: str = ""
     spare: str = ""
     whole: str = ""
+    sent: str = ""
+    dense: str = ""
     drafts: str = ""
 
 
@@ -112,7 +114,9 @@ FLAGS: Mapping[EngineName, Flags] = {
         tokens="--chunked-prefill-size {}",
         eager="--disable-cuda-graph",
         no_prefix="--disable-radix-cache",
-        shared="--dp-size {groups} --enable-dp-attention --moe-a2a-backend deepep",
+        shared="--dp-size {groups} --enable-dp-attention",
+        sent="--moe-a2a-backend deepep",
+        dense="--moe-dense-tp-size 1",
         shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
         overlap="--enable-two-batch-overlap",
         spare="--ep-num-redundant-experts {}",
@@ -125,14 +129,13 @@ FLAGS: Mapping[EngineName, Flags] = {
     "tensorrt-llm": Flags(
         start="trtllm-serve {}",
         code="--trust_remote_code",
-        shared="--ep_size {groups} --extra_llm_api_options FILE",
-        options="FILE says enable_attention_dp: true",
+        shared="--ep_size {groups}",
+        file="--extra_llm_api_options FILE",
         spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
         tensor="--tp_size {}",
         pipeline="--pp_size {}",
         context="--max_seq_len {}",
         sequences="--max_batch_size {}",
-        cache="--kv_cache_dtype {}",
         share="--kv_cache_free_gpu_memory_fraction {:g}",
         tokens="--max_num_tokens {}",
     ),
@@ -151,7 +154,7 @@ FLAGS: Mapping[EngineName, Flags] = {
 has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
 
 SGLang's and TensorRT-LLM's tensor degrees count all ranks of a stage; with DeepEP SGLang's share the experts without
-another flag. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
+`whole`. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
 llama.cpp, tools/rpc/README.md (of late 2026; it was rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
 """
 EARLIER: Mapping[str, str] = {
@@ -170,13 +173,13 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
-GGUF_PLUGIN = 26
-"""The first version of vLLM (0.26) that loads GGUF through a plugin.
+LOADERS: Mapping[str, tuple[int, str]] = {"gguf": (26, "vllm-gguf-plugin"), "nf4": (28, "vllm-bnb-plugin")}
+"""The first version of vLLM (26 is 0.26) that loads a format through a plugin, and which.
 
-Source: vLLM documentation, quantization, GGUF (0.27): moved out of tree to vllm-gguf-plugin.
+Source: vLLM documentation, quantization, GGUF (0.27); pull request 43529 (bitsandbytes); the source of 0.28.
 """
 METAL = "vllm-metal"
-"""The plugin that loads GGUF itself."""
+"""The plugin that loads such formats itself."""
 
 
 def launch(
@@ -187,14 +190,17 @@ def launch(
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
     needed = plugin(on.engine.name, on.gpu)
-    if on.engine.name == "vllm" and on.precision.is_gguf and on.engine.version >= GGUF_PLUGIN and needed != METAL:
-        ledger.note("gguf", "vllm-gguf-plugin", why="vLLM loads GGUF through it")
+    form = "gguf" if on.precision.is_gguf else on.precision.id
+    first, loader = LOADERS.get(form, (0, ""))
+    if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
+        ledger.note(form, loader, why=f"vLLM loads {form.upper()} through it")
     if needed:
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
-    each = -(-users // layout.dp)
+    each, written = -(-users // layout.dp), list(_written(on, layout, context, ledger, kv_precision))
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout, each)]
-    return " ".join([*filter(None, [*start, *load, *_settings(on, ledger)]), *_remark(on, layout)])
+    file = [FLAGS[on.engine.name].file] if written else []
+    return " ".join([*filter(None, [*start, *file, *load, *_settings(on, ledger)]), *_remark(on, layout, written)])
 
 
 def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
@@ -264,13 +270,35 @@ def _is_invented(on: Serving) -> bool:
     return on.engine.name == "llama.cpp" or other
 
 
-def _remark(on: Serving, layout: Layout) -> list[str]:
+def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_precision: str | None) -> Iterator[str]:
+    """What TensorRT-LLM is told by a file: it has no flag for it in all of 1.x.
+
+    Without chunks it refuses prompts of more tokens than a step has. With a format of the cache all settings of that
+    come out of the file, also the share of memory.
+
+    Source: TensorRT-LLM, docs/source/features/parallel-strategy.md; llmapi/llm.py, `_check_arguments`; pull requests
+    11487 (`--kv_cache_dtype`, of March 2026) and 18901 (how the file spells it); llm_args.py,
+    `update_llm_args_with_extra_dict`.
+    """
+    flags = FLAGS[on.engine.name]
+    if not flags.file:
+        return
+    if layout.ep > 1:
+        yield "enable_attention_dp: true"
+    if context > on.engine.max_num_batched_tokens:
+        yield "enable_chunked_prefill: true"
+    if name := _stored(on, kv_precision):
+        share = f", free_gpu_memory_fraction: {on.engine.memory_utilization:g}" if _shares(on, ledger) else ""
+        yield f"kv_cache_config: {{dtype: {name}{share}}}"
+
+
+def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
     drafts = ["and your draft model"] if on.engine.drafts and not _drafts(on) else []
-    options = [FLAGS[on.engine.name].options] if layout.ep > 1 else []
-    said = [*build, *drafts, *filter(None, options), *_cluster(on, layout), *copies]
+    options = [f"FILE says {' and '.join(written)}"] if written else []
+    said = [*build, *drafts, *options, *_cluster(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
 
 
@@ -287,8 +315,17 @@ def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
         return
     if workers := FLAGS[on.engine.name].workers:
         yield f"{workers} on {words.count(servers - 1, 'other server')}"
-    if not ENGINES[on.engine.name].has("nodes", on.engine.version):
+    if _needs_ray(on, layout):
         yield f"in a Ray cluster of {servers} nodes"
+
+
+def _needs_ray(on: Serving, layout: Layout) -> bool:
+    """Whether vLLM needs a Ray cluster: before it had a flag for several servers, and where they get unequal shares.
+
+    Source: vLLM 0.28, vllm/engine/arg_utils.py (`--nnodes` must evenly divide the total world size).
+    """
+    known = ENGINES[on.engine.name].has("nodes", on.engine.version)
+    return on.engine.name == "vllm" and not (known and is_even(layout, node_size=on.node_size))
 
 
 def _others(servers: int) -> str:
@@ -311,7 +348,7 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
     if servers > 1 and flags.nodes and layout.ep == 1:
-        yield _spelled(on, "nodes").format(servers, others=_others(servers))
+        yield EARLIER["nodes"] if _needs_ray(on, layout) else flags.nodes.format(servers, others=_others(servers))
     if layout.ep > 1:
         yield from _shared(on, layout, servers, each)
     if on.engine.context_parallel > 1 and flags.context_parallel:
@@ -331,14 +368,19 @@ def _cuts_blocks(on: Serving, layout: Layout) -> bool:
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
     """Groups of data-parallel attention that share experts, on one server or several.
 
-    DeepEP, which vLLM uses over a network and SGLang everywhere, wants as many experts on each rank: copies make up for
+    DeepEP, which vLLM uses over a network, wants as many experts on each rank, and so does SGLang: copies make up for
     what is missing, and take the room that is counted for the fullest ranks.
 
     Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch` (num_experts % num_ranks == 0); vLLM documentation, expert
-    parallel deployment, EPLB.
+    parallel deployment, EPLB; SGLang 0.5.23, fused_moe_triton/layer.py, and documentation, expert parallelism (without
+    a backend for its exchange tokens are gathered); `--help`, `--moe-dense-tp-size`.
     """
     flags = FLAGS[on.engine.name]
     yield flags.shared.format(groups=layout.attention_dp)
+    if flags.sent:
+        yield flags.sent if on.sends_tokens else flags.whole.format(layout.ranks)
+    if flags.dense and on.keeps_dense_whole(layout.ranks):
+        yield flags.dense
     if servers > 1 and flags.shared_nodes:
         yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
     missing = -(on.experts.experts if on.experts else 0) % layout.ep
@@ -363,16 +405,26 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
     """How the cache is stored, where that is not the engine's default."""
+    flags, name = FLAGS[on.engine.name], _stored(on, kv_precision)
+    if name and flags.cache:
+        yield flags.cache.format(name)
+
+
+def _stored(on: Serving, kv_precision: str | None) -> str:
+    """What the engine calls the format of the cache; nothing where that is its default."""
     stored = (form.stored_by.get(on.engine.name, "") for form in KV_FORMATS.values() if form.bits == on.kv_bits)
-    name = KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
-    if name:
-        yield FLAGS[on.engine.name].cache.format(name)
+    return KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
+
+
+def _shares(on: Serving, ledger: Ledger) -> bool:
+    """Whether the caller set the share of memory that is filled."""
+    return ledger.given("memory_utilization") and bool(FLAGS[on.engine.name].share)
 
 
 def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     """What the caller set otherwise than the engine does by default."""
     flags, engine = FLAGS[on.engine.name], on.engine
-    if ledger.given("memory_utilization") and flags.share:
+    if _shares(on, ledger):
         yield flags.share.format(engine.memory_utilization)
     if ledger.given("max_num_batched_tokens"):
         yield flags.tokens.format(engine.max_num_batched_tokens)

@@ -8,11 +8,11 @@ from math import ceil
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
-from inferplan.core.architecture import ExpertFfn, Model
-from inferplan.core.efficiency import Efficiency, Kind, efficiency, is_fitted, kind_of
+from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
+from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
-from inferplan.core.error_bands import Band, Law, Level, attention_of, band
+from inferplan.core.error_bands import Band, Law, Level
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
@@ -20,6 +20,7 @@ from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
+from inferplan.tools._offered import band_of, degrees_of, pipelines, stages
 from inferplan.tools._replica import Replica
 
 DEPTHS = (2, 4, 8)
@@ -78,7 +79,7 @@ class Serving:
         refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "refusal", refused)
-        object.__setattr__(self, "kept_off", self.refused or self._too_old())
+        object.__setattr__(self, "kept_off", self.refused or self._too_old() or self._overflows())
         object.__setattr__(self, "pools", held)
         degrees = self._accepted()
         inside = sum(tp <= self.node_size for tp in degrees)
@@ -108,16 +109,11 @@ class Serving:
         """See `degrees`.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head. A shared expert is cut into whole blocks of a checkpoint's own format; routed experts can be left
-        whole (see `_launch`).
-
-        Source: vLLM, pull request 52915: Qwen3.6-35B-A3B-FP8 is refused on 8 GPUs, whose parts have 64 rows of 128.
+        each KV head. A checkpoint in blocks is cut into whole ones.
         """
         if self.engine.name == "llama.cpp":
             return (1,)
-        degrees = _degrees(self.model, self.domain)
-        if (block := self.model.block(self.precision.id)) and (experts := self.model.architecture.experts):
-            degrees = tuple(tp for tp in degrees if experts.dense_width % (tp * block) == 0)
+        degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
@@ -132,28 +128,60 @@ class Serving:
         """The replicas that people compare: every tensor group, and the widest in a few stages."""
         yield from self.tensor
         layers = self.model.architecture.layers
-        yield from (_stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
+        yield from self._started(stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
 
     def sharing(self, tp: int, most: int) -> list[int]:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
 
         llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
-        nodes, GPUs need a scale-up link and to be newer than A100; so does SGLang's exchange within one. vLLM shares
-        experts since 0.8, between servers since 0.9, and beside computing, as is counted of networks, since 0.11.
-        TensorRT-LLM's groups are of one GPU, each with as many experts; its exchange over a network is not modelled.
+        nodes, GPUs need a scale-up link and to be newer than A100. vLLM shares experts since 0.8, between servers since
+        0.9, and beside computing, as is counted of networks, since 0.11. TensorRT-LLM's groups are of one GPU, each
+        with as many experts; its exchange over a network is not modelled. SGLang gathers tokens where it does not send
+        them (see `sends_tokens`), and then slices shared experts over all ranks; dense layers it slices over them, or
+        keeps whole on each, which is what is counted of groups of one GPU.
 
         Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
-        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`).
+        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`); SGLang 0.5.23, deepseek_v2.py.
         """
         experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
-        tensorrt = self.engine.name == "tensorrt-llm"
         wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
         within = self.domain if self._has("shared_nodes") else self.node_size
-        most = most if wide and not tensorrt else min(most, within)
+        most = most if wide and self.sends_tokens else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
-        return [groups for groups in found if experts.experts % groups == 0] if tensorrt else found
+        if self.engine.name == "tensorrt-llm":
+            return [groups for groups in found if experts.experts % groups == 0]
+        return [groups for groups in found if self._cuts(tp, tp * groups)] if self.engine.name == "sglang" else found
+
+    def _cuts(self, tp: int, ranks: int) -> bool:
+        """Whether SGLang can cut over all ranks what it does not keep whole."""
+        shared = self.experts.shared_intermediate if self.experts and not self.sends_tokens else 0
+        return shared % (ranks * self._block) == 0 and (tp == 1 or not self.keeps_dense_whole(ranks))
+
+    def keeps_dense_whole(self, ranks: int) -> bool:
+        """Whether so many ranks would cut a dense layer unevenly, or within a block of scales."""
+        blocks = (group.ffn for group in self.model.architecture.groups if isinstance(group.ffn, DenseFfn))
+        return any(block.intermediate % (ranks * self._block) for block in blocks)
+
+    @property
+    def _block(self) -> int:
+        """Rows and columns that are sliced together, 1 where any are. [elements]"""
+        return self.model.block(self.precision.id) or 1
+
+    @property
+    def sends_tokens(self) -> bool:
+        """Whether the engine can send tokens to the GPUs of their experts, rather than gather them on all.
+
+        SGLang's DeepEP, as it starts by itself, computes FP8 in DeepGEMM, on NVIDIA's GPUs from Hopper on; experts in
+        16 bit and other formats end in an assertion. FP8 without blocks, whose scales it repeats, is not counted on.
+
+        Source: SGLang 0.5.23, srt/layers/moe/ep_moe/layer.py (`run_moe_core`), deep_gemm_wrapper/configurer.py.
+        """
+        if self.engine.name != "sglang":
+            return self.engine.name == "vllm"
+        in_blocks = self.precision.id == "fp8" and self._block > 1
+        return in_blocks and self.gpu.vendor == "nvidia" and self.gpu.peak_flops("fp8") is not None
 
     def _exchanges(self, tp: int) -> bool:
         """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""
@@ -179,7 +207,7 @@ class Serving:
 
     def band(self, law: Law, level: Level = 50) -> Band:
         """How far published runs of this engine, GPU generation and attention lie from their predictions."""
-        found = _band(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
+        found = band_of(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
         return found if is_fitted(self.gpu) or not found.here else replace(found, here=False)
 
     @property
@@ -199,6 +227,16 @@ class Serving:
         helps = engine_memory.cache_not_modelled(self.model, later) is None
         way_out = f': overrides="engine_version=0.{first}"' if helps else ""
         return f"{self.engine_name} has no class for it, 0.{first} has{way_out}"
+
+    def _overflows(self) -> str | None:
+        """That vLLM takes the model in FP32, twice the memory, where a GPU has no BF16; GGUF is left as it is.
+
+        Source: vLLM 0.28, vllm/config/model.py, `_resolve_auto_dtype`, and platforms/cuda.py (`supported_dtypes`).
+        """
+        lacks = self.model.needs_bf16 and self.gpu.architecture in ("Volta", "Turing")
+        if not lacks or self.engine.name != "vllm" or self.precision.is_gguf or self.precision.id == "fp32":
+            return None
+        return f"{self.engine_name} serves it on {self.gpu.title}, which has no BF16, in FP32 alone: precision fp32"
 
     @property
     def not_modelled(self) -> str | None:
@@ -306,7 +344,19 @@ class Serving:
         if first is None:
             return ()
         split = layers + 1 if self.engine.name == "llama.cpp" else layers
-        return _pipelines(self.stage_degrees, layers, split, max(2, first.pp))
+        found = pipelines(self.stage_degrees, layers, split, max(2, first.pp))
+        return found if self.engine.name != "sglang" else tuple(self._started(found))
+
+    def _started(self, layouts: Iterable[Layout]) -> Iterator[Layout]:
+        """Those of some replicas that the engine can start."""
+        return (one for one in layouts if self.starts(one))
+
+    def starts(self, layout: Layout) -> bool:
+        """Whether the engine places its stages: SGLang as many on each server, others anywhere.
+
+        Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py.
+        """
+        return self.engine.name != "sglang" or parallelism.is_even(layout, node_size=self.node_size)
 
     def shared(self, most: int) -> list[Layout]:
         """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
@@ -366,30 +416,6 @@ class Serving:
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 
-@lru_cache(maxsize=1024)
-def _degrees(model: Model, domain: int) -> tuple[int, ...]:
-    """The tensor-parallel degrees of a model within a domain, remembered by model."""
-    return parallelism.tensor_degrees(model.architecture, domain=domain)
-
-
-@lru_cache(maxsize=1024)
-def _pipelines(degrees: tuple[int, ...], layers: int, split: int, least: int) -> tuple[Layout, ...]:
-    """Pipelines of these degrees in at least so many stages, into which `split` layers go, smallest first."""
-    offered = [pp for pp in parallelism.depths(split, least) if pp <= layers]
-    return tuple(sorted((_stages(tp, pp) for tp in degrees for pp in offered), key=lambda one: (one.replica, one.pp)))
-
-
-def _stages(tp: int, pp: int) -> Layout:
-    """A tensor group of this degree in so many stages."""
-    return Layout(tp=tp, pp=pp)
-
-
-@lru_cache(maxsize=1024)
-def _band(model: Model, kind: Kind, law: Law, level: Level) -> Band:
-    """The band of a model's runs on one kind of GPU, format and engine."""
-    return band(law, kind=kind, attention=attention_of(model.architecture), level=level)
-
-
 @lru_cache(maxsize=256)
 def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
     """The most of the sessions that fit a replica which get the latency asked for."""
@@ -405,7 +431,7 @@ def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
     return parallelism.smallest_replica(
         on.model.architecture,
         degrees=on.degrees,
-        fits=lambda layout: on.fits(layout, context),
+        fits=lambda layout: on.starts(layout) and on.fits(layout, context),
         gpus=gpus,
     )
 

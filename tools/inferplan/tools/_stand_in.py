@@ -16,23 +16,25 @@ def falls_short(on: Serving, layout: Layout, *, users: int, context: int) -> Ser
     it stands for nothing. 70 billion weights of a byte leave one H100 room for a session, the 72.7 GB of a real FP8
     checkpoint, whose embeddings and head stay in 16 bit, do not.
     """
-    model = MODELS.get(on.model.stands_for or "")
-    if model is None or context > model.architecture.max_positions:
-        return None
-    real = replace(on, model=model)
-    return None if real.not_modelled or users <= _held(real, layout, context) else real
+    found = _short(on, layout, users, context)
+    return found and found[0]
 
 
 def warning(on: Serving, layout: Layout, *, users: int, context: int) -> Iterator[str]:
     """That the checkpoint does not go on a layout of its size class, in a sentence."""
-    real = falls_short(on, layout, users=users, context=context)
-    if real is None:
+    found = _short(on, layout, users, context)
+    if found is None:
         return
-    held = _held(real, layout, context)
+    real, held = found
     what = f"holds only {words.count(held, 'user')}" if held else "does not start"
     yield f"The real {real.model.title} {what} on this layout: ask for it by name."
 
 
-def _held(real: Serving, layout: Layout, context: int) -> int:
-    """Users of the checkpoint on all replicas of a layout."""
-    return layout.dp * real.sessions(layout.alone, context)
+def _short(on: Serving, layout: Layout, users: int, context: int) -> tuple[Serving, int] | None:
+    """The checkpoint that does not hold the users of its size class, and those that it holds on all replicas."""
+    model = MODELS.get(on.model.stands_for or "")
+    if model is None or context > model.architecture.max_positions:
+        return None
+    real = replace(on, model=model)
+    held = 0 if real.not_modelled else layout.dp * real.sessions(layout.alone, context)
+    return None if real.not_modelled or users <= held else (real, held)

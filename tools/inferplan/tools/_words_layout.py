@@ -1,6 +1,7 @@
 """A parallel layout in sentences: what it delivers, why it was taken, who talks to whom; and the arithmetic."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from inferplan.core.collectives import Collective
 from inferplan.core.compressed_memory import is_compressed
@@ -14,7 +15,11 @@ from inferplan.tools._stand_in import warning
 from inferplan.tools._words_speed import around
 
 MUCH = 1.5
-"""How many times as many users another layout has to hold to be worth a word."""
+"""How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
+FEWER_TOKENS = 2048
+"""Tokens of a step that vLLM takes by default on GPUs of less than 70 GiB: see `vllm_defaults.default_batching`."""
+LARGE_SHARE = 0.1
+"""Buffers that take more than this of a GPU are looked at."""
 
 
 def summary(case: Case) -> Iterator[str]:
@@ -31,6 +36,7 @@ def summary(case: Case) -> Iterator[str]:
         yield _speed_sentence(case, plan.service)
     else:
         yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."
+    yield from _smaller_steps(case)
     users = min(plan.users, case.demand.users)
     yield from warning(on, layout, users=users, context=case.demand.context)
     yield from words.beyond_training(on.model, case.demand.context)
@@ -61,6 +67,21 @@ def _roomier(case: Case) -> str:
     if case.demand.users > 1 or case.demand.is_aimed or most.users < MUCH * case.chosen.users:
         return ""
     return f" ({words.degrees(most.layout)} takes {most.users:,})"
+
+
+def _smaller_steps(case: Case) -> Iterator[str]:
+    """What shorter steps leave room for, where buffers for long ones take much of each GPU, as those of experts do."""
+    on, chosen = case.on, case.chosen.deployment
+    rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
+    if on.engine.name != "vllm" or tokens <= FEWER_TOKENS or rank.activation < LARGE_SHARE * rank.total:
+        return
+    shorter = replace(on, engine=replace(on.engine, max_num_batched_tokens=FEWER_TOKENS))
+    users = shorter.deployment(chosen.layout, case.demand.context).users
+    if users >= MUCH * chosen.users:
+        yield (
+            f"{words.gib(rank.activation)} of each GPU are buffers for steps of {tokens:,} tokens: "
+            f'overrides="max_num_batched_tokens={FEWER_TOKENS}" leaves room for {users:,} users.'
+        )
 
 
 def _speed_sentence(case: Case, service: Service) -> str:

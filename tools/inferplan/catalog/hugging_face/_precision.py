@@ -1,10 +1,10 @@
 """How a checkpoint stores its weights, from `dtype` and `quantization_config`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, cast
 
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
-from inferplan.catalog.hugging_face._keys import Keys
+from inferplan.catalog.hugging_face._keys import LARGEST, Keys
 from inferplan.catalog.hugging_face._text import listed, quoted
 from inferplan.core.architecture import Architecture, NativeBits
 
@@ -29,6 +29,9 @@ _METHODS = (
 )  # fmt: skip
 _LISTS = ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules")
 
+BLOCK = "weight_block_size"
+"""The key that says how many rows and columns share a scale."""
+
 Stored = tuple[str, float]
 """A format's id and the bits that it spends here on a quantised weight."""
 
@@ -36,12 +39,14 @@ Stored = tuple[str, float]
 class Released(NamedTuple):
     """The format of a checkpoint, its bits by kind of tensor where only some are quantised, and of its cache.
 
-    `kv_bits` is the element of the KV cache that the config asks for, None where it leaves that to the engine.
+    `kv_bits` is the element of the KV cache that the config asks for, None where it leaves that to the engine; `block`
+    how many inputs, in blocks also outputs, share a scale, 0 where the config names none.
     """
 
     format: str
     bits: NativeBits | None = None
     kv_bits: float | None = None
+    block: int = 0
 
 
 def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Released:
@@ -57,7 +62,43 @@ def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Rele
     format_, bits = _stored(one)
     if format_ == "mxfp4" and one.values.get("quant_method") == "mxfp4":
         return Released(format_, NativeBits(routed_experts=bits), _cache(one))
-    return Released(format_, _by_kind(one, format_, bits, Ignored(_names(one), architecture)), _cache(one))
+    kinds = _by_kind(one, format_, bits, Ignored(_names(one), architecture))
+    return Released(format_, kinds, _cache(one), _block(one, format_))
+
+
+def _block(one: Keys, format_: str) -> int:
+    """How many weights share a scale: the larger side of blocks, or a group of inputs; 0 where a row does. [elements]
+
+    Source: transformers, `FineGrainedFP8Config` (`weight_block_size`, here for both); compressed-tensors,
+    `QuantizationArgs` (`block_structure`, `group_size`).
+    """
+    if format_ in ("gptq", "awq"):
+        return max(0, _group_size(one))
+    if format_ == "int4":
+        return max([0, *(size for one in _weights(one) if isinstance(size := one.get("group_size"), int))])
+    if format_ != "fp8":
+        return 0
+    values = [one.values.get(BLOCK), *(weights.get("block_structure") for weights in _weights(one))]
+    sides = next((cast("list[object]", value) for value in values if isinstance(value, list)), list[object]())
+    found = [side for side in sides if isinstance(side, int) and 1 <= side <= LARGEST]
+    if not found or len(found) != len(sides):
+        return 0
+    one.keep(BLOCK, found, None)
+    return max(found)
+
+
+def _group_size(one: Keys) -> int:
+    """Inputs that share a scale in GPTQ and AWQ, -1 where all of a row do. [elements]"""
+    return one.integer(one.given(("group_size", "q_group_size")), default=128, low=-1, high=10**6)
+
+
+def _weights(one: Keys) -> Iterator[Mapping[str, object]]:
+    """How each group of modules stores its weights (compressed-tensors)."""
+    groups = one.values.get("config_groups")
+    for group in cast("dict[str, object]", groups).values() if isinstance(groups, dict) else ():
+        weights = cast("dict[str, object]", group).get("weights") if isinstance(group, dict) else None
+        if isinstance(weights, dict):
+            yield cast("dict[str, object]", weights)
 
 
 def _cache(one: Keys) -> float | None:
@@ -123,7 +164,7 @@ def _grouped(one: Keys, method: str) -> Stored:
     """GPTQ and AWQ: a scale per group, and a zero point where asymmetric."""
     key = one.given(("bits", "w_bit"))
     width = one.integer(key, default=4, high=16)
-    group = one.integer(one.given(("group_size", "q_group_size")), default=128, low=-1, high=10**6)
+    group = _group_size(one)
     uneven = one.flag("zero_point", default=True) if method == "awq" else not one.flag("sym", default=True)
     if width == 8:
         return "int8", BITS["int8"]

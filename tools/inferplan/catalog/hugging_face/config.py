@@ -31,6 +31,9 @@ __all__ = ["LONGEST_CONFIG", "ConfigProblem", "Described", "described", "known_m
 TEXT = ("text_config", "llm_config", "language_config")
 """Where wrappers keep the config of their text decoder."""
 
+OVERFLOWING = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
+"""What overflows in FP16, by vLLM 0.24 and 0.28, vllm/config/model.py, `_FLOAT16_NOT_SUPPORTED_MODELS`."""
+
 MOST_PARAMETERS = 10**15
 
 Layer = tuple[tuple[Mixer, ...], DenseFfn | ExpertFfn | None]
@@ -73,7 +76,9 @@ def described(text: str) -> Described:
         native_precision=released.format,
         native_bits=released.bits,
         native_kv_bits=released.kv_bits,
+        weight_block=released.block,
         remote_code=code,
+        needs_bf16=root.values.get("model_type") in OVERFLOWING,
     )
     return Described(model=model, notes=(*root.notes, *uncounted))
 

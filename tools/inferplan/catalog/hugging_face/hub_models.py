@@ -31,7 +31,9 @@ def hub_model(repository: Repository) -> Described:
         native_precision=one.model.native_precision,
         native_bits=bits or one.model.native_bits,
         native_kv_bits=one.model.native_kv_bits,
+        weight_block=one.model.weight_block,
         remote_code=one.model.remote_code,
+        needs_bf16=one.model.needs_bf16,
     )
     notes = (*one.notes, *repository.notes, *_contradictions(model, repository), *_said(model, bits))
     return Described(model=model, notes=notes)
