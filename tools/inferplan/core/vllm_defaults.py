@@ -22,6 +22,8 @@ LARGE_GPU = 70 * GIB
 """From this memory on (A100 excepted) vLLM's API server batches 8,192 tokens and 1,024 sequences by default."""
 LARGEST_GPU = 160 * GIB
 """From this memory on vLLM 0.28 batches 16,384 tokens."""
+SHORT_STEP = 2048
+"""Tokens of a step on smaller GPUs, and what is offered where longer steps leave little room for the cache. [tokens]"""
 FIRST_TEXT_ALONE = 17
 """The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
 SECOND_RUNNER = range(25, 29)
@@ -40,7 +42,7 @@ def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
     """
     if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.product:
         return (16384 if version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
-    return 2048, 256
+    return SHORT_STEP, 256
 
 
 def default_prefix_caching(architecture: Architecture, engine_version: int = NEWEST) -> bool:

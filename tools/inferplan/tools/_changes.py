@@ -9,6 +9,7 @@ from inferplan.core.attention import Latent
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.precision import Precision
+from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._need import Fit, Need, fit, longest_context
 from inferplan.tools._serving import Serving
 
@@ -18,7 +19,7 @@ SETTINGS: tuple[tuple[str, str, float], ...] = (
     ("memory_utilization=0.95", "memory_utilization", 0.95),
     ("cuda_graphs=0", "cuda_graphs", False),
     ("max_num_seqs=64", "max_num_seqs", 64),
-    ("max_num_batched_tokens=2048", "max_num_batched_tokens", 2048),
+    (f"max_num_batched_tokens={SHORT_STEP}", "max_num_batched_tokens", SHORT_STEP),
 )
 """Overrides of the engine that free memory, with the field of the engine that each sets."""
 BATCHED = "max_num_batched_tokens"

@@ -8,6 +8,7 @@ from typing import Any, cast
 from inferplan.catalog.gpus import GPUS, GUIDE_MENU
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
+from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import SIXTEEN_BIT
@@ -35,10 +36,6 @@ class Way:
         return self.deployment.layout.gpus
 
 
-SMALL_BATCH = 2048
-"""Tokens of a step where ranks exchange tokens of experts: each keeps room for those of all ranks. [tokens]"""
-
-
 def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
     """What serves all users in time: half the context, a smaller cache, FP8 weights, the next larger GPU, small steps.
 
@@ -64,16 +61,16 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
         what = "FP8 weights and cache" if narrow.kv_bits < on.kv_bits else "FP8 weights"
         yield from way(what, {"precision": "fp8"}, narrow)
     if _keeps_room_for_ranks(on, users, context) and "max_num_batched_tokens" not in overrides:
-        change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SMALL_BATCH}"]))
-        small = replace(on, engine=replace(on.engine, max_num_batched_tokens=SMALL_BATCH))
-        yield from way(f"steps of {SMALL_BATCH:,} tokens", {"overrides": change}, small)
+        change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SHORT_STEP}"]))
+        small = replace(on, engine=replace(on.engine, max_num_batched_tokens=SHORT_STEP))
+        yield from way(f"steps of {SHORT_STEP:,} tokens", {"overrides": change}, small)
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
 
 
 def _keeps_room_for_ranks(on: Serving, users: int, context: int) -> bool:
     """Whether the users take ranks that share experts, each with room for the steps of all of them."""
-    if on.experts is None or on.engine.max_num_batched_tokens <= SMALL_BATCH:
+    if on.experts is None or on.engine.max_num_batched_tokens <= SHORT_STEP:
         return False
     found = on.for_users(users, context)
     return found is not None and found.layout.attention_dp > 1

@@ -8,6 +8,7 @@ from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
 from inferplan.core.units import GB, GIB, MILLI
+from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
@@ -16,8 +17,6 @@ from inferplan.tools._words_speed import around
 
 MUCH = 1.5
 """How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
-FEWER_TOKENS = 2048
-"""Tokens of a step that vLLM takes by default on GPUs of less than 70 GiB: see `vllm_defaults.default_batching`."""
 LARGE_SHARE = 0.1
 """Buffers that take more than this of a GPU are looked at."""
 
@@ -73,14 +72,14 @@ def _smaller_steps(case: Case) -> Iterator[str]:
     """What shorter steps leave room for, where buffers for long ones take much of each GPU, as those of experts do."""
     on, chosen = case.on, case.chosen.deployment
     rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
-    if on.engine.name != "vllm" or tokens <= FEWER_TOKENS or rank.activation < LARGE_SHARE * rank.total:
+    if on.engine.name != "vllm" or tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
         return
-    shorter = replace(on, engine=replace(on.engine, max_num_batched_tokens=FEWER_TOKENS))
+    shorter = replace(on, engine=replace(on.engine, max_num_batched_tokens=SHORT_STEP))
     users = shorter.deployment(chosen.layout, case.demand.context).users
     if users >= MUCH * chosen.users:
         yield (
             f"{words.gib(rank.activation)} of each GPU are buffers for steps of {tokens:,} tokens: "
-            f'overrides="max_num_batched_tokens={FEWER_TOKENS}" leaves room for {users:,} users.'
+            f'overrides="max_num_batched_tokens={SHORT_STEP}" leaves room for {users:,} users.'
         )
 
 
