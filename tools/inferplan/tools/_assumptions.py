@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -22,6 +22,8 @@ UNUSED = "given, but nothing here depends on it"
 """The same where it changes nothing."""
 APART = 1
 """Overrides that have a line of their own; more of them share one."""
+ALL = "inferplan://assumptions"
+"""Where every setting stands, with the tools that take it."""
 
 
 class Setting(BaseModel):
@@ -145,7 +147,7 @@ def _given(entry: Mapping[str, Any]) -> str:
     return entry["why"] if entry["why"] in (SAID_SO, UNUSED) else ""
 
 
-def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
+def parse_overrides(text: str, *, groups: Collection[str]) -> dict[str, float]:
     """`"name=value, name=value"` as numbers. Raises one ValueError that words every problem.
 
     >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "unit_cost"))
@@ -153,8 +155,7 @@ def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
     """
     if not text:
         return {}
-    taken = set(groups)
-    names = tuple(name for name, setting in settings().items() if setting.group in taken)
+    names = tuple(name for name, setting in settings().items() if setting.group in groups)
     values: dict[str, float] = {}
     problems: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
@@ -163,7 +164,7 @@ def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
             problems.append(f'"{part}" ' + ("comes twice" if equals else "is not of the form name=value"))
             continue
         try:
-            values[name] = _setting(name, names).check(value)
+            values[name] = _setting(name, names, groups).check(value)
         except ValueError as problem:
             problems.append(str(problem))
     if problems:
@@ -171,14 +172,15 @@ def parse_overrides(text: str, *, groups: Iterable[str]) -> dict[str, float]:
     return values
 
 
-def _setting(name: str, allowed: tuple[str, ...]) -> Setting:
-    """The setting of that name if this tool takes it, else a ValueError with the nearest names."""
+def _setting(name: str, allowed: tuple[str, ...], groups: Collection[str]) -> Setting:
+    """The setting of that name if this tool takes it, else a ValueError with the groups taken or the nearest names."""
     if name in allowed:
         return settings()[name]
     if name in settings():
-        raise ValueError(f'"{name}" plays no part in this tool; it takes {", ".join(allowed)}')
+        taken = ", ".join(groups).replace("_", " ")
+        raise ValueError(f'"{name}" plays no part in this tool; it takes those of {taken} (all: {ALL})')
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
-    raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: inferplan://assumptions)')
+    raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: {ALL})')
 
 
 class Ledger:
