@@ -87,3 +87,13 @@ def test_a_pass_that_drafts_computes_its_share_of_all_but_the_head() -> None:
         assert getattr(draft, part) == pytest.approx(share * getattr(whole, part))
     assert (draft.head_params, draft.head_bytes) == (whole.head_params, whole.head_bytes)
     assert 61 * draft.cache_read(4000) == pytest.approx(whole.cache_read(4000))
+
+
+def test_a_layer_that_predicts_tokens_has_one_indexer_not_those_of_all_layers() -> None:
+    """DeepSeek V3.2: 64 heads of 128 score a key, 2 x 64 x 128 FLOP a pair of tokens and layer, on each rank whole."""
+    v32 = MODELS["deepseek-ai/DeepSeek-V3.2"]
+    whole = work_of(v32, FORMATS["fp8"], tp=8, kv_bits=16)
+    draft = whole.drafting(draft_share(v32))
+    assert (whole.index_layers, draft.index_layers) == (61, 1)
+    assert whole.index_flops_per_pair == pytest.approx(61 * 2 * 64 * 128)
+    assert draft.index_flops_per_pair == pytest.approx(2 * 64 * 128)

@@ -70,7 +70,10 @@ class Work:
         return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
 
     def drafting(self, share: float) -> "Work":
-        """What predicts a further token: one layer, a share of the parameters and cache of all, and the whole head."""
+        """What predicts a further token: one layer, a share of the parameters and cache of all, and the whole head.
+
+        Where layers have an indexer, this one has its own. Source: vLLM, deepseek_mtp.py, `topk_indices_buffer`.
+        """
         return replace(
             self,
             layers=1,
@@ -88,7 +91,8 @@ class Work:
             state_bytes=0.0,
             latent_layers=min(1, self.latent_layers),
             recurrent_layers=0,
-            index_layers=0,
+            index_layers=min(1, self.index_layers),
+            index_flops_per_pair=self.index_flops_per_pair / self.layers,
             shared=self.shared and self.shared.in_one_layer(),
         )
 
