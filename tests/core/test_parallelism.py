@@ -239,8 +239,8 @@ def test_a_tensor_group_beyond_the_span_talks_over_the_host_bus() -> None:
 
 def test_without_link_and_bus_everything_goes_over_the_network() -> None:
     bare = replace(h100(), link=None, link_bandwidth=None, link_span=1, pcie=None, pcie_bandwidth=None)
-    joined = fabric(bare, Layout(tp=4), node_size=8, network=12.5e9, network_name="Ethernet")
-    assert (joined.tensor_link, joined.tensor_bandwidth) == ("Ethernet", 12.5e9)
+    joined = fabric(bare, Layout(tp=4), node_size=8, network=12.5e9)
+    assert (joined.tensor_link, joined.tensor_bandwidth) == ("InfiniBand", 12.5e9)
 
 
 def test_in_a_mesh_a_tensor_group_has_the_wires_between_its_own_gpus() -> None:
