@@ -89,6 +89,35 @@ def test_a_pass_that_drafts_computes_its_share_of_all_but_the_head() -> None:
     assert 61 * draft.cache_read(4000) == pytest.approx(whole.cache_read(4000))
 
 
+@pytest.mark.parametrize(
+    ("id_", "experts", "latents", "kept"),
+    [
+        ("deepseek-ai/DeepSeek-R1", 1, 1, (512 + 64) * 2),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", 1, 0, 2 * 2 * 256 * 2),
+        ("google/gemma-3-27b-it", 0, 0, 2 * 16 * 128 * 2),
+        ("meta-llama/Llama-3.3-70B-Instruct", 0, 0, 2 * 8 * 128 * 2),
+    ],
+)
+def test_a_draft_passes_one_layer_that_keeps_every_token(id_: str, experts: int, latents: int, kept: int) -> None:
+    """Its cache is that of a layer which keeps all, also where 36 of 48 keep a state, and 52 of 62 a window. [B/token]
+
+    Its ranks add up twice, behind attention and behind what follows. Source: vLLM, qwen3_next_mtp.py and
+    deepseek_mtp.py, whose layer is one of the decoder's.
+    """
+    model = MODELS[id_]
+    draft = work_of(model, BF16, tp=1, kv_bits=16).drafting(draft_share(model))
+    assert (draft.layers, draft.expert_layers, draft.latent_layers, draft.recurrent_layers) == (1, experts, latents, 0)
+    assert draft.sums == 2
+    assert draft.cache_read(100_000) == pytest.approx(100_000 * kept)
+
+
+def test_attention_of_a_draft_is_that_of_one_layer() -> None:
+    """Gemma 3 27B: 32 heads of 128, 2 FLOP for a query's product with a key and 2 for that with a value."""
+    gemma = MODELS["google/gemma-3-27b-it"]
+    draft = work_of(gemma, BF16, tp=1, kv_bits=16).drafting(draft_share(gemma))
+    assert draft.decode_flops(100_000) == pytest.approx(100_000 * 4 * 32 * 128)
+
+
 def test_a_layer_that_predicts_tokens_has_one_indexer_not_those_of_all_layers() -> None:
     """DeepSeek V3.2: 64 heads of 128 score a key, 2 x 64 x 128 FLOP a pair of tokens and layer, on each rank whole."""
     v32 = MODELS["deepseek-ai/DeepSeek-V3.2"]

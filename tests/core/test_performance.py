@@ -68,6 +68,13 @@ def test_an_ideal_decode_step_reads_the_layers_and_the_head_once() -> None:
     assert step(Layout(tp=4), reached=IDEAL).weights_s == pytest.approx(read / 3.35e12)
 
 
+def test_a_head_that_is_the_embedding_is_read_and_computed_like_any_other() -> None:
+    """Llama 3.2 1B: 128,256 x 2,048 parameters, stored once, on two ranks half each."""
+    tied = work_of(MODELS["meta-llama/Llama-3.2-1B-Instruct"], BF16, tp=2, kv_bits=16)
+    assert tied.head_params == 128_256 * 2048 / 2
+    assert tied.head_bytes == 128_256 * 2048 * 2 / 2
+
+
 def test_an_ideal_decode_step_reads_the_kv_cache_of_every_sequence() -> None:
     """64 x 8,192 tokens x 327,680 B / 4 ranks at 3.35 TB/s = 12.8 ms."""
     taken = step(Layout(tp=4), decode=64, context=8192, reached=IDEAL).kv_cache_s
