@@ -248,6 +248,17 @@ def test_kinds_of_layers_make_one_group_each_where_their_counts_are_close(
     assert [number for number, _ in blocks.groups] == [-(-sliding // size), -(-full // size)]
 
 
+@pytest.mark.parametrize(("pp", "layers"), [(1, 126), (2, 63), (4, 32), (5, 26), (16, 8)])
+def test_the_fullest_stage_of_an_uneven_pipeline_decides_how_large_a_block_is(pp: int, layers: int) -> None:
+    """Llama 3.1 405B on 8 ranks: 16 tokens of one head of 128, a key and a value of 2 B, in 32 of 126 layers of four.
+
+    Source of the uneven split: vLLM, vllm/distributed/utils.py, `get_pp_indices`.
+    """
+    model = MODELS["meta-llama/Llama-3.1-405B-Instruct"]
+    blocks = cut(model.architecture, Layout(tp=8, pp=pp), kv_bits=16, engine=engine())
+    assert blocks.block_bytes == layers * 16 * 128 * 2 * 2
+
+
 @pytest.mark.parametrize(("version", "pp", "batches"), [(25, 1, 1), (25, 4, 1), (26, 1, 2), (26, 2, 2), (28, 4, 4)])
 def test_a_window_leaves_room_for_every_batch_in_flight_since_0_26(version: int, pp: int, batches: int) -> None:
     blocks = cut(mixed(12, 12), Layout(pp=pp), kv_bits=16, engine=engine(version=version, tokens=2048))
