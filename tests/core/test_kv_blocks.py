@@ -203,6 +203,19 @@ def test_what_is_not_known_of_vllms_cache_is_said_and_not_guessed(id_: str, vers
     assert not_modelled(MODELS[id_].architecture, version=version)
 
 
+@pytest.mark.parametrize(("version", "tokens"), [(24, 960), (26, 960), (27, 1024), (28, 1024)])
+def test_a_block_of_latents_grows_by_64_tokens_to_the_page_of_a_state_and_by_128_since_0_27(
+    version: int, tokens: int
+) -> None:
+    """Kimi Linear, two ranks: a state of (32 x 128 x 128 x 4 B + 3 x 3 x 4,096 x 2 B) / 2 is 942.2 latents of 1,152 B.
+
+    Source: vLLM 0.11, vllm/model_executor/models/config.py, and 0.28, vllm/platforms/interface.py.
+    """
+    kimi = MODELS["moonshotai/Kimi-Linear-48B-A3B-Instruct"].architecture
+    groups = cut(kimi, Layout(tp=2), kv_bits=16, engine=engine(version=version)).groups
+    assert {spec.kind: spec.block_tokens for _, spec in groups} == {"state": 1, "full": tokens}
+
+
 def test_index_keys_pooled_beside_a_latent_are_counted_since_vllm_serves_them() -> None:
     """0.28 stops at the weights of GLM-5.3-Flash (vllm-project/vllm 54062)."""
     flash = MODELS["zai-org/GLM-5.3-Flash"].architecture
