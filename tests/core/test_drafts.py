@@ -29,6 +29,13 @@ def test_a_models_own_predictor_is_what_its_checkpoint_stores_beyond_the_model()
         assert draft_bytes(R1, BF16, layout) == 13_463_426_304 * 2 / 8
 
 
+def test_of_several_layers_that_predict_each_passes_one_token() -> None:
+    """MiMo-V2-Flash has three, 987,820,224 parameters in all: a draft is a third of them over the decoder's."""
+    mimo = MODELS["XiaomiMiMo/MiMo-V2-Flash"]
+    decoder = mimo.total_params - 2 * 152_576 * 4096
+    assert draft_share(mimo) == pytest.approx(987_820_224 / 3 / decoder)
+
+
 def test_without_one_a_draft_is_one_layer_in_16_bit() -> None:
     """Llama 3.3 70B: (68,451,041,280 + 80 x 2 x 8,192 + 8,192) / 80 parameters x 2 B over two GPUs, in FP8 too."""
     layer = (68_451_041_280 + 80 * 2 * 8192 + 8192) / 80
