@@ -29,6 +29,13 @@ def test_a_models_own_predictor_is_what_its_checkpoint_stores_beyond_the_model()
         assert draft_bytes(R1, BF16, layout) == 13_463_426_304 * 2 / 8
 
 
+def test_of_several_layers_that_predict_each_passes_one_token() -> None:
+    """MiMo-V2-Flash has three, 987,820,224 parameters in all: a draft is a third of them over the decoder's."""
+    mimo = MODELS["XiaomiMiMo/MiMo-V2-Flash"]
+    decoder = mimo.total_params - 2 * 152_576 * 4096
+    assert draft_share(mimo) == pytest.approx(987_820_224 / 3 / decoder)
+
+
 def test_without_one_a_draft_is_one_layer_in_16_bit() -> None:
     """Llama 3.3 70B: (68,451,041,280 + 80 x 2 x 8,192 + 8,192) / 80 parameters x 2 B over two GPUs, in FP8 too."""
     layer = (68_451_041_280 + 80 * 2 * 8192 + 8192) / 80
@@ -87,3 +94,42 @@ def test_a_pass_that_drafts_computes_its_share_of_all_but_the_head() -> None:
         assert getattr(draft, part) == pytest.approx(share * getattr(whole, part))
     assert (draft.head_params, draft.head_bytes) == (whole.head_params, whole.head_bytes)
     assert 61 * draft.cache_read(4000) == pytest.approx(whole.cache_read(4000))
+
+
+@pytest.mark.parametrize(
+    ("id_", "experts", "latents", "kept"),
+    [
+        ("deepseek-ai/DeepSeek-R1", 1, 1, (512 + 64) * 2),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", 1, 0, 2 * 2 * 256 * 2),
+        ("google/gemma-3-27b-it", 0, 0, 2 * 16 * 128 * 2),
+        ("meta-llama/Llama-3.3-70B-Instruct", 0, 0, 2 * 8 * 128 * 2),
+    ],
+)
+def test_a_draft_passes_one_layer_that_keeps_every_token(id_: str, experts: int, latents: int, kept: int) -> None:
+    """Its cache is that of a layer which keeps all, also where 36 of 48 keep a state, and 52 of 62 a window. [B/token]
+
+    Its ranks add up twice, behind attention and behind what follows. Source: vLLM, qwen3_next_mtp.py and
+    deepseek_mtp.py, whose layer is one of the decoder's.
+    """
+    model = MODELS[id_]
+    draft = work_of(model, BF16, tp=1, kv_bits=16).drafting(draft_share(model))
+    assert (draft.layers, draft.expert_layers, draft.latent_layers, draft.recurrent_layers) == (1, experts, latents, 0)
+    assert draft.sums == 2
+    assert draft.cache_read(100_000) == pytest.approx(100_000 * kept)
+
+
+def test_attention_of_a_draft_is_that_of_one_layer() -> None:
+    """Gemma 3 27B: 32 heads of 128, 2 FLOP for a query's product with a key and 2 for that with a value."""
+    gemma = MODELS["google/gemma-3-27b-it"]
+    draft = work_of(gemma, BF16, tp=1, kv_bits=16).drafting(draft_share(gemma))
+    assert draft.decode_flops(100_000) == pytest.approx(100_000 * 4 * 32 * 128)
+
+
+def test_a_layer_that_predicts_tokens_has_one_indexer_not_those_of_all_layers() -> None:
+    """DeepSeek V3.2: 64 heads of 128 score a key, 2 x 64 x 128 FLOP a pair of tokens and layer, on each rank whole."""
+    v32 = MODELS["deepseek-ai/DeepSeek-V3.2"]
+    whole = work_of(v32, FORMATS["fp8"], tp=8, kv_bits=16)
+    draft = whole.drafting(draft_share(v32))
+    assert (whole.index_layers, draft.index_layers) == (61, 1)
+    assert whole.index_flops_per_pair == pytest.approx(61 * 2 * 64 * 128)
+    assert draft.index_flops_per_pair == pytest.approx(2 * 64 * 128)

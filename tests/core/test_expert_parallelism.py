@@ -131,6 +131,12 @@ def test_sglang_reserves_for_every_group_of_data_parallel_attention() -> None:
     )
 
 
+def test_without_graphs_sglang_sets_no_buffers_of_deepep_aside() -> None:
+    """512 + 8,192 x 1.5 + 1,024 MiB: nothing for graphs, nor for the low-latency exchange that runs in them."""
+    eager = replace(SGLANG, cuda_graphs=False)
+    assert sglang_memory.reserve(H200, Layout(attention_dp=8), eager, latent=True) == (512 + 12_288 + 1024) * 2**20
+
+
 def test_sglang_shares_a_chunk_of_prompts_among_the_groups() -> None:
     """1,024 tokens of each of 8 groups go through attention, 8,192 through the experts as with one group."""
     one, eight = (

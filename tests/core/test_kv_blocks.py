@@ -203,6 +203,19 @@ def test_what_is_not_known_of_vllms_cache_is_said_and_not_guessed(id_: str, vers
     assert not_modelled(MODELS[id_].architecture, version=version)
 
 
+@pytest.mark.parametrize(("version", "tokens"), [(24, 960), (26, 960), (27, 1024), (28, 1024)])
+def test_a_block_of_latents_grows_by_64_tokens_to_the_page_of_a_state_and_by_128_since_0_27(
+    version: int, tokens: int
+) -> None:
+    """Kimi Linear, two ranks: a state of (32 x 128 x 128 x 4 B + 3 x 3 x 4,096 x 2 B) / 2 is 942.2 latents of 1,152 B.
+
+    Source: vLLM 0.11, vllm/model_executor/models/config.py, and 0.28, vllm/platforms/interface.py.
+    """
+    kimi = MODELS["moonshotai/Kimi-Linear-48B-A3B-Instruct"].architecture
+    groups = cut(kimi, Layout(tp=2), kv_bits=16, engine=engine(version=version)).groups
+    assert {spec.kind: spec.block_tokens for _, spec in groups} == {"state": 1, "full": tokens}
+
+
 def test_index_keys_pooled_beside_a_latent_are_counted_since_vllm_serves_them() -> None:
     """0.28 stops at the weights of GLM-5.3-Flash (vllm-project/vllm 54062)."""
     flash = MODELS["zai-org/GLM-5.3-Flash"].architecture
@@ -246,6 +259,17 @@ def test_kinds_of_layers_make_one_group_each_where_their_counts_are_close(
     blocks = cut(mixed(sliding, full), Layout(), kv_bits=16, engine=engine(version=version))
     assert blocks.block_bytes == size * 16 * FULL.kv_width * 2 * 2
     assert [number for number, _ in blocks.groups] == [-(-sliding // size), -(-full // size)]
+
+
+@pytest.mark.parametrize(("pp", "layers"), [(1, 126), (2, 63), (4, 32), (5, 26), (16, 8)])
+def test_the_fullest_stage_of_an_uneven_pipeline_decides_how_large_a_block_is(pp: int, layers: int) -> None:
+    """Llama 3.1 405B on 8 ranks: 16 tokens of one head of 128, a key and a value of 2 B, in 32 of 126 layers of four.
+
+    Source of the uneven split: vLLM, vllm/distributed/utils.py, `get_pp_indices`.
+    """
+    model = MODELS["meta-llama/Llama-3.1-405B-Instruct"]
+    blocks = cut(model.architecture, Layout(tp=8, pp=pp), kv_bits=16, engine=engine())
+    assert blocks.block_bytes == layers * 16 * 128 * 2 * 2
 
 
 @pytest.mark.parametrize(("version", "pp", "batches"), [(25, 1, 1), (25, 4, 1), (26, 1, 2), (26, 2, 2), (28, 4, 4)])

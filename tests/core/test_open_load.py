@@ -73,6 +73,32 @@ def test_the_mean_wait_is_that_of_the_shares(busy: float, replicas: int) -> None
     assert sum(map(queue.wait_s, shares)) / steps == pytest.approx(queue.mean_s, rel=0.02, abs=1e-9)
 
 
+def test_the_mean_first_token_is_that_of_the_shares() -> None:
+    """Summed over 20,000 shares, at four fifths of the most that the replica keeps up with."""
+    found = at(0.8 * most())
+    assert found is not None
+    assert found.queue.mean_s > 0
+    steps = 20_000
+    mean = sum(found.ttft_s((n + 0.5) / steps) for n in range(steps)) / steps
+    assert mean == pytest.approx(found.service.ttft_s, rel=1e-3)
+
+
+def test_replicas_share_a_queue_and_stages_the_time_that_a_prompt_takes() -> None:
+    """Each replica gets 2 requests/s: seven of them are busy as one is, and wait less; two stages half as much each."""
+    alone, seven, staged = at(2), at(2, LAYOUT.times(7)), Layout(tp=4, pp=2)
+    assert alone is not None
+    assert seven is not None
+    assert seven.queue.busy == pytest.approx(alone.queue.busy)
+    assert seven.queue.mean_s == pytest.approx(
+        Queue(busy=alone.queue.busy, each_s=0.0, replicas=7).waiting / alone.queue.waiting * alone.queue.mean_s / 7
+    )
+    on = machine(h100(), FORM, fabric(h100(), staged, node_size=8, network=50e9), FITTED)
+    assert on is not None
+    halved = arrivals(WORK, on, staged, LOAD, requests_per_s=2)
+    assert halved is not None
+    assert halved.queue.busy == pytest.approx(2 * marginal_s(WORK, on, staged, 500) / 2)
+
+
 @given(rate=st.floats(0.01, 1), other=st.floats(0.01, 1))
 def test_first_tokens_wait_longer_at_higher_percentiles_and_rates(rate: float, other: float) -> None:
     slow, quick = (at(share * most() * 0.999) for share in sorted((rate, other)))

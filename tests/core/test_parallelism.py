@@ -237,10 +237,18 @@ def test_a_tensor_group_beyond_the_span_talks_over_the_host_bus() -> None:
     assert (joined.tensor_link, joined.tensor_bandwidth) == ("PCIe Gen5 x16", 64e9)
 
 
+@pytest.mark.parametrize(("tp", "groups", "leaving"), [(1, 16, 1 / 2), (2, 8, 1 / 2), (8, 2, 1 / 2), (8, 4, 3 / 4)])
+def test_of_an_exchange_what_is_sent_to_the_ranks_of_other_nodes_leaves(tp: int, groups: int, leaving: float) -> None:
+    """16 ranks in nodes of 8 send half of it over the network, 32 three quarters, however wide their tensor groups."""
+    joined = fabric(h100(), Layout(tp=tp, attention_dp=groups), node_size=8, network=50e9)
+    assert joined.wide
+    assert joined.exchange_bandwidth == pytest.approx(50e9 / leaving)
+
+
 def test_without_link_and_bus_everything_goes_over_the_network() -> None:
     bare = replace(h100(), link=None, link_bandwidth=None, link_span=1, pcie=None, pcie_bandwidth=None)
-    joined = fabric(bare, Layout(tp=4), node_size=8, network=12.5e9, network_name="Ethernet")
-    assert (joined.tensor_link, joined.tensor_bandwidth) == ("Ethernet", 12.5e9)
+    joined = fabric(bare, Layout(tp=4), node_size=8, network=12.5e9)
+    assert (joined.tensor_link, joined.tensor_bandwidth) == ("InfiniBand", 12.5e9)
 
 
 def test_in_a_mesh_a_tensor_group_has_the_wires_between_its_own_gpus() -> None:

@@ -1,6 +1,6 @@
 from dataclasses import replace
 from itertools import pairwise
-from math import isfinite
+from math import inf, isfinite
 
 import pytest
 from hypothesis import given
@@ -68,6 +68,13 @@ def test_an_ideal_decode_step_reads_the_layers_and_the_head_once() -> None:
     assert step(Layout(tp=4), reached=IDEAL).weights_s == pytest.approx(read / 3.35e12)
 
 
+def test_a_head_that_is_the_embedding_is_read_and_computed_like_any_other() -> None:
+    """Llama 3.2 1B: 128,256 x 2,048 parameters, stored once, on two ranks half each."""
+    tied = work_of(MODELS["meta-llama/Llama-3.2-1B-Instruct"], BF16, tp=2, kv_bits=16)
+    assert tied.head_params == 128_256 * 2048 / 2
+    assert tied.head_bytes == 128_256 * 2048 * 2 / 2
+
+
 def test_an_ideal_decode_step_reads_the_kv_cache_of_every_sequence() -> None:
     """64 x 8,192 tokens x 327,680 B / 4 ranks at 3.35 TB/s = 12.8 ms."""
     taken = step(Layout(tp=4), decode=64, context=8192, reached=IDEAL).kv_cache_s
@@ -123,6 +130,34 @@ def test_each_layer_reduces_the_hidden_state_of_every_token_twice() -> None:
 def test_a_stage_boundary_costs_one_hand_over_of_the_hidden_state() -> None:
     """16,384 B over InfiniBand at 50 GB/s."""
     assert step(Layout(pp=16), reached=IDEAL).collectives_s == pytest.approx(15 * 16_384 / 50e9)
+
+
+@pytest.mark.parametrize("network", [0.1e9, 5e9, 50e9, 5e12])
+@pytest.mark.parametrize("batch", [Batch(decode=4096, context=500), Batch(decode=16), Batch(prompts=64, prompt=2000)])
+def test_a_batch_that_is_sent_between_nodes_takes_the_shorter_of_whole_and_halves(network: float, batch: Batch) -> None:
+    """min(whole + sent, max(2 x half, sent)): 16 ranks, half of them in the other node, so that half of what each sends
+    leaves: 2 x 32 layers x tokens / 16 x 8 experts x 4,096 x 1.5 B, at 0.9 of the network over that half.
+    """
+    layout = Layout(attention_dp=16)
+    one = work_of(model(sparse(experts=64, active=8, width=2048)), BF16, tp=1, kv_bits=16, attention_dp=16)
+    links = fabric(h100(), layout, node_size=8, network=network)
+    near = replace(links, wide=False, exchange_bandwidth=inf)
+    on, apart = (machine(h100(), BF16, joins, IDEAL) for joins in (links, near))
+    assert on is not None
+    assert apart is not None
+    whole, half = (
+        forward_pass(one, apart, layout, some).total_s
+        for some in (batch, batch._replace(decode=batch.decode / 2, prompts=batch.prompts / 2))
+    )
+    sent = 2 * 32 * batch.tokens / 16 * 8 * 4096 * 1.5 / (network / 0.5) / 0.9
+    assert forward_pass(one, on, layout, batch).total_s == pytest.approx(min(whole + sent, max(2 * half, sent)))
+
+
+def test_an_indexer_scores_every_key_before_a_token_also_those_of_a_cached_prefix() -> None:
+    """DeepSeek V3.2: 61 layers x 64 heads x 128 x 2 FLOP a pair; 1,000 tokens after 3,000, each of which sees 3,500."""
+    one = work_of(MODELS["deepseek-ai/DeepSeek-V3.2"], FP8, tp=8, kv_bits=16)
+    found = pass_amounts(one, joined(Layout(tp=8)), Layout(tp=8), Batch(prompts=1, prompt=1000, cached=3000))
+    assert found.index_s == pytest.approx(61 * 64 * 128 * 2 * 1000 * 3500 / (0.80 * 989e12))
 
 
 def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
@@ -247,6 +282,24 @@ def test_each_further_user_puts_a_prompt_of_its_own_between_the_tokens_of_the_ot
         found = serve(*on, Load(sequences=users, context=9000, input_tokens=8000, output_tokens=100))
         between[users] = 100 * (found.tpot_s - found.decode.total_s) / marginal_s(*on, 8000)
     assert between == pytest.approx({1: 0, 2: 1, 5: 4})
+
+
+def test_stages_share_the_prompts_that_come_between_tokens() -> None:
+    """Of 8 x 8,000 tokens for 100 each, with all of a prompt between tokens: 7 of them / 100, in 4 stages a quarter."""
+    layout, one = Layout(tp=2, pp=4), work_of(LLAMA_70B, BF16, tp=2, kv_bits=16)
+    on = (one, joined(layout, reached=replace(FITTED, prefill_interference=1.0, prompt_queue=0.0)), layout)
+    found = serve(*on, Load(sequences=8, context=9000, input_tokens=8000, output_tokens=100))
+    assert found.tpot_s - found.decode.total_s == pytest.approx(7 / 100 * marginal_s(*on, 8000) / 4)
+
+
+def test_the_prompts_that_a_first_token_waits_for_are_shared_out_over_the_groups_of_a_replica() -> None:
+    """17 users on 16 groups: 16 others, one of them on each group, of which the share `prompt_queue` is waited for."""
+    layout = Layout(tp=1, attention_dp=16)
+    one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16, attention_dp=16)
+    reached = replace(FITTED, prompt_queue=0.5, first_token_steps=0.0, front_end_s=0.0)
+    load = Load(sequences=17, context=9000, input_tokens=8000, output_tokens=1000)
+    found = serve(one, joined(layout, reached=reached), layout, load)
+    assert found.ttft_s == pytest.approx(found.prefill.total_s * (1 + 0.5))
 
 
 def test_a_lone_user_of_ranks_that_share_experts_disturbs_nobody_and_two_disturb_each_other() -> None:
@@ -437,6 +490,14 @@ def test_who_has_no_slot_waits_for_one() -> None:
     free, full = (serve(one, m, layout, replace(load, sequences=n, slots=32)) for n in (32, 64))
     assert full.tpot_s == free.tpot_s
     assert full.ttft_s == pytest.approx(free.ttft_s + 500 * 32 / free.offline_tokens_per_s)
+
+
+def test_a_batch_without_prompts_takes_a_step_for_each_token() -> None:
+    """32 tokens after nothing, in the middle 16: what a benchmark of decoding alone times."""
+    layout, one = Layout(tp=4), work_of(LLAMA_70B, BF16, tp=4, kv_bits=16)
+    found = static_batch(one, joined(layout), layout, batch=8, prompt=0, output=32)
+    assert found.step_s == step(layout, decode=8, context=16).total_s
+    assert found.total_s == pytest.approx(32 * found.step_s)
 
 
 def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:

@@ -169,6 +169,25 @@ def test_the_default_share_of_an_h100_by_hand() -> None:
     assert utilization(dense(), h100(), Layout(), ENGINE) == 0.83
 
 
+def test_a_small_chunk_reserves_as_one_of_2048_and_graphs_are_for_as_many_sequences_as_may_run() -> None:
+    """512 + 1.5 x 2,048 + 128 + 2 x 4 + 8 x 38 MiB on an L4: 38 prefill graphs have at most 1,024 tokens.
+
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`.
+    """
+    few = replace(ENGINE, max_num_seqs=4, max_num_batched_tokens=1024)
+    assert reserve(GPUS["l4"], Layout(), few) == (512 + 3072 + 128 + 8 + 304) * MIB
+
+
+@pytest.mark.parametrize(("towers", "factor"), [(0.1, 1.05), (0.5, 1.05), (1, 1.0), (2, 0.9), (2.5, 0.85), (9, 0.8)])
+def test_each_vit_l_more_of_a_tower_takes_a_tenth_of_the_share_within_bounds(towers: float, factor: float) -> None:
+    """A ViT-L/14 has 24 layers of 12 x 1,024^2 parameters; 0.83 is what an H100 gives a model without a tower.
+
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `adjust_mem_fraction_for_vlm`.
+    """
+    seeing = replace(dense(), vision_params=round(towers * 24 * 12 * 1024**2))
+    assert utilization(seeing, h100(), Layout(), ENGINE) == pytest.approx(0.83 * 0.95 * factor)
+
+
 def test_a_latent_reserves_more_for_prefill_graphs_and_a_vision_tower_lowers_the_share() -> None:
     v3, gemma = (MODELS[id_].architecture for id_ in ("deepseek-ai/DeepSeek-V3", "google/gemma-3-27b-it"))
     shares = [utilization(one, h100(), Layout(), ENGINE) for one in (dense(), v3, gemma)]

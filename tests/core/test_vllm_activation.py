@@ -92,6 +92,13 @@ def test_encoder_outputs_are_cached_beside_the_peak() -> None:
     assert activation_peak(seeing, settings, tp=1) - activation_peak(blind, settings, tp=1) == 2 * 8192 * 8192
 
 
+def test_what_an_encoder_gives_out_is_not_kept_where_there_are_no_images() -> None:
+    """`--language-model-only`: the trial is that of the text alone."""
+    seeing = replace(dense(), vision_params=10**9)
+    blind, settings = dense(), engine(version=21)
+    assert activation_peak(seeing, replace(settings, images=False), tp=1) == activation_peak(blind, settings, tp=1)
+
+
 @pytest.mark.parametrize(("version", "per_logit"), [(24, 6), (27, 6), (28, 2)])
 def test_the_second_runner_samples_from_the_logits_alone_or_from_a_copy(version: int, per_logit: float) -> None:
     """Widths so small that the sampler decides the peak: 2 B x 1,024 x 128,256, with a copy 4 B more."""

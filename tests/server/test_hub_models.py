@@ -248,7 +248,7 @@ def test_without_the_extra_the_sentence_says_what_to_install(
     wire = connect("2025-11-25", str(script))
     said = refused(wire, "someone/llama-3.3-71b")
     assert said.startswith(NEAREST)
-    assert said.endswith(f"reading a model hub needs the extra `hub`; install inferplan with the extra `hub`, {ELSE}")
+    assert said.endswith(f"reading a model hub needs the extra `hub`: pip install '.[hub]' in the clone, {ELSE}")
     assert answered(wire, "70B", precision="fp8")["weights_gb"] == 70
     assert hub.asked == []
 

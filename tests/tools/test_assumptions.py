@@ -114,7 +114,7 @@ def test_no_overrides_are_no_overrides() -> None:
     [
         ("memory_utilisation=0.9", 'no assumption "memory_utilisation"; nearest: memory_utilization'),
         ("engine=0.2", 'no assumption "engine"; nearest: engine_version'),
-        ("pue=1.2", '"pue" plays no part in this tool; it takes memory_utilization, engine_version'),
+        ("pue=1.2", '"pue" plays no part in this tool; it takes those of memory (all: inferplan:'),
         ("memory_utilization", '"memory_utilization" is not of the form name=value'),
         ("memory_utilization=", '"memory_utilization" takes a number from 0.1 to 0.99; got ""'),
         ("memory_utilization=lots", 'takes a number from 0.1 to 0.99; got "lots"'),

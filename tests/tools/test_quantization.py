@@ -204,6 +204,30 @@ class TestFormats:
         row = by_format(ask(model=model, precision=precision))[precision]
         assert isclose(row.memory_gb, MODELS[model].total_params * row.bits_per_weight / 8e9, rel_tol=1e-9)
 
+    @pytest.mark.parametrize(
+        ("model", "precision"),
+        [
+            ("llama 3.1 8b", "q4_k_m"),
+            ("gpt-oss 120b", "mxfp4"),
+            ("deepseek r1", "nvfp4"),
+            ("kimi k2 thinking", "int4"),
+            ("gemma 3 27b", "awq"),
+        ],
+    )
+    def test_the_arithmetic_of_the_formula_gives_the_memory(self, model: str, precision: str) -> None:
+        """(linear x bits + others x bits) / 8, format by format, also where a checkpoint is stored in parts."""
+        answer = ask(model=model, precision=precision, gpu="b200")
+        linear, linear_bits, others, first, then = re.fullmatch(
+            r"\(([\d,.]+)B linear x ([\d., ]+) bit \+ ([\d,.]+)B others x ([\d.]+), (.*) bit\) / 8 = .*",
+            answer.formula[0],
+        ).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        each, rows = [float(one) for one in linear_bits.split(", ")], answer.formats
+        rest = [float(one) for one in then.removeprefix("then ").split(", ")]
+        rest = [float(first), *(rest * (len(rows) - 1) if len(rest) == 1 else rest)]
+        params = [float(one.replace(",", "")) for one in (linear, others)]
+        for row, own, other in zip(rows, each, rest, strict=True):
+            assert (params[0] * own + params[1] * other) / 8 == pytest.approx(row.memory_gb, rel=2e-4)
+
     @pytest.mark.parametrize("model", MODELS)
     def test_reduction_follows_from_memory_and_fp8_is_never_larger_than_fp16(self, model: str) -> None:
         rows = by_format(ask(model=model))

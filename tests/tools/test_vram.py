@@ -203,6 +203,19 @@ def test_a_size_class_in_fp8_never_needs_more_than_in_16_bit(users: int, context
             assert a.deploy.gpus <= b.deploy.gpus
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"total_gpus": 1}, ". 1 x H100 SXM5 80GB holds no session: "),
+        ({"total_gpus": 4}, ". 4 x H100 SXM5 80GB hold no session: "),
+        ({"context_window": 10**8}, ". Not even 8 x H100 SXM5 80GB hold a session: "),
+        ({"context_window": 10**7, "overrides": "gpus_per_node=1"}, ". Not even 1 x H100 SXM5 80GB holds a session: "),
+    ],
+)
+def test_gpus_that_hold_no_session_are_spoken_of_in_their_number(arguments: dict[str, Any], said: str) -> None:
+    assert said in ask("405B", "fp32", kv_precision="fp32", **arguments).summary
+
+
 class TestRealCheckpoint:
     """On one H100 a 70B FP8 checkpoint loads 67.72 GiB, its size class 65.2. Source: llm-d, planner, measured runs."""
 

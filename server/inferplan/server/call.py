@@ -8,7 +8,6 @@ from typing import Any
 
 import anyio
 from mcp import Client, MCPError
-from mcp.server.mcpserver import MCPServer
 from mcp.types import CallToolResult, Tool
 
 from inferplan.server.app import create_server
@@ -21,13 +20,13 @@ CANNOT_ANSWER = 2
 _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
 
 
-def call(words: Sequence[str], *, as_json: bool, usage: bool, server: MCPServer[Any] | None = None) -> int:
+def call(words: Sequence[str], *, as_json: bool, usage: bool) -> int:
     """Ask `TOOL name=value ...` and print the answer, or how to ask; the exit code."""
-    return anyio.run(_call, server or create_server(), words, as_json, usage)
+    return anyio.run(_call, words, as_json, usage)
 
 
-async def _call(server: MCPServer[Any], words: Sequence[str], as_json: bool, usage: bool) -> int:  # noqa: FBT001 - anyio passes by position
-    async with Client(server) as client:
+async def _call(words: Sequence[str], as_json: bool, usage: bool) -> int:  # noqa: FBT001 - anyio passes by position
+    async with Client(create_server()) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         if not words:
             return say(_overview(tools))

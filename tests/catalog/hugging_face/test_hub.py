@@ -703,7 +703,7 @@ def test_without_the_extra_the_sentence_says_what_to_install(monkeypatch: pytest
     with pytest.raises(HubProblem) as caught:
         read_repository(ID)
     assert str(caught.value) == (
-        f"reading a model hub needs the extra `hub`; install inferplan with the extra `hub`, {ELSE}"
+        f"reading a model hub needs the extra `hub`: pip install '.[hub]' in the clone, {ELSE}"
     )
 
 

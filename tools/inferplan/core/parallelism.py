@@ -13,6 +13,8 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.rings import RINGS, Ring, ring_of
 
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
+NETWORK = "InfiniBand"
+"""What joins nodes, and GPUs of which neither a link nor the host's bus is known."""
 
 
 class Layout(NamedTuple):
@@ -362,7 +364,7 @@ class Fabric:
 
 
 @lru_cache(maxsize=1024)
-def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_name: str = "InfiniBand") -> Fabric:
+def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float) -> Fabric:
     """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
 
     Stages that lie in one domain talk over the same links; where a replica reaches into another domain, all of them
@@ -372,7 +374,7 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
     bus = gpu.pcie_bandwidth or network
     tensor = (gpu.link_among(layout.tp) if scale_up else None) or bus
     stage = (gpu.link_among(2) if scale_up else None) or bus
-    name = gpu.link if scale_up and gpu.link else _bus_name(gpu, network_name)
+    name = gpu.link if scale_up and gpu.link else _bus_name(gpu) or NETWORK
     domain = domain_size(gpu, node_size=node_size)
     slots = groups_per_domain(layout, node_size=node_size, domain=domain)
     groups = layout.pp * layout.attention_dp
@@ -383,12 +385,12 @@ def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float, network_
     return Fabric(
         tensor_link=name,
         tensor_bandwidth=tensor,
-        stage_link=network_name if across else name,
+        stage_link=NETWORK if across else name,
         stage_bandwidth=network if across else stage,
-        exchange_link=network_name if leaving else name if close else _bus_name(gpu, network_name),
+        exchange_link=NETWORK if leaving else name if close else _bus_name(gpu) or NETWORK,
         exchange_bandwidth=network / leaving if leaving else near,
         wide=leaving > 0,
-        bus_link=_bus_name(gpu, ""),
+        bus_link=_bus_name(gpu),
         ring=ring_of(gpu.architecture),
     )
 
@@ -403,8 +405,8 @@ def is_wide(gpu: Gpu, layout: Layout) -> bool:
     return layout.ep > domain_size(gpu, node_size=gpu.node_size)
 
 
-def _bus_name(gpu: Gpu, network_name: str) -> str:
-    """`PCIe Gen5 x16`, or the name of the network where the host link is not known."""
+def _bus_name(gpu: Gpu) -> str:
+    """`PCIe Gen5 x16`; empty where the host's bus is not known."""
     if gpu.pcie is None or gpu.pcie_bandwidth is None:
-        return network_name
+        return ""
     return f"PCIe {gpu.pcie}" if gpu.pcie.startswith("Gen") else gpu.pcie

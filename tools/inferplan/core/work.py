@@ -25,8 +25,8 @@ SUM_BYTES = 4
 class Work:
     """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send.
 
-    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only, or a part of it. Of a
-    cache whose tokens are `shared` out it reads its own.
+    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only, or a part of it.
+    `endless_layers` keep something of every token. Of a cache whose tokens are `shared` out it reads its own.
     """
 
     layers: int
@@ -51,6 +51,7 @@ class Work:
     recurrent_layers: int = 0
     index_layers: int = 0
     index_flops_per_pair: float = 0.0
+    endless_layers: int = 0
     shared: Shared | None = None
 
     def cache_read(self, context: float) -> float:
@@ -70,7 +71,15 @@ class Work:
         return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
 
     def drafting(self, share: float) -> "Work":
-        """What predicts a further token: one layer, a share of the parameters and cache of all, and the whole head."""
+        """What predicts a further token: one layer, a share of the parameters of all, and the whole head.
+
+        It keeps the cache of one that keeps every token (see `drafts.with_draft`), and where layers have an indexer,
+        its own.
+
+        Limits: what it reads of a window, or of what its indexer picks, is not counted.
+        Source: vLLM, qwen3_next_mtp.py (`full_attention`); deepseek_mtp.py, `topk_indices_buffer`.
+        """
+        kept, indexed = max(1, self.endless_layers), max(1, self.index_layers)
         return replace(
             self,
             layers=1,
@@ -81,14 +90,16 @@ class Work:
             dense_params=self.dense_params * share,
             half_params=self.half_params * share,
             active_expert_params=self.active_expert_params * share,
-            kv_bytes_per_token=self.kv_bytes_per_token / self.layers,
-            attention_flops_per_pair=self.attention_flops_per_pair / self.layers,
+            kv_bytes_per_token=self.kv_bytes_per_token / kept,
+            attention_flops_per_pair=self.attention_flops_per_pair / kept,
+            endless_layers=min(1, self.endless_layers),
             prompt_saving_per_pair=0.0,
             bounded=(),
             state_bytes=0.0,
             latent_layers=min(1, self.latent_layers),
             recurrent_layers=0,
-            index_layers=0,
+            index_layers=min(1, self.index_layers),
+            index_flops_per_pair=self.index_flops_per_pair / indexed,
             shared=self.shared and self.shared.in_one_layer(),
         )
 
@@ -153,6 +164,7 @@ def work_of(
         recurrent_layers=_layers(model, lambda mixer: bool(mixer.state and mixer.state.recurrent)),
         index_layers=sum(layers for layers, _ in index),
         index_flops_per_pair=sum(part.flops_per_pair for part in keys_read),
+        endless_layers=_layers(model, lambda mixer: any(_limit(part) == 0 for part in mixer.cached)),
         shared=_shared(model, tp, sharing) if sharing > 1 else None,
     )
 
@@ -206,11 +218,15 @@ def _half_share(bits: float, precision: Precision) -> float:
 
 def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
     """What a pass reads and computes of one part of the cache, on one rank; 0 tokens stands for no bound."""
-    limit = part.window or (part.read or 0) * part.compress
     prompt = part.flops if part.prefill_flops is None else part.prefill_flops
     return Bounded(
-        tokens=limit,
+        tokens=_limit(part),
         bytes_per_token=layers * part.on_rank(tp) / part.compress * kv_bits / BITS_PER_BYTE,
         flops_per_pair=layers * part.flops / part.compress / tp,
         prompt_flops_per_pair=layers * prompt / part.compress / tp,
     )
+
+
+def _limit(part: Cached) -> int:
+    """Tokens that are read of a part of the cache at most; 0 where there is no bound."""
+    return part.window or (part.read or 0) * part.compress

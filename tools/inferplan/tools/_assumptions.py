@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -22,6 +22,8 @@ UNUSED = "given, but nothing here depends on it"
 """The same where it changes nothing."""
 APART = 1
 """Overrides that have a line of their own; more of them share one."""
+ALL = "inferplan://assumptions"
+"""Where every setting stands, with the tools that take it."""
 
 
 class Setting(BaseModel):
@@ -151,7 +153,7 @@ def _nobody(_group: str) -> Iterable[str]:
 
 
 def parse_overrides(
-    text: str, *, groups: Iterable[str], takers: Callable[[str], Iterable[str]] = _nobody
+    text: str, *, groups: Collection[str], takers: Callable[[str], Iterable[str]] = _nobody
 ) -> dict[str, float]:
     """`"name=value, name=value"` as numbers. Raises one ValueError that words every problem.
 
@@ -162,8 +164,7 @@ def parse_overrides(
     """
     if not text:
         return {}
-    taken = set(groups)
-    names = tuple(name for name, setting in settings().items() if setting.group in taken)
+    names = tuple(name for name, setting in settings().items() if setting.group in groups)
     values: dict[str, float] = {}
     problems: list[str] = []
     for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
@@ -172,7 +173,7 @@ def parse_overrides(
             problems.append(f'"{part}" ' + ("comes twice" if equals else "is not of the form name=value"))
             continue
         try:
-            values[name] = _setting(name, names, takers).check(value)
+            values[name] = _setting(name, names, groups, takers).check(value)
         except ValueError as problem:
             problems.append(str(problem))
     if problems:
@@ -180,16 +181,19 @@ def parse_overrides(
     return values
 
 
-def _setting(name: str, allowed: tuple[str, ...], takers: Callable[[str], Iterable[str]]) -> Setting:
-    """The setting of that name if this tool takes it, else a ValueError with the nearest names, or who takes it."""
+def _setting(
+    name: str, allowed: tuple[str, ...], groups: Collection[str], takers: Callable[[str], Iterable[str]]
+) -> Setting:
+    """The setting of that name if this tool takes it, else a ValueError with who takes it, or the nearest names."""
     if name in allowed:
         return settings()[name]
     if name in settings():
         elsewhere = " and ".join(takers(settings()[name].group))
         where = f" but in {elsewhere}" if elsewhere else ""
-        raise ValueError(f'"{name}" plays no part in this tool{where}; it takes {", ".join(allowed)}')
+        taken = ", ".join(groups).replace("_", " ")
+        raise ValueError(f'"{name}" plays no part in this tool{where}; it takes those of {taken} (all: {ALL})')
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
-    raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: inferplan://assumptions)')
+    raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: {ALL})')
 
 
 class Ledger:

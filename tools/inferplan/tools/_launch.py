@@ -168,7 +168,7 @@ Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes ar
 LISTED = 4
 """Servers of a replica whose addresses are all written out."""
 EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
-"""The same as a variable of the environment."""
+"""What versions of vLLM without the flag `exchange` are told in the environment."""
 
 
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"

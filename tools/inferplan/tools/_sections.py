@@ -46,9 +46,9 @@ class Case:
     """Controls with what the five tools make of them; `costs` is the reason where there is no bill.
 
     `given_gpus` is what the caller insists on. `sizing` asks for the memory that `need` is, under what is `assumed` of
-    it. `enough` is the plan on as many GPUs as the users need, or `plan`
-    again where it serves them or no number of GPUs would. `needed` are the fewest GPUs that serve them, None where
-    none do; `ways` are the changes with which fewer would.
+    it. `enough` is the plan on as many GPUs as the users need, or `plan` again where it serves them or no number of
+    GPUs would. `needed` are the fewest GPUs that serve them, None where none do; `ways` are the changes with which
+    fewer would.
     """
 
     preset: Preset

@@ -212,7 +212,7 @@ class Serving:
 
     @property
     def refused(self) -> str | None:
-        """The same in words."""
+        """What keeps the engine from running this format on this GPU (`refusal`), in words."""
         if (found := self.refusal) is None:
             return None
         what = f"load {self.precision.title}" if found.form else "run"

@@ -131,8 +131,9 @@ def formula(case: Comparison) -> Iterator[str]:
         counted = f"{words.params(total)} parameters x {_listed(form.nominal_bits for form in each)} bit"
     else:
         bits = [_mean_bits(case.model, form) for form in each]
-        linear = f"{words.params(parts.linear)} linear x {_listed(one for one, _ in bits)} bit"
-        counted = f"({linear} + {words.params(total - parts.linear)} others x {_listed(one for _, one in bits)} bit)"
+        linear = f"{parts.linear / GB:,.3f}B linear x {_listed(one for one, _ in bits)} bit"
+        others = f"{(total - parts.linear) / GB:,.3f}B others x {_listed(one for _, one in bits)} bit"
+        counted = f"({linear} + {others})"
     yield f"{counted} / 8 = {', '.join(map(gb, case.forms))} GB"
     steps = [form.times.decode / MILLI for form in case.forms if form.times]
     if steps:

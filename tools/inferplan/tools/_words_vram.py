@@ -160,8 +160,8 @@ def _allocation_sentence(need: Need, here: Fit) -> Iterator[str]:
 def _refusal(here: Fit, engine: str, limit: int | None) -> str:
     """Why not even one session runs: what is left for the cache, what it takes, what is short."""
     lacks = here.tightest
-    gpus, one = words.devices(lacks.layout.replica, here.gpu.title), lacks.layout.replica == 1
-    which = f"{gpus} {'holds' if one else 'hold'} no session" if limit else f"Not even {gpus} hold a session"
+    gpus, hold = words.devices(lacks.layout.replica, here.gpu.title), "holds" if lacks.layout.replica == 1 else "hold"
+    which = f"{gpus} {hold} no session" if limit else f"Not even {gpus} {hold} a session"
     ends = f"{engine} {_starts(here)}, {_why(lacks)}; {words.gib(lacks.shortfall)} are short on each GPU"
     return f"{which}: {ends}"
 

@@ -118,7 +118,7 @@ def _need_extra() -> None:
         import_module("httpx")
     except ImportError:
         fact = "reading a model hub needs the extra `hub`"
-        raise HubProblem(f"{fact}; install inferplan with the extra `hub`, or {PASS_TEXT}") from None
+        raise HubProblem(f"{fact}: pip install '.[hub]' in the clone, or {PASS_TEXT}") from None
 
 
 def _need_web_address(endpoint: str) -> None:
