@@ -3,12 +3,13 @@
 from math import ceil
 
 from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup
-from inferplan.core.attention import Latent
+from inferplan.core.attention import Compressed, Latent
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, is_wide
-from inferplan.core.units import GIB
-from inferplan.core.vllm_defaults import NEWEST, has_wide_links, is_datacenter_blackwell
+from inferplan.core.recurrence import GatedDelta
+from inferplan.core.units import GIB, KIB, MIB
+from inferplan.core.vllm_defaults import NEWEST, has_second_runner, has_wide_links, is_datacenter_blackwell
 
 SMALL_GPU = 16 * GIB
 """Below this memory the buffers were 0.03 GiB (T4)."""
@@ -22,6 +23,18 @@ DISPATCHED = 256
 """Tokens that a rank sends at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`. [tokens]"""
 FEW_GRAPHS = 18
 """Fewer CUDA graphs share what graphs take of memory once; 32 sequences at once capture so many."""
+ESTIMATING = range(20, 29)
+"""The versions of vLLM (0.20 to 0.28) whose first model runner sets an estimate aside for graphs."""
+GRAPH = 5 * MIB
+"""What that estimate has for a graph of no layers. [B]"""
+GRAPH_OF_LAYER = MIB / 20
+"""What it has more for each layer of a graph. [B]"""
+TRIED_STATES = range(26, 29)
+"""The versions (0.26 to 0.28) whose estimate has what Gated DeltaNet works on in the first trial of a whole graph."""
+TRIED_STATE = 2 * KIB
+"""What that is for each value head on the rank and each batched token. [B]"""
+TRIED_BEFORE = 0.375 * GIB
+"""What the first trial of graphs by pieces takes already: only what is above it is set aside beside. [B]"""
 
 
 def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
@@ -110,7 +123,63 @@ def captured_graphs(engine: Engine, largest: int = 512) -> int:
 def graph_memory(
     architecture: Architecture, engine: Engine, layout: Layout, *, packed_experts: bool = False, largest: int = 512
 ) -> float:
-    """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: CUDA graphs. [B]
+    """What vLLM sets aside for CUDA graphs, or what they take where it sets nothing aside. [B]
+
+    From 0.20 to 0.28 the first model runner tries two graphs of each kind out and multiplies: `_estimate`. Elsewhere,
+    on several ranks (where buffers of collectives come with the first graph) and with latents it is `_taken`.
+
+    Limits: on several ranks the estimate was what `_taken` says, up to 1.6 GiB more (GLM-5.2 on four GB200).
+    """
+    if not engine.cuda_graphs:
+        return 0.0
+    graphs = captured_graphs(engine, largest)
+    states = _tried_states(architecture, engine, layout) if engine.version in TRIED_STATES else 0.0
+    if layout.ranks == 1 and _is_estimated(architecture, engine):
+        return _estimate(architecture, graphs, layout) + states
+    return _taken(architecture, engine, layout, graphs=graphs, packed_experts=packed_experts) + states
+
+
+def _is_estimated(architecture: Architecture, engine: Engine) -> bool:
+    """Whether the first model runner estimates the graphs of a model without latents."""
+    if engine.version not in ESTIMATING or has_second_runner(architecture, engine):
+        return False
+    return not any(isinstance(mixer, Latent | Compressed) for _, mixer in architecture.mixers)
+
+
+def _estimate(architecture: Architecture, graphs: int, layout: Layout) -> float:
+    """graphs × (5 MiB + 1/20 MiB × layers): the estimate of one GPU, for any kind of layer. [B]
+
+    The engine takes the larger first graph of either kind, and what the second one adds for each further graph, in the
+    driver's steps of 2 MiB: the second decides. Neither experts nor recurrent states nor MXFP4 show in it.
+
+    Limits: 0.08 GiB from what was estimated on average of 12 starts, 0.19 too little (Gemma 4 E4B) to 0.24 too much
+    (Qwen2.5 0.5B), where `_taken` was 0.43 too much; what graphs took then is within 0.17 of it. Of gpt-oss vLLM
+    captures up to 1,024 tokens: its 166 graphs were estimated at 0.66 GiB, which the 102 counted here have, and took
+    1.22. FlashInfer's attention (8-bit caches on workstation Blackwell) has its workspace of 0.38 GiB in it and smaller
+    graphs, which is not told apart; GB10's estimates are noisy, its memory is the host's.
+    Source: vLLM 0.24 to 0.27, vllm/v1/worker/gpu_model_runner.py, `profile_cudagraph_memory`; nine published logs of
+    0.22 to 0.26, and three starts on 0.24.
+    """
+    return graphs * (GRAPH + GRAPH_OF_LAYER * ceil(architecture.layers / layout.pp))
+
+
+def _tried_states(architecture: Architecture, engine: Engine, layout: Layout) -> float:
+    """max(0, 2 KiB × value heads / tp × batched tokens - 0.375 GiB): a transient that is counted as graphs. [B]
+
+    The first whole graph is tried out on contexts that fill a batch; what Gated DeltaNet works on meanwhile is never
+    given back to the driver.
+
+    Limits: which tensors these are is not known; read off two reports, 128 KiB a token with 64 heads, and with 48
+    heads 0.37 GiB more for 8,192 tokens than for 4,096 and fewer. Whether several ranks share it is not known.
+    Source: vLLM's issues 50780 (Qwen3.5 122B) and 52872 (27B on RTX 5090). An H100 with 8,192 tokens and 256
+    sequences left 0.95 GiB for all graphs of Qwen3.8 27B on 0.27, of which 1.06 are said here.
+    """
+    heads = max((mixer.value_heads for _, mixer in architecture.mixers if isinstance(mixer, GatedDelta)), default=0)
+    return max(0.0, TRIED_STATE * heads / layout.tp * engine.max_num_batched_tokens - TRIED_BEFORE)
+
+
+def _taken(architecture: Architecture, engine: Engine, layout: Layout, *, graphs: int, packed_experts: bool) -> float:
+    """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: what graphs take. [B]
 
     With 102 graphs, as H100s capture by default, 0.016 GiB a layer. A layer with experts takes 0.4 of that more, one
     with a latent as much again, MXFP4 experts (`packed_experts`) twice as much. Of the 0.37 GiB fewer than 18 graphs
@@ -120,9 +189,6 @@ def graph_memory(
     Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs, the
     share of few graphs from three of 0.19 to 0.26, which would have it at up to 67.
     """
-    if not engine.cuda_graphs:
-        return 0.0
-    graphs = captured_graphs(engine, largest)
     per_layer, base = 0.016 * graphs / 102, 0.37 * (min(1.0, graphs / FEW_GRAPHS) if engine.version >= 11 else 1.0)
     extra = sum(group.count * _graph_weight(group, packed_experts=packed_experts) for group in architecture.groups)
     return (base + per_layer * ceil(extra / layout.pp)) * GIB

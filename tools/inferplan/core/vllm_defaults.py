@@ -88,7 +88,7 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     stands for the rest. In 0.33 the sampler is warmed up on fp32 logits, which is not held here.
     Other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
     which it takes since 0.24, are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
-    Models with a vision tower are taken for the first one's, as a log of Gemma 4 31B on 0.26 says (its pool is 0.2 %
+    Models with a vision tower are taken for the first one's, as a log of Gemma 4 31B on 0.26 says (its pool is 0.03 %
     off, 1.9 % otherwise); the sources would give it the second one.
     Source: vLLM 0.22 to 0.33, vllm/config/vllm.py, `use_v2_model_runner`; vllm/v1/worker/gpu/cudagraph_utils.py,
     `profile_cudagraph_memory`; three starts of 0.24 on one H100.

@@ -47,15 +47,12 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
     weights, activation = max(zip(stages, peaks, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
-    graphs = graph_memory(
-        model.architecture,
-        engine,
-        layout,
-        packed_experts=precision.id == "mxfp4",
-        largest=largest_graph(gpu, engine.version),
-    )
     counted = engine.version >= FIRST_COUNTED_GRAPHS
     inside = counted and not has_second_runner(model.architecture, engine)
+    graphs = 0.0
+    if inside or not counted:
+        packed, largest = precision.id == "mxfp4", largest_graph(gpu, engine.version)
+        graphs = graph_memory(model.architecture, engine, layout, packed_experts=packed, largest=largest)
     return RankMemory(
         total=total,
         budget=share * total,
