@@ -280,6 +280,10 @@ class TestBills:
         assert "to 30 %" in ask().formula[2]
         assert "to 13.44 %" in ask(overrides="depreciation_years=5").formula[2]
 
+    @pytest.mark.parametrize(("asked", "paid"), [(3, 4), (4, 4), (5, 8), (8, 8)])
+    def test_gpus_that_are_asked_for_come_in_whole_machines_too(self, asked: int, paid: int) -> None:
+        assert ask(total_gpus=asked, overrides="gpus_per_machine=4").total_gpus == paid
+
     def test_staff_is_counted_where_asked_for_and_once_for_the_whole_fleet(self) -> None:
         alone, staffed = ask(total_gpus=8), ask(total_gpus=8, overrides="staff_fte=2, staff_usd_per_year=240000")
         assert isclose(bills(staffed)["own"] - bills(alone)["own"], 2 * 240_000 / 12, abs_tol=0.02)
@@ -768,6 +772,11 @@ class TestPayback:
     def test_buying_pays_back_when_what_is_saved_is_the_outlay(self) -> None:
         """44,578.13 over what on-demand costs more than power, space and maintenance: 2,912.70 - 519.17."""
         assert isclose(ask().payback_months["on_demand"], 44_578.13 / (2_912.70 - 519.17), abs_tol=0.06)
+
+    def test_the_people_who_run_it_are_paid_before_it_pays_back(self) -> None:
+        """A fiftieth of 275,000 USD a year is 458.33 a month that buying does not save: 23.0 months, not 18.6."""
+        months = ask(overrides="staff_fte=0.02").payback_months["on_demand"]
+        assert isclose(months, 44_578.13 / (2_912.70 - 519.17 - 0.02 * 275_000 / 12), abs_tol=0.06)
 
     def test_only_what_pays_back_before_it_is_written_off_is_said_to(self) -> None:
         assert set(ask().payback_months) == {"on_demand"}
