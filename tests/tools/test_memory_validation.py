@@ -158,8 +158,8 @@ def test_starts_on_one_gpu_that_were_measured_after_the_rules_were_written(
 ) -> None:
     """Experts, latents, windows, Mamba-2, short convolutions, an INT8 cache, both model runners; in percent or GiB.
 
-    The graphs of gpt-oss-120b are one of the twelve starts that the rule of estimates was read off afterwards. The worst
-    peak is DeepSeek-V2-Lite's, whose runner is not told apart from that of other experts.
+    The graphs of gpt-oss-120b are one of the twelve starts that the rule of estimates was read off afterwards. The
+    worst peak is DeepSeek-V2-Lite's, whose runner is not told apart from that of other experts.
     """
     (found,) = ([size for size, _ in one.of] for one in validate(MEASURED).errors if one.quantity == quantity)
     fewer = {"cuda_graph_gib": 3, "activation_peak_gib": 11, "non_torch_gib": 11}
