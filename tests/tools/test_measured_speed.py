@@ -15,12 +15,16 @@ from inferplan.tools._speed_validation import validate
 from inferplan.tools.registry import TOOLS_BY_NAME
 
 
-def rows(file: str) -> dict[str, dict[str, Any]]:
-    return {row["id"]: row for row in json.loads((DATA / file).read_text(encoding="utf-8"))["rows"]}
+def read(file: str) -> dict[str, Any]:
+    return json.loads((DATA / file).read_text(encoding="utf-8"))
 
 
-FILE: dict[str, Any] = json.loads((DATA / "speed_measured.json").read_text(encoding="utf-8"))
-ON_H100, ON_H200 = rows("speed_measured.json"), rows("speed_measured_h200.json")
+def by_id(file: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in file["rows"]}
+
+
+FILE = read("speed_measured.json")
+ON_H100, ON_H200 = by_id(FILE), by_id(read("speed_measured_h200.json"))
 ROWS = ON_H100 | ON_H200
 LOADED = [id_ for id_, row in ON_H100.items() if row["concurrency_or_batch"] > 1]
 ALONE = [id_ for id_ in ON_H100 if id_ not in LOADED]

@@ -371,8 +371,8 @@ class Model:
     Compared by identity, so that results can be remembered by model at little cost. `native_kv_bits` is what its config
     asks the KV cache to be stored in; `builds` are published checkpoints in other formats, by the format. With
     `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run; one that `needs_bf16`
-    overflows in FP16. In its own format
-    `weight_block` inputs, in blocks also outputs, share a scale; 0 where a row does or a tensor.
+    overflows in FP16. In its own format `weight_block` inputs, in blocks also outputs, share a scale; 0 where a row
+    does or a tensor.
     `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known.
     """
 

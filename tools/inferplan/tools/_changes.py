@@ -121,7 +121,7 @@ def _shared_cache(here: Fit, overrides: str) -> Iterator[Change]:
     if not can or "context_parallel" in overrides or any(not isinstance(one, Latent) or one.indexer for one in kept):
         return
     ranks = [1 << n for n in range(1, on.domain.bit_length())]
-    tried = ((n, replace(on, engine=replace(on.engine, context_parallel=n))) for n in ranks)
+    tried = ((n, on.set_to(context_parallel=n)) for n in ranks)
     yield from _first_that_holds(
         (fit(here.need, one, here.limit), _with(overrides, f"decode_context_parallel={n}")) for n, one in tried
     )

@@ -279,6 +279,10 @@ class Serving:
         own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
         return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
 
+    def set_to(self, **settings: int) -> "Serving":
+        """The same with an engine that has these settings."""
+        return replace(self, engine=replace(self.engine, **settings))
+
     def excess(self, layout: Layout, context: int, sequences: int) -> float:
         """The latency of a replica with so many sessions over what the pace asks for; 0 without one. [ratio]"""
         if self.pace is None:

@@ -36,5 +36,7 @@ def _short(on: Serving, layout: Layout, users: int, context: int) -> tuple[Servi
     if model is None or context > model.architecture.max_positions:
         return None
     real = replace(on, model=model)
-    held = 0 if real.not_modelled else layout.dp * real.sessions(layout.alone, context)
-    return None if real.not_modelled or users <= held else (real, held)
+    if real.not_modelled:
+        return None
+    held = layout.dp * real.sessions(layout.alone, context)
+    return (real, held) if users > held else None

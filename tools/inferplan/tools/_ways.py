@@ -62,7 +62,7 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
         yield from way(what, {"precision": "fp8"}, narrow)
     if _keeps_room_for_ranks(on, users, context) and "max_num_batched_tokens" not in overrides:
         change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SHORT_STEP}"]))
-        small = replace(on, engine=replace(on.engine, max_num_batched_tokens=SHORT_STEP))
+        small = on.set_to(max_num_batched_tokens=SHORT_STEP)
         yield from way(f"steps of {SHORT_STEP:,} tokens", {"overrides": change}, small)
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))

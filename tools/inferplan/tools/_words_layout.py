@@ -1,7 +1,6 @@
 """A parallel layout in sentences: what it delivers, why it was taken, who talks to whom; and the arithmetic."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from inferplan.core.collectives import Collective
 from inferplan.core.compressed_memory import is_compressed
@@ -74,7 +73,7 @@ def _smaller_steps(case: Case) -> Iterator[str]:
     rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
     if on.engine.name != "vllm" or tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
         return
-    shorter = replace(on, engine=replace(on.engine, max_num_batched_tokens=SHORT_STEP))
+    shorter = on.set_to(max_num_batched_tokens=SHORT_STEP)
     users = shorter.deployment(chosen.layout, case.demand.context).users
     if users >= MUCH * chosen.users:
         yield (
