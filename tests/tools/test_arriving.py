@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from inferplan.tools.registry import TOOLS_BY_NAME
 
+TOOL = TOOLS_BY_NAME["plan_parallelism"]
 CASE: dict[str, Any] = {
     "model": "70B",
     "precision": "fp8",
@@ -23,7 +24,7 @@ CASE: dict[str, Any] = {
 
 def plan(overrides: str = "", **changes: Any) -> dict[str, Any]:
     given = {**CASE, **changes} | ({"overrides": overrides} if overrides else {})
-    return TOOLS_BY_NAME["plan_parallelism"].ask(given).structured()
+    return TOOL.ask(given).structured()
 
 
 def whys(answer: dict[str, Any]) -> dict[str, str]:
@@ -200,10 +201,9 @@ def test_a_cached_prefix_is_not_sent_between_gpus() -> None:
 def test_a_cached_prefix_makes_the_bubble_of_a_prompt_larger() -> None:
     """Two stages idle in 1 of 4 + 1 steps of 32,000 tokens, and in 1 of 1 + 1 of the 6,400 that are not cached."""
     staged: dict[str, Any] = {"model": "405B", "precision": "fp16", "total_gpus": 16, "context_window": 40_000}
-    shown = [
-        next(line for line in plan(override, **staged, input_tokens=32_000)["formula"] if line.startswith("bubble"))
-        for override in ("", "prefix_cache_hit_rate=0.8")
-    ]
+    asked = {**CASE, **staged, "input_tokens": 32_000}
+    answers = [TOOL.ask({**asked, "overrides": given}) for given in ("", "prefix_cache_hit_rate=0.8")]
+    shown = [next(line for line in answer.formula if line.startswith("bubble")) for answer in answers]
     assert "prompt 1/(4 + 1) = 20%" in shown[0]
     assert "prompt 1/(1 + 1) = 50%" in shown[1]
 

@@ -13,6 +13,7 @@ from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._settings import serving
 from inferplan.tools.parallelism import TOOL, ParallelismAnswer
+from inferplan.tools.registry import TOOLS_BY_NAME
 
 GUIDE = rows("guide_parallelism.tsv")
 SIZE_CLASSES = ("7B", "13B", "70B", "405B", "745B MoE")
@@ -54,6 +55,32 @@ def test_gpus_by_weights_alone_are_the_guides(row: dict[str, str]) -> None:
 def test_gpus_for_the_guides_dense_and_sparse_classes_are_the_guides(row: dict[str, str]) -> None:
     assert ask("70B", row["precision"]).min_gpus == int(row["dense_gpus"])
     assert ask("745B MoE", row["precision"]).min_gpus == int(row["moe_gpus"])
+
+
+@pytest.mark.parametrize("row", ENOUGH, ids=name)
+def test_a_plan_comes_with_the_command_that_starts_a_replica_of_it(row: dict[str, str]) -> None:
+    answer = guide_answer(row)
+    started = answer.launch or ""
+    for flag, degree in (("tensor", answer.tp), ("pipeline", answer.pp)):
+        assert (f"--{flag}-parallel-size {degree} " in started) is (degree > 1)
+    assert ("--nnodes" in started) is (answer.gpus_per_replica > 8)
+    assert (f"one of {answer.dp} replicas" in started.partition("#")[2]) is (answer.dp > 1)
+
+
+@pytest.mark.parametrize("users", [1, 100])
+@pytest.mark.parametrize(
+    ("model", "precision", "gpu"),
+    [("70B", "fp8", "h100-sxm"), ("llama 3.3 70b", "bf16", "h200-sxm"), ("gpt-oss 20b", "mxfp4", "l40s")],
+)
+def test_the_command_is_that_of_estimate_vram_for_the_same_layout(
+    model: str, precision: str, gpu: str, users: int
+) -> None:
+    asked = {"model": model, "precision": precision, "gpu": gpu, "concurrent_users": users, "context_window": 4096}
+    memory = TOOLS_BY_NAME["estimate_vram"].ask(asked).structured()
+    place = next(row["deploy"] for row in memory["hardware"] if row["gpu"] == gpu)
+    answer = TOOL.ask({**asked, "total_gpus": place["gpus"]})
+    assert (answer.tp, answer.pp) == (place["tp"], place["pp"])
+    assert answer.launch == memory["launch"]
 
 
 @pytest.mark.parametrize("row", GUIDE, ids=name)
@@ -397,10 +424,9 @@ def test_the_memory_bar_is_to_scale(case: dict[str, Any]) -> None:
         r"busiest GPU \|(.{40})\| ([\d.]+) GiB\n# weights, \+ buffers, = KV pool, \. kept free", answer.diagram
     )
     assert bar
-    weights, activations, libraries, graphs, pool = map(
-        float, re.findall(r"(?:[a-z]|=) ([\d.]+)", answer.formula[1])[-5:]
-    )
-    for mark, size in (("#", weights), ("+", activations + libraries + graphs), ("=", max(0, pool))):
+    sizes = {name: float(size) for name, size in re.findall(r"([a-z]+|=) ([\d.]+)", answer.formula[1])}
+    buffers = sum(sizes.get(name, 0.0) for name in ("activations", "libraries", "graphs"))
+    for mark, size in (("#", sizes["weights"]), ("+", buffers), ("=", max(0, sizes["="]))):
         assert bar[1].count(mark) == pytest.approx(40 * size / float(bar[2]), abs=2)
 
 

@@ -39,11 +39,14 @@ _MERGED = (
 """What becomes one piece, in this order: up to eight letters, three digits, 128 spaces, four signs with the space that
 stands before them; then letters take the one space or sign that is left before them."""
 
+_LINE = b"-" * 16
+"""What diagrams draw boxes of: one token."""
+
 
 def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room) -> dict[str, Any]:
     """The document without the last entries of lists and tables, in the order in which they give way, where it is long.
 
-    The entries of a text are its paragraphs: of a diagram, pictures.
+    The entries of a text are its paragraphs: of a diagram, pictures. One that is gone leaves no name behind.
 
     >>> shortened({"a": [1, 2, 3], "b": {"x": 1, "y": 2}}, {"b": 1, "a": 2}, Room(10, 0))
     {'a': [1, 2], 'b': {'x': 1}}
@@ -54,6 +57,8 @@ def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room
         while excess > 0 and _entries(document.get(name, ())) > kept:
             document[name], last = _parted(document[name])
             excess -= pieces(_own(last))
+        if document.get(name) == "":
+            del document[name]
     return document
 
 
@@ -63,7 +68,7 @@ def pieces(text: bytes) -> int:
     >>> pieces(b'{"gpu":"h100-sxm","users":1200}')
     12
     """
-    kinds = text.translate(_KINDS)
+    kinds = text.replace(_LINE, b"-").translate(_KINDS)
     for run, piece in _MERGED:
         kinds = kinds.replace(run, piece)
     return len(kinds)

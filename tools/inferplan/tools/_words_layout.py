@@ -16,6 +16,8 @@ from inferplan.tools._words_speed import around
 
 MUCH = 1.5
 """How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
+SHOWN_MS = 0.005
+"""What a line with hundredths shows. [ms]"""
 LARGE_SHARE = 0.1
 """Buffers that take more than this of a GPU are looked at."""
 
@@ -165,11 +167,12 @@ def formula(case: Case) -> Iterator[str]:
     """Memory of the busiest GPU, sessions, and where a decode step's time goes."""
     on, plan, held = case.on, case.chosen, case.chosen.deployment.capacity
     rank = held.memory
+    graphs = f" - graphs {rank.graphs / GIB:.2f}" if rank.graphs else ""
     yield weights_line(case)
     yield (
         f"KV pool     {on.utilization(plan.layout):.3g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
         f" - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
-        f" - graphs {rank.graphs / GIB:.2f} = {rank.pool / GIB:.2f} GiB"
+        f"{graphs} = {rank.pool / GIB:.2f} GiB"
     )
     yield f"users       {_room(case)} = {held.sessions:,} a replica x {plan.layout.dp} = {plan.users:,}"
     if plan.service and not plan.load.is_single:
@@ -214,7 +217,8 @@ def _step_line(service: Service, tokens: float) -> str:
     )
     shared = parts if tokens == 1 else f"({parts}) / {tokens:.2f} tokens"
     prompts = (tpot - step.total_s / tokens) / MILLI
-    return f"TPOT        {shared} + new prompts {prompts:.2f} = {tpot / MILLI:.1f} ms"
+    mixed = f" + new prompts {prompts:.2f}" if prompts >= SHOWN_MS else ""
+    return f"TPOT        {shared}{mixed} = {tpot / MILLI:.1f} ms"
 
 
 def shortage(case: Case) -> Iterator[str]:

@@ -42,6 +42,7 @@ from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import SETTINGS, note_node, note_speed, serving
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_aims import aim_sentences, why_aimed
 from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
@@ -126,7 +127,14 @@ class ParallelismQuestion(Question):
 class ParallelismAnswer(Answer):
     """A layout, what it holds and how fast it is. Where `fits` is false, the layout is the smallest that would."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"alternatives": 1, "collectives": 0, "formula": 1, "next_steps": 0}
+    _gives_way: ClassVar[Mapping[str, int]] = {
+        "alternatives": 1,
+        "collectives": 0,
+        "formula": 1,
+        "next_steps": 0,
+        "launch": 0,
+    }
+    _room: ClassVar[Room] = Room(pieces=1150, characters=3200)
 
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
@@ -167,7 +175,7 @@ class ParallelismAnswer(Answer):
     tokens_per_s: float | None
     tokens_per_s_per_user: float | None
     max_tokens_per_s: float | None = Field(description="Output tokens/s when every session that fits is busy.")
-    launch: str | None = Field(exclude_if=absent, description="Command on the first node, where experts are shared.")
+    launch: str | None = Field(exclude_if=absent, description="Command that starts a replica, on its first node.")
     gpus_by_memory: int | None = Field(
         exclude_if=absent, description="The fewest that hold the users, whatever the latency."
     )
@@ -337,11 +345,11 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
 
 
 def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
-    """What starts one replica that shares experts; stages or tensor groups in several nodes take more than that."""
+    """What starts one replica; none where groups that share experts reach over servers, which takes more than that."""
     plan = case.chosen
-    if plan.layout.ep == 1 or is_beyond_one_command(case.on, plan.layout):
+    if is_beyond_one_command(case.on, plan.layout):
         return None
-    load = {"context": q.context_window, "users": case.demand.users}
+    load = {"context": q.context_window, "users": min(case.demand.users, max(1, plan.in_time))}
     return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)
 
 
