@@ -68,15 +68,18 @@ def pieces(text: bytes) -> int:
     >>> pieces(b'{"gpu":"h100-sxm","users":1200}')
     12
     """
-    kinds = text.replace(_LINE, b"-").translate(_KINDS)
+    kinds = text.translate(_KINDS)
     for run, piece in _MERGED:
         kinds = kinds.replace(run, piece)
     return len(kinds)
 
 
 def _own(value: object) -> bytes:
-    """The JSON, without what callers describe their models with: that is theirs, and displaces nothing."""
-    text = _ANYTHING.dump_json(value)
+    """The JSON, lines of diagrams cut short, without what callers describe their models with.
+
+    That is theirs, and displaces nothing.
+    """
+    text = _ANYTHING.dump_json(value).replace(_LINE, b"-")
     return _DESCRIBED.sub(b'""', text) if b'"{' in text else text
 
 

@@ -89,7 +89,7 @@ class TradeOff(BaseModel):
 class MoeAnswer(Answer):
     """Both models side by side; ratios are moe over dense."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"formula": 1, "next_steps": 0}
+    _gives_way: ClassVar[Mapping[str, int]] = {"formula": 1, "next_steps": 0, "assumptions": 3}
     _room: ClassVar[Room] = Room(pieces=1110, characters=3330)
 
     dense: Contestant

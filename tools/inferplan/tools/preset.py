@@ -128,7 +128,7 @@ class PresetQuestion(Question):
 class PresetAnswer(Answer):
     """One verdict, and the five sections behind it."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 1, "next_steps": 1, "formula": 4}
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 1, "next_steps": 1, "formula": 2}
     _room: ClassVar[Room] = Room(pieces=1890, characters=5600)
 
     preset: str

@@ -78,6 +78,7 @@ class QuantizationAnswer(Answer):
         "formula": 1,
         "usd_per_million_tokens": 0,
         "next_steps": 0,
+        "assumptions": 3,
     }
     _room: ClassVar[Room] = Room(pieces=1170, characters=3150)
 

@@ -41,6 +41,7 @@ from inferplan.tools._need import Fit, Need, fit
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import FIRST, is_usual, note_node, note_share, serving
+from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -160,7 +161,8 @@ class Remedy(BaseModel):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 1, "assumptions": 5}
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 1, "assumptions": 2}
+    _room: ClassVar[Room] = Room(pieces=1170, characters=3420)
 
     fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
