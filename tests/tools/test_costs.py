@@ -161,6 +161,10 @@ class TestSizing:
         assert ": 8 H100 SXM5 80GB would do, planned at 75 % of" in answer.summary
         assert f"tokens/s; {said}" in answer.summary
 
+    def test_one_instance_takes_and_two_take(self) -> None:
+        """Of 12 GPUs one instance of 8 can be made."""
+        assert "12 GPUs are paid for, of which 1 instance takes 8." in ask(model="405B", total_gpus=12).summary
+
     def test_a_gpu_that_nobody_rents_out_alone_comes_in_the_smallest_machine_on_offer(self) -> None:
         # GB200 is sold four at a time by both providers, V100 of 32 GB eight at a time by the only one
         assert assumed(ask(gpu="gb200"))["gpus_per_machine"] == 4

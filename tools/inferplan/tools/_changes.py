@@ -10,6 +10,7 @@ from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.precision import Precision
 from inferplan.core.vllm_defaults import SHORT_STEP
+from inferplan.tools._arguments import GPUS_AT_MOST
 from inferplan.tools._need import Fit, Need, fit, longest_context
 from inferplan.tools._serving import Serving
 
@@ -48,7 +49,8 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
     yield from _other_format(here)
     yield from _engine_settings(here, overrides)
     yield from _shared_cache(here, overrides)
-    if (more := here.on.for_users(need.users, need.context)) is not None:
+    more = here.on.for_users(need.users, need.context)
+    if more is not None and more.layout.gpus <= GPUS_AT_MOST:
         yield Change(arguments={"total_gpus": more.layout.gpus}, gpus=more.layout.gpus, users=more.users)
     yield from _first_that_holds((fit(need, on, here.limit), {"gpu": on.gpu.id}) for on in larger)
 

@@ -42,7 +42,8 @@ def _sizing_sentence(case: Case) -> str:
         carrying = f"{carrying} would do,"
         taken = fleet.count * instance.layout.replica
         paid = f"; {words.count(fleet.gpus, 'GPU')} are paid for"
-        paid += f", of which {words.count(fleet.count, 'instance')} take {taken:,}" if taken < fleet.gpus else ""
+        take = f"{words.count(fleet.count, 'instance')} {'takes' if fleet.count == 1 else 'take'}"
+        paid += f", of which {take} {taken:,}" if taken < fleet.gpus else ""
     else:
         carrying = f"{carrying}, {fleet.gpus:,} GPUs in all," if fleet.needed > 1 else carrying
         paid = ""
@@ -52,7 +53,7 @@ def _sizing_sentence(case: Case) -> str:
     within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
     peak = f" at a peak of {traffic.peak_factor:g} times the mean" if traffic.peak_factor != 1 else ""
     return (
-        f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
+        f"{words.count(case.requests, 'request')} a day ({words.count(request.input_tokens, 'token')} in, "
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
         f"{words.significant(case.demand)} output tokens/s{peak}: {carrying} "
         f"planned at {100 * traffic.utilization:g} % of "
