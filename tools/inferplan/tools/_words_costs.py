@@ -21,6 +21,11 @@ TITLES: dict[OptionName, str] = {
     "own": "owned",
     "api": "an API",
 }
+READING_S = 0.2
+"""Time per token of text that is read as it comes. [s]
+
+Source: MLCommons, Llama 2 70B in MLPerf Inference v4.0 (2024): TPOT <= 200 ms is about 240 words a minute.
+"""
 
 
 def summary(case: Case) -> Iterator[str]:
@@ -154,6 +159,7 @@ def _ranking_sentence(case: Case) -> str:
 def _caveats(case: Case) -> Iterator[str]:
     """The API's reach, a cheaper GPU, and what the figures leave out, where it matters here."""
     on = case.on
+    yield from _pace_sentence(case)
     if case.bills.rates.api:
         yield _api_sentence(case)
     if (api := case.bills.rates.api) and api.cached_share and not api.cached:
@@ -170,6 +176,14 @@ def _caveats(case: Case) -> Iterator[str]:
         yield f"Owning is left out: no {missing.what} of {on.gpu.title} is known."
     if case.bills.rates.api is None:
         yield f"An API is left out: no price of {on.model.title} is known."
+
+
+def _pace_sentence(case: Case) -> Iterator[str]:
+    """That the batch the fleet is planned for is slower than people read, where no time per token is asked for."""
+    instance, request = case.fleet.instance, case.traffic.request
+    if request.output_tokens > 1 and request.latency.tpot_s is None and instance.service.tpot_s > READING_S:
+        each = f"In its batch of {instance.batch:,} a token takes {words.seconds(instance.service.tpot_s)}"
+        yield f"{each}, slower than people read: max_tpot_ms limits that."
 
 
 def formula(case: Case) -> Iterator[str]:
