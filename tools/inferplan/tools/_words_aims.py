@@ -69,7 +69,7 @@ def why_aimed(case: Case) -> str:
     chosen = case.chosen
     taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
     if case.most is not None and case.serves(chosen):
-        taken += ", no more than the widest tensor groups take" + ("; more would be quicker" if case.doubled else "")
+        taken += ", no more than the widest tensor groups take"
     if not case.serves(chosen):
         nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
         taken = "It takes the most users in time" if _is_partly_in_time(case) else nearest

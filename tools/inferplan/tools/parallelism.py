@@ -202,7 +202,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     _note_load(case, ledger)
     arriving = Arriving.at(case, rate) if rate else None
     if arriving and arriving.found and case.chosen.layout.dp > 1:
-        ledger.note("balancer", "idlest replica first", why="one that does not look leaves some to wait behind others")
+        ledger.note("balancer", "idlest replica first", why="else some wait behind others")
     return _fits(q, case, ledger, found, arriving)
 
 
