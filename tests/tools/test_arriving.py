@@ -95,6 +95,24 @@ def test_the_bill_that_follows_is_that_of_the_requests_asked_about() -> None:
     assert step["arguments"]["requests_per_day"] == 1
 
 
+def test_requests_that_keep_more_users_busy_than_are_planned_for_are_said_to() -> None:
+    """They were called kept up with, "the 1,000,000 that 100000 requests/s keep busy", and in the next sentence not."""
+    answer = plan("requests_per_s=1000000", **SERVICE | {"model": "llama 3.1 8b"})
+    assert "keep busy" not in answer["summary"]
+    assert "enough for the 1,000,000 that are planned for at once" in answer["summary"]
+    assert "It does not keep up with 1000000 requests/s" in answer["summary"]
+    assert answer["summary"].endswith(
+        "No more than 1,000,000 users are planned for at once: ask for a part of the requests."
+    )
+
+
+def test_replicas_that_share_requests_are_said_to_get_them_by_how_idle_they_are() -> None:
+    two, one = (plan("requests_per_s=1", total_gpus=gpus, model="405B", concurrent_users=8) for gpus in (16, 8))
+    assert (two["dp"], one["dp"]) == (2, 1)
+    assert "balancer" in whys(two)
+    assert "balancer" not in whys(one)
+
+
 def test_gpus_that_are_too_few_for_the_requests_are_said_to_be() -> None:
     answer = plan("requests_per_s=50", **SERVICE | {"total_gpus": 2})
     assert not answer["serves_users"]

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import suppress
-from math import isclose
+from math import inf, isclose
 from typing import Any
 
 import pytest
@@ -160,6 +160,19 @@ class TestSizing:
         assert (answer.gpus_per_instance, answer.instances, answer.total_gpus) == (8, 2, gpus)
         assert ": 8 H100 SXM5 80GB would do, planned at 75 % of" in answer.summary
         assert f"tokens/s; {said}" in answer.summary
+
+    def test_a_batch_that_is_slower_than_people_read_is_said_to_be(self) -> None:
+        """Five Macs carried 50,000 requests a day, and nothing said that each token takes 12 s."""
+        slow, quick, limited = ask(gpu="m3 ultra 512gb"), ask(), ask(gpu="m3 ultra 512gb", max_tpot_ms=2000)
+        seconds = (slow.tpot_ms or 0) / 1000
+        said = f"In its batch of {slow.batch:,} a token takes {seconds:.0f} s, slower than people read"
+        assert seconds > 0.2 > (quick.tpot_ms or inf) / 1000
+        assert said in slow.summary
+        assert all("people read" not in one.summary for one in (quick, limited))
+
+    def test_one_instance_takes_and_two_take(self) -> None:
+        """Of 12 GPUs one instance of 8 can be made."""
+        assert "12 GPUs are paid for, of which 1 instance takes 8." in ask(model="405B", total_gpus=12).summary
 
     def test_a_gpu_that_nobody_rents_out_alone_comes_in_the_smallest_machine_on_offer(self) -> None:
         # GB200 is sold four at a time by both providers, V100 of 32 GB eight at a time by the only one

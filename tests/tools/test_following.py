@@ -29,6 +29,22 @@ def test_every_next_step_of_usual_questions_can_be_taken(tool: Any) -> None:
             assert taken(step).summary, (arguments, step)
 
 
+@pytest.mark.parametrize("tool", ["estimate_vram", "plan_parallelism", "run_preset"])
+@pytest.mark.parametrize("gpus", [None, 64])
+@pytest.mark.parametrize(("model", "gpu"), [("70B", "h100"), ("deepseek r1", "t4")])
+def test_no_step_or_change_asks_about_more_gpus_than_are_counted(
+    tool: str, gpus: int | None, model: str, gpu: str
+) -> None:
+    """A million users with a million tokens each take millions of GPUs; a question may name 100,000."""
+    asked: dict[str, Any] = {"model": model, "precision": "fp8", "gpu": gpu, "concurrent_users": 10**6}
+    asked |= {"context_window": 10**6} | ({} if gpus is None else {"total_gpus": gpus})
+    answer = TOOLS_BY_NAME[tool].ask(asked | ({"preset": "production"} if tool == "run_preset" else {}))
+    for step in answer.next_steps:
+        assert taken(step).summary
+    for one in getattr(answer, "changes", None) or []:
+        assert one.change.get("total_gpus", 0) <= 100_000
+
+
 ALONE = """
 from inferplan.tools.{module} import TOOL
 print(*(step.tool for step in TOOL.ask(TOOL.example).next_steps))

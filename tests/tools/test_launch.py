@@ -332,6 +332,17 @@ def test_llama_cpp_over_several_servers_names_the_others_and_what_they_run(
     assert said == f"llama-server -m Llama-3.3-70B-Instruct-Q4_K_M.gguf -ngl 999 -fa on{rpc} -c 4096 -np 1{worker}"
 
 
+def test_llama_cpp_is_told_of_a_context_that_it_would_cut() -> None:
+    """A log of it: "the slot context (65536) exceeds the training context of the model (40960) - capping"."""
+    load = {"model": "qwen3 8b", "precision": "q4_k_m", "gpu": "l40s", "engine": "llama.cpp", "concurrent_users": 2}
+    within, beyond = (TOOL.ask({**load, "context_window": tokens}) for tokens in (40_960, 65_536))
+    assert "--override-kv ARCHITECTURE.context_length=int:65536 " in (beyond.launch or "")
+    assert "llama-server cuts each user's context to that" in beyond.summary
+    assert "--override-kv" not in (within.launch or "")
+    served = TOOL.ask({**load, "engine": "vllm", "context_window": 65_536, "precision": "fp8"})
+    assert "unless told otherwise, engines refuse more" in served.summary
+
+
 def test_a_pipeline_of_llama_cpp_over_servers_is_answered_with_the_command_of_all_of_them() -> None:
     load = {"model": "llama 3.3 70b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp"}
     answer = TOOL.ask({**load, "concurrent_users": 4, "overrides": "gpus_per_node=1"})

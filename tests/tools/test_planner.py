@@ -1,5 +1,6 @@
 """The planner: of every legal layout the best for the aim, on given GPUs or on the fewest that serve the users."""
 
+import re
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -118,6 +119,54 @@ def test_without_users_throughput_is_that_of_full_replicas_and_latency_that_of_o
     latency, throughput = (plan(**alone, objective=aim) for aim in ("latency", "throughput"))
     assert latency.tpot_ms < throughput.tpot_ms
     assert latency.max_tokens_per_s < throughput.max_tokens_per_s
+
+
+OPEN = {"precision": "fp8", "context_window": 8192, "input_tokens": 500, "output_tokens": 500, "objective": "latency"}
+"""A latency, and as many GPUs as the planner likes."""
+
+
+@pytest.mark.parametrize("users", [1, 10, 100, 1000, 10_000])
+@pytest.mark.parametrize(
+    ("model", "gpu"), [("70B", "h100"), ("deepseek r1", "h200"), ("llama 3.1 8b", "l40s"), ("70B", "gb200")]
+)
+def test_a_latency_without_gpus_is_the_shortest_on_those_it_takes(model: str, gpu: str, users: int) -> None:
+    """Eighty stages of tensor 8 were chosen for 1,000 users, where 80 replicas of tensor 8 are quicker."""
+    answered = plan(**OPEN, model=model, gpu=gpu, concurrent_users=users)
+    given = plan(**OPEN, model=model, gpu=gpu, concurrent_users=users, total_gpus=answered.gpus_used)
+    assert answered.serves_users
+    assert given.tpot_ms == answered.tpot_ms
+    assert (given.tp, given.pp, given.dp, given.ep) == (answered.tp, answered.pp, answered.dp, answered.ep)
+
+
+@pytest.mark.parametrize("users", [1, 100, 395, 396, 1000, 10_000])
+def test_a_latency_without_gpus_takes_no_more_than_the_widest_tensor_groups_that_hold_the_users(users: int) -> None:
+    """Eight H100s as one group hold 395 sessions of a 70B FP8 class at 8,192 tokens."""
+    group = plan(**OPEN, concurrent_users=1, total_gpus=8)
+    assert (group.tp, group.max_concurrent_users) == (8, 395)
+    assert plan(**OPEN, concurrent_users=users).gpus_used <= 8 * -(-users // 395)
+
+
+def test_what_twice_the_gpus_would_bring_is_said_where_their_number_was_open() -> None:
+    answered = plan(**OPEN, concurrent_users=1000)
+    (found,) = re.finditer(r"; on (\d+) that would be (\d+) ms\.", answered.summary)
+    gpus, time = found.groups()
+    twice = plan(**OPEN, concurrent_users=1000, total_gpus=int(gpus))
+    assert int(gpus) == 2 * answered.gpus_used
+    assert twice.tpot_ms <= int(time) + 1
+    assert "that would be" not in plan(**OPEN, concurrent_users=1).summary
+    assert "that would be" not in plan(**OPEN, concurrent_users=1000, total_gpus=24).summary
+
+
+def test_a_latency_that_no_number_of_gpus_reaches_is_planned_on_few_and_says_what_a_user_alone_waits() -> None:
+    """136 GPUs in 17 stages were called the closest to 5 ms, with 11.8; a user alone waits 9.5 on eight of them."""
+    alone = plan(**OPEN, concurrent_users=1)
+    late = plan(**OPEN | {"objective": None}, concurrent_users=200, max_tpot_ms=5)
+    assert not late.serves_users
+    assert late.gpus_used <= 8
+    assert f"even a user alone waits {alone.tpot_ms:.1f} ms a token." in late.summary
+    assert "No number of H100 SXM5 80GB meets TPOT <= 5 ms" in late.summary
+    assert late.next_steps[0].arguments["gpu"] == "any"
+    assert "waits 56 ms for the first token" in plan(**OPEN, concurrent_users=200, max_ttft_ms=20).summary
 
 
 def test_runners_up_say_what_they_lose() -> None:

@@ -361,6 +361,23 @@ class TestWords:
         assert steps[0].arguments == {"model": "70B", "precision": "q6_k", "gpu": "h200-sxm"}
         assert ask(model="70B", precision="q2_k").next_steps[0].arguments["precision"] == "fp8"
 
+    @pytest.mark.parametrize(
+        ("model", "format_"), [("gpt-oss 120b", "mxfp4"), ("kimi k2.5", "int4"), ("deepseek v4 flash", "mxfp4")]
+    )
+    def test_a_format_that_a_model_was_released_in_is_safe_for_it_and_laid_out(self, model: str, format_: str) -> None:
+        """MXFP4 of gpt-oss was rated caution, FP8 safe, and laid out next: 118 GB that nobody published, for 65."""
+        answer = ask(model=model, gpu="b200")
+        rated = {form.precision: form.quality for form in answer.formats}
+        assert rated[format_] == "safe"
+        assert f"{format_} is rated safe: The model was released in it." in answer.text()
+        assert answer.next_steps[0].arguments["precision"] == format_
+        assert all(quality == "caution" for name, quality in rated.items() if name == "int4" and format_ != "int4")
+
+    def test_a_build_that_was_made_after_the_release_is_rated_as_its_format(self) -> None:
+        for model, format_ in (("Qwen/Qwen3-8B-AWQ", "awq"), ("nvidia/DeepSeek-R1-0528-NVFP4-v2", "nvfp4")):
+            rated = {form.precision: form.quality for form in ask(model=model, precision=format_, gpu="b200").formats}
+            assert rated[format_] == "caution"
+
     def test_the_evidence_for_each_rating_is_in_the_text(self) -> None:
         text = ask(model="70B", precision="q4_k_m").text()
         for precision in ("fp32", "fp16", "fp8", "int4", "q4_k_m"):

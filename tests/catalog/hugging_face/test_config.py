@@ -353,6 +353,10 @@ def bits_of(quantization: Mapping[str, Any], **changed: Any) -> tuple[str, Nativ
 FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 
 
+MX = {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "scale_format": "e8m0", "is_dynamic": False}
+"""How AMD Quark describes weights in MXFP4."""
+
+
 def test_a_dtype_is_the_native_precision() -> None:
     assert llama().native_precision == "bf16"
     assert llama(torch_dtype="float16").native_precision == "fp16"
@@ -366,7 +370,20 @@ def test_a_dtype_is_the_native_precision() -> None:
         (FP8, "fp8", None),
         ({"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}, "gptq", None),
         ({"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": True}, "gptq", 4.5),
-        ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8", None),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8", 8.125),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "int8", None),
+        ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}, "gptq", None),
+        (
+            {"quant_method": "auto-round", "bits": 4, "group_size": 64, "packing_format": "auto_round:auto_awq"},
+            "awq",
+            4.312,
+        ),
+        ({"quant_method": "quark", "global_quant_config": {"weight": MX}, "exclude": ["lm_head"]}, "mxfp4", None),
+        (
+            {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp8_e4m3"}}, "exclude": []},
+            "fp8",
+            None,
+        ),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, "awq", None),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", None),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True}, "nf4", 4.127),
@@ -428,6 +445,20 @@ def test_experts_alone_are_quantised_in_kimi_k2_and_gpt_oss() -> None:
         assert read(slug).native_bits == catalogued(slug).native_bits
 
 
+def test_what_quark_and_auto_round_leave_out_stays_in_16_bit() -> None:
+    """`exclude` of Quark's MXFP4 builds, `extra_config` of AutoRound's, in which 16 bits are float."""
+    excluded = {"quant_method": "quark", "global_quant_config": {"weight": MX}, "exclude": ["lm_head", "*self_attn*"]}
+    assert bits_of(excluded) == ("mxfp4", NativeBits(mixers=16, ffn=4.25, routed_experts=4.25))
+    extra = {f"model.layers.{layer}.self_attn": {"bits": 16, "data_type": "float"} for layer in range(32)}
+    left = {"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True, "extra_config": extra}
+    assert bits_of(left) == ("gptq", NativeBits(mixers=16, ffn=4.125, routed_experts=4.125))
+    awq = {**left, "packing_format": "auto_round:auto_awq", "sym": False}
+    for quantization in (excluded, left, awq):
+        model = described(json.dumps({**LLAMA, "quantization_config": quantization})).model
+        short = described(model.id).model
+        assert (short.native_precision, short.native_bits) == (model.native_precision, model.native_bits)
+
+
 @pytest.mark.parametrize(
     ("names", "said"),
     [
@@ -482,6 +513,15 @@ def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> 
     ("quantization", "said"),
     [
         ({"quant_method": "hqq"}, '"quantization_config.quant_method": "hqq" is not supported'),
+        ({"quant_method": "hqq"}, "leave quantization_config out and name a precision"),
+        ({"quant_method": "quark", "global_quant_config": {"weight": [MX, MX]}}, "is not all there is"),
+        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int2"}}}, '"int2" is not supported'),
+        (
+            {"quant_method": "quark", "global_quant_config": {"weight": MX}, "layer_quant_config": {"*": {}}},
+            "is not all there is",
+        ),
+        ({"quant_method": "auto-round", "bits": 2}, '"quantization_config.bits": 2 is not supported'),
+        ({"quant_method": "auto-round", "bits": 4, "extra_config": {"a": {"bits": 8}}}, "mixes formats"),
         ({}, ""),
         ({"quant_method": "gptq", "bits": 3}, '"quantization_config.bits": 3 is not supported'),
         ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, '"MIXED_PRECISION" is not supported'),

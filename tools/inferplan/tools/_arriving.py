@@ -8,7 +8,7 @@ from inferplan.core.open_load import Open
 from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
 from inferplan.tools._figures import at_most
-from inferplan.tools._plans import Case, Demand
+from inferplan.tools._plans import MOST_USERS, Case, Demand
 
 SHARES = (0.5, 0.9, 0.99)
 """Of requests: P50, P90, P99."""
@@ -16,8 +16,6 @@ TRIES = 6
 """How often more users are planned for, until what arrives is kept up with in time."""
 MORE = 1.25
 """By how much at least. [ratio]"""
-MOST_USERS = 1_000_000
-"""As many as can be asked about."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,9 +66,12 @@ class Arriving:
     def sentences(self) -> Iterator[str]:
         """What the arrivals mean for the first token, or that they are too many and what to do."""
         if self.found is None:
+            way = "Take more replicas, or shorter turns."
+            if self.demand.is_capped:
+                way = f"No more than {MOST_USERS:,} users are planned for at once: ask for a part of the requests."
             yield (
-                f"It does not keep up with {self.rate:g} requests/s that arrive at random: they pile up beyond "
-                f"{self.most_shown:g}. Take more replicas, or shorter turns."
+                f"It does not keep up with {self.rate:.10g} requests/s that arrive at random: they pile up beyond "
+                f"{self.most_shown:.10g}. {way}"
             )
             return
         half, most, nearly = (words.seconds(self.found.ttft_s(share)) for share in SHARES)
@@ -78,8 +79,8 @@ class Arriving:
         each = "" if single else f", each further one {words.seconds(self.found.service.tpot_s)}"
         late = "" if self.is_enough else f". On average that misses {self.demand.latency}"
         yield (
-            f"With {self.rate:g} requests/s arriving at random, a first token takes {half} at the median, {most} at "
-            f"P90 and {nearly} at P99{each}{late}; beyond {self.most_shown:g} requests/s they pile up."
+            f"With {self.rate:.10g} requests/s arriving at random, a first token takes {half} at the median, {most} at "
+            f"P90 and {nearly} at P99{each}{late}; beyond {self.most_shown:.10g} requests/s they pile up."
         )
 
 

@@ -10,6 +10,8 @@ from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.precision import Precision
 from inferplan.core.vllm_defaults import SHORT_STEP
+from inferplan.tools._arguments import GPUS_AT_MOST
+from inferplan.tools._models import is_original
 from inferplan.tools._need import Fit, Need, fit, longest_context
 from inferplan.tools._serving import Serving
 
@@ -48,7 +50,8 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
     yield from _other_format(here)
     yield from _engine_settings(here, overrides)
     yield from _shared_cache(here, overrides)
-    if (more := here.on.for_users(need.users, need.context)) is not None:
+    more = here.on.for_users(need.users, need.context)
+    if more is not None and more.layout.gpus <= GPUS_AT_MOST:
         yield Change(arguments={"total_gpus": more.layout.gpus}, gpus=more.layout.gpus, users=more.users)
     yield from _first_that_holds((fit(need, on, here.limit), {"gpu": on.gpu.id}) for on in larger)
 
@@ -72,10 +75,13 @@ def _smaller_cache(here: Fit) -> Iterator[Change]:
 
 
 def _other_format(here: Fit) -> Iterator[Change]:
-    """The widest format of the engine that is narrower than the one asked for."""
+    """The widest format of the engine that is narrower than the one asked for; that of the release first."""
     name, bits = here.on.engine.name, here.on.precision.bits_per_weight
     narrower = [form for form in FORMATS.values() if form.bits_per_weight < bits and _is_for(form, name)]
-    tried = sorted(narrower, key=lambda form: (form.quality == "caution", -form.bits_per_weight))
+    model = here.need.model
+    tried = sorted(
+        narrower, key=lambda form: (not is_original(model, form), form.quality == "caution", -form.bits_per_weight)
+    )
     needs = (_in(here.need, form) for form in tried)
     yield from _first_that_holds((fit(one, one.on, here.limit), {"precision": one.precision.id}) for one in needs)
 

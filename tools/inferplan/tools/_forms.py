@@ -12,10 +12,10 @@ from inferplan.core import memory
 from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
-from inferplan.core.precision import Precision
+from inferplan.core.precision import Precision, Quality
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._models import released
+from inferplan.tools._models import is_original, released
 from inferplan.tools._serving import Serving
 from inferplan.tools._settings import serving
 from inferplan.tools._unit_cost import Rent, take_rent, usd_per_million_tokens
@@ -70,6 +70,11 @@ class Form:
     def precision(self) -> Precision:
         """The format."""
         return self.on.precision
+
+    @property
+    def quality(self) -> Quality:
+        """How it is rated, of this model: what a model was released in is safe, whatever others lose by it."""
+        return "safe" if is_original(self.on.model, self.precision) else self.precision.quality
 
     @property
     def title(self) -> str:
@@ -172,7 +177,7 @@ class Comparison:
     @property
     def safest(self) -> Form | None:
         """The most compressed format that is rated safe, of those that the engine loads on this GPU."""
-        safe = (form for form in self.forms if form.precision.quality == "safe" and form.on.refusal is None)
+        safe = (form for form in self.forms if form.quality == "safe" and form.on.refusal is None)
         return min(safe, key=lambda form: form.weights, default=None)
 
 

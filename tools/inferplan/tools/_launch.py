@@ -50,6 +50,7 @@ class Flags:
     wide: str = ""
     cache: str = ""
     beyond: str = ""
+    longer: str = ""
     share: str = ""
     tokens: str
     eager: str = ""
@@ -146,6 +147,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         context="-c {}",
         sequences="-np {}",
         cache="-ctk {0} -ctv {0}",
+        longer="--override-kv ARCHITECTURE.context_length=int:{}",
         tokens="-ub {}",
         no_windows="--swa-full",
     ),
@@ -222,10 +224,15 @@ def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
 
     And how older versions of vLLM exchange tokens of experts between nodes.
     """
-    if not on.model.is_size_class and context > on.model.architecture.max_positions:
+    if _is_beyond_training(on, context):
         yield FLAGS[on.engine.name].beyond
     if on.fabric(layout).wide and not ENGINES[on.engine.name].has("exchange", on.engine.version):
         yield EXCHANGE
+
+
+def _is_beyond_training(on: Serving, context: int) -> bool:
+    """Whether a checkpoint was trained for shorter contexts."""
+    return not on.model.is_size_class and context > on.model.architecture.max_positions
 
 
 def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
@@ -393,9 +400,15 @@ def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[st
 
 
 def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) -> Iterator[str]:
-    """Context and sequences. llama.cpp takes the cells of all its slots together."""
+    """Context and sequences. llama.cpp takes the cells of all its slots together.
+
+    A slot of it gets no longer context than the file says the model was trained for, under the architecture's name.
+    Source: llama.cpp, tools/server/server-context.cpp ("exceeds the training context of the model - capping").
+    """
     flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
     yield flags.context.format(context * each if slots else context)
+    if flags.longer and _is_beyond_training(on, context):
+        yield flags.longer.format(context)
     told = on.pool(layout, context).told
     if told:
         ledger.note("max_num_seqs", told, why=STATES.format(on.engine.max_num_seqs))

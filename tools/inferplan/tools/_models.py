@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.memory import class_bits
@@ -41,6 +42,28 @@ def narrow_release(model: str) -> str | None:
     """
     own = released(model)
     return own.id if own.bits_per_weight < HALF else None
+
+
+MADE_LATER = frozenset({"awq", "gptq"})
+"""Formats into which models are quantised after their release, also by those who release them."""
+
+
+def is_original(model: Model, precision: Precision) -> bool:
+    """Whether a catalogued model was first released in this format, of fewer than 16 bits: it has lost nothing by it.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> is_original(MODELS["openai/gpt-oss-120b"], FORMATS["mxfp4"])
+    True
+    >>> is_original(MODELS["Qwen/Qwen3-8B-AWQ"], FORMATS["awq"])
+    False
+    """
+    own = model.id in MODELS and precision.id == FORMATS.id_of(model.native_precision)
+    return own and precision.bits_per_weight < HALF and precision.id not in MADE_LATER
+
+
+def evidence(model: Model, precision: Precision) -> str:
+    """What the rating of a format goes by."""
+    return "The model was released in it." if is_original(model, precision) else precision.quality_evidence
 
 
 def usual_format(model: str | None, otherwise: str) -> str:

@@ -18,6 +18,8 @@ from inferplan.tools._serving import Deployment, Serving
 
 ALTERNATIVES = 3
 """Runners-up that an answer shows."""
+MOST_USERS = 1_000_000
+"""As many as can be asked about."""
 MOST_GPUS = 1024
 """GPUs of one replica that are looked at where no number is given."""
 RESOLUTION = 1.05
@@ -48,6 +50,11 @@ class Demand:
     objective: Objective | None = None
     latency: Latency = WHENEVER
     rate: float | None = None
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether requests would keep more users busy than are planned for."""
+        return self.rate is not None and self.users >= MOST_USERS
 
     @property
     def has_targets(self) -> bool:
@@ -158,11 +165,15 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A model on its GPUs, the demand, and the plans to compare, by the guide's rules first; none where none fits."""
+    """A model on its GPUs, the demand, and the plans to compare, by the guide's rules first; none where none fits.
+
+    They take at most so many GPUs; `most` is None where the demand says how many.
+    """
 
     on: Serving
     demand: Demand
     plans: tuple[Plan, ...]
+    most: int | None = None
 
     @cached_property
     def chosen(self) -> Plan:
@@ -229,6 +240,22 @@ class Case:
         return self.holds(plan) and self.demand.meets(plan.service)
 
     @cached_property
+    def doubled(self) -> Plan | None:
+        """The layout chosen on twice the GPUs, where those were not given and are told apart by their time."""
+        layout = self.chosen.layout
+        if self.most is None or self.chosen.service is None or not self.serves(self.chosen):
+            return None
+        twice = _plan(self.on, self.demand, layout.alone, 2 * layout.dp)
+        return twice if self.chosen.wait_s > RESOLUTION * twice.wait_s else None
+
+    @cached_property
+    def alone(self) -> Service | None:
+        """What a user alone gets on the layout that brings them closest to the latency; None where it is not known."""
+        latency, load = self.demand.latency, self.demand.load(1)
+        services = [plan.replica.serve(load) for plan in self.plans if plan.replica]
+        return min(services, key=latency.excess, default=None)
+
+    @cached_property
     def by_memory(self) -> int | None:
         """The fewest GPUs that hold the users, however long they wait; None unless a latency asks for the fewest."""
         demand = self.demand
@@ -283,15 +310,38 @@ def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case
 
     Where no number of GPUs is given it is the fewest whose replicas hold the users. With an aim stated every legal
     layout is compared, else the few that the guide's rules lead to; for the fewest GPUs, so far as it can be the best
-    or one of so many `runners_up`.
+    or one of so many `runners_up`; for a latency that ever more GPUs would shorten, on `_enough` of them.
     """
     if demand.is_aimed:
-        return Case(on=on, demand=demand, plans=tuple(_aimed(on, demand, runners_up)))
+        case = Case(on=on, demand=demand, plans=tuple(_aimed(on, demand, runners_up)))
+        if (most := _enough(case)) is None:
+            return case
+        return replace(case, plans=tuple(_aimed(on, replace(demand, gpus=most), runners_up)), most=most)
     fewest = on.for_users(demand.users, demand.context)
     total = demand.gpus or (fewest.layout.gpus if fewest else 0)
     replicas = _replicas(on, demand, fewest, total)
     plans = tuple(_plan(on, demand, one, total // one.replica) for one in replicas)
     return Case(on=on, demand=demand, plans=plans)
+
+
+def _enough(case: Case) -> int | None:
+    """The GPUs to look at where none are given and the aim does not say how few; None where either does. [GPUs]
+
+    A user of ever more replicas, or of ever more stages, waits ever shorter, until each has GPUs of their own: what is
+    quickest says nothing about how many to take. So no more are looked at than serve the users, or hold them where none
+    gets the latency asked for, in the widest tensor groups, each of as few stages as hold the model; and of the layouts
+    on those that cannot be told apart from the quickest (`RESOLUTION`), the one on the fewest GPUs decides.
+    """
+    demand, serving = case.demand, [plan for plan in case.plans if case.serves(plan)]
+    if demand.gpus is not None or (serving and demand.aim != "latency"):
+        return None
+    plans = serving or [plan for plan in case.plans if case.holds(plan)]
+    if not plans:
+        return None
+    widest = min((plan.layout for plan in plans), key=lambda one: (-one.tp, one.attention_dp, one.pp, one.gpus))
+    few = [plan for plan in plans if plan.layout.gpus <= widest.gpus]
+    within = RESOLUTION * min(plan.wait_s for plan in few)
+    return min(plan.layout.gpus for plan in few if plan.wait_s <= within) if serving else widest.gpus
 
 
 def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int) -> list[Layout]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.core.units import MILLI
+from inferplan.tools._arguments import GPUS_AT_MOST
 from inferplan.tools._sections import Case
 from inferplan.tools._tool import absent
 
@@ -50,7 +51,7 @@ def _spare(limit_s: float | None, taken_ms: float | None) -> float | None:
 def changes(case: Case) -> Iterator[Changed]:
     """More GPUs where those given are too few, then the other ways."""
     more = case.enough
-    if not case.plan.serves_users and more.serves_users:
+    if not case.plan.serves_users and more.serves_users and more.gpus_used <= GPUS_AT_MOST:
         yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
     for way in case.ways:
         first, each = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)

@@ -139,8 +139,12 @@ def join(items: list[str], *, last: str = "and") -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
 
 
-def beyond_training(model: Model, context: int) -> Iterator[str]:
-    """That a context is longer than what a checkpoint was trained for; nothing of a size class."""
+def beyond_training(model: Model, context: int, *, cuts: bool = False) -> Iterator[str]:
+    """That a context is longer than what a checkpoint was trained for; nothing of a size class.
+
+    Most engines do not start then; one that `cuts` starts, and gives each user the shorter context.
+    """
     limit = model.architecture.max_positions
     if context > limit and not model.is_size_class:
-        yield f"The model was trained for contexts up to {limit:,} tokens; unless told otherwise, engines refuse more."
+        does = "llama-server cuts each user's context to that" if cuts else "engines refuse more"
+        yield f"The model was trained for contexts up to {limit:,} tokens; unless told otherwise, {does}."

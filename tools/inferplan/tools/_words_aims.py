@@ -1,6 +1,7 @@
 """What a layout was chosen for, in sentences: the aim, the latency asked for, and what the runners-up lack."""
 
 from collections.abc import Iterator
+from math import inf
 
 from inferplan.tools import _words as words
 from inferplan.tools._plans import RESOLUTION, Case, Demand, Plan
@@ -36,7 +37,24 @@ def _best(case: Case) -> Iterator[str]:
             yield "No legal layout serves the users on fewer GPUs."
         return
     serving = sum(map(case.serves, case.plans))
-    yield f"Of {words.count(serving, 'legal layout')} that {_serve(demand, serving)} it has {_aim(case)}."
+    layouts = words.count(serving, "legal layout") + _looked_at(case)
+    yield f"Of {layouts} that {_serve(demand, serving)} it has {_aim(case)}{_twice(case)}."
+
+
+def _looked_at(case: Case) -> str:
+    """` on 8 GPUs`, or on up to so many, where it is not the caller who said how many."""
+    if case.most is None:
+        return ""
+    return f" on {'up to ' if case.chosen.layout.gpus < case.most else ''}{words.count(case.most, 'GPU')}"
+
+
+def _twice(case: Case) -> str:
+    """What twice as many GPUs would bring, where those were not given."""
+    if (twice := case.doubled) is None or twice.service is None:
+        return ""
+    single = twice.load.is_single
+    time = words.seconds(twice.service.ttft_s if single else twice.service.tpot_s)
+    return f"; on {twice.layout.gpus:,} that would be {time}"
 
 
 def _aim(case: Case) -> str:
@@ -49,7 +67,9 @@ def _aim(case: Case) -> str:
 def why_aimed(case: Case) -> str:
     """What the layout was taken for; what runners-up lack is in their rows."""
     chosen = case.chosen
-    taken = f"It has {_aim(case)} of the layouts that serve the users"
+    taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
+    if case.most is not None and case.serves(chosen):
+        taken += ", no more than the widest tensor groups take"
     if not case.serves(chosen):
         nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
         taken = "It takes the most users in time" if _is_partly_in_time(case) else nearest
@@ -96,8 +116,21 @@ def _targets(case: Case) -> str:
     if not any(map(case.holds, case.plans)):
         return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
     nearest = "this one comes closest" if case.is_closest(chosen) else f"none comes closer by {APART}"
+    if case.most is not None:
+        none = f"No number of {_gpus(case)} meets {targets(case.demand)}{_alone(case)}"
+        return f"{none}. Of the layouts{_looked_at(case)} {nearest}."
     best = "this one takes the most in time" if _is_partly_in_time(case) else nearest
     return f"No layout of {_gpus(case)} meets {targets(case.demand)} for all; {best}."
+
+
+def _alone(case: Case) -> str:
+    """What even a user alone waits for longest, against what is asked for; nothing where it is not known."""
+    if (alone := case.alone) is None:
+        return ""
+    limits = case.demand.latency
+    first = alone.ttft_s / (limits.ttft_s or inf) > alone.tpot_s / (limits.tpot_s or inf)
+    waits = f"{words.seconds(alone.ttft_s)} for the first" if first else f"{words.seconds(alone.tpot_s)} a"
+    return f": even a user alone waits {waits} token"
 
 
 def _what_decides(case: Case) -> str:

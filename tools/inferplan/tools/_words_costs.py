@@ -21,6 +21,11 @@ TITLES: dict[OptionName, str] = {
     "own": "owned",
     "api": "an API",
 }
+READING_S = 0.2
+"""Time per token of text that is read as it comes. [s]
+
+Source: MLCommons, Llama 2 70B in MLPerf Inference v4.0 (2024): TPOT <= 200 ms is about 240 words a minute.
+"""
 
 
 def summary(case: Case) -> Iterator[str]:
@@ -42,7 +47,8 @@ def _sizing_sentence(case: Case) -> str:
         carrying = f"{carrying} would do,"
         taken = fleet.count * instance.layout.replica
         paid = f"; {words.count(fleet.gpus, 'GPU')} are paid for"
-        paid += f", of which {words.count(fleet.count, 'instance')} take {taken:,}" if taken < fleet.gpus else ""
+        take = f"{words.count(fleet.count, 'instance')} {'takes' if fleet.count == 1 else 'take'}"
+        paid += f", of which {take} {taken:,}" if taken < fleet.gpus else ""
     else:
         carrying = f"{carrying}, {fleet.gpus:,} GPUs in all," if fleet.needed > 1 else carrying
         paid = ""
@@ -52,7 +58,7 @@ def _sizing_sentence(case: Case) -> str:
     within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
     peak = f" at a peak of {traffic.peak_factor:g} times the mean" if traffic.peak_factor != 1 else ""
     return (
-        f"{words.count(case.requests, 'request')} a day ({request.input_tokens:,} tokens in, "
+        f"{words.count(case.requests, 'request')} a day ({words.count(request.input_tokens, 'token')} in, "
         f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{within} need "
         f"{words.significant(case.demand)} output tokens/s{peak}: {carrying} "
         f"planned at {100 * traffic.utilization:g} % of "
@@ -153,6 +159,7 @@ def _ranking_sentence(case: Case) -> str:
 def _caveats(case: Case) -> Iterator[str]:
     """The API's reach, a cheaper GPU, and what the figures leave out, where it matters here."""
     on = case.on
+    yield from _pace_sentence(case)
     if case.bills.rates.api:
         yield _api_sentence(case)
     if (api := case.bills.rates.api) and api.cached_share and not api.cached:
@@ -169,6 +176,14 @@ def _caveats(case: Case) -> Iterator[str]:
         yield f"Owning is left out: no {missing.what} of {on.gpu.title} is known."
     if case.bills.rates.api is None:
         yield f"An API is left out: no price of {on.model.title} is known."
+
+
+def _pace_sentence(case: Case) -> Iterator[str]:
+    """That the batch the fleet is planned for is slower than people read, where no time per token is asked for."""
+    instance, request = case.fleet.instance, case.traffic.request
+    if request.output_tokens > 1 and request.latency.tpot_s is None and instance.service.tpot_s > READING_S:
+        each = f"In its batch of {instance.batch:,} a token takes {words.seconds(instance.service.tpot_s)}"
+        yield f"{each}, slower than people read: max_tpot_ms limits that."
 
 
 def formula(case: Case) -> Iterator[str]:

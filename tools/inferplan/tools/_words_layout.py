@@ -53,11 +53,13 @@ def _users_sentence(case: Case) -> str:
     plan, demand = case.chosen, case.demand
     users = plan.in_time if plan.service else plan.users
     verdict = "enough" if users >= demand.users else "too few"
-    asked = "asked for" if demand.rate is None else f"that {demand.rate:g} requests/s keep busy"
+    asked = "asked for" if demand.rate is None else f"that {demand.rate:.10g} requests/s keep busy"
+    if demand.is_capped:
+        asked = "that are planned for at once"
     within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else _roomier(case)
     return (
-        f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at {demand.context:,} tokens{within}, "
-        f"{verdict} for the {demand.users:,} {asked}."
+        f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at "
+        f"{words.count(demand.context, 'token')}{within}, {verdict} for the {demand.users:,} {asked}."
     )
 
 
@@ -90,7 +92,7 @@ def _speed_sentence(case: Case, service: Service) -> str:
     served = "that load" if case.holds(plan) else "the users it holds"
     each = "" if plan.tpot_s is None else f" and each further one about {around(plan.tpot_s, band('tpot'))}"
     return (
-        f"At {served} (turns of {demand.input_tokens:,} tokens in and {demand.output_tokens:,} out), "
+        f"At {served} (turns of {words.count(demand.input_tokens, 'token')} in and {demand.output_tokens:,} out), "
         f"{'a first' if each else 'that'} token takes about {around(service.ttft_s, band('ttft'))}{each}: half of "
         f"published runs{band('tpot' if each else 'ttft').where} lie within. "
         f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "

@@ -64,7 +64,7 @@ def _quality_sentence(case: Comparison) -> str:
     """What the formats below 16 bit take of it, and how they are rated."""
     half = case.of("fp16").weights
     smaller = [form for form in case.forms if form.weights < half]
-    rated = [form.precision.quality for form in smaller]
+    rated = [form.quality for form in smaller]
     said = [
         f"{form.title}{'' if i else ' takes'} {100 * form.weights / half:.0f} %{'' if i else ' of FP16'}"
         + (f" (rated {quality})" if quality not in rated[i + 1 : i + 2] else "")

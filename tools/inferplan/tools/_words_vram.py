@@ -270,7 +270,7 @@ def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
 def _caveats(need: Need) -> Iterator[str]:
     """Where the nominal size class and a real checkpoint part ways; where the context outgrows the model."""
     model, form = need.model, need.precision
-    yield from words.beyond_training(model, need.context)
+    yield from words.beyond_training(model, need.context, cuts=need.on.engine.name == "llama.cpp")
     real = MODELS.get(model.stands_for or "")
     if real is not None:
         actual = memory.weights(real, form).total

@@ -11,6 +11,7 @@ from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_rang
 from inferplan.core.units import MICRO
 from inferplan.tools._arguments import (
     ANY,
+    GPUS_AT_MOST,
     USUAL_GPU,
     ContextWindow,
     GpuOrAny,
@@ -195,7 +196,8 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
     demand = sized(q.demand, rate, q.planned) if rate else q.demand
     if demand.rate:
-        ledger.note("planned_users", f"{demand.users:,}", why="kept busy by these requests: rate x time of an answer")
+        why = "the most at once" if demand.is_capped else "kept busy by these requests: rate x time of an answer"
+        ledger.note("planned_users", f"{demand.users:,}", why=why)
     found = search(q.on, demand) if is_any(q.gpu) else None
     case = compare(q.serving(ledger, found and found.gpu), demand)
     if found:
@@ -206,7 +208,10 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
         note_node(ledger, case.on, case.needed.replica if case.needed else inf)
         return _does_not_fit(q, case, ledger, found)
     _note_load(case, ledger)
-    return _fits(q, case, ledger, found, Arriving.at(case, rate) if rate else None)
+    arriving = Arriving.at(case, rate) if rate else None
+    if arriving and arriving.found and case.chosen.layout.dp > 1:
+        ledger.note("balancer", "idlest replica first", why="else some wait behind others")
+    return _fits(q, case, ledger, found, arriving)
 
 
 def _note_load(case: Case, ledger: Ledger) -> None:
@@ -376,11 +381,12 @@ def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list
     """More GPUs where those given do not serve the users; the bill of what was planned, where it has a price."""
     on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
     steps: list[NextStep] = []
-    if not serves and q.total_gpus:
-        faster = _no_number_helps(case)
+    if not serves and not (q.total_gpus is None and is_any(q.gpu)):
+        faster = q.total_gpus is None or _no_number_helps(case)
         why = "a GPU type that is quick enough" if faster else "the GPUs that these users need"
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
-    if price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
+    countable = case.chosen.layout.gpus <= GPUS_AT_MOST
+    if countable and price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
         a_day = arriving.per_day if arriving else 50_000
         planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
@@ -401,7 +407,8 @@ def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     if needed is None:
         return [smaller]
     why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"
-    return [following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=needed.layout.gpus), smaller]
+    gpus = needed.layout.gpus if needed.layout.gpus <= GPUS_AT_MOST else None
+    return [following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus), smaller]
 
 
 TOOL = Tool(

@@ -21,6 +21,7 @@ from inferplan.tools._draw_quantization import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools._figures import exact_gb, to_digits
 from inferplan.tools._following import following
 from inferplan.tools._forms import Comparison, Form, compare
+from inferplan.tools._models import evidence
 from inferplan.tools._settings import note_node
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Tool, absent
@@ -92,8 +93,9 @@ class QuantizationAnswer(Answer):
         """The answer as text: the picture shows the bits, so the table does without; evidence of quality follows."""
         lean = [row | {"encoding": None} for row in dumped["formats"]]
         plain = super()._text({**dumped, "formats": lean})
-        rated = [(row.precision, row.quality, FORMATS[row.precision].quality_evidence) for row in self.formats]
-        found = [f"{form} is rated {quality}: {evidence}" for form, quality, evidence in rated]
+        model = model_of(str(self.inputs["model"]))
+        rated = [(row.precision, row.quality, evidence(model, FORMATS[row.precision])) for row in self.formats]
+        found = [f"{form} is rated {quality}: {why}" for form, quality, why in rated]
         return "\n".join([plain, "", "Quality, as published", *found])
 
 
@@ -142,7 +144,7 @@ def _row(case: Comparison, form: Form) -> FormatRow:
         decode_at_load=loaded and round(loaded.decode_at_load, 2),
         prefill=speeds and round(speeds.prefill, 2),
         gpus=form.gpus,
-        quality=precision.quality,
+        quality=form.quality,
         encoding=_encoded(case.weight.hex(), precision.codec) if precision.codec else None,
     )
 

@@ -25,9 +25,14 @@ _DTYPES: Mapping[str, str] = {
     "float8_e4m3fn": "fp8",
 }  # fmt: skip
 _METHODS = (
-    "fp8", "fbgemm_fp8", "mxfp4", "gptq", "awq", "bitsandbytes", "compressed-tensors", "modelopt", "modelopt_fp4",
+    "fp8", "fbgemm_fp8", "mxfp4", "gptq", "awq", "auto-round", "bitsandbytes", "compressed-tensors", "modelopt",
+    "modelopt_fp4", "quark",
 )  # fmt: skip
-_LISTS = ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules")
+_LISTS = (
+    "modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules", "exclude",
+)  # fmt: skip
+OTHERWISE = "or leave quantization_config out and name a precision"
+"""What a caller whose method is not read can do."""
 
 BLOCK = "weight_block_size"
 """The key that says how many rows and columns share a scale."""
@@ -148,15 +153,16 @@ def _stored(one: Keys) -> Stored:
         method = "compressed-tensors"
     if method not in _METHODS:
         one.values = {**one.values, "quant_method": one.values.get("quant_method", "")}
-        one.unsupported("quant_method", "known: " + ", ".join(_METHODS))
+        one.unsupported("quant_method", f"known: {', '.join(_METHODS)}; {OTHERWISE}")
         return "bf16", SIXTEEN
     one.keep("quant_method", method, None)
     if method in ("fp8", "fbgemm_fp8", "mxfp4"):
         return ("mxfp4" if method == "mxfp4" else "fp8"), BITS["mxfp4" if method == "mxfp4" else "fp8"]
     if method in ("gptq", "awq"):
         return _grouped(one, method)
-    if method == "bitsandbytes":
-        return _bitsandbytes(one)
+    own = {"auto-round": _auto_round, "quark": _quark, "bitsandbytes": _bitsandbytes}
+    if method in own:
+        return own[method](one)
     return _modelopt(one) if one.has("quant_algo") or one.has("quantization") else _groups(one)
 
 
@@ -167,19 +173,65 @@ def _grouped(one: Keys, method: str) -> Stored:
     group = _group_size(one)
     uneven = one.flag("zero_point", default=True) if method == "awq" else not one.flag("sym", default=True)
     if width == 8:
-        return "int8", BITS["int8"]
+        return "int8", _integer_bits(group, uneven=uneven, width=8)
     if width != 4:
         one.unsupported(key, "known: 4 and 8 bits")
     return method, _integer_bits(group, uneven=uneven)
 
 
-def _integer_bits(group: int, *, uneven: bool = False) -> float:
-    """4 + (16 + 4 where asymmetric) / group: four-bit integers with a scale per group, or per channel. [bits]
+def _integer_bits(group: int, *, uneven: bool = False, width: int = 4) -> float:
+    """width + (16 + width where asymmetric) / group: integers with a scale per group, or per channel. [bits]
 
     >>> _integer_bits(128), _integer_bits(32), _integer_bits(128, uneven=True), _integer_bits(-1)
     (4.125, 4.5, 4.156, 4.004)
+    >>> _integer_bits(128, width=8), _integer_bits(32, width=8), _integer_bits(-1, width=8)
+    (8.125, 8.5, 8.004)
     """
-    return round(4 + (20 if uneven else 16) / group, 3) if group > 0 else 4.004
+    return round(width + (16 + (width if uneven else 0)) / group, 3) if group > 0 else width + 0.004
+
+
+def _auto_round(one: Keys) -> Stored:
+    """Intel AutoRound: integers in groups, which engines load as they do those of GPTQ or AWQ.
+
+    Source: vLLM, quantization/auto_round.py (`packing_format`, `extra_config`): its layers are GPTQ's or AWQ's.
+    """
+    if one.word("data_type", allowed=("int",), default="int") != "int":
+        return "bf16", SIXTEEN
+    others = one.values.get("extra_config")
+    changed = cast("dict[str, object]", others) if isinstance(others, dict) else {}
+    widths = {
+        name: cast("dict[str, object]", how).get("bits") for name, how in changed.items() if isinstance(how, dict)
+    }
+    if any(isinstance(width, int) and width < SIXTEEN for width in widths.values()):
+        one.problems.wrong[f"{one.name('extra_config')} mixes formats, which is not supported"] = None
+        return "bf16", SIXTEEN
+    one.values = {**one.values, "ignore": [*_names(one), *widths]}
+    packed = one.text("packing_format") or ""
+    if "awq" not in packed:
+        return _grouped(one, "gptq")
+    one.keep("packing_format", "auto_round:auto_awq", None)
+    return _grouped(one, "awq")
+
+
+def _quark(one: Keys) -> Stored:
+    """AMD Quark: one format for all that is not excluded.
+
+    Source: vLLM, quantization/quark/quark.py (`global_quant_config`, `exclude`); the blocks of 32 weights and the scale
+    of 8 bits that OCP MX has are those of `fp4`.
+    """
+    whole = one.child("global_quant_config", defaults={})
+    how = whole.child("weight", defaults={}) if whole and not isinstance(whole.values.get("weight"), list) else None
+    if one.values.get("layer_quant_config") or one.values.get("layer_type_quant_config") or how is None:
+        one.problems.wrong[f"{one.name('global_quant_config')} is not all there is, which is not supported"] = None
+        return "bf16", SIXTEEN
+    known = {"fp4": "mxfp4", "fp8_e4m3": "fp8", "int8": "int8", "int4": "int4"}
+    format_ = known.get(how.text("dtype") or "")
+    group = how.optional("group_size", low=-1) or -1
+    if format_ is None or (format_ == "mxfp4" and group not in (-1, 32)):
+        how.unsupported("dtype", "known: " + ", ".join(known))
+        return "bf16", SIXTEEN
+    how.keep("dtype", how.values["dtype"], None)
+    return format_, _integer_bits(group) if format_ == "int4" else BITS[format_]
 
 
 def _bitsandbytes(one: Keys) -> Stored:
