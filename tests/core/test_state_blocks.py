@@ -65,10 +65,14 @@ def test_the_blocks_of_qwen3_8_27b_on_one_l40s_are_within_a_percent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("id_", "missing"), [("h100-qwen3.8-27b", 0.13), ("pro6000-qwen3.8-27b", 0.18), ("pro6000-qwen3.8-27b-bf16", 0.25)]
+    ("id_", "missing"),
+    [("h100-qwen3.8-27b", 0.124), ("pro6000-qwen3.8-27b", 0.177), ("pro6000-qwen3.8-27b-bf16", 0.243)],
 )
-def test_with_1024_sequences_on_0_27_the_pools_of_qwen3_8_27b_are_known_to_be_smaller(id_: str, missing: float) -> None:
-    """In shares of what was printed. It is not the graphs: with 256 sequences the same H100 is within 0.3 %."""
+def test_pools_of_first_starts_of_qwen3_8_27b_on_0_27_are_known_to_be_smaller(id_: str, missing: float) -> None:
+    """In shares of what was printed. What is refused compiles just then, and that is charged as activation.
+
+    It is not the sequences: a second start of the same H100, with 256 and all of it compiled, is within 0.5 %.
+    """
     (run,) = (one for one in REFUSED if one["id"] == id_)
     asked = Engine(
         version=27,
@@ -80,7 +84,7 @@ def test_with_1024_sequences_on_0_27_the_pools_of_qwen3_8_27b_are_known_to_be_sm
     found = with_engine(run["model"], asked, run["gpu"], run["precision"]).holding
     assert found is not None
     assert found.sequences is not None
-    assert found.sequences / int(run["blocks"]) - 1 == pytest.approx(missing, abs=0.01)
+    assert found.sequences / int(run["blocks"]) - 1 == pytest.approx(missing, abs=0.002)
 
 
 def test_a_number_that_the_caller_chose_stays_where_the_pool_has_the_blocks() -> None:

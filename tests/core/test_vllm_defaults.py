@@ -63,14 +63,24 @@ def test_the_engine_batches_more_on_large_gpus_except_a100_and_most_from_160_gib
         ("google/gemma-2-9b-it", {25, 28}),
         ("Qwen/Qwen3-30B-A3B", set[int]()),
         ("nvidia/NVIDIA-Nemotron-Nano-9B-v2", set[int]()),
-        ("google/gemma-3-12b-it", set[int]()),
+        ("google/gemma-3-12b-it", {25, 28}),
+        ("Qwen/Qwen2-57B-A14B-Instruct", {24, 25, 28}),
+        ("deepseek-ai/DeepSeek-V2-Lite", set[int]()),
     ],
 )
 def test_the_second_runner_takes_models_without_experts_and_states(id_: str, versions: set[int]) -> None:
-    """vLLM's `DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES` and what 0.25 put in its place; with a tower, see its limits."""
+    """vLLM's `DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES` and what 0.25 put in its place; of DeepSeek V2 see its limits."""
     shape = MODELS[id_].architecture
     taken = {version for version in (21, 22, 23, 24, 25, 28, 29) if has_second_runner(shape, engine(version=version))}
     assert taken == versions
+
+
+@pytest.mark.parametrize("id_", ["Qwen/Qwen3-14B", "google/gemma-4-31B-it", "deepseek-ai/DeepSeek-V4-Flash"])
+def test_the_first_runner_can_be_asked_for(id_: str) -> None:
+    """A start of Gemma 4 31B on 0.26, which counted its graphs, had VLLM_USE_V2_MODEL_RUNNER=0 before its command."""
+    told = engine(version=28)
+    assert has_second_runner(MODELS[id_].architecture, told)
+    assert not has_second_runner(MODELS[id_].architecture, replace(told, first_runner=True))
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_the_video_that_a_long_context_is_tried_out_on_leaves_as_little_as_was_p
 
 
 def test_pools_beside_the_encoder_of_gemma_4_are_those_that_were_printed() -> None:
-    """26B on an A100 (0.19) and 31B on a B300 (0.26): in percent.
+    """26B on an A100 (0.19) and 31B on a B300 (0.26, the first runner asked for): in percent.
 
     E4B on an RTX 3090 (0.22) has 0.35 of its 4.1 GiB less: its graphs were estimated 0.19 GiB above the rule, and the
     rest was hidden while graphs were taken for as much more. One-hot rows of positions would be 0.5 GiB.
@@ -243,21 +243,24 @@ def test_pools_beside_the_encoder_of_gemma_4_are_those_that_were_printed() -> No
 
 
 LATE: list[Case] = json.loads((DATA / "memory_cases_found.json").read_text(encoding="utf-8"))["cases"]
-UNLIKE = ["pro6000-qwen3-32b-tp2", "pro6000-qwen3-32b-pp2", "gemma4-e4b-3090"]
-"""Qwen3 32B on RTX PRO 6000 under vLLM 0.27: each rank takes 0.5 (in one of two stages 1.4) GiB more than predicted.
+FIRST_STARTS = {"pro6000-qwen3-32b-pp2": 11.2, "4090-qwen3-8b-v027-first": 20.4, "4090-wsl-qwen3-14b-fp8": 28.5}
+"""What compiled while it was tried out, on vLLM 0.27: the pool is so many percent smaller than predicted.
 
-Gemma 4 E4B on an RTX 3090 takes 0.35 GiB more, 0.19 of them in graphs.
+The last two are first starts for certain, the first one likely. Each takes 0.8 to 1.5 GiB more, which no rule says.
 """
+UNLIKE = {*FIRST_STARTS, "gemma4-e4b-3090"}
+"""Gemma 4 E4B on an RTX 3090 takes 0.35 GiB more, 0.19 of them in graphs."""
 
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 8, 0.43), ("kv_cache_gib_per_gpu", 4, 1.1), ("kv_cache_tokens", 6, 1.1)],
+    [("weights_gib_per_gpu", 15, 0.64), ("kv_cache_gib_per_gpu", 8, 2.45), ("kv_cache_tokens", 11, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
-    """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, RTX 3090 and RTX PRO 6000: in percent.
+    """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, RTX 3090, 4090 and PRO 6000: in percent.
 
-    Weights within 0.1, but of two models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42).
+    Weights within 0.1, but of two models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42) and what is printed as 0.93
+    GiB. Pools within 1, but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5) and 0.5B (1.9).
     """
     (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
     alike = [size for size, id_ in found if quantity == "weights_gib_per_gpu" or id_ not in UNLIKE]
@@ -266,11 +269,12 @@ def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, 
 
 
 def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
-    """Two ranks of a dense 32B on one kind of card, and Gemma 4 E4B."""
+    """Three first starts, and Gemma 4 E4B."""
     found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}
-    pools = found["kv_cache_gib_per_gpu"]
-    assert [id_ for id_, size in pools.items() if size > 2] == UNLIKE
-    assert [round(pools[id_]) for id_ in UNLIKE] == [6, 20, 9]
+    pools = found["kv_cache_gib_per_gpu"] | found["kv_cache_tokens"]
+    assert {id_ for id_, size in pools.items() if size > 2.5} == UNLIKE
+    for id_, size in FIRST_STARTS.items():
+        assert pools[id_] == pytest.approx(size, abs=0.1)
     assert not any(found["fits"].values())
 
 

@@ -356,7 +356,7 @@ def test_the_picture_of_405b_on_32_gpus_has_4_nodes_2_replicas_and_both_layer_ra
 )
 def test_the_link_between_stages_is_named_in_full(model: str, gpu: str, total: int, link: str) -> None:
     """Stages on one server: beside the word a column is too narrow for some names, of which x16 became x1."""
-    picture = ask(model, gpu=gpu, total_gpus=total).diagram
+    picture = ask(model, gpu=gpu, total_gpus=total, context_window=4096).diagram
     assert f"activations, {link} " in " ".join(picture.replace("|", " ").split())
 
 

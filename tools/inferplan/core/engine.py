@@ -23,7 +23,8 @@ class Engine:
     and beside its values. `drafts` tokens are drafted a step (speculative decoding); `images` says whether a model
     that sees is served with its image encoder (else vLLM's --language-model-only), and `max_model_len` the context that
     it is started for, where that decides what the encoder is tried out on. `as_told` says whether it is started with
-    `max_num_seqs` even where it refuses that (see `vllm_memory.sequences_at_most`), as a log was.
+    `max_num_seqs` even where it refuses that (see `vllm_memory.sequences_at_most`), as a log was, and `first_runner`
+    whether vLLM's first model runner was asked for (VLLM_USE_V2_MODEL_RUNNER=0).
     """
 
     name: EngineName = "vllm"
@@ -41,3 +42,4 @@ class Engine:
     images: bool = True
     max_model_len: int = 0
     as_told: bool = False
+    first_runner: bool = False

@@ -9,7 +9,13 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB, KIB, MIB
-from inferplan.core.vllm_defaults import NEWEST, has_second_runner, has_wide_links, is_datacenter_blackwell
+from inferplan.core.vllm_defaults import (
+    NEWEST,
+    ONLY_RUNNER,
+    has_second_runner,
+    has_wide_links,
+    is_datacenter_blackwell,
+)
 
 SMALL_GPU = 16 * GIB
 """Below this memory the buffers were 0.03 GiB (T4)."""
@@ -35,6 +41,10 @@ TRIED_STATE = 2 * KIB
 """What that is for each value head on the rank and each batched token. [B]"""
 TRIED_BEFORE = 0.375 * GIB
 """What the first trial of graphs by pieces takes already: only what is above it is set aside beside. [B]"""
+FIRST_ASKED_DRIVER = 27
+"""The first vLLM (0.27) that takes what the driver says is gone, whoever holds it, and not weights and peaks alone."""
+COUNTED_LOGIT = 4 + 2 / 8
+"""What the second runner's sampler keeps for each sequence and entry of the vocabulary. [B]"""
 
 
 def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
@@ -78,6 +88,32 @@ def collectives(engine: Engine, layout: Layout, gpu: Gpu) -> float:
     if layout.replica == 1 or engine.version < FIRST_COLLECTIVES_OUTSIDE:
         return 0.0
     return COLLECTIVES if has_wide_links(gpu) else (0.12 if gpu.kind == "consumer" else 0.5) * GIB
+
+
+def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, samples: bool = True) -> float:
+    """What the model runner holds before its trial, and is counted since 0.27. [B]
+
+    The second runner: sequences × vocabulary × (4 B of counts + 1 bit of prompt + 1 bit of grammar), on the stage that
+    `samples`, and element × batched tokens × hidden where there are images. The first one: the latter for all models.
+
+    Limits: tables of blocks, up to 64 MiB, are left out. What a first start leaves while it compiles is counted too,
+    and no rule says how much: it took 2 to 22 % of the pool, which second starts had back (vLLM's issues 54122, 54383).
+    Source: vLLM 0.27 to 0.33, vllm/utils/mem_utils.py, `memory_profiling`; vllm/v1/worker/gpu/sample/penalties.py,
+    `PenaltiesState`; vllm/v1/worker/gpu/structured_outputs.py; vllm/v1/worker/gpu_model_runner.py, `inputs_embeds`.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> qwen = MODELS["Qwen/Qwen3-32B"].architecture
+    >>> told = Engine(version=27, max_num_seqs=1024, max_num_batched_tokens=8192)
+    >>> round(runner_buffers(qwen, told, element=2) / GIB, 2)
+    0.62
+    """
+    if engine.version < FIRST_ASKED_DRIVER:
+        return 0.0
+    embeddings = element * engine.max_num_batched_tokens * architecture.hidden
+    if engine.version < ONLY_RUNNER and not has_second_runner(architecture, engine):
+        return embeddings
+    counts = COUNTED_LOGIT * engine.max_num_seqs * architecture.vocab if samples else 0.0
+    return counts + (embeddings if architecture.vision_params and engine.images else 0.0)
 
 
 def exchange_buffers(architecture: Architecture, gpu: Gpu, layout: Layout) -> float:
@@ -172,7 +208,7 @@ def _tried_states(architecture: Architecture, engine: Engine, layout: Layout) ->
     Limits: which tensors these are is not known; read off two reports, 128 KiB a token with 64 heads, and with 48
     heads 0.37 GiB more for 8,192 tokens than for 4,096 and fewer. Whether several ranks share it is not known.
     Source: vLLM's issues 50780 (Qwen3.5 122B) and 52872 (27B on RTX 5090). An H100 with 8,192 tokens and 256
-    sequences left 0.95 GiB for all graphs of Qwen3.8 27B on 0.27, of which 1.06 are said here.
+    sequences left 0.87 GiB for all graphs of Qwen3.8 27B on 0.27, of which 1.06 are said here.
     """
     heads = max((mixer.value_heads for _, mixer in architecture.mixers if isinstance(mixer, GatedDelta)), default=0)
     return max(0.0, TRIED_STATE * heads / layout.tp * engine.max_num_batched_tokens - TRIED_BEFORE)

@@ -13,7 +13,7 @@ from inferplan.core.units import GIB
 NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held against many logs.
 
-Of 0.29 to 0.31 there are few logs: the pool comes out 0.6 % too large for Llama 3.1 8B on A100 (0.31) and 1.9 % for
+Of 0.29 to 0.31 there are few logs: the pool comes out 0.4 % too large for Llama 3.1 8B on A100 (0.31) and 1.9 % for
 Gemma 4 E2B on MI300X (0.29), but 8 % for Qwen3.5 4B, which has a vision tower, on L4 (0.29).
 """
 LAST_OF_THE_FIRST_ENGINE = 7
@@ -28,6 +28,10 @@ FIRST_TEXT_ALONE = 17
 """The first vLLM (0.17) with `--language-model-only`, which loads no image encoder."""
 SECOND_RUNNER = range(25, 29)
 """The versions (0.25 to 0.28) of whose models without experts and states the second model runner takes care."""
+SECOND_RUNNER_OF_EXPERTS = range(24, 29)
+"""The versions (0.24 to 0.28) that run Qwen2-MoE on it."""
+ONLY_RUNNER = 29
+"""The first vLLM (0.29) that runs all models on it."""
 COMPRESSED_ON_SECOND_RUNNER = 28
 """The one of them (0.28) whose DeepSeek-V4 it takes, on NVIDIA's GPUs."""
 
@@ -79,31 +83,41 @@ def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine:
 def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     """Whether vLLM's second model runner takes a model, which counts no graphs before the pool is cut.
 
-    Those without experts and recurrent states from 0.25 to 0.28, and DeepSeek-V4 on 0.28; on 0.23 and 0.24 those
-    built as Llama, Mistral and Qwen3 are, on 0.22 as Qwen3. From 0.29 on it takes all, and counts graphs, so that the
-    first one's rules are kept.
+    Those without experts and recurrent states from 0.25 to 0.28, of those with experts Qwen2-MoE from 0.24 to 0.28, and
+    DeepSeek-V4 on 0.28; on 0.23 and 0.24 those built as Llama, Mistral and Qwen3 are, on 0.22 as Qwen3. From 0.29 on it
+    takes all, and counts graphs, so that the first one's rules are kept.
 
     Limits: since 0.29 it counts graphs as if each whole one took what the second largest adds: 1.2 GiB where 0.23 are
     taken (Llama 3.1 8B on A100). `graph_memory` says 0.8, and the sampler's peak of the first runner, which is gone,
     stands for the rest. In 0.33 the sampler is warmed up on fp32 logits, which is not held here.
-    Other models of plain attention without biases are taken for Llama. DeepSeek V2, Qwen2-MoE and Granite-MoE,
-    which it takes since 0.24, are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
-    Models with a vision tower are taken for the first one's, as a log of Gemma 4 31B on 0.26 says (its pool is 0.03 %
-    off, 1.9 % otherwise); the sources would give it the second one.
+    Other models of plain attention without biases are taken for Llama, and quantised ones for others on 0.22 and 0.23,
+    which left those to the first runner. DeepSeek V2 and Granite-MoE, which it takes since 0.24, Inkling and Kimi K3
+    are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
+    That a tower makes no difference since 0.25 is in the source, and in starts of Gemma 4 31B on 0.26 and 12B on 0.28.
     Source: vLLM 0.22 to 0.33, vllm/config/vllm.py, `use_v2_model_runner`; vllm/v1/worker/gpu/cudagraph_utils.py,
     `profile_cudagraph_memory`; three starts of 0.24 on one H100.
     """
-    mixers = [mixer for _, mixer in architecture.mixers]
     if is_compressed(architecture):
-        return engine.version == COMPRESSED_ON_SECOND_RUNNER
-    if architecture.experts or architecture.vision_params or any(mixer.state for mixer in mixers):
+        return engine.version == COMPRESSED_ON_SECOND_RUNNER and not engine.first_runner
+    if engine.first_runner or any(mixer.state for _, mixer in architecture.mixers):
         return False
+    if architecture.experts:
+        return engine.version in SECOND_RUNNER_OF_EXPERTS and _is_qwen2_with_experts(architecture)
     if engine.version in SECOND_RUNNER:
         return True
     plain = architecture.plain
-    if plain is None or plain.qkv_bias or plain.output_bias:
+    if architecture.vision_params or plain is None or plain.qkv_bias or plain.output_bias:
         return False
     return engine.version in (23, 24) or (engine.version == 22 and plain.qk_norm != "none")
+
+
+def _is_qwen2_with_experts(architecture: Architecture) -> bool:
+    """Whether experts stand beside attention with biases, and a gate of a shared one among them: Qwen2-MoE's.
+
+    Source: vLLM 0.24 to 0.28, vllm/config/vllm.py, `DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES`.
+    """
+    experts, plain = architecture.experts, architecture.plain
+    return experts is not None and experts.shared_gate and plain is not None and plain.qkv_bias
 
 
 def has_wide_links(gpu: Gpu) -> bool:

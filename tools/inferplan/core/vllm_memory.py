@@ -19,7 +19,15 @@ from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
 from inferplan.core.vllm_activation import LOGIT_BYTES, activation_peak
-from inferplan.core.vllm_buffers import CONTEXT, collectives, exchange_buffers, graph_memory, largest_graph, non_torch
+from inferplan.core.vllm_buffers import (
+    CONTEXT,
+    collectives,
+    exchange_buffers,
+    graph_memory,
+    largest_graph,
+    non_torch,
+    runner_buffers,
+)
 from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, default_batching, has_second_runner, utilization
 
 __all__ = ["default_batching", "holding", "loader", "memory", "not_modelled", "sequences_at_most", "utilization"]
@@ -45,7 +53,10 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
     peaks = [_peak(model, precision, gpu, layout, engine, last=False)] * (layout.pp - 1)
     peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
-    weights, activation = max(zip(stages, peaks, strict=True), key=sum)
+    element = _element(precision)
+    held = [runner_buffers(model.architecture, engine, element=element, samples=False)] * (layout.pp - 1)
+    held.append(runner_buffers(model.architecture, engine, element=element))
+    weights, activation, buffers = max(zip(stages, peaks, held, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     counted = engine.version >= FIRST_COUNTED_GRAPHS
     inside = counted and not has_second_runner(model.architecture, engine)
@@ -58,7 +69,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         budget=share * total,
         weights=weights,
         activation=activation,
-        non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout),
+        non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout) + buffers,
         graphs=graphs if inside else 0.0,
         outside=CONTEXT
         + collectives(engine, layout, gpu)
@@ -102,12 +113,17 @@ def _peak(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: 
         engine,
         tp=layout.tp,
         workspace=precision.id != "mxfp4",
-        element=4 if precision.id == "fp32" else 2,
+        element=_element(precision),
         samples=last,
         attention_dp=layout.attention_dp,
         wide=is_wide(gpu, layout),
         gpu_memory=gpu.engine_memory,
     )
+
+
+def _element(precision: Precision) -> int:
+    """The type that a model runs in. [B]"""
+    return 4 if precision.id == "fp32" else 2
 
 
 def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:

@@ -50,12 +50,16 @@ class CannotPredict(ValueError):  # noqa: N818 - the name says what it is
 
 
 class Extra(BaseModel):
-    """What few cases state beside: the driver's total, adapters, decode context parallelism, other engines' shares."""
+    """What few cases state beside: the driver's total, adapters, decode context parallelism, other engines' shares.
+
+    `first_runner` where vLLM was told to take that (VLLM_USE_V2_MODEL_RUNNER=0).
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     gpu_total_gib: float | None = Field(default=None, strict=True, gt=0, le=10**6)
     lora_enabled: Flag | None = None
+    first_runner: Flag | None = None
     dcp: Degree | None = None
     mem_fraction_static: Share | None = None
     free_gpu_mem_fraction: Share | None = None
@@ -235,6 +239,7 @@ class Setup:
             latent_scales=vllm_defaults.default_latent_scales(gpu, self.version),
             head_scale_bytes=max(kept.head_scale_bytes if kept else 0 for kept in self.caches),
             as_told=True,
+            first_runner=self.extra.first_runner is True,
         )
 
     def overheads_known(self) -> None:
