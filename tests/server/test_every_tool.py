@@ -297,6 +297,12 @@ def test_an_assumption_given_as_an_argument_is_told_where_it_belongs(tool: Tool[
         ("estimate_vram", {"requests_per_s": 5}, "plan_parallelism takes it among its overrides; estimate_vram takes"),
         ("plan_parallelism", {"pue": 1.2}, "compare_costs and run_preset take it among their overrides; plan_"),
         ("run_preset", {"overrides": "requests_per_s=5"}, "plays no part in this tool but in plan_parallelism; it"),
+        ("plan_parallelism", {"overrides": "pue=1"}, "plays no part in this tool but in compare_costs and run_preset"),
+        (
+            "compare_moe_dense",
+            {"max_ttft_ms": 500},
+            "estimate_vram, plan_parallelism and compare_costs take it; run_preset takes it among its overrides; comp",
+        ),
     ],
 )
 def test_what_another_tool_takes_is_answered_with_its_name(tool: str, arguments: dict[str, object], said: str):

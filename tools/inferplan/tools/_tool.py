@@ -43,7 +43,7 @@ class Question(BaseModel):
     """The arguments of a tool: flat, closed, every one described with its unit.
 
     An explicit null is an argument not given. `tool` is the name of the tool that takes it; `settings` names the groups
-    of assumptions that `overrides` may change (see `assumptions.toml`).
+    of assumptions that `overrides` may change: see `TAKEN`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
@@ -67,7 +67,7 @@ class Question(BaseModel):
     @field_validator("overrides")
     @classmethod
     def _known_assumptions(cls, text: str) -> str:
-        parse_overrides(text, groups=cls.settings, takers=_takers)
+        parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
         return text
 
     def ledger(self) -> Ledger:
@@ -87,11 +87,6 @@ class Question(BaseModel):
         """The normalized arguments, defaults included and empties left out, fit to call a tool with."""
         given = self.model_dump(mode="json") | resolved
         return {name: value for name, value in given.items() if value not in (None, "")}
-
-
-def _takers(group: str) -> list[str]:
-    """The tools, of those that are imported, which take a group of assumptions."""
-    return [one.tool for one in Question.__subclasses__() if group in one.settings]
 
 
 class NextStep(BaseModel):

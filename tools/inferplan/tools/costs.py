@@ -25,7 +25,7 @@ from inferplan.tools._arguments import (
     as_released,
     refuse_pace,
 )
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._bills import Bills, worth_showing
 from inferplan.tools._comparison_questions import MoeQuestion
 from inferplan.tools._cost_case import Case
@@ -39,7 +39,7 @@ from inferplan.tools._models import note_checkpoint, note_release
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._refusals import refuse
 from inferplan.tools._serving import Serving
-from inferplan.tools._settings import SETTINGS, note_node, serving
+from inferplan.tools._settings import note_node, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_costs import formula, reason, summary
@@ -60,7 +60,7 @@ class CostsQuestion(Question):
     """A model, the requests of a day, and the hours within which all of them come."""
 
     tool = "compare_costs"
-    settings = (*SETTINGS, "demand", "unit_cost", "prices")
+    settings = TAKEN[tool]
 
     model: ModelName
     requests_per_day: Requests

@@ -27,7 +27,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_vram import draw_need
@@ -53,7 +53,7 @@ class VramQuestion(Question):
     """A model in a format, the sessions that it serves at once, and the context that each holds."""
 
     tool = "estimate_vram"
-    settings = ("overhead", "memory", "layout", "speed", "experts")
+    settings = TAKEN[tool]
 
     model: ModelName
     precision: PrecisionName = as_released("fp16")
