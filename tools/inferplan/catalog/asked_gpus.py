@@ -6,7 +6,7 @@ id of a described GPU is the description itself, so that an answer can echo it.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from inferplan.catalog._json import loads
 from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
 from inferplan.catalog.gpus import GPUS, gpu_rows
 from inferplan.catalog.hugging_face._text import quoted
@@ -205,19 +206,11 @@ MOST_PROBLEMS = 3
 def _parsed(said: str) -> Any:
     """What the text holds."""
     try:
-        return json.loads(said, object_pairs_hook=_once)
+        return loads(said, twice=lambda _: GpuProblem("a description has each key once"))
     except GpuProblem:
         raise
     except (ValueError, RecursionError):
         raise GpuProblem(f"a description is one JSON object, as {EXAMPLE}") from None
-
-
-def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """The object of these pairs."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise GpuProblem("a description has each key once")
-    return found
 
 
 def _problem(detail: Mapping[str, Any]) -> str:
