@@ -21,7 +21,17 @@ from inferplan.catalog.hugging_face._text import quoted
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB, MIB, TERA
 
-__all__ = ["DESCRIBED", "GpuProblem", "describe_your_own", "gpu_id", "gpu_of", "is_described", "shown_gpu"]
+__all__ = [
+    "DESCRIBED",
+    "EXAMPLE",
+    "KEYS",
+    "GpuProblem",
+    "describe_your_own",
+    "gpu_id",
+    "gpu_of",
+    "is_described",
+    "shown_gpu",
+]
 
 DESCRIBED = "described"
 """The status of a GPU that the caller describes."""
@@ -73,9 +83,13 @@ class Description(BaseModel):
     power_watts: float | None = Field(default=None, ge=1, le=100_000)
 
 
+KEYS = tuple(Description.model_fields)
+"""What a description may say."""
+
+
 def describe_your_own() -> dict[str, Any]:
     """How a GPU that is not here is described: what one looks like, and all keys with their units."""
-    return {"gpu": json.loads(EXAMPLE), "keys": list(Description.model_fields), "units": UNITS}
+    return {"gpu": json.loads(EXAMPLE), "keys": list(KEYS), "units": UNITS}
 
 
 def is_described(said: str) -> bool:
@@ -219,8 +233,8 @@ def _problem(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "missing":
         return f'a description says what GPU of the catalogue it is "like", as {EXAMPLE}'
     if detail["type"] == "extra_forbidden":
-        near = get_close_matches(name[:40], Description.model_fields, n=2)
-        known = ", ".join(Description.model_fields)
+        near = get_close_matches(name[:40], KEYS, n=2)
+        known = ", ".join(KEYS)
         meant = f"did you mean {' or '.join(map(quoted, near))}?" if near else f"it takes {known}"
         return f"{quoted(name)} is no key of a description; {meant}"
     return f'"{name}" takes {_takes(name)}; got {quoted(detail["input"])}'
