@@ -1,3 +1,5 @@
+"""DeepSeek-V4's caches in vLLM: blocks of compressed keys, windows and states."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""Weights and KV cache by the guide's formula and by a model's own tensors."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""SGLang: static share, pool and graphs against published logs."""
+
 from dataclasses import replace
 
 import pytest

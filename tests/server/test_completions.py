@@ -1,3 +1,5 @@
+"""Completion: names of everything that has one, in prompts and in addresses."""
+
 import pytest
 from mcp import Client, MCPError
 from mcp.types import INVALID_PARAMS, Completion, PromptReference, ResourceTemplateReference

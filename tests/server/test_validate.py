@@ -1,3 +1,5 @@
+"""`inferplan validate`: files of measurements, and what is wrong with them."""
+
 import json
 import subprocess
 import sys

@@ -1,3 +1,5 @@
+"""Every assumption by name: bounds, words, who takes it, and that it moves a number."""
+
 import re
 from collections.abc import Iterator
 from typing import Any
