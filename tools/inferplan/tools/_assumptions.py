@@ -129,6 +129,8 @@ def settings() -> Mapping[str, Setting]:
 class Assumption(BaseModel):
     """A default that mattered, or what the caller put in its place."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     name: str
     value: str | int | float
     unit: str = Field(default="", exclude_if=not_)

@@ -97,10 +97,14 @@ class NextStep(BaseModel):
     why: str
 
 
-class Answer(BaseModel):
-    """What every result holds. `summary` can be pasted into a design document; `diagram` is plain ASCII."""
+class Part(BaseModel):
+    """An object in a result: closed, and without a number that JSON has not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Answer(Part):
+    """What every result holds. `summary` can be pasted into a design document; `diagram` is plain ASCII."""
 
     summary: str = Field(description="Copyable paragraph with every headline number and its unit.")
     diagram: str = Field(description="Plain ASCII, at most 80 columns.")
