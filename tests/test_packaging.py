@@ -23,6 +23,12 @@ DATA = sorted(
     if path.suffix in (".toml", ".md", ".json", ".jsonl", ".typed")
 )
 
+FOLDERS = (*ROOTS, "tests", "deploy", "docs", ".github", ".vscode")
+FILES = (
+    *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "AGENTS.md", "constraints.txt"),
+    *("manifest.json", "server.json", ".mcp.json", ".mcpbignore"),
+)
+
 
 def build(tree: Path, target: str) -> Path:
     """Build one distribution in `tree` and return it."""
@@ -44,9 +50,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what is under version control, so that building leaves nothing behind."""
     tree = tmp_path_factory.mktemp("tree")
     skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache", ".hypothesis")
-    for name in (*ROOTS, "tests"):
+    for name in FOLDERS:
         shutil.copytree(REPOSITORY / name, tree / name, ignore=skip)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+    for name in FILES:
         shutil.copy(REPOSITORY / name, tree / name)
     return tree
 
@@ -125,10 +131,11 @@ def test_the_sdist_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Pat
     assert contents(build(tree, "wheel")) == contents(wheel)
 
 
-def test_the_sdist_brings_the_tests_along(sdist: Path) -> None:
+def test_the_sdist_brings_the_tests_along_and_all_that_they_read(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"tests/test_packaging.py", "tests/data/guide_vram.tsv", "README.md", "pyproject.toml"} <= names
+    assert {"tests/test_packaging.py", "tests/data/guide_vram.tsv", *FILES} <= names
+    assert {name.partition("/")[0] for name in names} >= set(FOLDERS)
     assert not [name for name in names if "__pycache__" in name]
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.asked_gpus import LONGEST_DESCRIPTION, Description, GpuProblem, gpu_id, gpu_of, shown_gpu
 from inferplan.catalog.gpus import GPUS, gpu_rows
+from inferplan.core.units import GIB
 
 
 def described(**keys: object) -> str:
@@ -140,6 +141,14 @@ def test_a_gpu_of_the_same_label_has_the_same_memory(id_: str) -> None:
     like = GPUS[id_]
     own = gpu_of(gpu_id(described(like=id_, memory_gib=gpu_rows()[id_].label_gib)))
     assert (own.memory, own.engine_memory) == pytest.approx((like.memory, like.engine_memory), abs=1)
+
+
+def test_a_machine_that_keeps_memory_for_itself_is_named_by_what_it_is_sold_with() -> None:
+    """Strix Halo is sold with up to 128 GB, of which a kernel limit of 124 GiB leaves the GPU so much."""
+    assert GPUS["ryzen-ai-max-395"].memory == 124 * GIB
+    assert gpu_of(gpu_id(described(like="strix halo", memory_gib=64))).memory == 62 * GIB
+    with pytest.raises(GpuProblem, match="ryzen-ai-max-395 has 128 GiB"):
+        gpu_id("ryzen ai max 64gb")
 
 
 def test_what_the_driver_prints_is_taken_as_it_is() -> None:

@@ -1,3 +1,5 @@
+"""What a model is made of: layers, their counts, and the parameters that follow."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""DeepSeek-V4's caches in vLLM: blocks of compressed keys, windows and states."""
+
 from dataclasses import replace
 
 import pytest
@@ -153,3 +155,12 @@ def test_a_draft_keeps_a_window_alone() -> None:
     groups = cut(drafted, Layout(tp=2), engine=engine(version=28)).groups
     assert [spec.page for _, spec in groups if spec.block_tokens == 64] == [22 * 37_440, 22 * 37_440]
     assert groups[0] == blocks_of(28).groups[0]
+
+
+@pytest.mark.parametrize("tp", [1, 2, 4, 8])
+def test_ranks_share_out_the_query_heads_and_the_groups_of_the_output(tp: int) -> None:
+    """64 heads x 512 x 1,024 up to the queries, as much down to 8 groups of 1,024, and these to 4,096."""
+    shared = 64 * 512 * 1024 + 64 * 512 * 1024 + 8 * 1024 * 4096
+    for _, mixer in FLASH.mixers:
+        whole = mixer.params(FLASH.hidden)
+        assert mixer.share(FLASH.hidden, tp) * whole == pytest.approx(whole - shared + shared / tp)

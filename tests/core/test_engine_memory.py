@@ -1,3 +1,5 @@
+"""What the engines' rules have in common: pools, sessions, and what does not fit."""
+
 from dataclasses import replace
 
 import pytest

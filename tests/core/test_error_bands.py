@@ -1,3 +1,5 @@
+"""How far published runs lie from their predictions, and which of them a question is like."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

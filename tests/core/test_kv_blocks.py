@@ -1,3 +1,5 @@
+"""Whole blocks of KV cache, as vLLM hands them out."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""llama.cpp: weights, cells and compute buffers against what its logs print."""
+
 from dataclasses import replace
 
 import pytest

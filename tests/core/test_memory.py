@@ -1,3 +1,5 @@
+"""Weights and KV cache by the guide's formula and by a model's own tensors."""
+
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from inferplan.core.memory import (
     kv_bytes_per_token,
     kv_cache_bytes,
     overhead,
+    state_bytes,
     weights,
 )
 from inferplan.core.units import GB
@@ -100,3 +103,22 @@ def test_a_window_that_is_full_takes_no_more(context: int, longer: int) -> None:
 @given(context=st.integers(0, 10**6), bits=st.sampled_from([4, 8, 16]))
 def test_with_plain_attention_the_cache_of_a_sequence_is_tokens_times_rate(context: int, bits: float) -> None:
     assert kv_cache_bytes(dense(), context, kv_bits=bits) == context * kv_bytes_per_token(dense(), kv_bits=bits)
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", 36 * (3 * (2 * 16 * 128 + 32 * 128) * 2 + 32 * 128 * 128 * 2)),
+        ("zai-org/GLM-5.3-Flash", 34 * (3 * (3 * 64 * 128) * 2 + 64 * 128 * 128 * 4)),
+        ("MiniMaxAI/MiniMax-Text-01", 70 * 64 * 128 * 128 * 4),
+        ("nvidia/Nemotron-H-8B-Base-8K", 24 * (3 * (128 * 64 + 2 * 8 * 128) * 2 + 128 * 64 * 128 * 4)),
+        ("ai21labs/AI21-Jamba-Mini-1.5", 28 * (3 * 8192 * 2 + 8192 * 16 * 2)),
+        ("LiquidAI/LFM2-1.2B", 10 * 2 * 2048 * 2),
+    ],
+)
+def test_a_sequence_keeps_the_states_of_its_recurrent_layers_whatever_its_length(name: str, state: int) -> None:
+    """Layers x ((convolution - 1) x channels x 2 B + matrices x the bytes of an element), by each model's config."""
+    architecture = MODELS[name].architecture
+    assert state_bytes(architecture) == state
+    short, long = (kv_cache_bytes(architecture, context, kv_bits=16) for context in (1000, 2000))
+    assert long - short == (short - state) > 0

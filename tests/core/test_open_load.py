@@ -1,3 +1,5 @@
+"""Requests that arrive at random: queues, and the rate at which they pile up."""
+
 from dataclasses import replace
 from math import exp, log
 

@@ -1,3 +1,5 @@
+"""Layouts: which degrees are legal, what they divide, and the links between their GPUs."""
+
 from dataclasses import replace
 from itertools import pairwise, product
 from math import ceil

@@ -1,3 +1,5 @@
+"""A forward pass: bytes, FLOPs and links, and the time they take."""
+
 from dataclasses import replace
 from itertools import pairwise
 from math import inf, isfinite

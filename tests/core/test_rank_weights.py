@@ -1,3 +1,5 @@
+"""The weights of the busiest rank: slices, stages and copies."""
+
 from dataclasses import replace
 
 import pytest

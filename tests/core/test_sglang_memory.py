@@ -1,3 +1,5 @@
+"""SGLang: static share, pool and graphs against published logs."""
+
 from dataclasses import replace
 
 import pytest
@@ -208,6 +210,13 @@ def test_without_graphs_only_activations_are_reserved_but_no_less_than_10_gib_on
 )
 def test_larger_gpus_prefill_larger_chunks(gpu: str, batching: tuple[int, int]) -> None:
     assert default_batching(GPUS[gpu], NEWEST) == batching
+
+
+@pytest.mark.parametrize(("mib", "chunk"), [(20 * 1024, 4096), (60 * 1024, 8192), (160 * 1024, 16384)])
+def test_memory_at_the_bound_of_a_tier_is_of_the_next_one(mib: int, chunk: int) -> None:
+    """SGLang 0.5.23, srt/arg_groups/memory_hook.py: `gpu_mem < 20 * 1024` and so on."""
+    tokens = [default_batching(replace(GPUS["h100-sxm"], memory=size * MIB), NEWEST)[0] for size in (mib - 1, mib)]
+    assert tokens[0] < tokens[1] == chunk
 
 
 def test_activations_and_graphs_are_outside_and_leave_the_pool_alone() -> None:

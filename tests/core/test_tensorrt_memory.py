@@ -1,3 +1,5 @@
+"""TensorRT-LLM: the pool of what is free, against published logs."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""The scale factors: decimal and binary, hours and months."""
+
 from inferplan.core import units
 
 

@@ -1,3 +1,5 @@
+"""vLLM's budget of a GPU: what it takes off before it cuts the pool."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""The words of the workflow: every blank is filled, every call is one that a tool takes."""
+
 import ast
 import re
 from importlib.resources import files

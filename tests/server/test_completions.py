@@ -1,7 +1,10 @@
+"""Completion: names of everything that has one, in prompts and in addresses."""
+
 import pytest
 from mcp import Client, MCPError
 from mcp.types import INVALID_PARAMS, Completion, PromptReference, ResourceTemplateReference
 
+from inferplan.catalog.asked_gpus import EXAMPLE
 from inferplan.prompts.workflow import Argument, Prompt, prompts
 from inferplan.server.completions import MOST
 
@@ -46,6 +49,25 @@ async def test_what_begins_as_typed_comes_first(toy_client: Client, argument: st
 
 async def test_a_gpu_is_completed_from_the_name_that_people_say(toy_client: Client):
     assert "h100-sxm" in (await of_address(toy_client, "gpus", "H100")).values
+
+
+@pytest.mark.parametrize(
+    ("typed", "first", "last"),
+    [
+        ("{", EXAMPLE, EXAMPLE),
+        ('{"lik', '{"like": ', '{"like": '),
+        ('{"like": "l40', '{"like": "l40s"', '{"like": "l40"'),
+        ('{"like": "l40s", "memory_', '{"like": "l40s", "memory_gib": ', '{"like": "l40s", "memory_mib": '),
+        ('{"like":"l40s","pcie_gb_s":64,"p', '{"like":"l40s","pcie_gb_s":64,"power_watts": ', None),
+        ('{"like": "l40s", "tflops": 1', None, None),
+    ],
+)
+async def test_half_a_description_of_a_gpu_is_completed(
+    toy_client: Client, typed: str, first: str | None, last: str | None
+):
+    values = (await of_prompt(toy_client, "choose_parallelism", "gpu", typed)).values
+    assert values[:1] == ([first] if first else [])
+    assert last is None or values[-1] == last
 
 
 async def test_nothing_is_made_up_for_what_nothing_is_called(toy_client: Client):

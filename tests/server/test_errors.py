@@ -1,3 +1,5 @@
+"""One actionable sentence for each argument that a tool cannot take."""
+
 import json
 from typing import Any
 

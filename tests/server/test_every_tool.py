@@ -1,10 +1,13 @@
 """What holds for every tool: what is published, what an example answers, what bad input gets."""
 
+import copy
+import functools
 import json
 import math
+import operator
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from jsonschema import Draft202012Validator
 from mcp import Client
 from mcp.types import CallToolResult
 from mcp.types import Tool as Published
+from pydantic import ValidationError
 
 from inferplan.server.app import create_server
 from inferplan.server.call import texts
@@ -60,6 +64,27 @@ def call(tool: Tool[Any, Any], arguments: Mapping[str, Any]) -> CallToolResult:
 
 def model_visible(tool: Published) -> dict[str, Any]:
     return {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
+
+
+def numbers_in(node: object, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where the fractions in a document stand."""
+    inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, value in inner:
+        yield from numbers_in(value, *path, name)
+    if isinstance(node, float):
+        yield path
+
+
+@every_tool
+def test_no_number_anywhere_in_an_answer_is_one_that_json_has_not(tool: Tool[Any, Any]):
+    answer = tool.ask(tool.example).model_dump()
+    places = list(numbers_in(answer))
+    assert len(places) > 10
+    for *path, last in places:
+        changed = copy.deepcopy(answer)
+        functools.reduce(operator.getitem, path, changed)[last] = math.nan
+        with pytest.raises(ValidationError, match="finite"):
+            tool.answer.model_validate(changed)
 
 
 def test_the_tools_come_in_the_order_of_the_workflow():
@@ -297,6 +322,12 @@ def test_an_assumption_given_as_an_argument_is_told_where_it_belongs(tool: Tool[
         ("estimate_vram", {"requests_per_s": 5}, "plan_parallelism takes it among its overrides; estimate_vram takes"),
         ("plan_parallelism", {"pue": 1.2}, "compare_costs and run_preset take it among their overrides; plan_"),
         ("run_preset", {"overrides": "requests_per_s=5"}, "plays no part in this tool but in plan_parallelism; it"),
+        ("plan_parallelism", {"overrides": "pue=1"}, "plays no part in this tool but in compare_costs and run_preset"),
+        (
+            "compare_moe_dense",
+            {"max_ttft_ms": 500},
+            "estimate_vram, plan_parallelism and compare_costs take it; run_preset takes it among its overrides; comp",
+        ),
     ],
 )
 def test_what_another_tool_takes_is_answered_with_its_name(tool: str, arguments: dict[str, object], said: str):

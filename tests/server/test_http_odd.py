@@ -279,6 +279,14 @@ def test_who_sends_far_too_much_hears_so_and_may_ask_again(server: HttpServer, e
         assert answered(raw)[0] == 200
 
 
+def test_a_body_that_does_not_end_is_refused_when_it_is_too_large(server: HttpServer):
+    head = b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nTransfer-Encoding: chunked\r\n\r\n" % server.port
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall(head + b"110000\r\n%b\r\n" % MUCH[:0x110000])
+        status, _, told = answered(raw)
+        assert (status, json.loads(told)["error"]["message"]) == (413, "A request takes at most 1,048,576 bytes.")
+
+
 def test_who_asks_first_whether_to_send_far_too_much_is_told_not_to(server: HttpServer):
     status, headers, _ = post(server, b"", Content_Length=str(len(MUCH)), Expect="100-continue")
     assert (status, headers["connection"]) == (413, "close")

@@ -1,3 +1,5 @@
+"""The command line: questions from a shell, and what it says of mistakes."""
+
 import json
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""The tools as the SDK publishes them: listed, called, refused."""
+
 import json
 import logging
 from typing import Any

@@ -1,3 +1,5 @@
+"""What can be read: catalogue, workflow, assumptions, and what is near a wrong address."""
+
 import json
 from datetime import date
 from typing import Any

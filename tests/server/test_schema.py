@@ -1,3 +1,5 @@
+"""The published schemas: flat, slim, within their budget, and as the snapshots have them."""
+
 from typing import Any
 
 from pydantic import BaseModel, Field

@@ -1,3 +1,5 @@
+"""The server as a process: only protocol lines on stdout, and a clean end."""
+
 import json
 import os
 import select

@@ -1,3 +1,5 @@
+"""`inferplan validate`: files of measurements, and what is wrong with them."""
+
 import json
 import subprocess
 import sys
@@ -69,6 +71,13 @@ def test_a_bare_list_of_cases_is_taken_as_well_and_so_is_a_byte_order_mark(tmp_p
     marked.write_text('{"cases": [3]}', encoding="utf-8-sig")
     assert cases_of(bare) == [1, 2]
     assert cases_of(marked) == [3]
+
+
+def test_a_case_that_says_something_twice_is_refused_rather_than_half_read(tmp_path: Path) -> None:
+    twice = tmp_path / "twice.json"
+    twice.write_text('[{"tp": 1, "tp": 2}]', encoding="utf-8")
+    with pytest.raises(ValueError, match=r'twice\.json is no JSON text: an object has "tp" twice'):
+        cases_of(twice)
 
 
 @pytest.mark.parametrize(

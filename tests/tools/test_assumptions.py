@@ -1,3 +1,5 @@
+"""Every assumption by name: bounds, words, who takes it, and that it moves a number."""
+
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from inferplan.tools._assumptions import Ledger, Setting, parse_overrides, settings
+from inferplan.tools._assumptions import TAKEN, Ledger, Setting, parse_overrides, settings
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
@@ -114,7 +116,7 @@ def test_no_overrides_are_no_overrides() -> None:
     [
         ("memory_utilisation=0.9", 'no assumption "memory_utilisation"; nearest: memory_utilization'),
         ("engine=0.2", 'no assumption "engine"; nearest: engine_version'),
-        ("pue=1.2", '"pue" plays no part in this tool; it takes those of memory (all: inferplan:'),
+        ("pue=1.2", '"pue" plays no part in this tool but in compare_costs and run_preset; it takes those of memory ('),
         ("memory_utilization", '"memory_utilization" is not of the form name=value'),
         ("memory_utilization=", '"memory_utilization" takes a number from 0.1 to 0.99; got ""'),
         ("memory_utilization=lots", 'takes a number from 0.1 to 0.99; got "lots"'),
@@ -134,9 +136,23 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_a_tool_refuses_settings_that_it_does_not_take(tool: Tool[Any, Any]) -> None:
-    for other in (one for one in ALL if one.group not in tool.question.settings):
+    others = (one for one in ALL if one.group not in tool.question.settings)
+    for other in (one for one in others if one.name not in tool.question.model_fields):
         with pytest.raises(ValidationError, match=f'"{other.name}" plays no part in this tool'):
             tool.ask({**tool.example, "overrides": f"{other.name}={other.high}"})
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_an_argument_given_as_an_override_is_told_where_it_belongs(tool: Tool[Any, Any]) -> None:
+    own = set(tool.question.model_fields) - {setting.name for setting in taken(tool)}
+    for name in own:
+        with pytest.raises(ValidationError, match=f'"{name}" is an argument, not an assumption; give it beside'):
+            tool.ask({**tool.example, "overrides": f"{name}=5"})
+
+
+def test_the_tools_that_take_a_setting_are_named_in_the_order_of_the_workflow() -> None:
+    assert {tool.name: tool.question.settings for tool in TOOLS} == TAKEN
+    assert list(TAKEN) == [tool.name for tool in TOOLS]
 
 
 @pytest.mark.parametrize(("tool", "setting"), PAIRS)

@@ -842,6 +842,7 @@ class TestRanking:
         request = Request(input_tokens=tokens[0], output_tokens=tokens[1])
         on = serving(Ledger(options), model=model_id(model), precision=precision, gpu=gpu)
         most = fastest_tokens_per_s(on, request)
+        assert most < inf
         assert all(one.tokens_per_s <= most * one.layout.replica * (1 + 1e-9) for one in instances(on, request))
 
     def test_peers_without_a_service_level_do_not_count(self) -> None:
@@ -885,6 +886,16 @@ class TestSensitivity:
         assert answer.recommended == "on_demand"
         ends = answer.sensitivity["on_demand_usd_per_gpu_hour"]
         assert ends == pytest.approx((quote.low * 730, quote.high * 730), abs=0.01)
+
+    def test_the_hours_of_use_move_a_bill_by_the_hour(self) -> None:
+        """8 GPUs x 2 USD x 6.4 and 9.6 hours x 365 / 12 days."""
+        dear = (
+            "reserved_1yr_usd_per_gpu_hour=90, reserved_3yr_usd_per_gpu_hour=90, purchase_usd_per_gpu=900000, "
+            "api_input_usd_per_million_tokens=90, api_output_usd_per_million_tokens=90, on_demand_usd_per_gpu_hour=2"
+        )
+        answer = ask(usage_hours_per_day=8, total_gpus=8, overrides=dear)
+        assert answer.recommended == "on_demand"
+        assert answer.sensitivity["usage_hours_per_day"] == [3114.67, 4672.0]
 
     @pytest.mark.parametrize("name", CASES)
     def test_what_moves_the_bill_most_comes_first(self, name: str) -> None:

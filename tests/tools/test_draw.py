@@ -1,3 +1,5 @@
+"""Bars, tables and grids in ASCII."""
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,3 +1,5 @@
+"""The memory rules against published cases, with errors as bounds."""
+
 import json
 from collections.abc import Iterator
 from copy import deepcopy

@@ -1,3 +1,5 @@
+"""`plan_parallelism`: the guide's rules, layouts, latency, and what to do where nothing fits."""
+
 import re
 from typing import Any
 

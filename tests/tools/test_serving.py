@@ -1,3 +1,5 @@
+"""A serving: what it holds, which layouts it takes, and how fast it is."""
+
 from dataclasses import replace
 
 import pytest

@@ -1,3 +1,5 @@
+"""A model in a few numbers, as cases of measurements give one, is the model of the catalogue."""
+
 import json
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""The speed model against published runs, and the file of runs that it takes."""
+
 import re
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""What a question, an answer and a tool are, on a toy."""
+
 from typing import Any
 
 import pytest

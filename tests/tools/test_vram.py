@@ -1,3 +1,5 @@
+"""`estimate_vram`: the guide's figures, hardware rows, and what dominates."""
+
 import json
 import re
 from functools import cache

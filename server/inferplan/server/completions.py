@@ -1,5 +1,6 @@
 """What may be meant while somebody types: arguments of prompts, and names in resource addresses."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,11 +51,30 @@ def named(section: str) -> Complete:
     return complete
 
 
+_LIKE = re.compile(r"""(\{\s*"like"\s*:\s*")([^"]*)""")
+"""A description up to the name of the GPU that it is like."""
+_KEY = re.compile(r"""(\{(?:.*,)?\s*")([a-z_]*)""", re.DOTALL)
+"""A description up to one of its keys."""
+
+
+def gpu(typed: str) -> Sequence[str]:
+    """Completion from the names of GPUs; of a description, from what it may be like and from its keys."""
+    if not typed.startswith("{"):
+        return named("gpus")(typed)
+    from inferplan.catalog.asked_gpus import EXAMPLE, KEYS  # noqa: PLC0415 - nothing is read before it is asked for
+
+    if like := _LIKE.fullmatch(typed):
+        return [f'{like[1]}{id_}"' for id_ in named("gpus")(like[2])]
+    if key := _KEY.fullmatch(typed):
+        return [f'{key[1]}{name}": ' for name in KEYS if name.startswith(key[2]) and f'"{name}"' not in key[1]]
+    return [EXAMPLE] if EXAMPLE.startswith(typed) else []
+
+
 _BY_ARGUMENT: dict[str, Complete] = {
     "model": named("models"),
     "dense_model": named("models"),
     "moe_model": named("models"),
-    "gpu": named("gpus"),
+    "gpu": gpu,
     "precision": named("formats"),
     "concurrent_users": among("1", "10", "25", "50", "100", "200", "500", "1000", "2000", "5000"),
     "context_window": among("2048", "4096", "8192", "16384", "32768", "65536", "131072", "262144", "1048576"),

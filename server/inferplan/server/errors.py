@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from inferplan.server.words import allowed, code, listed, lower_first, nearest, not_an_object, printable, quoted, shown
-from inferplan.tools._assumptions import settings
+from inferplan.tools._assumptions import settings, takers
 from inferplan.tools._tool import Tool
 from inferplan.tools._words import join
 from inferplan.tools.registry import TOOLS
@@ -108,13 +108,17 @@ def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) 
 
 
 def _taken_elsewhere(name: str) -> str:
-    """The tools that take an argument or an assumption of this name, in a clause; nothing where none does."""
-    group = settings()[name].group if name in settings() else ""
-    takers = [one.name for one in TOOLS if name in one.question.model_fields or group in one.question.settings]
-    if not takers:
-        return ""
-    take, their = ("takes", "its") if len(takers) == 1 else ("take", "their")
-    return f"{join(takers)} {take} it{f' among {their} overrides' if group else ''}; "
+    """The tools that take an argument of this name, and those that take such an assumption, in a clause each."""
+    arguments = [one.name for one in TOOLS if name in one.question.model_fields]
+    assumptions = takers(settings()[name].group) if name in settings() else []
+    own = "its overrides" if len(assumptions) == 1 else "their overrides"
+    clauses = _clause(arguments, "it"), _clause(assumptions, f"it among {own}")
+    return "".join(f"{clause}; " for clause in clauses if clause)
+
+
+def _clause(tools: list[str], what: str) -> str:
+    """That these tools take this; nothing where there are none."""
+    return f"{join(tools)} {'takes' if len(tools) == 1 else 'take'} {what}" if tools else ""
 
 
 def _not_allowed(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) -> str:

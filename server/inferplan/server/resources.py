@@ -52,22 +52,10 @@ def workflow() -> str:
 def assumptions() -> str:
     """Every setting with its unit, default, bounds, source and the tools that take it."""
     from inferplan.server.contents import compact  # noqa: PLC0415 - nothing is read before it is asked for
-    from inferplan.tools._assumptions import settings  # noqa: PLC0415
+    from inferplan.tools._assumptions import settings, takers  # noqa: PLC0415
 
-    takers = _takers()
-    rows = [setting.row() | {"tools": takers.get(setting.group, [])} for setting in settings().values()]
+    rows = [setting.row() | {"tools": takers(setting.group)} for setting in settings().values()]
     return compact({"change": 'overrides="name=value, name=value" on a tool that takes it', "assumptions": rows})
-
-
-def _takers() -> dict[str, list[str]]:
-    """Which tools take each group of settings."""
-    from inferplan.tools.registry import TOOLS  # noqa: PLC0415 - nothing is read before it is asked for
-
-    takers: dict[str, list[str]] = {}
-    for tool in TOOLS:
-        for group in tool.question.settings:
-            takers.setdefault(group, []).append(tool.name)
-    return takers
 
 
 def add_resources(server: MCPServer[Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from inferplan.catalog._json import loads
 from inferplan.server.output import say
 from inferplan.server.words import nearest, printable, quoted
 from inferplan.tools._memory_validation import validate as validate_memory
@@ -49,7 +50,7 @@ def cases_of(path: Path) -> list[object]:
     if size > LARGEST_FILE:
         raise ValueError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB; split it")
     try:
-        found: object = json.loads(text)
+        found: object = loads(text, twice=lambda key: ValueError(f"an object has {quoted(key)} twice"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is no JSON text: {str(error).partition(';')[0]}") from None
     named = cast("dict[str, object]", found) if isinstance(found, dict) else {"cases": found}

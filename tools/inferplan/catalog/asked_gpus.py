@@ -6,7 +6,7 @@ id of a described GPU is the description itself, so that an answer can echo it.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
@@ -14,13 +14,24 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from inferplan.catalog._json import loads
 from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
 from inferplan.catalog.gpus import GPUS, gpu_rows
 from inferplan.catalog.hugging_face._text import quoted
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB, MIB, TERA
 
-__all__ = ["DESCRIBED", "GpuProblem", "describe_your_own", "gpu_id", "gpu_of", "is_described", "shown_gpu"]
+__all__ = [
+    "DESCRIBED",
+    "EXAMPLE",
+    "KEYS",
+    "GpuProblem",
+    "describe_your_own",
+    "gpu_id",
+    "gpu_of",
+    "is_described",
+    "shown_gpu",
+]
 
 DESCRIBED = "described"
 """The status of a GPU that the caller describes."""
@@ -72,9 +83,13 @@ class Description(BaseModel):
     power_watts: float | None = Field(default=None, ge=1, le=100_000)
 
 
+KEYS = tuple(Description.model_fields)
+"""What a description may say."""
+
+
 def describe_your_own() -> dict[str, Any]:
     """How a GPU that is not here is described: what one looks like, and all keys with their units."""
-    return {"gpu": json.loads(EXAMPLE), "keys": list(Description.model_fields), "units": UNITS}
+    return {"gpu": json.loads(EXAMPLE), "keys": list(KEYS), "units": UNITS}
 
 
 def is_described(said: str) -> bool:
@@ -205,19 +220,11 @@ MOST_PROBLEMS = 3
 def _parsed(said: str) -> Any:
     """What the text holds."""
     try:
-        return json.loads(said, object_pairs_hook=_once)
+        return loads(said, twice=lambda _: GpuProblem("a description has each key once"))
     except GpuProblem:
         raise
     except (ValueError, RecursionError):
         raise GpuProblem(f"a description is one JSON object, as {EXAMPLE}") from None
-
-
-def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """The object of these pairs."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise GpuProblem("a description has each key once")
-    return found
 
 
 def _problem(detail: Mapping[str, Any]) -> str:
@@ -226,8 +233,8 @@ def _problem(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "missing":
         return f'a description says what GPU of the catalogue it is "like", as {EXAMPLE}'
     if detail["type"] == "extra_forbidden":
-        near = get_close_matches(name[:40], Description.model_fields, n=2)
-        known = ", ".join(Description.model_fields)
+        near = get_close_matches(name[:40], KEYS, n=2)
+        known = ", ".join(KEYS)
         meant = f"did you mean {' or '.join(map(quoted, near))}?" if near else f"it takes {known}"
         return f"{quoted(name)} is no key of a description; {meant}"
     return f'"{name}" takes {_takes(name)}; got {quoted(detail["input"])}'

@@ -93,8 +93,9 @@ class GpuRow(NamedRow):
 
     @model_validator(mode="after")
     def _one_memory(self) -> "GpuRow":
-        if (self.memory_mib is None) == (self.memory_label_gib is None):
-            raise ValueError("give memory_mib (as the driver prints it) or memory_label_gib, not both")
+        given = [one for one in (self.memory_mib, self.memory_label_gib) if one is not None]
+        if len(given) != 1 and not (given and self.kind == "unified"):
+            raise ValueError("give memory_mib (as the driver prints it) or memory_label_gib, not both of a card")
         if self.engine_share_of_label and self.memory_label_gib is None:
             raise ValueError("engine_share_of_label needs memory_label_gib")
         return self
@@ -117,7 +118,7 @@ class GpuRow(NamedRow):
 
     @property
     def label_gib(self) -> float:
-        """What it is sold as: the row's word, else the next whole GiB, with the sixteenth that holds check bits. [GiB]
+        """What it is sold with: the word of its row, else the next whole GiB, plus the sixteenth for check bits. [GiB]
 
         An L40S, of which the driver reports 44.99 GiB, is sold as 48; an H100 of 79.65 as 80.
         """

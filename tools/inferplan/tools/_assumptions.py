@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -13,6 +13,8 @@ from operator import not_
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from inferplan.tools._words import join
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
 
@@ -24,6 +26,17 @@ APART = 1
 """Overrides that have a line of their own; more of them share one."""
 ALL = "inferplan://assumptions"
 """Where every setting stands, with the tools that take it."""
+SERVING = ("memory", "layout", "speed")
+"""The groups of assumptions that a serving takes."""
+TAKEN: Mapping[str, tuple[str, ...]] = {
+    "estimate_vram": ("overhead", *SERVING, "experts"),
+    "compare_quantization": ("encoding", "unit_cost", *SERVING),
+    "plan_parallelism": (*SERVING, "experts", "arrivals"),
+    "compare_costs": (*SERVING, "demand", "unit_cost", "prices"),
+    "compare_moe_dense": ("unit_cost", *SERVING),
+    "run_preset": ("overhead", *SERVING, "experts", "latency", "demand", "unit_cost", "prices"),
+}
+"""The groups that each tool takes: in one place, so that who gives a setting to another tool is told whose it is."""
 
 
 class Setting(BaseModel):
@@ -116,6 +129,8 @@ def settings() -> Mapping[str, Setting]:
 class Assumption(BaseModel):
     """A default that mattered, or what the caller put in its place."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     name: str
     value: str | int | float
     unit: str = Field(default="", exclude_if=not_)
@@ -147,17 +162,19 @@ def _given(entry: Mapping[str, Any]) -> str:
     return entry["why"] if entry["why"] in (SAID_SO, UNUSED) else ""
 
 
-def _nobody(_group: str) -> Iterable[str]:
-    """No tool is known to take it."""
-    return ()
+def takers(group: str) -> list[str]:
+    """The tools that take a group of settings, in the order of the workflow.
+
+    >>> takers("demand")
+    ['compare_costs', 'run_preset']
+    """
+    return [tool for tool, groups in TAKEN.items() if group in groups]
 
 
-def parse_overrides(
-    text: str, *, groups: Collection[str], takers: Callable[[str], Iterable[str]] = _nobody
-) -> dict[str, float]:
+def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection[str] = ()) -> dict[str, float]:
     """`"name=value, name=value"` as numbers. Raises one ValueError that words every problem.
 
-    `takers` are the tools that take a group of settings, for who gives one to a tool that does not.
+    `arguments` are those of the tool, for who gives one of them as an override.
 
     >>> parse_overrides("pue=1.2, utilization = 0.6", groups=("prices", "unit_cost"))
     {'pue': 1.2, 'utilization': 0.6}
@@ -173,7 +190,7 @@ def parse_overrides(
             problems.append(f'"{part}" ' + ("comes twice" if equals else "is not of the form name=value"))
             continue
         try:
-            values[name] = _setting(name, names, groups, takers).check(value)
+            values[name] = _setting(name, names, groups, arguments).check(value)
         except ValueError as problem:
             problems.append(str(problem))
     if problems:
@@ -181,17 +198,17 @@ def parse_overrides(
     return values
 
 
-def _setting(
-    name: str, allowed: tuple[str, ...], groups: Collection[str], takers: Callable[[str], Iterable[str]]
-) -> Setting:
+def _setting(name: str, allowed: tuple[str, ...], groups: Collection[str], arguments: Collection[str]) -> Setting:
     """The setting of that name if this tool takes it, else a ValueError with who takes it, or the nearest names."""
     if name in allowed:
         return settings()[name]
+    if name in arguments:
+        raise ValueError(f'"{name}" is an argument, not an assumption; give it beside overrides')
     if name in settings():
-        elsewhere = " and ".join(takers(settings()[name].group))
-        where = f" but in {elsewhere}" if elsewhere else ""
-        taken = ", ".join(groups).replace("_", " ")
-        raise ValueError(f'"{name}" plays no part in this tool{where}; it takes those of {taken} (all: {ALL})')
+        elsewhere, taken = join(takers(settings()[name].group)), ", ".join(groups).replace("_", " ")
+        raise ValueError(
+            f'"{name}" plays no part in this tool but in {elsewhere}; it takes those of {taken} (all: {ALL})'
+        )
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
     raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: {ALL})')
 

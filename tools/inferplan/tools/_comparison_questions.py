@@ -3,8 +3,8 @@
 from pydantic import Field
 
 from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._assumptions import TAKEN
 from inferplan.tools._models import usual_format
-from inferplan.tools._settings import SETTINGS
 from inferplan.tools._tool import Question
 
 
@@ -12,7 +12,7 @@ class QuantizationQuestion(Question):
     """A model, and the GPU and load at which its formats are compared."""
 
     tool = "compare_quantization"
-    settings = ("encoding", "unit_cost", *SETTINGS)
+    settings = TAKEN[tool]
 
     model: ModelName
     precision: PrecisionName | None = Field(default=None, description="One more format: nvfp4, q4_k_m…")
@@ -25,7 +25,7 @@ class MoeQuestion(Question):
     """Two models on one GPU type, in one format or each as it is released; either of them may be dense or routed."""
 
     tool = "compare_moe_dense"
-    settings = ("unit_cost", *SETTINGS)
+    settings = TAKEN[tool]
 
     dense_model: ModelName = "70B"
     moe_model: ModelName = "745B MoE"

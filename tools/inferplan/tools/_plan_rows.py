@@ -3,30 +3,26 @@
 from collections.abc import Iterator
 from math import inf
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inferplan.core.units import MB, MILLI
 from inferplan.tools._figures import to_digits
 from inferplan.tools._plans import ALTERNATIVES, Case, Plan
 from inferplan.tools._search import Offer, Search
-from inferplan.tools._tool import absent
+from inferplan.tools._tool import Part, absent
 from inferplan.tools._words_aims import loses
 
 
-class Told(BaseModel):
+class Told(Part):
     """Megabytes and milliseconds, of a decode step, where there is one, and of a prompt."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     what: str
     mb: list[int | float]
     ms: list[int | float]
 
 
-class Alternative(BaseModel):
+class Alternative(Part):
     """Another legal layout of the same GPUs; or, of all types, the best of another type and what it costs to rent."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gpu: str | None = Field(exclude_if=absent)
     usd_per_hour: float | None = Field(exclude_if=absent)

@@ -2,28 +2,24 @@
 
 from collections.abc import Iterator, Mapping
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inferplan.core.units import MILLI
 from inferplan.tools._arguments import GPUS_AT_MOST
 from inferplan.tools._sections import Case
-from inferplan.tools._tool import absent
+from inferplan.tools._tool import Part, absent
 
 
-class Headroom(BaseModel):
+class Headroom(Part):
     """What is left before the verdict would turn; negative where it is short."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     users: int = Field(description="Users that fit beyond those asked for, in time.")
     ttft_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_ttft_ms.")
     tpot_ms: float | None = Field(exclude_if=absent, description="Where overrides give max_tpot_ms.")
 
 
-class Changed(BaseModel):
+class Changed(Part):
     """One change of the question, the fewest GPUs that then serve the users, and their pace."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     change: Mapping[str, str | int]
     gpus: int

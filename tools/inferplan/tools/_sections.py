@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inferplan.catalog.presets import Preset
 from inferplan.tools import _words_costs as words_costs
@@ -20,7 +20,7 @@ from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency
 from inferplan.tools._need import Need, fit
 from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._tool import absent
+from inferplan.tools._tool import Part, absent
 from inferplan.tools._ways import Way
 from inferplan.tools.costs import CostOption
 from inferplan.tools.moe import Pair
@@ -85,10 +85,8 @@ class Case:
         return None if isinstance(self.costs, str) else self.costs
 
 
-class VramSection(BaseModel):
+class VramSection(Part):
     """Section 1 in short."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     summary: str
     total_gb: float
@@ -97,19 +95,15 @@ class VramSection(BaseModel):
     dominant: str
 
 
-class QuantizationSection(BaseModel):
+class QuantizationSection(Part):
     """Section 2 in short: memory of the weights by format."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     summary: str
     memory_gb: dict[str, float]
 
 
-class ParallelismSection(BaseModel):
+class ParallelismSection(Part):
     """Section 3 in short."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     summary: str
     fits: bool
@@ -128,10 +122,8 @@ class ParallelismSection(BaseModel):
     tokens_per_s: float | None
 
 
-class CostsSection(BaseModel):
+class CostsSection(Part):
     """Section 4 in short; null, and the summary says why, where a price is missing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     summary: str
     recommended: str | None
@@ -142,10 +134,8 @@ class CostsSection(BaseModel):
     usd_per_user_month: float | None = Field(default=None, exclude_if=absent)
 
 
-class MoeSection(BaseModel):
+class MoeSection(Part):
     """Section 5 in short."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     summary: str
     compute_ratio: float
@@ -154,10 +144,8 @@ class MoeSection(BaseModel):
     moe_gpus: int
 
 
-class Sections(BaseModel):
+class Sections(Part):
     """The five sections, each with its summary and headline numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     vram: VramSection
     quantization: QuantizationSection

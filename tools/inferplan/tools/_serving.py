@@ -1,30 +1,24 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.catalog.engines import ENGINES, Refusal, refusal
-from inferplan.core import engine_memory, memory, parallelism, performance
-from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
+from inferplan.core import engine_memory, parallelism, performance
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
-from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
-from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
 from inferplan.core.work import work_of
 from inferplan.tools._latency import Pace
-from inferplan.tools._offered import band_of, degrees_of, pipelines, stages
+from inferplan.tools._offered import band_of, pipelines
 from inferplan.tools._replica import Replica
-
-DEPTHS = (2, 4, 8)
-"""Stages of wide tensor groups that are compared with plain ones, where no aim is stated."""
+from inferplan.tools._runnable import Runnable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,201 +36,34 @@ class Deployment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Serving:
+class Serving(Runnable):
     """The pieces that every tool puts together in the same way.
 
     With a `pace`, a deployment takes only as many sessions as get that latency.
     """
 
-    model: Model
-    precision: Precision
-    gpu: Gpu
     kv_bits: float
-    engine: Engine
     efficiency: Efficiency = field(hash=False)
-    node_size: int
     network: float
-    expert_parallel: bool = True
     pace: Pace | None = None
     options: Options = field(default=PLAIN, hash=False)
-    refusal: Refusal | None = field(init=False, compare=False)
-    """What keeps the engine from running this format on this GPU, where it is known not to."""
-    kept_off: str | None = field(init=False, compare=False)
-    """Why it runs nothing here, in words: that, or a version of the engine that is older than the model."""
     pools: Pools = field(init=False, compare=False, repr=False)
     """The KV pools by replica, as if the engine ran it."""
-    degrees: tuple[int, ...] = field(init=False, compare=False)
-    """The tensor-parallel degrees that the engine accepts within a domain, smallest first."""
-    stage_degrees: tuple[int, ...] = field(init=False, compare=False)
-    """The degrees worth splitting into stages, narrowest first: from the widest within a node on."""
-    tensor: tuple[Layout, ...] = field(init=False, compare=False, repr=False)
-    """A replica of each degree."""
-    experts: ExpertFfn | None = field(init=False, compare=False, repr=False)
-    """The model's experts."""
 
     def __post_init__(self) -> None:
         """Look up what follows from the rest, and is asked for time and again."""
-        refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
+        Runnable.__post_init__(self)
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
-        object.__setattr__(self, "refusal", refused)
-        object.__setattr__(self, "kept_off", self.refused or self._too_old() or self._overflows())
         object.__setattr__(self, "pools", held)
-        degrees = self._accepted()
-        inside = sum(tp <= self.node_size for tp in degrees)
-        object.__setattr__(self, "degrees", degrees)
-        object.__setattr__(self, "stage_degrees", degrees[max(0, inside - 1) :])
-        object.__setattr__(self, "tensor", tuple(map(Layout.tensor, degrees)))
-        object.__setattr__(self, "experts", self.model.architecture.experts)
-
-    @property
-    def engine_name(self) -> str:
-        """Engine and version, as answers name it."""
-        info = ENGINES[self.engine.name]
-        return f"{info.title} {f'0.{self.engine.version}' if self.engine.name == 'vllm' else info.covers}"
-
-    @property
-    def lacks_units(self) -> bool:
-        """Whether the format is made to compute in, and this GPU has no units for it: it is expanded to 16 bit."""
-        compute = self.precision.compute
-        narrow = not self.precision.weight_only and compute not in ("fp32", "bf16")
-        return narrow and self.refusal is None and self.gpu.peak_flops(compute) is None
 
     def utilization(self, layout: Layout) -> float:
         """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
         return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
 
-    def _accepted(self) -> tuple[int, ...]:
-        """See `degrees`.
-
-        llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head. A checkpoint in blocks is cut into whole ones.
-        """
-        if self.engine.name == "llama.cpp":
-            return (1,)
-        degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
-        if self.engine.context_parallel == 1:
-            return degrees
-        shared = self.engine.context_parallel * max([1, *self._kv_heads])
-        return tuple(tp for tp in degrees if tp % shared == 0)
-
-    @property
-    def domain(self) -> int:
-        """GPUs that talk without the network: those of a node, of the rack where its link joins nodes."""
-        return parallelism.domain_size(self.gpu, node_size=self.node_size)
-
-    def common(self) -> Iterator[Layout]:
-        """The replicas that people compare: every tensor group, and the widest in a few stages."""
-        yield from self.tensor
-        layers = self.model.architecture.layers
-        yield from self._started(stages(tp, pp) for tp in self.stage_degrees for pp in DEPTHS if pp <= layers)
-
-    def sharing(self, tp: int, most: int) -> list[int]:
-        """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
-
-        llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
-        nodes, GPUs need a scale-up link and to be newer than A100. vLLM shares experts since 0.8, between servers since
-        0.9, and beside computing, as is counted of networks, since 0.11. TensorRT-LLM's groups are of one GPU, each
-        with as many experts; its exchange over a network is not modelled. SGLang gathers tokens where it does not send
-        them (see `sends_tokens`), and then slices shared experts over all ranks; dense layers it slices over them, or
-        keeps whole on each, which is what is counted of groups of one GPU.
-
-        Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
-        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`); SGLang 0.5.23, deepseek_v2.py.
-        """
-        experts = self.experts
-        if experts is None or not self.expert_parallel or not self._exchanges(tp):
-            return []
-        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
-        within = self.domain if self._has("shared_nodes") else self.node_size
-        most = most if wide and self.sends_tokens else min(most, within)
-        found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
-        if self.engine.name == "tensorrt-llm":
-            return [groups for groups in found if experts.experts % groups == 0]
-        return [groups for groups in found if self._cuts(tp, tp * groups)] if self.engine.name == "sglang" else found
-
-    def _cuts(self, tp: int, ranks: int) -> bool:
-        """Whether SGLang can cut over all ranks what it does not keep whole."""
-        shared = self.experts.shared_intermediate if self.experts and not self.sends_tokens else 0
-        return shared % (ranks * self._block) == 0 and (tp == 1 or not self.keeps_dense_whole(ranks))
-
-    def keeps_dense_whole(self, ranks: int) -> bool:
-        """Whether so many ranks would cut a dense layer unevenly, or within a block of scales."""
-        blocks = (group.ffn for group in self.model.architecture.groups if isinstance(group.ffn, DenseFfn))
-        return any(block.intermediate % (ranks * self._block) for block in blocks)
-
-    @property
-    def _block(self) -> int:
-        """Rows and columns that are sliced together, 1 where any are. [elements]"""
-        return self.model.block(self.precision.id) or 1
-
-    @property
-    def sends_tokens(self) -> bool:
-        """Whether the engine can send tokens to the GPUs of their experts, rather than gather them on all.
-
-        SGLang's DeepEP, as it starts by itself, computes FP8 in DeepGEMM, on NVIDIA's GPUs from Hopper on; experts in
-        16 bit and other formats end in an assertion. FP8 without blocks, whose scales it repeats, is not counted on.
-
-        Source: SGLang 0.5.23, srt/layers/moe/ep_moe/layer.py (`run_moe_core`), deep_gemm_wrapper/configurer.py.
-        """
-        if self.engine.name != "sglang":
-            return self.engine.name == "vllm"
-        in_blocks = self.precision.id == "fp8" and self._block > 1
-        return in_blocks and self.gpu.vendor == "nvidia" and self.gpu.peak_flops("fp8") is not None
-
-    def _exchanges(self, tp: int) -> bool:
-        """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""
-        if self.engine.context_parallel > 1 or not self._has("shared"):
-            return False
-        if self.engine.name == "tensorrt-llm":
-            return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
-        return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
-
-    @property
-    def may_share_tokens(self) -> bool:
-        """Whether ranks of a tensor group may share out the tokens of a cache: in vLLM since 0.10."""
-        return self.engine.name == "vllm" and self._has("context_parallel")
-
-    def _has(self, what: str) -> bool:
-        """Whether this version of the engine has what `EngineInfo.since` names."""
-        return ENGINES[self.engine.name].has(what, self.engine.version)
-
-    @property
-    def _kv_heads(self) -> Iterator[int]:
-        """The KV heads of each kind of layer that has any; a latent is one for all."""
-        return (part.heads or 1 for _, part in memory.cached_parts(self.model.architecture))
-
     def band(self, law: Law, level: Level = 50) -> Band:
         """How far published runs of this engine, GPU generation and attention lie from their predictions."""
         found = band_of(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
         return found if is_fitted(self.gpu) or not found.here else replace(found, here=False)
-
-    @property
-    def refused(self) -> str | None:
-        """What keeps the engine from running this format on this GPU (`refusal`), in words."""
-        if (found := self.refusal) is None:
-            return None
-        what = f"load {self.precision.title}" if found.form else "run"
-        return f"{self.engine_name} does not {what}{f' on {self.gpu.title}' if found.gpu else ''}"
-
-    def _too_old(self) -> str | None:
-        """That this version of vLLM has no class for the model, and the first one that has."""
-        first = self.model.vllm_since
-        if self.engine.name != "vllm" or self.engine.version >= first:
-            return None
-        later = replace(self.engine, version=first)
-        helps = engine_memory.cache_not_modelled(self.model, later) is None
-        way_out = f': overrides="engine_version=0.{first}"' if helps else ""
-        return f"{self.engine_name} has no class for it, 0.{first} has{way_out}"
-
-    def _overflows(self) -> str | None:
-        """That vLLM takes the model in FP32, twice the memory, where a GPU has no BF16; GGUF is left as it is.
-
-        Source: vLLM 0.28, vllm/config/model.py, `_resolve_auto_dtype`, and platforms/cuda.py (`supported_dtypes`).
-        """
-        lacks = self.model.needs_bf16 and self.gpu.architecture in ("Volta", "Turing")
-        if not lacks or self.engine.name != "vllm" or self.precision.is_gguf or self.precision.id == "fp32":
-            return None
-        return f"{self.engine_name} serves it on {self.gpu.title}, which has no BF16, in FP32 alone: precision fp32"
 
     @property
     def not_modelled(self) -> str | None:
@@ -351,24 +178,6 @@ class Serving:
         found = pipelines(self.stage_degrees, layers, split, max(2, first.pp))
         return found if self.engine.name != "sglang" else tuple(self._started(found))
 
-    def _started(self, layouts: Iterable[Layout]) -> Iterator[Layout]:
-        """Those of some replicas that the engine can start."""
-        return (one for one in layouts if self.starts(one))
-
-    def starts(self, layout: Layout) -> bool:
-        """Whether the engine places its stages: SGLang as many on each server, others anywhere.
-
-        Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py.
-        """
-        return self.engine.name != "sglang" or parallelism.is_even(layout, node_size=self.node_size)
-
-    def shared(self, most: int) -> list[Layout]:
-        """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""
-        if self.experts is None:
-            return []
-        layouts = (Layout(tp=tp, attention_dp=n) for tp in self.degrees for n in self.sharing(tp, most))
-        return sorted(layouts, key=lambda one: one.replica)
-
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
         return parallelism.fabric(self.gpu, layout, node_size=self.node_size, network=self.network)
@@ -377,17 +186,6 @@ class Serving:
         """What one replica delivers; None where the GPU's arithmetic peak is not known."""
         replica = self.replica(layout)
         return replica and replica.serve(load)
-
-    @property
-    def reduces_among(self) -> int:
-        """The GPUs of the widest tensor group that the engine's own all-reduce is for. [GPUs]
-
-        Source: vLLM 0.24 and 0.25, config/compilation.py (`FI_SUPPORTED_WORLD_SIZES`) and allreduce_rms_fusion.py (no
-        row of 16 for compute capability 10.7); FlashInfer and TensorRT-LLM, MNNVL kernels among 2 to 64.
-        """
-        if self.gpu.architecture not in ("Blackwell", "Blackwell Ultra"):
-            return 8
-        return 64 if self.engine.name != "vllm" else 16 if self._has("wide_reduce") else 8
 
     def added_by_nccl_s(self, tp: int) -> float:
         """What each all-reduce of so wide a group takes more, where NCCL has to do it: see `beyond_kernels_s`. [s]

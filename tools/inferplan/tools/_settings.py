@@ -30,9 +30,6 @@ from inferplan.tools._serving import Serving
 DEFAULT = "default"
 """Why a setting of the engine is what it is, where nobody set it."""
 
-SETTINGS = ("memory", "layout", "speed")
-"""The groups of assumptions that a serving takes."""
-
 SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
     "bandwidth_efficiency": (("bandwidth",), 1),
     "compute_efficiency": (("compute", "half_compute"), 1),

@@ -43,7 +43,7 @@ class Question(BaseModel):
     """The arguments of a tool: flat, closed, every one described with its unit.
 
     An explicit null is an argument not given. `tool` is the name of the tool that takes it; `settings` names the groups
-    of assumptions that `overrides` may change (see `assumptions.toml`).
+    of assumptions that `overrides` may change: see `TAKEN`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
@@ -67,7 +67,7 @@ class Question(BaseModel):
     @field_validator("overrides")
     @classmethod
     def _known_assumptions(cls, text: str) -> str:
-        parse_overrides(text, groups=cls.settings, takers=_takers)
+        parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
         return text
 
     def ledger(self) -> Ledger:
@@ -89,11 +89,6 @@ class Question(BaseModel):
         return {name: value for name, value in given.items() if value not in (None, "")}
 
 
-def _takers(group: str) -> list[str]:
-    """The tools, of those that are imported, which take a group of assumptions."""
-    return [one.tool for one in Question.__subclasses__() if group in one.settings]
-
-
 class NextStep(BaseModel):
     """A call that naturally follows."""
 
@@ -102,10 +97,14 @@ class NextStep(BaseModel):
     why: str
 
 
-class Answer(BaseModel):
-    """What every result holds. `summary` can be pasted into a design document; `diagram` is plain ASCII."""
+class Part(BaseModel):
+    """An object in a result: closed, and without a number that JSON has not."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Answer(Part):
+    """What every result holds. `summary` can be pasted into a design document; `diagram` is plain ASCII."""
 
     summary: str = Field(description="Copyable paragraph with every headline number and its unit.")
     diagram: str = Field(description="Plain ASCII, at most 80 columns.")

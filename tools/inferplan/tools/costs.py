@@ -5,7 +5,7 @@ from dataclasses import replace
 from operator import not_
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from inferplan.catalog.asked_gpus import shown_gpu
 from inferplan.catalog.asked_models import model_of
@@ -25,7 +25,7 @@ from inferplan.tools._arguments import (
     as_released,
     refuse_pace,
 )
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._bills import Bills, worth_showing
 from inferplan.tools._comparison_questions import MoeQuestion
 from inferplan.tools._cost_case import Case
@@ -39,9 +39,9 @@ from inferplan.tools._models import note_checkpoint, note_release
 from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
 from inferplan.tools._refusals import refuse
 from inferplan.tools._serving import Serving
-from inferplan.tools._settings import SETTINGS, note_node, serving
+from inferplan.tools._settings import note_node, serving
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
 from inferplan.tools._words_costs import formula, reason, summary
 
 LABELS: dict[OptionName, str] = {
@@ -60,7 +60,7 @@ class CostsQuestion(Question):
     """A model, the requests of a day, and the hours within which all of them come."""
 
     tool = "compare_costs"
-    settings = (*SETTINGS, "demand", "unit_cost", "prices")
+    settings = TAKEN[tool]
 
     model: ModelName
     requests_per_day: Requests
@@ -132,10 +132,8 @@ def _optional(nothing: Callable[[Any], bool] = absent, **described: Any) -> Any:
     return Field(default=None, exclude_if=nothing, **described)
 
 
-class CostOption(BaseModel):
+class CostOption(Part):
     """One way to pay; tokens count input and output. Spot, which can be taken back, where it is the cheapest."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: OptionName
     monthly_usd: float
@@ -145,13 +143,11 @@ class CostOption(BaseModel):
     assumed: bool | None = _optional(not_, description="Its price is an assumption: nobody quotes it.")
 
 
-class Breakeven(BaseModel):
+class Breakeven(Part):
     """Hours a day beyond which the other option is cheaper, on the fleet that those hours need; null: never met.
 
     Below, the hourly one is; but against an API, or with staff, steps of the fleet may turn that again.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     on_demand_vs_reserved_1yr_hours: float | None
     on_demand_vs_reserved_3yr_hours: float | None

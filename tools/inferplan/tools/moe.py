@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inferplan.catalog.asked_models import shown_id
 from inferplan.catalog.formats import FORMATS
@@ -19,7 +19,7 @@ from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint
 from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
 from inferplan.tools._unit_cost import PRICED, take_rent
 from inferplan.tools._words_moe import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
 from inferplan.tools.costs import CostsQuestion
@@ -39,10 +39,8 @@ def _none(number: int) -> bool:
     return number == 0
 
 
-class Contestant(BaseModel):
+class Contestant(Part):
     """One of the two models: what is loaded, what computes a token, and the GPUs that hold it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
     precision: str | None = Field(default=None, exclude_if=absent, description="Where the two are in two formats.")
@@ -62,10 +60,8 @@ class Contestant(BaseModel):
     )
 
 
-class Batches(BaseModel):
+class Batches(Part):
     """Weights that a decode step reads for each of its sequences, batch by batch."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     batch: list[int]
     dense_gb_per_token: list[float]
@@ -75,10 +71,8 @@ class Batches(BaseModel):
     )
 
 
-class TradeOff(BaseModel):
+class TradeOff(Part):
     """One aspect of both models, in words with units, and which side it favors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     aspect: str
     dense: str

@@ -29,7 +29,7 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._arriving import Arriving, sized
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._following import following
@@ -42,7 +42,7 @@ from inferplan.tools._rates import price_problem
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
-from inferplan.tools._settings import SETTINGS, note_node, note_speed, serving
+from inferplan.tools._settings import note_node, note_speed, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_aims import aim_sentences, why_aimed
@@ -61,7 +61,7 @@ class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
 
     tool = "plan_parallelism"
-    settings = (*SETTINGS, "experts", "arrivals")
+    settings = TAKEN[tool]
 
     model: ModelName
     precision: PrecisionName = as_released("fp16")

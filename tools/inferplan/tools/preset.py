@@ -29,7 +29,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, UNUSED, Assumption, parse_overrides, settings
+from inferplan.tools._assumptions import SAID_SO, TAKEN, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
 from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._following import following, overrides_for
@@ -69,7 +69,7 @@ class PresetQuestion(Question):
     """A preset, and any control of the five sections in place of the preset's own."""
 
     tool = "run_preset"
-    settings = ("overhead", "memory", "layout", "speed", "experts", "latency", "demand", "unit_cost", "prices")
+    settings = TAKEN[tool]
 
     preset: PresetName
     model: ModelName | None = None

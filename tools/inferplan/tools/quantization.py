@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
@@ -24,7 +24,7 @@ from inferplan.tools._forms import Comparison, Form, compare
 from inferplan.tools._models import evidence
 from inferplan.tools._settings import note_node
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
 from inferplan.tools._unit_cost import PRICED
 from inferplan.tools._words_quantization import formula, gb, note_limits, rounding, summary
 from inferplan.tools.parallelism import ParallelismQuestion
@@ -33,10 +33,8 @@ SHOWN = 6
 """Significant digits of a weight in a format, as the picture shows."""
 
 
-class Encoded(BaseModel):
+class Encoded(Part):
     """One weight in one format, as strings of bits; integers and codebooks put all of theirs into `mantissa`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bits: int
     sign: str | None = Field(default=None, exclude_if=absent)
@@ -48,10 +46,8 @@ class Encoded(BaseModel):
     scale: float | None = Field(default=None, exclude_if=absent, description="Where decoded = element x scale.")
 
 
-class FormatRow(BaseModel):
+class FormatRow(Part):
     """One format against FP32: memory, GPUs, speed, quality, bits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     precision: str
     bits_per_weight: float = Field(description="Of a size class nominal, of a checkpoint with its scales.")

@@ -5,7 +5,7 @@ from functools import cached_property
 from operator import not_
 from typing import Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from inferplan.catalog.asked_gpus import gpu_of, shown_gpu
 from inferplan.catalog.formats import FORMATS
@@ -27,7 +27,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._changes import Change, changes
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._draw_vram import draw_need
@@ -42,7 +42,7 @@ from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import FIRST, is_usual, note_node, note_share, serving
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
+from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
 from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
 
@@ -54,7 +54,7 @@ class VramQuestion(Question):
     """A model in a format, the sessions that it serves at once, and the context that each holds."""
 
     tool = "estimate_vram"
-    settings = ("overhead", "memory", "layout", "speed", "experts")
+    settings = TAKEN[tool]
 
     model: ModelName
     precision: PrecisionName = as_released("fp16")
@@ -98,10 +98,8 @@ class VramQuestion(Question):
         )
 
 
-class Placed(BaseModel):
+class Placed(Part):
     """The smallest legal deployment that the engine can run for this load, or the one that holds most of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gpus: int
     nodes: int
@@ -110,10 +108,8 @@ class Placed(BaseModel):
     ep: int | None = Field(default=None, exclude_if=absent, description="GPUs that share out the experts.")
 
 
-class HardwareRow(BaseModel):
+class HardwareRow(Part):
     """One GPU type: what memory alone asks for, and what the engine's rules give."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     gpu: str
     memory_gib: float
@@ -136,10 +132,8 @@ class HardwareRow(BaseModel):
     )
 
 
-class GpuMemory(BaseModel):
+class GpuMemory(Part):
     """What the engine counts against the budget of the busiest GPU, and the cache that is left. [GiB]"""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     weights: float
     activation: float
@@ -148,10 +142,8 @@ class GpuMemory(BaseModel):
     kv_pool: float
 
 
-class Remedy(BaseModel):
+class Remedy(Part):
     """One change that makes it fit, as arguments to ask again with, and what then fits."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     change: Mapping[str, str | int]
     gpus: int

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Never, cast
+
+from inferplan.catalog._json import loads
 
 LONGEST_CONFIG = 65536
 """Texts beyond this length are refused before anything is read. [B]"""
@@ -41,7 +43,7 @@ def _loaded(text: str) -> object:
     if _depth(text) > DEEPEST:
         raise ConfigProblem("config.json: objects and lists nest too deeply")
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return loads(text, twice=_given_twice)
     except ConfigProblem:
         raise
     except json.JSONDecodeError as broken:
@@ -61,14 +63,9 @@ def _depth(text: str) -> int:
     return max(accumulate(1 if sign in "{[" else -1 for sign in signs), default=0)
 
 
-def _once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    """The object of these pairs; raises `ConfigProblem` where a key comes twice."""
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ConfigProblem(f"config.json: {quoted(key)} is given twice in one object; keep one")
-        found[key] = value
-    return found
+def _given_twice(key: str) -> ConfigProblem:
+    """What to say where an object has a key twice."""
+    return ConfigProblem(f"config.json: {quoted(key)} is given twice in one object; keep one")
 
 
 def quoted(value: object, longest: int = 40) -> str:

@@ -1,0 +1,26 @@
+"""JSON in which an object has each key once: who keeps the last of two drops what somebody wrote."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def loads(text: str, *, twice: Callable[[str], Exception]) -> Any:
+    """What a text of JSON holds; raises what `twice` makes of a key that stands twice in one object.
+
+    >>> loads('{"a": [{"b": 1}, {"b": 2}]}', twice=KeyError)
+    {'a': [{'b': 1}, {'b': 2}]}
+    >>> loads('{"a": 1, "a": 2}', twice=KeyError)
+    Traceback (most recent call last):
+    KeyError: 'a'
+    """
+
+    def once(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in pairs:
+            if key in found:
+                raise twice(key)
+            found[key] = value
+        return found
+
+    return json.loads(text, object_pairs_hook=once)
