@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from inferplan.core import compressed_memory, kv_blocks
+from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture, Model
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import Engine
@@ -45,7 +46,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
     peaks = [_peak(model, precision, gpu, layout, engine, last=False)] * (layout.pp - 1)
     peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
-    weights, activation = max(zip(stages, peaks, strict=True), key=sum)
+    held = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp
+    weights, activation, adapters = max(zip(stages, peaks, held, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     counted = engine.version >= FIRST_COUNTED_GRAPHS
     inside = counted and not has_second_runner(model.architecture, engine)
@@ -57,6 +59,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         total=total,
         budget=share * total,
         weights=weights,
+        adapters=adapters,
         activation=activation,
         non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout),
         graphs=graphs if inside else 0.0,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
+from inferplan.core.adapters import room
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, is_even
@@ -67,6 +68,8 @@ class Flags:
     sent: str = ""
     dense: str = ""
     drafts: str = ""
+    adapters: str = ""
+    adapters_sharded: str = ""
 
 
 FLAGS: Mapping[EngineName, Flags] = {
@@ -97,6 +100,8 @@ FLAGS: Mapping[EngineName, Flags] = {
         spare="--enable-eplb --eplb-config.num_redundant_experts {}",
         whole="--enable-expert-parallel",
         drafts="--speculative-config.method mtp --speculative-config.num_speculative_tokens {0}",
+        adapters="--enable-lora --max-loras {0} --max-lora-rank {1}",
+        adapters_sharded="--fully-sharded-loras",
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
@@ -124,6 +129,10 @@ FLAGS: Mapping[EngineName, Flags] = {
         drafts=(
             "--speculative-algorithm EAGLE --speculative-num-steps {0} --speculative-eagle-topk 1 "
             "--speculative-num-draft-tokens {1}"
+        ),
+        adapters=(
+            "--enable-lora --max-loras-per-batch {0} --max-lora-rank {1} "
+            "--lora-target-modules q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
         ),
     ),
     "tensorrt-llm": Flags(
@@ -437,3 +446,6 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield _spelled(on, "no_windows")
     if not engine.images:
         yield flags.text_alone
+    if engine.adapters:
+        yield flags.adapters.format(engine.adapters, room(engine))
+        yield flags.adapters_sharded if engine.adapters_sharded else ""

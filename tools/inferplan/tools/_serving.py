@@ -148,7 +148,7 @@ class Serving:
             return []
         wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
         within = self.domain if self._has("shared_nodes") else self.node_size
-        most = most if wide and self.sends_tokens else min(most, within)
+        most = most if wide and self.sends_tokens and not self.engine.adapters else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
         if self.engine.name == "tensorrt-llm":
             return [groups for groups in found if experts.experts % groups == 0]
@@ -185,11 +185,19 @@ class Serving:
 
     def _exchanges(self, tp: int) -> bool:
         """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""
-        if self.engine.context_parallel > 1 or not self._has("shared"):
+        if self.engine.context_parallel > 1 or not self._has("shared") or not self._adapts(tp):
             return False
         if self.engine.name == "tensorrt-llm":
             return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
         return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
+
+    def _adapts(self, tp: int) -> bool:
+        """Whether such groups may share experts with the LoRA adapters that there are: groups of one GPU in vLLM.
+
+        Source: vLLM 0.24 and 0.28, vllm/lora/layers/fused_moe.py, `_ep_check` (no sequence parallelism, which comes
+        with wider groups, and no exchange but that of one node) and `_verify_ep_fs`.
+        """
+        return not self.engine.adapters or (tp == 1 and not self.engine.adapters_sharded)
 
     @property
     def may_share_tokens(self) -> bool:

@@ -21,6 +21,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
+from inferplan.tools._adapters import asked, note_adapters
 from inferplan.tools._assumptions import Ledger, settings
 from inferplan.tools._evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools._latency import Pace
@@ -135,6 +136,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
     ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
     note_share(ledger, on.utilization(Layout()))
+    note_adapters(ledger, on)
     if on.gpu.kind == "unified":
         ledger.note("unified_memory", "shared", why=SHARED_MEMORY)
 
@@ -181,6 +183,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         latent_scales=vllm_defaults.default_latent_scales(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
+        **asked(ledger, name),
     )
 
 
