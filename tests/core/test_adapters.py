@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import RANKS, adapter_stages, room, unknown
+from inferplan.core.adapters import RANKS, adapter_stages, can_share_out, room, unknown
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import rank_memory
 from inferplan.core.parallelism import Layout
@@ -93,6 +93,18 @@ def test_whole_experts_of_a_group_take_their_share_of_adapters() -> None:
     attention = (2048 + 4096) + 2 * (2048 + 512) + (4096 + 2048)
     (found,) = adapter_stages(QWEN_CODER, BF16, Layout(attention_dp=4), lora())
     assert found == pytest.approx(2 * 16 * 48 * (experts + attention + 2048 + 128), rel=1e-3)
+
+
+def test_experts_in_blocks_stay_whole_where_slices_would_cut_one() -> None:
+    """1,536 / 8 = 192 is no multiple of 128: each of eight GPUs holds 16 whole experts of 128."""
+    qwen = replace(MODELS["Qwen/Qwen3-235B-A22B-FP8"], lora="linear")
+    experts = 16 * (2 * 4096 + 2 * 1536 + 1536 + 4096)
+    attention = (4096 + 1024) + 2 * (4096 + 128) + (1024 + 4096)
+    (found,) = adapter_stages(qwen, FORMATS["fp8"], Layout(tp=8), lora())
+    assert found == pytest.approx(2 * 16 * 94 * (experts + attention + 4096 + 128), rel=1e-3)
+    assert not can_share_out(qwen, FORMATS["fp8"], lora(), 8)
+    assert can_share_out(qwen, FORMATS["fp8"], lora(), 4)
+    assert not can_share_out(LLAMA, BF16, lora(rank=8), 16)
 
 
 def test_stacked_experts_share_the_a_of_gate_and_up_and_are_as_wide_as_their_kernels() -> None:

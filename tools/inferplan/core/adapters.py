@@ -11,12 +11,13 @@ experts that two logs of Qwen3-Coder 30B on four GPUs differ by, 27.0 GiB, exact
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
+from math import ceil
 
 from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, Model
 from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
 from inferplan.core.memory import HALF_BYTES
-from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges
+from inferplan.core.parallelism import Layout, shared_share, stage_ranges
 from inferplan.core.precision import Precision
 from inferplan.core.rank_weights import allocated, at_stages, padded_experts
 
@@ -143,10 +144,12 @@ def _block(hidden: int, width: float, ffn: DenseFfn | ExpertFfn, cut: int, *, jo
 def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, *, sharded: bool) -> Iterator[float]:
     """Routed experts, each with its own adapter, as wide as their kernels take them; and the router. [elements]
 
-    Where gate and up have one adapter (`stacked`), they share its A.
+    Where gate and up have one adapter (`stacked`), they share its A. Where slices would end within a block of scales,
+    the ranks of a tensor group hold whole experts.
     """
-    slices = shard.tp if shard.ep == 1 else 1
-    held, cut = ffn.experts * expert_share(shard, ffn.experts) * slices, slices if sharded else 1
+    whole = shard.ep > 1 or cuts_blocks(model, precision, shard.tp)
+    slices, ranks = (1, max(shard.ep, shard.tp)) if whole else (shard.tp, 1)
+    held, cut = ceil(ffn.experts / ranks), slices if sharded else 1
     width, hidden = padded_experts(ffn.intermediate / slices, model.architecture.hidden, precision)
     gates = 2 if ffn.gated else 1
     outputs = (gates * width,) if model.lora == "stacked" else (width,) * gates
@@ -154,6 +157,25 @@ def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, 
     yield from _rows(held * width, held * hidden / cut)
     if ffn.gated:
         yield from (model.architecture.hidden, ffn.router_outputs or ffn.experts)
+
+
+def cuts_blocks(model: Model, precision: Precision, tp: int) -> bool:
+    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
+
+    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
+    no multiple of 128. SGLang refuses it in the same words.
+    """
+    experts, block = model.architecture.experts, model.block(precision.id)
+    return bool(block and experts and experts.intermediate % (tp * block))
+
+
+def can_share_out(model: Model, precision: Precision, engine: Engine, tp: int) -> bool:
+    """Whether so many ranks may share out all matrices of the adapters: where they cut rank and experts evenly.
+
+    Source: vLLM 0.24 and 0.28, vllm/lora/layers/base_linear.py (`divide`) and fused_moe.py (`_verify_ep_fs`: no whole
+    experts).
+    """
+    return room(engine) % tp == 0 and not cuts_blocks(model, precision, tp)
 
 
 def unknown(model: Model, engine: Engine) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import room
+from inferplan.core.adapters import cuts_blocks, room
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, is_even
@@ -352,7 +352,7 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
-    if _cuts_blocks(on, layout):
+    if layout.ep == 1 and cuts_blocks(on.model, on.precision, layout.tp):
         yield flags.whole.format(layout.tp)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
@@ -362,16 +362,6 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
         yield from _shared(on, layout, servers, each)
     if on.engine.context_parallel > 1 and flags.context_parallel:
         yield flags.context_parallel.format(on.engine.context_parallel)
-
-
-def _cuts_blocks(on: Serving, layout: Layout) -> bool:
-    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
-
-    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
-    no multiple of 128. SGLang refuses it in the same words.
-    """
-    experts, block = on.experts, on.model.block(on.precision.id)
-    return bool(block and experts and layout.ep == 1 and experts.intermediate % (layout.tp * block))
 
 
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:

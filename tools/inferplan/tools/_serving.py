@@ -8,6 +8,7 @@ from math import ceil
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism, performance
+from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine import Engine
@@ -109,11 +110,14 @@ class Serving:
         """See `degrees`.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head. A checkpoint in blocks is cut into whole ones.
+        each KV head. A checkpoint in blocks is cut into whole ones, and adapters that are shared out evenly.
         """
         if self.engine.name == "llama.cpp":
             return (1,)
         degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
+        if self.engine.adapters_sharded:
+            on = (self.model, self.precision, self.engine)
+            degrees = tuple(tp for tp in degrees if can_share_out(*on, tp))
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
