@@ -118,6 +118,7 @@ def test_the_formula_and_the_paragraph_say_what_adapters_take() -> None:
 )
 def test_every_tool_that_places_a_model_counts_adapters(tool: str, asked: dict[str, Any]) -> None:
     plain, held = ask(tool, **asked), ask(tool, **asked, overrides="lora_adapters=16, lora_rank=64")
+    assert "lora_speed" in {one["name"] for one in held["assumptions"]}
     repeated = ("assumptions", "inputs", "next_steps")
     assert {name: held[name] for name in held if name not in repeated} != {
         name: plain[name] for name in plain if name not in repeated

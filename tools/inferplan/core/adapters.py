@@ -53,9 +53,10 @@ def adapter_stages(model: Model, precision: Precision, layout: Layout, engine: E
     rank and by outputs. Experts have an adapter each, router and projections to latents are whole on every rank.
     Embedding and head are whole on every rank too, where the class has them adapted.
 
-    Limits: adapters of an image encoder, which vLLM has to be told of, and the lists that say which token has which
-    adapter (under 10 MiB) are not counted. The router of GLM-4 MoE counts, though vLLM does not adapt it. SGLang has
-    buffers of all layers on every pipeline stage, and here none for embedding and head.
+    Limits: adapters of an image encoder, which vLLM has to be told of, the lists that say which token has which adapter
+    (under 10 MiB) and what products of A wait in (4 B × 3 × batched tokens × rank) are not counted. The router of GLM-4
+    MoE counts, though vLLM does not adapt it. SGLang has buffers of all layers on every pipeline stage, and here none
+    for embedding and head.
     Source: vLLM 0.11.2, 0.24 and 0.28, vllm/lora/layers (`create_lora_weights`, `slice_lora_a`), lora/model_manager.py
     (`_create_lora_modules`); SGLang 0.5.23, srt/lora/mem_pool.py, `get_lora_A_shape` and `get_lora_B_shape`.
     """

@@ -47,9 +47,15 @@ def note_adapters(ledger: Ledger, on: Serving) -> None:
         return
     kept = f"{words.count(engine.adapters, 'adapter')} of rank {room(engine)}"
     ledger.note("lora_buffers", kept, why=_adapted(on))
-    ledger.note("lora_speed", "not counted", why=SPEED)
+    note_untimed(ledger, on)
     if experts and engine.name == "vllm" and on.precision.id not in (*SIXTEEN_BIT, "mxfp4"):
         ledger.note("lora_kernels", "Triton or Marlin", why=KERNELS)
+
+
+def note_untimed(ledger: Ledger, on: Serving) -> None:
+    """That no time is counted for adapters, which bills and comparisons hang on too."""
+    if on.engine.adapters:
+        ledger.note("lora_speed", "not counted", why=SPEED)
 
 
 def _adapted(on: Serving) -> str:
