@@ -16,6 +16,7 @@ from inferplan.catalog._shelf import Entry, Shelf, Stock
 from inferplan.catalog._table import NamedRow, document, parse_rows
 from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
+    Adapted,
     Architecture,
     Attention,
     DenseFfn,
@@ -150,7 +151,8 @@ class ModelRow(NamedRow):
     image encoder of `[towers]` that it sees with. With `remote_code` engines have to run code of the checkpoint;
     with `needs_bf16` it overflows in FP16.
     `weight_block` is how many inputs (of FP8 in blocks also outputs) share a scale in its own format.
-    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it, 0 where that was not looked up.
+    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it, 0 where that was not looked up; `lora` is what
+    that class adapts, empty where it was not read.
     `unverified` names what the total cannot prove, `inferred` what was solved from it. A row that is `like` another
     has its layers, and states only what it has otherwise.
     """
@@ -163,6 +165,7 @@ class ModelRow(NamedRow):
     remote_code: bool = False
     needs_bf16: bool = False
     vllm_since: int = Field(default=0, ge=0)
+    lora: Adapted = ""
     precision: str
     native_bits: NativeBits | None = None
     weight_block: int = Field(default=0, ge=0)
@@ -210,6 +213,7 @@ class ModelRow(NamedRow):
             needs_bf16=self.needs_bf16,
             weight_block=self.weight_block,
             vllm_since=self.vllm_since,
+            lora=self.lora,
         )
 
     def architecture(self) -> Architecture:

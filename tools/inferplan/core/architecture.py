@@ -111,6 +111,10 @@ class LayerGroup:
         return tuple(one for one in (self.attention, self.beside) if one is not None)
 
 
+Adapted = Literal["", "linear", "embedding", "ends", "joined", "stacked"]
+"""What vLLM adapts by LoRA of a model: its linear layers, also its embedding, or embedding and head; `joined` is the
+last with query, key and value as one and gate and up as one, `stacked` linear layers with gate and up of an expert as
+one. Empty where no source says."""
 StageCopies = Literal["none", "embedding", "all"]
 """What vLLM builds on every pipeline stage: neither embedding nor head, the former, or both."""
 
@@ -373,7 +377,8 @@ class Model:
     `remote_code` a checkpoint brings code of its own, which an engine has to be allowed to run; one that `needs_bf16`
     overflows in FP16. In its own format `weight_block` inputs, in blocks also outputs, share a scale; 0 where a row
     does or a tensor.
-    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known.
+    `vllm_since` is the first vLLM (28 is 0.28) that has a class for it; 0 where that is not known. `lora` is what vLLM
+    adapts of it.
     """
 
     id: str
@@ -389,6 +394,7 @@ class Model:
     needs_bf16: bool = False
     weight_block: int = 0
     vllm_since: int = 0
+    lora: Adapted = ""
 
     def build(self, precision: str) -> Build | None:
         """The published checkpoint in this format, where one is known that is not the release itself."""

@@ -22,9 +22,11 @@ class Engine:
     stored with scales and a 16-bit rotary part, `head_scale_bytes` what is kept beside the keys of each head of a token
     and beside its values. `drafts` tokens are drafted a step (speculative decoding); `images` says whether a model
     that sees is served with its image encoder (else vLLM's --language-model-only), and `max_model_len` the context that
-    it is started for, where that decides what the encoder is tried out on. `as_told` says whether it is started with
-    `max_num_seqs` even where it refuses that (see `vllm_memory.sequences_at_most`), as a log was, and `first_runner`
-    whether vLLM's first model runner was asked for (VLLM_USE_V2_MODEL_RUNNER=0).
+    it is started for, where that decides what the encoder is tried out on. `adapters` (LoRA) may be in one batch, of
+    ranks up to `adapter_rank`; with `adapters_sharded` tensor groups share out all of their matrices (vLLM's
+    --fully-sharded-loras). `as_told` says whether it is started with `max_num_seqs` even where it refuses that (see
+    `vllm_memory.sequences_at_most`), as a log was, and `first_runner` whether vLLM's first model runner was asked for
+    (VLLM_USE_V2_MODEL_RUNNER=0).
     """
 
     name: EngineName = "vllm"
@@ -41,5 +43,8 @@ class Engine:
     drafts: int = 0
     images: bool = True
     max_model_len: int = 0
+    adapters: int = 0
+    adapter_rank: int = 16
+    adapters_sharded: bool = False
     as_told: bool = False
     first_runner: bool = False

@@ -15,14 +15,16 @@ from inferplan.core.precision import Precision
 class RankMemory:
     """The memory of the busiest GPU of a replica. [B]
 
-    `budget` is what the engine lets itself fill; `weights`, `activation`, `non_torch` and `graphs` are what it counts
-    against it, and the KV cache takes `pool_share` of the rest. What it needs beyond its budget (the runtime's
+    `budget` is what the engine lets itself fill; `weights`, `adapters` (buffers for LoRA, which engines print with the
+    weights), `activation`, `non_torch` and `graphs` are what it counts against it, and the KV cache takes `pool_share`
+    of the rest. What it needs beyond its budget (the runtime's
     context, buffers of collectives, graphs or activations that it does not count) is `outside`.
     """
 
     total: float
     budget: float
     weights: float
+    adapters: float = 0.0
     activation: float = 0.0
     non_torch: float = 0.0
     graphs: float = 0.0
@@ -32,7 +34,12 @@ class RankMemory:
     @property
     def pool(self) -> float:
         """What is left for the KV cache; negative where the engine refuses to start. [B]"""
-        return self.pool_share * (self.budget - self.weights - self.activation - self.non_torch - self.graphs)
+        return self.pool_share * (self.budget - self._counted)
+
+    @property
+    def _counted(self) -> float:
+        """What stands against the budget before any cache. [B]"""
+        return self.weights + self.adapters + self.activation + self.non_torch + self.graphs
 
     @property
     def headroom(self) -> float:

@@ -88,7 +88,7 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     stages = [sum(layers[start - 1 : end]) for start, end in ranges]
     stages[0] += beside
     copies = architecture.stage_copies if loader.stage_copies else "none"
-    ends = _ends(embedding, head, layout.pp, copies)
+    ends = at_stages(embedding, head, layout.pp, copies)
     return tuple(stage + end + kept for stage, end in zip(stages, ends, strict=True))
 
 
@@ -101,10 +101,10 @@ def _deepstack_buffers(architecture: Architecture, loader: Loader) -> int:
     return architecture.deepstack * loader.batched_tokens * architecture.hidden
 
 
-def _ends(embedding: float, head: float, stages: int, copies: StageCopies) -> Iterator[float]:
+def at_stages(embedding: float, head: float, stages: int, copies: StageCopies) -> Iterator[float]:
     """Embedding and head on each stage: the former first, the latter last, a tied one at both ends; or on all. [B]
 
-    >>> [list(_ends(3, 2, 3, copies)) for copies in ("none", "embedding", "all")], list(_ends(3, 0, 3, "none"))
+    >>> [list(at_stages(3, 2, 3, copies)) for copies in ("none", "embedding", "all")], list(at_stages(3, 0, 3, "none"))
     ([[3, 0, 2], [3, 3, 5], [5, 5, 5]], [3, 0, 3])
     """
     for number in range(stages):
@@ -211,6 +211,16 @@ def _expert_padding(model: Model, precision: Precision, shard: Layout, loader: L
     columns, hidden = experts.intermediate / _sliced(shard), experts.expert_hidden or model.architecture.hidden
     wide = _padded(hidden, 256) / hidden
     return wide * _padded(columns, 128) / columns if loader.marlin or _sliced(shard) > 1 else wide
+
+
+def padded_experts(columns: float, hidden: int, precision: Precision) -> tuple[float, float]:
+    """Columns and hidden width of an expert on a rank as kernels for MXFP4 pad them, as they are in other formats.
+
+    >>> from inferplan.catalog.formats import FORMATS
+    >>> padded_experts(2880, 2880, FORMATS["mxfp4"]), padded_experts(192.0, 2048, FORMATS["bf16"])
+    ((2944, 3072), (192.0, 2048))
+    """
+    return (_padded(columns, 128), _padded(hidden, 256)) if precision.id == "mxfp4" else (columns, hidden)
 
 
 def _padded(size: float, multiple: int) -> int:

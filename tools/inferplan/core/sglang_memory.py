@@ -13,6 +13,7 @@ forward pass: 0.6 GiB above what is counted here, well inside SGLang's reserve.
 from dataclasses import replace
 from math import ceil, inf
 
+from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer, Model
 from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine
@@ -209,6 +210,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         total=gpu.engine_memory,
         budget=share * (gpu.engine_memory - taken),
         weights=rank_weights(model, precision, layout),
+        adapters=max(adapter_stages(model, precision, layout, engine)) if engine.adapters else 0.0,
         non_torch=BUFFERS,
         outside=taken + forward_peak(architecture, layout, engine) + graphs,
     )

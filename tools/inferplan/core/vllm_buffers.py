@@ -10,6 +10,7 @@ from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB, KIB, MIB
 from inferplan.core.vllm_defaults import (
+    LAST_OF_THE_FIRST_ENGINE,
     NEWEST,
     ONLY_RUNNER,
     has_second_runner,
@@ -35,6 +36,10 @@ GRAPH = 5 * MIB
 """What that estimate has for a graph of no layers. [B]"""
 GRAPH_OF_LAYER = MIB / 20
 """What it has more for each layer of a graph. [B]"""
+FIRST_SPECIALIZED = 11
+"""The first vLLM (0.11.1) that captures each graph with LoRA adapters and without: `cudagraph_specialize_lora`."""
+WITH_ADAPTERS = 2
+"""What a graph with adapters takes, in graphs without: 1.6, 1.9 and 2.3 in three published logs."""
 TRIED_STATES = range(26, 29)
 """The versions (0.26 to 0.28) whose estimate has what Gated DeltaNet works on in the first trial of a whole graph."""
 TRIED_STATE = 2 * KIB
@@ -164,15 +169,34 @@ def graph_memory(
     From 0.20 to 0.28 the first model runner tries two graphs of each kind out and multiplies: `_estimate`. Elsewhere,
     on several ranks (where buffers of collectives come with the first graph) and with latents it is `_taken`.
 
+    With LoRA each size is captured with adapters, which takes about twice as much, and without.
+
     Limits: on several ranks the estimate was what `_taken` says, up to 1.6 GiB more (GLM-5.2 on four GB200).
+    Source of adapters: vLLM 0.24 and 0.28, vllm/v1/cudagraph_dispatcher.py (`_get_lora_cases`, `get_capture_descs`);
+    pull request 25914 (1.62 GiB with, 2.38 with and without); Qwen3 8B on 0.10 and Llama 3.2 1B on 0.11, on L4.
     """
     if not engine.cuda_graphs:
         return 0.0
     graphs = captured_graphs(engine, largest)
+    if engine.adapters:
+        graphs *= _with_adapters(engine.version)
     states = _tried_states(architecture, engine, layout) if engine.version in TRIED_STATES else 0.0
     if layout.ranks == 1 and _is_estimated(architecture, engine):
         return _estimate(architecture, graphs, layout) + states
     return _taken(architecture, engine, layout, graphs=graphs, packed_experts=packed_experts) + states
+
+
+def _with_adapters(version: int) -> int:
+    """How many plain graphs one size stands for with LoRA: one with adapters, since 0.11.1 one without as well.
+
+    On the first engine logs show none of it. The estimate has one with and one without at the price of the latter,
+    which is the second of the two that are tried.
+    """
+    if version <= LAST_OF_THE_FIRST_ENGINE:
+        return 1
+    if version in ESTIMATING:
+        return 2
+    return WITH_ADAPTERS + (version >= FIRST_SPECIALIZED)
 
 
 def _is_estimated(architecture: Architecture, engine: Engine) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from inferplan.core import compressed_memory, kv_blocks
+from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture, Model
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import Engine
@@ -56,7 +57,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     element = _element(precision)
     held = [runner_buffers(model.architecture, engine, element=element, samples=False)] * (layout.pp - 1)
     held.append(runner_buffers(model.architecture, engine, element=element))
-    weights, activation, buffers = max(zip(stages, peaks, held, strict=True), key=sum)
+    adapted = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp
+    weights, activation, buffers, adapters = max(zip(stages, peaks, held, adapted, strict=True), key=sum)
     share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
     counted = engine.version >= FIRST_COUNTED_GRAPHS
     inside = counted and not has_second_runner(model.architecture, engine)
@@ -68,6 +70,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         total=total,
         budget=share * total,
         weights=weights,
+        adapters=adapters,
         activation=activation,
         non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout) + buffers,
         graphs=graphs if inside else 0.0,

@@ -24,6 +24,8 @@ SETTINGS: tuple[tuple[str, str, float], ...] = (
     (f"max_num_batched_tokens={SHORT_STEP}", "max_num_batched_tokens", SHORT_STEP),
 )
 """Overrides of the engine that free memory, with the field of the engine that each sets."""
+SHARDED_ADAPTERS = ("lora_sharded=1", "adapters_sharded", True)
+"""The same where there are LoRA adapters."""
 BATCHED = "max_num_batched_tokens"
 """Tokens of a step, of which fewer are offered and never more."""
 
@@ -101,7 +103,8 @@ def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
     """Settings of the engine, where they are not set that way already; more sequences at once where they are few."""
     each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
     more = ((f"max_num_seqs={each}", "max_num_seqs", each),) if each > here.on.engine.max_num_seqs else ()
-    for override, field, value in (*SETTINGS, *more):
+    sharded = (SHARDED_ADAPTERS,) if here.on.engine.adapters and here.on.engine.name == "vllm" else ()
+    for override, field, value in (*SETTINGS, *sharded, *more):
         if field in overrides or (field == BATCHED and here.on.engine.max_num_batched_tokens <= value):
             continue
         engine = replace(here.on.engine, **{field: value})

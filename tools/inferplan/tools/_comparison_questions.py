@@ -1,10 +1,14 @@
 """What the two comparisons are asked with: apart from their tools, which lead to tools that lead back to them."""
 
-from pydantic import Field
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from inferplan.tools._adapters import NAMES, refuse_adapters
 from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
 from inferplan.tools._assumptions import TAKEN
 from inferplan.tools._models import usual_format
+from inferplan.tools._settings import serving
 from inferplan.tools._tool import Question
 
 
@@ -20,6 +24,11 @@ class QuantizationQuestion(Question):
     concurrent_users: Users = 1
     context_window: ContextWindow = 8192
 
+    @model_validator(mode="after")
+    def _adapts(self) -> Self:
+        _refuse(self, self.gpu, self.model)
+        return self
+
 
 class MoeQuestion(Question):
     """Two models on one GPU type, in one format or each as it is released; either of them may be dense or routed."""
@@ -32,6 +41,18 @@ class MoeQuestion(Question):
     precision: PrecisionName | None = Field(default=None, description="fp8, int4; default fp16 or as released")
     gpu: GpuName = USUAL_GPU
 
+    @model_validator(mode="after")
+    def _adapts(self) -> Self:
+        _refuse(self, self.gpu, self.dense_model, self.moe_model)
+        return self
+
     def format_of(self, model: str) -> str:
         """The format that a model is compared in: the one asked for, or that of a narrow release, or FP16."""
         return self.precision or usual_format(model, "fp16")
+
+
+def _refuse(q: Question, gpu: str, *models: str) -> None:
+    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models."""
+    if any(name in q.overrides for name in NAMES):
+        for model in models:
+            refuse_adapters(serving(q.ledger(), model=model, precision="fp16", gpu=gpu, quiet=True, timed=False))

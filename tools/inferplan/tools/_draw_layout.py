@@ -203,7 +203,8 @@ def _replica_lines(on: Serving, layout: Layout, replica: int) -> list[str]:
 def _memory_lines(deployment: Deployment) -> list[str]:
     """The busiest GPU's memory in one bar, and what its signs mean; the formula has the sizes."""
     rank = deployment.capacity.memory
-    parts = (("#", rank.weights), ("+", rank.activation + rank.non_torch + rank.graphs), ("=", max(0.0, rank.pool)))
+    buffers = rank.adapters + rank.activation + rank.non_torch + rank.graphs
+    parts = (("#", rank.weights), ("+", buffers), ("=", max(0.0, rank.pool)))
     width = 40
     picture = "".join(mark * round(size / rank.total * width) for mark, size in parts)[:width].ljust(width, ".")
     return [f"busiest GPU |{picture}| {rank.total / GIB:.1f} GiB", "# weights, + buffers, = KV pool, . kept free"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
+from inferplan.core.adapters import cuts_blocks, room
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, is_even
@@ -68,6 +69,8 @@ class Flags:
     sent: str = ""
     dense: str = ""
     drafts: str = ""
+    adapters: str = ""
+    adapters_sharded: str = ""
 
 
 FLAGS: Mapping[EngineName, Flags] = {
@@ -98,6 +101,8 @@ FLAGS: Mapping[EngineName, Flags] = {
         spare="--enable-eplb --eplb-config.num_redundant_experts {}",
         whole="--enable-expert-parallel",
         drafts="--speculative-config.method mtp --speculative-config.num_speculative_tokens {0}",
+        adapters="--enable-lora --max-loras {0} --max-lora-rank {1}",
+        adapters_sharded="--fully-sharded-loras",
     ),
     "sglang": Flags(
         start="python -m sglang.launch_server --model-path {}",
@@ -125,6 +130,10 @@ FLAGS: Mapping[EngineName, Flags] = {
         drafts=(
             "--speculative-algorithm EAGLE --speculative-num-steps {0} --speculative-eagle-topk 1 "
             "--speculative-num-draft-tokens {1}"
+        ),
+        adapters=(
+            "--enable-lora --max-loras-per-batch {0} --max-lora-rank {1} "
+            "--lora-target-modules q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
         ),
     ),
     "tensorrt-llm": Flags(
@@ -350,7 +359,7 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
-    if _cuts_blocks(on, layout):
+    if layout.ep == 1 and cuts_blocks(on.model, on.precision, layout.tp):
         yield flags.whole.format(layout.tp)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)
@@ -360,16 +369,6 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
         yield from _shared(on, layout, servers, each)
     if on.engine.context_parallel > 1 and flags.context_parallel:
         yield flags.context_parallel.format(on.engine.context_parallel)
-
-
-def _cuts_blocks(on: Serving, layout: Layout) -> bool:
-    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
-
-    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
-    no multiple of 128. SGLang refuses it in the same words.
-    """
-    experts, block = on.experts, on.model.block(on.precision.id)
-    return bool(block and experts and layout.ep == 1 and experts.intermediate % (layout.tp * block))
 
 
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
@@ -450,3 +449,6 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield _spelled(on, "no_windows")
     if not engine.images:
         yield flags.text_alone
+    if engine.adapters:
+        yield flags.adapters.format(engine.adapters, room(engine))
+        yield flags.adapters_sharded if engine.adapters_sharded else ""

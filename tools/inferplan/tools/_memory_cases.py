@@ -13,7 +13,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core import engine_memory, memory, vllm_defaults
-from inferplan.core.architecture import Model
+from inferplan.core.architecture import Adapted, Model
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.hardware import Gpu
@@ -60,6 +60,10 @@ class Extra(BaseModel):
     gpu_total_gib: float | None = Field(default=None, strict=True, gt=0, le=10**6)
     lora_enabled: Flag | None = None
     first_runner: Flag | None = None
+    lora_adapters: Size | None = None
+    lora_rank: Size | None = None
+    lora_sharded: Flag | None = None
+    lora_layers: Adapted | None = None
     dcp: Degree | None = None
     mem_fraction_static: Share | None = None
     free_gpu_mem_fraction: Share | None = None
@@ -117,6 +121,12 @@ class Setup:
 
     @cached_property
     def model(self) -> Model:
+        """The model, of which the engine adapts by LoRA what is stated, where that is."""
+        layers = self.extra.lora_layers
+        return self._model if layers is None else replace(self._model, lora=layers)
+
+    @cached_property
+    def _model(self) -> Model:
         """The catalogued checkpoint of that name if its layers are those stated, else what the short form says.
 
         The positions are those stated, which decide how large the table of rotations is.
@@ -238,6 +248,9 @@ class Setup:
             context_parallel=self.extra.dcp or 1,
             latent_scales=vllm_defaults.default_latent_scales(gpu, self.version),
             head_scale_bytes=max(kept.head_scale_bytes if kept else 0 for kept in self.caches),
+            adapters=self.extra.lora_adapters or 1 if self.extra.lora_rank else 0,
+            adapter_rank=self.extra.lora_rank or 1,
+            adapters_sharded=bool(self.extra.lora_sharded),
             as_told=True,
             first_runner=self.extra.first_runner is True,
         )
@@ -256,7 +269,7 @@ class Setup:
 
     def loaded_alone(self) -> None:
         """Refuse where something of unknown size is loaded beside the model."""
-        if self.extra.lora_enabled:
+        if self.extra.lora_enabled and not self.extra.lora_rank:
             raise CannotPredict("slots for LoRA adapters are loaded too, and their rank is not stated")
 
     @cached_property

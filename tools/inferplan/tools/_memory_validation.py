@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_buffers, vllm_memory
+from inferplan.core.adapters import adapter_stages
 from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
@@ -43,15 +44,17 @@ def predict(case: MemoryCase) -> Prediction:
 
 
 def _weights(setup: Setup) -> float:
-    """Weights on the GPU that prints them, which is the first. [GiB]"""
+    """Weights on the GPU that prints them, which is the first, with buffers for adapters as vLLM counts them. [GiB]"""
     setup.loaded_alone()
     if any(isinstance(mixer, Latent) and mixer.indexer for _, mixer in setup.model.architecture.mixers):
         raise CannotPredict("one published log of a model with an indexer was 6 % above what its tensors take")
     if setup.engine_name != "vllm":
         return _rank(setup).weights / GIB
     gpu = setup.any_gpu
-    loader = vllm_memory.loader(gpu, setup.engine(gpu=gpu))
-    return stage_weights(setup.model, setup.precision, setup.layout, loader)[0] / GIB
+    engine = setup.engine(gpu=gpu)
+    on = (setup.model, setup.precision, setup.layout)
+    loaded = stage_weights(*on, vllm_memory.loader(gpu, engine))[0]
+    return (loaded + (adapter_stages(*on, engine)[0] if engine.adapters else 0)) / GIB
 
 
 def _rank(setup: Setup) -> RankMemory:

@@ -10,6 +10,7 @@ from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.kv_blocks import pools_index_keys
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.tools import _words as words
+from inferplan.tools._adapters import refuse_adapters
 from inferplan.tools._assumptions import settings
 from inferplan.tools._serving import Serving
 
@@ -25,10 +26,12 @@ NEAR = 1.2
 def refuse(on: Serving, *, engines: bool = False) -> None:
     """Raise a ValueError, one sentence with the ways out, where the engine does not run the format on the GPU.
 
-    The tool takes an engine where other `engines` are offered.
+    Or where it is not known what the LoRA adapters that are asked for take. The tool takes an engine where other
+    `engines` are offered.
     """
     if on.refusal:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
+    refuse_adapters(on, engines=engines)
 
 
 def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:

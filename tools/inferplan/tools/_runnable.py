@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism
+from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
@@ -96,11 +97,14 @@ class Runnable:
         """See `degrees`.
 
         llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head. A checkpoint in blocks is cut into whole ones.
+        each KV head. A checkpoint in blocks is cut into whole ones, and adapters that are shared out evenly.
         """
         if self.engine.name == "llama.cpp":
             return (1,)
         degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
+        if self.engine.adapters_sharded:
+            on = (self.model, self.precision, self.engine)
+            degrees = tuple(tp for tp in degrees if can_share_out(*on, tp))
         if self.engine.context_parallel == 1:
             return degrees
         shared = self.engine.context_parallel * max([1, *self._kv_heads])
@@ -153,7 +157,7 @@ class Runnable:
             return []
         wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
         within = self.domain if self._has("shared_nodes") else self.node_size
-        most = most if wide and self.sends_tokens else min(most, within)
+        most = most if wide and self.sends_tokens and not self.engine.adapters else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
         if self.engine.name == "tensorrt-llm":
             return [groups for groups in found if experts.experts % groups == 0]
@@ -190,11 +194,19 @@ class Runnable:
 
     def _exchanges(self, tp: int) -> bool:
         """Whether the engine exchanges tokens of experts between tensor groups of this degree on these GPUs."""
-        if self.engine.context_parallel > 1 or not self._has("shared"):
+        if self.engine.context_parallel > 1 or not self._has("shared") or not self._adapts(tp):
             return False
         if self.engine.name == "tensorrt-llm":
             return tp == 1 and (self.precision.id != "mxfp4" or self.gpu.peak_flops("fp4") is not None)
         return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
+
+    def _adapts(self, tp: int) -> bool:
+        """Whether such groups may share experts with the LoRA adapters that there are: groups of one GPU in vLLM.
+
+        Source: vLLM 0.24 and 0.28, vllm/lora/layers/fused_moe.py, `_ep_check` (no sequence parallelism, which comes
+        with wider groups, and no exchange but that of one node) and `_verify_ep_fs`.
+        """
+        return not self.engine.adapters or (tp == 1 and not self.engine.adapters_sharded)
 
     @property
     def may_share_tokens(self) -> bool:

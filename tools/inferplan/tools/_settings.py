@@ -21,6 +21,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options
 from inferplan.core.units import GB, MICRO, MILLI
+from inferplan.tools._adapters import asked, note_adapters, note_untimed
 from inferplan.tools._assumptions import Ledger, settings
 from inferplan.tools._evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools._latency import Pace
@@ -78,7 +79,9 @@ def serving(
         on = (chosen, FORMATS[precision], gpu_of(gpu), engine)
         speed = ledger if timed else Ledger({})
         found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
-    if not quiet:
+    if quiet:
+        note_untimed(ledger, found)
+    else:
         _note(ledger, found, is_default_cache=not kv_precision, context=context)
     return found
 
@@ -122,6 +125,7 @@ def _serving(
 def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) -> None:
     """List what the checkpoint and the engine decide, and what is not held against anything."""
     note_checkpoint(ledger, on.model, on.precision)
+    note_adapters(ledger, on)
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm":
@@ -178,6 +182,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         latent_scales=vllm_defaults.default_latent_scales(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
+        **asked(ledger, name),
     )
 
 

@@ -169,11 +169,12 @@ def formula(case: Case) -> Iterator[str]:
     """Memory of the busiest GPU, sessions, and where a decode step's time goes."""
     on, plan, held = case.on, case.chosen, case.chosen.deployment.capacity
     rank = held.memory
+    adapters = f" - LoRA {rank.adapters / GIB:.2f}" if rank.adapters else ""
     graphs = f" - graphs {rank.graphs / GIB:.2f}" if rank.graphs else ""
     yield weights_line(case)
     yield (
         f"KV pool     {on.utilization(plan.layout):.3g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
-        f" - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
+        f"{adapters} - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
         f"{graphs} = {rank.pool / GIB:.2f} GiB"
     )
     yield f"users       {_room(case)} = {held.sessions:,} a replica x {plan.layout.dp} = {plan.users:,}"

@@ -12,6 +12,7 @@ from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
+from inferplan.tools._adapters import adapters_sentence
 from inferplan.tools._changes import Change
 from inferplan.tools._need import LARGER, Fit, Need, Refusal
 from inferplan.tools._serving import Deployment
@@ -34,6 +35,7 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     yield from _pace_sentence(need, here)
     yield from _remedies_sentence(remedies)
     yield from _allocation_sentence(need, here)
+    yield from adapters_sentence(need.on, here.tightest.memory)
     yield from _caveats(need)
     yield from _real_sentence(here)
 
@@ -309,6 +311,7 @@ def _pool_line(need: Need, here: Fit) -> str:
     rank, layout = here.tightest.memory, here.tightest.layout
     parts = {
         "weights": rank.weights,
+        "LoRA": rank.adapters,
         "activations": rank.activation,
         "libraries": rank.non_torch,
         "graphs": rank.graphs,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.core.units import MICRO
+from inferplan.tools._adapters import refuse_adapters
 from inferplan.tools._arguments import (
     ANY,
     GPUS_AT_MOST,
@@ -86,8 +87,7 @@ class ParallelismQuestion(Question):
     def _runs(self) -> "ParallelismQuestion":
         on = self.on(USUAL_GPU if is_any(self.gpu) else self.gpu)
         refuse_cache(on, self.kv_precision)
-        if not is_any(self.gpu):
-            refuse(on)
+        (refuse_adapters if is_any(self.gpu) else refuse)(on)
         return self
 
     @property

@@ -136,6 +136,7 @@ class GpuMemory(Part):
     """What the engine counts against the budget of the busiest GPU, and the cache that is left. [GiB]"""
 
     weights: float
+    adapters: float | None = Field(default=None, exclude_if=absent, description="Buffers for LoRA.")
     activation: float
     non_torch: float
     graphs: float
@@ -274,8 +275,14 @@ def _busiest(here: Fit) -> GpuMemory | None:
     if here.on.not_modelled:
         return None
     rank = here.tightest.memory
-    parts = (rank.weights, rank.activation, rank.non_torch, rank.graphs, rank.pool)
-    return GpuMemory(**dict(zip(GpuMemory.model_fields, (round(part / GIB, 2) for part in parts), strict=True)))
+    return GpuMemory(
+        weights=round(rank.weights / GIB, 2),
+        adapters=round(rank.adapters / GIB, 2) if rank.adapters else None,
+        activation=round(rank.activation / GIB, 2),
+        non_torch=round(rank.non_torch / GIB, 2),
+        graphs=round(rank.graphs / GIB, 2),
+        kv_pool=round(rank.pool / GIB, 2),
+    )
 
 
 def _remedy(change: Change) -> Remedy:

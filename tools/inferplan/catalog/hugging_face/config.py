@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import lru_cache
 
+from inferplan.catalog.hugging_face._adapters import adapted
 from inferplan.catalog.hugging_face._attention import hidden_of
 from inferplan.catalog.hugging_face._code import brings_code
 from inferplan.catalog.hugging_face._defaults import DEFAULTS
@@ -79,6 +80,7 @@ def described(text: str) -> Described:
         weight_block=released.block,
         remote_code=code,
         needs_bf16=root.values.get("model_type") in OVERFLOWING,
+        lora=adapted(type_, str(root.values.get("model_type"))),
     )
     return Described(model=model, notes=(*root.notes, *uncounted))
 
