@@ -143,7 +143,8 @@ class Design:
 
     @cached_property
     def parts(self) -> Floats:
-        return np.array([(one.front, one.met, one.steps, one.prompts, one.queued, one.mixed) for one in self.targets]).T
+        names = ("front", "met", "steps", "prompts", "queued", "mixed", "crowd")
+        return np.array([[getattr(one, name) for one in self.targets] for name in names])
 
     @cached_property
     def logs(self) -> Floats:
@@ -171,8 +172,8 @@ class Design:
         of = np.array([[_product(values, found[field]) for field in FIELDS] for found in map(constants, self.kinds)])
         costs = np.where(IS_SHARE, 1 / of, of)[:, : len(NAMES)]
         front_s, first, queue, mix = of[self.of_kind, len(NAMES) :].T
-        front, met, steps, prompts, queued, mixed = self.parts
-        times = (met * first + steps, prompts + queued * queue, mixed * mix * (1 - queue))
+        front, met, steps, prompts, queued, mixed, crowd = self.parts
+        times = (met * first + steps, prompts + queued * (queue + crowd), mixed * mix * (1 - queue))
         passes = [total(one * costs[self.of_kind]) for one in self.passes]
         (decode, _), (prefill, _), (marginal, _) = passes
         seconds = front * front_s + sum(often * one for often, (one, _) in zip(times, passes, strict=True))

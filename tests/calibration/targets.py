@@ -27,7 +27,7 @@ _JOINING = np.array([name not in FIXED for name in NAMES], dtype=float)
 class Target:
     """One measured time and the passes that make it up.
 
-    time = front × h + (met × n + steps) × t(decode) + (prompts + queued × q) × t(prefill)
+    time = front × h + (met × n + steps) × t(decode) + (prompts + queued × (q + crowd)) × t(prefill)
          + mixed × k × (1 - q) × t(marginal prefill)
 
     `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle.
@@ -52,6 +52,7 @@ class Target:
     prompts: float = 0.0
     queued: float = 0.0
     mixed: float = 0.0
+    crowd: float = 0.0
 
 
 def rows_of(path: Path) -> list[object]:
@@ -167,6 +168,7 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
             met=load.met,
             steps=waits,
             prompts=1.0,
+            crowd=load.crowd,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
             mixed=0.0 if setup.disaggregated else waits * load.running / load.output_tokens,
             **_passes(setup),

@@ -33,51 +33,68 @@ OF_EXPERTS = "qwen3-30b-a3b"
 
 
 @cache
-def predicted() -> dict[str, dict[str, float]]:
-    return {one.id: dict(one.predicted) for one in validate(list(ROWS.values())).outcomes}
+def predicted(among: str) -> dict[str, dict[str, float]]:
+    """A row states how many requests it had, of which the first came all at once; those `later` had no such crowd."""
+    rows = [
+        {name: value for name, value in row.items() if among == "measured" or name != "requests"}
+        for row in ROWS.values()
+    ]
+    return {one.id: dict(one.predicted) for one in validate(rows).outcomes}
 
 
 def ratio(id_: str, quantity: str, *, among: str = "measured") -> float:
     """Among all requests, or those that came `later` than the first ones, which all came at once."""
-    return predicted()[id_][quantity] / ROWS[id_][among][quantity]
+    return predicted(among)[id_][quantity] / ROWS[id_][among][quantity]
 
 
 def test_every_run_is_predicted() -> None:
     assert (len(LOADED), len(ALONE), len(LOADED_H200), len(ON_H200)) == (6, 4, 3, 6)
-    assert set(predicted()) == set(ROWS)
+    assert set(predicted("measured")) == set(ROWS)
 
 
 @pytest.mark.parametrize("id_", LOADED)
 def test_under_load_tokens_take_up_to_a_fifth_less_than_predicted(id_: str) -> None:
     """Dense Llama 7 to 10 % less once the load is even, experts up to 5 % more."""
-    assert 1 <= ratio(id_, "tpot_ms") <= 1.21
+    assert 1 <= ratio(id_, "tpot_ms") <= 1.22
     assert 0.95 <= ratio(id_, "tpot_ms", among="later") <= 1.12
 
 
 @pytest.mark.parametrize("id_", LOADED)
 def test_throughput_under_load_lies_within_a_tenth(id_: str) -> None:
-    assert 0.92 <= ratio(id_, "output_tok_s_total") <= 1.09
-    assert 0.84 <= ratio(id_, "output_tok_s_total", among="later") <= 1
+    assert 0.9 <= ratio(id_, "output_tok_s_total") <= 1.04
+    assert 0.85 <= ratio(id_, "output_tok_s_total", among="later") <= 1.01
 
 
 @pytest.mark.parametrize("id_", [id_ for id_ in LOADED if id_ != f"{OF_EXPERTS}-1024-256-n128"])
-def test_first_tokens_are_predicted_between_those_of_a_crowd_and_those_of_an_even_load(id_: str) -> None:
-    """Clients who all begin at once wait for each other's prompts; the harnesses that were fitted have both kinds."""
-    assert ratio(id_, "ttft_ms") <= 1
-    assert ratio(id_, "ttft_ms") >= 0.5
-    assert 0.95 <= ratio(id_, "ttft_ms", among="later") <= 1.71
+def test_first_tokens_are_predicted_from_how_many_of_the_requests_came_at_once(id_: str) -> None:
+    """One client in 2.5 to 5 requests: crowds wait for half of all prompts, later ones hardly. Experts' prompts that
+    share a step read the same weights once, which a crowd of prompts one after the other does not."""
+    assert 0.95 <= ratio(id_, "ttft_ms") <= (1.6 if OF_EXPERTS in id_ else 1.2)
+    assert 0.7 <= ratio(id_, "ttft_ms", among="later") <= 1.3
+
+
+def test_a_run_whose_first_requests_come_at_once_has_later_first_tokens_the_shorter_it_is() -> None:
+    """(n - 1) / 2 prompts before each of the first n: 64 clients with 4 requests each wait for 31.5 / 4 more."""
+    row = ROWS["llama-3.1-8b-1024-256-n64"]
+    runs = [validate([row | {"requests": rounds * 64}]).outcomes[0].predicted for rounds in (1, 4, 10, 10**6)]
+    first, fourth, tenth, even = (run["ttft_ms"] for run in runs)
+    assert first - even == pytest.approx(4 * (fourth - even), rel=0.01)
+    assert first - even == pytest.approx(10 * (tenth - even), rel=0.01)
+    assert even < predicted("measured")["llama-3.1-8b-1024-256-n64"]["ttft_ms"]
+    assert len({run["tpot_ms"] for run in runs}) == 1
 
 
 def test_clients_without_a_slot_wait_less_than_predicted() -> None:
     """Slots are counted at full length; vLLM starts whoever has blocks now, and all 128 clients ran at once."""
     id_ = f"{OF_EXPERTS}-1024-256-n128"
-    assert ratio(id_, "ttft_ms") <= 1.85
+    assert ratio(id_, "ttft_ms") <= 2.4
+    assert ratio(id_, "ttft_ms", among="later") <= 2.4
 
 
 @pytest.mark.parametrize(
     ("id_", "first", "further"),
     [
-        ("llama-3.1-8b-1024-256-n1", (1.4, 1.45), (1.15, 1.2)),
+        ("llama-3.1-8b-1024-256-n1", (1.4, 1.47), (1.15, 1.2)),
         ("llama-3.1-8b-7488-252-n1", (1.15, 1.2), (1.15, 1.2)),
         ("gemma-3-12b-1024-256-n1", (1.4, 1.45), (1.08, 1.13)),
         ("qwen3-30b-a3b-1024-256-n1", (0.56, 0.6), (1.33, 1.36)),
@@ -122,10 +139,10 @@ def test_percentiles_of_first_tokens_under_random_arrivals_are_predicted_up_to_t
 def test_70b_in_fp8_on_one_h200_serves_its_tokens_a_tenth_to_a_seventh_sooner_than_predicted(id_: str) -> None:
     """With 16, 64 and 128 clients 27.6, 49.2 and 80.2 ms a token, and 466, 994 and 1,207 tokens a second."""
     assert 1.1 <= ratio(id_, "tpot_ms") <= 1.15
-    assert 1 <= ratio(id_, "output_tok_s_total") <= 1.11
-    assert 0.88 <= ratio(id_, "output_tok_s_total", among="later") <= 0.94
-    assert 1.4 <= ratio(id_, "ttft_ms", among="later") <= 2.15
-    assert 0.3 <= ratio(id_, "ttft_ms") <= 0.55
+    assert 0.95 <= ratio(id_, "output_tok_s_total") <= 1.04
+    assert 0.9 <= ratio(id_, "output_tok_s_total", among="later") <= 0.95
+    assert 0.72 <= ratio(id_, "ttft_ms", among="later") <= 1
+    assert 1 <= ratio(id_, "ttft_ms") <= 1.22
 
 
 @pytest.mark.parametrize("id_", ["llama-3.3-70b-fp8-1024-256-n1", "gpt-oss-120b-1024-256-n1"])
@@ -136,6 +153,6 @@ def test_a_lone_client_of_an_h200_gets_its_tokens_eight_or_nine_percent_sooner_t
 def test_more_clients_than_the_pool_holds_are_served_a_fifth_less_than_predicted() -> None:
     """150 of the 200 have a slot at full length; vLLM started up to 177, preempted some and computed them again."""
     id_ = "llama-3.3-70b-fp8-1024-256-n200"
-    assert 1.1 <= ratio(id_, "output_tok_s_total", among="later") <= ratio(id_, "output_tok_s_total") <= 1.25
+    assert 1.05 <= ratio(id_, "output_tok_s_total") <= ratio(id_, "output_tok_s_total", among="later") <= 1.2
     assert 0.85 <= ratio(id_, "tpot_ms") <= 1
-    assert 0.9 <= ratio(id_, "ttft_ms") <= 1
+    assert 1.2 <= ratio(id_, "ttft_ms", among="later") <= ratio(id_, "ttft_ms") <= 1.5

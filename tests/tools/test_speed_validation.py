@@ -218,3 +218,18 @@ def test_published_speeds_in_fp4_are_predicted_with_the_same_checkpoint(model: s
     own = setup(engine="SGLang", model=model, weight_format="fp4", gpu="B200").model.own_bits("nvfp4")
     assert own is not None
     assert own.mixers == mixers
+
+
+def test_a_cache_that_a_harness_has_in_fp8_is_counted_so_though_its_rows_do_not_say() -> None:
+    """InferenceX starts vLLM with `kv-cache-dtype: fp8` for Llama 3.1 70B on Hopper, with none for MiniMax."""
+    llama, minimax = {"model": "meta-llama/Llama-3.1-70B"}, {"model": "MiniMaxAI/MiniMax-M2.5"}
+    assert setup(family="inferencex", **llama).kv_bits == 8
+    assert setup(family="inferencex", **minimax).kv_bits == setup(**llama).kv_bits == 16
+
+
+def test_a_tenth_of_the_first_tokens_of_a_harness_are_those_of_a_crowd() -> None:
+    """31 others: 15.5 prompts before one's own in the mean of the first of ten requests, and of the only one."""
+    even, once = predicted()["ttft_ms"], predicted(requests=32.0)["ttft_ms"]
+    for of_ten in (predicted(family="nvidia-dynamo-internal"), predicted(requests=320.0)):
+        assert of_ten["ttft_ms"] - even == pytest.approx((once - even) / 10)
+    assert once - even == pytest.approx(15.5 * setup().served(32.0).prefill.total_s * 1000)

@@ -18,7 +18,8 @@ class Load:
     """What one replica is asked for: sequences at once, the context they attend over, tokens in and out.
 
     Of more than `slots` sequences the others wait for a slot; None is a slot for each. Prompts of `others` come between
-    one's tokens; None is the closed loop's, where every client but oneself sends its next one.
+    one's tokens; None is the closed loop's, where every client but oneself sends its next one. Before one's own prompt
+    a share `crowd` of all others' is computed in the mean, where a run begins with all at once: see `crowd_of`.
     """
 
     sequences: float
@@ -27,6 +28,7 @@ class Load:
     output_tokens: float
     slots: float | None = None
     others: float | None = None
+    crowd: float = 0.0
 
     @property
     def running(self) -> float:
@@ -63,6 +65,19 @@ class Load:
         (0.0, 1.0, 0.25)
         """
         return min(1.0, self.disturbing)
+
+
+def crowd_of(rounds: float) -> float:
+    """1 / (2 × rounds): the share of others' prompts that come before one's own, in the mean over a run. [fraction]
+
+    A closed loop of n clients begins with n prompts at once, before each of which (n - 1) / 2 others are computed in
+    the mean; later on prompts come one by one. With so many requests of each client in a run, one in `rounds` is a
+    first one. A service that goes on for long has no crowd: 0.
+
+    >>> crowd_of(10), crowd_of(float("inf"))
+    (0.05, 0.0)
+    """
+    return 1 / (2 * max(1.0, rounds))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -218,16 +233,18 @@ def serve(
 
     between(n) = interference × (1 - queue) × (n / output) × t(marginal prefill)
     TPOT = t(decode) / tokens per step + between(running - 1)
-    TTFT = front end + met × steps × t(decode) + t(prefill) × (1 + queue × (running - 1) / ranks) + wait for a slot
+    TTFT = front end + met × steps × t(decode) + t(prefill) × (1 + (queue + crowd) × (running - 1) / ranks) + wait for
+    a slot
     wait = max(sequences / running - 1, 0) × output × turn, turn = t(decode) / tokens per step + between(running)
     tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / turn
     TTFT + (output - 1) × TPOT >= sequences × interference × t(marginal prefill)
 
     Between two prompts of one client those of all others are computed: a share `queue` of them before its first
-    token, the others between its tokens. Its own is computed before its first token and never between its tokens: a
-    slot that is never idle spends it too, which is what offline throughput and those who wait for the slot see. The
-    last line is what the prompts of all cost the replica: it counts where answers are short, since the share of
-    prompts between one's tokens finds few there. Where there is one token, no prompt is between two.
+    token, the others between its tokens. Those of the `crowd` come before its first token besides: while a client that
+    began late is served, those who began early send their next prompts. Its own is computed before its first token and
+    never between its tokens: a slot that is never idle spends it too, which is what offline throughput and those who
+    wait for the slot see. The last line is what the prompts of all cost the replica: it counts where answers are short,
+    since the share of prompts between one's tokens finds few there. Where there is one token, no prompt is between two.
 
     Limits: answers of a few tokens were not fitted; there random arrivals (`open_load`), whose prompts hide beside
     nothing, are kept up with at two thirds of this rate.
@@ -243,7 +260,7 @@ def serve(
     step = decode.total_s / options.tokens_per_step
     turn = step + mixed * running
     tpot = step if load.is_single else step + mixed * load.disturbing
-    queue = 1 + e.prompt_queue * max(0.0, running - 1) / layout.attention_dp
+    queue = 1 + (e.prompt_queue + load.crowd) * max(0.0, running - 1) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * turn
     ttft = first_token_s(e, load, decode, prefill.total_s * queue) + wait
     later = load.output_tokens - 1

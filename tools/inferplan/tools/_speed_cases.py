@@ -20,7 +20,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Options, Service, marginal_s, serve
+from inferplan.core.serving_laws import Load, Options, Service, crowd_of, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_of
@@ -35,7 +35,22 @@ BENCH_BATCH = 4096
 """Sequences at once that TensorRT-LLM's throughput benchmark allows by itself."""
 MOST_WORKERS = 256
 """Decode workers that are looked at."""
+ROUNDS = 10
+"""Requests of each client in a run, of which the first come all at once, as both harnesses have it.
+
+Source: InferenceX, benchmarks/benchmark_lib.sh and its callers (`--num-prompts $(( $CONC * 10 ))`, `--request-rate
+inf`); ai-dynamo/dynamo, benchmarks/llm/perf.sh (`--request-count $(($concurrency*10))`).
+"""
+ROUNDED = ("inferencex", "nvidia-dynamo-internal")
+"""Families of rows that were measured so."""
 FEW_BITS = 8
+CACHED_IN_FP8 = ("meta-llama/Llama-3.1-70B-Instruct", "Qwen/Qwen3.5-397B-A17B")
+"""Models whose cache InferenceX has in FP8 on Hopper too, which its rows do not say.
+
+Source: InferenceX, benchmarks/70b_fp8_h100_slurm.sh and 70b_fp8_h200_slurm.sh@409e9a4 (`kv-cache-dtype: fp8`),
+benchmarks/single_node/qwen3.5_fp8_h200.sh@2116fc4 (`--kv-cache-dtype fp8_e4m3`); its scripts of gpt-oss and MiniMax on
+H200 set none then.
+"""
 Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
 Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 
@@ -62,6 +77,7 @@ class SpeedRow(BaseModel):
     isl: Number | None = None
     osl: Number | None = None
     concurrency_or_batch: Number | None = None
+    requests: Number | None = None
     scenario: Text
     measured: Mapping[str, Any] | None = None
     note: str = ""
@@ -131,9 +147,14 @@ class SpeedSetup:
             except UnknownName:
                 raise CannotPredict(f'the KV cache format "{self.row.kv_dtype}" is not known') from None
         few = self.precision.bits_per_weight < FEW_BITS + 1
-        small = few and (self.runner == "tensorrt-llm" or (self.kind.generation == "blackwell" and self._is_fp8))
+        small = few and (self.runner == "tensorrt-llm" or (self._is_fp8 and self._keeps_fp8))
         self.notes.append(f"the KV cache is taken to be in {'FP8' if small else '16 bit'}")
         return FEW_BITS if small else 2 * FEW_BITS
+
+    @property
+    def _keeps_fp8(self) -> bool:
+        """Whether a cache beside FP8 or FP4 weights is in FP8: on Blackwell, and where InferenceX says so."""
+        return self.kind.generation == "blackwell" or (self._is_inferencex and self.model.id in CACHED_IN_FP8)
 
     @property
     def _is_fp8(self) -> bool:
@@ -161,10 +182,14 @@ class SpeedSetup:
         if output is None:
             output = 1.0
             self.notes.append("one token of output is taken, as none is stated")
-        if "inferencex" in self.row.stated.casefold():
+        if self._is_inferencex:
             self.notes.append("lengths are drawn at random: their mean is 0.9 of the nominal ones")
             return self.row.isl * RANDOM_LENGTHS, max(1.0, output * RANDOM_LENGTHS)
         return self.row.isl, max(1.0, output)
+
+    @property
+    def _is_inferencex(self) -> bool:
+        return "inferencex" in self.row.stated.casefold()
 
     @property
     def sparse(self) -> bool:
@@ -316,7 +341,16 @@ class SpeedSetup:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             slots=self.slots,
+            crowd=self.crowd,
         )
+
+    @property
+    def crowd(self) -> float:
+        """Of the first requests, which come all at once: by the number of requests, else as the harness has it."""
+        row, clients = self.row, self.row.concurrency_or_batch
+        if row.requests and clients:
+            return crowd_of(row.requests / clients)
+        return crowd_of(ROUNDS) if row.family in ROUNDED else 0.0
 
     def served(self, sequences: float) -> Service:
         """One replica under a closed load."""
