@@ -135,7 +135,7 @@ class ParallelismAnswer(Answer):
         "next_steps": 0,
         "launch": 0,
     }
-    _room: ClassVar[Room] = Room(pieces=1150, characters=3360)
+    _room: ClassVar[Room] = Room(pieces=1150, characters=3366)
 
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
