@@ -19,7 +19,7 @@ from inferplan.core.engine import Engine
 from inferplan.core.memory import HALF_BYTES
 from inferplan.core.parallelism import Layout, shared_share, stage_ranges
 from inferplan.core.precision import Precision
-from inferplan.core.rank_weights import allocated, at_stages, padded_experts
+from inferplan.core.rank_weights import allocated, at_stages, cuts_blocks, padded_experts
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks that vLLM has room for: adapters of another one take that of the next. Source: `MaxLoRARanks`."""
@@ -29,8 +29,6 @@ EXTRA_VOCABULARY = 256
 """Tokens that each adapter might bring before: `lora_extra_vocab_size`."""
 LARGEST_VOCABULARY = 258_048
 """The largest vocabulary whose output head vLLM adapts; it refuses to start beyond. [tokens]"""
-WIDE_BYTES = 4
-"""The element where the model runs in FP32. [B]"""
 
 
 def room(engine: Engine) -> int:
@@ -76,7 +74,7 @@ def adapter_stages(model: Model, precision: Precision, layout: Layout, engine: E
 
 def _slot(precision: Precision, engine: Engine) -> float:
     """adapters × rank × element: what one row or column of a matrix takes. [B]"""
-    return engine.adapters * room(engine) * (WIDE_BYTES if precision.id == "fp32" else HALF_BYTES)
+    return engine.adapters * room(engine) * precision.element_bytes
 
 
 def _with_vocabulary(engine: Engine) -> int:
@@ -158,16 +156,6 @@ def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, 
     yield from _rows(held * width, held * hidden / cut)
     if ffn.gated:
         yield from (model.architecture.hidden, ffn.router_outputs or ffn.experts)
-
-
-def cuts_blocks(model: Model, precision: Precision, tp: int) -> bool:
-    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
-
-    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
-    no multiple of 128. SGLang refuses it in the same words.
-    """
-    experts, block = model.architecture.experts, model.block(precision.id)
-    return bool(block and experts and experts.intermediate % (tp * block))
 
 
 def can_share_out(model: Model, precision: Precision, engine: Engine, tp: int) -> bool:

@@ -423,6 +423,10 @@ class Model:
         """Whether the totals come from the name rather than from tensors."""
         return self.nominal is not None
 
+    def is_beyond_training(self, context: int) -> bool:
+        """Whether a checkpoint was trained for shorter contexts; a size class is for none."""
+        return not self.is_size_class and context > self.architecture.max_positions
+
     @property
     def parameters(self) -> Parameters:
         """Parameters by tensor class; for a size class, scaled so that they add up to what its name says.

@@ -42,6 +42,11 @@ class Precision:
         return self.title.startswith("GGUF ")
 
     @property
+    def element_bytes(self) -> int:
+        """What a number takes in the type that a model in this format runs in: 32 bit in FP32, else 16. [B]"""
+        return 4 if self.id == "fp32" else 2
+
+    @property
     def rest_bits(self) -> float:
         """Bits of the tensors outside the linear layers. [bits]"""
         return self.bits_per_weight if self.scope == "all" else REST_BITS

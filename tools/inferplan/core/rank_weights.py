@@ -22,8 +22,6 @@ from inferplan.core.parallelism import Layout, expert_share, shared_share, stage
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.units import MIB
 
-ROPE_BYTES = 2
-"""An element of the table of rotations: that of the model, 4 B where it runs in fp32."""
 VOCABULARY_ROWS = 64
 """vLLM pads embedding and head to a multiple of these rows (`VocabParallelEmbedding`)."""
 
@@ -68,8 +66,7 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     """
     architecture, parts = model.architecture, weights(model, precision)
     rows = architecture.max_positions * architecture.rope_tables
-    element = ROPE_BYTES * 2 if precision.id == "fp32" else ROPE_BYTES
-    kept = element * (rows * _rope_width(architecture) + _deepstack_buffers(architecture, loader))
+    kept = precision.element_bytes * (rows * _rope_width(architecture) + _deepstack_buffers(architecture, loader))
     rows_padded = _padded(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     embedding, head = parts.embedding * rows_padded / layout.tp, parts.output_head * rows_padded / layout.tp
     everywhere = architecture.vision_replicated * HALF_BYTES
@@ -211,6 +208,16 @@ def _expert_padding(model: Model, precision: Precision, shard: Layout, loader: L
     columns, hidden = experts.intermediate / _sliced(shard), experts.expert_hidden or model.architecture.hidden
     wide = _padded(hidden, 256) / hidden
     return wide * _padded(columns, 128) / columns if loader.marlin or _sliced(shard) > 1 else wide
+
+
+def cuts_blocks(model: Model, precision: Precision, tp: int) -> bool:
+    """Whether slices of the experts would end within a block of scales: then each GPU has to hold whole ones.
+
+    Source: vLLM, pull request 48173 and recipes, MiniMax-M2 ("pure TP8 is not supported", TP+EP is): 1536 / 8 = 192 is
+    no multiple of 128. SGLang refuses it in the same words.
+    """
+    experts, block = model.architecture.experts, model.block(precision.id)
+    return bool(block and experts and experts.intermediate % (tp * block))
 
 
 def padded_experts(columns: float, hidden: int, precision: Precision) -> tuple[float, float]:

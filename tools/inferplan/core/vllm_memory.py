@@ -54,7 +54,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
     peaks = [_peak(model, precision, gpu, layout, engine, last=False)] * (layout.pp - 1)
     peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
-    element = _element(precision)
+    element = precision.element_bytes
     held = [runner_buffers(model.architecture, engine, element=element, samples=False)] * (layout.pp - 1)
     held.append(runner_buffers(model.architecture, engine, element=element))
     adapted = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp
@@ -116,17 +116,12 @@ def _peak(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: 
         engine,
         tp=layout.tp,
         workspace=precision.id != "mxfp4",
-        element=_element(precision),
+        element=precision.element_bytes,
         samples=last,
         attention_dp=layout.attention_dp,
         wide=is_wide(gpu, layout),
         gpu_memory=gpu.engine_memory,
     )
-
-
-def _element(precision: Precision) -> int:
-    """The type that a model runs in. [B]"""
-    return 4 if precision.id == "fp32" else 2
 
 
 def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:

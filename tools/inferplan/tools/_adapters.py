@@ -20,8 +20,8 @@ KERNELS = "what vLLM 0.24 can adapt such experts in; with another one it stops a
 SIXTEEN_BIT = ("bf16", "fp16", "fp32")
 
 
-class Asked(TypedDict):
-    """The fields of an engine that adapters decide."""
+class Asked(TypedDict, total=False):
+    """The fields of an engine that adapters decide; none without any."""
 
     adapters: int
     adapter_rank: int
@@ -32,7 +32,7 @@ def asked(ledger: Ledger, engine: EngineName) -> Asked:
     """How many adapters a batch may hold, of which rank, and whether ranks share out all of each."""
     adapters = int(ledger.take("lora_adapters", any(map(ledger.given, NAMES)), quiet=True))
     if not adapters:
-        return Asked(adapters=0, adapter_rank=16, adapters_sharded=False)
+        return Asked()
     return Asked(
         adapters=adapters,
         adapter_rank=int(ledger.take("lora_rank", quiet=True)),

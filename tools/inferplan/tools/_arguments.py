@@ -129,7 +129,9 @@ GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200.")
 GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any."), GPU_TEXT]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
-Users = Annotated[int, Field(ge=1, le=1_000_000, description="Sessions at once."), NUMBER]
+USERS_AT_MOST = 1_000_000
+"""Sessions that can be asked about."""
+Users = Annotated[int, Field(ge=1, le=USERS_AT_MOST, description="Sessions at once."), NUMBER]
 ContextWindow = Annotated[int, Field(ge=1, le=100_000_000, description="Tokens per session."), BeforeValidator(_tokens)]
 GPUS_AT_MOST = 100_000
 """GPUs that can be asked about."""

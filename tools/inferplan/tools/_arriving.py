@@ -7,8 +7,9 @@ from math import ceil
 from inferplan.core.open_load import Open
 from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
+from inferplan.tools._arguments import USERS_AT_MOST
 from inferplan.tools._figures import at_most
-from inferplan.tools._plans import MOST_USERS, Case, Demand
+from inferplan.tools._plans import Case, Demand
 
 SHARES = (0.5, 0.9, 0.99)
 """Of requests: P50, P90, P99."""
@@ -68,7 +69,7 @@ class Arriving:
         if self.found is None:
             way = "Take more replicas, or shorter turns."
             if self.demand.is_capped:
-                way = f"No more than {MOST_USERS:,} users are planned for at once: ask for a part of the requests."
+                way = f"No more than {USERS_AT_MOST:,} users are planned for at once: ask for a part of the requests."
             yield (
                 f"It does not keep up with {self.rate:.10g} requests/s that arrive at random: they pile up beyond "
                 f"{self.most_shown:.10g}. {way}"
@@ -98,7 +99,7 @@ def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> Demand
             break
         allowed, own = _at_the_limits(demand, rate), ceil(found.held * rate / found.most)
         users = allowed if allowed and not tried else max(own, ceil(MORE * demand.users))
-        demand = replace(demand, users=min(max(users, demand.users + 1), MOST_USERS), rate=rate)
+        demand = replace(demand, users=min(max(users, demand.users + 1), USERS_AT_MOST), rate=rate)
     return demand
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import cuts_blocks, room
+from inferplan.core.adapters import room
 from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
+from inferplan.core.rank_weights import cuts_blocks
 from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
@@ -233,15 +234,10 @@ def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
 
     And how older versions of vLLM exchange tokens of experts between nodes.
     """
-    if _is_beyond_training(on, context):
+    if on.model.is_beyond_training(context):
         yield FLAGS[on.engine.name].beyond
     if on.fabric(layout).wide and not ENGINES[on.engine.name].has("exchange", on.engine.version):
         yield EXCHANGE
-
-
-def _is_beyond_training(on: Serving, context: int) -> bool:
-    """Whether a checkpoint was trained for shorter contexts."""
-    return not on.model.is_size_class and context > on.model.architecture.max_positions
 
 
 def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
@@ -406,7 +402,7 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
     """
     flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
     yield flags.context.format(context * each if slots else context)
-    if flags.longer and _is_beyond_training(on, context):
+    if flags.longer and on.model.is_beyond_training(context):
         yield flags.longer.format(context)
     told = on.pool(layout, context).told
     if told:

@@ -12,14 +12,13 @@ from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.performance import Batch
 from inferplan.core.serving_laws import Load, Service, in_one_stage
+from inferplan.tools._arguments import USERS_AT_MOST
 from inferplan.tools._latency import WHENEVER, Latency, Pace
 from inferplan.tools._replica import Replica
 from inferplan.tools._serving import Deployment, Serving
 
 ALTERNATIVES = 3
 """Runners-up that an answer shows."""
-MOST_USERS = 1_000_000
-"""As many as can be asked about."""
 MOST_GPUS = 1024
 """GPUs of one replica that are looked at where no number is given."""
 RESOLUTION = 1.05
@@ -54,7 +53,7 @@ class Demand:
     @property
     def is_capped(self) -> bool:
         """Whether requests would keep more users busy than are planned for."""
-        return self.rate is not None and self.users >= MOST_USERS
+        return self.rate is not None and self.users >= USERS_AT_MOST
 
     @property
     def has_targets(self) -> bool:

@@ -144,7 +144,7 @@ def beyond_training(model: Model, context: int, *, cuts: bool = False) -> Iterat
 
     Most engines do not start then; one that `cuts` starts, and gives each user the shorter context.
     """
-    limit = model.architecture.max_positions
-    if context > limit and not model.is_size_class:
+    if model.is_beyond_training(context):
         does = "llama-server cuts each user's context to that" if cuts else "engines refuse more"
-        yield f"The model was trained for contexts up to {limit:,} tokens; unless told otherwise, {does}."
+        trained = f"The model was trained for contexts up to {model.architecture.max_positions:,} tokens"
+        yield f"{trained}; unless told otherwise, {does}."
