@@ -128,6 +128,56 @@ def test_a_file_without_cases_is_refused_in_one_sentence(
     assert "sys." not in err
 
 
+def test_published_speeds_are_read_from_a_table_as_they_lie_in_the_repository() -> None:
+    path = DATA / "published_long_prompts.tsv"
+    rows = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")][1:]
+    done = inferplan("validate", "speed", path, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert [row["id"] for row in found["rows"]] == [row.split("\t")[0] for row in rows]
+    assert [row["skipped"] for row in found["rows"]] == [None] * len(rows)
+
+
+def test_a_table_gives_the_same_report_as_the_same_rows_in_json(tmp_path: Path) -> None:
+    row = {"id": "one", "engine": "vLLM", "model": "meta-llama/Llama-3.1-8B-Instruct", "gpu": "H100", "tp": 1}
+    row |= {"isl": 1000.5, "osl": 100.0, "concurrency_or_batch": 8.0, "scenario": "server", "weight_format": "bf16"}
+    cells = {**row, "kv_dtype": "", "tpot_ms": 9.5}
+    table, plain = tmp_path / "rows.TSV", tmp_path / "rows.json"
+    lines = ["# 1: nowhere", "\t".join(cells), "", "\t".join(map(str, cells.values()))]
+    table.write_text("\n".join(lines), encoding="utf-8-sig")
+    plain.write_text(json.dumps([row | {"measured": {"tpot_ms": 9.5}}]), encoding="utf-8")
+    read = [inferplan("validate", "speed", path, "--json") for path in (table, plain)]
+    assert [one.returncode for one in read] == [0, 0]
+    assert read[0].stdout == read[1].stdout
+    assert json.loads(read[0].stdout)["summary"]["errors"]["tpot_ms, closed loop"]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"id\tengine\n1\tvLLM\t8\n", "is no table: line 2 has 3 cells, of 2 columns"),
+        (b"# what it is\nid\tengine\n1\tvLLM\n2\n", "is no table: line 4 has 1 cells, of 2 columns"),
+        (b"\xff\xfe\x00", "is no table: invalid start byte at byte 0"),
+    ],
+    ids=["a cell too many", "a cell too few", "binary"],
+)
+def test_a_table_of_ragged_lines_is_refused_in_one_sentence(
+    text: bytes, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_bytes(text)
+    assert validate(["speed", str(path)], as_json=False) == 2
+    assert capsys.readouterr() == ("", f"{path} {said}\n")
+
+
+def test_what_should_be_a_number_and_is_none_is_said_of_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text("id\tengine\tmodel\tgpu\tscenario\ttp\n1\tvLLM\tm\tH100\tserver\ttwo\n", encoding="utf-8")
+    done = inferplan("validate", "speed", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1: the row cannot be read: `tp`" in done.stdout
+
+
 def test_a_directory_is_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert validate(["memory", str(tmp_path)], as_json=True) == 2
     out, err = capsys.readouterr()

@@ -10,6 +10,7 @@ from inferplan.catalog._json import loads
 from inferplan.server.output import say
 from inferplan.server.words import nearest, printable, quoted
 from inferplan.tools._memory_validation import validate as validate_memory
+from inferplan.tools._speed_table import rows_of
 from inferplan.tools._speed_validation import validate as validate_speed
 from inferplan.tools._validation import Report
 
@@ -23,6 +24,8 @@ SUBJECTS: Mapping[str, Callable[[Iterable[object]], Report]] = {
     "speed": validate_speed,
 }
 """What can be validated."""
+TABLE = ".tsv"
+"""What the name of a table ends in, of which published speeds may be one."""
 
 
 def validate(words: Sequence[str], *, as_json: bool) -> int:
@@ -30,7 +33,9 @@ def validate(words: Sequence[str], *, as_json: bool) -> int:
     if len(words) != 2 or words[0] not in SUBJECTS:
         return _fail(_usage(words))
     try:
-        report = SUBJECTS[words[0]](cases_of(Path(words[1])))
+        path = Path(words[1])
+        cases = table_of(path) if words[0] == "speed" and path.suffix.lower() == TABLE else cases_of(path)
+        report = SUBJECTS[words[0]](cases)
     except ValueError as problem:
         return _fail(str(problem))
     return say(json.dumps(report.structured()) if as_json else report.text())
@@ -38,17 +43,7 @@ def validate(words: Sequence[str], *, as_json: bool) -> int:
 
 def cases_of(path: Path) -> list[object]:
     """The cases of a file: a JSON list, or an object with `cases` or `rows`. Raises a ValueError in one sentence."""
-    name = printable(str(path))
-    try:
-        size, text = path.stat().st_size, ""
-        if size <= LARGEST_FILE:
-            text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"{name} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name} is no JSON text: {error.reason} at byte {error.start}") from None
-    if size > LARGEST_FILE:
-        raise ValueError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB; split it")
+    name, text = printable(str(path)), _text(path, "JSON text")
     try:
         found: object = loads(text, twice=lambda key: ValueError(f"an object has {quoted(key)} twice"))
     except (ValueError, RecursionError) as error:
@@ -58,6 +53,31 @@ def cases_of(path: Path) -> list[object]:
     if isinstance(cases, list):
         return cast("list[object]", cases)
     raise ValueError(f'{name} holds no cases; it takes a list of them, or {{"cases": [...]}}')
+
+
+def table_of(path: Path) -> list[object]:
+    """The rows of a table. Raises a ValueError in one sentence."""
+    text = _text(path, "table")
+    try:
+        return rows_of(text)
+    except ValueError as error:
+        raise ValueError(f"{printable(str(path))} is no table: {error}") from None
+
+
+def _text(path: Path, kind: str) -> str:
+    """The text of a file that is of moderate size. Raises a ValueError in one sentence."""
+    name = printable(str(path))
+    try:
+        size, text = path.stat().st_size, ""
+        if size <= LARGEST_FILE:
+            text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {(error.strerror or 'unknown error').lower()}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is no {kind}: {error.reason} at byte {error.start}") from None
+    if size > LARGEST_FILE:
+        raise ValueError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB; split it")
+    return text
 
 
 def _usage(words: Sequence[str]) -> str:
