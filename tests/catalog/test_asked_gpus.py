@@ -172,8 +172,10 @@ def test_links_are_given_taken_away_or_left_as_they_are() -> None:
     assert (none.link, none.link_bandwidth, none.link_span) == (None, None, 1)
     new = gpu_of(gpu_id(described(like="l40s", link_gb_s=100, link_gpus=4, pcie_gb_s=64, gpus_per_node=4)))
     assert (new.link_bandwidth, new.link_span, new.pcie_bandwidth, new.node_size) == (100e9, 4, 64e9, 4)
-    with pytest.raises(GpuProblem, match='"link_gpus" needs "link_gb_s"'):
+    with pytest.raises(GpuProblem, match='"link_gpus" needs "link_gb_s" above 0: the GPU that it is like has no link'):
         gpu_id(described(like="l40s", link_gpus=4))
+    with pytest.raises(GpuProblem, match='"link_gpus" needs "link_gb_s" above 0: 0 is for no link'):
+        gpu_id(described(like="h100", link_gb_s=0, link_gpus=8))
 
 
 def test_a_link_within_a_server_joins_no_more_gpus_than_the_server_has() -> None:

@@ -307,19 +307,15 @@ def _bus(like: Gpu, found: Description) -> dict[str, Any]:
 
 def _link(like: Gpu, found: Description) -> dict[str, Any]:
     """The scale-up link: what is said of it, else that of the GPU that it is like, as far as the server goes."""
-    if found.link_gb_s == 0:
-        return {"link": None, "link_bandwidth": None, "link_span": 1, "link_mesh": False}
-    if like.link_bandwidth is None and found.link_gb_s is None:
+    rate = like.link_bandwidth if found.link_gb_s is None else found.link_gb_s * GB
+    if not rate:
         if found.link_gpus:
-            raise GpuProblem('"link_gpus" needs "link_gb_s": the GPU that it is like has no link')
-        return {}
+            why = "the GPU that it is like has no link" if found.link_gb_s is None else "0 is for no link"
+            raise GpuProblem(f'"link_gpus" needs "link_gb_s" above 0: {why}')
+        return {"link": None, "link_bandwidth": None, "link_span": 1, "link_mesh": False}
     span = found.link_gpus or _span(like, found.gpus_per_node or like.node_size)
-    inherited = like.link_bandwidth if found.link_gpus else like.link_among(span)
-    return {
-        "link": like.link or "link",
-        "link_bandwidth": found.link_gb_s * GB if found.link_gb_s else inherited,
-        "link_span": span,
-    }
+    among = rate if found.link_gb_s or found.link_gpus else like.link_among(span)
+    return {"link": like.link or "link", "link_bandwidth": among, "link_span": span}
 
 
 def _span(like: Gpu, node_size: int) -> int:
