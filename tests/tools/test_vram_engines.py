@@ -37,6 +37,27 @@ def test_70b_fp8_on_one_h100_is_refused_with_what_is_short_and_what_would_help()
     assert changes == {"context_window", "kv_precision", "precision", "total_gpus", "gpu"}
 
 
+@pytest.mark.parametrize(
+    ("engine", "gpu", "model", "form"),
+    [
+        ("vllm", "h100-sxm", "llama 3.3 70b", "fp8"),
+        ("llama.cpp", "rtx-4090", "qwen3 32b", "q4_k_m"),
+    ],
+)
+def test_the_widest_format_of_the_engine_that_fits_is_offered(engine: str, gpu: str, model: str, form: str) -> None:
+    """72.7 GB of FP8 fit 80 and leave cache: no need of 4 bit. Of 24, Q5_K_M leaves 0.6 GiB, and a user takes 2."""
+    found = ask(model=model, precision="bf16", gpu=gpu, engine=engine, total_gpus=1)
+    assert [one.change["precision"] for one in found.changes if "precision" in one.change] == [form]
+
+
+def test_a_gpu_of_the_same_label_is_not_offered_as_a_larger_one() -> None:
+    """An A100 of 80 GB reports 0.4 GiB more than an H100, which NCCL takes 0.5 GiB more of besides."""
+    short = ask(precision="bf16", total_gpus=2, concurrent_users=4)
+    assert [one.change["gpu"] for one in short.changes if "gpu" in one.change] == ["h200-sxm"]
+    assert "A100" not in short.summary
+    assert row(short, "a100-80gb-sxm").max_concurrent_users > row(short).max_concurrent_users
+
+
 def test_smaller_steps_are_offered_where_their_activations_are_what_is_short() -> None:
     """70B in FP8 leaves an H100 2.5 GiB, 1.8 GiB of activations of 8,192 tokens aside; 12,288 tokens take 3.75."""
     case = {"total_gpus": 1, "context_window": 12_288}

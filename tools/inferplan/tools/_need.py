@@ -81,9 +81,14 @@ class Need:
 
 
 LARGER = 1.1
-"""Memory beyond that of a GPU from which another counts as larger: labels differ by less."""
+"""Memory beyond that of a GPU from which another counts as larger: those of one label differ by less. [ratio]"""
 LONGEST = 10_000_000
 """The longest context that is looked for with a size class. [tokens]"""
+
+
+def is_larger(gpu: Gpu, than: Gpu) -> bool:
+    """Whether a GPU has more memory than another, and not the same by label."""
+    return gpu.memory > LARGER * than.memory
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._latency import Pace
 from inferplan.tools._models import SIXTEEN_BIT
-from inferplan.tools._need import LARGER
+from inferplan.tools._need import is_larger
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import serving
 
@@ -78,5 +78,5 @@ def _keeps_room_for_ranks(on: Serving, users: int, context: int) -> bool:
 
 def next_larger(on: Serving) -> str | None:
     """The GPU of the menu with the least memory beyond that of this one; None where there is none."""
-    larger = [GPUS[id_] for id_ in GUIDE_MENU if GPUS[id_].memory > LARGER * on.gpu.memory]
+    larger = [GPUS[id_] for id_ in GUIDE_MENU if is_larger(GPUS[id_], on.gpu)]
     return min(larger, key=lambda gpu: gpu.memory).id if larger else None

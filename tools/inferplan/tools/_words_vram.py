@@ -14,7 +14,7 @@ from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
 from inferplan.tools._adapters import adapters_sentence
 from inferplan.tools._changes import Change
-from inferplan.tools._need import LARGER, Fit, Need, Refusal
+from inferplan.tools._need import Fit, Need, Refusal, is_larger
 from inferplan.tools._serving import Deployment
 
 LONE_TOKENS = 500
@@ -262,7 +262,7 @@ def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
     """The deployment on the next larger GPU of the menu, in a clause."""
     if limit or not here.holds:
         return ""
-    larger = (one for one in fits if one.holds and one.gpu.memory > LARGER * here.gpu.memory)
+    larger = (one for one in fits if one.holds and is_larger(one.gpu, here.gpu))
     found = next(larger, None)
     if found is None or found.placed is None:
         return ""

@@ -37,7 +37,7 @@ from inferplan.tools._following import following
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._launch import is_beyond_one_command, launch
 from inferplan.tools._models import HALF, cache_reason, note_release
-from inferplan.tools._need import Fit, Need, fit
+from inferplan.tools._need import Fit, Need, fit, is_larger
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._serving import Deployment, Serving
 from inferplan.tools._settings import FIRST, is_usual, note_node, note_share, serving
@@ -236,7 +236,7 @@ def sized(q: VramQuestion, ledger: Ledger) -> Need:
 
 def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
     """The model on the GPUs of the menu that have more memory, smallest first."""
-    return [on for on in servings.values() if on.gpu.memory > here.gpu.memory]
+    return [on for on in servings.values() if is_larger(on.gpu, here.gpu)]
 
 
 def _note_rules(need: Need, ledger: Ledger) -> None:
