@@ -127,6 +127,18 @@ def test_projections_to_latents_are_whole_on_every_gpu() -> None:
     assert found == pytest.approx(2 * 16 * total, rel=1e-3)
 
 
+def test_queries_that_come_out_of_a_latent_have_their_adapter_on_it() -> None:
+    """DeepSeek V3 on eight GPUs: of the queries 7,168 to 1,536 whole, and 1,536 to 24,576 / 8 of what is cut."""
+    deepseek = MODELS["deepseek-ai/DeepSeek-V3"]
+    query, latent, up, output = 7168 + 1536 + 1536 + 3072, 7168 + 576, 512 + 4096, 2048 + 7168
+    dense = 2 * (7168 + 2304) + 2304 + 7168
+    shared = 2 * (7168 + 256) + 256 + 7168
+    experts = 256 * (2 * 7168 + 3 * 256 + 7168)
+    total = 61 * (query + latent + up + output) + 3 * dense + 58 * (shared + experts + 7168 + 256)
+    (found,) = adapter_stages(deepseek, FORMATS["fp8"], Layout(tp=8), lora())
+    assert found == pytest.approx(2 * 16 * total, rel=1e-3)
+
+
 def test_each_pipeline_stage_has_its_layers_the_first_the_embedding_and_the_last_the_head() -> None:
     (whole,) = adapter_stages(LLAMA, BF16, Layout(), lora())
     first, second = adapter_stages(LLAMA, BF16, Layout(pp=2), lora())

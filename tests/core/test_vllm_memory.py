@@ -97,6 +97,15 @@ def test_beyond_the_budget_are_context_collectives_and_the_logits_of_the_warm_up
     assert alone.headroom == pytest.approx(0.1 * alone.total - alone.outside)
 
 
+def test_a_longer_stage_before_the_last_is_the_busiest_and_samples_nothing() -> None:
+    """Llama 70B in three stages: 27, 27 and 26 layers of 1.7 GB; the sampler of the last takes 0.13 GB beside them."""
+    busiest = rank_memory(LLAMA_70B, BF16, h100(), Layout(pp=3), engine(version=19))
+    sampler = 14.75 * 1024 * 128_256 + 2 * 8192 * 8192
+    assert busiest.activation == 2 * 8192 * (3 * 28_672 + 4 * 8192) < sampler
+    first, _, last = stage_weights(LLAMA_70B, BF16, Layout(pp=3), loader(h100(), engine(version=19)))
+    assert busiest.weights == first > last + sampler - busiest.activation
+
+
 def test_gpt_oss_20b_on_two_h100_runs_out_of_memory_in_its_warm_up_at_95_percent_and_starts_at_90() -> None:
     """vLLM 0.19, as logged: 59.32 GiB and 2,591,776 tokens at 0.90; at 0.95 out of memory after 63.28 GiB were set up.
 

@@ -96,6 +96,34 @@ def test_what_does_not_fit_for_adapters_is_offered_to_share_them_out() -> None:
     assert ask("estimate_vram", **asked, **offered.change)["fits"]
 
 
+def test_sglang_which_cannot_share_them_out_is_not_offered_to() -> None:
+    asked = {"model": "llama 3.3 70b", "precision": "fp8", "gpu": "h100-sxm", "total_gpus": 4, "concurrent_users": 20}
+    answer = TOOLS_BY_NAME["estimate_vram"].ask(
+        {**asked, "engine": "sglang", "overrides": "lora_adapters=100, lora_rank=32"}
+    )
+    assert answer.fits is False
+    assert "memory_utilization" in str(answer.changes)
+    assert "lora_sharded" not in str(answer.changes)
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "engine", "said"),
+    [
+        ("qwen3 30b a3b", "fp8", "vllm", True),
+        ("qwen3 30b a3b", "bf16", "vllm", False),
+        ("gpt-oss 20b", "mxfp4", "vllm", False),
+        ("llama 3.1 8b", "fp8", "vllm", False),
+        ("llama 3.1 8b", "fp8", "sglang", False),
+    ],
+)
+def test_quantised_experts_are_said_to_need_kernels_that_adapt_them(
+    model: str, precision: str, engine: str, *, said: bool
+) -> None:
+    found = ask("estimate_vram", model=model, precision=precision, engine=engine, overrides="lora_rank=8")
+    names = [one["name"] for one in found["assumptions"] if "lora" in one["name"]]
+    assert names == ["lora_buffers", "lora_speed", "lora_kernels"][: 3 if said else 2]
+
+
 def test_the_formula_and_the_paragraph_say_what_adapters_take() -> None:
     said = text("estimate_vram", **LLAMA, overrides="lora_adapters=8, lora_rank=24")
     assert "8 LoRA adapters of rank 32 take 1.4 GiB of each GPU." in said

@@ -343,6 +343,13 @@ def test_llama_cpp_is_told_of_a_context_that_it_would_cut() -> None:
     assert "unless told otherwise, engines refuse more" in served.summary
 
 
+def test_each_replica_of_llama_cpp_has_the_slots_of_its_own_users_and_cells_for_them() -> None:
+    """40 users on 3 replicas: 14 on the busiest, each with 8,192 cells, and 14 x 8,192 = 114,688."""
+    load = {"model": "llama 3.1 8b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp", "total_gpus": 4}
+    started = TOOL.ask({**load, "concurrent_users": 40}).launch or ""
+    assert started.endswith(" -c 114688 -np 14 # one of 3 replicas")
+
+
 def test_a_pipeline_of_llama_cpp_over_servers_is_answered_with_the_command_of_all_of_them() -> None:
     load = {"model": "llama 3.3 70b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp"}
     answer = TOOL.ask({**load, "concurrent_users": 4, "overrides": "gpus_per_node=1"})
