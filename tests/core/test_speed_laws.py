@@ -1,5 +1,6 @@
 """Laws of speed that hold whatever the question, asked of the planner as anybody would."""
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -154,3 +155,13 @@ def test_prompts_are_never_read_faster_than_the_gpus_compute_however_short_the_a
         rates.append(found.requests_per_s)
     assert rates == sorted(rates, reverse=True)
     assert rates[0] < 1.2 * rates[1]
+
+
+def test_no_prompt_comes_between_tokens_where_there_is_one() -> None:
+    """What requests at random keep busy hangs on it: each stays for its prompt and one step."""
+    here = serving(Ledger({}), model="70B", precision="fp8", gpu="h100-sxm")
+    load = Load(sequences=50, context=1500, input_tokens=1000, output_tokens=1)
+    one, two = (here.service(Layout(tp=8), replace(load, output_tokens=tokens)) for tokens in (1, 2))
+    assert one
+    assert two
+    assert one.tpot_s == one.decode.total_s == two.decode.total_s < two.tpot_s

@@ -79,8 +79,11 @@ def adapters_sentence(on: Serving, memory: RankMemory) -> Iterator[str]:
         yield f"{kept} of rank {room(on.engine)} {taken} {words.gib(memory.adapters)} of each GPU."
 
 
-def refuse_adapters(on: Serving, *, engines: bool = False) -> None:
-    """Raise a ValueError, one sentence with the ways out, where it is not known what adapters take."""
+def refuse_adapters(on: Serving) -> None:
+    """Raise a ValueError, one sentence with the ways out, where it is not known what adapters take.
+
+    Only of a tool that takes an engine can it be another than vLLM.
+    """
     if not on.engine.adapters or (reason := unknown(on.model, on.engine)) is None:
         return
     ways = ["leave the lora settings out"]
@@ -88,7 +91,7 @@ def refuse_adapters(on: Serving, *, engines: bool = False) -> None:
         ways.insert(
             0, f'take overrides="engine_version={settings()["engine_version"].shown(FIRST_WITHOUT_VOCABULARY)}"'
         )
-    elif engines and on.engine.name != "vllm" and on.model.lora:
+    elif on.engine.name != "vllm" and on.model.lora:
         ways.insert(0, "take engine vllm")
     what = f"what LoRA adapters of {on.model.title} take under {on.engine_name} is not known here: {reason}"
     raise ValueError(f"{what}; {' or '.join(ways)}")

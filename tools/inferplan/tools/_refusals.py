@@ -31,7 +31,7 @@ def refuse(on: Serving, *, engines: bool = False) -> None:
     """
     if on.refusal:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
-    refuse_adapters(on, engines=engines)
+    refuse_adapters(on)
 
 
 def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:
