@@ -164,6 +164,11 @@ def test_peaks_of_other_formats_follow_that_of_16_bit() -> None:
     assert set(own.flops) == set(GPUS["l40s"].flops)
 
 
+def test_a_size_that_no_gpu_has_is_answered_with_how_to_describe_one() -> None:
+    with pytest.raises(GpuProblem, match=r'^"999gb" is the memory of a GPU, not its name; describe your own by one it'):
+        gpu_id("999gb")
+
+
 def test_links_are_given_taken_away_or_left_as_they_are() -> None:
     """An A800 is an A100 with NVLink of 200 GB/s one way instead of 300."""
     a800 = gpu_of(gpu_id(described(like="a100-80gb", link_gb_s=200)))

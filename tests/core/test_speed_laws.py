@@ -13,7 +13,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.memory import weights
 from inferplan.core.parallelism import Layout
-from inferplan.core.serving_laws import Load
+from inferplan.core.serving_laws import Load, prefill_pass, prompt_of
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._settings import serving
 from inferplan.tools.registry import TOOLS_BY_NAME
@@ -155,6 +155,18 @@ def test_prompts_are_never_read_faster_than_the_gpus_compute_however_short_the_a
         rates.append(found.requests_per_s)
     assert rates == sorted(rates, reverse=True)
     assert rates[0] < 1.2 * rates[1]
+
+
+@pytest.mark.parametrize("groups", [2, 8])
+def test_groups_that_share_experts_compute_their_prompts_at_the_same_time(groups: int) -> None:
+    """Each group's prompt reads the same experts: what one adds is its share of a pass with one for each group."""
+    here = serving(Ledger({}), model="Qwen/Qwen3-235B-A22B", precision="fp8", gpu="h200-sxm")
+    replica = here.replica(Layout(attention_dp=groups))
+    assert replica
+    on = (replica.work, replica.machine, replica.layout)
+    together, alone = prefill_pass(*on, 512, prompts=groups), prefill_pass(*on, 512)
+    assert prompt_of(*on, 512).added_s == pytest.approx((together.total_s - together.fixed_s) / groups)
+    assert prompt_of(*on, 512).added_s < alone.total_s - alone.fixed_s
 
 
 def test_no_prompt_comes_between_tokens_where_there_is_one() -> None:

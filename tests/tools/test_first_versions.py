@@ -54,6 +54,11 @@ def test_no_version_is_named_that_would_not_help() -> None:
     assert "index keys beside keys and values" in asked("MiniMaxAI/MiniMax-M3", overrides="engine_version=0.24").summary
 
 
+def test_the_versions_are_those_of_vllm_alone() -> None:
+    """GLM 5.3 Flash comes with vLLM 0.30; of SGLang no version is known that lacks it."""
+    assert (asked("zai-org/GLM-5.3-Flash", engine="sglang").launch or "").startswith("python -m sglang.launch_server ")
+
+
 def test_a_model_that_the_usual_version_lacks_is_planned_for_the_first_that_has_it() -> None:
     answer = asked("tencent/Hy4-preview")
     assert "vLLM 0.29 (" in answer.summary

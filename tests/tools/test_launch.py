@@ -343,6 +343,21 @@ def test_llama_cpp_is_told_of_a_context_that_it_would_cut() -> None:
     assert "unless told otherwise, engines refuse more" in served.summary
 
 
+def test_a_model_without_states_is_told_no_number_of_sequences_however_few_its_blocks_are() -> None:
+    """70B in FP8 leaves one H100 2.5 GiB: 518 blocks of 16 tokens, and 1,024 sequences that may wait for them."""
+    answer = TOOL.ask({"model": "llama 3.3 70b", "precision": "fp8", "total_gpus": 1, "context_window": 4096})
+    assert answer.gpu_gib
+    assert answer.gpu_gib.kv_pool * 2**30 / (16 * 327_680) < 1024
+    assert "--max-num-seqs" not in (answer.launch or "--max-num-seqs")
+
+
+def test_windows_that_are_switched_off_are_switched_off_in_llama_cpp_by_a_flag_of_its_own() -> None:
+    """`--help` of llama-server: "use full-size SWA cache"."""
+    asked = {"model": "gemma 3 27b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp"}
+    on, off = (TOOL.ask({**asked, "overrides": f"hybrid_kv_cache={kept}"}).launch or "" for kept in (1, 0))
+    assert off == f"{on} --swa-full"
+
+
 def test_each_replica_of_llama_cpp_has_the_slots_of_its_own_users_and_cells_for_them() -> None:
     """40 users on 3 replicas: 14 on the busiest, each with 8,192 cells, and 14 x 8,192 = 114,688."""
     load = {"model": "llama 3.1 8b", "precision": "q4_k_m", "gpu": "rtx-4090", "engine": "llama.cpp", "total_gpus": 4}

@@ -49,6 +49,24 @@ def kept(tool: Tool[Any, Any], question: dict[str, Any]) -> dict[str, tuple[int,
     return {name: (len(getattr(answer, name)), len(shown.get(name, ()))) for name in tool.answer._gives_way}
 
 
+def test_of_a_text_the_last_paragraphs_give_way_and_the_first_stay() -> None:
+    """A text of which nothing is kept leaves no name, and what is too long yet is taken from what is next in turn."""
+    given = {"diagram": "bars\n\nbox\n\ntable", "list": ["bandwidth"] * 40}
+    assert shortened(dict(given), {"diagram": 1, "list": 2}, Room(8, 0)) == {
+        "diagram": "bars",
+        "list": ["bandwidth"] * 2,
+    }
+    left = shortened(dict(given), {"diagram": 0, "list": 2}, Room(20, 0))
+    assert (list(left), 2 < len(left["list"]) < 10) == (["list"], True)
+
+
+def test_what_a_caller_says_of_a_model_displaces_nothing() -> None:
+    """The echo of a config.json is as long as the caller likes; it is no part of what an answer may take."""
+    told = json.dumps({"model_type": "llama", "note": "word " * 500})
+    given = {"inputs": {"model": told}, "changes": ["one", "two"]}
+    assert shortened(json.loads(compact(given)), {"changes": 0}, Room(40, 0)) == given
+
+
 @pytest.mark.parametrize("most", range(1, 80))
 def test_a_document_gives_way_in_order_from_the_end_and_no_further_than_it_has_to(most: int) -> None:
     whole = {"summary": "several words " * 5, "first": ["bandwidth"] * 4, "second": {"c": 1.25, "d": 2.25, "e": 3.25}}
