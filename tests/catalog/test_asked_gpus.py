@@ -156,6 +156,14 @@ def test_what_the_driver_prints_is_taken_as_it_is() -> None:
     assert own.memory == GPUS["h200-sxm"].memory
 
 
+def test_power_and_servers_are_those_that_are_said_else_those_of_the_gpu_that_it_is_like() -> None:
+    """The L20 draws 275 W where the L40S draws 350."""
+    said, unsaid = gpu_of(gpu_id(described(like="l40s", power_watts=275, gpus_per_node=2))), GPUS["l40s"]
+    assert (said.power_watts, said.node_size) == (275, 2)
+    left = gpu_of(gpu_id(described(like="l40s", memory_gib=96)))
+    assert (left.power_watts, left.node_size) == (unsaid.power_watts, unsaid.node_size) == (350, 8)
+
+
 def test_peaks_of_other_formats_follow_that_of_16_bit() -> None:
     """L20: 119.5 TFLOP/s in BF16, 239 in FP8, in the proportion of the L40S, 362 to 733."""
     own = gpu_of(gpu_id(described(like="l40s", tflops=119.5)))

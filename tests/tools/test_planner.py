@@ -157,6 +157,14 @@ def test_what_twice_the_gpus_would_bring_is_said_where_their_number_was_open() -
     assert "that would be" not in plan(**OPEN, concurrent_users=1000, total_gpus=24).summary
 
 
+def test_what_twice_the_gpus_would_bring_is_not_said_where_it_is_less_than_can_be_told_apart() -> None:
+    """Two users for four on each group of eight: a few percent of 10 ms, as little as estimates tell apart (5 %)."""
+    few, twice = (plan(**OPEN, concurrent_users=4, total_gpus=gpus) for gpus in (8, 16))
+    assert (twice.tp, twice.dp) == (8, 2)
+    assert twice.tpot_ms < few.tpot_ms < 1.05 * twice.tpot_ms
+    assert "that would be" not in plan(**OPEN, concurrent_users=4).summary
+
+
 def test_a_latency_that_no_number_of_gpus_reaches_is_planned_on_few_and_says_what_a_user_alone_waits() -> None:
     """136 GPUs in 17 stages were called the closest to 5 ms, with 11.8; a user alone waits 9.5 on eight of them."""
     alone = plan(**OPEN, concurrent_users=1)

@@ -141,6 +141,14 @@ def test_groups_over_several_nodes_that_share_experts_take_more_than_one_command
     assert single.launch is None
 
 
+def test_stages_of_groups_that_share_experts_take_more_than_one_command_beyond_a_node() -> None:
+    """Eight groups of one GPU in each of two stages, on trays of four."""
+    load: dict[str, Any] = {"concurrent_users": 2000, "total_gpus": 16, "objective": "throughput"}
+    staged = plan(model="deepseek-v3", precision="fp8", **load)
+    assert (staged.tp, staged.pp, staged.ep, staged.nodes) == (1, 2, 8, 4)
+    assert staged.launch is None
+
+
 def wide(gpus: int, gpu: str = "gb200", **changed: str | float) -> ParallelismAnswer:
     """405B for one user on so many GPUs, which take one tensor group where that is quickest."""
     overrides = ", ".join(f"{name}={value}" for name, value in changed.items()) or None
