@@ -16,6 +16,9 @@ from inferplan.tools._offered import degrees_of, stages
 DEPTHS = (2, 4, 8)
 """Stages of wide tensor groups that are compared with plain ones, where no aim is stated."""
 
+WITHIN_A_NODE = ("Volta", "Ampere")
+"""What has a scale-up link and is too old for DeepEP to exchange tokens between nodes."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runnable:
@@ -155,7 +158,7 @@ class Runnable:
         experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
-        wide = self.gpu.link is not None and self.gpu.architecture != "Ampere" and self._has("overlap")
+        wide = self.gpu.link is not None and self.gpu.architecture not in WITHIN_A_NODE and self._has("overlap")
         within = self.domain if self._has("shared_nodes") else self.node_size
         most = most if wide and self.sends_tokens and not self.engine.adapters else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
