@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inferplan.core.efficiency import Kind, efficiency
 from inferplan.core.open_load import Open, Queue, arrivals, in_flight
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import machine
+from inferplan.core.performance import Machine, machine
 from inferplan.core.serving_laws import Load, marginal_s, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision
@@ -19,36 +19,94 @@ FORM = precision(bits=16)
 WORK = work_of(model(dense()), FORM, tp=4, kv_bits=16)
 LAYOUT = Layout(tp=4)
 FITTED = efficiency(Kind(generation="hopper", engine="vllm", arithmetic="native"))
-ON = machine(h100(), FORM, fabric(h100(), LAYOUT, node_size=8, network=50e9), FITTED)
 LOAD = Load(sequences=256, context=750, input_tokens=500, output_tokens=500)
-assert ON is not None
 
 
-def at(rate: float, layout: Layout = LAYOUT) -> Open | None:
-    assert ON is not None
-    return arrivals(WORK, ON, layout, LOAD, requests_per_s=rate)
+def on(layout: Layout) -> Machine:
+    found = machine(h100(), FORM, fabric(h100(), layout, node_size=8, network=50e9), FITTED)
+    assert found is not None
+    return found
 
 
-def most() -> float:
-    assert ON is not None
-    return in_flight(WORK, ON, LAYOUT, LOAD, flight=LOAD.sequences).service.requests_per_s
+def at(rate: float, layout: Layout = LAYOUT, load: Load = LOAD) -> Open | None:
+    return arrivals(WORK, on(layout), layout, load, requests_per_s=rate)
+
+
+def held(flight: float, layout: Layout = LAYOUT, load: Load = LOAD) -> Open:
+    return in_flight(WORK, on(layout), layout, load, flight=flight)
+
+
+def most(layout: Layout = LAYOUT, load: Load = LOAD) -> float:
+    return held(load.sequences, layout, load).service.requests_per_s
+
+
+def flight_of(found: Open, load: Load = LOAD) -> float:
+    """Little's law: how many are in flight, each for its first token and the time of all. [requests]"""
+    service = found.service
+    return service.requests_per_s * (service.ttft_s + load.output_tokens * service.tpot_s)
+
+
+LAYOUTS = [LAYOUT, LAYOUT.times(3), Layout(tp=4, pp=2)]
+ANSWERS = [(500, 500), (2000, 1), (1, 1), (8000, 20)]
 
 
 def test_requests_in_flight_are_the_rate_times_the_time_that_each_takes() -> None:
     """Little's law: what is in flight at 2 requests/s decodes as a closed load of as many clients does."""
     found = at(2)
     assert found is not None
-    assert ON is not None
-    flight = 2 * (found.service.ttft_s + 500 * found.service.tpot_s)
-    closed = serve(WORK, ON, LAYOUT, replace(LOAD, sequences=flight, others=flight))
-    assert found.service.tpot_s == pytest.approx(closed.tpot_s, rel=1e-3)
-    assert found.service.tokens_per_s == pytest.approx(1000)
-    assert found.queue.busy == pytest.approx(2 * marginal_s(WORK, ON, LAYOUT, 500))
+    flight = flight_of(found)
+    closed = serve(WORK, on(LAYOUT), LAYOUT, replace(LOAD, sequences=flight, others=flight))
+    assert found.service.tpot_s == pytest.approx(closed.tpot_s, rel=1e-12)
+    assert found.service.tokens_per_s == 1000
+    assert found.queue.busy == pytest.approx(2 * marginal_s(WORK, on(LAYOUT), LAYOUT, 500))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("tokens_in", "tokens_out"), ANSWERS)
+@pytest.mark.parametrize("share", [1e-9, 1e-3, 0.5, 0.99, 1 - 1e-7])
+def test_from_idle_to_nearly_too_many_the_requests_in_flight_are_those_that_the_rate_keeps_there(
+    layout: Layout, tokens_in: int, tokens_out: int, share: float
+) -> None:
+    """So many in flight come at that very rate, and see the same latency."""
+    load = Load(sequences=64, context=tokens_in + tokens_out / 2, input_tokens=tokens_in, output_tokens=tokens_out)
+    rate = share * most(layout, load)
+    found = at(rate, layout, load)
+    assert found is not None
+    again = held(flight_of(found, load), layout, load)
+    assert again.service.requests_per_s == pytest.approx(rate, rel=1e-12)
+    assert again.service.tpot_s == pytest.approx(found.service.tpot_s, rel=1e-12)
+    assert again.service.ttft_s == pytest.approx(found.service.ttft_s, rel=1e-9)
+    assert again.queue.busy < 1
+
+
+@given(flight=st.floats(1e-6, 1e4), replicas=st.integers(1, 9), tokens_in=st.integers(1, 30_000))
+def test_the_rate_is_the_one_at_which_so_many_are_in_flight(flight: float, replicas: int, tokens_in: int) -> None:
+    load = replace(LOAD, input_tokens=tokens_in, output_tokens=1)
+    found = held(flight, LAYOUT.times(replicas), load)
+    assert 0 < found.queue.busy < 1
+    assert flight_of(found, load) == pytest.approx(flight, rel=1e-8)
+
+
+@pytest.mark.parametrize(("users", "share"), [(5, 0.405), (64, 0.365), (64, 0.62), (64, 0.95)])
+def test_stages_have_the_fewest_in_flight_that_the_rate_keeps_there(users: int, share: float) -> None:
+    """Two stages of whole sequences: a further one in a stage makes its steps longer.
+
+    Just below 36 in flight and just above come at one rate, 62 % of the most that 64 do.
+    """
+    staged, load = Layout(tp=4, pp=2), replace(LOAD, sequences=users)
+    rate = share * most(staged, load)
+    found = at(rate, staged, load)
+    assert found is not None
+    flight = flight_of(found)
+    assert held(flight, staged).service.requests_per_s == pytest.approx(rate)
+    full = range(2, int(flight) + 1, 2)
+    assert all(held(fewer, staged).service.requests_per_s < rate for fewer in full)
 
 
 def test_more_than_a_replica_can_serve_are_not_kept_up_with() -> None:
-    assert at(most()) is not None
-    assert at(most() * 1.001) is None
+    for layout in LAYOUTS:
+        assert at(most(layout), layout) is not None
+        assert at(most(layout) * 1.001, layout) is None
 
 
 def test_half_a_busy_queue_waits_for_half_a_prompt() -> None:
@@ -94,16 +152,14 @@ def test_replicas_share_a_queue_and_stages_the_time_that_a_prompt_takes() -> Non
     assert seven.queue.mean_s == pytest.approx(
         Queue(busy=alone.queue.busy, each_s=0.0, replicas=7).waiting / alone.queue.waiting * alone.queue.mean_s / 7
     )
-    on = machine(h100(), FORM, fabric(h100(), staged, node_size=8, network=50e9), FITTED)
-    assert on is not None
-    halved = arrivals(WORK, on, staged, LOAD, requests_per_s=2)
+    halved = at(2, staged)
     assert halved is not None
-    assert halved.queue.busy == pytest.approx(2 * marginal_s(WORK, on, staged, 500) / 2)
+    assert halved.queue.busy == pytest.approx(2 * marginal_s(WORK, on(staged), staged, 500) / 2)
 
 
-@given(rate=st.floats(0.01, 1), other=st.floats(0.01, 1))
-def test_first_tokens_wait_longer_at_higher_percentiles_and_rates(rate: float, other: float) -> None:
-    slow, quick = (at(share * most() * 0.999) for share in sorted((rate, other)))
+@given(rate=st.floats(0.01, 1), other=st.floats(0.01, 1), layout=st.sampled_from(LAYOUTS))
+def test_first_tokens_wait_longer_at_higher_percentiles_and_rates(rate: float, other: float, layout: Layout) -> None:
+    slow, quick = (at(share * most(layout) * 0.999, layout) for share in sorted((rate, other)))
     assert slow is not None
     assert quick is not None
     shares = (0.5, 0.9, 0.99)
@@ -111,13 +167,12 @@ def test_first_tokens_wait_longer_at_higher_percentiles_and_rates(rate: float, o
         times = [one.ttft_s(share) for share in shares]
         assert times == sorted(times)
     for share in shares:
-        assert slow.ttft_s(share) <= quick.ttft_s(share) * (1 + 1e-6)
+        assert slow.ttft_s(share) <= quick.ttft_s(share) * (1 + 1e-12)
 
 
 def test_an_idle_replica_answers_as_for_a_lone_request() -> None:
     found = at(1e-8)
     assert found is not None
-    assert ON is not None
-    alone = serve(WORK, ON, LAYOUT, replace(LOAD, sequences=1))
+    alone = serve(WORK, on(LAYOUT), LAYOUT, replace(LOAD, sequences=1))
     assert found.ttft_s(0.5) == pytest.approx(alone.ttft_s)
     assert exp(found.queue.busy) == pytest.approx(1, abs=1e-4)

@@ -1,7 +1,10 @@
-"""The last whole number at which what never falls is still within bounds."""
+"""Where what rises or falls crosses a bound: the last whole number within it, or where it is met."""
 
 from collections.abc import Callable
 from math import ceil
+
+CLOSE = 1e-14
+"""How close a crossing is found. [ratio]"""
 
 
 def last_within(share: Callable[[int], float], most: int, *, step: int = 1) -> int:
@@ -31,4 +34,32 @@ def last_within(share: Callable[[int], float], most: int, *, step: int = 1) -> i
                     low, at_low = n, at
                 else:
                     high, at_high = n, at
+    return low
+
+
+def crossing(left: Callable[[float], float], low: float, high: float) -> float:
+    """Where what is `left` falls to 0 between two numbers >= 0: one at which some is, at most 1e-14 of it too small.
+
+    `low` where nothing is left there, `high` where something still is. A chord says what to try, whose older end counts
+    for less each time that it stays (Dowell and Jarratt, BIT 12, 1972); after twelve tries every second one is the
+    middle. What rises as well may cross 0 more than once: one of these is found.
+
+    >>> round(crossing(lambda x: 2 - x * x, 0, 2), 9), crossing(lambda x: -x, 0, 2), crossing(lambda x: 3 - x, 0, 2)
+    (1.414213562, 0, 2)
+    """
+    at_low, at_high = left(low), left(high)
+    if at_low <= 0 or at_high > 0:
+        return low if at_low <= 0 else high
+    tries, stayed = 0, None
+    while high - low > CLOSE * high:
+        tries, least = tries + 1, CLOSE / 2 * high
+        share = 0.5 if tries > 12 and tries % 2 else at_low / (at_low - at_high)
+        tried = min(max(low + share * (high - low), low + least), high - least)
+        at = left(tried)
+        if at > 0:
+            at_high *= at_low / (at_low + at) if stayed == "high" else 1
+            low, at_low, stayed = tried, at, "high"
+        else:
+            at_low *= at_high / (at_high + at) if stayed == "low" and at else 1
+            high, at_high, stayed = tried, at, "low"
     return low
