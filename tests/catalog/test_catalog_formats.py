@@ -17,6 +17,16 @@ SAID = [
     ("bfloat16", "bf16"),
     ("float32", "fp32"),
     ("w8a8", "int8"),
+    ("int8", "int8"),
+    ("w8a16", "w8a16"),
+    ("weight-only int8", "w8a16"),
+    ("awq 8bit", "w8a16"),
+    ("gptq-int8", "gptq-int8"),
+    ("GPTQ 8-bit", "gptq-int8"),
+    ("bnb 8bit", "bnb-int8"),
+    ("load_in_8bit", "bnb-int8"),
+    ("LLM.int8()", "bnb-int8"),
+    ("bnb", "nf4"),
     ("INT4", "int4"),
     ("w4a16", "int4"),
     ("awq int4", "awq"),
@@ -36,7 +46,7 @@ def test_a_format_is_found_by_what_people_call_it(said: str, id_: str) -> None:
     assert FORMATS.find(said).id == id_
 
 
-@pytest.mark.parametrize("said", ["4bit", "fp4", "int", "q4_k", "gguf", "fp6", "8"])
+@pytest.mark.parametrize("said", ["4bit", "8bit", "fp4", "int", "q4_k", "gguf", "fp6", "8"])
 def test_a_name_that_fits_several_formats_is_not_guessed(said: str) -> None:
     with pytest.raises(UnknownName):
         FORMATS.find(said)
@@ -77,6 +87,9 @@ def test_the_guide_has_four_formats() -> None:
     [
         ("fp8", 8 + 32 / 8192),  # one fp32 scale per row of 8192
         ("int8", 8 + 32 / 8192),
+        ("w8a16", 8 + 16 / 4096),  # one 16-bit scale per row of 4096
+        ("gptq-int8", 8 + 16 / 128),
+        ("bnb-int8", 8 + 32 / 8192),
         ("int4", 4 + 16 / 128),  # one fp16 scale per 128
         ("gptq", 4 + 16 / 128),
         ("awq", 4 + (16 + 4) / 128),  # and a 4-bit zero point

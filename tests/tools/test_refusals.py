@@ -120,20 +120,20 @@ class TestSentences:
             ),
             (
                 {"gpu": "v100-32gb-sxm2", "precision": "fp8", "overrides": "engine_version=0.20"},
-                ("vLLM 0.20 does not load FP8 on V100 SXM2 32GB; take precision q8_0, or another gpu"),
+                ("vLLM 0.20 does not load FP8 on V100 SXM2 32GB; take precision gptq-int8 or q8_0, or another gpu"),
             ),
             (
                 {"gpu": "b200", "precision": "int8"},
                 (
-                    "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8 or q8_0, "
+                    "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8, w8a16 or gptq-int8, "
                     "or engine tensorrt-llm, or another gpu"
                 ),
             ),
             (  # int8_scaled_mm: "for current compute capability" 7.5 to 9.0
                 {"gpu": "rtx-pro-6000", "precision": "int8", "engine": "sglang"},
                 (
-                    "SGLang 0.5 does not load INT8 on RTX PRO 6000 Blackwell Workstation; take precision fp8 or q8_0, "
-                    "or engine tensorrt-llm, or another gpu"
+                    "SGLang 0.5 does not load INT8 on RTX PRO 6000 Blackwell Workstation; "
+                    "take precision fp8, w8a16 or gptq-int8, or engine tensorrt-llm, or another gpu"
                 ),
             ),
             (
@@ -159,7 +159,7 @@ class TestSentences:
         ],
     )
     def test_tools_that_plan_with_vllm_offer_no_other_engine(self, tool: str, asked: dict[str, Any]) -> None:
-        sentence = "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8 or q8_0, or another gpu"
+        sentence = "vLLM 0.28 does not load INT8 on B200 SXM; take precision fp8, w8a16 or gptq-int8, or another gpu"
         assert said(tool, gpu="b200", precision="int8", **asked) == sentence
 
     def test_a_version_that_still_ran_on_a_gpu_is_named_and_runs_there(self) -> None:

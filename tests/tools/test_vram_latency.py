@@ -130,7 +130,7 @@ def test_a_gpu_whose_arithmetic_is_not_known_takes_nobody_in_time_and_says_why()
     need = Need(on=here, users=10, context=8192, overhead_fraction=0.15)
     found = fit(need, here)
     assert (found.users, found.by_memory > 0) == (0, True)
-    assert "no arithmetic peak of this GPU is known" in " ".join(summary(need, [found], [], limit=None))
+    assert "the arithmetic peak of H100 SXM5 80GB is not known" in " ".join(summary(need, [found], [], limit=None))
 
 
 def test_a_setting_of_speed_moves_users_in_time_and_is_said_to_do_nothing_without_a_latency() -> None:

@@ -355,6 +355,24 @@ FP8 = {"quant_method": "fp8", "weight_block_size": [128, 128]}
 
 MX = {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "scale_format": "e8m0", "is_dynamic": False}
 """How AMD Quark describes weights in MXFP4."""
+QUARK_INT8 = {"dtype": "int8", "qscheme": "per_channel", "symmetric": True, "is_dynamic": False}
+"""How it describes weights, and inputs where they are quantised too, in INT8."""
+LLM_INT8 = {
+    "_load_in_4bit": False,
+    "_load_in_8bit": True,
+    "bnb_4bit_compute_dtype": "float32",
+    "bnb_4bit_quant_storage": "uint8",
+    "bnb_4bit_quant_type": "fp4",
+    "bnb_4bit_use_double_quant": False,
+    "llm_int8_enable_fp32_cpu_offload": False,
+    "llm_int8_has_fp16_weight": False,
+    "llm_int8_skip_modules": None,
+    "llm_int8_threshold": 6.0,
+    "load_in_4bit": False,
+    "load_in_8bit": True,
+    "quant_method": "bitsandbytes",
+}
+"""What transformers writes of a checkpoint that it loaded in 8 bit."""
 
 
 def test_a_dtype_is_the_native_precision() -> None:
@@ -370,8 +388,10 @@ def test_a_dtype_is_the_native_precision() -> None:
         (FP8, "fp8", None),
         ({"quant_method": "gptq", "bits": 4, "group_size": 128, "sym": True}, "gptq", None),
         ({"quant_method": "gptq", "bits": 4, "group_size": 32, "sym": True}, "gptq", 4.5),
-        ({"quant_method": "gptq", "bits": 8, "group_size": 128}, "int8", 8.125),
-        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "int8", None),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True}, "gptq-int8", None),
+        ({"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": False}, "gptq-int8", 8.188),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, "gptq-int8", 8.004),
+        ({"quant_method": "auto-round", "bits": 8, "group_size": 32, "sym": True}, "gptq-int8", 8.5),
         ({"quant_method": "auto-round", "bits": 4, "group_size": 128, "sym": True}, "gptq", None),
         (
             {"quant_method": "auto-round", "bits": 4, "group_size": 64, "packing_format": "auto_round:auto_awq"},
@@ -384,10 +404,17 @@ def test_a_dtype_is_the_native_precision() -> None:
             "fp8",
             None,
         ),
+        ({"quant_method": "quark", "global_quant_config": {"weight": QUARK_INT8}, "exclude": []}, "w8a16", None),
+        (
+            {"quant_method": "quark", "global_quant_config": {"weight": QUARK_INT8, "input_tensors": QUARK_INT8}},
+            "int8",
+            None,
+        ),
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, "awq", None),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "nf4", None),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True}, "nf4", 4.127),
-        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "int8", None),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bnb-int8", None),
+        (LLM_INT8, "bnb-int8", None),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, "nvfp4", None),
         ({"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}, "fp8", None),
         ({"quant_method": "fbgemm_fp8"}, "fp8", None),
@@ -409,7 +436,9 @@ def groups(**weights: Any) -> dict[str, Any]:
     ("weights", "format_", "bits"),
     [
         ({"num_bits": 8, "type": "float"}, "fp8", None),
-        ({"num_bits": 8, "type": "int"}, "int8", None),
+        ({"num_bits": 8, "type": "int", "strategy": "channel", "group_size": None}, "w8a16", None),
+        ({"num_bits": 8, "type": "int", "strategy": "group", "group_size": 128}, "w8a16", 8.125),
+        ({"num_bits": 8, "type": "int", "group_size": 32, "symmetric": False}, "w8a16", 8.75),
         ({"num_bits": 4, "type": "int", "group_size": 128}, "int4", None),
         ({"num_bits": 4, "type": "int", "group_size": 32}, "int4", 4.5),
         ({"num_bits": 4, "type": "float", "group_size": 16}, "nvfp4", None),
@@ -421,6 +450,41 @@ def test_compressed_tensors_say_their_format_in_groups(
 ) -> None:
     expected = None if bits is None else NativeBits(mixers=bits, ffn=bits, routed_experts=bits)
     assert bits_of(groups(**weights)) == (format_, expected)
+
+
+TOKENS = {"dynamic": True, "num_bits": 8, "strategy": "token", "symmetric": True, "type": "int"}
+"""How compressed-tensors describes inputs that are quantised token by token."""
+
+
+@pytest.mark.parametrize(("inputs", "format_"), [(TOKENS, "int8"), (None, "w8a16")])
+def test_eight_bit_weights_are_multiplied_as_integers_only_beside_quantised_inputs(
+    inputs: Mapping[str, Any] | None, format_: str
+) -> None:
+    """W8A8 and W8A16 of llm-compressor differ in `input_activations` alone; its short form tells them apart too."""
+    group = {"weights": {"num_bits": 8, "type": "int", "strategy": "channel"}, "input_activations": inputs}
+    quantization = {"quant_method": "compressed-tensors", "config_groups": {"group_0": group}}
+    model = described(json.dumps({**LLAMA, "quantization_config": quantization})).model
+    assert (model.native_precision, model.native_bits) == (format_, None)
+    assert described(model.id).model.native_precision == format_
+
+
+def test_quark_in_int8_is_read_again_as_it_was_and_weights_alone_are_said_to_have_no_kernel() -> None:
+    alone: dict[str, Any] = {"quant_method": "quark", "global_quant_config": {"weight": QUARK_INT8}}
+    both = {**alone, "global_quant_config": {"weight": QUARK_INT8, "input_tensors": QUARK_INT8}}
+    for quantization, format_, said in ((alone, "w8a16", True), (both, "int8", False)):
+        read = described(json.dumps({**LLAMA, "quantization_config": quantization}))
+        short = described(read.model.id)
+        assert read.model.native_precision == short.model.native_precision == format_
+        assert any("vLLM 0.28 loads INT8 of Quark only" in note for note in read.notes) is said
+        assert short.notes == read.notes
+
+
+def test_groups_of_eight_bit_weights_are_cut_whole() -> None:
+    """A group of inputs that would straddle ranks is refused (vLLM, marlin.py, `can_implement`)."""
+    gptq = {"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True}
+    assert llama(quantization_config=gptq).weight_block == 128
+    assert llama(quantization_config=groups(num_bits=8, type="int", group_size=128)).weight_block == 128
+    assert llama(quantization_config=groups(num_bits=8, type="int")).weight_block == 0
 
 
 def test_kinds_of_tensors_that_are_left_out_stay_in_16_bit() -> None:
@@ -523,6 +587,7 @@ def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> 
         ({"quant_method": "auto-round", "bits": 2}, '"quantization_config.bits": 2 is not supported'),
         ({"quant_method": "auto-round", "bits": 4, "extra_config": {"a": {"bits": 8}}}, "mixes formats"),
         ({}, ""),
+        ({"quant_method": "awq", "bits": 8}, '"quantization_config.bits": 8 is not supported (known: 4 bits)'),
         ({"quant_method": "gptq", "bits": 3}, '"quantization_config.bits": 3 is not supported'),
         ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, '"MIXED_PRECISION" is not supported'),
         ({"quant_method": "compressed-tensors"}, 'needs "quantization_config.config_groups"'),

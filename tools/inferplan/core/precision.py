@@ -42,6 +42,11 @@ class Precision:
         return self.title.startswith("GGUF ")
 
     @property
+    def is_llm_int8(self) -> bool:
+        """Whether it is LLM.int8() of bitsandbytes, whose checkpoints engines neither slice nor run in CUDA graphs."""
+        return self.id == "bnb-int8"
+
+    @property
     def element_bytes(self) -> int:
         """What a number takes in the type that a model in this format runs in: 32 bit in FP32, else 16. [B]"""
         return 4 if self.id == "fp32" else 2

@@ -77,20 +77,29 @@ def _smaller_cache(here: Fit) -> Iterator[Change]:
 
 
 def _other_format(here: Fit) -> Iterator[Change]:
-    """The widest format of the engine that is narrower than the one asked for; that of the release first."""
+    """The widest format of the engine that is narrower than the one asked for; that of the release first.
+
+    Of formats that are rated alike those first that are made to compute in: FP8 before 8 bit of weights alone.
+    """
     name, bits = here.on.engine.name, here.on.precision.bits_per_weight
     narrower = [form for form in FORMATS.values() if form.bits_per_weight < bits and _is_for(form, name)]
     model = here.need.model
     tried = sorted(
-        narrower, key=lambda form: (not is_original(model, form), form.quality == "caution", -form.bits_per_weight)
+        narrower,
+        key=lambda form: (
+            not is_original(model, form),
+            form.quality == "caution",
+            form.weight_only,
+            -form.bits_per_weight,
+        ),
     )
     needs = (_in(here.need, form) for form in tried)
     yield from _first_that_holds((fit(one, one.on, here.limit), {"precision": one.precision.id}) for one in needs)
 
 
 def _is_for(form: Precision, engine: EngineName) -> bool:
-    """Whether the engine serves the format as its own: GGUF mixes are llama.cpp's."""
-    return engine in form.engines and (engine == "llama.cpp" or not form.is_gguf)
+    """Whether the engine serves the format as its own: GGUF mixes are llama.cpp's. LLM.int8() is offered to nobody."""
+    return engine in form.engines and (engine == "llama.cpp" or not form.is_gguf) and not form.is_llm_int8
 
 
 def _in(need: Need, form: Precision) -> Need:

@@ -188,8 +188,8 @@ def _across(on: Serving, tokens: int) -> Iterator[Layout]:
 
 def fleet_problem(on: Serving, request: Request) -> str:
     """Why no fleet can be built, in one sentence."""
-    if on.gpu.half_flops is None:
-        return f"the arithmetic peak of {on.gpu.title} is not known, so its throughput cannot be estimated"
+    if on.untimed:
+        return f"{on.untimed}, so its throughput cannot be estimated"
     if on.not_modelled:
         return on.not_modelled
     if not on.degrees:

@@ -185,7 +185,11 @@ EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
-LOADERS: Mapping[str, tuple[int, str]] = {"gguf": (26, "vllm-gguf-plugin"), "nf4": (28, "vllm-bnb-plugin")}
+LOADERS: Mapping[str, tuple[int, str]] = {
+    "gguf": (26, "vllm-gguf-plugin"),
+    "nf4": (28, "vllm-bnb-plugin"),
+    "bnb-int8": (28, "vllm-bnb-plugin"),
+}
 """The first version of vLLM (26 is 0.26) that loads a format through a plugin, and which.
 
 Source: vLLM documentation, quantization, GGUF (0.27); pull request 43529 (bitsandbytes); the source of 0.28.

@@ -302,6 +302,8 @@ WEIGHT_FORMATS: Mapping[str, str] = {
     "fp8-dynamic": "fp8",
     "int8": "int8",
     "int8-w8a8": "int8",
+    "int8-w8a16": "w8a16",
+    "gptq-int8": "gptq-int8",
     "awq": "awq",
     "awq-int4": "awq",
     "gptq": "gptq",

@@ -44,7 +44,7 @@ def narrow_release(model: str) -> str | None:
     return own.id if own.bits_per_weight < HALF else None
 
 
-MADE_LATER = frozenset({"awq", "gptq"})
+MADE_LATER = frozenset({"awq", "gptq", "gptq-int8", "bnb-int8"})
 """Formats into which models are quantised after their release, also by those who release them."""
 
 

@@ -96,7 +96,8 @@ def _engines(on: Serving, found: Refusal) -> Iterator[str]:
 
 def _nearest(on: Serving, engine: EngineName, version: int) -> list[str]:
     """Formats of about as many bits that an engine loads on this GPU, else the one nearest in bits."""
-    loaded = [form for form in FORMATS.values() if refusal(engine, on.gpu, form, version=version) is None]
+    offered = (form for form in FORMATS.values() if not form.is_llm_int8)
+    loaded = [form for form in offered if refusal(engine, on.gpu, form, version=version) is None]
 
     def apart(form: Precision) -> float:
         ratio = form.bits_per_weight / on.precision.bits_per_weight

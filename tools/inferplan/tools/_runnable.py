@@ -47,7 +47,7 @@ class Runnable:
         """Look up what follows from the rest, and is asked for time and again."""
         refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
         object.__setattr__(self, "refusal", refused)
-        object.__setattr__(self, "kept_off", self.refused or self._too_old() or self._overflows())
+        object.__setattr__(self, "kept_off", self.refused or self._too_old() or self._overflows() or self._routed())
         degrees = self._accepted()
         inside = sum(tp <= self.node_size for tp in degrees)
         object.__setattr__(self, "degrees", degrees)
@@ -96,13 +96,38 @@ class Runnable:
             return None
         return f"{self.engine_name} serves it on {self.gpu.title}, which has no BF16, in FP32 alone: precision fp32"
 
+    def _routed(self) -> str | None:
+        """That LLM.int8() is loaded of dense models alone.
+
+        Source: PyPI vllm-bnb-plugin 0.0.3, bitsandbytes_loader.py ("with RoutedExperts is not supported yet"); SGLang
+        0.5.23, bitsandbytes.py, `_apply_8bit_dequant`.
+        """
+        if not self.precision.is_llm_int8 or self.model.architecture.experts is None:
+            return None
+        return f"{self.engine_name} loads no {self.precision.title} of a model with experts"
+
+    @property
+    def untimed(self) -> str | None:
+        """Why no time is known of it, in words: of the GPU, or of the format.
+
+        That LLM.int8() reads half the bytes says nothing of its time: on a T4 it took 2.5 times that of FP16, and no
+        run of it under a serving engine was found. Source: the row of the format.
+        """
+        if self.gpu.half_flops is None:
+            return f"the arithmetic peak of {self.gpu.title} is not known"
+        if self.precision.is_llm_int8:
+            return f"no time of {self.precision.title} under a serving engine is known here"
+        return None
+
     def _accepted(self) -> tuple[int, ...]:
         """See `degrees`.
 
-        llama.cpp splits by layers alone. What shares out the tokens of a cache needs as many ranks, and as many for
-        each KV head. A checkpoint in blocks is cut into whole ones, and adapters that are shared out evenly.
+        llama.cpp splits by layers alone, and so do others what bitsandbytes stored in 8 bit ("Prequant BitsAndBytes
+        models with tensor parallelism is not supported"). What shares out the tokens of a cache needs as many ranks,
+        and as many for each KV head. A checkpoint in blocks is cut into whole ones, and adapters that are shared out
+        evenly.
         """
-        if self.engine.name == "llama.cpp":
+        if self.engine.name == "llama.cpp" or self.precision.is_llm_int8:
             return (1,)
         degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
         if self.engine.adapters_sharded:

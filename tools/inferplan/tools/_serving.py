@@ -104,7 +104,8 @@ class Serving(Runnable):
         fitted = (efficiency(kind_of(self.gpu, one, self.engine.name)) for one in (self.precision, form))
         before, after = (asdict(one) for one in fitted)
         own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
-        return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
+        engine = replace(self.engine, cuda_graphs=True) if self.precision.is_llm_int8 else self.engine
+        return replace(self, precision=form, kv_bits=kv_bits, engine=engine, efficiency=Efficiency(**after | own))
 
     def set_to(self, **settings: int) -> "Serving":
         """The same with an engine that has these settings."""
@@ -183,7 +184,7 @@ class Serving(Runnable):
         return parallelism.fabric(self.gpu, layout, node_size=self.node_size, network=self.network)
 
     def service(self, layout: Layout, load: Load) -> Service | None:
-        """What one replica delivers; None where the GPU's arithmetic peak is not known."""
+        """What one replica delivers; None where no time is known (`untimed`)."""
         replica = self.replica(layout)
         return replica and replica.serve(load)
 
@@ -203,9 +204,9 @@ class Serving(Runnable):
         return replace(self.efficiency, all_reduce_s=self.efficiency.all_reduce_s + more) if more else self.efficiency
 
     def replica(self, layout: Layout) -> Replica | None:
-        """One replica under any load; None where the GPU's arithmetic peak is not known."""
+        """One replica under any load; None where no time is known (`untimed`)."""
         machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self._reached(layout))
-        if machine is None:
+        if machine is None or self.precision.is_llm_int8:
             return None
         work = work_of(
             self.model,

@@ -107,6 +107,8 @@ def _serving(
     """A serving under the assumptions of two ledgers, the one for speed."""
     kept = KV_FORMATS[kv_precision] if kv_precision else None
     runs = replace(_engine(ledger, engine, model, gpu), head_scale_bytes=kept.head_scale_bytes if kept else 0)
+    if engine == "vllm" and form.is_llm_int8:
+        runs = replace(runs, cuda_graphs=False)
     return Serving(
         model=model,
         precision=form,
@@ -128,6 +130,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     note_adapters(ledger, on)
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
+    if on.engine.name == "vllm" and on.precision.is_llm_int8:
+        ledger.note("cuda_graphs", 0, why=EAGER)
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
         note_encoder(ledger, on, context)
@@ -140,6 +144,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("unified_memory", "shared", why=SHARED_MEMORY)
 
 
+EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
+"""Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py."""
 FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
 SHARED_MEMORY = "other programs take of it too: four KV pools on a DGX Spark were 7 to 31 % smaller"

@@ -35,7 +35,7 @@ def summary(case: Case) -> Iterator[str]:
     if plan.service:
         yield _speed_sentence(case, plan.service)
     else:
-        yield f"No latency is given: the arithmetic peak of {on.gpu.title} is not known."
+        yield f"No latency is given: {on.untimed}."
     yield from _smaller_steps(case)
     users = min(plan.users, case.demand.users)
     yield from warning(on, layout, users=users, context=case.demand.context)
@@ -153,7 +153,7 @@ def communication(plan: Plan) -> str:
     if layout.replica == 1:
         return "data: none, each GPU holds everything"
     if plan.replica is None:
-        return "not timed: the arithmetic peak of the GPU is not known"
+        return "not timed"
     alone = "; replicas: none" if layout.dp > 1 else ""
     what = "prompt" if plan.load.is_single else "decode step"
     return f"{what}: {'; '.join(_told(one) for one in plan.passes[0] if one.number)}{alone}"

@@ -110,8 +110,8 @@ def _want(here: Fit) -> str:
 
 def _late(here: Fit) -> str:
     """That the latency asked for keeps users out, or that it cannot be told."""
-    if here.on.gpu.half_flops is None:
-        return "no arithmetic peak of this GPU is known"
+    if here.on.untimed:
+        return here.on.untimed
     return f"{'more' if here.users else 'even one'} would miss {here.on.pace and here.on.pace.latency}"
 
 

@@ -9,7 +9,8 @@ from inferplan.catalog.hugging_face._text import listed, quoted
 from inferplan.core.architecture import Architecture, NativeBits
 
 BITS: Mapping[str, float] = {
-    "fp8": 8.004, "int8": 8.004, "int4": 4.125, "gptq": 4.125, "awq": 4.156, "nvfp4": 4.5, "mxfp4": 4.25, "nf4": 4.5,
+    "fp8": 8.004, "int8": 8.004, "w8a16": 8.004, "gptq-int8": 8.125, "bnb-int8": 8.004, "int4": 4.125, "gptq": 4.125,
+    "awq": 4.156, "nvfp4": 4.5, "mxfp4": 4.25, "nf4": 4.5,
 }  # fmt: skip
 """Bits that the catalogue's formats spend on a weight; a test holds them to it. [bits]"""
 
@@ -36,6 +37,9 @@ OTHERWISE = "or leave quantization_config out and name a precision"
 
 BLOCK = "weight_block_size"
 """The key that says how many rows and columns share a scale."""
+
+QUARK_WEIGHTS_ALONE = "vLLM 0.28 loads INT8 of Quark only where inputs are INT8 too, which they are not here."
+"""Source: vLLM 0.28, quark.py, `_is_static_tensor_w8a8` and `_is_dynamic_per_token_w8a8`."""
 
 Stored = tuple[str, float]
 """A format's id and the bits that it spends here on a quantised weight."""
@@ -77,9 +81,9 @@ def _block(one: Keys, format_: str) -> int:
     Source: transformers, `FineGrainedFP8Config` (`weight_block_size`, here for both); compressed-tensors,
     `QuantizationArgs` (`block_structure`, `group_size`).
     """
-    if format_ in ("gptq", "awq"):
+    if format_ in ("gptq", "gptq-int8", "awq"):
         return max(0, _group_size(one))
-    if format_ == "int4":
+    if format_ in ("int4", "int8", "w8a16"):
         return max([0, *(size for one in _weights(one) if isinstance(size := one.get("group_size"), int))])
     if format_ != "fp8":
         return 0
@@ -167,15 +171,19 @@ def _stored(one: Keys) -> Stored:
 
 
 def _grouped(one: Keys, method: str) -> Stored:
-    """GPTQ and AWQ: a scale per group, and a zero point where asymmetric."""
+    """GPTQ in 4 or 8 bit and AWQ in 4: a scale per group, and a zero point where asymmetric.
+
+    Source: vLLM 0.28, auto_gptq.py and auto_awq.py, `TYPE_MAP`: no engine has a kernel for AWQ's own files in 8 bit.
+    What is called AWQ-8bit is written by llm-compressor, as groups of compressed-tensors.
+    """
     key = one.given(("bits", "w_bit"))
     width = one.integer(key, default=4, high=16)
     group = _group_size(one)
     uneven = one.flag("zero_point", default=True) if method == "awq" else not one.flag("sym", default=True)
-    if width == 8:
-        return "int8", _integer_bits(group, uneven=uneven, width=8)
+    if width == 8 and method == "gptq":
+        return "gptq-int8", _integer_bits(group, uneven=uneven, width=8)
     if width != 4:
-        one.unsupported(key, "known: 4 and 8 bits")
+        one.unsupported(key, "known: 4 bits" if method == "awq" else "known: 4 and 8 bits")
     return method, _integer_bits(group, uneven=uneven)
 
 
@@ -221,23 +229,37 @@ def _quark(one: Keys) -> Stored:
     """
     whole = one.child("global_quant_config", defaults={})
     how = whole.child("weight", defaults={}) if whole and not isinstance(whole.values.get("weight"), list) else None
-    if one.values.get("layer_quant_config") or one.values.get("layer_type_quant_config") or how is None:
+    several = one.values.get("layer_quant_config") or one.values.get("layer_type_quant_config")
+    if several or whole is None or how is None:
         one.problems.wrong[f"{one.name('global_quant_config')} is not all there is, which is not supported"] = None
         return "bf16", SIXTEEN
-    known = {"fp4": "mxfp4", "fp8_e4m3": "fp8", "int8": "int8", "int4": "int4"}
+    known = {"fp4": "mxfp4", "fp8_e4m3": "fp8", "int8": "w8a16", "int4": "int4"}
     format_ = known.get(how.text("dtype") or "")
     group = how.optional("group_size", low=-1) or -1
     if format_ is None or (format_ == "mxfp4" and group not in (-1, 32)):
         how.unsupported("dtype", "known: " + ", ".join(known))
         return "bf16", SIXTEEN
     how.keep("dtype", how.values["dtype"], None)
+    if format_ == "w8a16":
+        format_ = _integers(whole, "input_tensors")
+        if format_ == "w8a16":
+            one.notes[QUARK_WEIGHTS_ALONE] = None
+        return format_, _integer_bits(group, width=8)
     return format_, _integer_bits(group) if format_ == "int4" else BITS[format_]
 
 
+def _integers(one: Keys, inputs: str) -> str:
+    """Weights of 8 bit: multiplied as they are where the config says how inputs are quantised, else expanded before."""
+    if not one.has(inputs):
+        return "w8a16"
+    one.keep(inputs, {}, None)
+    return "int8"
+
+
 def _bitsandbytes(one: Keys) -> Stored:
-    """Eight bits, or four with one or two levels of scales. Source: QLoRA, arXiv 2305.14314."""
+    """Eight bits, or four with one or two levels of scales. Source: LLM.int8(), 2208.07339; QLoRA, arXiv 2305.14314."""
     if one.flag("load_in_8bit") or not one.flag("load_in_4bit"):
-        return "int8", BITS["int8"]
+        return "bnb-int8", BITS["bnb-int8"]
     return "nf4", 4.127 if one.flag("bnb_4bit_use_double_quant") else BITS["nf4"]
 
 
@@ -269,10 +291,13 @@ def _groups(one: Keys) -> Stored:
 
 
 def _group(groups: Keys, name: str) -> Stored:
-    """The format of one group."""
+    """The format of one group.
+
+    Source: vLLM 0.28, compressed_tensors.py, `_is_wNa16_group_channel`; PyPI compressed-tensors, presets W8A8, W8A16.
+    """
     group = groups.child(name, defaults={})
     weights = group.child("weights", defaults={}) if group else None
-    if weights is None:
+    if group is None or weights is None:
         groups.problems.missing[groups.name(f"{name[:40]}.weights")] = None
         return "bf16", SIXTEEN
     bits = weights.integer("num_bits", high=64)
@@ -280,11 +305,13 @@ def _group(groups: Keys, name: str) -> Stored:
     size = weights.optional("group_size", low=-1) or -1
     uneven = not weights.flag("symmetric", default=True)
     floats = {8: "fp8", 4: "nvfp4" if size == 16 else "mxfp4"}
-    format_ = floats.get(bits) if kind == "float" else {8: "int8", 4: "int4"}.get(bits)
+    format_ = (floats if kind == "float" else {8: "w8a16", 4: "int4"}).get(bits)
     if format_ is None:
         weights.unsupported("num_bits", "known: 4 and 8 bits")
         return "bf16", SIXTEEN
-    return format_, _integer_bits(size, uneven=uneven) if format_ == "int4" else BITS[format_]
+    if format_ == "w8a16":
+        format_ = _integers(group, "input_activations")
+    return format_, _integer_bits(size, uneven=uneven, width=bits) if kind == "int" else BITS[format_]
 
 
 def _names(one: Keys) -> list[str]:
