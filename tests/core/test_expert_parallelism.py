@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import sglang_memory, vllm_buffers
+from inferplan.core import sglang_defaults, sglang_memory, vllm_buffers
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import capacity, rank_memory
 from inferplan.core.memory import weights
@@ -110,7 +110,7 @@ def test_between_nodes_deepep_takes_buffers_and_batches_of_256_tokens() -> None:
 def test_what_deepep_takes_for_128_tokens_is_what_sglang_sets_aside() -> None:
     """SGLang reserves 2 GiB for the buffers of DeepSeek at its 128 tokens a rank."""
     half = vllm_buffers.exchange_buffers(DEEPSEEK.architecture, H200, Layout(attention_dp=16)) / 2
-    assert 0.85 * sglang_memory.EXCHANGE_BUFFERS < half < sglang_memory.EXCHANGE_BUFFERS
+    assert 0.85 * sglang_defaults.EXCHANGE_BUFFERS < half < sglang_defaults.EXCHANGE_BUFFERS
 
 
 def test_a_latent_is_kept_once_by_a_group_instead_of_once_by_every_rank() -> None:
@@ -125,7 +125,7 @@ def test_sglang_reserves_for_every_group_of_data_parallel_attention() -> None:
     """512 + 8,192 x 1.5 + 1,024 (8 ranks) + 1,024 + 1,536 (graphs) + 512 x 8 x 4.5 + 2,048 MiB = 36.2 GiB of H200."""
     mebibytes = 512 + 12_288 + 1024 + 1024 + 1536 + 18_432 + 2048
     layout = Layout(attention_dp=8)
-    assert sglang_memory.reserve(H200, layout, SGLANG, latent=True) == mebibytes * 2**20
+    assert sglang_defaults.reserve(DEEPSEEK.architecture, H200, layout, SGLANG) == mebibytes * 2**20
     assert sglang_memory.utilization(DEEPSEEK.architecture, H200, layout, SGLANG) == round(
         1 - mebibytes * 2**20 / H200.memory, 3
     )
@@ -134,7 +134,10 @@ def test_sglang_reserves_for_every_group_of_data_parallel_attention() -> None:
 def test_without_graphs_sglang_sets_no_buffers_of_deepep_aside() -> None:
     """512 + 8,192 x 1.5 + 1,024 MiB: nothing for graphs, nor for the low-latency exchange that runs in them."""
     eager = replace(SGLANG, cuda_graphs=False)
-    assert sglang_memory.reserve(H200, Layout(attention_dp=8), eager, latent=True) == (512 + 12_288 + 1024) * 2**20
+    assert (
+        sglang_defaults.reserve(DEEPSEEK.architecture, H200, Layout(attention_dp=8), eager)
+        == (512 + 12_288 + 1024) * 2**20
+    )
 
 
 def test_sglang_shares_a_chunk_of_prompts_among_the_groups() -> None:

@@ -11,7 +11,7 @@ forward pass: 0.6 GiB above what is counted here, well inside SGLang's reserve.
 """
 
 from dataclasses import replace
-from math import ceil, inf
+from math import ceil
 
 from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer, Model
@@ -25,35 +25,28 @@ from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.recurrence import Lightning, Mamba1, ShortConv
+from inferplan.core.sglang_defaults import default_batching, graph_memory, utilization
 from inferplan.core.units import GIB, MIB
 from inferplan.core.vllm_activation import activation_peak
 from inferplan.core.vllm_buffers import COLLECTIVES
 from inferplan.core.vllm_defaults import NEWEST
 
+__all__ = ["default_batching", "holding", "memory", "not_modelled", "utilization"]
+
 CONTEXT = 0.45 * GIB
 """What runtime and start-up take of a GPU before weights load: 0.34 to 0.46 GiB in three logs, all of Ada. [B]"""
 LARGE_CONTEXT = 0.7 * GIB
-"""The same on Hopper and datacenter Blackwell: 78.43 to 78.48 GiB are free on H100, 177.57 on B200. [B]"""
-LARGE_CONTEXTS = ("Hopper", "Blackwell", "Blackwell Ultra", "Rubin")
-"""The generations that it is taken for, where they have NVLink; Rubin is an inference."""
+"""The same on larger ones: 78.43 to 78.48 GiB are free on H100, 177.57 on B200, 275.75 on GB300, 287.26 on MI355X.
+[B]
+"""
+LARGE_CONTEXTS = ("Hopper", "Blackwell", "Blackwell Ultra", "Rubin", "CDNA3", "CDNA4")
+"""The generations that it is taken for, where they have NVLink or Infinity Fabric; Rubin and CDNA3 are inferences."""
 UNSWITCHED_COLLECTIVES = 0.13 * GIB
 """What NCCL takes of a rank over PCIe or a bridge, as logged between four L4. [B]"""
 BUFFERS = 0.1 * GIB
 """By how much more than its tensors loading a model lowers free memory: 0.01 to 0.15 GiB in 19 logs. [B]"""
-META = 512 * MIB
-PER_BATCHED_TOKEN = 1.5 * MIB
-PER_RANK = 128 * MIB
-PER_DECODE_GRAPH_SEQUENCE = 2 * MIB
-PER_PREFILL_GRAPH = 8 * MIB
-PER_SHARED_GRAPH_SEQUENCE = 3 * MIB
-MANY_SHARED = 300
-EXCHANGE_BUFFERS = 2 * GIB
-LATENT_PREFILL_GRAPHS = 1536 * MIB
-LARGE_RESERVE = 10 * GIB
-LARGE_GPU = 60 * GIB
-VISION_SHARE = 0.95
-VISION_BASE = 24 * 12 * 1024**2
-"""The parameters of a ViT-L/14: 24 layers of 12 × width². SGLang compares layers × width², which this stands for."""
+IMAGE_CACHE = 100 * MIB
+"""Encoded images that are kept, whose room is taken from the pool: `SGLANG_VLM_CACHE_SIZE_MB`. [B]"""
 WINDOW_RATIO = 0.8
 """Tokens in windowed layers per token in the others: `swa_full_tokens_ratio`."""
 EVICTION_INTERVAL = 128
@@ -67,102 +60,8 @@ SLOTS = 5
 CONVOLUTION_SLOTS = 3
 """The same without tracking, as for layers that keep a convolution only (LFM2)."""
 LOGIT_BYTES = 4
-MIN_RUNNING = 2048
-"""`max_running_requests` by default, at least; up to 4,096 where the pool holds many contexts."""
 WINDOWED_FAMILIES = ("llama4", "gptoss", "mimov2", "step35", "step37", "gemma4", "laguna", "mellum", "glimmer")
 """What the names of the models hold whose windows SGLang exploits; windowed layers of all others keep every token."""
-
-_BATCHES = (
-    (20 * 1024, 2048, 8, 8),
-    (35 * 1024, 4096, 48, 160),
-    (60 * 1024, 4096, 32, 160),
-    (160 * 1024, 8192, 256, 512),
-    (inf, 16384, 512, 512),
-)
-"""Below so much memory [MiB]: chunk of a prefill [tokens], largest decode graph on fewer than 4 ranks, and on more."""
-_PREFILL_GRAPHS = (
-    *range(4, 33, 4),
-    *range(48, 257, 16),
-    *range(288, 513, 32),
-    *range(576, 1025, 64),
-    *range(1280, 4097, 256),
-    *range(4608, 16385, 512),
-)
-"""The token counts that prefill graphs are captured for. [tokens]"""
-
-
-def default_batching(gpu: Gpu, _version: int) -> tuple[int, int]:
-    """`chunked_prefill_size` and `max_running_requests` that SGLang takes on this GPU by default.
-
-    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`;
-    srt/mem_cache/kv_cache_configurator.py, `resolve_max_num_reqs`.
-    """
-    return _batches(gpu)[0], MIN_RUNNING
-
-
-def _batches(gpu: Gpu) -> tuple[int, int, int]:
-    """The chunk of a prefill, and the largest decode graph on few and on many ranks, by memory. [tokens]"""
-    return next((chunk, few, many) for below, chunk, few, many in _BATCHES if gpu.memory < below * MIB)
-
-
-def utilization(architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine) -> float:
-    """`mem_fraction_static` as set, or SGLang's default for this model; less with a vision tower. [fraction]
-
-    With a tower 0.95 × (1.1 - 0.1 × tower / ViT-L) of the share, the second factor between 0.8 and 1.05.
-
-    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`,
-    `adjust_mem_fraction_for_vlm`.
-    """
-    if engine.memory_utilization is not None:
-        return engine.memory_utilization
-    share = _without(reserve(gpu, layout, engine, latent=_has_latent(architecture)), gpu)
-    if not architecture.vision_params:
-        return share
-    return share * VISION_SHARE * min(1.05, max(0.8, 1.1 - 0.1 * architecture.vision_params / VISION_BASE))
-
-
-def _without(reserved: float, gpu: Gpu) -> float:
-    """1 - reserved / memory, rounded to a thousandth. [fraction]"""
-    return round(1 - reserved / gpu.memory, 3)
-
-
-def _has_latent(architecture: Architecture) -> bool:
-    return any(isinstance(mixer, Latent) for _, mixer in architecture.mixers)
-
-
-def reserve(gpu: Gpu, layout: Layout, engine: Engine, *, latent: bool = False) -> float:
-    """512 MiB + 1.5 MiB × chunk + 128 MiB × ranks + graphs, at least 10 GiB on GPUs of more than 60 GiB. [B]
-
-    On top come 2 GiB for DeepEP's buffers where ranks share experts.
-
-    Limits: that they are not there where tokens are gathered without DeepEP is not told apart.
-
-    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`.
-    """
-    activations = PER_BATCHED_TOKEN * max(engine.max_num_batched_tokens, 2048)
-    graphs = graph_memory(gpu, layout, engine, latent=latent)
-    reserved = META + activations + PER_RANK * layout.replica + graphs
-    exchange = EXCHANGE_BUFFERS if layout.ep > 1 and engine.cuda_graphs else 0.0
-    return (max(reserved, LARGE_RESERVE) if gpu.memory > LARGE_GPU else reserved) + exchange
-
-
-def graph_memory(gpu: Gpu, layout: Layout, engine: Engine, *, latent: bool = False) -> float:
-    """2 MiB × largest decode graph + 8 MiB × prefill graphs (1.5 GiB with latents): SGLang's own estimate. [B]
-
-    With data-parallel attention each of its groups adds 3 MiB × largest decode graph, 4.5 MiB beyond 300 sequences.
-
-    Limits: the one log of 0.5.23 with both shows 2.05 GiB for Qwen3-30B-A3B, forward pass included, for 0.95 GiB
-    here.
-    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `reserve_for_graph_mb`.
-    """
-    if not engine.cuda_graphs:
-        return 0.0
-    _, few, many = _batches(gpu)
-    sequences = min(few if layout.ranks < 4 else many, engine.max_num_seqs)
-    padded = PER_SHARED_GRAPH_SEQUENCE * (1.5 if sequences > MANY_SHARED else 1) if layout.ep > 1 else 0.0
-    sizes = sum(size <= engine.max_num_batched_tokens for size in _PREFILL_GRAPHS)
-    prefill = LATENT_PREFILL_GRAPHS if latent else PER_PREFILL_GRAPH * sizes
-    return (PER_DECODE_GRAPH_SEQUENCE + padded * layout.attention_dp) * sequences + prefill
 
 
 def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> float:
@@ -185,8 +84,9 @@ def taken_before(gpu: Gpu, layout: Layout) -> float:
 
     NCCL takes 1.02 GiB over a switched link, 0.13 GiB over PCIe or a bridge.
 
-    Limits: the first is that of vLLM's logs; of SGLang on eight H100 1.75 GiB were logged in all, for 1.72 here, and
-    on four 0.35 GiB more. A mesh counts as switched, and no log of a bridge was found.
+    Limits: the first is that of vLLM's logs; of SGLang were logged in all, for 1.72 here, 1.75 GiB on eight H100, 2.07
+    on four B200, 2.07 to 2.43 on four and eight H200. A mesh counts as switched: on MI355X RCCL and AMD's all-reduce
+    took 1.0 to 8.0 GiB of two ranks and 3.7 of eight. No log of a bridge was found.
     """
     large = gpu.link is not None and gpu.architecture in LARGE_CONTEXTS
     switched = gpu.link is not None and "bridge" not in gpu.link
@@ -197,21 +97,23 @@ def taken_before(gpu: Gpu, layout: Layout) -> float:
 def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes: free after loading - (1 - share) × free before.
 
-    Activations and graphs are not counted, they have to fit in the reserve that the share leaves.
+    Activations and graphs are not counted, they have to fit in the reserve that the share leaves. The cache of encoded
+    images is: on Hopper Qwen3-VL has none.
 
     Limits: with data-parallel attention each group is taken to hold dense blocks and head of its own, as with
     --moe-dense-tp-size and --enable-dp-lm-head; else SGLang spreads them over all ranks.
-    Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_profile_available_bytes`.
+    Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_profile_available_bytes`,
+    `mm_runtime_reservation_gb`.
     """
     architecture, taken = model.architecture, taken_before(gpu, layout)
     share = utilization(architecture, gpu, layout, engine)
-    graphs = graph_memory(gpu, layout, engine, latent=_has_latent(architecture))
+    graphs = graph_memory(architecture, gpu, layout, engine)
     return RankMemory(
         total=gpu.engine_memory,
         budget=share * (gpu.engine_memory - taken),
         weights=rank_weights(model, precision, layout),
         adapters=max(adapter_stages(model, precision, layout, engine)) if engine.adapters else 0.0,
-        non_torch=BUFFERS,
+        non_torch=BUFFERS + (IMAGE_CACHE if architecture.vision_params else 0),
         outside=taken + forward_peak(architecture, layout, engine) + graphs,
     )
 

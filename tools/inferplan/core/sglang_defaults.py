@@ -1,0 +1,198 @@
+"""What SGLang takes by default: the chunk of a prefill, and the share of memory for weights and cache.
+
+The rules were read in SGLang 0.5.23. Since 0.5.3 they have changed in this: prefill graphs are captured by default
+since 0.5.10, drafts have no reserve of their own any more, and GPUs of less than 35 GiB got larger chunks and graphs.
+
+Held against the shares of nine published logs, which are met to their last digit where the same graphs were captured.
+"""
+
+from collections.abc import Mapping
+from math import inf
+
+from inferplan.core.architecture import Architecture, Attention
+from inferplan.core.attention import Latent
+from inferplan.core.engine import Engine
+from inferplan.core.hardware import Gpu
+from inferplan.core.parallelism import Layout
+from inferplan.core.recurrence import GatedDelta, KimiDelta
+from inferplan.core.units import GIB, MIB
+from inferplan.core.vision import Kind, VisionTower
+
+META = 512 * MIB
+PER_BATCHED_TOKEN = 1.5 * MIB
+PER_RANK = 128 * MIB
+PER_DECODE_GRAPH_SEQUENCE = 2 * MIB
+PER_PREFILL_GRAPH = 8 * MIB
+PER_SHARED_GRAPH_SEQUENCE = 3 * MIB
+MANY_SHARED = 300
+EXCHANGE_BUFFERS = 2 * GIB
+LATENT_PREFILL_GRAPHS = 1536 * MIB
+LARGE_RESERVE = 10 * GIB
+LARGE_GPU = 60 * GIB
+VISION_SHARE = 0.95
+VISION_LAYERS = 24
+VISION_WIDTH = 1024
+"""A ViT-L/14: what SGLang compares layers × width² of a tower with."""
+LAYER_PARAMETERS = 12
+"""Parameters of a ViT's layer by its width²."""
+TOWER_LAYERS: Mapping[Kind, int] = {"siglip": 27, "moonvit": 27, "llama4": 34}
+"""`num_hidden_layers` of published vision configs. Those of Qwen say `depth`, so that SGLang takes 24 for them."""
+GEMMA_4_LAYERS = {768: 16, 1152: 27}
+AITER_SHARE = 0.85
+"""What is left of the share, also of one that was set, where AMD's kernels for attention want room of their own."""
+LONG_CONTEXT = 8192
+AITER_LATENT_HEADS = (16, 128)
+"""The heads of latents on a rank that AMD's kernels are made for; Triton's, which take others, want no room."""
+MIN_RUNNING = 2048
+"""`max_running_requests` by default, at least; up to 4,096 where the pool holds many contexts."""
+
+_BATCHES = (
+    (20 * 1024, 2048, 8, 8),
+    (35 * 1024, 4096, 48, 160),
+    (60 * 1024, 4096, 32, 160),
+    (160 * 1024, 8192, 256, 512),
+    (inf, 16384, 512, 512),
+)
+"""Below so much memory [MiB]: chunk of a prefill [tokens], largest decode graph on fewer than 4 ranks, and on more."""
+_PREFILL_GRAPHS = (
+    *range(4, 33, 4),
+    *range(48, 257, 16),
+    *range(288, 513, 32),
+    *range(576, 1025, 64),
+    *range(1280, 4097, 256),
+    *range(4608, 16385, 512),
+)
+"""The token counts that prefill graphs are captured for. [tokens]"""
+
+
+def default_batching(gpu: Gpu, _version: int) -> tuple[int, int]:
+    """`chunked_prefill_size` and `max_running_requests` that SGLang takes on this GPU by default.
+
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`;
+    srt/mem_cache/kv_cache_configurator.py, `resolve_max_num_reqs`.
+    """
+    return _batches(gpu)[0], MIN_RUNNING
+
+
+def _batches(gpu: Gpu) -> tuple[int, int, int]:
+    """The chunk of a prefill, and the largest decode graph on few and on many ranks, by memory. [tokens]"""
+    return next((chunk, few, many) for below, chunk, few, many in _BATCHES if gpu.memory < below * MIB)
+
+
+def utilization(architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine) -> float:
+    """`mem_fraction_static` as set, or SGLang's default for this model; on AMD's GPUs what is left of it. [fraction]
+
+    By default 1 - reserve / memory, to a thousandth, and less with a vision tower (`tower_factor`).
+
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`.
+    """
+    share = engine.memory_utilization
+    if share is None:
+        share = round(1 - reserve(architecture, gpu, layout, engine) / gpu.memory, 3) * tower_factor(architecture)
+    return share * AITER_SHARE if leaves_room_for_aiter(architecture, gpu, layout) else share
+
+
+def tower_factor(architecture: Architecture) -> float:
+    """0.95 × (1.1 - 0.1 × tower / ViT-L), the second factor between 0.8 and 1.05; 1 without a vision tower.
+
+    Towers are compared by layers × width² as their configs say them; Qwen2-VL's says the width of the decoder.
+
+    Limits: a tower that is not known is told by its parameters.
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `adjust_mem_fraction_for_vlm`; transformers 5.12; logs of
+    Qwen3-VL 8B on an H200 (0.8388) and of Kimi K2.5 on MI355X (0.8260405859375).
+    """
+    if not architecture.vision_params:
+        return 1.0
+    base, tower = VISION_LAYERS * VISION_WIDTH**2, architecture.vision
+    size = _squares(tower, architecture.hidden) if tower else architecture.vision_params / LAYER_PARAMETERS
+    return VISION_SHARE * min(1.05, max(0.8, 1.1 - 0.1 * size / base))
+
+
+def _squares(tower: VisionTower, hidden: int) -> int:
+    """Layers × width² of a known tower, as SGLang reads them."""
+    width = hidden if tower.kind == "qwen2" else tower.width
+    layers = GEMMA_4_LAYERS.get(width) if tower.kind == "gemma4" else TOWER_LAYERS.get(tower.kind)
+    return (layers or VISION_LAYERS) * width**2
+
+
+def leaves_room_for_aiter(architecture: Architecture, gpu: Gpu, layout: Layout) -> bool:
+    """Whether attention is AMD's by default, on a model of a long context: its workspace is not in the cache's share.
+
+    Triton's kernels are taken for Gemma 4, whose heads differ in width, others for an indexer.
+
+    Limits: cards with RDNA, for which these kernels are not made, are taken to be told of others; the model's context decides; a server told of at most 8,192 tokens keeps the whole share.
+    Source: SGLang 0.5.23, srt/arg_groups/attention_hook.py, `handle_attention_backend_compatibility`;
+    model_override_base.py, `get_default_attn_backend`; model_overrides. Two logs of one MI355X with a share of 0.85
+    and of 0.6 that was set.
+    """
+    if not gpu.architecture.startswith("CDNA") or architecture.max_positions <= LONG_CONTEXT:
+        return False
+    latents = [mixer for _, mixer in architecture.mixers if isinstance(mixer, Latent)]
+    if latents:
+        return not _has_indexer(architecture) and latents[0].heads // layout.tp in AITER_LATENT_HEADS
+    return len({mixer.head_dim for _, mixer in architecture.mixers if isinstance(mixer, Attention)}) == 1
+
+
+def reserve(architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine) -> float:
+    """512 MiB + 1.5 MiB × chunk + 128 MiB × ranks + graphs, at least 10 GiB on GPUs of more than 60 GiB. [B]
+
+    On top come 2 GiB for DeepEP's buffers where ranks share experts.
+
+    Limits: that they are not there where tokens are gathered without DeepEP is not told apart.
+
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `handle_gpu_memory_settings`.
+    """
+    activations = PER_BATCHED_TOKEN * max(engine.max_num_batched_tokens, 2048)
+    graphs = graph_memory(architecture, gpu, layout, engine)
+    reserved = META + activations + PER_RANK * layout.replica + graphs
+    exchange = EXCHANGE_BUFFERS if layout.ep > 1 and engine.cuda_graphs else 0.0
+    return (max(reserved, LARGE_RESERVE) if gpu.memory > LARGE_GPU else reserved) + exchange
+
+
+def graph_memory(architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine) -> float:
+    """2 MiB × largest decode graph + 8 MiB × prefill graphs (1.5 GiB with latents): SGLang's own estimate. [B]
+
+    With data-parallel attention each of its groups adds 3 MiB × largest decode graph, 4.5 MiB beyond 300 sequences.
+
+    Limits: the one log of 0.5.23 with both shows 2.05 GiB for Qwen3-30B-A3B, forward pass included, for 0.95 GiB
+    here.
+    Source: SGLang 0.5.23, srt/arg_groups/memory_hook.py, `reserve_for_graph_mb`.
+    """
+    if not engine.cuda_graphs:
+        return 0.0
+    _, few, many = _batches(gpu)
+    sequences = min(few if layout.ranks < 4 else many, engine.max_num_seqs)
+    padded = PER_SHARED_GRAPH_SEQUENCE * (1.5 if sequences > MANY_SHARED else 1) if layout.ep > 1 else 0.0
+    decode = (PER_DECODE_GRAPH_SEQUENCE + padded * layout.attention_dp) * sequences
+    return decode + (_prefill_graphs(architecture, engine) if captures_prefill(architecture, layout) else 0.0)
+
+
+def _prefill_graphs(architecture: Architecture, engine: Engine) -> float:
+    """8 MiB for each count of tokens up to a chunk, or 1.5 GiB with latents. [B]"""
+    if any(isinstance(mixer, Latent) for _, mixer in architecture.mixers):
+        return LATENT_PREFILL_GRAPHS
+    return PER_PREFILL_GRAPH * sum(size <= engine.max_num_batched_tokens for size in _PREFILL_GRAPHS)
+
+
+def captures_prefill(architecture: Architecture, layout: Layout) -> bool:
+    """Whether prefills are captured too: not over pipeline stages, with KDA, or of most models that see.
+
+    Of these Qwen3.5 to 3.8, Kimi K2.5 to K2.7, GLM-5.3 Flash and MiniMax M3 are on SGLang's list.
+
+    Limits: so are Command A+ and Muse Glimmer, for which up to 0.6 GiB are missing here.
+    Source: SGLang 0.5.23, srt/arg_groups/cuda_graph_hook.py, `apply_cuda_graph_compatibility`,
+    `disable_breakable_cudagraph_if_incompatible`; srt/configs/model_config.py,
+    `multimodal_breakable_cuda_graph_supported_model_archs`.
+    """
+    if layout.pp > 1:
+        return False
+    kinds = {type(mixer) for _, mixer in architecture.mixers}
+    if KimiDelta in kinds:
+        return _has_indexer(architecture)
+    if not architecture.vision_params or GatedDelta in kinds or _has_indexer(architecture):
+        return True
+    return Latent in kinds and architecture.vision is not None and architecture.vision.kind == "moonvit"
+
+
+def _has_indexer(architecture: Architecture) -> bool:
+    return any(isinstance(mixer, Attention | Latent) and mixer.indexer for _, mixer in architecture.mixers)
