@@ -322,7 +322,7 @@ class TestTrust:
         assert assumption(size(gpu=gpu), "engine_version") == line
 
     def test_the_rules_of_other_engines_and_versions_do_so_too(self) -> None:
-        assert "2 published logs" in assumption(size(gpu="mi355x", engine="sglang"), "memory_rules")
+        assert "6 published logs" in assumption(size(gpu="mi355x", engine="sglang"), "memory_rules")
         on_apple = size(gpu="apple-m4-max", engine="llama.cpp")
         assert "not held against logs on Apple hardware" in assumption(on_apple, "memory_rules")
         old = size(gpu="mi300x", overrides="engine_version=0.20")

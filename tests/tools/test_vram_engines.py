@@ -113,6 +113,18 @@ def test_the_share_that_sglang_fills_is_that_of_the_layout_at_hand(gpus: int, sh
     assert [one.value for one in answer.assumptions if one.name == "memory_utilization"] == [share]
 
 
+def test_what_sglang_leaves_of_a_share_that_was_set_on_amds_gpus_is_said_beside_it() -> None:
+    """0.85 x 0.9; the flag is what was said."""
+    answer = ask(gpu="mi300x", engine="sglang", overrides="memory_utilization=0.9")
+    assert "SGLang 0.5 (memory utilization 0.765)" in answer.summary
+    (filled,) = (one for one in answer.assumptions if one.name == "memory_filled")
+    assert filled.line().startswith("memory_filled = 0.765 (SGLang leaves 15 %")
+    assert answer.launch is not None
+    assert "--mem-fraction-static 0.9" in str(answer.launch)
+    elsewhere = ask(gpu="h100-sxm", engine="sglang", overrides="memory_utilization=0.9")
+    assert "memory_filled" not in {one.name for one in elsewhere.assumptions}
+
+
 def test_a_version_of_vllm_says_nothing_of_another_engine() -> None:
     given, plain = ask(engine="sglang", overrides="engine_version=0.11"), ask(engine="sglang")
     assert (given.hardware, given.summary) == (plain.hardware, plain.summary)

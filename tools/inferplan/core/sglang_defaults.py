@@ -120,7 +120,8 @@ def leaves_room_for_aiter(architecture: Architecture, gpu: Gpu, layout: Layout) 
 
     Triton's kernels are taken for Gemma 4, whose heads differ in width, others for an indexer.
 
-    Limits: cards with RDNA, for which these kernels are not made, are taken to be told of others; the model's context decides; a server told of at most 8,192 tokens keeps the whole share.
+    Limits: cards with RDNA, for which these kernels are not made, are taken to be told of others. The model's context
+    decides, though a server that is told of at most 8,192 tokens keeps the whole share.
     Source: SGLang 0.5.23, srt/arg_groups/attention_hook.py, `handle_attention_backend_compatibility`;
     model_override_base.py, `get_default_attn_backend`; model_overrides. Two logs of one MI355X with a share of 0.85
     and of 0.6 that was set.

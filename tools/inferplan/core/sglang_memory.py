@@ -3,11 +3,12 @@
 The rules were read in SGLang 0.5.23. A model's cache is one pool of tokens, two where it has windowed layers that
 SGLang recognises, and a pool of states beside it where layers are recurrent.
 
-Held against 29 published SGLang logs: bytes per token and token pools within 0.2 %, states exact, weights within 0.1
-GiB. End to end the default share and pool of one H100 and one B200 are within 0.1 %, pools at a given share within
-0.6 % on one H100 and 2.5 % on four; on Ada, whose constants are from the same logs, within 1.4 % on one GPU and 0.5 %
-on four. What the system takes of unified memory, 9 GiB on one GB10, is not counted. Graphs were seen once with the
-forward pass: 0.6 GiB above what is counted here, well inside SGLang's reserve.
+Held against 42 published SGLang logs: bytes per token and token pools within 0.2 %, states exact, weights within 0.14
+GiB. End to end pools of 1 to 8 H100, H200, B200 and GB300 are within 0.8 % but of two older ones (1.8 and 2.5 %), of
+one MI355X within 0.1 % and of several within 2.8 %; on Ada, whose constants are from the same logs, within 1.4 % on one
+GPU and 0.5 % on four. What the system takes of unified memory, 9 GiB on a GB10, is not counted, nor the table of 4 B
+for each token of each request's context. Graphs were seen once with the forward pass: 0.6 GiB above what is counted
+here, as much as this table, and well inside SGLang's reserve.
 """
 
 from dataclasses import replace

@@ -30,6 +30,7 @@ from inferplan.tools._serving import Serving
 
 DEFAULT = "default"
 """Why a setting of the engine is what it is, where nobody set it."""
+LESS = "SGLang leaves 15 % of what is set to the workspace of AMD's attention"
 
 SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
     "bandwidth_efficiency": (("bandwidth",), 1),
@@ -210,8 +211,13 @@ def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
 
 
 def note_share(ledger: Ledger, share: float) -> None:
-    """The share of memory that the engine fills by default: of one GPU, until that of the layout at hand is known."""
-    ledger.take("memory_utilization", round(share, 3), why=DEFAULT)
+    """The share of memory that the engine fills by default: of one GPU, until that of the layout at hand is known.
+
+    Of a share that was set, what is filled is said beside it where that is less.
+    """
+    filled = round(share, 3)
+    if filled < ledger.take("memory_utilization", filled, why=DEFAULT):
+        ledger.note("memory_filled", filled, why=LESS)
 
 
 def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
