@@ -16,8 +16,8 @@ from inferplan.catalog.hugging_face import hub
 from inferplan.catalog.hugging_face.hub import Repository, Stored, StoredTensors
 from inferplan.catalog.hugging_face.hub_models import hub_model
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import NativeBits
 from inferplan.core.memory import class_bits
+from inferplan.core.model import NativeBits
 from loopback_hub import LoopbackHub, answer, loopback_hub
 
 ID = "someone/tiny-llama"

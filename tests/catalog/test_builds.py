@@ -12,10 +12,10 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Build, NativeBits
 from inferplan.core.attention import Latent
 from inferplan.core.engine_memory import capacity, default_kv_bits
 from inferplan.core.memory import multi_token_bytes, vision_bytes, weights
+from inferplan.core.model import Build, NativeBits
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import GB, GIB

@@ -12,12 +12,12 @@ from inferplan.core.architecture import (
     DenseFfn,
     ExpertFfn,
     LayerGroup,
-    Nominal,
     QkNorm,
     attention_params,
     count,
     ffn_params,
 )
+from inferplan.core.model import Nominal
 from shapes import dense, model, sparse
 
 LLAMA_8B = dense(layers=32, hidden=4096, heads=32, ffn=14336)

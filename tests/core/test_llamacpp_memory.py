@@ -10,7 +10,6 @@ from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Model
 from inferplan.core.engine import Engine
 from inferplan.core.llamacpp_memory import (
     CONTEXT,
@@ -30,6 +29,7 @@ from inferplan.core.llamacpp_memory import (
     utilization,
     windows_count,
 )
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Held

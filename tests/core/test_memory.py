@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Nominal
 from inferplan.core.memory import (
     devices_for,
     kv_bytes_per_token,
@@ -16,6 +15,7 @@ from inferplan.core.memory import (
     state_bytes,
     weights,
 )
+from inferplan.core.model import Nominal
 from inferplan.core.units import GB
 from shapes import dense, model, precision, sparse
 

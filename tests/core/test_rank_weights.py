@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Architecture, Model
+from inferplan.core.architecture import Architecture
 from inferplan.core.attention import Latent
 from inferplan.core.memory import weights
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_weights import Loader, allocated, rank_weights, stage_weights
 from inferplan.core.units import GIB, MIB

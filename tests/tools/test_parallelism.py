@@ -427,7 +427,7 @@ def test_the_memory_bar_is_to_scale(case: dict[str, Any]) -> None:
     )
     assert bar
     sizes = {name: float(size) for name, size in re.findall(r"([a-z]+|=) ([\d.]+)", answer.formula[1])}
-    buffers = sum(sizes.get(name, 0.0) for name in ("activations", "libraries", "graphs"))
+    buffers = sum(sizes.get(name, 0.0) for name in ("activations", "runtime", "graphs"))
     for mark, size in (("#", sizes["weights"]), ("+", buffers), ("=", max(0, sizes["="]))):
         assert bar[1].count(mark) == pytest.approx(40 * size / float(bar[2]), abs=2)
 

@@ -26,7 +26,7 @@ def row(answer: VramAnswer, gpu: str = "h100-sxm") -> HardwareRow:
 
 
 def test_70b_fp8_on_one_h100_is_refused_with_what_is_short_and_what_would_help() -> None:
-    """0.92 x 79.18 GiB less 67.7 of weights, 1.8 of activation, 0.8 of libraries, runner: 2.5 GiB of cache for 5.0."""
+    """0.92 x 79.18 GiB less 67.7 of weights, 1.8 of activation, 0.8 of the runtime: 2.5 GiB of cache for 5.0."""
     answer = ask(total_gpus=1, context_window=16_384)
     assert answer.fits is False
     assert answer.launch is None
@@ -325,7 +325,7 @@ def test_the_pool_is_worked_out_to_the_tokens_that_vllm_prints() -> None:
     line = TOOL.ask(
         {"model": "qwen2.5 72b", "precision": "awq", "gpu": "a100 80gb", "overrides": "memory_utilization=0.9"}
     ).formula[-1]
-    assert line.startswith("KV pool    0.9 x 79.15 - weights 38.74 - activations 0.46 - libraries 0.24 = 31.79 GiB")
+    assert line.startswith("KV pool    0.9 x 79.15 - weights 38.74 - activations 0.46 - runtime 0.24 = 31.79 GiB")
     assert line.endswith(" = 104,160 tokens")
     assert pytest.approx(104_160, rel=0.001) == 31.79 * GIB / 327_680
 
@@ -489,6 +489,22 @@ def test_where_sequences_and_not_memory_are_short_that_is_said_and_more_of_them_
     assert row(answer, "l40s").shortfall_gib_per_gpu == 0
     assert "at most 256 sequences at once" in answer.summary
     assert {"overrides": "max_num_seqs=400"} in [dict(one.change) for one in answer.changes]
+
+
+def test_fewer_sequences_than_the_default_of_a_large_gpu_are_offered_as_few_as_the_users_need() -> None:
+    """What vLLM 0.28 sets aside for 1,024 sequences of a large vocabulary has room for one more user of Qwen3 32B.
+
+    Of the fewer ones the most that hold the users are named: 256, the default of smaller GPUs, and not 64.
+    """
+    load = {"model": "qwen3 32b", "precision": "fp8", "gpu": "h100", "total_gpus": 1, "context_window": 1400}
+    short = TOOL.ask({**load, "concurrent_users": 113})
+    assert not short.fits
+    offered = [dict(one.change) for one in short.changes]
+    assert {"overrides": "max_num_seqs=256"} in offered
+    assert {"overrides": "max_num_seqs=64"} not in offered
+    assert TOOL.ask({**load, "concurrent_users": 113, "overrides": "max_num_seqs=256"}).fits
+    few = TOOL.ask({**load, "context_window": 1400 * 113, "concurrent_users": 1, "overrides": "max_num_seqs=256"})
+    assert {"overrides": "max_num_seqs=256"} not in [dict(one.change) for one in few.changes]
 
 
 def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:

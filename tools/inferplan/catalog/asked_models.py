@@ -17,7 +17,7 @@ from inferplan.catalog.hugging_face.hub import HubProblem, Repository, is_reposi
 from inferplan.catalog.hugging_face.hub_models import hub_model
 from inferplan.catalog.hugging_face.titles import OWN
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Model
+from inferplan.core.model import Model
 
 __all__ = [
     "OWN",

@@ -6,7 +6,7 @@ from functools import cache
 from pydantic import PositiveFloat
 
 from inferplan.catalog._table import NamedRow, read_rows
-from inferplan.core.architecture import Build, NativeBits
+from inferplan.core.model import Build, NativeBits
 
 _FILE = "builds.toml"
 

@@ -16,21 +16,18 @@ from inferplan.catalog._shelf import Entry, Shelf, Stock
 from inferplan.catalog._table import NamedRow, document, parse_rows
 from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
-    Adapted,
     Architecture,
     Attention,
     DenseFfn,
     ExpertFfn,
     LayerGroup,
     Mixer,
-    Model,
     MultiToken,
-    NativeBits,
-    Nominal,
     QkNorm,
     StageCopies,
 )
 from inferplan.core.attention import Compressed, Latent
+from inferplan.core.model import Adapted, Model, NativeBits, Nominal
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower
 

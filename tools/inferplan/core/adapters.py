@@ -13,10 +13,11 @@ from functools import lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, Model
+from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
 from inferplan.core.memory import HALF_BYTES
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, shared_share, stage_ranges
 from inferplan.core.precision import Precision
 from inferplan.core.rank_weights import allocated, at_stages, cuts_blocks, padded_experts

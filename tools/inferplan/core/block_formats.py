@@ -9,7 +9,7 @@ from inferplan.core.encoding import BitLayout, Encoding, block_absmax
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BlockFormat:
-    """Float elements, `block` of them under one scale, which `scale` makes of their absmax.
+    """Float elements that share a scale, which `scale` makes of the absmax of their block.
 
     The float quotient x / scale is as good as the exact one: scales here have at most 28 significant bits, so a
     midpoint of two elements × scale is a float, and the quotient lands on a midpoint only where it is one.
@@ -20,7 +20,6 @@ class BlockFormat:
 
     name: str
     element: FloatFormat
-    block: int
     scale: Callable[[float], Encoding]
 
     @property
@@ -74,5 +73,5 @@ def _quotient(x: float, scale: float) -> float:
     return x / scale if scale else 0.0 * x
 
 
-MXFP4 = BlockFormat(name="mxfp4", element=E2M1, block=32, scale=mxfp4_scale)
-NVFP4 = BlockFormat(name="nvfp4", element=E2M1, block=16, scale=nvfp4_scale)
+MXFP4 = BlockFormat(name="mxfp4", element=E2M1, scale=mxfp4_scale)
+NVFP4 = BlockFormat(name="nvfp4", element=E2M1, scale=nvfp4_scale)

@@ -8,9 +8,10 @@ tokens that are drafted take blocks beside recurrent states alone (see `kv_block
 from dataclasses import replace
 from functools import lru_cache
 
-from inferplan.core.architecture import Architecture, Model
+from inferplan.core.architecture import Architecture
 from inferplan.core.attention import Compressed
 from inferplan.core.memory import HALF_BYTES, multi_token_bytes
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 

@@ -18,12 +18,12 @@ from inferplan.core.architecture import (
     Compressed,
     LayerGroup,
     Mixer,
-    Model,
     count,
     layer_params,
 )
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory

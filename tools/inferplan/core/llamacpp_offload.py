@@ -3,7 +3,6 @@
 The rest is in host memory, where the CPU computes it. How fast that is depends on that memory, and is not said here.
 """
 
-from inferplan.core.architecture import Model
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.llamacpp_memory import (
@@ -15,6 +14,7 @@ from inferplan.core.llamacpp_memory import (
     memory,
     padded,
 )
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Model, NativeBits, Parameters
+from inferplan.core.architecture import Architecture, Parameters
 from inferplan.core.attention import Cached
+from inferplan.core.model import Model, NativeBits
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CONVOLUTION_BYTES = 2

@@ -313,17 +313,26 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
 
 
 def is_split(w: Work, m: Machine, layout: Layout, batch: Batch) -> bool:
-    """Whether a pass is shorter in two halves, of which one computes while the other is sent over a network."""
-    if not m.fabric.wide:
+    """Whether a pass is shorter in two halves, of which one computes while the other is sent over a network.
+
+    max(2 × half, sent) < whole + sent (see `forward_pass`): as no whole is shorter than its half, the whole is only
+    looked at where less is sent than a half takes.
+    """
+    if not m.fabric.wide or not (sent := _sent_s(w, m, layout, batch)):
         return False
-    exposed, split = _both_ways(w, m, layout, batch)
-    return split.total_s < exposed.total_s
+    half = _unsplit(w, m, layout, batch.halved).total_s
+    return sent > half or 2 * half < _unsplit(w, m, layout, batch).total_s + sent
+
+
+def _sent_s(w: Work, m: Machine, layout: Layout, batch: Batch) -> float:
+    """What experts send over a network in a pass over a batch. [s]"""
+    tokens = batch.on_rank(layout).tokens
+    return sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.over_network)
 
 
 def _both_ways(w: Work, m: Machine, layout: Layout, batch: Batch) -> tuple[Pass, Pass]:
     """A pass with what experts send over a network on top of the whole batch, and beside the halves of it."""
-    tokens = batch.on_rank(layout).tokens
-    sent = sum(one.rated_s / NETWORK_SHARE for one in told(w, m, layout, tokens) if one.over_network)
+    sent = _sent_s(w, m, layout, batch)
     whole, half = _unsplit(w, m, layout, batch), _unsplit(w, m, layout, batch.halved)
     halves = half.plus(half)
     late = max(0.0, sent - halves.total_s)

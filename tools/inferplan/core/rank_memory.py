@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from inferplan.core.architecture import Architecture, Model
+from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 
@@ -17,8 +18,9 @@ class RankMemory:
 
     `budget` is what the engine lets itself fill; `weights`, `adapters` (buffers for LoRA, which engines print with the
     weights), `activation`, `non_torch` and `graphs` are what it counts against it, and the KV cache takes `pool_share`
-    of the rest. What it needs beyond its budget (the runtime's
-    context, buffers of collectives, graphs or activations that it does not count) is `outside`.
+    of the rest. `non_torch` has the name that vLLM's logs have for it; answers call it runtime: what libraries and,
+    since vLLM 0.27, the model runner hold. What it needs beyond its budget (the CUDA context, buffers of collectives,
+    graphs or activations that it does not count) is `outside`.
     """
 
     total: float

@@ -10,14 +10,13 @@ from inferplan.core.architecture import (
     Attention,
     ExpertFfn,
     LayerGroup,
-    Model,
-    NativeBits,
     StageCopies,
     count,
     layer_params,
 )
 from inferplan.core.attention import Latent
 from inferplan.core.memory import HALF_BYTES, WeightBytes, class_bits, vision_bytes, weights
+from inferplan.core.model import Model, NativeBits
 from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.units import MIB

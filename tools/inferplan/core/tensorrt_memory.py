@@ -12,11 +12,12 @@ What runtime, collectives and CUDA graphs take is carried over from vLLM, and no
 from dataclasses import replace
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer, Model
+from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
 from inferplan.core.attention import Cached
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory

@@ -1,4 +1,4 @@
-"""What vLLM takes beside tensors that it allocates itself: the runtime, NCCL, kernels' buffers and CUDA graphs."""
+"""What vLLM takes beside weights, activations and cache: CUDA, NCCL, kernels' buffers, its model runner, graphs."""
 
 from math import ceil
 

@@ -2,7 +2,7 @@
 
 The rules are read off published logs of vLLM 0.5 to 0.28 on H100, A100, L4, T4 and RTX cards; what differs by version
 was read in the sources of those versions, and of 0.29 to 0.33. What it does by default is in `vllm_defaults`, the peak
-of its trial run in `vllm_activation`, libraries and graphs in `vllm_buffers`; how the cache is cut into blocks in
+of its trial run in `vllm_activation`, runtime and graphs in `vllm_buffers`; how the cache is cut into blocks in
 `kv_blocks`.
 """
 
@@ -11,10 +11,11 @@ from functools import partial
 
 from inferplan.core import compressed_memory, kv_blocks
 from inferplan.core.adapters import adapter_stages
-from inferplan.core.architecture import Architecture, Model
+from inferplan.core.architecture import Architecture
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory

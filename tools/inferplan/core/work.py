@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from inferplan.core.architecture import Mixer, Model
+from inferplan.core.architecture import Mixer
 from inferplan.core.attention import Attention, Cached, Latent
 from inferplan.core.collectives import ACTIVATION_BYTES, Shared
 from inferplan.core.memory import WeightBytes, cached_parts, class_bits, state_bytes, weights
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, expert_share, shared_share
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 

@@ -17,17 +17,23 @@ from inferplan.tools._serving import Serving
 
 SHORTEST = 256
 """Contexts below this are not worth offering. [tokens]"""
-SETTINGS: tuple[tuple[str, str, float], ...] = (
-    ("memory_utilization=0.95", "memory_utilization", 0.95),
-    ("cuda_graphs=0", "cuda_graphs", False),
-    ("max_num_seqs=64", "max_num_seqs", 64),
-    (f"max_num_batched_tokens={SHORT_STEP}", "max_num_batched_tokens", SHORT_STEP),
+SETTINGS: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("memory_utilization", (0.95,)),
+    ("cuda_graphs", (False,)),
+    ("max_num_seqs", (256, 64)),
+    ("max_num_batched_tokens", (SHORT_STEP,)),
 )
-"""Overrides of the engine that free memory, with the field of the engine that each sets."""
-SHARDED_ADAPTERS = ("lora_sharded=1", "adapters_sharded", True)
+"""Fields of the engine, and what of each frees memory, the mildest first.
+
+256 sequences are what vLLM takes of its own accord on smaller GPUs. For the 1,024 of large ones its runner (since 0.27)
+and the sampler of its trial take up to 2 GiB more, by the vocabulary.
+"""
+SHARDED_ADAPTERS: tuple[str, tuple[float, ...]] = ("adapters_sharded", (True,))
 """The same where there are LoRA adapters."""
-BATCHED = "max_num_batched_tokens"
-"""Tokens of a step, of which fewer are offered and never more."""
+FEWER = frozenset({"max_num_seqs", "max_num_batched_tokens"})
+"""Fields of which less is offered and never more."""
+SPELLED: Mapping[str, str] = {"adapters_sharded": "lora_sharded"}
+"""Overrides that are not called as the field that they set."""
 
 Argument = str | int
 
@@ -110,16 +116,24 @@ def _in(need: Need, form: Precision) -> Need:
 
 def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
     """Settings of the engine, where they are not set that way already; more sequences at once where they are few."""
+    engine = here.on.engine
+    sharded = (SHARDED_ADAPTERS,) if engine.adapters and engine.name == "vllm" else ()
+    for field, values in (*SETTINGS, *sharded):
+        now = getattr(engine, field)
+        tried = [one for one in values if one != now and not (field in FEWER and one > now)]
+        yield from _set_to(here, field, () if field in overrides else tried, overrides)
     each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
-    more = ((f"max_num_seqs={each}", "max_num_seqs", each),) if each > here.on.engine.max_num_seqs else ()
-    sharded = (SHARDED_ADAPTERS,) if here.on.engine.adapters and here.on.engine.name == "vllm" else ()
-    for override, field, value in (*SETTINGS, *sharded, *more):
-        if field in overrides or (field == BATCHED and here.on.engine.max_num_batched_tokens <= value):
-            continue
-        engine = replace(here.on.engine, **{field: value})
-        if engine != here.on.engine:
-            on = replace(here.on, engine=engine)
-            yield from _first_that_holds([(fit(here.need, on, here.limit), _with(overrides, override))])
+    if each > engine.max_num_seqs and "max_num_seqs" not in overrides:
+        yield from _set_to(here, "max_num_seqs", (each,), overrides)
+
+
+def _set_to(here: Fit, field: str, values: Iterable[float], overrides: str) -> Iterator[Change]:
+    """The first of these values of a field of the engine with which it holds."""
+    tried = ((value, replace(here.on, engine=replace(here.on.engine, **{field: value}))) for value in values)
+    yield from _first_that_holds(
+        (fit(here.need, on, here.limit), _with(overrides, f"{SPELLED.get(field, field)}={value:.10g}"))
+        for value, on in tried
+    )
 
 
 def _with(overrides: str, override: str) -> Mapping[str, Argument]:

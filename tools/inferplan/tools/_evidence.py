@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core import vllm_activation, vllm_defaults
-from inferplan.core.architecture import Model
 from inferplan.core.compressed_memory import covers
 from inferplan.core.engine import EngineName
+from inferplan.core.model import Model
 from inferplan.core.vision import Kind, item_images, profiled_images
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger

@@ -7,7 +7,7 @@ from itertools import islice
 from math import ceil
 
 from inferplan.core import cost
-from inferplan.core.architecture import Model
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load, Service
 from inferplan.core.units import MILLI

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory
-from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision, Quality
 from inferplan.tools import _words as words

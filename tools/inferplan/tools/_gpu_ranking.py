@@ -12,9 +12,9 @@ from inferplan.catalog import prices
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import cost, memory, performance
-from inferplan.core.architecture import Model
 from inferplan.core.efficiency import VENDORS
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.work import work_of
 from inferplan.tools._assumptions import Ledger, parse_overrides

@@ -7,8 +7,8 @@ from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
-from inferplan.core.architecture import Model
 from inferplan.core.engine import EngineName
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
 from inferplan.core.rank_weights import cuts_blocks

@@ -13,10 +13,10 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core import engine_memory, memory, vllm_defaults
-from inferplan.core.architecture import Adapted, Model
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Adapted, Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.units import GIB

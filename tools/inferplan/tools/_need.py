@@ -5,10 +5,10 @@ from functools import cached_property
 from math import ceil, inf
 
 from inferplan.core import memory
-from inferplan.core.architecture import Model
 from inferplan.core.bracket import last_within
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import BLOCK_TOKENS
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import RankMemory

@@ -8,8 +8,8 @@ from typing import Literal
 from inferplan.catalog import prices
 from inferplan.catalog.models import MODELS
 from inferplan.catalog.prices import ApiPrice, Quote, Range
-from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.units import HOURS_PER_MONTH
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._owning import ALL_IN, POWER, PRICE, Lacking, Owned, dated, lacking, take_owned

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.adapters import can_share_out
-from inferplan.core.architecture import DenseFfn, ExpertFfn, Model
+from inferplan.core.architecture import DenseFfn, ExpertFfn
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.tools._offered import degrees_of, stages

@@ -10,13 +10,13 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory, vllm_defaults
-from inferplan.core.architecture import Model
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.error_bands import Law
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import Options

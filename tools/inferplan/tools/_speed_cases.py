@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory, parallelism, performance
-from inferplan.core.architecture import Model
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision

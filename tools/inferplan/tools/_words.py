@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from inferplan.core.architecture import Model
 from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, domain_size
 from inferplan.core.units import GB, GIB, MILLI, MILLION, TB
 

@@ -174,7 +174,7 @@ def formula(case: Case) -> Iterator[str]:
     yield weights_line(case)
     yield (
         f"KV pool     {on.utilization(plan.layout):.3g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
-        f"{adapters} - activations {rank.activation / GIB:.2f} - libraries {rank.non_torch / GIB:.2f}"
+        f"{adapters} - activations {rank.activation / GIB:.2f} - runtime {rank.non_torch / GIB:.2f}"
         f"{graphs} = {rank.pool / GIB:.2f} GiB"
     )
     yield f"users       {_room(case)} = {held.sessions:,} a replica x {plan.layout.dp} = {plan.users:,}"

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from inferplan.catalog.asked_models import OWN, shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
-from inferplan.core.architecture import ExpertFfn, Model
+from inferplan.core.architecture import ExpertFfn
 from inferplan.core.memory import WeightBytes
+from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.units import GB, GIGA

@@ -7,8 +7,8 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import llamacpp_offload, memory
-from inferplan.core.architecture import Model
 from inferplan.core.compressed_memory import is_compressed
+from inferplan.core.model import Model
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _words as words
@@ -313,7 +313,7 @@ def _pool_line(need: Need, here: Fit) -> str:
         "weights": rank.weights,
         "LoRA": rank.adapters,
         "activations": rank.activation,
-        "libraries": rank.non_torch,
+        "runtime": rank.non_torch,
         "graphs": rank.graphs,
     }
     taken = "".join(f" - {name} {size / GIB:.2f}" for name, size in parts.items() if round(size / GIB, 2))

@@ -6,7 +6,7 @@ Source: vLLM 0.24 and 0.28, vllm/model_executor/models: `SupportsLoRA`, `embeddi
 
 from collections.abc import Mapping
 
-from inferplan.core.architecture import Adapted
+from inferplan.core.model import Adapted
 
 _KINDS: Mapping[Adapted, frozenset[str]] = {
     "linear": frozenset(

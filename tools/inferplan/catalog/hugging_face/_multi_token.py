@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 
 from inferplan.catalog.hugging_face._keys import Keys
-from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer, MultiToken, layer_params
+from inferplan.core.architecture import (
+    Architecture,
+    DenseFfn,
+    ExpertFfn,
+    LayerGroup,
+    Mixer,
+    MultiToken,
+    layer_params,
+)
 from inferplan.core.attention import Latent
 
 DENSE_WIDTH = "intermediate_size"

@@ -6,7 +6,8 @@ from typing import NamedTuple, cast
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
 from inferplan.catalog.hugging_face._keys import LARGEST, Keys
 from inferplan.catalog.hugging_face._text import listed, quoted
-from inferplan.core.architecture import Architecture, NativeBits
+from inferplan.core.architecture import Architecture
+from inferplan.core.model import NativeBits
 
 BITS: Mapping[str, float] = {
     "fp8": 8.004, "int8": 8.004, "w8a16": 8.004, "gptq-int8": 8.125, "bnb-int8": 8.004, "int4": 4.125, "gptq": 4.125,

@@ -24,8 +24,17 @@ from inferplan.catalog.hugging_face._stages import stage_copies
 from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
 from inferplan.catalog.hugging_face._vision import OWN_DECODER, WRAPPERS, vision_of
 from inferplan.catalog.hugging_face.titles import title
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, Model, count
+from inferplan.core.architecture import (
+    Architecture,
+    Attention,
+    DenseFfn,
+    ExpertFfn,
+    LayerGroup,
+    Mixer,
+    count,
+)
 from inferplan.core.attention import Latent
+from inferplan.core.model import Model
 
 __all__ = ["LONGEST_CONFIG", "ConfigProblem", "Described", "described", "known_model_types"]
 

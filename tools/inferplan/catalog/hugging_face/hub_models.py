@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from inferplan.catalog.hugging_face._hub_reading import Repository
 from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors
 from inferplan.catalog.hugging_face.config import Described, described
-from inferplan.core.architecture import Model, NativeBits
+from inferplan.core.model import Model, NativeBits
 
 UNQUANTISED = frozenset({"fp32", "bf16", "fp16"})
 """Precisions that engines load in the config's type, whatever type the files are in."""
