@@ -210,3 +210,14 @@ def test_a_larger_share_of_memory_never_needs_more_gpus_while_the_engine_starts(
     deployments = [on(overrides={"memory_utilization": share}).for_users(100, 8192) for share in sorted((low, high))]
     gpus = [found.layout.gpus if found else float("inf") for found in deployments]
     assert gpus[0] >= gpus[1]
+
+
+@pytest.mark.parametrize("layout", [Layout(tp=4), Layout(tp=4, pp=2)])
+def test_the_time_between_two_tokens_is_that_of_a_step_by_the_tokens_that_it_gives(layout: Layout) -> None:
+    """Two drafts of which half are accepted: 1 + 0.5 + 0.25 tokens a step, of the sequences that one stage works on."""
+    drafting = on(overrides={"speculative_tokens": 2, "acceptance_rate": 0.5})
+    replica = drafting.replica(layout)
+    assert replica
+    step = replica.serve(replace(ONE_TURN, sequences=8)).decode.total_s
+    assert replica.decode_s(8, 8192) == pytest.approx(step / 1.75)
+    assert replica.decode_s(8, 8192) > replica.decode_s(1, 8192) > replica.decode_s(1, 512)

@@ -599,16 +599,51 @@ def test_the_cache_that_was_counted_is_the_one_that_the_command_asks_for(
             {"context_window": 16384, "kv_precision": "fp8", "overrides": "memory_utilization=0.8"},
             "enable_chunked_prefill: true and kv_cache_config: {dtype: fp8, free_gpu_memory_fraction: 0.8}",
         ),
+        ({"overrides": "cuda_graphs=0"}, "cuda_graph_config: null"),
+        ({"overrides": "prefix_caching=1"}, ""),
+        ({"overrides": "prefix_caching=0"}, "kv_cache_config: {enable_block_reuse: false}"),
+        (
+            {"kv_precision": "fp8", "overrides": "prefix_caching=0, memory_utilization=0.8"},
+            "kv_cache_config: {dtype: fp8, enable_block_reuse: false, free_gpu_memory_fraction: 0.8}",
+        ),
     ],
 )
 def test_a_file_tells_tensorrt_llm_what_it_has_no_flag_for(arguments: dict[str, Any], written: str) -> None:
     """Llmapi/llm.py, `_check_arguments`: prompts of more than max_num_tokens are refused where they are not chunked.
 
     `--kv_cache_dtype` came with pull request 11487, after 1.2; a section of the file replaces what flags say of it.
+    Llm_args.py: graphs are captured unless `cuda_graph_config` is null, blocks are reused unless that is switched off.
     """
     launch = ask(engine="tensorrt-llm", precision="bf16", gpu="h200", **arguments).launch or ""
     assert "kv_cache_dtype" not in launch
     assert ("--extra_llm_api_options FILE " in launch, launch.partition("# FILE says ")[2]) == (bool(written), written)
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "flags"),
+    [
+        (
+            "sglang",
+            "bf16",
+            "--max-running-requests 64 --mem-fraction-static 0.8 --chunked-prefill-size 4096 --disable-cuda-graph",
+        ),
+        ("tensorrt-llm", "bf16", "--max_batch_size 64 --kv_cache_free_gpu_memory_fraction 0.8 --max_num_tokens 4096 #"),
+        ("llama.cpp", "q8_0", "-np 1 -ub 4096"),
+    ],
+)
+def test_what_a_caller_sets_is_spelled_as_the_engine_does(engine: str, precision: str, flags: str) -> None:
+    """`--help` of SGLang 0.5.23, trtllm-serve 1.1 and llama-server, whose slots are those of the users."""
+    given = "max_num_seqs=64, max_num_batched_tokens=4096, memory_utilization=0.8, cuda_graphs=0, prefix_caching=0"
+    asked = {"model": "llama 3.1 8b", "precision": precision, "engine": engine, "overrides": given}
+    assert flags in (TOOL.ask(asked).launch or "")
+
+
+@pytest.mark.parametrize(("engine", "depends"), [("vllm", True), ("sglang", False), ("tensorrt-llm", False)])
+def test_windows_that_an_engine_is_not_told_of_are_said_to_decide_nothing(engine: str, *, depends: bool) -> None:
+    asked = {"model": "gemma 3 12b", "precision": "bf16", "engine": engine, "context_window": 32768}
+    on, off = (TOOL.ask({**asked, "overrides": f"hybrid_kv_cache={kept}"}) for kept in (1, 0))
+    assert (row(off).max_concurrent_users != row(on).max_concurrent_users) is depends
+    assert ("hybrid_kv_cache = 0 (given, but nothing here depends on it)" not in off.text()) is depends
 
 
 def test_where_memory_is_shared_with_other_programs_the_answer_says_what_that_took() -> None:

@@ -181,8 +181,6 @@ LISTED = 4
 """Servers of a replica whose addresses are all written out."""
 EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
 """What versions of vLLM without the flag `exchange` are told in the environment."""
-
-
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
 LOADERS: Mapping[str, tuple[int, str]] = {
@@ -289,12 +287,12 @@ def _is_invented(on: Serving) -> bool:
 def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_precision: str | None) -> Iterator[str]:
     """What TensorRT-LLM is told by a file: it has no flag for it in all of 1.x.
 
-    Without chunks it refuses prompts of more tokens than a step has. With a format of the cache all settings of that
-    come out of the file, also the share of memory.
+    Without chunks it refuses prompts of more tokens than a step has. Where the file says anything of the cache, all
+    settings of that come out of it, also the share of memory.
 
     Source: TensorRT-LLM, docs/source/features/parallel-strategy.md; llmapi/llm.py, `_check_arguments`; pull requests
     11487 (`--kv_cache_dtype`, of March 2026) and 18901 (how the file spells it); llm_args.py,
-    `update_llm_args_with_extra_dict`.
+    `update_llm_args_with_extra_dict`, `TorchLlmArgs.cuda_graph_config` and `KvCacheConfig.enable_block_reuse`.
     """
     flags = FLAGS[on.engine.name]
     if not flags.file:
@@ -303,9 +301,13 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
         yield "enable_attention_dp: true"
     if context > on.engine.max_num_batched_tokens:
         yield "enable_chunked_prefill: true"
-    if name := _stored(on, kv_precision):
-        share = f", free_gpu_memory_fraction: {on.engine.memory_utilization:g}" if _shares(on, ledger) else ""
-        yield f"kv_cache_config: {{dtype: {name}{share}}}"
+    if not on.engine.cuda_graphs:
+        yield "cuda_graph_config: null"
+    name, reused = _stored(on, kv_precision), on.engine.prefix_caching or not ledger.given("prefix_caching")
+    cache = [f"dtype: {name}"] * bool(name) + ["enable_block_reuse: false"] * (not reused)
+    share = [f"free_gpu_memory_fraction: {on.engine.memory_utilization:g}"] if _shares(on, ledger) else []
+    if cache:
+        yield f"kv_cache_config: {{{', '.join(cache + share)}}}"
 
 
 def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:

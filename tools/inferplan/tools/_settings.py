@@ -170,6 +170,10 @@ OWN_DRAFT = "its own predictor; not held against published runs"
 FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 
+WINDOWED: tuple[EngineName, ...] = ("vllm", "llama.cpp")
+"""The engines whose windowed layers are told here to keep all tokens; of others no rule is known."""
+
+
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
     usual = max(_default_version(), model.vllm_since) if name == "vllm" else None
@@ -184,7 +188,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
-        windows=bool(ledger.take("hybrid_kv_cache", quiet=True)),
+        windows=name not in WINDOWED or bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
         latent_scales=vllm_defaults.default_latent_scales(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
