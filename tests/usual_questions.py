@@ -33,11 +33,31 @@ FORMATS = ("fp8", None, "fp16", "int4", "fp8", "bf16", "awq", "nvfp4", "q4_k_m",
 PLACES = ("gpus_per_node=4", "memory_utilization=0.95", "max_num_seqs=256")
 OVERRIDES: Mapping[str, Sequence[str]] = {
     "estimate_vram": ("engine_version=0.19", "overhead_fraction=0.2", *PLACES),
-    "compare_quantization": ("sample_weight=-0.31", "bandwidth_efficiency=0.7", *PLACES),
-    "plan_parallelism": ("requests_per_s=2", "speculative_tokens=3", "inter_node_gb_per_s=25", *PLACES),
-    "compare_costs": ("spot_allowed=1", "staff_fte=1", "purchase_usd_per_gpu=30000", "as_of=2027-06-01", *PLACES),
-    "compare_moe_dense": PLACES,
-    "run_preset": ("max_tpot_ms=25", "spot_allowed=1", "pue=1.2", "prefix_cache_hit_rate=0.5", *PLACES),
+    "compare_quantization": ("sample_weight=-0.31", "engine=sglang", "bandwidth_efficiency=0.7", *PLACES),
+    "plan_parallelism": (
+        "requests_per_s=2",
+        "engine=sglang",
+        "speculative_tokens=3",
+        "inter_node_gb_per_s=25",
+        *PLACES,
+    ),
+    "compare_costs": (
+        "spot_allowed=1",
+        "engine=tensorrt-llm",
+        "staff_fte=1",
+        "purchase_usd_per_gpu=30000",
+        "as_of=2027-06-01",
+        *PLACES,
+    ),
+    "compare_moe_dense": ("engine=tensorrt-llm", *PLACES),
+    "run_preset": (
+        "max_tpot_ms=25",
+        "engine=sglang",
+        "spot_allowed=1",
+        "pue=1.2",
+        "prefix_cache_hit_rate=0.5",
+        *PLACES,
+    ),
 }
 USUAL: Mapping[str, Sequence[Any]] = {
     "preset": ("production", "starter", "team", "enterprise"),

@@ -169,6 +169,8 @@ def _own_gpu(like: str, random: Random) -> str:
 
 def _setting(setting: Setting, random: Random) -> str:
     """A value that an assumption may have."""
+    if setting.choices:
+        return random.choice(setting.choices)
     number = _between(setting.low, setting.high, random) if setting.high > 0 else setting.low
     number = max(number, setting.low)
     return f"0.{number:.0f}" if setting.version else f"{number:.0f}" if setting.whole else f"{number:.6g}"

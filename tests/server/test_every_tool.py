@@ -310,15 +310,21 @@ def test_an_unknown_argument_is_refused_never_dropped(tool: Tool[Any, Any], extr
 def test_an_assumption_given_as_an_argument_is_told_where_it_belongs(tool: Tool[Any, Any]):
     from inferplan.tools._assumptions import settings
 
-    own = next(name for name, setting in settings().items() if setting.group in tool.question.settings)
-    assert f'overrides="{own}=1"' in texts(server_side(tool, {**tool.example, own: 1}))
+    taken = [setting for setting in settings().values() if setting.group in tool.question.settings]
+    for own in taken:
+        value = own.written(own.high)
+        assert f'overrides="{own.name}={value}".' in texts(server_side(tool, {**tool.example, own.name: value}))
 
 
 @pytest.mark.parametrize(
     ("tool", "arguments", "said"),
     [
         ("plan_parallelism", {"requests_per_day": 5}, "compare_costs and run_preset take it; plan_parallelism takes"),
-        ("run_preset", {"engine": "sglang"}, "estimate_vram takes it; run_preset takes"),
+        (
+            "run_preset",
+            {"engine": "sglang"},
+            '`engine` is an assumption, not an argument; give it as overrides="engine=',
+        ),
         ("estimate_vram", {"requests_per_s": 5}, "plan_parallelism takes it among its overrides; estimate_vram takes"),
         ("plan_parallelism", {"pue": 1.2}, "compare_costs and run_preset take it among their overrides; plan_"),
         ("run_preset", {"overrides": "requests_per_s=5"}, "plays no part in this tool but in plan_parallelism; it"),

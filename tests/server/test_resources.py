@@ -145,6 +145,9 @@ async def test_the_assumptions_list_every_setting_with_the_tools_that_take_it(cl
     for name, row in rows.items():
         assert row["tools"], name
         assert row["source"], name
+        if "choices" in row:
+            assert row["default"] in row["choices"]
+            continue
         low, high = (
             map(int, bound.replace("-", ".").split(".")) if isinstance(bound, str) else [bound]
             for bound in (row["low"], row["high"])

@@ -58,7 +58,7 @@ def test_every_group_that_a_tool_takes_has_settings(tool: Tool[Any, Any]) -> Non
 def test_the_bounds_themselves_are_allowed_and_what_lies_beyond_is_not(setting: Setting) -> None:
     assert setting.check(setting.written(setting.low)) == setting.low
     assert setting.check(setting.written(setting.high)) == setting.high
-    for beyond in (setting.low - 1, setting.high + 1, float("inf"), float("nan")):
+    for beyond in () if setting.choices else (setting.low - 1, setting.high + 1, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=rf'"{setting.name}" takes .* from .* to ') as caught:
             setting.check(repr(beyond))
         assert f"{setting.shown(setting.low)} to {setting.shown(setting.high)}" in str(caught.value)
@@ -100,11 +100,65 @@ def test_a_version_is_read_as_people_write_it(text: str, minor: int | None) -> N
         assert setting.shown(minor) == f"0.{minor}"
 
 
-@pytest.mark.parametrize("name", [name for name, setting in settings().items() if setting.whole])
+@pytest.mark.parametrize("name", [name for name, setting in settings().items() if setting.whole and not setting.coded])
 def test_a_whole_number_is_written_as_one(name: str) -> None:
     setting = settings()[name]
     assert setting.written(float(setting.high)) == str(int(setting.high))
     assert setting.check(setting.written(setting.low)) == setting.low
+
+
+CHOICES = [pytest.param(one, name, id=f"{one.name}-{name}") for one in ALL for name in one.choices]
+
+
+@pytest.mark.parametrize(("setting", "name"), CHOICES)
+def test_a_choice_is_given_by_its_name_and_written_so(setting: Setting, name: str) -> None:
+    value = setting.check(name)
+    assert setting.check(name.upper()) == value
+    assert setting.written(value) == setting.shown(value) == name
+    assert setting.choices[int(value)] == name
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("SGLang", "sglang"),
+        ("sgl", "sglang"),
+        ("TRT-LLM", "tensorrt-llm"),
+        ("trtllm", "tensorrt-llm"),
+        ("vLLM", "vllm"),
+    ],
+)
+def test_an_engine_is_called_as_people_call_it(said: str, name: str) -> None:
+    assert settings()["engine"].shown(settings()["engine"].check(said)) == name
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("sglng", '"engine" takes vllm, sglang or tensorrt-llm; got "sglng"; nearest: sglang'),
+        ("tensort", '"engine" takes vllm, sglang or tensorrt-llm; got "tensort"; nearest: tensorrt-llm'),
+        ("2", '"engine" takes vllm, sglang or tensorrt-llm; got "2"'),
+        ("", '"engine" takes vllm, sglang or tensorrt-llm; got ""'),
+        (
+            "llama.cpp",
+            (
+                '"engine" does not take llama.cpp here: it splits a model by layers alone, of which no plan is made; '
+                "estimate_vram takes engine llama.cpp and tells the pace of one user"
+            ),
+        ),
+        ("gguf", '"engine" does not take llama.cpp here: it splits a model by layers alone'),
+    ],
+)
+def test_a_name_that_is_no_choice_is_answered_with_those_that_are_and_the_nearest(said: str, answer: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(answer)):
+        settings()["engine"].check(said)
+
+
+def test_a_choice_is_listed_for_readers_by_its_names() -> None:
+    row = settings()["engine"].row()
+    assert row["choices"] == ("vllm", "sglang", "tensorrt-llm")
+    assert row["default"] == "vllm"
+    assert not {"low", "high", "whole"} & set(row)
 
 
 def test_no_overrides_are_no_overrides() -> None:
@@ -115,7 +169,7 @@ def test_no_overrides_are_no_overrides() -> None:
     ("text", "problem"),
     [
         ("memory_utilisation=0.9", 'no assumption "memory_utilisation"; nearest: memory_utilization'),
-        ("engine=0.2", 'no assumption "engine"; nearest: engine_version'),
+        ("engin=0.2", 'no assumption "engin"; nearest: engine_version'),
         ("pue=1.2", '"pue" plays no part in this tool but in compare_costs and run_preset; it takes those of memory ('),
         ("memory_utilization", '"memory_utilization" is not of the form name=value'),
         ("memory_utilization=", '"memory_utilization" takes a number from 0.1 to 0.99; got ""'),
@@ -210,7 +264,8 @@ def moved(tool: Tool[Any, Any], setting: Setting, case: dict[str, Any]) -> bool:
     section = tool.answer.section()
     plain = numbers(tool.ask(case))
     for value in values(setting):
-        given = {**case, "overrides": ", ".join(filter(None, (case.get("overrides"), f"{setting.name}={value!r}")))}
+        said = f"{setting.name}={setting.written(value) if setting.coded else repr(value)}"
+        given = {**case, "overrides": ", ".join(filter(None, (case.get("overrides"), said)))}
         if setting.name in case.get("overrides", ""):
             continue
         other = numbers(tool.ask(given))

@@ -78,9 +78,21 @@ def test_whole_settings_are_handed_on_as_whole_numbers() -> None:
     assert set(step.arguments["overrides"].split(", ")) == set(settings.split(", "))
 
 
-def test_an_estimate_for_another_engine_says_that_layouts_are_those_of_vllm() -> None:
-    (step,) = steps("estimate_vram", **DEPLOYED, engine="sglang").values()
-    assert step.why == "layout under vLLM"
+@pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm"])
+def test_the_engine_of_an_estimate_goes_all_the_way_to_the_bill(engine: str) -> None:
+    """It is an argument of estimate_vram, and an override of the others."""
+    asked = {**DEPLOYED, "context_window": 16384, "overrides": "memory_utilization=0.8, overhead_fraction=0.2"}
+    estimate = TOOLS_BY_NAME["estimate_vram"].ask({**asked, "engine": engine})
+    (layout,) = estimate.next_steps
+    assert layout.arguments["overrides"] == f"engine={engine}, memory_utilization=0.8"
+    assert "engine" not in layout.arguments
+    plan, here = taken(layout), next(row for row in estimate.hardware if row.gpu == "h100-sxm")
+    assert (plan.gpus_used, plan.serves_users) == (here.deploy.gpus, True)
+    bill = next(step for step in plan.next_steps if step.tool == "compare_costs")
+    assert bill.arguments["overrides"] == f"engine={engine}, memory_utilization=0.8"
+    (models,) = taken(bill).next_steps
+    assert models.arguments["overrides"] == f"engine={engine}, memory_utilization=0.8"
+    assert taken(models).inputs["overrides"] == f"engine={engine}, memory_utilization=0.8"
 
 
 def test_what_follows_an_estimate_for_llama_cpp_is_no_plan_of_vllm() -> None:

@@ -419,7 +419,9 @@ def test_gpus_that_are_left_over_are_said_to_be() -> None:
     answer = ask(gpu="h200", concurrent_users=200, total_gpus=8)
     assert "4 GPUs of 8 stay unused; plan_parallelism uses what it can." in answer.summary
     assert "unused" not in ask(gpu="h200", concurrent_users=200, total_gpus=4).summary
-    assert "unused" not in ask(gpu="h200", concurrent_users=200, total_gpus=8, engine="sglang").summary
+    assert "unused; plan_parallelism" in ask(gpu="h200", concurrent_users=200, total_gpus=8, engine="sglang").summary
+    alone = ask(gpu="h200", concurrent_users=20, total_gpus=8, engine="llama.cpp", precision="q4_k_m")
+    assert "unused" not in alone.summary
 
 
 @pytest.mark.parametrize(

@@ -100,11 +100,20 @@ def _missing(name: str, *, tool: Tool[Any, Any], schema: Schema) -> str:
 def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) -> str:
     """An argument that does not exist: an assumption in the wrong place, a slip of the pen, or neither."""
     if name in settings() and settings()[name].group in tool.question.settings:
-        return f'{code(name)} is an assumption, not an argument; give it as overrides="{name}={_plain(value)}"'
+        return f"{code(name)} is an assumption, not an argument; {_as_override(name, _plain(value))}"
     names = list(schema["properties"])
     near = [] if name in settings() else nearest(name, names, count=1)
     hint = f"did you mean {listed(near)}?" if near else f"{_taken_elsewhere(name)}{tool.name} takes {listed(names)}"
     return f"{code(name)} is not an argument; {hint}"
+
+
+def _as_override(name: str, value: str) -> str:
+    """How an assumption is given, and what it takes where it does not take this value."""
+    try:
+        settings()[name].check(value)
+    except ValueError as problem:
+        return f'give it as overrides="{name}=…": {problem}'
+    return f'give it as overrides="{name}={value}"'
 
 
 def _taken_elsewhere(name: str) -> str:

@@ -5,6 +5,8 @@ from typing import Literal, get_args
 
 EngineName = Literal["vllm", "sglang", "tensorrt-llm", "llama.cpp"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+USUAL: EngineName = "vllm"
+"""What is planned with where nobody names another."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +31,7 @@ class Engine:
     (VLLM_USE_V2_MODEL_RUNNER=0).
     """
 
-    name: EngineName = "vllm"
+    name: EngineName = USUAL
     version: int = 28
     memory_utilization: float | None = None
     max_num_seqs: int

@@ -24,7 +24,7 @@ class Band:
 
     A throughput lies between 1 / high and 1 / low times its prediction. The errors are those of constants that were
     fitted without the source of the run. `alike` says whether the runs were of the same attention, `here` whether on
-    GPUs of the same generation.
+    GPUs of the same generation, `own` whether of the same engine: those of all are taken where it has too few.
     """
 
     low: float
@@ -32,15 +32,19 @@ class Band:
     n: int
     alike: bool
     here: bool
+    own: bool = True
 
     @property
     def where(self) -> str:
-        """Where the runs were, if not on such GPUs.
+        """Where the runs were, if not on this engine and such GPUs.
 
         >>> Band(low=0.9, high=1.24, n=300, alike=True, here=False).where
         ' on other GPUs'
+        >>> Band(low=0.9, high=1.24, n=300, alike=True, here=False, own=False).where
+        ' on any engine and other GPUs'
         """
-        return "" if self.here else " on other GPUs"
+        places = [*([] if self.own else ["any engine"]), *([] if self.here else ["other GPUs"])]
+        return f" on {' and '.join(places)}" if places else ""
 
     @property
     def percent(self) -> str:
@@ -99,5 +103,11 @@ def band(law: Law, *, kind: Kind, attention: str, level: Level = 50) -> Band:
     n, quantiles = BANDS[key]
     low, high = quantiles[level]
     wider = 1 + 1 / sqrt(n)
-    here = key[2] == _generation(kind)
-    return Band(low=min(1.0, low**wider), high=max(1.0, high**wider), n=n, alike=key[3] == attention, here=here)
+    return Band(
+        low=min(1.0, low**wider),
+        high=max(1.0, high**wider),
+        n=n,
+        alike=key[3] == attention,
+        here=key[2] == _generation(kind),
+        own=key[1] == kind.engine,
+    )

@@ -1,6 +1,6 @@
 """LoRA adapters that one base model serves: how many were asked for, what is said of them, where they are refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from inferplan.core.adapters import FIRST_WITHOUT_VOCABULARY, room, unknown
@@ -79,11 +79,20 @@ def adapters_sentence(on: Serving, memory: RankMemory) -> Iterator[str]:
         yield f"{kept} of rank {room(on.engine)} {taken} {words.gib(memory.adapters)} of each GPU."
 
 
-def refuse_adapters(on: Serving) -> None:
-    """Raise a ValueError, one sentence with the ways out, where it is not known what adapters take.
+def offered_engines(names: Sequence[str], *, engines: bool) -> str:
+    """`engine vllm or sglang`, where the tool takes it as an argument (`engines`); else as overrides, or nothing.
 
-    Only of a tool that takes an engine can it be another than vLLM.
+    >>> offered_engines(["sglang", "llama.cpp"], engines=False), offered_engines(["llama.cpp"], engines=False)
+    ('overrides="engine=sglang"', '')
     """
+    if engines:
+        return f"engine {words.join([*names], last='or')}"
+    planned = settings()["engine"].choices
+    return words.join([f'overrides="engine={name}"' for name in names if name in planned], last="or")
+
+
+def refuse_adapters(on: Serving, *, engines: bool = False) -> None:
+    """Raise a ValueError, one sentence with the ways out, where it is not known what adapters take."""
     if not on.engine.adapters or (reason := unknown(on.model, on.engine)) is None:
         return
     ways = ["leave the lora settings out"]
@@ -92,6 +101,6 @@ def refuse_adapters(on: Serving) -> None:
             0, f'take overrides="engine_version={settings()["engine_version"].shown(FIRST_WITHOUT_VOCABULARY)}"'
         )
     elif on.engine.name != "vllm" and on.model.lora:
-        ways.insert(0, "take engine vllm")
+        ways.insert(0, f"take {offered_engines(['vllm'], engines=engines)}")
     what = f"what LoRA adapters of {on.model.title} take under {on.engine_name} is not known here: {reason}"
     raise ValueError(f"{what}; {' or '.join(ways)}")

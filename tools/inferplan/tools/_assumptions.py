@@ -10,10 +10,12 @@ from importlib.resources import files
 from itertools import groupby
 from math import isfinite
 from operator import not_
-from typing import Any
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from inferplan.catalog._shelf import Shelf
+from inferplan.catalog.engines import ENGINES
 from inferplan.tools._words import join
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
@@ -30,17 +32,23 @@ SERVING = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
 TAKEN: Mapping[str, tuple[str, ...]] = {
     "estimate_vram": ("overhead", *SERVING, "experts"),
-    "compare_quantization": ("encoding", "unit_cost", *SERVING),
-    "plan_parallelism": (*SERVING, "experts", "arrivals"),
-    "compare_costs": (*SERVING, "demand", "unit_cost", "prices"),
-    "compare_moe_dense": ("unit_cost", *SERVING),
-    "run_preset": ("overhead", *SERVING, "experts", "latency", "demand", "unit_cost", "prices"),
+    "compare_quantization": ("encoding", "unit_cost", "engine", *SERVING),
+    "plan_parallelism": ("engine", *SERVING, "experts", "arrivals"),
+    "compare_costs": ("engine", *SERVING, "demand", "unit_cost", "prices"),
+    "compare_moe_dense": ("unit_cost", "engine", *SERVING),
+    "run_preset": ("overhead", "engine", *SERVING, "experts", "latency", "demand", "unit_cost", "prices"),
 }
 """The groups that each tool takes: in one place, so that who gives a setting to another tool is told whose it is."""
+SHELVES: Mapping[str, Shelf[Any]] = {"engine": ENGINES}
+"""Where the names of a choice stand, with all that people say for them."""
 
 
 class Setting(BaseModel):
-    """A named assumption. Where `default` is None, the catalogue or the engine decides."""
+    """A named assumption. Where `default` is None, the catalogue or the engine decides.
+
+    Its value is a number: of a date its day, of a version the part after the first point, of one of several names
+    (`choices`) its place among them. `elsewhere` says of names that are no choice where they are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,7 +62,19 @@ class Setting(BaseModel):
     whole: bool = False
     version: bool = False
     date: bool = False
+    choices: tuple[str, ...] = ()
+    elsewhere: Mapping[str, str] = {}
     source: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _places(cls, row: object) -> object:
+        """The bounds of a choice, and its default as a place."""
+        given = cast("Mapping[str, Any]", row)
+        names: list[str] = given.get("choices", [])
+        if not names:
+            return given
+        return {**given, "default": names.index(given["default"]), "low": 0, "high": len(names) - 1, "whole": True}
 
     @field_validator("low", "high", mode="before")
     @classmethod
@@ -65,16 +85,19 @@ class Setting(BaseModel):
     @property
     def coded(self) -> bool:
         """Whether people write its values otherwise than as numbers."""
-        return self.version or self.date
+        return self.version or self.date or bool(self.choices)
 
     def row(self) -> dict[str, Any]:
-        """The setting for a reader: what it leaves open is left out, versions are written as such."""
-        row = self.model_dump(exclude={"group", "version", "date"}, exclude_defaults=True)
+        """The setting for a reader: what it leaves open is left out, versions and names are written as such."""
+        hidden = {"group", "version", "date", "elsewhere"} | ({"low", "high", "whole"} if self.choices else set[str]())
+        row = self.model_dump(exclude=hidden, exclude_defaults=True)
         bounds = {name: row[name] for name in ("default", "low", "high") if name in row}
         return row | ({name: self.shown(value) for name, value in bounds.items()} if self.coded else {})
 
     def check(self, text: str) -> float:
         """The value that an override gives, or a ValueError that says what is allowed."""
+        if self.choices:
+            return self._place(text)
         value = self._number(text)
         if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
             plain = "a whole number" if self.whole else "a number"
@@ -83,6 +106,29 @@ class Setting(BaseModel):
             bounds = f"from {self.shown(self.low)} to {self.shown(self.high)}"
             raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"')
         return value
+
+    def takes(self, text: str) -> bool:
+        """Whether an override may give this value."""
+        try:
+            self.check(text)
+        except ValueError:
+            return False
+        return True
+
+    def value(self, number: float) -> float | str:
+        """The value as an argument of the same name gives it."""
+        return self.shown(number) if self.coded else number
+
+    def _place(self, text: str) -> float:
+        """The place of the name that is meant; else a ValueError with the names that there are and the nearest."""
+        shelf = SHELVES[self.name]
+        meant = shelf.only(text) or ""
+        if meant in self.choices:
+            return self.choices.index(meant)
+        if meant in self.elsewhere:
+            raise ValueError(f'"{self.name}" does not take {meant} here: {self.elsewhere[meant]}')
+        near = next((f"; nearest: {name}" for name in shelf.nearest(text) if name in self.choices), "")
+        raise ValueError(f'"{self.name}" takes {join([*self.choices], last="or")}; got "{text}"{near}')
 
     def _number(self, text: str) -> float:
         """What the text says: a number, the day of a date, or of a version the part after the first point."""
@@ -113,7 +159,11 @@ class Setting(BaseModel):
 
         >>> settings()["engine_version"].shown(28.0), settings()["pue"].shown(1.2), settings()["as_of"].shown(739581.0)
         ('0.28', '1.2', '2025-11-26')
+        >>> settings()["engine"].shown(1.0)
+        'sglang'
         """
+        if self.choices:
+            return self.choices[int(value)]
         if self.date:
             return datetime.date.fromordinal(int(value)).isoformat()
         return f"0.{value:.0f}" if self.version else f"{value:g}"
@@ -234,6 +284,10 @@ class Ledger:
         if overridden or not quiet:
             self._used[name] = setting.assumed(value, why=SAID_SO if overridden else why or setting.source)
         return value
+
+    def choose(self, name: str) -> str:
+        """The name that a choice has, listed only where the caller chose it."""
+        return settings()[name].shown(self.take(name, quiet=True))
 
     @property
     def is_untouched(self) -> bool:

@@ -177,8 +177,12 @@ def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
 
 
 def _across(on: Serving, tokens: int) -> Iterator[Layout]:
-    """Pipelines that hold a request, the guide's smallest replica first; none where the deepest does not."""
-    if not on.degrees or not on.fits(Layout(tp=on.degrees[-1], pp=on.model.architecture.layers), tokens):
+    """Pipelines that hold a request, the guide's smallest replica first; none where the deepest does not.
+
+    Of SGLang the deepest has not the most room: its reserve grows with the ranks.
+    """
+    deepest = Layout(tp=on.degrees[-1], pp=on.model.architecture.layers) if on.degrees else None
+    if deepest is None or (on.engine.name != "sglang" and not on.fits(deepest, tokens)):
         return
     smallest = on.smallest(tokens)
     if smallest is not None:

@@ -1,6 +1,6 @@
-"""The calls that follow an answer, with all of its question that the next tool takes."""
+"""The calls that follow an answer, with all of its question that the next tool takes, be it as an override there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ def following(q: Question, taken: type[Question], why: str, **changes: Any) -> N
 
     `changes` come first; a change to None leaves an argument out, as are overrides that the tool does not take.
     """
-    asked = dict(q) | {"overrides": overrides_for(q, taken)} | changes
+    asked = dict(q) | arguments_for(q, taken) | {"overrides": overrides_for(q, taken)} | changes
     arguments = {
         name: asked[name]
         for name, default in _defaults(taken).items()
@@ -29,10 +29,33 @@ def _defaults(taken: type[Question]) -> Mapping[str, Any]:
     return {name: None if field.is_required() else field.default for name, field in taken.model_fields.items()}
 
 
+def arguments_for(q: Question, taken: type[Question]) -> dict[str, Any]:
+    """The overrides of a question that are arguments of another kind of question."""
+    given = parse_overrides(q.overrides, groups=q.settings)
+    return {name: settings()[name].value(given[name]) for name in given if name in taken.model_fields}
+
+
 def overrides_for(q: Question, taken: type[Question]) -> str:
-    """The overrides of a question that another kind of question takes as well."""
+    """The overrides of a question that another kind takes as well, and its arguments that are overrides there."""
     given = parse_overrides(q.overrides, groups=q.settings)
     known = ((settings()[name], value) for name, value in given.items())
-    return ", ".join(
-        f"{setting.name}={setting.written(value)}" for setting, value in known if setting.group in taken.settings
+    kept = (f"{setting.name}={setting.written(value)}" for setting, value in known if setting.group in taken.settings)
+    return ", ".join([*_as_overrides(q, taken), *kept])
+
+
+def _as_overrides(q: Question, taken: type[Question]) -> Iterator[str]:
+    """The arguments of a question that another kind takes as overrides, where it takes their values."""
+    for name in _elsewhere(type(q), taken):
+        value = getattr(q, name)
+        if value is not None and value != type(q).model_fields[name].default and settings()[name].takes(f"{value}"):
+            yield f"{name}={value}"
+
+
+@cache
+def _elsewhere(kind: type[Question], taken: type[Question]) -> tuple[str, ...]:
+    """The arguments of one kind of question that are settings of another."""
+    return tuple(
+        name
+        for name, setting in settings().items()
+        if name in kind.model_fields and name not in taken.model_fields and setting.group in taken.settings
     )

@@ -1,13 +1,11 @@
 """The command that starts a deployment, with the flags that follow from the answer."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
-from inferplan.core.engine import EngineName
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
@@ -15,6 +13,7 @@ from inferplan.core.rank_weights import cuts_blocks
 from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._launch_flags import EARLIER, EXCHANGE, FLAGS
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._serving import Serving
 
@@ -30,157 +29,8 @@ Source: vLLM and SGLang, `--help`, `--dtype`: auto is 16 bit for models in FP32.
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Flags:
-    """How an engine is started and how its flags are spelled; an empty one does not exist there.
-
-    `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
-    `file` names a file of what has no flag, which the remark spells out.
-    """
-
-    start: str
-    spread: str = ""
-    workers: str = ""
-    file: str = ""
-    code: str = ""
-    tensor: str = ""
-    pipeline: str = ""
-    nodes: str = ""
-    context: str
-    sequences: str
-    quantize: str = ""
-    wide: str = ""
-    cache: str = ""
-    beyond: str = ""
-    longer: str = ""
-    share: str = ""
-    tokens: str
-    eager: str = ""
-    prefix: str = ""
-    no_prefix: str = ""
-    no_windows: str = ""
-    context_parallel: str = ""
-    text_alone: str = ""
-    shared: str = ""
-    shared_nodes: str = ""
-    exchange: str = ""
-    overlap: str = ""
-    spare: str = ""
-    whole: str = ""
-    sent: str = ""
-    dense: str = ""
-    drafts: str = ""
-    adapters: str = ""
-    adapters_sharded: str = ""
-
-
-FLAGS: Mapping[EngineName, Flags] = {
-    "vllm": Flags(
-        start="vllm serve {}",
-        code="--trust-remote-code",
-        tensor="--tensor-parallel-size {}",
-        pipeline="--pipeline-parallel-size {}",
-        nodes="--nnodes {} --node-rank 0 --master-addr HOST",
-        context="--max-model-len {}",
-        sequences="--max-num-seqs {}",
-        quantize="--quantization fp8",
-        wide="--dtype float32",
-        cache="--kv-cache-dtype {}",
-        beyond="VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
-        share="--gpu-memory-utilization {:g}",
-        tokens="--max-num-batched-tokens {}",
-        eager="--enforce-eager",
-        prefix="--enable-prefix-caching",
-        no_prefix="--no-enable-prefix-caching",
-        no_windows="--disable-hybrid-kv-cache-manager",
-        context_parallel="--decode-context-parallel-size {}",
-        text_alone="--language-model-only",
-        shared="--data-parallel-size {groups} --enable-expert-parallel",
-        shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
-        exchange="--all2all-backend deepep_low_latency",
-        overlap="--enable-dbo",
-        spare="--enable-eplb --eplb-config.num_redundant_experts {}",
-        whole="--enable-expert-parallel",
-        drafts="--speculative-config.method mtp --speculative-config.num_speculative_tokens {0}",
-        adapters="--enable-lora --max-loras {0} --max-lora-rank {1}",
-        adapters_sharded="--fully-sharded-loras",
-    ),
-    "sglang": Flags(
-        start="python -m sglang.launch_server --model-path {}",
-        code="--trust-remote-code",
-        tensor="--tp-size {}",
-        pipeline="--pp-size {}",
-        nodes="--nnodes {} --node-rank 0 --dist-init-addr HOST:5000",
-        context="--context-length {}",
-        sequences="--max-running-requests {}",
-        quantize="--quantization fp8",
-        wide="--dtype float32",
-        cache="--kv-cache-dtype {}",
-        beyond="SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
-        share="--mem-fraction-static {:g}",
-        tokens="--chunked-prefill-size {}",
-        eager="--disable-cuda-graph",
-        no_prefix="--disable-radix-cache",
-        shared="--dp-size {groups} --enable-dp-attention",
-        sent="--moe-a2a-backend deepep",
-        dense="--moe-dense-tp-size 1",
-        shared_nodes="--nnodes {nodes} --node-rank 0 --dist-init-addr HOST:5000",
-        overlap="--enable-two-batch-overlap",
-        spare="--ep-num-redundant-experts {}",
-        whole="--ep-size {}",
-        drafts=(
-            "--speculative-algorithm EAGLE --speculative-num-steps {0} --speculative-eagle-topk 1 "
-            "--speculative-num-draft-tokens {1}"
-        ),
-        adapters=(
-            "--enable-lora --max-loras-per-batch {0} --max-lora-rank {1} "
-            "--lora-target-modules q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
-        ),
-    ),
-    "tensorrt-llm": Flags(
-        start="trtllm-serve {}",
-        code="--trust_remote_code",
-        shared="--ep_size {groups}",
-        file="--extra_llm_api_options FILE",
-        spread="srun -N {nodes} --ntasks {gpus} --ntasks-per-node {each} --mpi=pmix trtllm-llmapi-launch",
-        tensor="--tp_size {}",
-        pipeline="--pp_size {}",
-        context="--max_seq_len {}",
-        sequences="--max_batch_size {}",
-        share="--kv_cache_free_gpu_memory_fraction {:g}",
-        tokens="--max_num_tokens {}",
-    ),
-    "llama.cpp": Flags(
-        start="llama-server -m {}.gguf -ngl 999 -fa on",
-        workers="ggml-rpc-server -H 0.0.0.0 -p 50052",
-        nodes="--rpc {others}",
-        context="-c {}",
-        sequences="-np {}",
-        cache="-ctk {0} -ctv {0}",
-        longer="--override-kv ARCHITECTURE.context_length=int:{}",
-        tokens="-ub {}",
-        no_windows="--swa-full",
-    ),
-}
-"""Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; vLLM's arg_utils.py
-has the same flags up to 0.33. `EngineInfo.since` says which of vLLM's are not in every version.
-
-SGLang's and TensorRT-LLM's tensor degrees count all ranks of a stage; with DeepEP SGLang's share the experts without
-`whole`. Groups that share experts in TensorRT-LLM: docs/source/features/parallel-strategy.md. Several servers:
-llama.cpp, tools/rpc/README.md (of late 2026; it was rpc-server before); TensorRT-LLM, trtllm-serve, multi-node serving.
-"""
-EARLIER: Mapping[str, str] = {
-    "start": "python -m vllm.entrypoints.openai.api_server --model {}",
-    "nodes": "--distributed-executor-backend ray",
-}
-"""What older versions of vLLM have in place of a flag; nothing where that is what they do anyway.
-
-Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes are those of the Ray cluster.
-"""
 LISTED = 4
 """Servers of a replica whose addresses are all written out."""
-EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
-"""What versions of vLLM without the flag `exchange` are told in the environment."""
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why a command names how many sequences of a model with recurrent states run at once."""
 LOADERS: Mapping[str, tuple[int, str]] = {
@@ -291,39 +141,48 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
     settings of that come out of it, also the share of memory.
 
     Source: TensorRT-LLM, docs/source/features/parallel-strategy.md; llmapi/llm.py, `_check_arguments`; pull requests
-    11487 (`--kv_cache_dtype`, of March 2026) and 18901 (how the file spells it); llm_args.py,
-    `update_llm_args_with_extra_dict`, `TorchLlmArgs.cuda_graph_config` and `KvCacheConfig.enable_block_reuse`.
+    11487 (`--kv_cache_dtype`, of March 2026) and 18901 (how the file spells it); llm_args.py (`TorchLlmArgs`: graphs
+    are on where nothing is said; `KvCacheConfig`), `update_llm_args_with_extra_dict`; the guide to DeepSeek-R1 (MTP).
     """
-    flags = FLAGS[on.engine.name]
+    flags, engine = FLAGS[on.engine.name], on.engine
     if not flags.file:
         return
     if layout.ep > 1:
         yield "enable_attention_dp: true"
-    if context > on.engine.max_num_batched_tokens:
+    if context > engine.max_num_batched_tokens:
         yield "enable_chunked_prefill: true"
-    if not on.engine.cuda_graphs:
+    if not engine.cuda_graphs:
         yield "cuda_graph_config: null"
-    name, reused = _stored(on, kv_precision), on.engine.prefix_caching or not ledger.given("prefix_caching")
-    cache = [f"dtype: {name}"] * bool(name) + ["enable_block_reuse: false"] * (not reused)
-    share = [f"free_gpu_memory_fraction: {on.engine.memory_utilization:g}"] if _shares(on, ledger) else []
+    if _predicts(on):
+        yield f"speculative_config: {{decoding_type: MTP, num_nextn_predict_layers: {engine.drafts}}}"
+    name, reuses = _stored(on, kv_precision), engine.prefix_caching
+    cache = {"dtype": name} if name else {}
+    cache |= {} if reuses else {"enable_block_reuse": "false"}
+    if cache and _shares(on, ledger):
+        cache["free_gpu_memory_fraction"] = f"{engine.memory_utilization:g}"
     if cache:
-        yield f"kv_cache_config: {{{', '.join(cache + share)}}}"
+        yield f"kv_cache_config: {{{', '.join(f'{key}: {value}' for key, value in cache.items())}}}"
 
 
 def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
     """What the command does not say."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
-    drafts = ["and your draft model"] if on.engine.drafts and not _drafts(on) else []
+    drafts = ["and your draft model"] if on.engine.drafts and not _predicts(on) else []
     options = [f"FILE says {' and '.join(written)}"] if written else []
     said = [*build, *drafts, *options, *_cluster(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
 
 
+def _predicts(on: Serving) -> bool:
+    """Whether the model's own layers draft tokens, and the engine is told so: older versions of vLLM are not."""
+    told = bool(_spelled(on, "drafts") or FLAGS[on.engine.name].file)
+    return bool(on.model.architecture.multi_token and on.engine.drafts) and told
+
+
 def _drafts(on: Serving) -> str:
-    """How the model's own layers are told to draft tokens; nothing where it has none: another model does."""
-    own, tokens = on.model.architecture.multi_token, on.engine.drafts
-    return _spelled(on, "drafts").format(tokens, tokens + 1) if own and tokens else ""
+    """The flag with which they do; nothing where they do not: another model does, or a file says so."""
+    return _spelled(on, "drafts").format(on.engine.drafts, on.engine.drafts + 1) if _predicts(on) else ""
 
 
 def _cluster(on: Serving, layout: Layout) -> Iterator[str]:

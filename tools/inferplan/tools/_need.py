@@ -177,9 +177,9 @@ class Fit:
     def has_rivals(self) -> bool:
         """Whether other common layouts of as many GPUs serve all users too, so that the planner may name one of them.
 
-        That is vLLM's, and goes by its rules and not by speed where only one user is asked for.
+        It plans nothing under llama.cpp, and goes by its rules and not by speed where only one user is asked for.
         """
-        is_planned = self.on.engine.name == "vllm" and (self.need.users > 1 or self.on.pace is not None)
+        is_planned = self.on.engine.name != "llama.cpp" and (self.need.users > 1 or self.on.pace is not None)
         if self.placed is None or not (is_planned and self.holds):
             return False
         gpus, taken = self.placed.layout.gpus, self.placed.layout.alone

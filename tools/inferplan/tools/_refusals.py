@@ -10,7 +10,7 @@ from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.kv_blocks import pools_index_keys
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.tools import _words as words
-from inferplan.tools._adapters import refuse_adapters
+from inferplan.tools._adapters import offered_engines, refuse_adapters
 from inferplan.tools._assumptions import settings
 from inferplan.tools._serving import Serving
 
@@ -26,12 +26,12 @@ NEAR = 1.2
 def refuse(on: Serving, *, engines: bool = False) -> None:
     """Raise a ValueError, one sentence with the ways out, where the engine does not run the format on the GPU.
 
-    Or where it is not known what the LoRA adapters that are asked for take. The tool takes an engine where other
-    `engines` are offered.
+    Or where it is not known what the LoRA adapters that are asked for take. `engines` says that the tool takes the
+    engine as an argument, and all of them; others take those that are planned with among their overrides.
     """
     if on.refusal:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
-    refuse_adapters(on)
+    refuse_adapters(on, engines=engines)
 
 
 def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:
@@ -42,8 +42,8 @@ def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False
     ways, others = [f"kv_precision {words.join(kept, last='or')}"], [*asked.stored_by]
     if on.engine.name in others and on.engine.version < asked.since:
         ways.append(f'overrides="engine_version={_shown(asked.since)}"')
-    elif engines and on.engine.name not in others:
-        ways.append(f"engine {words.join(others, last='or')}")
+    elif on.engine.name not in others and (offered := offered_engines(others, engines=engines)):
+        ways.append(offered)
     raise ValueError(f"{said} in {asked.title}; take {', or '.join(ways)}")
 
 
@@ -73,9 +73,8 @@ def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
         return
     if found.form and (near := _nearest(on, on.engine.name, on.engine.version)):
         yield f"precision {words.join(near, last='or')}"
-    if engines:
-        yield from _engines(on, found)
-    elif on.precision.is_gguf and refusal("llama.cpp", on.gpu, on.precision, version=on.engine.version) is None:
+    yield from _engines(on, found, engines=engines)
+    if not engines and on.precision.is_gguf and _loads("llama.cpp", on, on.precision):
         yield "estimate_vram with engine llama.cpp"
     if found.since and refusal(on.engine.name, on.gpu, on.precision, version=found.since - 1) is None:
         yield f'overrides="engine_version={_shown(found.since - 1)}"'
@@ -83,15 +82,24 @@ def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
         yield "another gpu"
 
 
-def _engines(on: Serving, found: Refusal) -> Iterator[str]:
+def _engines(on: Serving, found: Refusal, *, engines: bool) -> Iterator[str]:
     """Those that load the format on this GPU; where none does and the format is not at fault, one in another format."""
-    newest = int(settings()["engine_version"].default or 0)
-    loading = [name for name in ENGINES if refusal(name, on.gpu, on.precision, version=newest) is None]
+    loading = [name for name in ENGINES if name != on.engine.name and _loads(name, on, on.precision)]
     if loading:
-        yield f"engine {words.join([*loading], last='or')}"
+        yield from filter(None, [offered_engines(loading, engines=engines)])
     elif not found.form:
-        others = ((name, _nearest(on, name, newest)) for name in ENGINES)
-        yield from (f"engine {name} with precision {words.join(near, last='or')}" for name, near in others if near)
+        others = ((offered_engines([name], engines=engines), _nearest(on, name, _newest())) for name in ENGINES)
+        yield from (f"{name} with precision {words.join(near, last='or')}" for name, near in others if name and near)
+
+
+def _loads(engine: EngineName, on: Serving, form: Precision) -> bool:
+    """Whether an engine, of vLLM the version that is assumed, loads a format on this GPU."""
+    return refusal(engine, on.gpu, form, version=_newest()) is None
+
+
+def _newest() -> int:
+    """The version of vLLM that is assumed where the caller names none."""
+    return int(settings()["engine_version"].default or 0)
 
 
 def _nearest(on: Serving, engine: EngineName, version: int) -> list[str]:

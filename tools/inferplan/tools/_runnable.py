@@ -7,7 +7,7 @@ from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn
-from inferplan.core.engine import Engine
+from inferplan.core.engine import USUAL, Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
@@ -61,6 +61,11 @@ class Runnable:
         """Engine and version, as answers name it."""
         info = ENGINES[self.engine.name]
         return f"{info.title} {f'0.{self.engine.version}' if self.engine.name == 'vllm' else info.covers}"
+
+    @property
+    def under(self) -> str:
+        """` under SGLang 0.5`, for sentences that name no engine where it is the usual one."""
+        return "" if self.engine.name == USUAL else f" under {self.engine_name}"
 
     @property
     def lacks_units(self) -> bool:

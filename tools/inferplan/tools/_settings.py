@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
+from typing import cast
 
 from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.asked_models import model_of
@@ -12,7 +13,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory, vllm_defaults
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
-from inferplan.core.engine import Engine, EngineName
+from inferplan.core.engine import USUAL, Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.error_bands import Law
 from inferplan.core.hardware import Gpu
@@ -61,7 +62,7 @@ def serving(
     precision: str,
     gpu: str,
     kv_precision: str | None = None,
-    engine: EngineName = "vllm",
+    engine: EngineName | None = None,
     quiet: bool = False,
     pace: Pace | None = None,
     timed: bool = True,
@@ -69,15 +70,16 @@ def serving(
 ) -> Serving:
     """Look the names up and take the assumptions, of a server started for this context.
 
-    `quiet` lists none but those that the caller changed. Where nothing is `timed`, settings of the speed model are not
-    taken, so that they are said to have no effect.
+    The `engine` is that of the tool's argument where it has one, else that of the overrides. `quiet` lists none but
+    those that the caller changed. Where nothing is `timed`, settings of the speed model are not taken, so that they are
+    said to have no effect.
     """
     chosen = model_of(model)
     if ledger.is_untouched:
-        usual = _usual(chosen, precision, gpu, kv_precision, engine)
+        usual = _usual(chosen, precision, gpu, kv_precision, engine or USUAL)
         found = replace(usual, pace=pace) if pace else usual
     else:
-        on = (chosen, FORMATS[precision], gpu_of(gpu), engine)
+        on = (chosen, FORMATS[precision], gpu_of(gpu), engine or chosen_engine(ledger))
         speed = ledger if timed else Ledger({})
         found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
     if quiet:
@@ -85,6 +87,11 @@ def serving(
     else:
         _note(ledger, found, is_default_cache=not kv_precision, context=context)
     return found
+
+
+def chosen_engine(ledger: Ledger) -> EngineName:
+    """The engine of a tool that takes it among its overrides."""
+    return cast("EngineName", ledger.choose("engine"))
 
 
 @lru_cache(maxsize=256)
@@ -136,8 +143,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
         note_encoder(ledger, on, context)
-        if ENGINES["vllm"].is_newer(on.engine.version):
-            ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
+    if on.engine.name != "vllm" or ENGINES["vllm"].is_newer(on.engine.version):
+        ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
     ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
     note_share(ledger, on.utilization(Layout()))
@@ -170,10 +177,6 @@ OWN_DRAFT = "its own predictor; not held against published runs"
 FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 
-WINDOWED: tuple[EngineName, ...] = ("vllm", "llama.cpp")
-"""The engines whose windowed layers are told here to keep all tokens; of others no rule is known."""
-
-
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
     usual = max(_default_version(), model.vllm_since) if name == "vllm" else None
@@ -188,13 +191,18 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
         cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
         prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
-        windows=name not in WINDOWED or bool(ledger.take("hybrid_kv_cache", quiet=True)),
+        windows=name not in LETS_WINDOWS_GO or bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
         latent_scales=vllm_defaults.default_latent_scales(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
         **asked(ledger, name),
     )
+
+
+LETS_WINDOWS_GO = ("vllm", "llama.cpp")
+"""The engines whose windowed layers may be told to keep every token (--swa-full in llama.cpp): the rules of the others
+are of their default alone."""
 
 
 def _default_version() -> int:

@@ -6,12 +6,13 @@ from inferplan.core.collectives import Collective
 from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
-from inferplan.core.units import GB, GIB, MILLI
+from inferplan.core.units import GB, MILLI
 from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving
 from inferplan.tools._stand_in import warning
+from inferplan.tools._words_pool import pool_line
 from inferplan.tools._words_speed import around
 
 MUCH = 1.5
@@ -75,7 +76,7 @@ def _smaller_steps(case: Case) -> Iterator[str]:
     """What shorter steps leave room for, where buffers for long ones take much of each GPU, as those of experts do."""
     on, chosen = case.on, case.chosen.deployment
     rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
-    if on.engine.name != "vllm" or tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
+    if tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
         return
     shorter = on.set_to(max_num_batched_tokens=SHORT_STEP)
     users = shorter.deployment(chosen.layout, case.demand.context).users
@@ -168,15 +169,8 @@ def _told(one: Collective) -> str:
 def formula(case: Case) -> Iterator[str]:
     """Memory of the busiest GPU, sessions, and where a decode step's time goes."""
     on, plan, held = case.on, case.chosen, case.chosen.deployment.capacity
-    rank = held.memory
-    adapters = f" - LoRA {rank.adapters / GIB:.2f}" if rank.adapters else ""
-    graphs = f" - graphs {rank.graphs / GIB:.2f}" if rank.graphs else ""
     yield weights_line(case)
-    yield (
-        f"KV pool     {on.utilization(plan.layout):.3g} x {rank.total / GIB:.2f} - weights {rank.weights / GIB:.2f}"
-        f"{adapters} - activations {rank.activation / GIB:.2f} - runtime {rank.non_torch / GIB:.2f}"
-        f"{graphs} = {rank.pool / GIB:.2f} GiB"
-    )
+    yield f"KV pool     {pool_line(on, plan.layout, held.memory)}"
     yield f"users       {_room(case)} = {held.sessions:,} a replica x {plan.layout.dp} = {plan.users:,}"
     if plan.service and not plan.load.is_single:
         yield _step_line(plan.service, case.on.options.tokens_per_step)
@@ -190,7 +184,17 @@ def _room(case: Case) -> str:
     if on.engine.name == "vllm" and is_compressed(on.model.architecture):
         each = on.session_bytes(case.chosen.layout.alone, context)
         return f"KV pool / {words.gib(each)} a session, at most {on.engine.max_num_seqs:,}"
-    return f"{held.tokens:,} tokens / {context:,}"
+    return f"{held.tokens:,} tokens / {context:,}{_bound_by(case)}"
+
+
+def _bound_by(case: Case) -> str:
+    """What bounds sessions under SGLang where its pool of tokens does not: that of states, or of windows."""
+    on, held = case.on, case.chosen.deployment.capacity
+    bound = held.sessions < min(held.tokens // case.demand.context, on.engine.max_num_seqs)
+    if on.engine.name != "sglang" or not bound:
+        return ""
+    has_states = any(mixer.state for _, mixer in on.model.architecture.mixers)
+    return f", fewer by its pool of {'states' if has_states else 'windows'},"
 
 
 def _bubble_line(case: Case) -> str:

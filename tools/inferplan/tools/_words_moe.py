@@ -180,7 +180,7 @@ def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
     """What tokens cost on GPUs that are kept busy, rented or owned."""
     theirs, ours = moe.usd_per_million_tokens, dense.usd_per_million_tokens
     if theirs is not None and ours is not None and moe.rent is not None:
-        yield f"A million tokens cost {words.usd(theirs)} {moe.rent.paid}, against {words.usd(ours)}."
+        yield f"A million tokens cost {words.usd(theirs)} {moe.rent.paid}{moe.on.under}, against {words.usd(ours)}."
 
 
 def _needs(side: Side) -> str:

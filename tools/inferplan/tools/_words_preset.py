@@ -89,7 +89,7 @@ def _subject(case: Case) -> str:
     """The model and its format in words."""
     model = model_of(case.controls["model"])
     name = f"a {model.id}-class model" if model.is_size_class else model.title
-    return f"{name} in {FORMATS[case.controls['precision']].title}"
+    return f"{name} in {FORMATS[case.controls['precision']].title}{case.on.under}"
 
 
 def _users(case: Case) -> str:

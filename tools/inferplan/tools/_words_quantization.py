@@ -85,8 +85,8 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
         )
         names, load = words.join([title for title, _ in timed]), f" with {users:,} users" if users > 1 else ""
         yield (
-            f"On {case.hardware}{load} {names} {'decode' if len(timed) > 1 else 'decodes'} {decode} as fast as "
-            f"{against.title}, prefill {prefill}."
+            f"On {case.hardware}{load}{case.fp32.on.under} {names} {'decode' if len(timed) > 1 else 'decodes'} "
+            f"{decode} as fast as {against.title}, prefill {prefill}."
         )
     if case.of("fp8").on.lacks_units:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
@@ -167,7 +167,7 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
         ledger.note("fits", "not known", why=unknown)
     if len(left) + len(refused) < len(case.forms):
         guide = f"; not the guide's {GUIDE_SPEEDS}" if case.model.is_size_class else ""
-        why = f"{held}; half of published times within {band.percent}{guide}"
+        why = f"{held}; half of published times{band.where} within {band.percent}{guide}"
         ledger.note("speed_multiplier", "estimated", why=why)
     if left:
         load = f"{words.count(case.shared.users, 'user')} x {case.shared.context:,} tokens"

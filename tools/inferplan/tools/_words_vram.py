@@ -16,6 +16,7 @@ from inferplan.tools._adapters import adapters_sentence
 from inferplan.tools._changes import Change
 from inferplan.tools._need import Fit, Need, Refusal, is_larger
 from inferplan.tools._serving import Deployment
+from inferplan.tools._words_pool import pool_line
 
 LONE_TOKENS = 500
 """Tokens of the answer that a lone user waits for."""
@@ -85,7 +86,7 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
 
 def _spare_sentence(here: Fit) -> Iterator[str]:
     """That GPUs are left over, which the planner would use."""
-    if here.on.engine.name == "vllm" and here.holds and here.spare:
+    if here.on.engine.name != "llama.cpp" and here.holds and here.spare:
         stay = "stays" if here.spare == 1 else "stay"
         yield f"{words.count(here.spare, 'GPU')} of {here.limit:,} {stay} unused; plan_parallelism uses what it can."
 
@@ -303,25 +304,13 @@ def formula(need: Need, here: Fit | None = None) -> Iterator[str]:
     total = f"{need.total / GB:,.1f} GB = {need.total / GIB:,.1f} GiB"
     yield f"total      ({weights} + {cache}) GB x {1 + need.overhead_fraction:g} = {total}"
     if here is not None and not need.on.not_modelled:
-        yield _pool_line(need, here)
+        yield _pool_line(here)
 
 
-def _pool_line(need: Need, here: Fit) -> str:
+def _pool_line(here: Fit) -> str:
     """What the engine leaves for the KV cache of the busiest GPU, and the tokens that it prints of a replica."""
     rank, layout = here.tightest.memory, here.tightest.layout
-    parts = {
-        "weights": rank.weights,
-        "LoRA": rank.adapters,
-        "activations": rank.activation,
-        "runtime": rank.non_torch,
-        "graphs": rank.graphs,
-    }
-    taken = "".join(f" - {name} {size / GIB:.2f}" for name, size in parts.items() if round(size / GIB, 2))
-    filled = f"{rank.budget / GIB:.2f} to fill"
-    if need.on.engine.name == "vllm":
-        filled = f"{here.on.utilization(layout):.3g} x {rank.total / GIB:.2f}"
-    left = f"{filled}{taken}" if rank.pool_share == 1 else f"{rank.pool_share:g} x ({filled}{taken})"
-    return f"KV pool    {left} = {rank.pool / GIB:.2f} GiB{_tokens(here)}"
+    return f"KV pool    {pool_line(here.on, layout, rank)}{_tokens(here)}"
 
 
 def _tokens(here: Fit) -> str:

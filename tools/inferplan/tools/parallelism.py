@@ -36,6 +36,7 @@ from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._following import following
 from inferplan.tools._latency import Latency
 from inferplan.tools._launch import is_beyond_one_command, launch
+from inferplan.tools._launch_flags import FLAGS
 from inferplan.tools._models import note_release
 from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
@@ -43,7 +44,7 @@ from inferplan.tools._rates import price_problem
 from inferplan.tools._refusals import refuse, refuse_cache
 from inferplan.tools._search import Search, search
 from inferplan.tools._serving import Serving
-from inferplan.tools._settings import note_node, note_speed, serving
+from inferplan.tools._settings import note_node, note_share, note_speed, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools._words_aims import aim_sentences, why_aimed
@@ -87,7 +88,8 @@ class ParallelismQuestion(Question):
     def _runs(self) -> "ParallelismQuestion":
         on = self.on(USUAL_GPU if is_any(self.gpu) else self.gpu)
         refuse_cache(on, self.kv_precision)
-        (refuse_adapters if is_any(self.gpu) else refuse)(on)
+        may_load_elsewhere = is_any(self.gpu) and (on.refusal is None or on.refusal.gpu)
+        (refuse_adapters if may_load_elsewhere else refuse)(on)
         return self
 
     @property
@@ -222,13 +224,15 @@ def _note_load(case: Case, ledger: Ledger) -> None:
         f"{demand.input_tokens} in, {demand.output_tokens} out",
         why="tokens; sessions full, past turns cached",
     )
+    note_share(ledger, case.on.utilization(case.chosen.layout))
     note_node(ledger, case.on, case.chosen.layout.gpus)
     if case.chosen.layout.replica > case.on.domain and case.on.gpu.kind != "datacenter":
         ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
     _note_width(case, ledger)
     if any(one.hidden for one in case.chosen.passes[0]):
-        ledger.note("expert_exchange", "overlapped", why="two-batch overlap between nodes: --enable-dbo, DeepEP")
+        how = FLAGS[case.on.engine.name].overlap
+        ledger.note("expert_exchange", "overlapped", why=f"two-batch overlap between nodes: {how}, DeepEP")
 
 
 def _note_width(case: Case, ledger: Ledger) -> None:

@@ -32,7 +32,7 @@ from inferplan.tools._arguments import (
 from inferplan.tools._assumptions import SAID_SO, TAKEN, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
 from inferplan.tools._draw_preset import draw_preset
-from inferplan.tools._following import following, overrides_for
+from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._forms import Comparison
 from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._models import usual_format
@@ -253,7 +253,7 @@ def _no_bill(problem: Mapping[str, Any]) -> str:
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:
     """One section's question out of the controls."""
-    controls = q.controls | q.limits | _pair(q) | changes
+    controls = q.controls | arguments_for(q, kind) | _pair(q) | changes
     arguments = {name: controls[name] for name in kind.model_fields if controls.get(name) is not None}
     arguments["overrides"] = overrides_for(q, kind)
     return kind.model_validate(arguments)

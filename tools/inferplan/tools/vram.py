@@ -358,22 +358,18 @@ def _placed(deployment: Deployment) -> Placed:
 
 
 def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
-    """Quantization while the weights are in 16 bit or more; the layout once they are in less and vLLM loads them.
+    """Quantization while the weights are in 16 bit or more; the layout once they are in less.
 
     The layout as well where this one is not the only one; never beside llama.cpp, whose layers lie as they do.
     """
-    on = here.on
     if q.engine == "llama.cpp":
         return [following(q, QuantizationQuestion, "the format beside others")]
-    if q.engine != "vllm":
-        on = q.model_copy(update={"engine": "vllm"}).serving(q.ledger(), q.gpu, quiet=True)
     is_wide = FORMATS[q.precision].bits_per_weight >= HALF
     steps: list[NextStep] = []
-    if on.refusal or is_wide:
+    if is_wide:
         steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
-    if not on.refusal and (here.has_rivals or not is_wide):
-        own = "a layout picked for speed" if here.has_rivals else "its layout and speed"
-        why = own if q.engine == "vllm" else "layout under vLLM"
+    if here.has_rivals or not is_wide:
+        why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))
     return steps
 
