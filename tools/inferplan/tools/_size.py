@@ -84,8 +84,8 @@ def _own(value: object) -> bytes:
 
 
 def _entries(listed: Any) -> int:
-    """Entries of a list or a table, paragraphs of a text."""
-    return 1 + listed.count(PARAGRAPH) if isinstance(listed, str) else len(listed)
+    """Entries of a list or a table, paragraphs of a text; none of one that is gone."""
+    return bool(listed) + listed.count(PARAGRAPH) if isinstance(listed, str) else len(listed)
 
 
 def _parted(listed: Any) -> tuple[Any, Any]:
