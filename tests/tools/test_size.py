@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferplan.tools._assumptions import together
 from inferplan.tools._size import ROOM, Room, pieces, shortened
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
@@ -43,10 +44,16 @@ CROWDED: dict[str, dict[str, Any]] = {
 
 
 def kept(tool: Tool[Any, Any], question: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Entries of each part that may give way: as computed, and as the structured result has them."""
+    """Entries of each part that may give way: as computed, overrides in one line, and as the structured result has."""
     answer = tool.ask(question)
-    shown = answer.structured()
-    return {name: (len(getattr(answer, name)), len(shown.get(name, ()))) for name in tool.answer._gives_way}
+    whole, shown = answer.model_dump(mode="json"), answer.structured()
+    whole["assumptions"] = together(whole["assumptions"])
+    return {name: (len(whole.get(name) or ()), len(shown.get(name) or ())) for name in tool.answer._gives_way}
+
+
+def test_a_text_that_is_gone_takes_up_nothing_of_what_else_has_to_give_way() -> None:
+    whole = {"launch": "started", "listed": ["bandwidth"] * 40}
+    assert shortened(whole, {"launch": 0, "listed": 1}, Room(12, 0)) == {"listed": ["bandwidth"] * 2}
 
 
 def test_of_a_text_the_last_paragraphs_give_way_and_the_first_stay() -> None:
