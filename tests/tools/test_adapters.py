@@ -155,9 +155,9 @@ def test_every_tool_that_places_a_model_counts_adapters(tool: str, asked: dict[s
 
 def test_experts_are_shared_by_groups_of_one_gpu_of_a_server_with_adapters() -> None:
     asked = {"model": "deepseek v3", "precision": "fp8", "gpu": "h200-sxm", "total_gpus": 16, "concurrent_users": 64}
-    plans = ask("plan_parallelism", **asked, objective="throughput", overrides="lora_adapters=1, lora_rank=8")
-    shown = [plans, *plans["alternatives"]]
-    assert all(one.get("ep", 1) in (None, 1, 8) for one in shown)
+    given = {"objective": "throughput", "overrides": "lora_adapters=1, lora_rank=8"}
+    found = TOOLS_BY_NAME["plan_parallelism"].ask(asked | given)
+    assert {(one.tp, one.ep) for one in (found, *found.alternatives) if one.ep > 1} == {(1, 8)}
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -157,6 +157,14 @@ def test_what_twice_the_gpus_would_bring_is_said_where_their_number_was_open() -
     assert "that would be" not in plan(**OPEN, concurrent_users=1000, total_gpus=24).summary
 
 
+def test_a_lone_user_with_a_latency_gets_the_layout_that_is_quickest_for_one() -> None:
+    """Throughput is that of who is there: of all that would fit only where throughput alone was asked for."""
+    asked = {"model": "70B", "precision": "fp8", "gpu": "h100-sxm", "total_gpus": 8, "concurrent_users": 1}
+    timed, busy = TOOL.ask({**asked, "max_tpot_ms": 40}), TOOL.ask({**asked, "objective": "throughput"})
+    assert timed.tpot_ms == min(one.tpot_ms for one in (timed, *timed.alternatives)) < busy.tpot_ms
+    assert (timed.tp, timed.dp) == (8, 1)
+
+
 def test_what_twice_the_gpus_would_bring_is_not_said_where_it_is_less_than_can_be_told_apart() -> None:
     """Two users for four on each group of eight: a few percent of 10 ms, as little as estimates tell apart (5 %)."""
     few, twice = (plan(**OPEN, concurrent_users=4, total_gpus=gpus) for gpus in (8, 16))

@@ -507,6 +507,12 @@ def test_fewer_sequences_than_the_default_of_a_large_gpu_are_offered_as_few_as_t
     assert {"overrides": "max_num_seqs=256"} not in [dict(one.change) for one in few.changes]
 
 
+def test_as_many_more_sequences_are_offered_as_the_busiest_replica_has_users() -> None:
+    """601 on two L40S: 301 on one of them, of 256 that it runs by default."""
+    asked = {"model": "llama 3.2 1b", "gpu": "l40s", "total_gpus": 2, "concurrent_users": 601, "context_window": 300}
+    assert {"overrides": "max_num_seqs=301"} in [dict(one.change) for one in TOOL.ask(asked).changes]
+
+
 def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:
     answer = TOOL.ask({"model": "deepseek v4.1 flash", "precision": "fp8", "total_gpus": 8})
     assert answer.fits is None
