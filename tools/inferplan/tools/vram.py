@@ -13,6 +13,7 @@ from inferplan.catalog.gpus import GUIDE_MENU
 from inferplan.core.engine import EngineName
 from inferplan.core.units import GB, GIB
 from inferplan.tools._arguments import (
+    ANY,
     USUAL_GPU,
     ContextWindow,
     EngineChoice,
@@ -371,6 +372,8 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
     steps: list[NextStep] = []
     if on.refusal or is_wide:
         steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
+    if on.lacks_kernels:
+        return [*steps, following(q, ParallelismQuestion, "GPU types that run it", gpu=ANY, total_gpus=None)]
     if not on.refusal and (here.has_rivals or not is_wide):
         own = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         why = own if q.engine == "vllm" else "layout under vLLM"
