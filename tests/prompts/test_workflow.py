@@ -121,3 +121,13 @@ def test_each_step_has_its_prompt_and_each_file_belongs_to_one():
     written = {entry.name for entry in files("inferplan.prompts").iterdir() if entry.name.endswith(".md")}
     assert written == {f"{prompt.name}.md" for prompt in prompts()}
     assert len(prompts()) == 6
+
+
+@pytest.mark.parametrize(
+    ("users", "written"), [("50", "50"), ("32k", '"32k"'), ("1.000", '"1.000"'), ("1,000", '"1,000"'), ("-5", '"-5"')]
+)
+def test_a_call_has_numbers_as_such_and_what_may_be_read_otherwise_as_text(users: str, written: str):
+    """A model that is shown 1.000 sends 1; as text the tool asks what it is."""
+    rendered = prompts()[0].render({"model": "70B", "concurrent_users": users})
+    assert f"for {users} concurrent users" in rendered
+    assert f"concurrent_users={written}, " in rendered

@@ -480,3 +480,39 @@ def test_tensorrt_llm_shares_experts_over_the_trays_of_a_rack_with_one_command()
     load = {"model": "deepseek-v3", "precision": "fp8", "gpu": "gb200", "engine": "tensorrt-llm"}
     answer = TOOLS_BY_NAME["estimate_vram"].ask(load | {"concurrent_users": 800})
     assert (answer.launch or "").startswith("srun -N 2 --ntasks 8 --ntasks-per-node 4 --mpi=pmix trtllm-llmapi-launch ")
+
+
+@pytest.mark.parametrize(
+    ("question", "kept"),
+    [
+        # GLM-5 on one node: the experts are held once either way, the latents of a session by 8 ranks or by one
+        (
+            {"model": "glm-5", "gpu": "mi355x", "total_gpus": 8, "concurrent_users": 64, "context_window": 64000},
+            "data 8, experts over 8 keeps a user's cache on 1 GPU instead of 8, so ",
+        ),
+        (
+            {
+                "model": "deepseek v3.2",
+                "gpu": "h200",
+                "total_gpus": 16,
+                "concurrent_users": 256,
+                "context_window": 20000,
+            },
+            "data 16, experts over 16 keeps fewer copies of the experts and a user's cache on 1 GPU instead of 8, so ",
+        ),
+        (
+            {
+                "model": "70B",
+                "precision": "fp8",
+                "gpu": "h100",
+                "total_gpus": 16,
+                "concurrent_users": 300,
+                "context_window": 8192,
+            },
+            " keeps fewer copies of the weights, so ",
+        ),
+    ],
+)
+def test_what_leaves_more_room_than_the_smallest_replica_is_said_as_it_is(question: dict[str, Any], kept: str) -> None:
+    """Groups that share experts hold attention as often as they are, so that weights are not what they save."""
+    assert kept in TOOL.ask(question).why

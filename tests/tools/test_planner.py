@@ -343,3 +343,20 @@ def test_where_nobody_asked_for_users_a_layout_that_takes_many_more_is_named() -
     assert most > 1.5 * alone.max_concurrent_users
     assert f"takes {most})" in alone.summary
     assert f"takes {most})" not in many.summary
+
+
+def test_a_latency_is_not_looked_for_on_many_groups_that_hold_hardly_any_cache() -> None:
+    """Kimi K2 in FP8 fills 16 H100: 7 users each, so that 64 take 160 GPUs, and 24 where groups are a stage deeper."""
+    answer = TOOL.ask(
+        {
+            "model": "kimi k2 instruct",
+            "gpu": "h100",
+            "concurrent_users": 64,
+            "context_window": 16384,
+            "input_tokens": 8000,
+            "output_tokens": 500,
+            "objective": "latency",
+        }
+    )
+    assert answer.gpus_used == 24
+    assert answer.serves_users

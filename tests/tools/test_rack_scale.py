@@ -271,3 +271,11 @@ def test_buffers_that_take_much_of_each_gpu_are_said_and_what_shorter_steps_leav
 def test_buffers_that_take_little_are_not_worth_a_word(gpu: str) -> None:
     answer = ask("plan_parallelism", model="70B", precision="fp8", gpu=gpu, total_gpus=8, concurrent_users=20)
     assert "buffers" not in answer.summary
+
+
+def test_a_gpu_that_is_only_announced_is_not_said_to_be_like_published_runs() -> None:
+    rubin, blackwell = plan(model="llama 3.1 8b", gpu="vr200"), plan(model="llama 3.1 8b", gpu="b200")
+    assert assumed(rubin)["announced_gpu"] == "Vera Rubin NVL72"
+    assert "half of published runs on other GPUs lie within" in rubin.summary
+    assert "announced_gpu" not in assumed(blackwell)
+    assert "half of published runs lie within" in blackwell.summary

@@ -599,3 +599,41 @@ def test_an_int8_cache_holds_less_than_one_in_fp8_for_its_scales() -> None:
     fp8, int8 = (size(model="llama 3.1 8b", kv_precision=kind).hardware for kind in ("fp8", "int8"))
     for one, scaled in zip(fp8, int8, strict=True):
         assert scaled.max_concurrent_users == pytest.approx(one.max_concurrent_users * 128 / 132, abs=1)
+
+
+def test_what_is_known_not_to_run_is_not_said_to_be_unknown_and_leads_to_what_does() -> None:
+    """DeepSeek-V4's kernels in vLLM are for Hopper and later; Gemma 3 is served in FP32 on a T4, which has no BF16."""
+    plan = TOOLS_BY_NAME["plan_parallelism"]
+    ampere = plan.ask({"model": "deepseek v4 flash", "gpu": "a100", "concurrent_users": 10})
+    assert ampere.summary.startswith("DeepSeek V4 Flash in MXFP4 does not run on any number of A100 SXM4 80GB. ")
+    assert "does not run on" in ampere.diagram
+    (step,) = ampere.next_steps
+    assert (step.tool, step.arguments["gpu"]) == ("plan_parallelism", "any")
+    turing = plan.ask({"model": "gemma 3 1b", "gpu": "t4", "total_gpus": 4})
+    assert turing.summary.startswith("Gemma 3 1B Instruct in FP16 does not run on 4 x T4. ")
+    (step,) = turing.next_steps
+    assert (step.arguments["precision"], step.arguments["gpu"]) == ("fp32", "t4")
+    assert plan.ask(step.arguments).fits
+
+
+def test_a_cache_that_is_not_known_is_still_said_to_be_unknown() -> None:
+    answer = TOOLS_BY_NAME["plan_parallelism"].ask({"model": "minimax m3", "gpu": "mi300x"})
+    assert answer.summary.startswith("Whether MiniMax M3 in FP16 fits on any number of MI300X is not known. ")
+    assert [(step.tool, step.why) for step in answer.next_steps] == [
+        ("compare_quantization", "the memory of its formats")
+    ]
+
+
+@pytest.mark.parametrize("tool", ["estimate_vram", "compare_moe_dense", "run_preset"])
+def test_other_tools_say_that_too(tool: str) -> None:
+    what = "moe_model" if tool == "compare_moe_dense" else "model"
+    asked = {what: "deepseek v4 flash", "gpu": "a100"} | ({"preset": "team"} if tool == "run_preset" else {})
+    answer = TOOLS_BY_NAME[tool].ask(asked)
+    said = {
+        "estimate_vram": "vLLM 0.28 does not run DeepSeek V4 Flash on A100 SXM4 80GB: its kernels",
+        "compare_moe_dense": "no legal deployment",
+        "run_preset": "No, not on A100 SXM4 80GB, for DeepSeek V4 Flash",
+    }
+    assert said[tool] in answer.summary
+    for step in answer.next_steps:
+        assert TOOLS_BY_NAME[step.tool].ask(step.arguments).summary

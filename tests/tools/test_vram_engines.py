@@ -11,6 +11,7 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.units import GIB
+from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
 from refusals import runs
 
@@ -528,7 +529,7 @@ def test_engines_go_by_the_names_that_people_say(said: str) -> None:
 
 
 def test_an_unknown_engine_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r'no engine "tgi"; known are, among 4: "vllm"'):
+    with pytest.raises(ValueError, match=r'no engine "tgi"; known are: "vllm", "sglang", "tensorrt-llm", "llama.cpp"'):
         ask(engine="tgi")
 
 
@@ -699,3 +700,36 @@ def test_deepseek_v4_is_not_planned_where_vllm_has_no_kernels_for_it() -> None:
     answer = TOOL.ask({"model": "deepseek v4 flash", "gpu": "a100-80gb-sxm"})
     assert answer.fits is None
     assert "Hopper, Blackwell or CDNA4" in answer.summary
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {
+            "model": "deepseek v4 pro",
+            "gpu": "b300",
+            "total_gpus": 8,
+            "context_window": 200_000,
+            "concurrent_users": 100,
+        },
+        {
+            "model": "deepseek v4 pro",
+            "gpu": "b300",
+            "total_gpus": 16,
+            "context_window": 200_000,
+            "concurrent_users": 200,
+        },
+        {"model": "deepseek v4 flash", "gpu": "h200", "total_gpus": 2, "context_window": 100_000},
+    ],
+)
+def test_the_line_of_users_of_compressed_keys_gives_the_users_that_it_says(asked: dict[str, Any]) -> None:
+    """V4 Pro on 8 B300: 1 + (136.08 - 18.88) / 1.08 = 109.5; the pool over a session's share alone would be 126."""
+    lines = TOOLS_BY_NAME["plan_parallelism"].ask(asked).formula
+    pool = float(next(line for line in lines if line.startswith("KV pool")).split(" = ")[1].split()[0])
+    users = next(line for line in lines if line.startswith("users"))
+    found = re.search(
+        r"(?:(\d+) x )?\(1 \+ \(KV pool - ([\d.]+) .* / ([\d.]+) GiB a session\).* = ([\d,]+) a rep", users
+    )
+    assert found
+    each = 1 + (pool - float(found[2])) / float(found[3])
+    assert int(found[1] or 1) * each == pytest.approx(int(found[4].replace(",", "")), rel=0.015)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 
-_PLACEHOLDER = re.compile(r'"\{(?P<text>[a-z_]+)\}"|\{(?P<plain>[a-z_]+)\}')
+_PLACEHOLDER = re.compile(r'"\{(?P<text>[a-z_]+)\}"|(?P<call>=?)\{(?P<plain>[a-z_]+)\}')
+_JSON = re.compile(r"(?:0|[1-9]\d*)(?:\.\d*[1-9])?|true|false")
+"""A number or a truth value that can be read in one way only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,9 +46,13 @@ class Prompt:
 
 
 def _filled(values: Mapping[str, str], blank: re.Match[str]) -> str:
-    """What stands in a blank; one in quotes stays a text where what it holds has quotes of its own, as JSON has."""
+    """What stands in a blank; one in quotes stays a text where what it holds has quotes of its own, as JSON has.
+
+    An argument of a call is a text as well where it is no plain number: "32k", or "1.000", which the tool asks about.
+    """
     if name := blank["plain"]:
-        return values[name]
+        value = values[name]
+        return blank["call"] + (f'"{value}"' if blank["call"] and not _JSON.fullmatch(value) else value)
     value = values[blank["text"]]
     return repr(value) if '"' in value else f'"{value}"'
 

@@ -13,6 +13,7 @@ from mcp.types import CallToolResult, Tool
 from inferplan.server.app import create_server
 from inferplan.server.output import say
 from inferplan.server.words import allowed, nearest, quoted
+from inferplan.tools._numbers import POINTED
 
 CANNOT_ANSWER = 2
 """The exit code for a question that cannot be answered as asked."""
@@ -59,6 +60,8 @@ async def _ask(client: Client, tool: Tool, given: Sequence[str], *, as_json: boo
 def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
     """A word of the command line as JSON: a plain number or true/false, unless the argument is a text.
 
+    What may have its thousands parted by points is left to the tool, which says so.
+
     >>> value_of("200", {"type": "integer"}), value_of("70", {"type": "string"}), value_of("true", {})
     (200, '70', True)
     """
@@ -66,7 +69,7 @@ def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
         return text
     if text in {"true", "false"}:
         return text == "true"
-    if _NUMBER.fullmatch(text):
+    if _NUMBER.fullmatch(text) and not POINTED.fullmatch(text):
         return float(text) if set(text) & set(".eE") else int(text)
     return text
 

@@ -13,6 +13,8 @@ T = TypeVar("T")
 LONGEST_NAME = 200
 """Names beyond this length are refused before anything is compared. [characters]"""
 
+FEW = 8
+"""Names that are all listed to who gives one that is none of them; of more, the first few."""
 CLOSE_ENOUGH = 0.55
 """Share of matching characters from which a known name is worth suggesting."""
 
@@ -235,7 +237,9 @@ class Shelf(Mapping[str, T], Generic[T]):
         if len(candidates) > 1:
             lead = f'{self.kind} "{said}" could be any of {len(candidates)}'
         close = f"nearest: {_quoted(nearest)}{self._hint}"
-        known = f"known are, among {len(self)}: {_quoted(list(self)[:3])}"
+        known = f"known are: {_quoted(list(self))}"
+        if len(self) > FEW:
+            known = f"known are, among {len(self)}: {_quoted(list(self)[:3])}"
         message = f"{lead}; {close if nearest else known}"
         return UnknownName(kind=self.kind, name=said, nearest=nearest, message=message)
 

@@ -54,8 +54,22 @@ class Held:
         return self.repository.tensors is not None or monotonic() - self.at < ASK_AGAIN_SECONDS
 
 
+FENCE = "```"
+"""What Markdown begins and ends a block of code with."""
+
 _held: dict[str, Held] = {}
 _lock = Lock()
+
+
+def unfenced(said: str) -> str:
+    """What stands between the fences of Markdown, as which assistants show the text of a file.
+
+    >>> unfenced('```json {"model_type": "llama"} ```'), unfenced("llama 3")
+    ('{"model_type": "llama"}', 'llama 3')
+    """
+    if not said.startswith(FENCE):
+        return said
+    return said[max(0, said.find("{")) :].rstrip().removesuffix(FENCE).rstrip()
 
 
 def is_config(said: str) -> bool:
@@ -82,7 +96,7 @@ def model_id(said: str) -> str:
     >>> model_id("llama 3.3 70b")
     'meta-llama/Llama-3.3-70B-Instruct'
     """
-    said = said.lstrip("\ufeff \t\r\n")
+    said = unfenced(said.lstrip("\ufeff \t\r\n"))
     try:
         if is_config(said):
             return described(described(said).model.id).model.id

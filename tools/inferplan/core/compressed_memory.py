@@ -129,9 +129,9 @@ def lacks_kernels(architecture: Architecture, gpu: Gpu, engine: Engine) -> str |
     is_card = gpu.architecture == "Blackwell" and gpu.link is None
     first = FIRST_ON_CARDS if is_card else KERNELS.get(gpu.architecture)
     if first is None:
-        return "compressed keys (DeepSeek-V4): vLLM's kernels for them need Hopper, Blackwell or CDNA4"
+        return "its kernels for compressed keys (DeepSeek-V4) need Hopper, Blackwell or CDNA4"
     if engine.version < first:
-        return f"compressed keys (DeepSeek-V4): vLLM's kernels for them run on this GPU since 0.{first}"
+        return f"its kernels for compressed keys (DeepSeek-V4) run there since 0.{first}"
     return None
 
 

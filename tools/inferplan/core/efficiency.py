@@ -43,8 +43,9 @@ VENDORS = ("nvidia", "amd")
 
 
 def is_fitted(gpu: Gpu) -> bool:
-    """Whether servers on GPUs like this one are among those fitted: known, of its generation, a datacenter's."""
-    return gpu.architecture in GENERATIONS and gpu.kind == "datacenter" and gpu.like is None
+    """Whether servers on GPUs like it are among those fitted: known, on sale, of its generation, a datacenter's."""
+    is_known = gpu.like is None and gpu.status != "announced"
+    return is_known and gpu.architecture in GENERATIONS and gpu.kind == "datacenter"
 
 
 PRODUCTS: Mapping[str, tuple[float, float]] = {

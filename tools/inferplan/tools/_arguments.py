@@ -1,6 +1,7 @@
 """The arguments that tools share: the same name, type, unit and words everywhere."""
 
 import json
+import re
 from contextlib import suppress
 from typing import Annotated, Any, TypeVar, cast
 
@@ -14,10 +15,12 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.presets import PRESETS
 from inferplan.core.units import KIB, MIB, SECONDS_PER_HOUR
 from inferplan.tools._models import usual_format
+from inferplan.tools._numbers import plain, whole
 
 T = TypeVar("T")
 
 _SUFFIXES = {"k": KIB, "m": MIB}
+_SHORT_WINDOW = re.compile(r"(\d{1,9}(?:\.\d{1,2})?)\s?([km])", re.IGNORECASE)
 
 
 def _known(shelf: Shelf[Any]) -> AfterValidator:
@@ -58,11 +61,16 @@ def _one_gpu(name: str) -> str:
     return gpu_id(name)
 
 
-def _plain_number(value: object) -> object:
+def _number(value: object) -> object:
     """Numbers as people type them ("50,000"); true and false are no numbers."""
     if isinstance(value, bool):
         raise ValueError(f"a number is needed, not {str(value).lower()}")  # noqa: TRY004 (pydantic words ValueErrors)
-    return value.strip().replace(",", "").replace("_", "") if isinstance(value, str) else value
+    return plain(value) if isinstance(value, str) else value
+
+
+def _count(value: object) -> object:
+    """The same of what has no decimals, also in short: "2M" requests a day are 2,000,000."""
+    return whole(value) if isinstance(value, str) else _number(value)
 
 
 def _as_text(value: object) -> object:
@@ -74,11 +82,10 @@ def _as_text(value: object) -> object:
 
 
 def _tokens(value: object) -> object:
-    """The same, and "32k" as people say context windows: 32 × 1,024."""
-    plain = _plain_number(value)
-    if isinstance(plain, str) and plain[:-1].isdigit() and plain[-1:].lower() in _SUFFIXES:
-        return int(plain[:-1]) * _SUFFIXES[plain[-1].lower()]
-    return plain
+    """The same, but "32k" as people say context windows: 32 × 1,024."""
+    if isinstance(value, str) and (short := _SHORT_WINDOW.fullmatch(value.strip())):
+        return int(float(short[1]) * _SUFFIXES[short[2].lower()])
+    return _count(value)
 
 
 def _at_least_a_second(hours: float) -> float:
@@ -98,7 +105,8 @@ def _no_rounding_error(milliseconds: float) -> float:
 SHORTEST_MS = 0.1
 """The strictest limit of a latency that can be asked for. [ms]"""
 
-NUMBER = BeforeValidator(_plain_number)
+NUMBER = BeforeValidator(_number)
+COUNT = BeforeValidator(_count)
 GPU_TEXT = BeforeValidator(_as_text)
 
 ModelName = Annotated[
@@ -131,17 +139,17 @@ EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, 
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 USERS_AT_MOST = 1_000_000
 """Sessions that can be asked about."""
-Users = Annotated[int, Field(ge=1, le=USERS_AT_MOST, description="Sessions at once."), NUMBER]
+Users = Annotated[int, Field(ge=1, le=USERS_AT_MOST, description="Sessions at once."), COUNT]
 ContextWindow = Annotated[int, Field(ge=1, le=100_000_000, description="Tokens per session."), BeforeValidator(_tokens)]
 GPUS_AT_MOST = 100_000
 """GPUs that can be asked about."""
-Gpus = Annotated[int, Field(ge=1, le=GPUS_AT_MOST, description="GPUs available."), NUMBER]
-Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Requests per day."), NUMBER]
+Gpus = Annotated[int, Field(ge=1, le=GPUS_AT_MOST, description="GPUs available."), COUNT]
+Requests = Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Requests per day."), COUNT]
 Hours = Annotated[
     float, Field(gt=0, le=24, description="Hours of service."), NUMBER, AfterValidator(_at_least_a_second)
 ]
-InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), NUMBER]
-OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), NUMBER]
+InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), COUNT]
+OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), COUNT]
 Milliseconds = Annotated[
     float, Field(gt=0, le=3_600_000, description="Limit."), AfterValidator(_no_rounding_error), NUMBER
 ]

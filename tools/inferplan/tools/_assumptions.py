@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.catalog._shelf import Shelf
 from inferplan.catalog.engines import ENGINES
+from inferplan.tools._numbers import POINTED, plain, whole
 from inferplan.tools._words import join
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
@@ -135,10 +136,19 @@ class Setting(BaseModel):
         if self.version:
             found = _VERSION.fullmatch(text)
             return float(found[1]) if found else float("nan")
+        if not self.coded and POINTED.fullmatch(text):
+            text = self._read(text)
         try:
             return datetime.date.fromisoformat(text).toordinal() if self.date else float(text)
         except ValueError:
             return float("nan")
+
+    def _read(self, text: str) -> str:
+        """A number with points, where it can be read in one way only."""
+        try:
+            return str(whole(text)) if self.whole else plain(text)
+        except ValueError as problem:
+            raise ValueError(f'"{self.name}": {problem}') from None
 
     def written(self, value: float) -> str:
         """The value as an override gives it, to the last digit.
@@ -237,7 +247,7 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
     for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or name in values:
-            problems.append(f'"{part}" ' + ("comes twice" if equals else "is not of the form name=value"))
+            problems.append(f'"{part}" ' + ("comes twice" if equals else _not_of_the_form(part)))
             continue
         try:
             values[name] = _setting(name, names, groups, arguments).check(value)
@@ -246,6 +256,12 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
     if problems:
         raise ValueError("; ".join(problems))
     return values
+
+
+def _not_of_the_form(part: str) -> str:
+    """What is wrong with a part that names nothing; digits alone are the rest of a number that a comma cut."""
+    cut = "; numbers in overrides have no comma, decimals a point" if part.isdigit() else ""
+    return f"is not of the form name=value{cut}"
 
 
 def _setting(name: str, allowed: tuple[str, ...], groups: Collection[str], arguments: Collection[str]) -> Setting:

@@ -214,7 +214,8 @@ def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:
     """GPUs there are against GPUs that the smallest legal layout takes, in nodes."""
     what = f"{on.model.id if on.model.is_size_class else on.model.title}, {on.precision.title}:"
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
-    verdict = f"not known to fit on {have}" if on.not_modelled else f"does not fit on {have}"
+    unknown = "does not run" if on.kept_off else "not known to fit"
+    verdict = f"{unknown if on.not_modelled else 'does not fit'} on {have}"
     lines = [*draw.wrap_items([what, verdict], draw.WIDTH, separator=" "), ""]
     if on.not_modelled:
         return "\n".join([*lines, *draw.wrap_items(on.not_modelled.split(), draw.WIDTH, separator=" ")])

@@ -1,6 +1,6 @@
 """The layouts to compare for a model on its GPUs: what each holds and delivers, and which of them to take."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -21,6 +21,8 @@ ALTERNATIVES = 3
 """Runners-up that an answer shows."""
 MOST_GPUS = 1024
 """GPUs of one replica that are looked at where no number is given."""
+FEWER_GPUS = 2
+"""Groups of fewer stages that take more than so many times the GPUs of deeper ones are not looked at for a latency."""
 RESOLUTION = 1.05
 """Two layouts whose estimates lie closer than this are equally quick, for all that is known. [ratio]
 
@@ -328,8 +330,8 @@ def _enough(case: Case) -> int | None:
 
     A user of ever more replicas, or of ever more stages, waits ever shorter, until each has GPUs of their own: what is
     quickest says nothing about how many to take. So no more are looked at than serve the users, or hold them where none
-    gets the latency asked for, in the widest tensor groups, each of as few stages as hold the model; and of the layouts
-    on those that cannot be told apart from the quickest (`RESOLUTION`), the one on the fewest GPUs decides.
+    gets the latency asked for, in the widest tensor groups (`_widest`); and of the layouts on those that cannot be told
+    apart from the quickest (`RESOLUTION`), the one on the fewest GPUs decides.
     """
     demand, serving = case.demand, [plan for plan in case.plans if case.serves(plan)]
     if demand.gpus is not None or (serving and demand.aim != "latency"):
@@ -337,10 +339,21 @@ def _enough(case: Case) -> int | None:
     plans = serving or [plan for plan in case.plans if case.holds(plan)]
     if not plans:
         return None
-    widest = min((plan.layout for plan in plans), key=lambda one: (-one.tp, one.attention_dp, one.pp, one.gpus))
+    widest = _widest([plan.layout for plan in plans])
     few = [plan for plan in plans if plan.layout.gpus <= widest.gpus]
     within = RESOLUTION * min(plan.wait_s for plan in few)
     return min(plan.layout.gpus for plan in few if plan.wait_s <= within) if serving else widest.gpus
+
+
+def _widest(layouts: Sequence[Layout]) -> Layout:
+    """The widest tensor groups, each of as few stages as hold the model, or of more where those take far fewer GPUs.
+
+    A model that leaves a group hardly any cache takes many of them for its users, and few that are a stage deeper.
+    """
+    wide = min((-one.tp, one.attention_dp) for one in layouts)
+    groups = [one for one in layouts if (-one.tp, one.attention_dp) == wide]
+    most = FEWER_GPUS * min(one.gpus for one in groups)
+    return min((one for one in groups if one.gpus <= most), key=lambda one: (one.pp, one.gpus))
 
 
 def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int) -> list[Layout]:

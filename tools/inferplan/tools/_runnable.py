@@ -7,6 +7,7 @@ from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn
+from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.engine import USUAL, Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
@@ -34,7 +35,7 @@ class Runnable:
     refusal: Refusal | None = field(init=False, compare=False)
     """What keeps the engine from running this format on this GPU, where it is known not to."""
     kept_off: str | None = field(init=False, compare=False)
-    """Why it runs nothing here, in words: that, or a version of the engine that is older than the model."""
+    """Why it runs nothing here, in words: that, a version that is older than the model, or what the GPU lacks."""
     degrees: tuple[int, ...] = field(init=False, compare=False)
     """The tensor-parallel degrees that the engine accepts within a domain, smallest first."""
     stage_degrees: tuple[int, ...] = field(init=False, compare=False)
@@ -48,7 +49,7 @@ class Runnable:
         """Look up what follows from the rest, and is asked for time and again."""
         refused = refusal(self.engine.name, self.gpu, self.precision, version=self.engine.version)
         object.__setattr__(self, "refusal", refused)
-        object.__setattr__(self, "kept_off", self.refused or self._too_old() or self._overflows() or self._routed())
+        object.__setattr__(self, "kept_off", next(filter(None, self._obstacles()), None))
         degrees = self._accepted()
         inside = sum(tp <= self.node_size for tp in degrees)
         object.__setattr__(self, "degrees", degrees)
@@ -82,6 +83,14 @@ class Runnable:
         what = f"load {self.precision.title}" if found.form else "run"
         return f"{self.engine_name} does not {what}{f' on {self.gpu.title}' if found.gpu else ''}"
 
+    def _obstacles(self) -> Iterator[str | None]:
+        """What may keep the engine from running anything here, each in words or None."""
+        yield self.refused
+        yield self._too_old()
+        yield self.overflows
+        yield self._routed()
+        yield self.lacks_kernels
+
     def _too_old(self) -> str | None:
         """That this version of vLLM has no class for the model, and the first one that has."""
         first = self.model.vllm_since
@@ -92,7 +101,16 @@ class Runnable:
         way_out = f': overrides="engine_version=0.{first}"' if helps else ""
         return f"{self.engine_name} has no class for it, 0.{first} has{way_out}"
 
-    def _overflows(self) -> str | None:
+    @property
+    def lacks_kernels(self) -> str | None:
+        """That vLLM has no kernels of this model's attention for this GPU, where it serves the model on others."""
+        reason = lacks_kernels(self.model.architecture, self.gpu, self.engine) if self.engine.name == "vllm" else None
+        if reason is None or engine_memory.cache_not_modelled(self.model, self.engine):
+            return None
+        return f"{self.engine_name} does not run {self.model.title} on {self.gpu.title}: {reason}"
+
+    @property
+    def overflows(self) -> str | None:
         """That vLLM takes the model in FP32, twice the memory, where a GPU has no BF16; GGUF is left as it is.
 
         Source: vLLM 0.28, vllm/config/model.py, `_resolve_auto_dtype`, and platforms/cuda.py (`supported_dtypes`).

@@ -150,12 +150,16 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     note_share(ledger, on.utilization(Layout()))
     if on.gpu.kind == "unified":
         ledger.note("unified_memory", "shared", why=SHARED_MEMORY)
+    if on.gpu.status == "announced":
+        ledger.note("announced_gpu", on.gpu.title, why=BEFORE_RELEASE)
 
 
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
 """Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py."""
 FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
+BEFORE_RELEASE = "figures of before its release; no published run or log is of it"
+"""What is known of a GPU that is only announced."""
 SHARED_MEMORY = "other programs take of it too: four KV pools on a DGX Spark were 7 to 31 % smaller"
 """What published logs of vLLM 0.13 to 0.27 on GB10 show against the rules."""
 

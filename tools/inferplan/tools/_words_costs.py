@@ -21,6 +21,8 @@ TITLES: dict[OptionName, str] = {
     "own": "owned",
     "api": "an API",
 }
+SHORTEST_HOURS = 0.05
+"""Hours a day that are worth telling. [h]"""
 READING_S = 0.2
 """Time per token of text that is read as it comes. [s]
 
@@ -113,15 +115,20 @@ def _crossing_sentence(case: Case) -> str:
     met: dict[OptionName, float] = {name: hours for name, hours in case.crossings.items() if hours}
     follows = case.bills.follows_the_fleet
     below = [f"{TITLES[name]} below {hours:.1f}" for name, hours in met.items() if follows(name)]
-    beyond = [f"{TITLES[name]} beyond {hours:.1f}" for name, hours in met.items() if not follows(name)]
+    beyond = [f"{TITLES[name]} {_from(hours)}" for name, hours in met.items() if not follows(name)]
     always = [TITLES[name] for name in case.crossings if case.cheaper_all_day.get(name) == "on_demand"]
     cheaper = [f"than {words.join(below)} hours a day"] if below else []
     cheaper += [f"than {words.join(always)} at any hours"] if always else []
     parts = [f"cheaper {' and '.join(cheaper)}"] if cheaper else []
-    parts += [f"dearer than {words.join(beyond)} hours a day"] if beyond else []
+    parts += [f"dearer than {words.join(beyond)}"] if beyond else []
     if not parts:
         return "On-demand is never cheaper."
     return f"On-demand is {' and '.join(parts)}, on the GPUs those hours take."
+
+
+def _from(hours: float) -> str:
+    """From how many hours a day on; what is less than a moment is met at once."""
+    return "at any hours" if hours < SHORTEST_HOURS else f"beyond {hours:.1f} hours a day"
 
 
 def _owned_sentence(case: Case) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from inferplan.core.collectives import Collective
 from inferplan.core.compressed_memory import is_compressed
+from inferplan.core.engine_memory import Capacity
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
-from inferplan.core.units import GB, MILLI
+from inferplan.core.units import GB, GIB, MILLI
 from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
@@ -118,9 +119,21 @@ def _trade(case: Case, first: Plan) -> str:
         speed = f" at {first.tokens_per_s:,.0f} tokens/s; this one gives {chosen.tokens_per_s:,.0f}"
     return (
         f"The smallest replica ({words.degrees(small)}) would hold {held}{speed}: "
-        f"{words.degrees(taken)} keeps fewer copies of the weights, so "
-        f"{words.count(chosen.users, 'user')} fit."
+        f"{words.degrees(taken)} {_what_is_kept(small, taken)}, so {words.count(chosen.users, 'user')} fit."
     )
+
+
+def _what_is_kept(small: Layout, taken: Layout) -> str:
+    """What leaves more room than the smallest replica: fewer copies of weights, or of a user's keys and values.
+
+    Groups that share experts have copies of everything else, and keep a user's cache on fewer GPUs: ranks of one tensor
+    group keep latents, and heads that are fewer than they, as often as they are.
+    """
+    shared = taken.attention_dp > 1
+    fewer = f"fewer copies of the {'experts' if shared else 'weights'}" if taken.dp < small.dp else ""
+    closer = taken.group < small.group and shared
+    cache = f"a user's cache on {words.count(taken.group, 'GPU')} instead of {small.group}" if closer else ""
+    return f"keeps {' and '.join(filter(None, (fewer, cache)))}" if fewer or cache else "leaves more room"
 
 
 def _rule(on: Serving, layout: Layout) -> str:
@@ -182,8 +195,7 @@ def _room(case: Case) -> str:
     """The tokens that the engine prints over those of a session; of compressed keys it prints fewer than there are."""
     on, context, held = case.on, case.demand.context, case.chosen.deployment.capacity
     if on.engine.name == "vllm" and is_compressed(on.model.architecture):
-        each = on.session_bytes(case.chosen.layout.alone, context)
-        return f"KV pool / {words.gib(each)} a session, at most {on.engine.max_num_seqs:,}"
+        return _room_of_compressed(case, held)
     return f"{held.tokens:,} tokens / {context:,}{_bound_by(case)}"
 
 
@@ -195,6 +207,18 @@ def _bound_by(case: Case) -> str:
         return ""
     has_states = any(mixer.state for _, mixer in on.model.architecture.mixers)
     return f", fewer by its pool of {'states' if has_states else 'windows'},"
+
+
+def _room_of_compressed(case: Case, held: Capacity) -> str:
+    """A sequence with a whole step in flight, and those that decode beside it: `CompressedBlocks.concurrency`."""
+    on, layout = case.on, case.chosen.layout
+    each, groups = on.session_bytes(layout.alone, case.demand.context), layout.attention_dp
+    first = held.memory.pool - (held.concurrency / groups - 1) * each
+    shared = f"{groups} x " if groups > 1 else ""
+    return (
+        f"{shared}(1 + (KV pool - {first / GIB:.2f} of one in a step of {on.engine.max_num_batched_tokens:,} tokens) / "
+        f"{each / GIB:.3g} GiB a session), at most {on.engine.max_num_seqs:,}"
+    )
 
 
 def _bubble_line(case: Case) -> str:
@@ -232,6 +256,9 @@ def shortage(case: Case) -> Iterator[str]:
     """The paragraph for too few GPUs."""
     on, total, needed = case.on, case.demand.gpus, case.needed
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
+    if on.kept_off:
+        yield f"{_subject(on)} does not run on {have}. {why_not(case)}"
+        return
     if on.not_modelled:
         yield f"Whether {_subject(on)} fits on {have} is not known. {why_not(case)}"
         return

@@ -187,7 +187,7 @@ def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
     devices = f"{side.gpus:,} {side.on.gpu.title}"
     if side.placed is None:
-        unknown = side.on.not_modelled and not side.on.refusal
+        unknown = side.on.not_modelled and not side.on.kept_off
         devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
     elif side.placed.gpus != side.gpus:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"

@@ -30,10 +30,11 @@ def verdict(case: Case) -> Iterator[str]:
         yield f"{_yes(case)}: {_subject(case)} serves {load} on {hardware}{_pace(case, case.plan)}."
         yield from _traffic_sentence(case)
         return
-    if case.on.not_modelled:
-        yield f"Not known for {_subject(case)}: {case.on.not_modelled}."
-        return
     title = case.on.gpu.title
+    if case.on.not_modelled:
+        start = f"No, not on {title}, for" if case.on.kept_off else "Not known for"
+        yield f"{start} {_subject(case)}: {case.on.not_modelled}."
+        return
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
     if case.enough.serves_users:
         yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
@@ -186,7 +187,7 @@ def _ways_to_save(case: Case) -> Iterator[str]:
     found = words.join([f"{way.what} ({way.gpus:,})" for way in case.ways], last="or")
     if case.needed is None:
         if found:
-            yield f"What would serve them: {found} GPUs."
+            yield f"What would serve them, and the GPUs that it takes: {found}."
         return
     needed = f"{words.count(case.needed, 'GPU')} serve{'s' if case.needed == 1 else ''} these users"
     if found:

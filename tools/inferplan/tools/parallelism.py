@@ -406,7 +406,9 @@ def _no_number_helps(case: Case) -> bool:
 
 
 def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
-    """More GPUs, or fewer bits."""
+    """More GPUs, or fewer bits; where no number of GPUs helps, what the engine does run."""
+    if case.on.not_modelled:
+        return _elsewhere(q, case.on)
     gpu, needed = case.on.gpu.id, case.on.for_users(q.concurrent_users, q.context_window)
     smaller = following(q, QuantizationQuestion, "formats that need fewer GPUs", gpu=gpu, precision=None)
     if needed is None:
@@ -414,6 +416,19 @@ def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"
     gpus = needed.layout.gpus if needed.layout.gpus <= GPUS_AT_MOST else None
     return [following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus), smaller]
+
+
+def _elsewhere(q: ParallelismQuestion, on: Serving) -> list[NextStep]:
+    """What the engine runs instead: another format or GPU; the memory of all formats where its cache is not known."""
+    if on.overflows:
+        why = "the format that it runs in"
+        return [following(_with_turn(q), ParallelismQuestion, why, gpu=on.gpu.id, precision="fp32")]
+    if on.lacks_kernels:
+        why = "GPU types that run it"
+        return [] if is_any(q.gpu) else [following(_with_turn(q), ParallelismQuestion, why, gpu=ANY, total_gpus=None)]
+    if on.kept_off:
+        return []
+    return [following(q, QuantizationQuestion, "the memory of its formats", gpu=on.gpu.id, precision=None)]
 
 
 TOOL = Tool(

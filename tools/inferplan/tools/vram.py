@@ -13,6 +13,7 @@ from inferplan.catalog.gpus import GUIDE_MENU
 from inferplan.core.engine import EngineName
 from inferplan.core.units import GB, GIB
 from inferplan.tools._arguments import (
+    ANY,
     USUAL_GPU,
     ContextWindow,
     EngineChoice,
@@ -368,6 +369,8 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
     steps: list[NextStep] = []
     if is_wide:
         steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
+    if here.on.lacks_kernels:
+        return [*steps, following(q, ParallelismQuestion, "GPU types that run it", gpu=ANY, total_gpus=None)]
     if here.has_rivals or not is_wide:
         why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))

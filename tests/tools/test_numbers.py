@@ -1,0 +1,97 @@
+"""Numbers as people write them: taken where they can be read in one way only, asked about where not."""
+
+from typing import Any
+
+import pytest
+from mcp import Client
+from pydantic import ValidationError
+
+from inferplan.server.call import texts
+from inferplan.tools.registry import TOOLS_BY_NAME
+
+ASKED: dict[str, dict[str, Any]] = {
+    "compare_costs": {"model": "70B", "requests_per_day": 1000},
+    "estimate_vram": {"model": "70B"},
+    "plan_parallelism": {"model": "70B"},
+}
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "said", "meant"),
+    [
+        ("compare_costs", "requests_per_day", "50,000", 50_000),
+        ("compare_costs", "requests_per_day", "50 000", 50_000),
+        ("compare_costs", "requests_per_day", "50'000", 50_000),
+        ("compare_costs", "requests_per_day", "50_000", 50_000),
+        ("compare_costs", "requests_per_day", "10,00,000", 1_000_000),
+        ("compare_costs", "requests_per_day", "1.000.000", 1_000_000),
+        ("compare_costs", "requests_per_day", "50k", 50_000),
+        ("compare_costs", "requests_per_day", "2M", 2_000_000),
+        ("compare_costs", "requests_per_day", "1.5 M", 1_500_000),
+        ("compare_costs", "usage_hours_per_day", "8.5", 8.5),
+        ("compare_costs", "usage_hours_per_day", "0.125", 0.125),
+        ("compare_costs", "input_tokens", "20K", 20_000),
+        ("estimate_vram", "concurrent_users", "1,200", 1_200),
+        ("estimate_vram", "context_window", "32k", 32 * 1024),
+        ("estimate_vram", "context_window", "1.5M", 3 * 2**19),
+        ("plan_parallelism", "max_ttft_ms", "2,500", 2_500),
+    ],
+)
+def test_a_number_that_can_be_read_in_one_way_is_taken(tool: str, name: str, said: str, meant: float) -> None:
+    assert TOOLS_BY_NAME[tool].ask({**ASKED[tool], name: said}).inputs[name] == meant
+
+
+@pytest.mark.parametrize(
+    ("tool", "name", "said", "told"),
+    [
+        ("compare_costs", "requests_per_day", "50.000", '"50.000" may be 50,000 or 50; write it without a point'),
+        ("compare_costs", "usage_hours_per_day", "8,5", '"8,5" has a comma that parts no thousands'),
+        ("compare_costs", "overrides", "purchase_usd_per_gpu=25.000", '"purchase_usd_per_gpu": "25.000" may be 25,000'),
+        ("estimate_vram", "concurrent_users", "1.000", '"1.000" may be 1,000 or 1; write it without a point'),
+        ("estimate_vram", "context_window", "32.768", '"32.768" may be 32,768 or 32.768; write it without a point'),
+        ("plan_parallelism", "max_tpot_ms", "0,05", "write decimals with a point"),
+        ("plan_parallelism", "max_ttft_ms", "2.000", '"2.000" may be 2,000 or 2'),
+        ("plan_parallelism", "overrides", "memory_utilization=0,95", "numbers in overrides have no comma"),
+        ("plan_parallelism", "overrides", "max_num_batched_tokens=16.384", "may be 16,384 or 16.384"),
+    ],
+)
+def test_a_number_that_a_german_or_an_english_reader_takes_otherwise_is_asked_about(
+    tool: str, name: str, said: str, told: str
+) -> None:
+    """Before, "1.000" users were 1, and "1,5" hours were 15."""
+    with pytest.raises(ValidationError) as refused:
+        TOOLS_BY_NAME[tool].ask({**ASKED[tool], name: said})
+    assert told in str(refused.value)
+
+
+@pytest.mark.anyio
+async def test_a_client_is_told_in_one_sentence_what_a_number_may_be(client: Client) -> None:
+    answer = await client.call_tool("compare_costs", {"model": "70B", "requests_per_day": "50.000"})
+    assert answer.is_error
+    assert texts(answer) == (
+        '`compare_costs`: 1 problem. `requests_per_day`: "50.000" may be 50,000 or 50; write it without a point.'
+    )
+
+
+@pytest.mark.parametrize("said", ["9" * 5000, "1," * 5000, "k", "1.2.3", ".", ",", "1k2", "-5", "²", "1e400"])
+def test_what_is_no_number_is_refused(said: str) -> None:
+    with pytest.raises(ValidationError):
+        TOOLS_BY_NAME["estimate_vram"].ask({"model": "70B", "concurrent_users": said})
+
+
+def test_a_config_json_between_the_fences_of_markdown_is_read_as_it_is_without_them() -> None:
+    config = (
+        '{"model_type":"llama","hidden_size":4096,"num_hidden_layers":32,"intermediate_size":14336,'
+        '"num_attention_heads":32,"num_key_value_heads":8,"vocab_size":128256}'
+    )
+    tool = TOOLS_BY_NAME["estimate_vram"]
+    plain = tool.ask({"model": config})
+    assert plain.weights_gb == pytest.approx(16.06, abs=0.005)
+    for fenced in (f"```json\n{config}\n```\n", f"```\n{config}\n```", f"```{config}```"):
+        assert tool.ask({"model": fenced}).inputs == plain.inputs
+
+
+def test_of_few_names_all_are_listed_to_who_gives_none_of_them() -> None:
+    with pytest.raises(ValidationError) as refused:
+        TOOLS_BY_NAME["estimate_vram"].ask({"model": "70B", "engine": "tgi"})
+    assert 'no engine "tgi"; known are: "vllm", "sglang", "tensorrt-llm", "llama.cpp"' in str(refused.value)
