@@ -6,9 +6,9 @@ from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Model
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.memory import class_bits
 from inferplan.core.precision import Precision
+from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools._assumptions import Ledger
 
 SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})

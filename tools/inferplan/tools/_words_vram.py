@@ -8,9 +8,9 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import llamacpp_offload, memory
 from inferplan.core.architecture import Model
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB, GIB
+from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools._adapters import adapters_sentence
 from inferplan.tools._changes import Change
