@@ -15,6 +15,7 @@ from calibrate import BANDS, CONSTANTS, TABLE
 from fit import Design, fit
 from targets import Target, targets_of
 
+from data_files import DATA
 from inferplan.core.speed_constants import PARAMETERS
 from inferplan.core.units import MILLI
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
@@ -28,7 +29,12 @@ SOURCES = ("trtllm-docs-static", "gpt-fast", "rocm-vllm", "inferencex")
 @cache
 def sample() -> list[dict[str, Any]]:
     """Every fortieth row: each way of measuring is among them."""
-    return published()[::40]
+    return published()[::40] + at_home()[::7]
+
+
+def at_home() -> list[dict[str, Any]]:
+    """llama.cpp's runs from 2025 on."""
+    return json.loads((DATA / "published_llamacpp.json").read_text(encoding="utf-8"))["rows"]
 
 
 @cache
@@ -43,13 +49,11 @@ def predicted_s(target: Target) -> float:
     found = predict(setup)
     if target.law == "offline":
         return setup.layout.dp * setup.load(setup.batch).running / found["output_tok_s_total"]
-    name = {"tpot": "tpot_ms", "single": "tpot_ms", "ttft": "ttft_ms", "prompt": "ttft_ms", "static": "e2e_ms"}[
-        target.law
-    ]
+    name = {"ttft": "ttft_ms", "prompt": "ttft_ms", "static": "e2e_ms"}.get(target.law, "tpot_ms")
     return found["tpot_ms" if setup.runner == "other" and target.law == "static" else name] * MILLI
 
 
-@pytest.mark.parametrize("law", ["tpot", "ttft", "offline", "static", "single", "prompt"])
+@pytest.mark.parametrize("law", ["tpot", "ttft", "offline", "static", "single", "prompt", "slots"])
 def test_the_forms_that_are_fitted_are_the_laws_that_the_product_predicts_by(law: str) -> None:
     mine = [one for one in targets() if one.law == law]
     assert mine

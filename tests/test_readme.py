@@ -104,15 +104,17 @@ LAWS = {
     "static": "static batch",
     "single": "decode at batch 1",
     "prompt": "a prompt alone",
+    "slots": "several sequences in llama.cpp",
 }
 
 
 def calibration() -> str:
-    found = calibrated()
-    parts = [found[name] for name in ("in_sample", "source_left_out", "source_left_out_where_the_layout_is_stated")]
+    fits = calibrated()
+    parts = [fits[name] for name in ("in_sample", "source_left_out", "source_left_out_where_the_layout_is_stated")]
     lines = ["| target | in the fit | source left out | where the layout is stated |", "|---|---|---|---|"]
     for law, title in LAWS.items():
-        cells = (f"{part[law]['median']:.1f} ({part[law]['n']:,} runs)" for part in parts)
+        found = (part.get(law) for part in parts)
+        cells = (f"{one['median']:.1f} ({one['n']:,} runs)" if one else "in no fit" for one in found)
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

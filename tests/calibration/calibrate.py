@@ -1,8 +1,8 @@
-"""Fit the constants of the speed model: `python tests/calibration/calibrate.py FILE [--write] [--leave-out WHAT]`.
+"""Fit the constants of the speed model: `python tests/calibration/calibrate.py FILE... [--write] [--leave-out WHAT]`.
 
-FILE has rows in the form that `inferplan validate speed` takes. Prints the errors, in the fit and with each source (or
-model, or GPU) left out of it; with --write, the constants, the error bands (always with the source left out) and the
-table become the product's. Needs the `calibration` extra, and minutes.
+FILEs have rows in the form that `inferplan validate speed` takes. Prints the errors, in the fit and with each source
+(or model, or GPU) left out of it; with --write, the constants, the error bands (always with the source left out) and
+the table become the product's. Needs the `calibration` extra, and minutes.
 """
 
 import argparse
@@ -101,16 +101,24 @@ def quoted(key: Sequence[str]) -> str:
     return "(" + ", ".join(f'"{part}"' for part in key) + ")"
 
 
-def write(file: Path, targets: Sequence[Target], values: Mapping[str, float], crossed: Floats, *, into: Path) -> None:
+def _in_parts(text: str) -> list[str]:
+    """A text in parts that are short enough for a line."""
+    return text.replace("), ", "), |").split("|")
+
+
+def write(
+    files: Sequence[Path], targets: Sequence[Target], values: Mapping[str, float], crossed: Floats, *, into: Path
+) -> None:
     """Constants and bands with their provenance, and the table of errors, into a clone."""
     for name in (CONSTANTS, BANDS, TABLE):
         (into / name).parent.mkdir(parents=True, exist_ok=True)
-    digest = sha256(file.read_bytes()).hexdigest()[:16]
+    named = ", ".join(f"{one.name} (sha256 {sha256(one.read_bytes()).hexdigest()[:16]})" for one in files)
     used = sum(one.calibrates for one in targets)
     families = sorted({one.family for one in targets})
-    made = f"{file.name} (sha256 {digest}), {used:,} of {len(targets):,} targets, {datetime.now(UTC).date()}"
+    made = f"{named}, {used:,} of {len(targets):,} targets, {datetime.now(UTC).date()}"
     head = (ROOT / CONSTANTS).read_text(encoding="utf-8").partition("\n")[0]
-    lines = [head, "", "from collections.abc import Mapping", "", f'FITTED_ON = "{made}"']
+    lines = [head, "", "from collections.abc import Mapping", "", "FITTED_ON = ("]
+    lines += [f'    "{part}"' for part in _in_parts(made)] + [")"]
     lines += ["SOURCES = (", *(f'    "{name}",' for name in families), ")"]
     lines += [
         'OBJECTIVE = "pseudo-Huber loss of log(predicted / measured), constants that are alike held near their mean"'
@@ -139,12 +147,12 @@ def write(file: Path, targets: Sequence[Target], values: Mapping[str, float], cr
 def main() -> None:
     """Fit, report, and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--write", action="store_true", help="make the constants and bands the product's")
     parser.add_argument("--into", type=Path, default=ROOT, help="the clone to write into, instead of this one")
     parser.add_argument("--leave-out", choices=sorted(LEFT_OUT), default="source")
     chosen = parser.parse_args()
-    targets = list(targets_of(rows_of(chosen.file)))
+    targets = list(targets_of([row for file in chosen.files for row in rows_of(file)]))
     values = fit(targets)
     crossed = left_out(targets, chosen.leave_out)
     parts = [
@@ -156,7 +164,7 @@ def main() -> None:
     sys.stdout.write("\n\n".join(parts) + "\n")
     if chosen.write:
         unseen = crossed if chosen.leave_out == "source" else left_out(targets, "source")
-        write(chosen.file, targets, values, unseen, into=chosen.into)
+        write(chosen.files, targets, values, unseen, into=chosen.into)
 
 
 if __name__ == "__main__":

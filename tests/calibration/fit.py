@@ -1,7 +1,7 @@
 """The robust fit of the speed model's constants: those that are alike are held near a mean that is fitted with them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +16,8 @@ SCALE = 0.1
 """Log residuals well below count squared, those well above in proportion."""
 CAP = 300
 """Rows that one law of one family weighs at most."""
+CAP_AT_HOME = 20
+"""The same of llama.cpp: a source has one machine or a few, which it asks at many depths."""
 SHRINKAGE = 50.0
 """Weight of the squared log distance of a constant from the mean of those like it, or from what is known, in rows."""
 ALIKE: Mapping[str, str] = {
@@ -45,7 +47,16 @@ START: Mapping[str, float] = {
     "bandwidth": 0.864,
     "compute": 0.9,
     "compute_fp4": 0.78,
+    "bandwidth_local": 0.8,
     "compute_local": 0.6,
+    "compute_local_stacked": 0.4,
+    "compute_local_amd": 0.4,
+    "compute_local_apple": 0.9,
+    "expert_share_local": 0.5,
+    "prompt_attention_local": 0.5,
+    "prompt_attention_local_apple": 0.5,
+    "layer_s_local_apple": 78.1e-6,
+    "expert_layer_s_local": 16.8e-6,
     "expert_compute": 0.49,
     "index_compute": 0.29,
     "link": 0.339,
@@ -70,18 +81,25 @@ START: Mapping[str, float] = {
 KNOWN: Mapping[str, float] = {
     "bandwidth_cdna": 0.81,
     "bandwidth_local_stacked": 0.6,
+    "layer_s_local": 78.1e-6,
     "all_to_all_s": 20e-6,
     "attention_compute": 0.29,
 }
 """What is known before any row is looked at: microbenchmarks of MI300X reach 81 % of its bandwidth; llama.cpp reaches
-about 60 % of stacked memory's; an all-to-all is a few kernels, where one source alone exchanges; attention of output
-tokens reached 0.29 of the best product in a calibration of 13 constants, and in FlashMLA's README kernels alone 0.20
-(sparse, B200), 0.52 (sparse, H800) and 0.83 (dense, H800)."""
-MEASURED: Mapping[str, float] = {"prompt_attention_compute": 0.57}
+about 60 % of stacked memory's, and its layers cost what those of servers do; an all-to-all is a few kernels, where one
+source alone exchanges; attention of output tokens reached 0.29 of the best product in a calibration of 13 constants,
+and in FlashMLA's README kernels alone 0.20 (sparse, B200), 0.52 (sparse, H800) and 0.83 (dense, H800)."""
+MEASURED: Mapping[str, float] = {
+    "prompt_attention_compute": 0.57,
+    "prefill_interference_local": 1.0,
+    "front_end_s_local": 1e-3,
+    "first_token_steps_local": 1.0,
+}
 """What no row shows and is not fitted: the share of the best product that attention over long prompts reaches.
 
 No row has more than 16K tokens in, where other costs look the same. 100K to 1M tokens on one A100: 0.57, or half of the
-peak (MInference, experiments/README.md@010b708, FlashAttention-2, less 2 FLOP per parameter and token).
+peak (MInference, experiments/README.md@010b708, FlashAttention-2, less 2 FLOP per parameter and token). Of llama.cpp's
+server: a prompt holds up all others as long as it takes, and waits for one step; a millisecond for its front end.
 """
 OF_ENGINE = ("sequence_s", "front_end_s", "first_token_steps", "prompt_queue")
 LOOSE = 0.2
@@ -157,8 +175,12 @@ class Design:
         for one in self.targets:
             if one.calibrates:
                 counts[one.family, one.law] = counts.get((one.family, one.law), 0) + 1
+        caps = [CAP_AT_HOME if one.engine == "llama.cpp" else CAP for one in self.targets]
         return np.array(
-            [min(1.0, CAP / counts[one.family, one.law]) if one.calibrates else 0.0 for one in self.targets]
+            [
+                min(1.0, cap / counts[one.family, one.law]) if one.calibrates else 0.0
+                for one, cap in zip(self.targets, caps, strict=True)
+            ]
         )
 
     @cached_property
@@ -238,8 +260,9 @@ def robust(residuals: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 def fit(targets: Sequence[Target], *, shrinkage: float | None = None) -> dict[str, float]:
     """The constants, and the means of those that are alike: each held near its mean, which is fitted with them."""
-    design = Design([one for one in targets if one.calibrates])
-    found = _solve(design, _pulls(design.parameters, SHRINKAGE if shrinkage is None else shrinkage))
+    near = SHRINKAGE if shrinkage is None else shrinkage
+    servers = Design([_of_servers(one) for one in targets if one.calibrates and _is_of_servers(one)])
+    found = _solve(servers, _pulls(servers.parameters, near)) if servers.targets else {}
     return found | _at_home(targets, found)
 
 
@@ -260,22 +283,48 @@ def _pull(name: str, near: float) -> Pull:
     return Pull(name=name, begin=START[name], weight=near if name in HELD else FREE)
 
 
+def _is_of_servers(one: Target) -> bool:
+    """Whether a run says something of servers too: of llama.cpp, decoding of dense models on one card without HBM.
+
+    Those of its many kinds of model and depth would move what servers reach with experts and latents.
+    """
+    if one.engine != "llama.cpp":
+        return True
+    alone = not one.decode[[NAMES.index(name) for name in ("hand_overs", "expert_layers")]].any()
+    return one.family == STREAMING and one.law == "single" and one.kind.generation != "local_stacked" and alone
+
+
+STREAMING = "llamacpp-xiongjie"
+"""The source of many cards and two dense models whose decoding is memory's bandwidth and a cost per layer."""
+
+
+def _of_servers(one: Target) -> Target:
+    """A run as if the constants of servers held of it."""
+    return replace(one, engine="other", kind=replace(one.kind, engine="other")) if one.engine == "llama.cpp" else one
+
+
 def _at_home(targets: Sequence[Target], found: Mapping[str, float]) -> dict[str, float]:
-    """What llama.cpp reaches of a card's arithmetic, from its prompts alone, which say nothing of other engines."""
-    prompts = Design([one for one in targets if one.law == "prompt" and one.engine == "llama.cpp"])
-    if not prompts.targets:
+    """The constants of llama.cpp, from its own runs, beside what it shares with servers, which stays."""
+    home = Design([one for one in targets if one.calibrates and one.engine == "llama.cpp"])
+    if not home.targets:
         return {}
-    rest = dict(START) | dict(KNOWN) | dict(found)
-    tried = np.geomspace(0.02, 1, 200)
-    losses = [np.abs(prompts.residuals(rest | {"compute_local": float(one)})).sum() for one in tried]
-    return {"compute_local": float(tried[int(np.argmin(losses))])}
+    shared = dict(START) | dict(KNOWN) | dict(found)
+    pulls = [
+        _pull(name, SHRINKAGE) if "_local" in name else Pull(name=name, begin=shared[name], weight=EXACT)
+        for name in home.parameters
+    ]
+    solved = _solve(home, pulls)
+    return {name: value for name, value in solved.items() if "_local" in name or name not in found}
 
 
 def _highest(name: str) -> float:
     """The largest value that is physical: streaming never reaches all of a memory's rated bandwidth."""
     if "bandwidth" in name:
         return STREAMED
-    return 1.0 if "compute" in name or name in ("link", "bus") or "prompt_queue" in name else np.inf
+    if name.startswith("compute_local"):
+        return np.inf
+    shares = ("compute", "prompt_queue", "share", "prompt_attention")
+    return 1.0 if any(one in name for one in shares) or name in ("link", "bus") else np.inf
 
 
 def _solve(design: Design, pulls: Sequence[Pull]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import ENOUGH, Law, attention_of, band
 from inferplan.core.speed_bands import BANDS
 
-LAWS: tuple[Law, ...] = ("tpot", "ttft", "offline", "static", "single", "prompt")
+LAWS: tuple[Law, ...] = ("tpot", "ttft", "offline", "static", "single", "prompt", "slots")
 KINDS = st.builds(
     Kind,
     generation=st.sampled_from(["hopper", "ampere", "blackwell", "cdna", "local", "local_stacked"]),

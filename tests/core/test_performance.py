@@ -29,7 +29,7 @@ from inferplan.core.performance import (
     pass_amounts,
 )
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Service, marginal_s, pipelined, serve, static_batch
+from inferplan.core.serving_laws import Load, Options, Service, marginal_s, pipelined, serve, static_batch
 from inferplan.core.work import work_of
 from shapes import dense, h100, layouts, model, precision, sparse
 
@@ -512,4 +512,4 @@ def test_a_batch_takes_its_prompts_and_a_step_for_each_further_token() -> None:
 
 def test_the_steps_of_a_prompt_fill_a_pipeline() -> None:
     """8 steps in 4 stages: 11 of 32 stage times."""
-    assert pipelined(Layout(pp=4), 4096, 512) == 11 / 32
+    assert pipelined(Layout(pp=4), 4096, Options(step_tokens=512, at_once=4)) == 11 / 32

@@ -17,7 +17,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.precision import Precision
 from inferplan.core.speed_constants import PARAMETERS
 
-Generation = Literal["hopper", "ampere", "blackwell", "cdna", "local", "local_stacked"]
+Generation = Literal["hopper", "ampere", "blackwell", "cdna", "local", "local_stacked", "local_amd", "local_apple"]
 Arithmetic = Literal["native", "fp4", "weight-only"]
 Runner = EngineName | Literal["other"]
 
@@ -40,11 +40,15 @@ GENERATIONS: Mapping[str, Generation] = {
 
 VENDORS = ("nvidia", "amd")
 """Whose GPUs the speed of serving engines is fitted on."""
+VENDORS_AT_HOME = ("nvidia", "amd", "apple")
+"""Whose GPUs the speed of llama.cpp is fitted on."""
 
 
-def is_fitted(gpu: Gpu) -> bool:
-    """Whether servers on GPUs like it are among those fitted: known, on sale, of its generation, a datacenter's."""
+def is_fitted(gpu: Gpu, engine: Runner = "vllm") -> bool:
+    """Whether GPUs like it are among those fitted: known, on sale, of its generation, for servers a datacenter's."""
     is_known = gpu.like is None and gpu.status != "announced"
+    if engine == "llama.cpp":
+        return is_known and gpu.vendor in VENDORS_AT_HOME
     return is_known and gpu.architecture in GENERATIONS and gpu.kind == "datacenter"
 
 
@@ -75,8 +79,23 @@ def best_product(gpu: Gpu, compute: str) -> float | None:
 
 WIDE = ("fp32", "bf16", "fp16")
 """Formats whose products are slower than in 8 bit."""
-STACKED = 1.1e12
-"""Bandwidth from which a device has stacked memory, of which llama.cpp reaches a smaller share. [B/s]"""
+STACKED: Mapping[str, float] = {"Ampere": 1.1e12}
+"""Bandwidth from which a datacenter GPU has stacked memory, by architecture; of others beyond GDDR7's. [B/s]"""
+GDDR7 = 1.8e12
+"""The most that a card without stacked memory has: 512 bit at 28 Gbit/s. [B/s]"""
+LOCAL: tuple[Generation, ...] = ("local", "local_stacked", "local_amd", "local_apple")
+"""Where llama.cpp runs: CUDA cards with GDDR or shared memory, cards with stacked memory, Radeons, Macs."""
+
+
+def best_half_product(gpu: Gpu, engine: Runner) -> float | None:
+    """The best product of 16-bit numbers: llama.cpp sums up in FP16 where the card is quicker so. [FLOP/s]
+
+    GeForce cards do at twice the rate. Products of 8-bit integers, in which llama.cpp multiplies quantised weights, are
+    twice as quick again on all NVIDIA cards from Turing on, so that one share serves both.
+    Source: llama.cpp, ggml-cuda.cu, `CUBLAS_COMPUTE_16F`, and mmq.cuh; NVIDIA, Ada architecture whitepaper, table 2.
+    """
+    own = best_product(gpu, "fp16") if engine == "llama.cpp" else None
+    return own or best_product(gpu, gpu.half)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,25 +144,33 @@ def kind_of(gpu: Gpu, precision: Precision, engine: Runner) -> Kind:
     llama.cpp, and what is neither it nor a serving engine, on a card that is no datacenter GPU, has constants of its
     own. Weights of 4 bit are expanded before the product where the GPU has no 4-bit arithmetic.
     """
-    home: Generation = "local_stacked" if gpu.bandwidth > STACKED else "local"
     at_home = engine == "llama.cpp" or (engine == "other" and gpu.kind != "datacenter")
-    native = not precision.weight_only and gpu.peak_flops(precision.compute) is not None
+    own = engine != "llama.cpp" and gpu.peak_flops(precision.compute) is not None
+    native = not precision.weight_only and own
     expanded = precision.bits_per_weight < 8 and not native
     four = native and precision.compute == "fp4"
     return Kind(
-        generation=home if at_home else GENERATIONS.get(gpu.architecture, "hopper"),
+        generation=_home(gpu) if at_home else GENERATIONS.get(gpu.architecture, "hopper"),
         engine=engine,
         arithmetic="weight-only" if expanded else "fp4" if four else "native",
     )
 
 
+def _home(gpu: Gpu) -> Generation:
+    """The GPUs that llama.cpp has constants for."""
+    if gpu.kind == "datacenter" and gpu.bandwidth > STACKED.get(gpu.architecture, GDDR7):
+        return "local_stacked"
+    return {"apple": "local_apple", "amd": "local_amd"}.get(gpu.vendor, "local")  # pyright: ignore[reportReturnType]
+
+
 @lru_cache(maxsize=256)
 def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
     """The fitted parameters whose product is each field of `Efficiency` for this kind."""
+    if kind.engine == "llama.cpp":
+        return _of_llamacpp(kind.generation)
     on, engine = kind.generation, kind.engine
-    at_home = on in ("local", "local_stacked")
-    bandwidth = f"bandwidth_{on}" if on in ("cdna", "local_stacked") else "bandwidth"
-    compute = "compute_local" if at_home else "compute"
+    bandwidth = "bandwidth_cdna" if on == "cdna" else "bandwidth"
+    compute = f"compute_{on}" if on in LOCAL else "compute"
     expanded = "expert_compute_weight_only" + ("_tensorrt" if engine == "tensorrt-llm" else "")
     experts = {"fp4": "expert_compute_fp4", "weight-only": expanded}
     native = "expert_compute_blackwell" if on == "blackwell" else "expert_compute"
@@ -165,12 +192,46 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
         "index_layer_s": ("index_layer_s", *slower),
         "all_reduce_s": ("all_reduce_s",),
         "all_to_all_s": ("all_to_all_s",),
-        "hand_over_s": ("hand_over_s_local" if at_home else "hand_over_s",),
+        "hand_over_s": ("hand_over_s",),
         "sequence_s": (f"sequence_s_{_server(engine)}",),
         "prefill_interference": (f"prefill_interference_{_server(engine)}",),
         "front_end_s": (f"front_end_s_{_server(engine)}",),
         "first_token_steps": (f"first_token_steps_{_server(engine)}",),
         "prompt_queue": (f"prompt_queue_{_server(engine)}",),
+    }
+
+
+def _of_llamacpp(on: Generation) -> Mapping[str, tuple[str, ...]]:
+    """The parameters of llama.cpp, which has kernels of its own, and for experts a share of what dense products reach.
+
+    What its server does with several users no published run shows: a prompt is taken to hold up the tokens of all
+    others for as long as it takes (they are in one batch), to wait for one step, and to queue as in vLLM.
+    Source: llama.cpp, tools/server/server-context.cpp, `update_slots`.
+    """
+    compute, mac = f"compute_{on}", "_apple" if on == "local_apple" else ""
+    return {
+        "bandwidth": ("bandwidth_local_stacked" if on == "local_stacked" else "bandwidth_local",),
+        "compute": (compute,),
+        "half_compute": (compute,),
+        "expert_compute": (compute, "expert_share_local"),
+        "attention_compute": ("attention_compute",),
+        "prompt_attention_compute": (f"prompt_attention_local{mac}",),
+        "index_compute": ("index_compute",),
+        "link": ("link",),
+        "bus": ("bus",),
+        "layer_s": (f"layer_s_local{mac}",),
+        "expert_layer_s": ("expert_layer_s_local",),
+        "latent_layer_s": ("latent_layer_s",),
+        "recurrent_layer_s": ("recurrent_layer_s",),
+        "index_layer_s": ("index_layer_s",),
+        "all_reduce_s": ("all_reduce_s",),
+        "all_to_all_s": ("all_to_all_s",),
+        "hand_over_s": ("hand_over_s_local",),
+        "sequence_s": ("sequence_s_vllm",),
+        "prefill_interference": ("prefill_interference_local",),
+        "front_end_s": ("front_end_s_local",),
+        "first_token_steps": ("first_token_steps_local",),
+        "prompt_queue": ("prompt_queue_vllm",),
     }
 
 

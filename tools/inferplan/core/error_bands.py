@@ -7,11 +7,12 @@ from typing import Literal
 
 from inferplan.core.architecture import Architecture
 from inferplan.core.attention import Compressed, Latent
-from inferplan.core.efficiency import Kind
+from inferplan.core.efficiency import LOCAL, Kind
 from inferplan.core.speed_bands import BANDS
 
-Law = Literal["tpot", "ttft", "offline", "static", "single", "prompt"]
-"""Time per token and to the first under load, slots never idle, one batch, one sequence, one prompt alone."""
+Law = Literal["tpot", "ttft", "offline", "static", "single", "prompt", "slots"]
+"""Time per token and to the first under load, slots never idle, one batch, one sequence, one prompt alone; a step of
+several sequences in llama.cpp."""
 Level = Literal[50, 90]
 """Percent of published runs that lie within a band."""
 ENOUGH = 30
@@ -75,7 +76,7 @@ def attention_of(architecture: Architecture) -> str:
 
 def _generation(kind: Kind) -> str:
     """The GPUs whose errors are counted together."""
-    return "local" if kind.generation == "local_stacked" else kind.generation
+    return "local" if kind.generation in LOCAL else kind.generation
 
 
 def groups(law: str, kind: Kind, attention: str) -> Iterator[tuple[str, str, str, str]]:

@@ -11,37 +11,81 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from inferplan.core.collectives import NETWORK_SHARE, Collective, cache_exchanges, collectives
-from inferplan.core.efficiency import Efficiency, best_product
+from inferplan.core.efficiency import Efficiency, Runner, best_half_product, best_product
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
 from inferplan.core.sparsity import expert_coverage
 from inferplan.core.work import Work
 
+HALF_SPEED = 4096
+"""Tokens that a token of a prompt attends over where attention reaches half of what it does over far more. [tokens]
+
+share(m) = `prompt_attention_compute` × m / (m + 4096): as if each token attended over 4,096 more, which also covers
+what a token costs beside attention however few there are (rotary embedding, cache writes, padded tiles, quantizing).
+Chosen with the plateau held at what long prompts reach, from 0, 1,024, 2,048, 3,072 and 4,096: the more, the smaller
+are the errors of throughput, TTFT and TPOT; beyond, matrix products would have to be as fast as the best measured one.
+The rise of kernels alone is over by some 500 tokens.
+Source: MInference, experiments/README.md (one A100, prompts to 1M); FlashAttention-3, arXiv 2407.08608, figure 5.
+Limits: no calibrated row has a prompt of more than 16K tokens. Cards whose 16-bit products run at half rate (RTX 5090)
+reach nearly all of that in attention: their long prompts take about half of what is predicted.
+"""
+
+HALF_TILE = 64
+"""Tokens that the last tile of each expert lacks in the mean, in llama.cpp's products on CUDA and HIP. [tokens]
+
+Half of a tile of 128. Source: llama.cpp, ggml-cuda/mmq.cuh, `get_mmq_x_max_host`. Gemma 4 26B on an RTX 3090 took 287,
+228 and 193 us a token in microbatches of 512, 1,024 and 2,048 tokens (pull request 22298).
+"""
+HALF_TILE_METAL = 16
+"""The same on Apple's GPUs: half of a tile of 32. Source: llama.cpp, ggml-metal.metal, `NR1`. [tokens]"""
+TRAFFIC = 100.0
+"""What llama.cpp moves between its products, for each token, layer and element of the hidden state. [B]
+
+The results of products, norms, activations and their quantised copies are some 33 numbers in FP32 where an FFN is 3.5
+times as wide as the hidden state; caches keep a part. Chosen by leaving sources out, from 0, 100, 200 and 300.
+"""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """The GPU of a rank at full speed, the links that its layout uses, and what is reached of them. [B/s, FLOP/s]"""
+    """The GPU of a rank at full speed, the links that its layout uses, and what is reached of them. [B/s, FLOP/s]
+
+    In a prompt each token attends as if over so many `beside`: see `HALF_SPEED`. llama.cpp's prompts also pay for
+    `padded` tokens of each expert, and move `traffic` bytes for each token, layer and element of the hidden state.
+    """
 
     bandwidth: float
     matrix_flops: float
     half_flops: float
     fabric: Fabric
     efficiency: Efficiency
+    beside: float = HALF_SPEED
+    padded: float = 0.0
+    traffic: float = 0.0
 
 
-def machine(gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficiency) -> Machine | None:
-    """The machine for a format: its own arithmetic where the GPU has it, else 16 bit. None where no peak is known."""
-    half = best_product(gpu, gpu.half)
+def machine(
+    gpu: Gpu, precision: Precision, fabric: Fabric, efficiency: Efficiency, *, engine: Runner = "vllm"
+) -> Machine | None:
+    """The machine for a format: its own arithmetic where the GPU has it, else 16 bit. None where no peak is known.
+
+    llama.cpp computes with every format at a share of what 16-bit products reach.
+    """
+    half = best_half_product(gpu, engine)
     if half is None:
         return None
-    native = None if precision.weight_only else best_product(gpu, precision.compute)
+    at_home = engine == "llama.cpp"
+    native = None if precision.weight_only or at_home else best_product(gpu, precision.compute)
     return Machine(
         bandwidth=gpu.read_bandwidth,
         matrix_flops=native or half,
         half_flops=half,
         fabric=fabric,
         efficiency=efficiency,
+        beside=0 if at_home else HALF_SPEED,
+        padded=(HALF_TILE_METAL if gpu.vendor == "apple" else HALF_TILE) if at_home else 0,
+        traffic=TRAFFIC if at_home else 0,
     )
 
 
@@ -121,19 +165,6 @@ CORNER = 1.25
 Chosen by leaving sources out: a sharper corner lowers the error of offline throughput and raises that of TPOT.
 """
 
-HALF_SPEED = 4096
-"""Tokens that a token of a prompt attends over where attention reaches half of what it does over far more. [tokens]
-
-share(m) = `prompt_attention_compute` × m / (m + 4096): as if each token attended over 4,096 more, which also covers
-what a token costs beside attention however few there are (rotary embedding, cache writes, padded tiles, quantizing).
-Chosen with the plateau held at what long prompts reach, from 0, 1,024, 2,048, 3,072 and 4,096: the more, the smaller
-are the errors of throughput, TTFT and TPOT; beyond, matrix products would have to be as fast as the best measured one.
-The rise of kernels alone is over by some 500 tokens.
-Source: MInference, experiments/README.md (one A100, prompts to 1M); FlashAttention-3, arXiv 2407.08608, figure 5.
-Limits: no calibrated row has a prompt of more than 16K tokens. Cards whose 16-bit products run at half rate (RTX 5090)
-reach nearly all of that in attention: their long prompts take about half of what is predicted.
-"""
-
 
 class Pass(NamedTuple):
     """The time of one forward pass, part by part, as in `PARTS`. [s]"""
@@ -148,6 +179,10 @@ class Pass(NamedTuple):
     def total_s(self) -> float:
         """The parts do not overlap in the fitted form. [s]"""
         return self.weights_s + self.kv_cache_s + self.compute_s + self.collectives_s + self.fixed_s
+
+    def times(self, share: float) -> "Pass":
+        """So often."""
+        return Pass(*(part * share for part in self))
 
     def plus(self, other: "Pass", times: float = 1) -> "Pass":
         """Both, the other one so often."""
@@ -242,17 +277,19 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
     prompted, earlier = mine.prompts * batch.prompt, mine.prompts * w.cache_read(cached) if cached else 0.0
     sampled = decoded + mine.prompts if prompted else decoded
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0
+    padded = m.padded * touched * w.experts / w.active if w.experts and prompted else 0.0
+    moved = prompted * w.layers * w.hidden * m.traffic if m.traffic else 0.0
     sent = list(told(w, m, layout, local))
     number = {one.what: one.number for one in sent}
     return Amounts(
         dense_read_s=(w.dense_bytes + w.head_bytes) / m.bandwidth,
         expert_read_s=touched * w.expert_bytes / m.bandwidth,
-        cache_read_s=(mine.decode * w.cache_read(context) + earlier) / m.bandwidth,
+        cache_read_s=(mine.decode * w.cache_read(context) + earlier + moved) / m.bandwidth,
         matrix_s=2 * local * w.dense_params / m.matrix_flops,
         half_matrix_s=2 * (local * w.half_params + sampled * w.head_params) / m.half_flops,
-        expert_matrix_s=2 * tokens * w.active_expert_params / m.matrix_flops,
+        expert_matrix_s=2 * (tokens + padded) * w.active_expert_params / m.matrix_flops,
         attention_s=decoded * w.decode_flops(context) / m.half_flops,
-        prompt_attention_s=prompted * w.prompt_flops(batch.prompt, cached + HALF_SPEED) / m.half_flops,
+        prompt_attention_s=prompted * w.prompt_flops(batch.prompt, cached + m.beside) / m.half_flops,
         index_s=(decoded * context + prompted * (cached + batch.prompt / 2)) * w.index_flops_per_pair / m.half_flops,
         link_s=sum([one.rated_s for one in sent if not one.over_network and not one.over_bus]),
         bus_s=sum([one.rated_s for one in sent if not one.over_network and one.over_bus]),

@@ -3,6 +3,7 @@
 Each law is a line of arithmetic over the passes of `performance`. Units: seconds, tokens.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
@@ -106,10 +107,12 @@ class Options:
 
     Prompts longer than `step_tokens` are computed in as many steps as it takes; a share `hit_rate` of each is in the
     prefix cache. `drafted` further tokens are guessed for each sequence and step, each by a share `draft_share` of the
-    model's parameters, and accepted with the probability `acceptance` as long as all before them were.
+    model's parameters, and accepted with the probability `acceptance` as long as all before them were. Up to `at_once`
+    steps of one prompt are in the stages of a pipeline (llama.cpp); otherwise each goes through all before the next.
     """
 
     step_tokens: float = inf
+    at_once: int = 1
     hit_rate: float = 0.0
     drafted: int = 0
     acceptance: float = 0.0
@@ -141,12 +144,16 @@ class Options:
         (4, 512.0, 2816.0)
         """
         computed = self.computed(prompt)
-        steps = max(1, ceil(computed / self.step_tokens))
+        steps = max(1, ceil(computed / self.step_tokens - ROUNDED))
         each = computed / steps
         return steps, each, prompt - computed + (computed - each) / 2
 
 
+ROUNDED = 1e-9
+"""Share of a step that is no further one: what a share of a prompt loses in binary."""
 PLAIN = Options()
+AT_ONCE: Mapping[str, int] = {"llama.cpp": 4}
+"""Steps of one prompt that an engine has in the stages of a pipeline at once; of others one."""
 
 
 def marginal_s(w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN) -> float:
@@ -166,6 +173,8 @@ class Prompt:
 def prompt_of(w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN) -> Prompt:
     """A prompt of so many tokens alone and beside others."""
     alone = prefill_pass(w, m, layout, prompt, options)
+    if layout.pp > 1 and options.at_once > 1:
+        alone = alone.times(pipelined(layout, prompt, options))
     apart = layout.attention_dp > 1
     return Prompt(alone=alone, added_s=marginal_s(w, m, layout, prompt, options) if apart else _beside(alone))
 
@@ -207,16 +216,24 @@ def decode_pass(
     return step.plus(telling_of_cache(each, draft, *on, batch), options.drafted)
 
 
-def pipelined(layout: Layout, prompt: float, step_tokens: float) -> float:
-    """(m + pp - 1) / (m × pp) with m = ⌈prompt / step⌉: what a prompt takes of all stages' time. [fraction]
+def pipelined(layout: Layout, prompt: float, options: Options) -> float:
+    """(⌊(m - 1) / k⌋ × max(k, pp) + (m - 1) mod k + pp) / (m × pp): what m steps take of all stages' time. [fraction]
 
-    The steps of one prompt are in different stages at once; the first and the last find the others idle.
+    Up to k steps of one prompt are in different stages at once; the first and the last find the others idle, and the
+    next k begin as those before them leave. Up to k stages this is (m + pp - 1) / (m × pp).
+    Source: llama.cpp, pull request 6017 (`GGML_SCHED_MAX_COPIES`, 4).
 
-    >>> pipelined(Layout(pp=4), 4096, 512), pipelined(Layout(pp=4), 100, 512), pipelined(Layout(), 4096, 512)
+    >>> four = Options(step_tokens=512, at_once=4)
+    >>> pipelined(Layout(pp=4), 4096, four), pipelined(Layout(pp=4), 100, four), pipelined(Layout(), 4096, four)
     (0.34375, 1.0, 1.0)
+    >>> pipelined(Layout(pp=8), 4096, four) == 19 / 64, pipelined(Layout(pp=8), 4096, Options(step_tokens=512))
+    (True, 1.0)
     """
-    steps = max(1, ceil(prompt / step_tokens))
-    return (steps + layout.pp - 1) / (steps * layout.pp)
+    steps, k = options.chunks(prompt)[0], options.at_once
+    if k == 1:
+        return 1.0
+    stages = (steps - 1) // k * max(k, layout.pp) + (steps - 1) % k + layout.pp
+    return stages / (steps * layout.pp)
 
 
 def in_one_stage(running: float, layout: Layout) -> float:

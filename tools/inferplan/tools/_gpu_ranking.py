@@ -109,7 +109,7 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     as prompts slow what runs and wait for each other, or all of it where one's own is the only one; no weights to read,
     no links, no fixed times. Infinite where no peak is known.
     """
-    device = performance.machine(on.gpu, on.precision, on.fabric(Layout()), on.efficiency)
+    device = performance.machine(on.gpu, on.precision, on.fabric(Layout()), on.efficiency, engine=on.engine.name)
     if device is None:
         return inf
     work, e = work_of(on.model, on.precision, tp=1, kv_bits=on.kv_bits), on.efficiency

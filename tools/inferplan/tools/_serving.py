@@ -1,6 +1,6 @@
 """One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import chain
@@ -19,6 +19,9 @@ from inferplan.tools._latency import Pace
 from inferplan.tools._offered import band_of, pipelines
 from inferplan.tools._replica import Replica
 from inferplan.tools._runnable import Runnable
+
+NEAREST: Mapping[Law, Law] = {"ttft": "prompt", "tpot": "slots", "offline": "slots"}
+"""What runs of llama.cpp a law is held against that no run of it was published for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +64,15 @@ class Serving(Runnable):
         return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
 
     def band(self, law: Law, level: Level = 50) -> Band:
-        """How far published runs of this engine, GPU generation and attention lie from their predictions."""
-        found = band_of(self.model, kind_of(self.gpu, self.precision, self.engine.name), law, level)
-        return found if is_fitted(self.gpu) or not found.here else replace(found, here=False)
+        """How far published runs of this engine, GPU generation and attention lie from their predictions.
+
+        llama.cpp's server was never put under load in public: first tokens are held against prompts alone, further ones
+        against batches of sequences.
+        """
+        engine = self.engine.name
+        near = NEAREST.get(law, law) if engine == "llama.cpp" else law
+        found = band_of(self.model, kind_of(self.gpu, self.precision, engine), near, level)
+        return found if is_fitted(self.gpu, engine) or not found.here else replace(found, here=False)
 
     @property
     def not_modelled(self) -> str | None:
@@ -205,7 +214,9 @@ class Serving(Runnable):
 
     def replica(self, layout: Layout) -> Replica | None:
         """One replica under any load; None where no time is known (`untimed`)."""
-        machine = performance.machine(self.gpu, self.precision, self.fabric(layout), self._reached(layout))
+        machine = performance.machine(
+            self.gpu, self.precision, self.fabric(layout), self._reached(layout), engine=self.engine.name
+        )
         if machine is None or self.precision.is_llm_int8:
             return None
         work = work_of(

@@ -20,7 +20,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
-from inferplan.core.serving_laws import Options
+from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._adapters import asked, note_adapters, note_untimed
 from inferplan.tools._assumptions import Ledger, settings
@@ -168,7 +168,9 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     """How the engine computes prompts and tokens: in chunks of a step, and as the caller says."""
     drafted = int(ledger.take("speculative_tokens", quiet=True))
     plain = Options(
-        step_tokens=engine.max_num_batched_tokens, hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True)
+        step_tokens=engine.max_num_batched_tokens,
+        hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True),
+        at_once=AT_ONCE.get(engine.name, 1),
     )
     if not drafted:
         return plain

@@ -20,7 +20,7 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Options, Service, crowd_of, marginal_s, serve
+from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_of, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_of
@@ -56,7 +56,10 @@ Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 
 
 class SpeedRow(BaseModel):
-    """One measurement with the configuration that it was taken at; null is what its source does not state."""
+    """One measurement with the configuration that it was taken at; null is what its source does not state.
+
+    Before a prompt `depth` tokens are cached; `ubatch` tokens are computed in one step.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -78,6 +81,8 @@ class SpeedRow(BaseModel):
     osl: Number | None = None
     concurrency_or_batch: Number | None = None
     requests: Number | None = None
+    depth: Number | None = None
+    ubatch: Degree | None = None
     scenario: Text
     measured: Mapping[str, Any] | None = None
     note: str = ""
@@ -185,7 +190,7 @@ class SpeedSetup:
         if self._is_inferencex:
             self.notes.append("lengths are drawn at random: their mean is 0.9 of the nominal ones")
             return self.row.isl * RANDOM_LENGTHS, max(1.0, output * RANDOM_LENGTHS)
-        return self.row.isl, max(1.0, output)
+        return self.row.isl + (self.row.depth or 0), max(1.0, output)
 
     @property
     def _is_inferencex(self) -> bool:
@@ -293,8 +298,14 @@ class SpeedSetup:
 
     @cached_property
     def options(self) -> Options:
-        """Prompts in chunks, as the engine computes them by default."""
-        return Options(step_tokens=RULES[self.server].default_batching(self.gpu, NEWEST)[0])
+        """Prompts in chunks, as the engine computes them by default or was told to, after what is cached."""
+        usual = RULES[self.server].default_batching(self.gpu, NEWEST)[0]
+        depth, (prompt, _) = self.row.depth or 0, self.lengths
+        return Options(
+            step_tokens=self.row.ubatch or usual,
+            at_once=AT_ONCE.get(self.server, 1),
+            hit_rate=depth / prompt if depth else 0.0,
+        )
 
     @cached_property
     def slots(self) -> int:
@@ -309,7 +320,7 @@ class SpeedSetup:
 
     def _machine(self, layout: Layout) -> Machine:
         links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
-        found = performance.machine(self.gpu, self.precision, links, self.efficiency)
+        found = performance.machine(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
         if found is None:
             raise CannotPredict(f"the arithmetic peak of {self.gpu.title} is not known")
         return found

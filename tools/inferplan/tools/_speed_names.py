@@ -52,6 +52,9 @@ FORMAT_NAMES: Mapping[str, str] = {
     "fp4": "nvfp4",
     "gguf-f16": "fp16",
     "gguf-f32": "fp32",
+    "gguf-q4_0": "q4_k_s",
+    "gguf-q5_0": "q5_k_s",
+    "gguf-q5_1": "q5_k_m",
     "uint4": "int4",
     "int4-g32": "int4",
     "int4-g128": "int4",
@@ -61,7 +64,7 @@ FORMAT_NAMES: Mapping[str, str] = {
     "fp8-block": "fp8",
     "fp8-dynamic": "fp8",
 }
-"""Weight formats by the names that sources give them, where these are not the catalogue's."""
+"""Weight formats by the names that sources give them, where these are not the catalogue's; or the nearest in bits."""
 _SIZE = re.compile(r"[-\s]*\d+(?:\.\d+)?\s*gi?b\b", re.IGNORECASE)
 _CORES = re.compile(r"\s*\d+-core gpu", re.IGNORECASE)
 

@@ -108,9 +108,9 @@ def _batch_1(setup: SpeedSetup) -> dict[str, float]:
     step = forward_pass(*on, Batch(decode=1, context=tokens_in + tokens_out / 2)).total_s
     found = {"tpot_ms": step / MILLI, "output_tok_s_total": 1 / step}
     if tokens_in:
-        staged = pipelined(setup.layout, tokens_in, setup.options.step_tokens)
+        staged = pipelined(setup.layout, tokens_in, setup.options)
         first = prefill_pass(*on, tokens_in, setup.options).total_s * staged
-        found |= {"ttft_ms": first / MILLI, "prefill_tok_s": tokens_in / first}
+        found |= {"ttft_ms": first / MILLI, "prefill_tok_s": setup.options.computed(tokens_in) / first}
         found |= {"e2e_ms": (first + (tokens_out - 1) * step) / MILLI}
     return found
 

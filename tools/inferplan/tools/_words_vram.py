@@ -17,11 +17,10 @@ from inferplan.tools._changes import Change
 from inferplan.tools._need import Fit, Need, Refusal, is_larger
 from inferplan.tools._serving import Deployment
 from inferplan.tools._words_pool import pool_line
+from inferplan.tools._words_speed import around
 
 LONE_TOKENS = 500
-"""Tokens of the answer that a lone user waits for."""
-TIMED_AT_HOME = ("nvidia", "apple")
-"""Whose GPUs the published runs of llama.cpp were on, with contexts of up to 8,192 tokens."""
+"""Tokens of the prompt and of the answer of a lone user."""
 NOTABLE = 1.02
 """What the engine allocates over what the architecture keeps, from which it is worth a word."""
 
@@ -216,16 +215,17 @@ def _pace_sentence(need: Need, here: Fit) -> Iterator[str]:
     on, placed = here.on, here.placed
     if placed is None or on.engine.name != "llama.cpp" or not here.users:
         return
-    alone = Load(sequences=1, context=need.context, input_tokens=1, output_tokens=min(LONE_TOKENS, need.context))
+    tokens = min(LONE_TOKENS, need.context)
+    alone = Load(sequences=1, context=need.context, input_tokens=tokens, output_tokens=tokens)
     if (service := on.service(placed.layout.alone, alone)) is None:
         return
     band = on.band("single")
     quick, slow = (1 / end for end in band.of(service.decode.total_s))
     rate = words.significant(1 / service.decode.total_s)
-    where = "" if here.gpu.vendor in TIMED_AT_HOME else " on other GPUs"
     yield (
         f"One user at a time gets about {rate} tokens/s at full context ({words.significant(slow)} to "
-        f"{words.significant(quick)}: half of {band.n:,} published runs of llama.cpp{where} lie within)."
+        f"{words.significant(quick)}: half of {band.n:,} published runs of llama.cpp{band.where} lie within), and the "
+        f"first after {around(service.ttft_s, on.band('prompt'))} of a prompt of {tokens:,}."
     )
 
 

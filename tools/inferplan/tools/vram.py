@@ -263,6 +263,8 @@ def _note_pace(need: Need, ledger: Ledger) -> None:
         return
     band = need.on.band("ttft" if pace.latency.tpot_s is None else "tpot")
     why = f"the turn timed; half of {band.n:,} published runs{band.where} within {band.percent}"
+    if need.on.engine.name == "llama.cpp" and need.users > 1:
+        why += ", none of them a server's with several users"
     ledger.note("request", f"{pace.input_tokens} in, {pace.output_tokens} out", unit="tokens", why=why)
 
 
