@@ -1012,3 +1012,18 @@ def test_the_cheapest_gpu_is_named_only_where_it_is_cheaper_than_the_one_asked_f
 def test_how_far_an_api_is_cheaper_says_than_what_and_that_it_may_be_again() -> None:
     summary = TOOL.ask({"model": "llama 3.3 70b", "requests_per_day": 50_000}).summary
     assert re.search(r"The API is cheaper than 3-year reserved GPUs at least up to [\d,]+ requests a day\.", summary)
+
+
+@pytest.mark.parametrize(("limit", "slow"), [(None, True), (100, False)])
+def test_the_cheapest_gpu_of_all_is_not_named_without_that_its_answers_are_slower_than_people_read(
+    limit: float | None, *, slow: bool
+) -> None:
+    """70B in FP8 on one DGX Spark: 70 GB over 273 GB/s are 256 ms a token, before its batch is looked at."""
+    asked = {"model": "llama 3.3 70b", "requests_per_day": 20_000, "gpu": "mi300x", "compliance_required": True}
+    answer = TOOL.ask(asked | ({"max_tpot_ms": limit} if limit else {}))
+    assert ("a month, slower than people read." in answer.summary) is slow
+
+
+def test_what_an_api_is_cheaper_than_at_once_is_not_said_to_be_so_beyond_no_hours() -> None:
+    answer = TOOL.ask({"model": "llama 3.1 8b", "requests_per_day": 100, "gpu": "rtx 4090"})
+    assert "and dearer than an API at any hours, on the GPUs those hours take." in answer.summary

@@ -52,6 +52,12 @@ class Ranked:
 
     gpu: str
     monthly_usd: float
+    yard: Yard
+
+    @property
+    def tpot_s(self) -> float:
+        """Time per further token in the fleet's batch, without a latency asked for as slow as throughput pays. [s]"""
+        return self.yard.fleet.instance.service.tpot_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,8 +175,9 @@ def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
     if not built:
         return None
     hours = traffic.usage_hours_per_day
-    gpus = Yard(instances=built, traffic=traffic, machine=offer.machine).gpus(traffic.requests_per_day, hours)
-    return Ranked(gpu=offer.gpu.id, monthly_usd=offer.bill(gpus, hours))
+    yard = Yard(instances=built, traffic=traffic, machine=offer.machine)
+    gpus = yard.gpus(traffic.requests_per_day, hours)
+    return Ranked(gpu=offer.gpu.id, monthly_usd=offer.bill(gpus, hours), yard=yard)
 
 
 def _on(scope: Scope, offer: _Offer) -> Serving:

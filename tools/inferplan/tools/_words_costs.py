@@ -160,7 +160,8 @@ def _ranking_sentence(case: Case) -> str:
     """The GPU whose fleet costs least."""
     how = "to own" if case.compliance_required else "on demand"
     first = case.ranked[0]
-    return f"Of all GPUs {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month."
+    pace = ", slower than people read" if _is_slow(case, first.tpot_s) else ""
+    return f"Of all GPUs {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month{pace}."
 
 
 def _caveats(case: Case) -> Iterator[str]:
@@ -185,10 +186,16 @@ def _caveats(case: Case) -> Iterator[str]:
         yield f"An API is left out: no price of {on.model.title} is known."
 
 
+def _is_slow(case: Case, tpot_s: float) -> bool:
+    """Whether text comes slower than people read, where no time per token is asked for."""
+    request = case.traffic.request
+    return request.output_tokens > 1 and request.latency.tpot_s is None and tpot_s > READING_S
+
+
 def _pace_sentence(case: Case) -> Iterator[str]:
     """That the batch the fleet is planned for is slower than people read, where no time per token is asked for."""
-    instance, request = case.fleet.instance, case.traffic.request
-    if request.output_tokens > 1 and request.latency.tpot_s is None and instance.service.tpot_s > READING_S:
+    instance = case.fleet.instance
+    if _is_slow(case, instance.service.tpot_s):
         each = f"In its batch of {instance.batch:,} a token takes {words.seconds(instance.service.tpot_s)}"
         yield f"{each}, slower than people read: max_tpot_ms limits that."
 
