@@ -31,12 +31,14 @@ def _defaults(taken: type[Question]) -> Mapping[str, Any]:
 
 def arguments_for(q: Question, taken: type[Question]) -> dict[str, Any]:
     """The overrides of a question that are arguments of another kind of question."""
-    given = parse_overrides(q.overrides, groups=q.settings)
+    given = parse_overrides(q.overrides, groups=q.settings) if q.overrides else {}
     return {name: settings()[name].value(given[name]) for name in given if name in taken.model_fields}
 
 
 def overrides_for(q: Question, taken: type[Question]) -> str:
     """The overrides of a question that another kind takes as well, and its arguments that are overrides there."""
+    if not q.overrides and not _elsewhere(type(q), taken):
+        return ""
     given = parse_overrides(q.overrides, groups=q.settings)
     known = ((settings()[name], value) for name, value in given.items())
     kept = (f"{setting.name}={setting.written(value)}" for setting, value in known if setting.group in taken.settings)
