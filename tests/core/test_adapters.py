@@ -139,6 +139,26 @@ def test_queries_that_come_out_of_a_latent_have_their_adapter_on_it() -> None:
     assert found == pytest.approx(2 * 16 * total, rel=1e-3)
 
 
+def test_fully_sharded_projections_to_latents_stay_whole_and_those_from_them_are_cut() -> None:
+    """The three dense layers of DeepSeek V3 on eight GPUs: A of what comes from latents cut, B of output and down."""
+    deepseek = MODELS["deepseek-ai/DeepSeek-V3"]
+    dense = replace(deepseek.architecture, groups=deepseek.architecture.groups[:1], order=())
+    model = replace(deepseek, architecture=dense, lora="linear")
+    plain, sharded = (
+        adapter_stages(model, BF16, Layout(tp=8), lora(rank=8, sharded=each))[0] for each in (False, True)
+    )
+    from_latents, output, block = (1536 - 192) + (512 - 64), 7168 - 896, 3 * (7168 - 896)
+    assert dense.layers == 3
+    assert plain - sharded == 2 * 8 * 3 * (from_latents + output + block)
+
+
+def test_adapters_of_vllm_up_to_0_11_bring_256_tokens_each_in_embedding_and_head() -> None:
+    """One of rank 16: 256 rows of 4,096 for either end in 16 bit, and A of the embedding for as many more tokens."""
+    (since,) = adapter_stages(LLAMA, BF16, Layout(), lora())
+    (before,) = adapter_stages(LLAMA, BF16, Layout(), lora(version=11))
+    assert before - since == 2 * (2 * 256 * 4096 + 16 * 256)
+
+
 def test_each_pipeline_stage_has_its_layers_the_first_the_embedding_and_the_last_the_head() -> None:
     (whole,) = adapter_stages(LLAMA, BF16, Layout(), lora())
     first, second = adapter_stages(LLAMA, BF16, Layout(pp=2), lora())
