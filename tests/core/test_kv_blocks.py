@@ -11,7 +11,7 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
 from inferplan.core.attention import Latent
 from inferplan.core.drafts import with_draft
-from inferplan.core.kv_blocks import Blocks, Kind, Spec, cut, not_modelled
+from inferplan.core.kv_blocks import Blocks, Kind, Spec, batches_in_flight, cut, not_modelled
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB
@@ -274,7 +274,7 @@ def test_the_fullest_stage_of_an_uneven_pipeline_decides_how_large_a_block_is(pp
     assert blocks.block_bytes == layers * 16 * 128 * 2 * 2
 
 
-@pytest.mark.parametrize(("version", "pp", "batches"), [(25, 1, 1), (25, 4, 1), (26, 1, 2), (26, 2, 2), (28, 4, 4)])
+@pytest.mark.parametrize(("version", "pp", "batches"), [(25, 1, 1), (25, 4, 1), (26, 1, 2), (26, 2, 3), (28, 4, 5)])
 def test_a_window_leaves_room_for_every_batch_in_flight_since_0_26(version: int, pp: int, batches: int) -> None:
     blocks = cut(mixed(12, 12), Layout(pp=pp), kv_bits=16, engine=engine(version=version, tokens=2048))
     assert blocks.in_flight == 2048 * batches
@@ -283,6 +283,46 @@ def test_a_window_leaves_room_for_every_batch_in_flight_since_0_26(version: int,
     assert windowed.blocks(10**6, in_flight=blocks.in_flight, state_blocks=1) == window
     assert blocks.per_sequence(10**6) == window + 62_500
     assert full.kind == "full"
+
+
+@pytest.mark.parametrize(("version", "pp", "batches"), [(28, 1, 2), (28, 4, 4), (29, 1, 2), (29, 4, 5)])
+def test_stages_have_one_batch_more_in_flight_on_the_second_runner(version: int, pp: int, batches: int) -> None:
+    """gpt-oss has experts, so the first runner takes it up to 0.28."""
+    told = engine(version=version, tokens=2048)
+    assert batches_in_flight(MODELS["openai/gpt-oss-120b"].architecture, Layout(pp=pp), told) == batches
+
+
+@pytest.mark.parametrize(
+    ("id_", "version", "checkpoints", "blocks", "tokens"),
+    [
+        ("Qwen/Qwen3.6-35B-A3B", 31, False, 2, 1056),
+        ("Qwen/Qwen3.6-35B-A3B", 33, True, 3, 1088),
+        ("Qwen/Qwen3.6-35B-A3B", 33, False, 2, 1056),
+        ("Qwen/Qwen3.8-27B", 33, True, 3, 832),
+        ("Qwen/Qwen3.5-4B", 33, True, 3, 576),
+    ],
+)
+def test_since_0_33_gated_delta_keeps_a_state_inside_a_prompt_where_kernels_hand_it_out(
+    id_: str, version: int, *, checkpoints: bool, blocks: int, tokens: int
+) -> None:
+    """A block of attention is then a multiple of 64 tokens, not of 16."""
+    told = replace(engine(version=version), state_checkpoints=checkpoints)
+    found = cut(MODELS[id_].architecture, Layout(), kv_bits=16, engine=told)
+    assert (found.state_blocks, found.tokens) == (blocks, tokens)
+    plain = cut(MODELS[id_].architecture, Layout(), kv_bits=16, engine=replace(told, prefix_caching=False))
+    older = cut(MODELS[id_].architecture, Layout(), kv_bits=16, engine=engine(version=28))
+    assert (plain.state_blocks, plain.tokens) == (1, older.tokens)
+
+
+def test_since_0_33_mamba_2_keeps_a_state_inside_a_prompt_on_every_gpu_and_the_block_as_it_was() -> None:
+    """Nemotron Nano 2: three blocks of each group of states, two up to 0.31; drafted tokens come on top."""
+    shape = MODELS["nvidia/NVIDIA-Nemotron-Nano-9B-v2"].architecture
+    before, since, drafting = (
+        cut(shape, Layout(), kv_bits=16, engine=replace(engine(version=version), drafts=drafts))
+        for version, drafts in ((31, 0), (33, 0), (33, 2))
+    )
+    assert (before.state_blocks, since.state_blocks, drafting.state_blocks) == (2, 3, 5)
+    assert before.tokens == since.tokens
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 8])

@@ -12,7 +12,9 @@ from inferplan.core.vllm_defaults import (
     default_batching,
     default_latent_scales,
     default_prefix_caching,
+    default_state_checkpoints,
     has_second_runner,
+    is_on_second_runner,
     utilization,
 )
 from shapes import dense, engine, h100, model, precision
@@ -46,6 +48,9 @@ def test_a_share_that_is_set_holds_on_every_version(version: int) -> None:
         ("h100-sxm", 8, (8192, 1024)),
         ("h100-sxm", 7, (2048, 256)),
         ("b200-sxm", 7, (2048, 256)),
+        ("b300-sxm", 33, (16384, 1024)),
+        ("dgx-spark-gb10", 31, (8192, 1024)),
+        ("dgx-spark-gb10", 33, (2048, 256)),
     ],
 )
 def test_the_engine_batches_more_on_large_gpus_except_a100_and_most_from_160_gib_on(
@@ -73,6 +78,33 @@ def test_the_second_runner_takes_models_without_experts_and_states(id_: str, ver
     shape = MODELS[id_].architecture
     taken = {version for version in (21, 22, 23, 24, 25, 28, 29) if has_second_runner(shape, engine(version=version))}
     assert taken == versions
+
+
+@pytest.mark.parametrize(
+    "id_", ["Qwen/Qwen3-14B", "Qwen/Qwen3-30B-A3B", "Qwen/Qwen3.6-27B", "deepseek-ai/DeepSeek-V4-Flash"]
+)
+@pytest.mark.parametrize("version", [29, 31, 33])
+def test_since_0_29_the_second_runner_takes_every_model_unless_the_first_is_asked_for(id_: str, version: int) -> None:
+    shape, told = MODELS[id_].architecture, engine(version=version)
+    assert is_on_second_runner(shape, told)
+    assert not is_on_second_runner(shape, replace(told, first_runner=True))
+    assert not has_second_runner(shape, told)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "kept"),
+    [
+        ("h100-sxm", 33, True),
+        ("b200-sxm", 33, True),
+        ("rtx-5090", 33, True),
+        ("a100-80gb-sxm", 33, False),
+        ("l40s", 33, False),
+        ("mi300x", 33, False),
+        ("h100-sxm", 31, False),
+    ],
+)
+def test_since_0_33_hopper_and_blackwell_hand_out_states_inside_a_prompt(gpu: str, version: int, *, kept: bool) -> None:
+    assert default_state_checkpoints(GPUS[gpu], version) is kept
 
 
 @pytest.mark.parametrize("id_", ["Qwen/Qwen3-14B", "google/gemma-4-31B-it", "deepseek-ai/DeepSeek-V4-Flash"])

@@ -18,6 +18,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES, Blocks, Spec, batches_in_flight
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import MIB
+from inferplan.core.vllm_defaults import is_compressed
 
 FIRST_SERVED = 20
 """The first vLLM (0.20) that serves DeepSeek-V4."""
@@ -98,11 +99,6 @@ class CompressedBlocks(Blocks):
         return spec.blocks(context, in_flight=in_flight, state_blocks=self.state_blocks)
 
 
-def is_compressed(architecture: Architecture) -> bool:
-    """Whether these rules are for a model."""
-    return any(isinstance(mixer, Compressed) for _, mixer in architecture.mixers)
-
-
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     """Why vLLM's cache of compressed keys is not computed here, None where it is."""
     mixers = [mixer for _, mixer in architecture.mixers]
@@ -167,7 +163,7 @@ def cut(architecture: Architecture, layout: Layout, *, engine: Engine) -> Compre
     return CompressedBlocks(
         block_bytes=_block_bytes([pages for _, pages in groups], version=engine.version),
         groups=tuple((1, _spec(kept, pages)) for kept, pages in groups),
-        in_flight=engine.max_num_batched_tokens * batches_in_flight(layout, engine),
+        in_flight=engine.max_num_batched_tokens * batches_in_flight(architecture, layout, engine),
     )
 
 

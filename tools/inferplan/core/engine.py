@@ -21,14 +21,15 @@ class Engine:
     second copy of recurrent states. `windows` says whether windowed layers keep their window only (vLLM's hybrid KV
     cache manager, llama.cpp without --swa-full). `context_parallel` ranks of a tensor group share out the tokens of
     the cache (vLLM's decode context parallelism). `latent_scales` says whether 8-bit latents under an indexer are
-    stored with scales and a 16-bit rotary part, `head_scale_bytes` what is kept beside the keys of each head of a token
-    and beside its values. `drafts` tokens are drafted a step (speculative decoding); `images` says whether a model
-    that sees is served with its image encoder (else vLLM's --language-model-only), and `max_model_len` the context that
-    it is started for, where that decides what the encoder is tried out on. `adapters` (LoRA) may be in one batch, of
-    ranks up to `adapter_rank`; with `adapters_sharded` tensor groups share out all of their matrices (vLLM's
-    --fully-sharded-loras). `as_told` says whether it is started with `max_num_seqs` even where it refuses that (see
-    `vllm_memory.sequences_at_most`), as a log was, and `first_runner` whether vLLM's first model runner was asked for
-    (VLLM_USE_V2_MODEL_RUNNER=0).
+    stored with scales and a 16-bit rotary part, `state_checkpoints` whether the kernels of Gated DeltaNet hand out
+    states inside a prompt (see `vllm_defaults.default_state_checkpoints`), `head_scale_bytes` what is kept beside the
+    keys of each head of a token and beside its values. `drafts` tokens are drafted a step (speculative decoding);
+    `images` says whether a model that sees is served with its image encoder (else vLLM's --language-model-only), and
+    `max_model_len` the context that it is started for, where that decides what the encoder is tried out on. `adapters`
+    (LoRA) may be in one batch, of ranks up to `adapter_rank`; with `adapters_sharded` tensor groups share out all of
+    their matrices (vLLM's --fully-sharded-loras). `as_told` says whether it is started with `max_num_seqs` even where
+    it refuses that (see `vllm_memory.sequences_at_most`), as a log was, and `first_runner` whether vLLM's first model
+    runner was asked for (VLLM_USE_V2_MODEL_RUNNER=0).
     """
 
     name: EngineName = USUAL
@@ -41,6 +42,7 @@ class Engine:
     windows: bool = True
     context_parallel: int = 1
     latent_scales: bool = True
+    state_checkpoints: bool = False
     head_scale_bytes: int = 0
     drafts: int = 0
     images: bool = True

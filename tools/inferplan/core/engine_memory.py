@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
-from inferplan.core.compressed_memory import is_compressed, lacks_kernels
+from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.drafts import draft_bytes, with_draft
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
@@ -18,6 +18,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 from inferplan.core.rank_memory import Holding, RankMemory, Rules
 from inferplan.core.vision import item_images
+from inferplan.core.vllm_defaults import is_compressed
 
 RULES: Mapping[EngineName, Rules] = {
     "vllm": vllm_memory,

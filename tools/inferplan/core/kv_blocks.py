@@ -17,6 +17,7 @@ from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba2
+from inferplan.core.vllm_defaults import CHECKPOINT_KEYS, FIRST_CHECKPOINTS, is_on_second_runner
 
 BLOCK_TOKENS = 16
 """Tokens in one KV cache block: vLLM's default block size."""
@@ -27,6 +28,9 @@ HYBRID_BLOCK_TOKENS = {0: 64, 27: 128}
 vllm/model_executor/models/config.py, and 0.28, vllm/platforms/interface.py."""
 SPARSE_LATENT_BYTES = 656
 """vLLM's `fp8_ds_mla`: 512 B of latent, 16 B of scales and 64 rotary elements of 2 B; not on every GPU."""
+CHECKPOINT_TOKENS = 64
+"""Tokens by which a block of attention grows where FlashInfer keeps states of Gated DeltaNet inside a prompt; source:
+vLLM 0.33, vllm/v1/attention/backends/gdn_attn.py, `FLASHINFER_GDN_CHECKPOINT_ALIGNMENT`."""
 INDEX_KEY_BYTES = 132
 """128 elements of 1 B and one scale of 4 B, whatever the cache is stored in."""
 CLOSE_COUNTS = 1.25
@@ -37,6 +41,8 @@ FIRST_POOLED = 30
 """The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
 
 Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut."""
+FIRST_IN_FLIGHT = 26
+"""The first vLLM (0.26) that sizes a window for all tokens that are scheduled and not settled."""
 LAST_LIGHTNING = 23
 """The last vLLM (0.23) that serves lightning attention."""
 
@@ -66,7 +72,7 @@ class Spec:
         """Blocks of one group that a sequence takes: those of its context, of its window and what is in flight.
 
         full: ⌈context / block⌉; sliding: ⌈min(window - 1 + in flight, context) / block⌉ + 1; chunked: the
-        same with the whole chunk and without the 1; state: 1, or 2 with prefix caching, and 1 per drafted token.
+        same with the whole chunk and without the 1; state: see `_state_blocks`.
 
         Source: vLLM, vllm/v1/kv_cache_interface.py, `max_memory_usage_bytes` of each spec.
 
@@ -214,20 +220,50 @@ def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: E
     return Blocks(
         block_bytes=block_bytes,
         groups=groups,
-        in_flight=engine.max_num_batched_tokens * batches_in_flight(layout, engine),
-        state_blocks=(2 if engine.prefix_caching else 1) + engine.drafts,
+        in_flight=engine.max_num_batched_tokens * batches_in_flight(architecture, layout, engine),
+        state_blocks=_state_blocks(architecture, engine),
         context_parallel=engine.context_parallel,
         pooling=1 if any(spec.beside for spec in specs) else 0,
     )
 
 
-def batches_in_flight(layout: Layout, engine: Engine) -> int:
-    """Steps that are scheduled before the first is settled: one a stage, two on one stage since 0.26.
+def batches_in_flight(architecture: Architecture, layout: Layout, engine: Engine) -> int:
+    """Steps that are scheduled before the first is settled since 0.26: one a stage, and one more.
 
-    Source: vLLM, vllm/config/vllm.py, `max_concurrent_batches` (scheduling is asynchronous by default) and
+    On the first runner several stages have no more than one each.
+
+    Source: vLLM 0.26 to 0.33, vllm/config/vllm.py, `max_concurrent_batches` (scheduling is asynchronous by default) and
     `max_in_flight_tokens`; before 0.26 a window was sized for one step.
     """
-    return 1 if engine.version < 26 else 2 if layout.pp == 1 else layout.pp
+    if engine.version < FIRST_IN_FLIGHT:
+        return 1
+    return layout.pp + (1 if layout.pp == 1 or is_on_second_runner(architecture, engine) else 0)
+
+
+def _state_blocks(architecture: Architecture, engine: Engine) -> int:
+    """Blocks of a sequence in a group of states: 1 and 1 per drafted token, with prefix caching 1 or 2 more.
+
+    One of those keeps the state at the end of a block; the other one, since 0.33, one inside the prompt, which is then
+    read in one step.
+
+    Source: vLLM 0.28 to 0.33, vllm/v1/kv_cache_interface.py, `MambaSpec.max_memory_usage_bytes`.
+    """
+    inside = any(_keeps_checkpoints(mixer, engine) for _, mixer in architecture.mixers)
+    return 1 + engine.drafts + (1 + inside if engine.prefix_caching else 0)
+
+
+def _keeps_checkpoints(mixer: Mixer, engine: Engine) -> bool:
+    """Whether states inside a prompt are kept: of Mamba-2, and of Qwen's Gated DeltaNet where kernels hand them out.
+
+    Limits: Kimi K3's delta attention, which keeps them since 0.29, is not told from that of others.
+    Source: vLLM 0.33, vllm/model_executor/layers/mamba/mamba_mixer2.py and gdn/qwen_gdn_linear_attn.py,
+    `get_kv_cache_spec`; issue 52959, pull requests 52789 and 57329.
+    """
+    if engine.version < FIRST_CHECKPOINTS:
+        return False
+    if isinstance(mixer, GatedDelta):
+        return engine.state_checkpoints and mixer.key_dim == CHECKPOINT_KEYS
+    return isinstance(mixer, Mamba2)
 
 
 def _specs(architecture: Architecture, layout: Layout, engine: Engine, *, kv_bits: float) -> list[Spec]:
@@ -269,7 +305,9 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
 def _block_tokens(mixer: Mixer, architecture: Architecture, engine: Engine) -> int:
     """Tokens of one block, or by which it grows to the page of a state."""
     if not isinstance(mixer, Latent):
-        return BLOCK_TOKENS
+        others = [other for _, other in architecture.mixers if isinstance(other, GatedDelta)]
+        kept = engine.prefix_caching and any(_keeps_checkpoints(other, engine) for other in others)
+        return CHECKPOINT_TOKENS if kept else BLOCK_TOKENS
     if any(other.state for _, other in architecture.mixers):
         return HYBRID_BLOCK_TOKENS[max(first for first in HYBRID_BLOCK_TOKENS if first <= engine.version)]
     return SPARSE_BLOCK_TOKENS if mixer.indexer else BLOCK_TOKENS
@@ -297,7 +335,8 @@ def _with_one_page(specs: list[Spec]) -> list[Spec]:
 def _with_state_pages(specs: list[Spec]) -> list[Spec]:
     """16 × ⌈page / (16 × bytes per token)⌉ tokens in a block of attention: the state's page fits in it.
 
-    Of latents 64 or 128 for the 16; pooled index keys make the page larger, and the block no smaller.
+    Of latents 64 or 128 for the 16, 64 where states inside a prompt are kept; pooled index keys make the page larger,
+    and the block no smaller.
 
     Source: vLLM, vllm/model_executor/models/config.py, `HybridAttentionMambaModelConfig`.
     """
@@ -313,7 +352,7 @@ def _with_state_pages(specs: list[Spec]) -> list[Spec]:
 def _group_size(layers: list[int], *, version: int) -> int:
     """The layers of a group: the fewest of any kind, or the most where they are close.
 
-    Source: vLLM, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_page_size`, 0.11 to 0.28.
+    Source: vLLM, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_page_size`, 0.11 to 0.33.
 
     >>> _group_size([10, 52], version=28), _group_size([21, 24], version=17), _group_size([20, 28], version=28)
     (10, 24, 28)

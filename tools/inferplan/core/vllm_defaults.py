@@ -4,7 +4,7 @@ Read in the sources of 0.6 to 0.33, which each function names.
 """
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.compressed_memory import is_compressed
+from inferplan.core.attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
@@ -13,8 +13,10 @@ from inferplan.core.units import GIB
 NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held against many logs.
 
-Of 0.29 to 0.31 there are few logs: the pool comes out 0.4 % too large for Llama 3.1 8B on A100 (0.31) and 1.9 % for
-Gemma 4 E2B on MI300X (0.29), but 8 % for Qwen3.5 4B, which has a vision tower, on L4 (0.29).
+Of 0.29 to 0.31 there are few starts, and of 0.32 and 0.33 none: the pool comes out 0.1 and 0.8 % too large for Gemma 4
+31B in FP8 on H100 (0.30), within 0.1 % for two builds of Qwen3 32B in 4 bit on B200 (0.31, with the weights as logged),
+1.3 % too large for Llama 3.1 8B on A100 (0.31) and some 2 % for Gemma 4 E2B on MI300X (0.29), but some 10 % for
+Qwen3.5 4B, which has a vision tower, on L4 (0.29). GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30).
 """
 LAST_OF_THE_FIRST_ENGINE = 7
 """The last vLLM (0.7) whose default engine is the first one (V0)."""
@@ -31,7 +33,13 @@ SECOND_RUNNER = range(25, 29)
 SECOND_RUNNER_OF_EXPERTS = range(24, 29)
 """The versions (0.24 to 0.28) that run Qwen2-MoE on it."""
 ONLY_RUNNER = 29
-"""The first vLLM (0.29) that runs all models on it."""
+"""The first vLLM (0.29) that runs all models on it, and counts the graphs that it captures."""
+FIRST_CHECKPOINTS = 33
+"""The first vLLM (0.33; 0.31 does not, 0.32 was not read) that keeps a state inside a prompt beside that at its end."""
+CHECKPOINT_KEYS = 128
+"""The width of keys for which FlashInfer reads prompts of Gated DeltaNet on Blackwell, as Qwen's are."""
+FIRST_SMALL_GB10 = 33
+"""The first vLLM (0.33; 0.31 is without, 0.32 was not read) that batches on GB10 as on small GPUs."""
 COMPRESSED_ON_SECOND_RUNNER = 28
 """The one of them (0.28) whose DeepSeek-V4 it takes, on NVIDIA's GPUs."""
 
@@ -39,12 +47,13 @@ COMPRESSED_ON_SECOND_RUNNER = 28
 def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
     """`max_num_batched_tokens` and `max_num_seqs` that vLLM's API server takes on this GPU by default.
 
-    8,192 and 1,024 from 70 GiB on, A100 excepted; 2,048 and 256 below, and on the first engine everywhere; 16,384
-    tokens from 160 GiB on since 0.28.
+    8,192 and 1,024 from 70 GiB on, A100 excepted, and GB10 since 0.33; 2,048 and 256 below, and on the first engine
+    everywhere; 16,384 tokens from 160 GiB on since 0.28.
 
     Source: vLLM 0.8 to 0.33, vllm/engine/arg_utils.py, `get_batch_defaults` and what it was before.
     """
-    if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and "a100" not in gpu.product:
+    small = "a100" in gpu.product or (version >= FIRST_SMALL_GB10 and "gb10" in gpu.product)
+    if version > LAST_OF_THE_FIRST_ENGINE and gpu.engine_memory >= LARGE_GPU and not small:
         return (16384 if version >= 28 and gpu.engine_memory >= LARGEST_GPU else 8192), 1024
     return SHORT_STEP, 256
 
@@ -70,6 +79,15 @@ def default_latent_scales(gpu: Gpu, engine_version: int = NEWEST) -> bool:
     return engine_version < 19 or not is_datacenter_blackwell(gpu)
 
 
+def default_state_checkpoints(gpu: Gpu, engine_version: int = NEWEST) -> bool:
+    """Whether the kernels that read prompts of Gated DeltaNet hand out a state inside one: FlashInfer's.
+
+    Source: vLLM 0.33, vllm/model_executor/layers/mamba/gdn/qwen_gdn_linear_attn.py, `_resolve_gdn_prefill_backend`:
+    compute capability 9, 10 and 12.
+    """
+    return engine_version >= FIRST_CHECKPOINTS and gpu.architecture in ("Hopper", "Blackwell", "Blackwell Ultra")
+
+
 def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:
     """`gpu_memory_utilization`: 0.9 up to 0.19 and 0.92 since, unless set. [fraction]
 
@@ -80,19 +98,21 @@ def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine:
     return 0.9 if engine.version <= 19 else 0.92
 
 
+def is_compressed(architecture: Architecture) -> bool:
+    """Whether keys are compressed, as DeepSeek-V4's are: `compressed_memory` has the rules for them."""
+    return any(isinstance(mixer, Compressed) for _, mixer in architecture.mixers)
+
+
 def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     """Whether vLLM's second model runner takes a model, which counts no graphs before the pool is cut.
 
     Those without experts and recurrent states from 0.25 to 0.28, of those with experts Qwen2-MoE from 0.24 to 0.28, and
     DeepSeek-V4 on 0.28; on 0.23 and 0.24 those built as Llama, Mistral and Qwen3 are, on 0.22 as Qwen3. From 0.29 on it
-    takes all, and counts graphs, so that the first one's rules are kept.
+    takes all (`is_on_second_runner`) and counts graphs.
 
-    Limits: since 0.29 it counts graphs as if each whole one took what the second largest adds: 1.2 GiB where 0.23 are
-    taken (Llama 3.1 8B on A100). `graph_memory` says 0.8, and the sampler's peak of the first runner, which is gone,
-    stands for the rest. In 0.33 the sampler is warmed up on fp32 logits, which is not held here.
-    Other models of plain attention without biases are taken for Llama, and quantised ones for others on 0.22 and 0.23,
-    which left those to the first runner. DeepSeek V2 and Granite-MoE, which it takes since 0.24, Inkling and Kimi K3
-    are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
+    Limits: other models of plain attention without biases are taken for Llama, and quantised ones for others on 0.22
+    and 0.23, which left those to the first runner. DeepSeek V2 and Granite-MoE, which it takes since 0.24, Inkling and
+    Kimi K3 are not told apart: DeepSeek-V2-Lite peaked 0.65 GiB lower on 0.24 than is said here.
     That a tower makes no difference since 0.25 is in the source, and in starts of Gemma 4 31B on 0.26 and 12B on 0.28.
     Source: vLLM 0.22 to 0.33, vllm/config/vllm.py, `use_v2_model_runner`; vllm/v1/worker/gpu/cudagraph_utils.py,
     `profile_cudagraph_memory`; three starts of 0.24 on one H100.
@@ -109,6 +129,18 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     if architecture.vision_params or plain is None or plain.qkv_bias or plain.output_bias:
         return False
     return engine.version in (23, 24) or (engine.version == 22 and plain.qk_norm != "none")
+
+
+def is_on_second_runner(architecture: Architecture, engine: Engine) -> bool:
+    """Whether the second model runner takes a model, whether it counts graphs or not: all since 0.29, unless told so.
+
+    Limits: up to 0.31 the first one takes DeepSeek V3.2 and V4 on AMD. What the second does not do, such as drafts of
+    another vocabulary, falls back to the first.
+    Source: vLLM 0.29, 0.31 and 0.33, vllm/config/vllm.py, `use_v2_model_runner`.
+    """
+    if engine.version >= ONLY_RUNNER:
+        return not engine.first_runner
+    return has_second_runner(architecture, engine)
 
 
 def _is_qwen2_with_experts(architecture: Architecture) -> bool:

@@ -12,7 +12,6 @@ from functools import partial
 from inferplan.core import compressed_memory, kv_blocks
 from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
@@ -30,7 +29,13 @@ from inferplan.core.vllm_buffers import (
     non_torch,
     runner_buffers,
 )
-from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, default_batching, has_second_runner, utilization
+from inferplan.core.vllm_defaults import (
+    LAST_OF_THE_FIRST_ENGINE,
+    default_batching,
+    has_second_runner,
+    is_compressed,
+    utilization,
+)
 
 __all__ = ["default_batching", "holding", "loader", "memory", "not_modelled", "sequences_at_most", "utilization"]
 

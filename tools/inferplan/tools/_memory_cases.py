@@ -247,6 +247,7 @@ class Setup:
             windows=self.case.engine not in WITHOUT_WINDOWS,
             context_parallel=self.extra.dcp or 1,
             latent_scales=vllm_defaults.default_latent_scales(gpu, self.version),
+            state_checkpoints=vllm_defaults.default_state_checkpoints(gpu, self.version),
             head_scale_bytes=max(kept.head_scale_bytes if kept else 0 for kept in self.caches),
             adapters=self.extra.lora_adapters or 1 if self.extra.lora_rank else 0,
             adapter_rank=self.extra.lora_rank or 1,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_buffers, vllm_memory
 from inferplan.core.adapters import adapter_stages
 from inferplan.core.attention import Latent
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
 from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB
+from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
 from inferplan.tools._validation import LARGEST, SMALLEST, Outcome, Report, Unit, outcomes
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.memory import class_bits
 from inferplan.core.model import Model
 from inferplan.core.precision import Precision
+from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools._assumptions import Ledger
 
 SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from inferplan.core.collectives import Collective
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.engine_memory import Capacity
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
 from inferplan.core.units import GB, GIB, MILLI
-from inferplan.core.vllm_defaults import SHORT_STEP
+from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools._plans import Case, Plan
 from inferplan.tools._serving import Serving

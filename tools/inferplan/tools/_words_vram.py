@@ -7,10 +7,10 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import llamacpp_offload, memory
-from inferplan.core.compressed_memory import is_compressed
 from inferplan.core.model import Model
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB, GIB
+from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools._adapters import adapters_sentence
 from inferplan.tools._changes import Change
