@@ -99,9 +99,9 @@ def test_what_an_encoder_gives_out_is_not_kept_where_there_are_no_images() -> No
     assert activation_peak(seeing, replace(settings, images=False), tp=1) == activation_peak(blind, settings, tp=1)
 
 
-@pytest.mark.parametrize(("version", "per_logit"), [(24, 6), (27, 6), (28, 2)])
+@pytest.mark.parametrize(("version", "per_logit"), [(24, 6), (27, 6), (28, 2), (29, 2), (31, 2), (33, 14)])
 def test_the_second_runner_samples_from_the_logits_alone_or_from_a_copy(version: int, per_logit: float) -> None:
-    """Widths so small that the sampler decides the peak: 2 B x 1,024 x 128,256, with a copy 4 B more."""
+    """Widths so small that the sampler decides the peak: 2 B x 1,024 x 128,256, with a copy 4 B more, with three 12."""
     narrow = dense(hidden=128, heads=8, ffn=128)
     peak = activation_peak(narrow, engine(version=version), tp=1)
     assert peak == per_logit * 1024 * 128_256 + 2 * 8192 * 128

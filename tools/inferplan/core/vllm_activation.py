@@ -8,7 +8,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 from inferplan.core.vision import VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
 from inferplan.core.vllm_buffers import DISPATCHED
-from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, has_second_runner
+from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_on_second_runner
 
 LAST_CHUNKED_EXPERTS = 16
 """The last vLLM (0.16) taken to compute experts on 16,384 tokens at a time: pull request 34086, of February 2026."""
@@ -18,6 +18,10 @@ LOGIT_BYTES = 4
 """The sampler warms up on fp32 logits. [B]"""
 LAST_COPIED_LOGITS = 27
 """The last vLLM (0.27) whose second model runner warms up on logits copied to fp32."""
+FIRST_WARM_PROFILE = 33
+"""The first vLLM (0.33; not 0.31, 0.32 was not read) that tries its sampler out with all that can be asked of it."""
+WARM_LOGIT = 3 * LOGIT_BYTES
+"""What that takes beside a logit: a copy in fp32, the top k of it and their probabilities. [B]"""
 FIRST_KNOWN_ENCODER = 16
 """The first vLLM (0.16) whose trial of an image encoder is counted here; before, Qwen3-VL was tried out on a video."""
 
@@ -116,14 +120,17 @@ def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -
 
     s is 38.4 B up to 0.16 (a full sort) and 12.75 B with the logits' own element since (Triton top-k/top-p; since
     0.21 FlashInfer samples, but the other kernel is warmed up too). The second runner warms up on the logits alone, up
-    to 0.27 with a copy in fp32.
+    to 0.27 with a copy in fp32, and since 0.33 with three.
 
-    Limits: before 0.12 an installed FlashInfer took 11 B instead, which no configuration says.
+    Limits: before 0.12 an installed FlashInfer took 11 B instead, which no configuration says. Of the
+    three copies an L4 showed some two (pull request 57926: the pool of Qwen2.5 0.5B fell by 7.1 B a logit).
     Source: published logs; vLLM, vllm/v1/worker/gpu_model_runner.py and vllm/v1/worker/gpu/model_runner.py,
-    `_dummy_sampler_run`, and vllm/v1/worker/gpu/sample/sampler.py.
+    `_dummy_sampler_run`, and vllm/v1/worker/gpu/sample/sampler.py; FlashInfer 0.7.2,
+    `top_k_top_p_sampling_from_logits`.
     """
     per_logit = 38.4 if engine.version <= 16 else 12.75 + element
-    if has_second_runner(architecture, engine):
-        per_logit = element + (LOGIT_BYTES if engine.version <= LAST_COPIED_LOGITS else 0)
+    if is_on_second_runner(architecture, engine):
+        copied = LOGIT_BYTES if engine.version <= LAST_COPIED_LOGITS else 0
+        per_logit = element + (WARM_LOGIT if engine.version >= FIRST_WARM_PROFILE else copied)
     logits = per_logit * engine.max_num_seqs * architecture.vocab
     return logits + element * engine.max_num_batched_tokens * architecture.hidden

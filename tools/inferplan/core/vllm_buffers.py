@@ -12,10 +12,10 @@ from inferplan.core.units import GIB, KIB, MIB
 from inferplan.core.vllm_defaults import (
     LAST_OF_THE_FIRST_ENGINE,
     NEWEST,
-    ONLY_RUNNER,
     has_second_runner,
     has_wide_links,
     is_datacenter_blackwell,
+    is_on_second_runner,
 )
 
 SMALL_GPU = 16 * GIB
@@ -30,8 +30,8 @@ DISPATCHED = 256
 """Tokens that a rank sends at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`. [tokens]"""
 FEW_GRAPHS = 18
 """Fewer CUDA graphs share what graphs take of memory once; 32 sequences at once capture so many."""
-ESTIMATING = range(20, 29)
-"""The versions of vLLM (0.20 to 0.28) whose first model runner sets an estimate aside for graphs."""
+FIRST_ESTIMATE = 20
+"""The first vLLM (0.20) whose first model runner sets an estimate aside for graphs; the second does since 0.29."""
 GRAPH = 5 * MIB
 """What that estimate has for a graph of no layers. [B]"""
 GRAPH_OF_LAYER = MIB / 20
@@ -115,7 +115,7 @@ def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, 
     if engine.version < FIRST_ASKED_DRIVER:
         return 0.0
     embeddings = element * engine.max_num_batched_tokens * architecture.hidden
-    if engine.version < ONLY_RUNNER and not has_second_runner(architecture, engine):
+    if not is_on_second_runner(architecture, engine):
         return embeddings
     counts = COUNTED_LOGIT * engine.max_num_seqs * architecture.vocab if samples else 0.0
     return counts + (embeddings if architecture.vision_params and engine.images else 0.0)
@@ -166,8 +166,9 @@ def graph_memory(
 ) -> float:
     """What vLLM sets aside for CUDA graphs, or what they take where it sets nothing aside. [B]
 
-    From 0.20 to 0.28 the first model runner tries two graphs of each kind out and multiplies: `_estimate`. Elsewhere,
-    on several ranks (where buffers of collectives come with the first graph) and with latents it is `_taken`.
+    Since 0.20 the first model runner tries two graphs of each kind out and multiplies, and since 0.29 the second does
+    so with whole ones: `_estimate`. Up to 0.19, on several ranks (where buffers of collectives come with the first
+    graph) and with latents on the first runner it is `_taken`.
 
     With LoRA each size is captured with adapters, which takes about twice as much, and without.
 
@@ -194,15 +195,17 @@ def _with_adapters(version: int) -> int:
     """
     if version <= LAST_OF_THE_FIRST_ENGINE:
         return 1
-    if version in ESTIMATING:
+    if version >= FIRST_ESTIMATE:
         return 2
     return WITH_ADAPTERS + (version >= FIRST_SPECIALIZED)
 
 
 def _is_estimated(architecture: Architecture, engine: Engine) -> bool:
-    """Whether the first model runner estimates the graphs of a model without latents."""
-    if engine.version not in ESTIMATING or has_second_runner(architecture, engine):
+    """Whether a runner estimates the graphs of a model: the first one without latents, the second one since 0.29."""
+    if engine.version < FIRST_ESTIMATE or has_second_runner(architecture, engine):
         return False
+    if is_on_second_runner(architecture, engine):
+        return True
     return not any(isinstance(mixer, Latent | Compressed) for _, mixer in architecture.mixers)
 
 
@@ -210,15 +213,19 @@ def _estimate(architecture: Architecture, graphs: int, layout: Layout) -> float:
     """graphs × (5 MiB + 1/20 MiB × layers): the estimate of one GPU, for any kind of layer. [B]
 
     The engine takes the larger first graph of either kind, and what the second one adds for each further graph, in the
-    driver's steps of 2 MiB: the second decides. Neither experts nor recurrent states nor MXFP4 show in it.
+    driver's steps of 2 MiB: the second decides. Neither experts nor recurrent states nor MXFP4 show in it. Since 0.29
+    all graphs by pieces are tried out, and the second whole one stands for the others.
 
     Limits: 0.08 GiB from what was estimated on average of 12 starts, 0.19 too little (Gemma 4 E4B) to 0.24 too much
     (Qwen2.5 0.5B), where `_taken` was 0.43 too much; what graphs took then is within 0.17 of it. Of gpt-oss vLLM
     captures up to 1,024 tokens: its 166 graphs were estimated at 0.66 GiB, which the 102 counted here have, and took
     1.22. FlashInfer's attention (8-bit caches on workstation Blackwell) has its workspace of 0.38 GiB in it and smaller
-    graphs, which is not told apart; GB10's estimates are noisy, its memory is the host's.
-    Source: vLLM 0.24 to 0.27, vllm/v1/worker/gpu_model_runner.py, `profile_cudagraph_memory`; nine published logs of
-    0.22 to 0.26, and three starts on 0.24.
+    graphs, which is not told apart; GB10's estimates are noisy, its memory is the host's. Older drivers keep more: on
+    A100 what is left for Llama 3.1 8B on 0.31 points to 1.2 GiB where this says 0.55. Of the second runner only Gemma 4
+    31B is held (0.13 and 0.09 GiB on 0.30, 0.12 and 0.07 here), and of its latents one start on GB10.
+    Source: vLLM 0.24 to 0.27, vllm/v1/worker/gpu_model_runner.py, and 0.29 to 0.33,
+    vllm/v1/worker/gpu/cudagraph_utils.py, `profile_cudagraph_memory`; nine published logs of 0.22 to 0.26, and three
+    starts on 0.24.
     """
     return graphs * (GRAPH + GRAPH_OF_LAYER * ceil(architecture.layers / layout.pp))
 
