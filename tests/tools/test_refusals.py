@@ -437,7 +437,7 @@ class TestTrust:
         newest = {"overrides": "engine_version=0.31"}
         for answer in (size(gpu="h100", **newest), ask("plan_parallelism", model=MODEL, gpu="h100", **newest)):
             assert assumption(answer, "memory_rules").startswith(
-                "memory_rules = vLLM 0.31 (held against 3 logs of 0.29"
+                "memory_rules = vLLM 0.31 (held against 10 starts of 0.29"
             )
         older = ask("plan_parallelism", model=MODEL, gpu="h100", overrides="engine_version=0.28")
         assert all(one.name != "memory_rules" for one in older.assumptions)

@@ -733,3 +733,14 @@ def test_the_line_of_users_of_compressed_keys_gives_the_users_that_it_says(asked
     assert found
     each = 1 + (pool - float(found[2])) / float(found[3])
     assert int(found[1] or 1) * each == pytest.approx(int(found[4].replace(",", "")), rel=0.015)
+
+
+@pytest.mark.parametrize(("gpu", "version", "kept"), [("h100", "0.31", 2), ("h100", "0.33", 3), ("l40s", "0.33", 2)])
+def test_a_user_of_qwen3_5_4b_takes_a_block_of_states_more_on_an_h100_since_0_33(
+    gpu: str, version: str, kept: int
+) -> None:
+    """8,192 tokens: 3 groups of states, and blocks of attention of 528 or 576 tokens in 8 layers, 4,096 B each."""
+    found = ask(model="Qwen/Qwen3.5-4B", precision="bf16", gpu=gpu, overrides=f"engine_version={version}")
+    tokens, layers = (576 if kept == 3 else 528), 8
+    blocks = -(-8192 // tokens) + 3 * kept
+    assert found.engine_kv_gb_per_user == pytest.approx(blocks * tokens * layers * 4096 / 1e9, abs=0.001)
