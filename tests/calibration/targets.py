@@ -30,7 +30,8 @@ class Target:
     time = front × h + (met × n + steps) × t(decode) + (prompts + queued × (q + crowd)) × t(prefill)
          + mixed × k × (1 - q) × t(marginal prefill)
 
-    `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle.
+    `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle; those of
+    sequences that gave way are computed once more.
     """
 
     id: str
@@ -140,7 +141,7 @@ def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
     """The time of an output token while prompts join."""
     load = setup.load(setup.batch)
     prompts = load.running if law == "offline" else load.disturbing
-    mixed = 0.0 if setup.disaggregated else prompts / load.output_tokens
+    mixed = 0.0 if setup.disaggregated else (1 + load.repeated) * prompts / load.output_tokens
     return _target(setup, law, seconds, steps=1.0, mixed=mixed, **_passes(setup))
 
 
@@ -170,7 +171,7 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
             prompts=1.0,
             crowd=load.crowd,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
-            mixed=0.0 if setup.disaggregated else waits * load.running / load.output_tokens,
+            mixed=0.0 if setup.disaggregated else (1 + load.repeated) * waits * load.running / load.output_tokens,
             **_passes(setup),
         )
 
