@@ -1,6 +1,5 @@
 """Published rows as linear forms: each measured time is a sum of amounts times constants, as the product has them."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from inferplan.core.error_bands import attention_of
 from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
 from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
+from inferplan.server.validate import TABLE, cases_of, table_of
 from inferplan.tools._memory_cases import CannotPredict
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools._speed_validation import measured, regime
@@ -30,7 +30,8 @@ class Target:
     time = front × h + (met × n + steps) × t(decode) + (prompts + queued × (q + crowd)) × t(prefill)
          + mixed × k × (1 - q) × t(marginal prefill)
 
-    `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle.
+    `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle; those of
+    sequences that gave way are computed once more.
     """
 
     id: str
@@ -56,9 +57,8 @@ class Target:
 
 
 def rows_of(path: Path) -> list[object]:
-    """The rows of a file: a list, or an object with a list of `rows`."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return found["rows"] if isinstance(found, dict) else found
+    """The rows of a file as `inferplan validate speed` reads it: JSON or a table."""
+    return table_of(path) if path.suffix == TABLE else cases_of(path)
 
 
 def targets_of(raw: Sequence[object]) -> Iterator[Target]:
@@ -181,7 +181,7 @@ def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
     """The time of an output token while prompts join."""
     load = setup.load(setup.batch)
     prompts = load.running if law == "offline" else load.disturbing
-    mixed = 0.0 if setup.disaggregated else prompts / load.output_tokens
+    mixed = 0.0 if setup.disaggregated else (1 + load.repeated) * prompts / load.output_tokens
     return _target(setup, law, seconds, steps=1.0, mixed=mixed, **_passes(setup))
 
 
@@ -211,7 +211,7 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
             prompts=1.0,
             crowd=load.crowd,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
-            mixed=0.0 if setup.disaggregated else waits * load.running / load.output_tokens,
+            mixed=0.0 if setup.disaggregated else (1 + load.repeated) * waits * load.running / load.output_tokens,
             **_passes(setup),
         )
 

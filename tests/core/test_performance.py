@@ -494,6 +494,25 @@ def test_who_has_no_slot_waits_for_one() -> None:
     assert full.ttft_s == pytest.approx(free.ttft_s + 500 * 32 / free.offline_tokens_per_s)
 
 
+def test_who_gives_way_while_others_wait_is_computed_again() -> None:
+    """40 clients, 32 slots: 500 tokens of every request once more, a whole prompt, so that prompts disturb twice."""
+    one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    load = Load(sequences=40, context=750, input_tokens=500, output_tokens=500, slots=32)
+    kept, given = (serve(one, m, layout, replace(load, gives_way=ways)) for ways in (False, True))
+    step_s = kept.decode.total_s
+    assert given.decode == kept.decode
+    assert given.tpot_s - step_s == pytest.approx(2 * (kept.tpot_s - step_s))
+    assert 32 / given.offline_tokens_per_s - step_s == pytest.approx(2 * (32 / kept.offline_tokens_per_s - step_s))
+    assert given.ttft_s > kept.ttft_s
+
+
+@pytest.mark.parametrize("sequences", [1, 31, 32])
+def test_nobody_gives_way_where_nobody_waits(sequences: int) -> None:
+    one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
+    load = Load(sequences=sequences, context=750, input_tokens=500, output_tokens=500, slots=32, gives_way=True)
+    assert serve(one, m, layout, load) == serve(one, m, layout, replace(load, gives_way=False))
+
+
 def test_a_batch_without_prompts_takes_a_step_for_each_token() -> None:
     """32 tokens after nothing, in the middle 16: what a benchmark of decoding alone times."""
     layout, one = Layout(tp=4), work_of(LLAMA_70B, BF16, tp=4, kv_bits=16)

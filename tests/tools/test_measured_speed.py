@@ -84,11 +84,16 @@ def test_a_run_whose_first_requests_come_at_once_has_later_first_tokens_the_shor
     assert len({run["tpot_ms"] for run in runs}) == 1
 
 
-def test_clients_without_a_slot_wait_less_than_predicted() -> None:
-    """Slots are counted at full length; vLLM starts whoever has blocks now, and all 128 clients ran at once."""
+def test_clients_that_a_pool_holds_half_way_through_their_answers_do_not_wait() -> None:
+    """Of 1,280 tokens a pool holds 123, of the 1,152 in flight all 128: they ran at once, as those of other loads.
+
+    Counted at full length they were predicted to wait 2.4 times as long for first tokens.
+    """
     id_ = f"{OF_EXPERTS}-1024-256-n128"
-    assert ratio(id_, "ttft_ms") <= 2.4
-    assert ratio(id_, "ttft_ms", among="later") <= 2.4
+    assert 0.97 <= ratio(id_, "output_tok_s_total") <= 1.01
+    assert 0.92 <= ratio(id_, "output_tok_s_total", among="later") <= 0.97
+    assert 1.4 <= ratio(id_, "ttft_ms") <= 1.8
+    assert 0.6 <= ratio(id_, "ttft_ms", among="later") <= 0.7
 
 
 @pytest.mark.parametrize(
@@ -138,7 +143,7 @@ def test_percentiles_of_first_tokens_under_random_arrivals_are_predicted_up_to_t
 @pytest.mark.parametrize("id_", LOADED_H200)
 def test_70b_in_fp8_on_one_h200_serves_its_tokens_a_tenth_to_a_seventh_sooner_than_predicted(id_: str) -> None:
     """With 16, 64 and 128 clients 27.6, 49.2 and 80.2 ms a token, and 466, 994 and 1,207 tokens a second."""
-    assert 1.1 <= ratio(id_, "tpot_ms") <= 1.15
+    assert 1.1 <= ratio(id_, "tpot_ms") <= 1.155
     assert 0.95 <= ratio(id_, "output_tok_s_total") <= 1.04
     assert 0.9 <= ratio(id_, "output_tok_s_total", among="later") <= 0.95
     assert 0.72 <= ratio(id_, "ttft_ms", among="later") <= 1
@@ -150,9 +155,15 @@ def test_a_lone_client_of_an_h200_gets_its_tokens_eight_or_nine_percent_sooner_t
     assert 1.07 <= ratio(id_, "tpot_ms") <= 1.1
 
 
-def test_more_clients_than_the_pool_holds_are_served_a_fifth_less_than_predicted() -> None:
-    """150 of the 200 have a slot at full length; vLLM started up to 177, preempted some and computed them again."""
+def test_more_clients_than_the_pool_holds_give_way_to_each_other_as_predicted() -> None:
+    """165 of the 200 fit half way through their answers; vLLM started up to 177, and computed some again.
+
+    Counted at full length, 149, and computed once, 9 % more tokens a second were predicted, and 17 % more once even.
+    At the end of the run no prompts come any more, so that later tokens came quicker.
+    """
     id_ = "llama-3.3-70b-fp8-1024-256-n200"
-    assert 1.05 <= ratio(id_, "output_tok_s_total") <= ratio(id_, "output_tok_s_total", among="later") <= 1.2
-    assert 0.85 <= ratio(id_, "tpot_ms") <= 1
-    assert 1.2 <= ratio(id_, "ttft_ms", among="later") <= ratio(id_, "ttft_ms") <= 1.5
+    assert 0.96 <= ratio(id_, "output_tok_s_total") <= 1
+    assert 1 <= ratio(id_, "output_tok_s_total", among="later") <= 1.07
+    assert 1 <= ratio(id_, "tpot_ms") <= 1.08
+    assert 1.2 <= ratio(id_, "ttft_ms") <= 1.35
+    assert 0.95 <= ratio(id_, "ttft_ms", among="later") <= 1.05

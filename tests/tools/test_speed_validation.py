@@ -1,6 +1,7 @@
 """The speed model against published runs, and the file of runs that it takes."""
 
 import re
+from statistics import median
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from inferplan.tools._memory_cases import CannotPredict
 from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools._speed_names import gpu_of
 from inferplan.tools._speed_validation import predict, regime, validate
+from published_speed import published
 
 ROW: dict[str, Any] = {
     "id": "one",
@@ -132,6 +134,40 @@ def test_a_layout_that_is_not_stated_has_a_slot_for_every_client() -> None:
     server = setup(tp=None, gpu_count=None, concurrency_or_batch=5000.0)
     assert server.layout.dp * server.slots >= 5000
     assert server.load(server.batch).running == server.batch
+
+
+def test_vllm_starts_whoever_has_blocks_now_and_others_whoever_has_them_to_the_end() -> None:
+    """1,000 tokens in and 500 out: 1,250 of a pool in the mean, of which 6 fit where 5 do at full length."""
+    begun, whole = setup(), setup(engine="SGLang")
+    assert begun.slots / begun._slots(begun.layout) == pytest.approx(1500 / 1250, rel=0.01)
+    assert whole.slots == whole._slots(whole.layout)
+    assert setup(engine="TensorRT-LLM").slots == setup(engine="TensorRT-LLM", isl=750.0, osl=750.0).slots
+
+
+def test_sequences_give_way_where_the_pool_ends_before_the_sequences_that_run_at_once() -> None:
+    """Twice the clients of a pool give way to each other; those of an engine that runs 64 wait, and none gives way."""
+    crowded, capped = (setup(concurrency_or_batch=2000.0, note=note) for note in ("", "max-num-seqs=64"))
+    assert crowded.slots < crowded.most
+    assert crowded.load(2000).repeated == 0.5
+    assert crowded.load(crowded.slots).repeated == 0
+    assert (capped.slots, capped.load(2000).repeated) == (64, 0)
+    assert setup(engine="SGLang", concurrency_or_batch=2000.0).load(2000).repeated == 0
+
+
+def test_clients_of_vllm_beyond_what_a_pool_holds_wait_as_long_as_published() -> None:
+    """Half of InferenceX's first tokens of MiniMax M2.5 within a tenth, where more clients ask than fit at full length.
+
+    With slots for full length they were predicted up to 6.8 times as late as they came.
+    """
+    rows = [row for row in published() if row["family"] == "inferencex" and row["model"] == "MiniMaxAI/MiniMax-M2.5"]
+    ratios: list[float] = []
+    for row in rows:
+        one = SpeedSetup(SpeedRow.model_validate(row))
+        if one.runner == "vllm" and one._slots(one.layout) < min(one.batch, one.most):
+            ratios.append(predict(one)["ttft_ms"] / row["measured"]["ttft_ms"])
+    assert len(ratios) >= 8
+    assert abs(median(ratios) - 1) < 0.1
+    assert median(abs(ratio - 1) for ratio in ratios) < 0.1
 
 
 def test_experts_that_would_span_nodes_without_links_are_taken_to_be_within_one() -> None:

@@ -18,9 +18,10 @@ from inferplan.core.work import Work
 class Load:
     """What one replica is asked for: sequences at once, the context they attend over, tokens in and out.
 
-    Of more than `slots` sequences the others wait for a slot; None is a slot for each. Prompts of `others` come between
-    one's tokens; None is the closed loop's, where every client but oneself sends its next one. Before one's own prompt
-    a share `crowd` of all others' is computed in the mean, where a run begins with all at once: see `crowd_of`.
+    Of more than `slots` sequences the others wait for a slot; None is a slot for each. Where those that run grow into a
+    pool that is full, the one that began last `gives_way`: see `repeated`. Prompts of `others` come between one's
+    tokens; None is the closed loop's, where every client but oneself sends its next one. Before one's own prompt a
+    share `crowd` of all others' is computed in the mean, where a run begins with all at once: see `crowd_of`.
     """
 
     sequences: float
@@ -28,6 +29,7 @@ class Load:
     input_tokens: float
     output_tokens: float
     slots: float | None = None
+    gives_way: bool = False
     others: float | None = None
     crowd: float = 0.0
 
@@ -35,6 +37,25 @@ class Load:
     def running(self) -> float:
         """Sequences that have a slot."""
         return self.sequences if self.slots is None else min(self.sequences, self.slots)
+
+    @property
+    def repeated(self) -> float:
+        """output / input: prompts computed once more for each request, as sequences give way while others wait.
+
+        Who waits begins as soon as what it holds then is free, so that the pool is full: the tokens that an answer
+        grows by are taken from the one that began last, and as many are computed again.
+        Limits: it holds where what is free is spread evenly. Played through block by block by the scheduler's rules,
+        0.5 to 1.1 of it come out, 0.4 to 0.8 where answers are longer than prompts; fewer the more evenly answers end,
+        and the more of their blocks a prefix cache still has.
+        Source: vLLM, v1/core/sched/scheduler.py, `schedule` (0.24), with `scheduler_reserve_full_isl`, its default.
+
+        >>> load = Load(sequences=200, context=1152, input_tokens=1024, output_tokens=256, slots=166, gives_way=True)
+        >>> from dataclasses import replace
+        >>> load.repeated, replace(load, sequences=165).repeated, replace(load, gives_way=False).repeated
+        (0.25, 0.0, 0.0)
+        """
+        is_full = self.slots is not None and self.sequences > self.slots
+        return self.output_tokens / max(1.0, self.input_tokens) if self.gives_way and is_full else 0.0
 
     @property
     def is_single(self) -> bool:
@@ -248,13 +269,13 @@ def serve(
 
     The `prompt` of the load may be given where it is known already.
 
-    between(n) = interference × (1 - queue) × (n / output) × t(marginal prefill)
+    between(n) = interference × (1 - queue) × (n / output) × (1 + repeated) × t(marginal prefill)
     TPOT = t(decode) / tokens per step + between(running - 1)
     TTFT = front end + met × steps × t(decode) + t(prefill) × (1 + (queue + crowd) × (running - 1) / ranks) + wait for
     a slot
     wait = max(sequences / running - 1, 0) × output × turn, turn = t(decode) / tokens per step + between(running)
     tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / turn
-    TTFT + (output - 1) × TPOT >= sequences × interference × t(marginal prefill)
+    TTFT + (output - 1) × TPOT >= sequences × interference × (1 + repeated) × t(marginal prefill)
 
     Between two prompts of one client those of all others are computed: a share `queue` of them before its first
     token, the others between its tokens. Those of the `crowd` come before its first token besides: while a client that
@@ -273,7 +294,8 @@ def serve(
     decode = decode_pass(w, m, layout, running=at_once, context=load.context, options=options)
     prompt = prompt or prompt_of(w, m, layout, load.input_tokens, options)
     prefill = prompt.alone
-    mixed = e.prefill_interference * (1 - e.prompt_queue) / load.output_tokens * prompt.added_s / layout.pp
+    added = (1 + load.repeated) * prompt.added_s / layout.pp
+    mixed = e.prefill_interference * (1 - e.prompt_queue) / load.output_tokens * added
     step = decode.total_s / options.tokens_per_step
     turn = step + mixed * running
     tpot = step if load.is_single else step + mixed * load.disturbing
@@ -281,7 +303,7 @@ def serve(
     wait = (load.sequences / running - 1) * load.output_tokens * turn
     ttft = first_token_s(e, load, decode, prefill.total_s * queue) + wait
     later = load.output_tokens - 1
-    prompts = load.sequences * e.prefill_interference * prompt.added_s / layout.pp
+    prompts = load.sequences * e.prefill_interference * added
     ttft = max(ttft, prompts - later * tpot)
     seconds = ttft + later * tpot
     return Service(

@@ -286,10 +286,28 @@ class SpeedSetup:
 
     def _slots(self, layout: Layout) -> int:
         """Sequences of full length that one replica has room for, as many as the engine runs at once."""
-        tokens = sum(self.lengths)
+        return self._held(layout, sum(self.lengths))
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether the engine starts whoever has blocks now, and takes them back from the last where others grow: vLLM.
+
+        TensorRT-LLM evicts nobody whom it started (GUARANTEED_NO_EVICT, its default). SGLang starts a request whose
+        whole answer fits beside a share of what others have still to say, of 0.7 falling to 0.1 until one is retracted
+        (schedule_policy.py, `new_token_ratio`): that is in between, and nearer to no more than a part of its runs.
+        """
+        return self.runner == "vllm"
+
+    @property
+    def most(self) -> int:
+        """Sequences that the engine runs at once, where the pool has room for them."""
         stated = re.search(r"max-num-seqs=(\d+)", self.row.note)
-        defaults = RULES[self.server].default_batching(self.gpu, NEWEST)
-        most = int(stated[1]) if stated else BENCH_BATCH if self.server == "tensorrt-llm" else defaults[1]
+        default = RULES[self.server].default_batching(self.gpu, NEWEST)[1]
+        return int(stated[1]) if stated else BENCH_BATCH if self.server == "tensorrt-llm" else default
+
+    def _held(self, layout: Layout, tokens: float) -> int:
+        """Sequences of so many tokens that one replica has room for, as many as the engine runs at once."""
+        defaults, most = RULES[self.server].default_batching(self.gpu, NEWEST), self.most
         engine = Engine(name=self.server, version=NEWEST, max_num_seqs=most, max_num_batched_tokens=defaults[0])
         held = engine_memory.capacity(
             self.model, self.precision, self.gpu, layout, engine, context=max(1, round(tokens)), kv_bits=self.kv_bits
@@ -309,8 +327,12 @@ class SpeedSetup:
 
     @cached_property
     def slots(self) -> int:
-        """Slots of one replica; one where the rules leave no room for any, since the row was measured."""
-        found = self._slots(self.layout)
+        """Sequences that run at once in one replica, of full length, or in the mean half through where others give way.
+
+        One where the rules leave no room for any, since the row was measured.
+        """
+        tokens_in, tokens_out = self.lengths
+        found = self._held(self.layout, tokens_in + tokens_out / 2) if self.gives_way else self._slots(self.layout)
         if found < 1:
             self.notes.append("the memory rules leave no room for a request; one slot is taken")
         return max(1, found)
@@ -352,6 +374,7 @@ class SpeedSetup:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             slots=self.slots,
+            gives_way=self.gives_way and self.slots < self.most,
             crowd=self.crowd,
         )
 
