@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from data_files import DATA
-from inferplan.tools._speed_table import rows_of
+from inferplan.tools.validation.speed_table import rows_of
 
 
 @cache

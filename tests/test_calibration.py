@@ -18,8 +18,8 @@ from targets import Target, targets_of
 from data_files import DATA
 from inferplan.core.speed_constants import PARAMETERS
 from inferplan.core.units import MILLI
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
-from inferplan.tools._speed_validation import predict
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_validation import predict
 from published_speed import published
 
 ROOT = Path(__file__).parents[1]

@@ -18,8 +18,8 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.glossary import GLOSSARY
 from inferplan.catalog.gpus import GPUS, VENDORS
 from inferplan.catalog.models import MODELS
-from inferplan.tools._memory_validation import validate
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from inferplan.tools.validation.memory_validation import validate
 
 README = Path(__file__).parents[1] / "README.md"
 EVIDENCE = README.parent / "docs" / "EVIDENCE.md"

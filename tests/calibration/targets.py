@@ -14,9 +14,9 @@ from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
 from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
 from inferplan.server.validate import TABLE, cases_of, table_of
-from inferplan.tools._memory_cases import CannotPredict
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
-from inferplan.tools._speed_validation import measured, regime
+from inferplan.tools.validation.memory_cases import CannotPredict
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_validation import measured, regime
 
 Floats = NDArray[np.float64]
 NAMES = Amounts._fields

@@ -11,10 +11,10 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.speed_constants import FITTED_ON, PARAMETERS
 from inferplan.core.units import MILLI
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._replica import Replica
-from inferplan.tools._settings import serving
-from inferplan.tools._speed_validation import validate
-from inferplan.tools._validation import Report
+from inferplan.tools.serving.replica import Replica
+from inferplan.tools.serving.settings import serving
+from inferplan.tools.validation.report import Report
+from inferplan.tools.validation.speed_validation import validate
 from published_speed import published
 
 MOST = {"tpot": 12.5, "static": 10.3, "single": 6.5, "offline": 14.5, "ttft": 30.0}

@@ -15,7 +15,7 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_weights import Loader, allocated, rank_weights, stage_weights
 from inferplan.core.units import GIB, MIB
-from inferplan.tools._short_form import ShortForm
+from inferplan.tools.validation.short_form import ShortForm
 from shapes import dense, layouts, model, precision, sparse
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))

@@ -15,8 +15,8 @@ from inferplan.core.memory import weights
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load, prefill_pass, prompt_of
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._settings import serving
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.serving.settings import serving
 
 MODEL = st.sampled_from(
     ["7B", "13B", "70B", "meta-llama/Llama-3.3-70B-Instruct", "openai/gpt-oss-20b", "Qwen/Qwen3-32B"]

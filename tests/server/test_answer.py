@@ -10,8 +10,8 @@ from mcp import Client
 
 from inferplan.server.answer import LONGEST_REMEMBERED, REMEMBERED
 from inferplan.server.app import create_server
-from inferplan.tools import _rates
 from inferplan.tools._tool import Tool
+from inferplan.tools.money import rates as _rates
 
 pytestmark = pytest.mark.anyio
 

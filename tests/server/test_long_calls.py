@@ -9,8 +9,8 @@ from mcp import Client
 
 from inferplan.server.app import create_server
 from inferplan.tools._progress import steps
-from inferplan.tools._search import candidates
 from inferplan.tools._tool import Answer, Question, Tool
+from inferplan.tools.layouts.search import candidates
 
 pytestmark = pytest.mark.anyio
 SEARCH = {"model": "70B", "precision": "fp8", "gpu": "any", "max_tpot_ms": 50}

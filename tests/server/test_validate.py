@@ -11,7 +11,7 @@ import pytest
 from command_line import inferplan
 from data_files import DATA
 from inferplan.server.validate import LARGEST_FILE, cases_of, validate
-from inferplan.tools._memory_validation import UNITS
+from inferplan.tools.validation.memory_validation import UNITS
 
 CASES = DATA / "memory_cases.json"
 

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from data_files import DATA
 from inferplan.catalog.models import MODELS
-from inferplan.tools._memory_validation import validate
-from inferplan.tools._validation import Report
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.validation.memory_validation import validate
+from inferplan.tools.validation.report import Report
 
 LLAMA = {"model": "llama 3.1 8b", "precision": "bf16", "gpu": "h100-sxm"}
 QWEN = {"model": "qwen3 30b a3b", "precision": "bf16", "gpu": "h100-sxm"}

@@ -15,11 +15,11 @@ from inferplan.catalog.asked_models import model_id
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.prices import api, discount, purchase, rental
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._fleet import Request, instances
-from inferplan.tools._gpu_ranking import fastest_tokens_per_s
-from inferplan.tools._rates import today
-from inferplan.tools._settings import serving
 from inferplan.tools.costs import TOOL, CostsAnswer, billed
+from inferplan.tools.money.fleet import Request, instances
+from inferplan.tools.money.gpu_ranking import fastest_tokens_per_s
+from inferplan.tools.money.rates import today
+from inferplan.tools.serving.settings import serving
 from o200k import tokens
 from summary_numbers import unsupported_numbers
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from data_files import DATA
-from inferplan.tools._memory_cases import MemoryCase
-from inferplan.tools._memory_validation import validate
-from inferplan.tools._validation import percentile
+from inferplan.tools.validation.memory_cases import MemoryCase
+from inferplan.tools.validation.memory_validation import validate
+from inferplan.tools.validation.report import percentile
 
 CASES: list[dict[str, Any]] = json.loads((DATA / "memory_cases_engines.json").read_text(encoding="utf-8"))["cases"]
 BY_ID = {case["id"]: case for case in CASES}

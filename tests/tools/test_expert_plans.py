@@ -16,14 +16,14 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, depths, expert_ranges
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._draw_layout import draw_layout
-from inferplan.tools._launch import launch
-from inferplan.tools._plans import ALTERNATIVES, Demand, compare
-from inferplan.tools._serving import Serving
-from inferplan.tools._settings import serving
-from inferplan.tools._speed_validation import validate
+from inferplan.tools.layouts.draw import draw_layout
+from inferplan.tools.layouts.plans import ALTERNATIVES, Demand, compare
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import serving
+from inferplan.tools.validation.speed_validation import validate
 from published_speed import published
 
 TOOL = TOOLS_BY_NAME["plan_parallelism"]

@@ -10,9 +10,9 @@ import pytest
 
 from data_files import DATA
 from inferplan.catalog.models import MODELS, model_rows
-from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
-from inferplan.tools._speed_cases import catalogued
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.validation.memory_cases import CannotPredict, MemoryCase, Setup
+from inferplan.tools.validation.speed_cases import catalogued
 from published_speed import published
 
 TOOL = TOOLS_BY_NAME["estimate_vram"]

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from inferplan.core.bracket import last_within
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._fleet import Request
-from inferplan.tools._latency import Latency
-from inferplan.tools._settings import serving
+from inferplan.tools.money.fleet import Request
+from inferplan.tools.serving.latency import Latency
+from inferplan.tools.serving.settings import serving
 
 ON = serving(Ledger({}), model="meta-llama/Llama-3.3-70B-Instruct", precision="fp8", gpu="h100-sxm")
 REQUEST = Request(input_tokens=1000, output_tokens=500)

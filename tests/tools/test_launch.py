@@ -13,9 +13,9 @@ from inferplan.catalog.asked_models import model_id, model_of
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
-from inferplan.tools._launch import launch
-from inferplan.tools._settings import serving
 from inferplan.tools.parallelism import TOOL as PLAN
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.settings import serving
 from inferplan.tools.vram import TOOL, VramQuestion
 
 VERSIONS = range(5, 32)

@@ -17,10 +17,10 @@ from inferplan.core.performance import HALF_TILE, TRAFFIC, Batch, pass_amounts
 from inferplan.core.serving_laws import Options, pipelined, prompt_of
 from inferplan.core.sparsity import expert_coverage
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._replica import Replica
-from inferplan.tools._settings import serving
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
-from inferplan.tools._speed_validation import validate
+from inferplan.tools.serving.replica import Replica
+from inferplan.tools.serving.settings import serving
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_validation import validate
 from inferplan.tools.vram import TOOL, VramAnswer
 from published_speed import published
 

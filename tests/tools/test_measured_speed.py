@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from data_files import DATA
-from inferplan.tools._speed_validation import validate
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.validation.speed_validation import validate
 
 
 def read(file: str) -> dict[str, Any]:

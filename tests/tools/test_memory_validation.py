@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from data_files import DATA
 from inferplan.core.parallelism import Layout
-from inferplan.tools._memory_cases import MemoryCase, Setup, catalogued
-from inferplan.tools._memory_validation import QUANTITIES, UNITS, predict, validate
-from inferplan.tools._validation import Errors, Outcome, Report, Unit, percentile
+from inferplan.tools.validation.memory_cases import MemoryCase, Setup, catalogued
+from inferplan.tools.validation.memory_validation import QUANTITIES, UNITS, predict, validate
+from inferplan.tools.validation.report import Errors, Outcome, Report, Unit, percentile
 
 Case = dict[str, Any]
 CASES: list[Case] = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.tools._memory_cases import CannotPredict
-from inferplan.tools._plans import RESOLUTION, Case, Plan, compare
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
-from inferplan.tools._speed_validation import predict
+from inferplan.tools.layouts.plans import RESOLUTION, Case, Plan, compare
 from inferplan.tools.parallelism import TOOL, ParallelismQuestion
+from inferplan.tools.validation.memory_cases import CannotPredict
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_validation import predict
 from published_speed import published
 
 LATE: dict[str, Any] = {

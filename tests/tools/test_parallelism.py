@@ -13,9 +13,9 @@ from golden_files import check_golden
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._settings import serving
 from inferplan.tools.parallelism import TOOL, ParallelismAnswer
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.serving.settings import serving
 
 GUIDE = rows("guide_parallelism.tsv")
 SIZE_CLASSES = ("7B", "13B", "70B", "405B", "745B MoE")

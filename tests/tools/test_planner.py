@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferplan.server.answer import Reach, answer
-from inferplan.tools._plans import compare
-from inferplan.tools._words_aims import aim_sentences
+from inferplan.tools.layouts.plans import compare
+from inferplan.tools.layouts.words_aims import aim_sentences
 from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.registry import TOOLS_BY_NAME
 

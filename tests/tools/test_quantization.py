@@ -14,7 +14,7 @@ from golden_files import check_golden
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.tools._draw_quantization import Bar, draw_bars
+from inferplan.tools.number_formats.draw import Bar, draw_bars
 from inferplan.tools.quantization import TOOL, Encoded, FormatRow, QuantizationAnswer
 from o200k import tokens
 

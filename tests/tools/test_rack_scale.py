@@ -13,12 +13,12 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load
 from inferplan.core.speed_constants import PARAMETERS
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._draw_layout import draw_layout
-from inferplan.tools._serving import Serving
-from inferplan.tools._settings import serving
 from inferplan.tools._tool import Answer
+from inferplan.tools.layouts.draw import draw_layout
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.registry import TOOLS
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import serving
 
 RACKS = [gpu.id for gpu in GPUS.values() if gpu.joins_nodes]
 LOAD = Load(sequences=8, context=4096, input_tokens=1000, output_tokens=500)

@@ -15,10 +15,10 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS, VENDORS
 from inferplan.core.engine import ENGINES as NAMES
 from inferplan.core.engine import EngineName
-from inferplan.tools._memory_cases import CannotPredict, MemoryCase, Setup
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools._tool import Answer
 from inferplan.tools.registry import TOOLS_BY_NAME
+from inferplan.tools.validation.memory_cases import CannotPredict, MemoryCase, Setup
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from published_speed import published
 from refusals import runs
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.core.parallelism import Layout
-from inferplan.tools._plans import compare
+from inferplan.tools.layouts.plans import compare
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.vram import TOOL as VRAM

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from inferplan.catalog import prices
 from inferplan.catalog.gpus import GPUS
 from inferplan.tools._progress import LISTENER
-from inferplan.tools._search import candidates, search
+from inferplan.tools.layouts.search import candidates, search
 from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.registry import TOOLS_BY_NAME
 from refusals import runs

@@ -13,8 +13,8 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import Serving
-from inferplan.tools._settings import note_speed, serving
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import note_speed, serving
 
 ONE_TURN = Load(sequences=1, context=8192, input_tokens=500, output_tokens=500)
 

@@ -16,8 +16,8 @@ from inferplan.core.memory import kv_bytes_per_token, state_bytes, vision_bytes
 from inferplan.core.model import Model
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB
-from inferplan.tools._memory_cases import catalogued
-from inferplan.tools._short_form import TOWERS, UNGATED, ShortForm
+from inferplan.tools.validation.memory_cases import catalogued
+from inferplan.tools.validation.short_form import TOWERS, UNGATED, ShortForm
 
 Fields = dict[str, Any]
 LLAMA_8B: Fields = {"H": 4096, "L": 32, "nh": 32, "nkv": 8, "hd": 128, "I": 14336, "V": 128_256, "tie": False} | {

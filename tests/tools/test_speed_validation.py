@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from inferplan.core.parallelism import Layout
-from inferplan.tools._memory_cases import CannotPredict
-from inferplan.tools._speed_cases import SpeedRow, SpeedSetup
-from inferplan.tools._speed_names import gpu_of
-from inferplan.tools._speed_validation import predict, regime, validate
+from inferplan.tools.validation.memory_cases import CannotPredict
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_names import gpu_of
+from inferplan.tools.validation.speed_validation import predict, regime, validate
 from published_speed import published
 
 ROW: dict[str, Any] = {

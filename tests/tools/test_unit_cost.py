@@ -7,12 +7,12 @@ import pytest
 
 from inferplan.catalog.prices import rental
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._serving import Serving
-from inferplan.tools._settings import serving
-from inferplan.tools._unit_cost import take_rent, usd_per_million_tokens
 from inferplan.tools.costs import TOOL as COSTS
 from inferplan.tools.moe import TOOL as MOE
+from inferplan.tools.money.unit_cost import take_rent, usd_per_million_tokens
 from inferplan.tools.quantization import TOOL as QUANTIZATION
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import serving
 
 
 def on(model: str, precision: str = "fp8", gpu: str = "h100-sxm") -> Serving:

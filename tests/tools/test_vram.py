@@ -16,9 +16,9 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._settings import serving
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.preset import TOOL as PRESET
+from inferplan.tools.serving.settings import serving
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
 
 GUIDE = rows("guide_vram.tsv")

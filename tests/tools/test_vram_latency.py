@@ -11,11 +11,11 @@ from pydantic import ValidationError
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._latency import Latency, Pace
-from inferplan.tools._need import Need, fit
-from inferplan.tools._settings import serving
-from inferplan.tools._words_vram import summary
 from inferplan.tools.parallelism import TOOL as PLAN
+from inferplan.tools.serving.latency import Latency, Pace
+from inferplan.tools.serving.settings import serving
+from inferplan.tools.sizing.need import Need, fit
+from inferplan.tools.sizing.words import summary
 from inferplan.tools.vram import TOOL, HardwareRow, VramAnswer
 
 LOAD: dict[str, Any] = {"model": "70B", "precision": "fp8", "concurrent_users": 200, "context_window": 8192}

@@ -19,8 +19,8 @@ from inferplan.server import errors
 from inferplan.server.schema import arguments_schema
 from inferplan.tools._arguments import is_any
 from inferplan.tools._models import MODEL_ARGUMENTS
-from inferplan.tools._rates import today
 from inferplan.tools._tool import Tool
+from inferplan.tools.money.rates import today
 
 log = logging.getLogger(__name__)
 

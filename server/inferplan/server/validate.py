@@ -9,10 +9,10 @@ from typing import cast
 from inferplan.catalog._json import loads
 from inferplan.server.output import say
 from inferplan.server.words import nearest, printable, quoted
-from inferplan.tools._memory_validation import validate as validate_memory
-from inferplan.tools._speed_table import rows_of
-from inferplan.tools._speed_validation import validate as validate_speed
-from inferplan.tools._validation import Report
+from inferplan.tools.validation.memory_validation import validate as validate_memory
+from inferplan.tools.validation.report import Report
+from inferplan.tools.validation.speed_table import rows_of
+from inferplan.tools.validation.speed_validation import validate as validate_speed
 
 CANNOT_READ = 2
 """The exit code for a file that cannot be read as cases."""

@@ -26,23 +26,23 @@ from inferplan.tools._arguments import (
     refuse_pace,
 )
 from inferplan.tools._assumptions import TAKEN, Ledger
-from inferplan.tools._bills import Bills, worth_showing
 from inferplan.tools._comparison_questions import MoeQuestion
-from inferplan.tools._cost_case import Case
-from inferplan.tools._draw_costs import draw_hours
 from inferplan.tools._figures import to_digits
-from inferplan.tools._fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
 from inferplan.tools._following import following
-from inferplan.tools._gpu_ranking import Scope
-from inferplan.tools._latency import Latency
 from inferplan.tools._models import note_checkpoint, note_release
-from inferplan.tools._rates import OptionName, machine, price_problem, take_rates
-from inferplan.tools._refusals import refuse
-from inferplan.tools._serving import Serving
-from inferplan.tools._settings import note_node, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
-from inferplan.tools._words_costs import formula, reason, summary
+from inferplan.tools.money.bills import Bills, worth_showing
+from inferplan.tools.money.case import Case
+from inferplan.tools.money.draw import draw_hours
+from inferplan.tools.money.fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
+from inferplan.tools.money.gpu_ranking import Scope
+from inferplan.tools.money.rates import OptionName, machine, price_problem, take_rates
+from inferplan.tools.money.words import formula, reason, summary
+from inferplan.tools.serving.latency import Latency
+from inferplan.tools.serving.refusals import refuse
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import note_node, serving
 
 LABELS: dict[OptionName, str] = {
     "on_demand": "on-demand",

@@ -13,16 +13,16 @@ from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import MoeQuestion
-from inferplan.tools._draw_moe import Portrait, draw_pair
 from inferplan.tools._figures import to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint
-from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
-from inferplan.tools._unit_cost import PRICED, take_rent
-from inferplan.tools._words_moe import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
 from inferplan.tools.costs import CostsQuestion
+from inferplan.tools.experts.draw import Portrait, draw_pair
+from inferplan.tools.experts.words import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
+from inferplan.tools.money.unit_cost import PRICED, take_rent
+from inferplan.tools.serving.settings import serving
 
 BATCHES = (FEW, 8, MANY, 128, 512)
 """Sequences in a decode step, from one user to a busy server."""

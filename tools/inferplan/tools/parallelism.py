@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.core.units import MICRO
-from inferplan.tools._adapters import refuse_adapters
 from inferplan.tools._arguments import (
     ANY,
     GPUS_AT_MOST,
@@ -29,29 +28,30 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._arriving import Arriving, sized
 from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
-from inferplan.tools._draw_layout import draw_layout, draw_shortage
 from inferplan.tools._following import following
-from inferplan.tools._latency import Latency
-from inferplan.tools._launch import is_beyond_one_command, launch
-from inferplan.tools._launch_flags import FLAGS
 from inferplan.tools._models import note_release
-from inferplan.tools._plan_rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
-from inferplan.tools._plans import Case, Demand, Objective, Plan, compare
-from inferplan.tools._rates import price_problem
-from inferplan.tools._refusals import refuse, refuse_cache
-from inferplan.tools._search import Search, search
-from inferplan.tools._serving import Serving
-from inferplan.tools._settings import note_node, note_share, note_speed, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools._words_aims import aim_sentences, why_aimed
-from inferplan.tools._words_layout import communication, formula, shortage, summary, weights_line, why, why_not
-from inferplan.tools._words_search import type_sentences
-from inferplan.tools._words_speed import range_ms
 from inferplan.tools.costs import CostsQuestion
+from inferplan.tools.layouts.arriving import Arriving, sized
+from inferplan.tools.layouts.draw import draw_layout, draw_shortage
+from inferplan.tools.layouts.plans import Case, Demand, Objective, Plan, compare
+from inferplan.tools.layouts.rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
+from inferplan.tools.layouts.search import Search, search
+from inferplan.tools.layouts.words import communication, formula, shortage, summary, weights_line, why, why_not
+from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
+from inferplan.tools.layouts.words_search import type_sentences
+from inferplan.tools.money.rates import price_problem
+from inferplan.tools.serving.adapters import refuse_adapters
+from inferplan.tools.serving.latency import Latency
+from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.launch_flags import FLAGS
+from inferplan.tools.serving.refusals import refuse, refuse_cache
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import note_node, note_share, note_speed, serving
+from inferplan.tools.serving.words_speed import range_ms
 
 TIMED = 8
 """GPUs of the widest tensor groups among the published runs that one link joins."""

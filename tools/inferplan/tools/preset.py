@@ -31,26 +31,26 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import SAID_SO, TAKEN, UNUSED, Assumption, parse_overrides, settings
 from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
-from inferplan.tools._draw_preset import draw_preset
 from inferplan.tools._following import arguments_for, following, overrides_for
-from inferplan.tools._forms import Comparison
-from inferplan.tools._latency import Latency, Pace
 from inferplan.tools._models import usual_format
-from inferplan.tools._refusals import refuse, refuse_cache
-from inferplan.tools._room import Changed, Headroom, changes, headroom
-from inferplan.tools._sections import Bill, Case, Sections, in_short
-from inferplan.tools._serving import Deployment
-from inferplan.tools._settings import serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools._ways import ways
-from inferplan.tools._words_costs import formula as costs_formula
-from inferplan.tools._words_preset import details, verdict
-from inferplan.tools._words_vram import formula
 from inferplan.tools.costs import CostsQuestion, billed, options
+from inferplan.tools.layouts.ways import ways
 from inferplan.tools.moe import Pair, paired
+from inferplan.tools.money.words import formula as costs_formula
+from inferplan.tools.number_formats.forms import Comparison
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
 from inferplan.tools.quantization import compared
+from inferplan.tools.serving.latency import Latency, Pace
+from inferplan.tools.serving.refusals import refuse, refuse_cache
+from inferplan.tools.serving.serving import Deployment
+from inferplan.tools.serving.settings import serving
+from inferplan.tools.sizing.words import formula
+from inferplan.tools.verdict.draw import draw_preset
+from inferplan.tools.verdict.room import Changed, Headroom, changes, headroom
+from inferplan.tools.verdict.sections import Bill, Case, Sections, in_short
+from inferplan.tools.verdict.words import details, verdict
 from inferplan.tools.vram import VramQuestion, sized
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"

@@ -29,23 +29,23 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import TAKEN, Ledger
-from inferplan.tools._changes import Change, changes
 from inferplan.tools._comparison_questions import QuantizationQuestion
-from inferplan.tools._draw_vram import draw_need
-from inferplan.tools._evidence import memory_evidence
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following
-from inferplan.tools._latency import Latency, Pace
-from inferplan.tools._launch import is_beyond_one_command, launch
 from inferplan.tools._models import HALF, cache_reason, note_release
-from inferplan.tools._need import Fit, Need, fit, is_larger
-from inferplan.tools._refusals import refuse, refuse_cache
-from inferplan.tools._serving import Deployment, Serving
-from inferplan.tools._settings import FIRST, is_usual, note_node, note_share, serving
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
-from inferplan.tools._words_vram import allocated, formula, summary
 from inferplan.tools.parallelism import ParallelismQuestion
+from inferplan.tools.serving.evidence import memory_evidence
+from inferplan.tools.serving.latency import Latency, Pace
+from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.refusals import refuse, refuse_cache
+from inferplan.tools.serving.serving import Deployment, Serving
+from inferplan.tools.serving.settings import FIRST, is_usual, note_node, note_share, serving
+from inferplan.tools.sizing.changes import Change, changes
+from inferplan.tools.sizing.draw import draw_need
+from inferplan.tools.sizing.need import Fit, Need, fit, is_larger
+from inferplan.tools.sizing.words import allocated, formula, summary
 
 OTHERS = 3
 """Other GPUs that are shown where GPUs or a latency are given."""

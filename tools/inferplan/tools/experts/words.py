@@ -1,0 +1,240 @@
+"""Two models side by side in sentences, and the arithmetic behind them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inferplan.catalog.asked_models import OWN, shown_id
+from inferplan.catalog.formats import FORMATS
+from inferplan.core import memory, sparsity
+from inferplan.core.architecture import ExpertFfn
+from inferplan.core.memory import WeightBytes
+from inferplan.core.model import Model
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision
+from inferplan.core.units import GB, GIGA
+from inferplan.tools import _words as words
+from inferplan.tools._models import narrow_release
+from inferplan.tools.money.unit_cost import Rent, usd_per_million_tokens
+from inferplan.tools.serving.serving import Serving
+
+FEW, MANY = 1, 32
+"""Sequences in a decode step: one user, and a busy server."""
+FLOP_PER_PARAMETER = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """A model on its GPUs, with its weights and its smallest deployment."""
+
+    on: Serving
+    stored: WeightBytes
+    placed: Layout | None
+    rent: Rent | None
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.on.model
+
+    @property
+    def name(self) -> str:
+        """Its title, of a described model without whose it is."""
+        return self.model.title.removesuffix(OWN)
+
+    @property
+    def release(self) -> Precision | None:
+        """The format of its release, where that has fewer than 16 bits."""
+        own = narrow_release(self.model.id)
+        return FORMATS[own] if own else None
+
+    @property
+    def experts(self) -> ExpertFfn | None:
+        """Its routed block, where it has one."""
+        return self.model.architecture.experts
+
+    @property
+    def gpus(self) -> int:
+        """GPUs by weights alone."""
+        return memory.devices_for(self.stored.total, self.on.gpu.memory)
+
+    @property
+    def usd_per_million_tokens(self) -> float | None:
+        """Input and output tokens on GPUs rented on demand, or else owned; None without a price or a layout."""
+        return self.rent and usd_per_million_tokens(self.on, self.rent)
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """KV cache of one token. [B]"""
+        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
+
+    @property
+    def flop_per_token(self) -> float:
+        """Arithmetic of one token, whatever the batch; attention over the context comes on top. [FLOP]"""
+        return FLOP_PER_PARAMETER * self.model.active_params
+
+    def touched(self, batch: int) -> float | None:
+        """The different experts of a layer that a decode step touches, None where it has none. [experts]"""
+        routed = self.experts
+        if routed is None:
+            return None
+        return sparsity.experts_touched(tokens=batch, experts=routed.experts, active=routed.active)
+
+    def read(self, batch: int) -> float:
+        """Weights that a decode step over `batch` sequences reads, shared experts and dense layers included. [B]"""
+        routed = self.experts
+        return sparsity.step_weight_bytes(
+            always_bytes=self.stored.total - self.stored.routed_experts - self.stored.lookup,
+            routed_bytes=self.stored.routed_experts,
+            tokens=batch,
+            experts=routed.experts if routed else 1,
+            active=routed.active if routed else 1,
+        )
+
+
+def compute_ratio(dense: Side, moe: Side) -> float:
+    """Arithmetic per token, the second model over the first."""
+    return sparsity.compute_ratio(
+        active_params=moe.model.active_params, reference_active_params=dense.model.active_params
+    )
+
+
+def crossover(dense: Side, moe: Side) -> int | None:
+    """The batch from which the other model reads less per token; None where none does."""
+    return sparsity.crossover_batch(moe.read, dense.read)
+
+
+def relative(ratio: float) -> str:
+    """A ratio as people say it.
+
+    >>> relative(52 / 70), relative(1), relative(1.25), relative(10.64)
+    ('26 % less', 'the same', '25 % more', '10.6x')
+    """
+    if round(100 * ratio) == 100:
+        return "the same"
+    if ratio >= 2:
+        return f"{words.significant(ratio)}x"
+    return f"{abs(100 * (ratio - 1)):.0f} % {'less' if ratio < 1 else 'more'}"
+
+
+def summary(dense: Side, moe: Side) -> Iterator[str]:
+    """The paragraph to paste into a design document."""
+    yield _introduced(dense)
+    if dense.model.id == moe.model.id:
+        yield _holds(dense)
+        yield "Both sides of this comparison are the same model."
+        return
+    yield _introduced(moe)
+    yield _compute_sentence(dense, moe)
+    yield _memory_sentence(dense, moe)
+    yield from _release_sentences(dense, moe)
+    yield from _price_sentence(dense, moe)
+    yield _reading_sentence(dense, moe)
+
+
+def _introduced(side: Side) -> str:
+    """What is loaded, and what of it computes a token."""
+    model, experts = side.model, side.experts
+    total = words.params(model.total_params)
+    if experts is None:
+        return f"{_named(model)} is dense: all {total} parameters compute every token."
+    share = model.active_params / model.total_params
+    return (
+        f"{_named(model)} routes each token to {experts.active} of {experts.experts} experts per layer: "
+        f"{words.params(model.active_params)} of its {total} parameters compute it ({100 * share:.1f} %)."
+    )
+
+
+def _named(model: Model) -> str:
+    """`The 70B class`, or a checkpoint by its title."""
+    return f"The {model.title}" if model.is_size_class else model.title
+
+
+def _compute_sentence(dense: Side, moe: Side) -> str:
+    """Compute per token against total parameters."""
+    compute, size = compute_ratio(dense, moe), moe.model.total_params / dense.model.total_params
+    link = "despite" if (compute < 1) != (size < 1) else "with"
+    change = relative(compute)
+    taken = f"{change} the" if change.endswith("x") else change if change != "the same" else "the same"
+    return f"{_named(moe.model)} takes {taken} compute per token {link} {words.significant(size)}x the parameters."
+
+
+def _memory_sentence(dense: Side, moe: Side) -> str:
+    """Memory, and the GPUs that hold it."""
+    idle = "; all of them are loaded, though few compute" if moe.experts else ""
+    ours, theirs = moe.on.precision, dense.on.precision
+    other = f" in {theirs.title}" if theirs.id != ours.id else ""
+    return f"In {ours.title} its weights take {_needs(moe)}, against {_needs(dense)}{other}{idle}."
+
+
+def _release_sentences(dense: Side, moe: Side) -> Iterator[str]:
+    """That a checkpoint is released in fewer bits than it is compared in, and what it then takes."""
+    for side in (moe, dense):
+        own = side.release
+        if own is not None and own.bits_per_weight < side.on.precision.bits_per_weight:
+            taken = memory.weights(side.model, own).total
+            gpus = words.devices(memory.devices_for(taken, side.on.gpu.memory), side.on.gpu.title)
+            yield f"{side.model.title} is released in {own.title}: {words.gb(taken)}, {gpus} by memory alone."
+
+
+def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
+    """What tokens cost on GPUs that are kept busy, rented or owned."""
+    theirs, ours = moe.usd_per_million_tokens, dense.usd_per_million_tokens
+    if theirs is not None and ours is not None and moe.rent is not None:
+        yield f"A million tokens cost {words.usd(theirs)} {moe.rent.paid}{moe.on.under}, against {words.usd(ours)}."
+
+
+def _needs(side: Side) -> str:
+    """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
+    devices = f"{side.gpus:,} {side.on.gpu.title}"
+    if side.placed is None:
+        unknown = side.on.not_modelled and not side.on.kept_off
+        devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
+    elif side.placed.gpus != side.gpus:
+        devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
+    return f"{words.gb(side.stored.total)} ({devices})"
+
+
+def _holds(side: Side) -> str:
+    """Memory of a model that is compared with itself."""
+    return f"In {side.on.precision.title} its weights take {_needs(side)}."
+
+
+def _reading_sentence(dense: Side, moe: Side) -> str:
+    """Where the saving in bytes ends: a larger batch touches more experts."""
+    if not dense.experts and not moe.experts:
+        return "Both are dense: a decode step reads all weights at every batch size."
+    reads = [
+        f"{words.gb(moe.read(batch) / batch)} at batch {batch} (against {words.gb(dense.read(batch) / batch)})"
+        for batch in (FEW, MANY)
+    ]
+    touched = moe.touched(MANY)
+    of = moe.experts.experts if moe.experts else 0
+    where = "" if touched is None else f", where {words.significant(touched)} of {of} experts are touched"
+    return f"Per token a decode step reads {words.join(reads)} of its weights{where}{_turning(dense, moe)}."
+
+
+def _turning(dense: Side, moe: Side) -> str:
+    """From which batch on the order is another."""
+    batch = crossover(dense, moe)
+    less = moe.read(FEW) < dense.read(FEW)
+    if batch is None:
+        return "; the order stays at every batch"
+    return f"; from batch {batch:,} on it reads {'more' if less else 'less'} than the other"
+
+
+def formula(dense: Side, moe: Side) -> Iterator[str]:
+    """The arithmetic with the numbers put in."""
+    for side in (dense, moe):
+        if (experts := side.experts) is not None:
+            routed = side.model.parameters.routed_experts
+            always = side.model.total_params - routed
+            yield (
+                f"{shown_id(side.model)}: {always / GIGA:,.1f} B always + {experts.active}/{experts.experts} x "
+                f"{routed / GIGA:,.1f} B routed = {side.model.active_params / GIGA:,.1f} B active"
+            )
+    active = [side.model.active_params / GIGA for side in (moe, dense)]
+    yield f"compute ratio = {active[0]:,.1f} / {active[1]:,.1f} B = {active[0] / active[1]:.4f}"
+    weigh = [side.stored.total / GB for side in (moe, dense)]
+    yield f"memory ratio = {weigh[0]:,.1f} / {weigh[1]:,.1f} GB = {weigh[0] / weigh[1]:.2f}"
+    if moe.experts:
+        yield f"touched(batch) = 1 - (1 - {moe.experts.active}/{moe.experts.experts})^batch"

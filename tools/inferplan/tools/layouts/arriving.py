@@ -1,0 +1,109 @@
+"""A layout under requests that arrive at random: how long first tokens take, and the rate beyond which they pile up."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+from inferplan.core.open_load import Open
+from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
+from inferplan.tools import _words as words
+from inferplan.tools._arguments import USERS_AT_MOST
+from inferplan.tools._figures import at_most
+from inferplan.tools.layouts.plans import Case, Demand
+
+SHARES = (0.5, 0.9, 0.99)
+"""Of requests: P50, P90, P99."""
+TRIES = 6
+"""How often more users are planned for, until what arrives is kept up with in time."""
+MORE = 1.25
+"""By how much at least. [ratio]"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arriving:
+    """So many requests a second on all replicas of the chosen layout, and the most that these keep up with.
+
+    At the most all the users that fit are `held`. What is not `found` is not kept up with.
+    """
+
+    rate: float
+    most: float
+    held: int
+    found: Open | None
+    demand: Demand
+
+    @classmethod
+    def at(cls, case: Case, rate: float) -> "Arriving | None":
+        """The chosen layout of a case, its replicas sharing the requests; None where no latency can be estimated."""
+        plan = case.chosen
+        copies, load = plan.layout.dp, case.demand.load(plan.deployment.capacity.sessions)
+        if plan.replica is None:
+            return None
+        found, most = plan.replica.open(load, rate / copies)
+        return cls(rate=rate, most=copies * most, held=plan.users, found=found, demand=case.demand)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the requests are kept up with, and on average get the latency asked for."""
+        return self.found is not None and self.demand.meets(self.found.service)
+
+    @property
+    def per_day(self) -> int:
+        """The same rate all day. [requests/day]"""
+        return max(1, round(self.rate * HOURS_PER_DAY * SECONDS_PER_HOUR))
+
+    @property
+    def percentiles_ms(self) -> list[float] | None:
+        """P50, P90 and P99 of the time to the first token; None where requests pile up. [ms]"""
+        if self.found is None:
+            return None
+        return [round(self.found.ttft_s(share) / MILLI, 1) for share in SHARES]
+
+    @property
+    def most_shown(self) -> float:
+        """The most requests per second, to three figures: so many are kept up with."""
+        return at_most(self.most, 3)
+
+    def sentences(self) -> Iterator[str]:
+        """What the arrivals mean for the first token, or that they are too many and what to do."""
+        if self.found is None:
+            way = "Take more replicas, or shorter turns."
+            if self.demand.is_capped:
+                way = f"No more than {USERS_AT_MOST:,} users are planned for at once: ask for a part of the requests."
+            yield (
+                f"It does not keep up with {self.rate:.10g} requests/s that arrive at random: they pile up beyond "
+                f"{self.most_shown:.10g}. {way}"
+            )
+            return
+        half, most, nearly = (words.seconds(self.found.ttft_s(share)) for share in SHARES)
+        single = self.demand.output_tokens == 1
+        each = "" if single else f", each further one {words.seconds(self.found.service.tpot_s)}"
+        late = "" if self.is_enough else f". On average that misses {self.demand.latency}"
+        yield (
+            f"With {self.rate:.10g} requests/s arriving at random, a first token takes {half} at the median, {most} at "
+            f"P90 and {nearly} at P99{each}{late}; beyond {self.most_shown:.10g} requests/s they pile up."
+        )
+
+
+def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> Demand:
+    """The demand with as many users as requests at a rate keep busy, where those asked for lead to too little.
+
+    By Little's law that is rate × (first token + output × time per token): at the limits where both are asked for,
+    which a layout of as many users in time keeps up with; else, and where that is not enough, at the layout's own
+    pace when it is full. No more are looked for once no layout serves them.
+    """
+    for tried in range(TRIES):
+        case = plan(demand)
+        found = Arriving.at(case, rate) if case.plans and case.serves(case.chosen) else None
+        if found is None or found.is_enough:
+            break
+        allowed, own = _at_the_limits(demand, rate), ceil(found.held * rate / found.most)
+        users = allowed if allowed and not tried else max(own, ceil(MORE * demand.users))
+        demand = replace(demand, users=min(max(users, demand.users + 1), USERS_AT_MOST), rate=rate)
+    return demand
+
+
+def _at_the_limits(demand: Demand, rate: float) -> int | None:
+    """Users that a rate keeps busy where each waits as long as is allowed; None unless both times are limited."""
+    ttft, tpot = demand.latency.ttft_s, demand.latency.tpot_s
+    return None if ttft is None or tpot is None else ceil(rate * (ttft + demand.output_tokens * tpot))

@@ -1,0 +1,98 @@
+"""Plans as rows of an answer: the runners-up, what GPUs tell each other, latency and throughput in their units."""
+
+from collections.abc import Iterator
+from math import inf
+
+from pydantic import Field
+
+from inferplan.core.units import MB, MILLI
+from inferplan.tools._figures import to_digits
+from inferplan.tools._tool import Part, absent
+from inferplan.tools.layouts.plans import ALTERNATIVES, Case, Plan
+from inferplan.tools.layouts.search import Offer, Search
+from inferplan.tools.layouts.words_aims import loses
+
+
+class Told(Part):
+    """Megabytes and milliseconds, of a decode step, where there is one, and of a prompt."""
+
+    what: str
+    mb: list[int | float]
+    ms: list[int | float]
+
+
+class Alternative(Part):
+    """Another legal layout of the same GPUs; or, of all types, the best of another type and what it costs to rent."""
+
+    gpu: str | None = Field(exclude_if=absent)
+    usd_per_hour: float | None = Field(exclude_if=absent)
+    tp: int
+    pp: int
+    dp: int
+    ep: int = Field(exclude_if=lambda ranks: ranks == 1)
+    gpus_used: int
+    max_concurrent_users: int
+    ttft_ms: float | None = Field(exclude_if=absent, description="Where an aim is stated.")
+    tpot_ms: float | None = Field(exclude_if=absent)
+    tokens_per_s: float | None
+    loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim.")
+
+
+def alternatives(case: Case, found: Search | None) -> list[Alternative]:
+    """The runners-up: layouts of these GPUs, or the best that other types have."""
+    if found:
+        rent = found.offers[0].rent or inf
+        return [_alternative(case, one.plan, one, (one.rent or 0) - rent) for one in found.others(ALTERNATIVES)]
+    others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
+    return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
+
+
+def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: float = 0) -> Alternative:
+    """A runner-up in numbers."""
+    layout = plan.layout
+    return Alternative(
+        gpu=offer and offer.gpu,
+        usd_per_hour=offer and offer.usd_per_hour,
+        tp=layout.tp,
+        pp=layout.pp,
+        dp=layout.data,
+        ep=layout.ep,
+        gpus_used=layout.gpus,
+        max_concurrent_users=plan.in_time,
+        ttft_ms=ttft_ms(plan) if case.demand.is_aimed or plan.load.is_single else None,
+        tpot_ms=tpot_ms(plan),
+        tokens_per_s=tokens_per_s(plan),
+        loses=loses(case, plan, dearer=dearer) if case.demand.is_aimed else None,
+    )
+
+
+def told(plan: Plan) -> Iterator[Told]:
+    """The collectives of a decode step, where there is one, beside those of a prompt."""
+    if (replica := plan.replica) is None:
+        return
+    for passes in zip(*plan.passes, strict=True):
+        yield Told(
+            what=passes[0].what,
+            mb=[_digits(one.bytes / MB) for one in passes],
+            ms=[_digits(replica.told_s(one) / MILLI) for one in passes],
+        )
+
+
+def _digits(value: float) -> float:
+    """Three significant digits, whole from 100 on."""
+    return round(value) if value >= 100 else to_digits(value, 3)
+
+
+def ttft_ms(plan: Plan) -> float | None:
+    """Time to the first token, to a tenth of a millisecond. [ms]"""
+    return round(plan.service.ttft_s / MILLI, 1) if plan.service else None
+
+
+def tpot_ms(plan: Plan) -> float | None:
+    """Time per token after the first, to ten microseconds. [ms]"""
+    return None if plan.tpot_s is None else round(plan.tpot_s / MILLI, 2)
+
+
+def tokens_per_s(plan: Plan) -> float | None:
+    """Throughput to a tenth of a token. [tokens/s]"""
+    return None if plan.tokens_per_s is None else round(plan.tokens_per_s, 1)

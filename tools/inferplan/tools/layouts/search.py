@@ -1,0 +1,110 @@
+"""Over all GPU types: which of them serves the demand best, and what the others would take."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+
+from inferplan.catalog import prices
+from inferplan.catalog.gpus import GPUS
+from inferplan.core.cost import whole_machines
+from inferplan.tools._progress import steps
+from inferplan.tools.layouts.plans import Case, Demand, Plan, closest, compare
+from inferplan.tools.serving.serving import Serving
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The best that one GPU type has for the demand. `rent` is on demand, where a price is known [USD/hour]."""
+
+    case: Case
+    rent: float | None
+
+    @property
+    def plan(self) -> Plan:
+        """Its best layout."""
+        return self.case.ranked[0]
+
+    @property
+    def gpu(self) -> str:
+        """The id of the GPU type."""
+        return self.case.on.gpu.id
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """The rent to the cent. [USD/hour]"""
+        return None if self.rent is None else round(self.rent, 2)
+
+    @property
+    def serves(self) -> bool:
+        """Whether it serves all users in time."""
+        return self.case.serves(self.plan)
+
+    def rank(self, nearest: Mapping[int, float]) -> tuple[float, ...]:
+        """The order in which types are preferred: as layouts are, the cheaper of those that the aim holds equal."""
+        return self.case.rank(self.plan, nearest, inf if self.rent is None else self.rent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What every GPU type offers, the best first; none where none holds a session.
+
+    `largest` is the type with the most memory of those `searched`, of which `refused` are left out: the engine does not
+    load the format on them.
+    """
+
+    searched: int
+    refused: int
+    largest: str
+    offers: tuple[Offer, ...]
+
+    @property
+    def gpu(self) -> str:
+        """The id of the best type; where none holds a session, of the one with the most memory."""
+        return self.offers[0].gpu if self.offers else self.largest
+
+    @property
+    def serving(self) -> int:
+        """Types that serve the users. [GPU types]"""
+        return sum(offer.serves for offer in self.offers)
+
+    @cached_property
+    def cheapest(self) -> Offer | None:
+        """Of the types that serve, the one whose fewest GPUs cost the least to rent; None where no price is known."""
+        serving = [offer for offer in self.offers if offer.serves and offer.case.demand.aim == "fewest_gpus"]
+        priced = [(offer.rent, offer) for offer in serving if offer.rent is not None]
+        return min(priced, key=lambda pair: pair[0])[1] if priced else None
+
+    def others(self, most: int) -> list[Offer]:
+        """The runners-up, at most so many; the cheapest is among them."""
+        behind = list(self.offers[1:])
+        shown = behind[:most]
+        if self.cheapest in behind and self.cheapest not in shown:
+            shown[-1] = self.cheapest
+        return shown
+
+
+def candidates() -> list[str]:
+    """Ids of the datacenter GPUs that can be had: those only announced are left out."""
+    return [gpu.id for gpu in GPUS.values() if gpu.kind == "datacenter" and gpu.status != "announced"]
+
+
+def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
+    """The best layout of every GPU type, every legal one considered; `serving` puts the model on a type."""
+    types = [serving(id_) for id_ in candidates()]
+    loading = [on for on in types if on.refusal is None]
+    cases = [case for on in steps(types) if on.refusal is None and (case := compare(on, demand, runners_up=0)).plans]
+    nearest = closest((case, case.ranked[0]) for case in cases)
+    return Search(
+        searched=len(types),
+        refused=len(types) - len(loading),
+        largest=max((on.gpu for on in loading), key=lambda gpu: gpu.engine_memory).id,
+        offers=tuple(sorted(map(_offer, cases), key=lambda offer: offer.rank(nearest))),
+    )
+
+
+def _offer(case: Case) -> Offer:
+    """A type's best with what its GPUs cost to rent, in whole machines where they come so."""
+    quote = prices.rental(case.on.gpu.id, "on_demand")
+    gpus = whole_machines(case.ranked[0].layout.gpus, machine=quote.machine) if quote else 0
+    return Offer(case=case, rent=quote and quote.median * gpus)

@@ -1,0 +1,82 @@
+"""What else would serve the users of a plan: single changes of the question, with the GPUs and the pace of each."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Any, cast
+
+from inferplan.catalog.gpus import GPUS, GUIDE_MENU
+from inferplan.core.precision import BITS_PER_BYTE
+from inferplan.core.serving_laws import Service
+from inferplan.core.vllm_defaults import SHORT_STEP
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools.serving.latency import Pace
+from inferplan.tools.serving.serving import Deployment, Serving
+from inferplan.tools.serving.settings import serving
+from inferplan.tools.sizing.need import is_larger
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Way:
+    """One change of the question, the fewest GPUs that then serve the users, and how fast those are.
+
+    `is_single` says that answers have one token, and no time between tokens.
+    """
+
+    change: Mapping[str, str | int]
+    what: str
+    deployment: Deployment
+    service: Service | None
+    is_single: bool
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that it takes."""
+        return self.deployment.layout.gpus
+
+
+def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
+    """What serves all users in time: half the context, a smaller cache, FP8 weights, the next larger GPU, small steps.
+
+    Steps where experts are shared out. `overrides` are those of the question, which stay.
+    """
+    users, context = controls["concurrent_users"], controls["context_window"]
+
+    def way(what: str, change: Mapping[str, str | int], there: Serving, tokens: int = context) -> Iterator[Way]:
+        if (found := there.for_users(users, tokens)) is not None:
+            load = pace.load(tokens, ceil(users / found.layout.dp))
+            service = there.service(found.layout, load)
+            yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
+
+    def other(**changed: str) -> Serving:
+        names = {name: controls.get(name) for name in ("model", "precision", "gpu", "kv_precision")} | changed
+        return serving(ledger, **cast("dict[str, Any]", names), quiet=True, pace=on.pace)
+
+    yield from way("half the context", {"context_window": max(1, context // 2)}, on, max(1, context // 2))
+    if on.kv_bits > BITS_PER_BYTE:
+        yield from way("an FP8 KV cache", {"kv_precision": "fp8"}, replace(on, kv_bits=BITS_PER_BYTE))
+    if controls["precision"] in SIXTEEN_BIT:
+        narrow = other(precision="fp8")
+        what = "FP8 weights and cache" if narrow.kv_bits < on.kv_bits else "FP8 weights"
+        yield from way(what, {"precision": "fp8"}, narrow)
+    if _keeps_room_for_ranks(on, users, context) and "max_num_batched_tokens" not in overrides:
+        change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SHORT_STEP}"]))
+        small = on.set_to(max_num_batched_tokens=SHORT_STEP)
+        yield from way(f"steps of {SHORT_STEP:,} tokens", {"overrides": change}, small)
+    if larger := next_larger(on):
+        yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
+
+
+def _keeps_room_for_ranks(on: Serving, users: int, context: int) -> bool:
+    """Whether the users take ranks that share experts, each with room for the steps of all of them."""
+    if on.experts is None or on.engine.max_num_batched_tokens <= SHORT_STEP:
+        return False
+    found = on.for_users(users, context)
+    return found is not None and found.layout.attention_dp > 1
+
+
+def next_larger(on: Serving) -> str | None:
+    """The GPU of the menu with the least memory beyond that of this one; None where there is none."""
+    larger = [GPUS[id_] for id_ in GUIDE_MENU if is_larger(GPUS[id_], on.gpu)]
+    return min(larger, key=lambda gpu: gpu.memory).id if larger else None

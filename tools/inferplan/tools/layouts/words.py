@@ -1,0 +1,288 @@
+"""A parallel layout in sentences: what it delivers, why it was taken, who talks to whom; and the arithmetic."""
+
+from collections.abc import Iterator
+
+from inferplan.core.collectives import Collective
+from inferplan.core.engine_memory import Capacity
+from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
+from inferplan.core.serving_laws import Service
+from inferplan.core.units import GB, GIB, MILLI
+from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
+from inferplan.tools import _words as words
+from inferplan.tools.layouts.plans import Case, Plan
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.stand_in import warning
+from inferplan.tools.serving.words_pool import pool_line
+from inferplan.tools.serving.words_speed import around
+
+MUCH = 1.5
+"""How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
+SHOWN_MS = 0.005
+"""What a line with hundredths shows. [ms]"""
+LARGE_SHARE = 0.1
+"""Buffers that take more than this of a GPU are looked at."""
+
+
+def summary(case: Case) -> Iterator[str]:
+    """The paragraph to paste into a design document."""
+    on, plan, layout = case.on, case.chosen, case.chosen.layout
+    yield (
+        f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
+        f"{words.degrees(layout)}, "
+        f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
+        f"{words.nodes(plan.deployment.nodes, on.gpu, size=on.node_size)}."
+    )
+    yield _users_sentence(case)
+    if plan.service:
+        yield _speed_sentence(case, plan.service)
+    else:
+        yield f"No latency is given: {on.untimed}."
+    yield from _smaller_steps(case)
+    users = min(plan.users, case.demand.users)
+    yield from warning(on, layout, users=users, context=case.demand.context)
+    yield from words.beyond_training(on.model, case.demand.context)
+
+
+def _subject(on: Serving) -> str:
+    """`A 70B-class model in FP8`, or a checkpoint by its title."""
+    name = f"A {on.model.id}-class model" if on.model.is_size_class else on.model.title
+    return f"{name} in {on.precision.title}"
+
+
+def _users_sentence(case: Case) -> str:
+    """The users that it takes, in time where a latency is asked for, and whether they are enough."""
+    plan, demand = case.chosen, case.demand
+    users = plan.in_time if plan.service else plan.users
+    verdict = "enough" if users >= demand.users else "too few"
+    asked = "asked for" if demand.rate is None else f"that {demand.rate:.10g} requests/s keep busy"
+    if demand.is_capped:
+        asked = "that are planned for at once"
+    within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else _roomier(case)
+    return (
+        f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at "
+        f"{words.count(demand.context, 'token')}{within}, {verdict} for the {demand.users:,} {asked}."
+    )
+
+
+def _roomier(case: Case) -> str:
+    """The layout that holds the most, where nobody asked for users and the rules lead to another one."""
+    most = max(case.plans, key=lambda one: one.users)
+    if case.demand.users > 1 or case.demand.is_aimed or most.users < MUCH * case.chosen.users:
+        return ""
+    return f" ({words.degrees(most.layout)} takes {most.users:,})"
+
+
+def _smaller_steps(case: Case) -> Iterator[str]:
+    """What shorter steps leave room for, where buffers for long ones take much of each GPU, as those of experts do."""
+    on, chosen = case.on, case.chosen.deployment
+    rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
+    if tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
+        return
+    shorter = on.set_to(max_num_batched_tokens=SHORT_STEP)
+    users = shorter.deployment(chosen.layout, case.demand.context).users
+    if users >= MUCH * chosen.users:
+        yield (
+            f"{words.gib(rank.activation)} of each GPU are buffers for steps of {tokens:,} tokens: "
+            f'overrides="max_num_batched_tokens={SHORT_STEP}" leaves room for {users:,} users.'
+        )
+
+
+def _speed_sentence(case: Case, service: Service) -> str:
+    """Latency of one user, throughput of all."""
+    demand, plan, band = case.demand, case.chosen, case.on.band
+    served = "that load" if case.holds(plan) else "the users it holds"
+    each = "" if plan.tpot_s is None else f" and each further one about {around(plan.tpot_s, band('tpot'))}"
+    return (
+        f"At {served} (turns of {words.count(demand.input_tokens, 'token')} in and {demand.output_tokens:,} out), "
+        f"{'a first' if each else 'that'} token takes about {around(service.ttft_s, band('ttft'))}{each}: half of "
+        f"published runs{band('tpot' if each else 'ttft').where} lie within. "
+        f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "
+        "tokens/s."
+    )
+
+
+def why(case: Case) -> str:
+    """The rule that applied, and what the load changed."""
+    layout, first = case.chosen.layout, case.plans[0]
+    idle = (case.demand.gpus or layout.gpus) - layout.gpus
+    left = f" {words.count(idle, 'GPU')} left over: too few for another replica." if idle else ""
+    return (_rule(case.on, layout) if case.chosen is first else _trade(case, first)) + left
+
+
+def _trade(case: Case, first: Plan) -> str:
+    """What the load gains by another layout than the guide's rules give."""
+    chosen, small, taken = case.chosen, first.layout, case.chosen.layout
+    held = f"{first.users:,}" if first.users < case.demand.users else "the users"
+    speed = ""
+    if first.tokens_per_s and chosen.tokens_per_s:
+        speed = f" at {first.tokens_per_s:,.0f} tokens/s; this one gives {chosen.tokens_per_s:,.0f}"
+    return (
+        f"The smallest replica ({words.degrees(small)}) would hold {held}{speed}: "
+        f"{words.degrees(taken)} {_what_is_kept(small, taken)}, so {words.count(chosen.users, 'user')} fit."
+    )
+
+
+def _what_is_kept(small: Layout, taken: Layout) -> str:
+    """What leaves more room than the smallest replica: fewer copies of weights, or of a user's keys and values.
+
+    Groups that share experts have copies of everything else, and keep a user's cache on fewer GPUs: ranks of one tensor
+    group keep latents, and heads that are fewer than they, as often as they are.
+    """
+    shared = taken.attention_dp > 1
+    fewer = f"fewer copies of the {'experts' if shared else 'weights'}" if taken.dp < small.dp else ""
+    closer = taken.group < small.group and shared
+    cache = f"a user's cache on {words.count(taken.group, 'GPU')} instead of {small.group}" if closer else ""
+    return f"keeps {' and '.join(filter(None, (fewer, cache)))}" if fewer or cache else "leaves more room"
+
+
+def _rule(on: Serving, layout: Layout) -> str:
+    """The guide's rule for this layout, in one sentence."""
+    if layout.pp > 1 and layout.tp == 1:
+        text = (
+            f"One GPU does not hold the model and no wider tensor group is legal or fits these GPUs, so its "
+            f"{on.model.architecture.layers} layers are spread over {layout.pp} stages"
+        )
+    elif layout.pp > 1:
+        text = (
+            f"The model needs more than {layout.tp} GPUs: each layer is split over {layout.tp}, the "
+            f"{on.model.architecture.layers} layers over {layout.pp} stages"
+        )
+    elif layout.tp > 1:
+        text = (
+            f"The model needs more than one GPU; {layout.tp} is the smallest legal tensor-parallel degree whose "
+            f"shards leave room for the KV cache"
+        )
+    else:
+        text = "The model fits on one GPU"
+    copies = f"; others hold {words.count(layout.dp - 1, 'more replica')}" if layout.dp > 1 else ""
+    return f"{text}{copies}."
+
+
+def communication(plan: Plan) -> str:
+    """Who tells whom over which link in a decode step, or a prompt; how much and how long, `collectives` says."""
+    layout = plan.layout
+    if layout.gpus == 1:
+        return "none: one GPU holds everything"
+    if layout.replica == 1:
+        return "data: none, each GPU holds everything"
+    if plan.replica is None:
+        return "not timed"
+    alone = "; replicas: none" if layout.dp > 1 else ""
+    what = "prompt" if plan.load.is_single else "decode step"
+    return f"{what}: {'; '.join(_told(one) for one in plan.passes[0] if one.number)}{alone}"
+
+
+def _told(one: Collective) -> str:
+    """`252 all-reduces, NVLink 4`."""
+    beside = ", beside computing" if one.hidden else ""
+    return f"{words.count(round(one.number), one.what)}, {one.link}{beside}"
+
+
+def formula(case: Case) -> Iterator[str]:
+    """Memory of the busiest GPU, sessions, and where a decode step's time goes."""
+    on, plan, held = case.on, case.chosen, case.chosen.deployment.capacity
+    yield weights_line(case)
+    yield f"KV pool     {pool_line(on, plan.layout, held.memory)}"
+    yield f"users       {_room(case)} = {held.sessions:,} a replica x {plan.layout.dp} = {plan.users:,}"
+    if plan.service and not plan.load.is_single:
+        yield _step_line(plan.service, case.on.options.tokens_per_step)
+    if plan.layout.pp > 1:
+        yield _bubble_line(case)
+
+
+def _room(case: Case) -> str:
+    """The tokens that the engine prints over those of a session; of compressed keys it prints fewer than there are."""
+    on, context, held = case.on, case.demand.context, case.chosen.deployment.capacity
+    if on.engine.name == "vllm" and is_compressed(on.model.architecture):
+        return _room_of_compressed(case, held)
+    return f"{held.tokens:,} tokens / {context:,}{_bound_by(case)}"
+
+
+def _bound_by(case: Case) -> str:
+    """What bounds sessions under SGLang where its pool of tokens does not: that of states, or of windows."""
+    on, held = case.on, case.chosen.deployment.capacity
+    bound = held.sessions < min(held.tokens // case.demand.context, on.engine.max_num_seqs)
+    if on.engine.name != "sglang" or not bound:
+        return ""
+    has_states = any(mixer.state for _, mixer in on.model.architecture.mixers)
+    return f", fewer by its pool of {'states' if has_states else 'windows'},"
+
+
+def _room_of_compressed(case: Case, held: Capacity) -> str:
+    """A sequence with a whole step in flight, and those that decode beside it: `CompressedBlocks.concurrency`."""
+    on, layout = case.on, case.chosen.layout
+    each, groups = on.session_bytes(layout.alone, case.demand.context), layout.attention_dp
+    first = held.memory.pool - (held.concurrency / groups - 1) * each
+    shared = f"{groups} x " if groups > 1 else ""
+    return (
+        f"{shared}(1 + (KV pool - {first / GIB:.2f} of one in a step of {on.engine.max_num_batched_tokens:,} tokens) / "
+        f"{each / GIB:.3g} GiB a session), at most {on.engine.max_num_seqs:,}"
+    )
+
+
+def _bubble_line(case: Case) -> str:
+    """How long stages wait: 1 - batches in flight / stages; (stages - 1) / (steps of a prompt + stages - 1)."""
+    plan, pp = case.chosen, case.chosen.layout.pp
+    steps, _, _ = case.on.options.chunks(case.demand.input_tokens)
+    decode = f"decode 1 - {plan.batches}/{pp} = {idle_stages(pp, plan.batches):.0%}, "
+    return (
+        f"bubble      {'' if plan.load.is_single else decode}"
+        f"prompt {pp - 1}/({steps} + {pp - 1}) = {pipeline_bubble(pp, steps):.0%}"
+    )
+
+
+def weights_line(case: Case) -> str:
+    """Weights against device memory."""
+    device, needed = case.on.gpu.memory, words.count(case.min_gpus, "GPU")
+    return f"by weights  {case.weights / GB:,.1f} GB / {device / GB:.2f} GB a GPU -> {needed}"
+
+
+def _step_line(service: Service, tokens: float) -> str:
+    """A decode step, part by part, shared out among the tokens that it gives each sequence."""
+    step, tpot = service.decode, service.tpot_s
+    parts = (
+        f"weights {step.weights_s / MILLI:.2f} + KV {step.kv_cache_s / MILLI:.2f}"
+        f" + compute {step.compute_s / MILLI:.2f} + links {step.collectives_s / MILLI:.2f}"
+        f" + fixed {step.fixed_s / MILLI:.2f}"
+    )
+    shared = parts if tokens == 1 else f"({parts}) / {tokens:.2f} tokens"
+    prompts = (tpot - step.total_s / tokens) / MILLI
+    mixed = f" + new prompts {prompts:.2f}" if prompts >= SHOWN_MS else ""
+    return f"TPOT        {shared}{mixed} = {tpot / MILLI:.1f} ms"
+
+
+def shortage(case: Case) -> Iterator[str]:
+    """The paragraph for too few GPUs."""
+    on, total, needed = case.on, case.demand.gpus, case.needed
+    have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
+    if on.kept_off:
+        yield f"{_subject(on)} does not run on {have}. {why_not(case)}"
+        return
+    if on.not_modelled:
+        yield f"Whether {_subject(on)} fits on {have} is not known. {why_not(case)}"
+        return
+    yield f"{_subject(on)} does not fit on {have} under {on.engine_name}. {why_not(case)}"
+    if needed:
+        nodes = words.nodes(on.nodes(needed), on.gpu, size=on.node_size)
+        small, usual = case.narrower, f"{words.degrees(needed)}: {words.count(needed.replica, 'GPU')} on {nodes}"
+        if small:
+            usual = f"{words.degrees(small)} on {words.count(small.replica, 'GPU')}, the usual one {usual}"
+        yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
+    if on.precision.is_gguf:
+        yield 'llama.cpp needs less, and may keep a part in host memory: estimate_vram with engine "llama.cpp" says.'
+
+
+def why_not(case: Case) -> str:
+    """Why the GPUs are too few, by weights or by layout."""
+    gpu, total, context = case.on.gpu, case.demand.gpus or 0, case.demand.context
+    if case.on.not_modelled:
+        return f"No layout is given: {case.on.not_modelled}."
+    if case.needed is None:
+        return f"No legal layout of {gpu.title} holds the model and one session of {context:,} tokens."
+    if total * gpu.memory < case.weights:
+        have = f"{words.count(total, 'GPU')} {'has' if total == 1 else 'have'} {words.gb(total * gpu.memory)}"
+        return f"The weights alone take {words.gb(case.weights)}; {have}."
+    return (
+        f"The weights would fit, but no legal layout of {words.count(total, 'GPU')} leaves the engine room for one "
+        f"session of {context:,} tokens."
+    )

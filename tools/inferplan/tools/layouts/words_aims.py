@@ -1,0 +1,183 @@
+"""What a layout was chosen for, in sentences: the aim, the latency asked for, and what the runners-up lack."""
+
+from collections.abc import Iterator
+from math import inf
+
+from inferplan.tools import _words as words
+from inferplan.tools.layouts.plans import RESOLUTION, Case, Demand, Plan
+
+AIMS = {
+    "latency": "the shortest time per token",
+    "throughput": "the most tokens/s",
+    "fewest_gpus": "the fewest GPUs",
+}
+
+APART = f"{RESOLUTION - 1:.0%}".replace("%", " %")
+"""What estimates have to differ by to be told apart."""
+MOST_LOSSES = 1
+"""Losses named of a runner-up; the others are in its row."""
+
+
+def aim_sentences(case: Case) -> Iterator[str]:
+    """Whether the latency is met, and what the layout was chosen for; nothing where no aim was stated."""
+    demand, chosen = case.demand, case.chosen
+    if not demand.is_aimed:
+        return
+    if demand.has_targets:
+        yield _targets(case)
+    if case.serves(chosen):
+        yield from _best(case)
+
+
+def _best(case: Case) -> Iterator[str]:
+    """What no other layout does better; for the fewest GPUs not all of them have to be looked at, one is the fewest."""
+    demand = case.demand
+    if demand.aim == "fewest_gpus":
+        if case.chosen.layout.gpus > 1:
+            yield "No legal layout serves the users on fewer GPUs."
+        return
+    serving = sum(map(case.serves, case.plans))
+    layouts = words.count(serving, "legal layout") + _looked_at(case)
+    yield f"Of {layouts} that {_serve(demand, serving)} it has {_aim(case)}{_twice(case)}."
+
+
+def _looked_at(case: Case) -> str:
+    """` on 8 GPUs`, or on up to so many, where it is not the caller who said how many."""
+    if case.most is None:
+        return ""
+    return f" on {'up to ' if case.chosen.layout.gpus < case.most else ''}{words.count(case.most, 'GPU')}"
+
+
+def _twice(case: Case) -> str:
+    """What twice as many GPUs would bring, where those were not given."""
+    if (twice := case.doubled) is None or twice.service is None:
+        return ""
+    single = twice.load.is_single
+    time = words.seconds(twice.service.ttft_s if single else twice.service.tpot_s)
+    return f"; on {twice.layout.gpus:,} that would be {time}"
+
+
+def _aim(case: Case) -> str:
+    """What the layout was chosen for; where GPUs are not given, throughput is that of each."""
+    if case.demand.aim == "latency" and case.chosen.load.is_single:
+        return "the shortest time to the first token"
+    return AIMS[case.demand.aim] + (" per GPU" if case.is_per_gpu else "")
+
+
+def why_aimed(case: Case) -> str:
+    """What the layout was taken for; what runners-up lack is in their rows."""
+    chosen = case.chosen
+    taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
+    if case.most is not None and case.serves(chosen):
+        taken += ", no more than the widest tensor groups take"
+    if not case.serves(chosen):
+        nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
+        taken = "It takes the most users in time" if _is_partly_in_time(case) else nearest
+    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".")
+
+
+def _nearest(case: Case) -> str:
+    """How close the layout chosen comes, and why it is that one of those that come as close."""
+    chosen = case.chosen
+    if case.is_closest(chosen):
+        return "It comes closest to the latency asked for"
+    best = next(plan for plan in case.ranked if plan.in_time == chosen.in_time and case.is_closest(plan))
+    taken = "is quicker over a whole answer"
+    if chosen.layout.gpus < best.layout.gpus:
+        taken = "takes fewer GPUs"
+    elif chosen.layout.ways < best.layout.ways:
+        taken = "splits the model in fewer ways"
+    return f"It {taken} than the one that comes closest to the latency asked for, which it is within {APART} of"
+
+
+def _is_partly_in_time(case: Case) -> bool:
+    """Whether the layout chosen gets a latency that is asked for to some users."""
+    return case.demand.has_targets and case.chosen.in_time > 0
+
+
+def _serve(demand: Demand, number: int) -> str:
+    """`holds the users within that latency`."""
+    verb = "holds" if number == 1 else "hold"
+    return f"{verb} the users within that latency" if demand.has_targets else f"{verb} the users"
+
+
+def targets(demand: Demand) -> str:
+    """`TTFT <= 500 ms and TPOT <= 50 ms`."""
+    return str(demand.latency)
+
+
+def _targets(case: Case) -> str:
+    """Whether the layout stays within the latency asked for; if none does, that this one comes closest."""
+    chosen = case.chosen
+    if case.serves(chosen):
+        return f"That meets {targets(case.demand)}.{_what_decides(case)}"
+    if chosen.service is None:
+        return f"Whether it meets {targets(case.demand)} is not known."
+    if not any(map(case.holds, case.plans)):
+        return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
+    nearest = "this one comes closest" if case.is_closest(chosen) else f"none comes closer by {APART}"
+    if case.most is not None:
+        none = f"No number of {_gpus(case)} meets {targets(case.demand)}{_alone(case)}"
+        return f"{none}. Of the layouts{_looked_at(case)} {nearest}."
+    best = "this one takes the most in time" if _is_partly_in_time(case) else nearest
+    return f"No layout of {_gpus(case)} meets {targets(case.demand)} for all; {best}."
+
+
+def _alone(case: Case) -> str:
+    """What even a user alone waits for longest, against what is asked for; nothing where it is not known."""
+    if (alone := case.alone) is None:
+        return ""
+    limits = case.demand.latency
+    first = alone.ttft_s / (limits.ttft_s or inf) > alone.tpot_s / (limits.tpot_s or inf)
+    waits = f"{words.seconds(alone.ttft_s)} for the first" if first else f"{words.seconds(alone.tpot_s)} a"
+    return f": even a user alone waits {waits} token"
+
+
+def _what_decides(case: Case) -> str:
+    """Whether memory or the latency makes it as many GPUs; nothing where the number was not looked for, or is one."""
+    if case.by_memory is None or case.chosen.layout.gpus == 1:
+        return ""
+    if case.by_memory == case.chosen.layout.gpus:
+        return " Memory decides how many GPUs: fewer do not hold the users."
+    return f" The latency decides how many GPUs: {case.by_memory} would hold the users."
+
+
+def _gpus(case: Case) -> str:
+    """`these GPUs`, or `H100 SXM5 80GB`."""
+    return "these GPUs" if case.demand.gpus else case.on.gpu.title
+
+
+def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
+    """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed; or costs more. [USD/hour]"""
+    chosen, demand = case.chosen, case.demand
+    if demand.has_targets and plan.in_time < min(chosen.in_time, demand.users):
+        return f"takes {plan.in_time:,} of {demand.users:,} users in time"
+    if plan.users < min(chosen.users, demand.users):
+        return f"holds {plan.users:,} of {demand.users:,} users"
+    if not demand.meets(plan.service) and demand.meets(chosen.service):
+        return f"misses {targets(demand)}"
+    if (more := plan.layout.gpus - chosen.layout.gpus) > 0 and demand.aim == "fewest_gpus":
+        return f"{words.count(more, 'GPU')} more"
+    slower = ", ".join(_losses(case, plan)[:MOST_LOSSES])
+    return slower or (f"{words.usd(dearer)} more an hour" if dearer > 0 else "nothing that counts")
+
+
+def _losses(case: Case, plan: Plan) -> list[str]:
+    """Where a runner-up is worse than the layout chosen, what the aim is about first."""
+    chosen = case.chosen
+    if plan.service is None or chosen.service is None:
+        return []
+    fewer = "fewer tokens/s" + (" a GPU" if case.is_per_gpu else "")
+    speed = _worse(fewer, case.worth(chosen), case.worth(plan), of=case.worth(chosen))
+    each, best = plan.tpot_s, chosen.tpot_s
+    token = _worse("slower a token", each, best, of=best) if each is not None and best is not None else []
+    first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s, of=chosen.service.ttft_s)
+    more = plan.layout.gpus - chosen.layout.gpus
+    gpus = [f"{words.count(more, 'GPU')} more"] if more > 0 else []
+    return [*speed, *first, *token, *gpus] if case.demand.aim == "throughput" else [*token, *first, *speed, *gpus]
+
+
+def _worse(what: str, more: float, less: float, *, of: float) -> list[str]:
+    """`12 % slower a token`, of what the chosen layout has; where it is at least 1 %."""
+    share = (more - less) / of if of else 0
+    return [f"{share:.0%} {what}".replace("%", " %")] if share >= 0.01 else []

@@ -1,0 +1,1 @@
+"""Fleets and their bills: rates, owned GPUs, break-even, and what moves a bill."""

@@ -1,0 +1,185 @@
+"""The cheapest GPUs for some traffic, among all that have a price."""
+
+from bisect import insort
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, inf
+from operator import attrgetter
+from typing import Literal
+
+from inferplan.catalog import prices
+from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
+from inferplan.core import cost, memory, performance
+from inferplan.core.efficiency import VENDORS
+from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
+from inferplan.core.parallelism import Layout
+from inferplan.core.work import work_of
+from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools.money.fleet import Request, Traffic, Yard, instances, on_gpu
+from inferplan.tools.money.owning import ALL_IN, take_owned
+from inferplan.tools.money.rates import machine
+from inferplan.tools.serving.serving import Serving
+
+OF_ONE_GPU = (
+    "on_demand_usd_per_gpu_hour",
+    ALL_IN,
+    "purchase_usd_per_gpu",
+    "server_usd_per_gpu",
+    "power_kw_per_gpu",
+    "gpus_per_machine",
+)
+"""Settings that speak of the GPU asked for, and of no other."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scope:
+    """What is served on every GPU alike: a model in a format under the question's `overrides`, or the GPU asked for."""
+
+    model: Model
+    precision: str
+    gpu: str
+    groups: tuple[str, ...]
+    overrides: str
+    own: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranked:
+    """A GPU with its fleet; the bill is on demand, or of owning."""
+
+    gpu: str
+    monthly_usd: float
+    yard: Yard
+
+    @property
+    def tpot_s(self) -> float:
+        """Time per further token in the fleet's batch, without a latency asked for as slow as throughput pays. [s]"""
+        return self.yard.fleet.instance.service.tpot_s
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Offer:
+    """A GPU with what one of it costs a month at some hours, how many come together, and the people beside them."""
+
+    gpu: Gpu
+    month: Callable[[float], float]
+    machine: int
+    staff: float = 0
+
+    def bill(self, gpus: int, hours: float) -> float:
+        """What so many of them cost at so many hours a day. [USD/month]"""
+        return gpus * self.month(hours) + self.staff
+
+
+def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
+    """The GPUs whose fleets cost least, cheapest first.
+
+    GPUs are looked at in the order of the least that they could cost, until no other can be among the cheapest.
+    """
+    found: list[Ranked] = []
+    for least, offer in sorted(_least(scope, traffic), key=lambda pair: pair[0]):
+        if len(found) >= most and least > found[most - 1].monthly_usd:
+            break
+        if (one := _ranked(scope, traffic, offer)) is not None:
+            insort(found, one, key=attrgetter("monthly_usd"))
+    return found[:most]
+
+
+def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
+    """What a GPU costs at the very least: as few as hold the weights, and never waiting for anything else."""
+    demand = traffic.demand(traffic.requests_per_day, traffic.usage_hours_per_day) / traffic.utilization
+    for offer, holding, speed in _bounds(scope, traffic.request):
+        fewest = max(holding, ceil(demand / speed * (1 - 1e-9)))
+        gpus = cost.whole_machines(fewest, machine=offer.machine)
+        yield offer.bill(gpus, traffic.usage_hours_per_day), offer
+
+
+@lru_cache(maxsize=256)
+def _bounds(scope: Scope, request: Request) -> tuple[tuple["_Offer", int, float], ...]:
+    """Every GPU with a price, the fewest of it that hold the weights, and more than one of it delivers."""
+    stored = memory.weights(scope.model, FORMATS[scope.precision]).total
+    offers = _offers(scope.gpu, scope.groups, scope.overrides, "own" if scope.own else "rent")
+    return tuple(
+        (offer, max(1, ceil(stored / offer.gpu.memory)), fastest_tokens_per_s(_on(scope, offer), request))
+        for offer in offers
+    )
+
+
+def fastest_tokens_per_s(on: Serving, request: Request) -> float:
+    """1 / (compute + KV read + interference): more than one GPU of any replica delivers. [output tokens/s]
+
+    Per output token: its own products, its cache once a step, and its share of what is computed of the prompt, as far
+    as prompts slow what runs and wait for each other, or all of it where one's own is the only one; no weights to read,
+    no links, no fixed times. Infinite where no peak is known.
+    """
+    device = performance.machine(on.gpu, on.precision, on.fabric(Layout()), on.efficiency, engine=on.engine.name)
+    if device is None:
+        return inf
+    work, e = work_of(on.model, on.precision, tp=1, kv_bits=on.kv_bits), on.efficiency
+    prompt, output = on.options.computed(request.input_tokens), request.output_tokens
+    params = work.dense_params + work.half_params + work.active_expert_params
+    each = 2 * params / (device.matrix_flops * max(e.compute, e.half_compute, e.expert_compute))
+    read = request.load(1).context * work.kv_bytes_per_token / (device.bandwidth * e.bandwidth)
+    waits = min(1, e.prompt_queue)
+    slowed = min(1, e.prefill_interference * (1 - waits) * (output - 1) / output + waits)
+    return 1 / (each + read / on.options.tokens_per_step + slowed * prompt * each / output)
+
+
+@lru_cache(maxsize=256)
+def _offers(asked: str, groups: tuple[str, ...], overrides: str, how: Literal["own", "rent"]) -> tuple[_Offer, ...]:
+    """Every GPU that has a price; that of the one asked for may be the caller's."""
+    found: list[_Offer] = []
+    for device in (gpu for gpu in GPUS.values() if gpu.vendor in VENDORS):
+        ledger = _ledger(groups, overrides, of_one=device.id == asked)
+        offer = _owned(ledger, device) if how == "own" else _rented(ledger, device)
+        if offer is not None:
+            found.append(offer)
+    return tuple(found)
+
+
+def _ledger(groups: tuple[str, ...], overrides: str, *, of_one: bool) -> Ledger:
+    """The question's assumptions; those of the GPU asked for only where it is meant."""
+    given = parse_overrides(overrides, groups=groups)
+    return Ledger({name: value for name, value in given.items() if of_one or name not in OF_ONE_GPU})
+
+
+def _rented(ledger: Ledger, gpu: Gpu) -> _Offer | None:
+    """A GPU on demand, by hours a day; None where no provider has it: peers give no service level."""
+    quote = prices.rental(gpu.id, "on_demand")
+    if (quote is None or quote.kind != "on_demand") and not ledger.given("on_demand_usd_per_gpu_hour"):
+        return None
+    rate = ledger.take("on_demand_usd_per_gpu_hour", quote and round(quote.median, 4), quiet=True)
+    hourly = cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate, hours_per_day=1)
+    return _Offer(gpu=gpu, month=lambda hours: hourly * hours, machine=machine(ledger, gpu))
+
+
+def _owned(ledger: Ledger, gpu: Gpu) -> _Offer | None:
+    """An owned GPU, whatever the hours, with the people, who cost the same whatever they run.
+
+    None where only a published rate for everything is known, which was not worked out as that of the others is: of
+    the five GPUs that have both it is 0.76 to 1.05 times as much.
+    """
+    owned = take_owned(ledger, gpu)
+    if owned is None or (owned.gpu is None and not ledger.given(ALL_IN)):
+        return None
+    month = owned.month
+    return _Offer(gpu=gpu, month=lambda _: month, machine=machine(ledger, gpu), staff=owned.staff_month)
+
+
+def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
+    """The fleet on one GPU; None where no layout serves a request."""
+    built = instances(_on(scope, offer), traffic.request)
+    if not built:
+        return None
+    hours = traffic.usage_hours_per_day
+    yard = Yard(instances=built, traffic=traffic, machine=offer.machine)
+    gpus = yard.gpus(traffic.requests_per_day, hours)
+    return Ranked(gpu=offer.gpu.id, monthly_usd=offer.bill(gpus, hours), yard=yard)
+
+
+def _on(scope: Scope, offer: _Offer) -> Serving:
+    """The model on a GPU of the ranking."""
+    return on_gpu(scope.model, scope.precision, offer.gpu.id, scope.groups, scope.overrides)

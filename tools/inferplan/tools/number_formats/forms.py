@@ -1,0 +1,226 @@
+"""One model in several number formats, on the same GPUs under the same load: what each weighs, runs at and keeps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from typing import NamedTuple
+
+from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.formats import FORMATS
+from inferplan.core import memory
+from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision, Quality
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._models import is_original, released
+from inferplan.tools.money.unit_cost import Rent, take_rent, usd_per_million_tokens
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import serving
+
+GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
+
+
+class Times(NamedTuple):
+    """Passes of a format: of one user, and of the load asked for. In seconds, or as ratios to those of another."""
+
+    decode: float
+    decode_at_load: float
+    prefill: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """The formats `offered`, the hardware that all are timed on, and the load: as many replicas as hold the users."""
+
+    offered: tuple[Serving, ...]
+    users: int
+    context: int
+
+    @property
+    def baseline(self) -> str:
+        """The widest format that the hardware holds."""
+        return self._widest[0]
+
+    @property
+    def layout(self) -> Layout:
+        """The fewest GPUs that hold it."""
+        return self._widest[1]
+
+    @cached_property
+    def _widest(self) -> tuple[str, Layout]:
+        return widest(self.offered, self.users, self.context)
+
+    @property
+    def each(self) -> int:
+        """Users of the busiest replica."""
+        return ceil(self.users / self.layout.dp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The model in one format, timed on the hardware that all formats share."""
+
+    on: Serving
+    shared: Shared
+
+    @property
+    def precision(self) -> Precision:
+        """The format."""
+        return self.on.precision
+
+    @property
+    def quality(self) -> Quality:
+        """How it is rated, of this model: what a model was released in is safe, whatever others lose by it."""
+        return "safe" if is_original(self.on.model, self.precision) else self.precision.quality
+
+    @property
+    def title(self) -> str:
+        """The format in words, without the name of a file format."""
+        return self.precision.title.removeprefix("GGUF ")
+
+    @cached_property
+    def weights(self) -> float:
+        """What is loaded. [B]"""
+        return memory.weights(self.on.model, self.precision).total
+
+    @property
+    def gpus(self) -> int:
+        """GPUs by weights alone."""
+        return memory.devices_for(self.weights, self.on.gpu.memory)
+
+    @cached_property
+    def is_timed(self) -> bool:
+        """Whether the shared hardware holds it with all users, as far as is known, and the engine loads it there."""
+        layout, context = self.shared.layout, self.shared.context
+        users = layout.dp * self.on.capacity(layout, context).sessions
+        if self.on.refusal:
+            return False
+        return self.on.not_modelled is not None or users >= self.shared.users
+
+    @cached_property
+    def times(self) -> Times | None:
+        """Its passes on the shared hardware; None where it is not timed, or the GPU's arithmetic peak not known. [s]"""
+        shared = self.shared
+        layout, context, each = shared.layout, shared.context, shared.each
+        replica = self.on.replica(layout) if self.is_timed else None
+        if replica is None:
+            return None
+        decode = replica.decode_s(1, context)
+        return Times(
+            decode=decode,
+            decode_at_load=decode if each == 1 else replica.decode_s(each, context),
+            prefill=replica.prefill_s(each, context),
+        )
+
+    def saved(self, reference: "Form") -> float:
+        """The share of the reference's weights that this format saves."""
+        return 1 - self.weights / reference.weights
+
+    def speeds(self, reference: "Form") -> Times | None:
+        """How many times as fast as the reference each of its passes is."""
+        if self.times is None or reference.times is None:
+            return None
+        return Times(*(theirs / mine for mine, theirs in zip(self.times, reference.times, strict=True)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A model's formats on the same hardware under the same load, and one weight in each of them."""
+
+    model: Model
+    forms: tuple[Form, ...]
+    shared: Shared
+    weight: float
+    rent: Rent | None
+
+    def of(self, precision: str) -> Form:
+        """The form of this format."""
+        return next(form for form in self.forms if form.precision.id == precision)
+
+    @cached_property
+    def priced(self) -> list[tuple[Form, float]]:
+        """The formats whose tokens have a price, on GPUs that are kept busy. [USD per million tokens]"""
+        rent = self.rent
+        if rent is None:
+            return []
+        return [(form, usd) for form in self.forms if (usd := usd_per_million_tokens(form.on, rent)) is not None]
+
+    @cached_property
+    def fp32(self) -> Form:
+        """What every format is held against."""
+        return self.of("fp32")
+
+    @cached_property
+    def timed_against(self) -> Form:
+        """The widest format that the hardware holds: FP32, where anything holds that."""
+        return self.of(self.shared.baseline)
+
+    @property
+    def hardware(self) -> str:
+        """`8 GPUs (tensor 8)`."""
+        layout = self.shared.layout
+        return f"{layout.gpus:,} GPUs ({words.degrees(layout)})" if layout.gpus > 1 else "1 GPU"
+
+    @property
+    def gpu(self) -> Gpu:
+        """The GPU that all of them run on."""
+        return self.fp32.on.gpu
+
+    @property
+    def subject(self) -> str:
+        """The model as drawings name it."""
+        return self.model.id if self.model.is_size_class else self.model.title
+
+    @property
+    def safest(self) -> Form | None:
+        """The most compressed format that is rated safe, of those that the engine loads on this GPU."""
+        safe = (form for form in self.forms if form.quality == "safe" and form.on.refusal is None)
+        return min(safe, key=lambda form: form.weights, default=None)
+
+
+def compare(
+    ledger: Ledger, *, model: str, precision: str | None, gpu: str, users: int, context: int, weight: float
+) -> Comparison:
+    """The guide's four formats and one more, that asked for or that released; and one weight encoded in each."""
+
+    def on(name: str) -> Serving:
+        return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
+
+    own = _offered(model)
+    names = list(dict.fromkeys([*GUIDE_FORMATS, precision or own.id]))
+    _note_released(ledger, own, [FORMATS[name] for name in names])
+    shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
+    forms = tuple(Form(on=one, shared=shared) for one in shared.offered)
+    rent = take_rent(ledger, shared.offered[0].gpu)
+    return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight, rent=rent)
+
+
+def _offered(model: str) -> Precision:
+    """The format that the model is released in; FP16 in place of any that weighs and runs as it does, as BF16."""
+    own = released(model)
+    return FORMATS["fp16"] if _weighed(own) == _weighed(FORMATS["fp16"]) else own
+
+
+def _weighed(form: Precision) -> tuple[object, ...]:
+    """All of a format that decides on memory and speed."""
+    return form.bits_per_weight, form.scope, form.compute, form.weight_only, form.kv_bits
+
+
+def _note_released(ledger: Ledger, own: Precision, listed: Sequence[Precision]) -> None:
+    """That the format of the release gave way to the one asked for."""
+    if own not in listed:
+        ledger.note("released", own.title, why="one format beside the guide's: yours")
+
+
+def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, Layout]:
+    """The format with the most bytes that some layout holds with all users, and the fewest GPUs that do.
+
+    Where none does, or it is not known, the first format and the widest tensor group of a node.
+    """
+    ordered = sorted(offered, key=lambda one: -memory.weights(one.model, one.precision).total)
+    found = ((one, one.for_users(users, context)) for one in ordered)
+    first = next(((one.precision.id, placed.layout) for one, placed in found if placed), None)
+    return first or (offered[0].precision.id, Layout(tp=max(offered[0].degrees, default=1)))

@@ -1,0 +1,106 @@
+"""LoRA adapters that one base model serves: how many were asked for, what is said of them, where they are refused."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
+
+from inferplan.core.adapters import FIRST_WITHOUT_VOCABULARY, room, unknown
+from inferplan.core.engine import EngineName
+from inferplan.core.rank_memory import RankMemory
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools.serving.serving import Serving
+
+NAMES = ("lora_adapters", "lora_rank", "lora_sharded")
+"""The settings that ask for adapters: any of them alone asks for one."""
+READ_ENDS = 24
+"""The first vLLM (0.24) whose classes were read for whether they adapt embedding and head."""
+SPEED = "times and throughput are those of the base model: no published run of enough models and ranks was found"
+KERNELS = "what vLLM 0.24 can adapt such experts in; with another one it stops at start-up"
+"""Source: vLLM 0.24, vllm/model_executor/layers/fused_moe: `LoRAExpertsMixin`, and `supports_lora` in lora/layers."""
+SIXTEEN_BIT = ("bf16", "fp16", "fp32")
+
+
+class Asked(TypedDict, total=False):
+    """The fields of an engine that adapters decide; none without any."""
+
+    adapters: int
+    adapter_rank: int
+    adapters_sharded: bool
+
+
+def asked(ledger: Ledger, engine: EngineName) -> Asked:
+    """How many adapters a batch may hold, of which rank, and whether ranks share out all of each."""
+    adapters = int(ledger.take("lora_adapters", any(map(ledger.given, NAMES)), quiet=True))
+    if not adapters:
+        return Asked()
+    return Asked(
+        adapters=adapters,
+        adapter_rank=int(ledger.take("lora_rank", quiet=True)),
+        adapters_sharded=engine == "vllm" and bool(ledger.take("lora_sharded", quiet=True)),
+    )
+
+
+def note_adapters(ledger: Ledger, on: Serving) -> None:
+    """What is set aside, and that no time is counted for it."""
+    engine, experts = on.engine, on.experts
+    if not engine.adapters:
+        return
+    kept = f"{words.count(engine.adapters, 'adapter')} of rank {room(engine)}"
+    ledger.note("lora_buffers", kept, why=_adapted(on))
+    note_untimed(ledger, on)
+    if experts and engine.name == "vllm" and on.precision.id not in (*SIXTEEN_BIT, "mxfp4"):
+        ledger.note("lora_kernels", "Triton or Marlin", why=KERNELS)
+
+
+def note_untimed(ledger: Ledger, on: Serving) -> None:
+    """That no time is counted for adapters, which bills and comparisons hang on too."""
+    if on.engine.adapters:
+        ledger.note("lora_speed", "not counted", why=SPEED)
+
+
+def _adapted(on: Serving) -> str:
+    """What has buffers, and how sure that is."""
+    if on.engine.name == "sglang":
+        return (
+            "for query, key, value, output, gate, up and down of every layer; requests of the base model take one too"
+        )
+    ends = {"ends": ", embedding and head", "joined": ", embedding and head", "embedding": " and the embedding"}
+    said = (
+        f"for every linear layer{ends.get(on.model.lora, '')}, in its type; 4 logs of Llama 3.2 and Qwen3: within 0.3 %"
+    )
+    return said if on.engine.version >= READ_ENDS else f"{said}; embedding and head as in 0.{READ_ENDS}"
+
+
+def adapters_sentence(on: Serving, memory: RankMemory) -> Iterator[str]:
+    """What the buffers take of the busiest GPU."""
+    if memory.adapters:
+        kept = words.count(on.engine.adapters, "LoRA adapter")
+        taken = "takes" if on.engine.adapters == 1 else "take"
+        yield f"{kept} of rank {room(on.engine)} {taken} {words.gib(memory.adapters)} of each GPU."
+
+
+def offered_engines(names: Sequence[str], *, engines: bool) -> str:
+    """`engine vllm or sglang`, where the tool takes it as an argument (`engines`); else as overrides, or nothing.
+
+    >>> offered_engines(["sglang", "llama.cpp"], engines=False), offered_engines(["llama.cpp"], engines=False)
+    ('overrides="engine=sglang"', '')
+    """
+    if engines:
+        return f"engine {words.join([*names], last='or')}"
+    planned = settings()["engine"].choices
+    return words.join([f'overrides="engine={name}"' for name in names if name in planned], last="or")
+
+
+def refuse_adapters(on: Serving, *, engines: bool = False) -> None:
+    """Raise a ValueError, one sentence with the ways out, where it is not known what adapters take."""
+    if not on.engine.adapters or (reason := unknown(on.model, on.engine)) is None:
+        return
+    ways = ["leave the lora settings out"]
+    if on.engine.name == "vllm" and on.engine.version < FIRST_WITHOUT_VOCABULARY:
+        ways.insert(
+            0, f'take overrides="engine_version={settings()["engine_version"].shown(FIRST_WITHOUT_VOCABULARY)}"'
+        )
+    elif on.engine.name != "vllm" and on.model.lora:
+        ways.insert(0, f"take {offered_engines(['vllm'], engines=engines)}")
+    what = f"what LoRA adapters of {on.model.title} take under {on.engine_name} is not known here: {reason}"
+    raise ValueError(f"{what}; {' or '.join(ways)}")

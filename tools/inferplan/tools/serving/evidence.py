@@ -1,0 +1,88 @@
+"""How far the memory rules of an engine are off: for a model that sees, one of compressed keys, hardware, a version."""
+
+from collections.abc import Mapping
+
+from inferplan.catalog.engines import ENGINES
+from inferplan.core import vllm_activation, vllm_defaults
+from inferplan.core.compressed_memory import covers
+from inferplan.core.engine import EngineName
+from inferplan.core.model import Model
+from inferplan.core.vision import Kind, item_images, profiled_images
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools.serving.serving import Serving
+
+NOT_COUNTED = "the start-up trial of its encoder of images or sound is not counted: up to 3 GiB in published logs"
+"""How far vLLM's rules are off where a model sees. Source: starts of what sees or hears on 0.11 to 0.29."""
+COUNTED = "5 published logs of Gemma 3, Qwen2.5-VL and Qwen3.5: weights within 0.3 %, KV pool within 2 %"
+"""The same where the trial is counted. Source: starts on one GPU, of 0.19, 0.22 and 0.23."""
+GEMMA_4 = "3 published logs of Gemma 4 in 16 bit: KV pool within 0.3 %; 2 of 26B in NVFP4 were 0.6 and 1.7 GiB smaller"
+"""Source: starts of 0.19, 0.22 and 0.26; of 0.19 and 0.20 on an RTX 5090, by as much as a batch is larger."""
+MEASURED = "the start-up trial of its image encoder was measured alone, 1 % off; no whole start was held against it"
+"""Of other kinds. Source: `encoder_peaks_measured.json` of the tests, vLLM 0.24 on an H100: at most 1.5 % off."""
+MOONVIT = (
+    "its encoder was measured alone, 1 % off; peaks of 2 published starts of Kimi-VL, whose is alike, within 0.01 GiB"
+)
+"""Source: starts of 0.19, where inputs, outputs and angles that stay decide 0.1 GiB, and the decoder the rest."""
+HELD: Mapping[Kind, str] = {
+    "gemma4": GEMMA_4,
+    "moonvit": MOONVIT,
+    "qwen2.5": COUNTED,
+    "qwen3": COUNTED,
+    "siglip": COUNTED,
+}
+"""What logs of whole starts say of a kind of encoder."""
+COMPRESSED = "vLLM's source; in 3 published logs of V4-Flash weights were 1.3 % larger, KV pools 0.7 to 3 GiB smaller"
+"""Of compressed keys. Source: starts on RTX PRO 6000, GH200 and B200, of 0.22 and 0.25."""
+RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
+"""What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
+TEXT_ALONE = "image_inputs=0 leaves it out"
+NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
+
+
+def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
+    """Whether an engine can serve a model without the image encoder that it has."""
+    return name == "vllm" and version >= vllm_defaults.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
+
+
+def memory_evidence(on: Serving) -> str:
+    """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
+    return _evidence(on)[0]
+
+
+def notable_evidence(on: Serving) -> str | None:
+    """The same, None where it is what most models have on the hardware that the rules were checked on."""
+    said, is_usual = _evidence(on)
+    return None if is_usual else said
+
+
+def _evidence(on: Serving) -> tuple[str, bool]:
+    """How far the rules are off, and whether that is the usual: of a known vendor, without encoder or compressed keys.
+
+    A later version than those that were checked is not told apart by the second: answers name it on its own.
+    """
+    info, architecture = ENGINES[on.engine.name], on.model.architecture
+    known, is_vllm = on.gpu.vendor in info.evidence, on.engine.name == "vllm"
+    newer = is_vllm and info.is_newer(on.engine.version)
+    held = info.newer if newer else info.held_against(on.gpu.vendor)
+    if is_vllm and covers(architecture, on.engine):
+        tight = vllm_defaults.has_second_runner(architecture, on.engine)
+        return f"{held}; {COMPRESSED}" if newer else COMPRESSED + (RAN_OUT if tight else ""), False
+    if vllm_activation.leaves_out_encoder(architecture, on.engine):
+        remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
+        return "; ".join((*(() if known and not newer else (held,)), NOT_COUNTED, remedy)), False
+    tower = vllm_activation.counted_encoder(architecture, on.engine)
+    if tower is None:
+        return held, known
+    return HELD.get(tower.kind, MEASURED) if known and not newer else held, False
+
+
+def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:
+    """The images or videos that the engine tries an encoder out on, where the rules count that."""
+    if tower := vllm_activation.counted_encoder(on.model.architecture, on.engine):
+        each = item_images(tower, context)
+        items = profiled_images(tower, on.engine.max_num_batched_tokens, context) // each
+        what = (
+            f"{words.count(items, 'video' if tower.frames or each > 1 else 'image')} of {each * tower.tokens:,} tokens"
+        )
+        ledger.note("image_encoder", what, why=f"tried out before the KV pool is cut; {TEXT_ALONE}")

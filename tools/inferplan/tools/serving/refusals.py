@@ -1,0 +1,115 @@
+"""A caller who asks for what an engine does not run is told so, and what to take instead."""
+
+from collections.abc import Iterator
+
+from inferplan.catalog import engines as catalog
+from inferplan.catalog.engines import Refusal, refusal
+from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
+from inferplan.core.engine import ENGINES, EngineName
+from inferplan.core.kv_blocks import pools_index_keys
+from inferplan.core.precision import BITS_PER_BYTE, Precision
+from inferplan.core.vllm_defaults import is_compressed
+from inferplan.tools import _words as words
+from inferplan.tools._assumptions import settings
+from inferplan.tools.serving.adapters import offered_engines, refuse_adapters
+from inferplan.tools.serving.serving import Serving
+
+POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
+"""Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
+vllm-project/vllm 55221 and 57713 (on Hopper; on Blackwell its recipe asks for one, of a layout that no log shows)."""
+NAMED = 3
+"""Formats that are offered."""
+NEAR = 1.2
+"""The ratio of bits up to which one format can stand in for another."""
+
+
+def refuse(on: Serving, *, engines: bool = False) -> None:
+    """Raise a ValueError, one sentence with the ways out, where the engine does not run the format on the GPU.
+
+    Or where it is not known what the LoRA adapters that are asked for take. `engines` says that the tool takes the
+    engine as an argument, and all of them; others take those that are planned with among their overrides.
+    """
+    if on.refusal:
+        raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
+    refuse_adapters(on, engines=engines)
+
+
+def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:
+    """The same where the engine keeps no KV cache of this model in the format asked for."""
+    if kv_precision is None or (said := _no_cache(on, asked := KV_FORMATS[kv_precision])) is None:
+        return
+    kept = [one.id for one in KV_FORMATS.values() if _no_cache(on, one) is None]
+    ways, others = [f"kv_precision {words.join(kept, last='or')}"], [*asked.stored_by]
+    if on.engine.name in others and on.engine.version < asked.since:
+        ways.append(f'overrides="engine_version={_shown(asked.since)}"')
+    elif on.engine.name not in others and (offered := offered_engines(others, engines=engines)):
+        ways.append(offered)
+    raise ValueError(f"{said} in {asked.title}; take {', or '.join(ways)}")
+
+
+def _no_cache(on: Serving, asked: KvFormat) -> str | None:
+    """What the engine does not keep in a format, if anything."""
+    if not asked.is_kept_by(on.engine.name, on.engine.version):
+        known = on.engine.name in asked.stored_by
+        return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
+    if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
+        return f"{on.engine_name} keeps no compressed keys"
+    mixers = [mixer for _, mixer in on.model.architecture.mixers]
+    if any(map(pools_index_keys, mixers)) and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
+        return f"it is not known here how {on.engine_name} keeps latents beside pooled index keys"
+    if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
+        return f"{on.engine_name} keeps no latents"
+    return None
+
+
+def _shown(version: int) -> str:
+    """`0.28`."""
+    return settings()["engine_version"].shown(version)
+
+
+def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
+    """Formats that it loads there, engines that load the format there, an older version, another GPU."""
+    if (found := on.refusal) is None:
+        return
+    if found.form and (near := _nearest(on, on.engine.name, on.engine.version)):
+        yield f"precision {words.join(near, last='or')}"
+    yield from _engines(on, found, engines=engines)
+    if not engines and on.precision.is_gguf and _loads("llama.cpp", on, on.precision):
+        yield "estimate_vram with engine llama.cpp"
+    if found.since and refusal(on.engine.name, on.gpu, on.precision, version=found.since - 1) is None:
+        yield f'overrides="engine_version={_shown(found.since - 1)}"'
+    if found.gpu:
+        yield "another gpu"
+
+
+def _engines(on: Serving, found: Refusal, *, engines: bool) -> Iterator[str]:
+    """Those that load the format on this GPU; where none does and the format is not at fault, one in another format."""
+    loading = [name for name in ENGINES if name != on.engine.name and _loads(name, on, on.precision)]
+    if loading:
+        yield from filter(None, [offered_engines(loading, engines=engines)])
+    elif not found.form:
+        others = ((offered_engines([name], engines=engines), _nearest(on, name, _newest())) for name in ENGINES)
+        yield from (f"{name} with precision {words.join(near, last='or')}" for name, near in others if name and near)
+
+
+def _loads(engine: EngineName, on: Serving, form: Precision) -> bool:
+    """Whether an engine, of vLLM the version that is assumed, loads a format on this GPU."""
+    return refusal(engine, on.gpu, form, version=_newest()) is None
+
+
+def _newest() -> int:
+    """The version of vLLM that is assumed where the caller names none."""
+    return int(settings()["engine_version"].default or 0)
+
+
+def _nearest(on: Serving, engine: EngineName, version: int) -> list[str]:
+    """Formats of about as many bits that an engine loads on this GPU, else the one nearest in bits."""
+    offered = (form for form in FORMATS.values() if not form.is_llm_int8)
+    loaded = [form for form in offered if refusal(engine, on.gpu, form, version=version) is None]
+
+    def apart(form: Precision) -> float:
+        ratio = form.bits_per_weight / on.precision.bits_per_weight
+        return max(ratio, 1 / ratio)
+
+    near = [form.id for form in loaded if apart(form) <= NEAR]
+    return near[:NAMED] or [form.id for form in sorted(loaded, key=apart)[:1]]

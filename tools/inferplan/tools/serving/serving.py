@@ -1,0 +1,281 @@
+"""One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from itertools import chain
+from math import ceil
+
+from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
+from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
+from inferplan.core.error_bands import Band, Law, Level
+from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.precision import Precision
+from inferplan.core.rings import beyond_kernels_s, ring_of
+from inferplan.core.serving_laws import PLAIN, Load, Options, Service
+from inferplan.core.work import work_of
+from inferplan.tools.serving.latency import Pace
+from inferplan.tools.serving.offered import band_of, pipelines
+from inferplan.tools.serving.replica import Replica
+from inferplan.tools.serving.runnable import Runnable
+
+NEAREST: Mapping[Law, Law] = {"ttft": "prompt", "tpot": "slots", "offline": "slots"}
+"""What runs of llama.cpp a law is held against that no run of it was published for."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """A layout with its replicas, the sessions that it holds at full context, and its nodes."""
+
+    layout: Layout
+    capacity: Capacity
+    nodes: int
+
+    @property
+    def users(self) -> int:
+        """Sessions at full context, all replicas together."""
+        return self.layout.dp * self.capacity.sessions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Serving(Runnable):
+    """The pieces that every tool puts together in the same way.
+
+    With a `pace`, a deployment takes only as many sessions as get that latency.
+    """
+
+    kv_bits: float
+    efficiency: Efficiency = field(hash=False)
+    network: float
+    pace: Pace | None = None
+    options: Options = field(default=PLAIN, hash=False)
+    pools: Pools = field(init=False, compare=False, repr=False)
+    """The KV pools by replica, as if the engine ran it."""
+
+    def __post_init__(self) -> None:
+        """Look up what follows from the rest, and is asked for time and again."""
+        Runnable.__post_init__(self)
+        held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
+        object.__setattr__(self, "pools", held)
+
+    def utilization(self, layout: Layout) -> float:
+        """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
+        return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
+
+    def band(self, law: Law, level: Level = 50) -> Band:
+        """How far published runs of this engine, GPU generation and attention lie from their predictions.
+
+        llama.cpp's server was never put under load in public: first tokens are held against prompts alone, further ones
+        against batches of sequences.
+        """
+        engine = self.engine.name
+        near = NEAREST.get(law, law) if engine == "llama.cpp" else law
+        found = band_of(self.model, kind_of(self.gpu, self.precision, engine), near, level)
+        return found if is_fitted(self.gpu, engine) or not found.here else replace(found, here=False)
+
+    @property
+    def not_modelled(self) -> str | None:
+        """Why no deployment can be given: the engine runs none, or its cache of this architecture is not known."""
+        if self.kept_off:
+            return self.kept_off
+        reason = self.pools.not_modelled
+        return f"{self.engine_name} keeps no KV cache of this model that is known here ({reason})" if reason else None
+
+    def pool(self, layout: Layout, context: int) -> Pool:
+        """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
+        found = self.pools.of(layout, context)
+        return replace(found, holding=None, not_modelled=self.kept_off) if self.kept_off else found
+
+    def capacity(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
+        """The KV cache that it has room for, in sessions of full context, or of as many tokens as are `filled`."""
+        return self.pool(layout, context).capacity(filled or context)
+
+    def fits(self, layout: Layout, context: int) -> bool:
+        """Whether it starts and has room for a session."""
+        return self.pool(layout, context).sessions(context) > 0
+
+    def sessions(self, layout: Layout, context: int) -> int:
+        """Sessions that one replica takes: no more than get the latency that the pace asks for."""
+        return self._in_time(layout, context, self.pool(layout, context).sessions(context))
+
+    def held(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
+        """Its capacity with so many sessions."""
+        found, tokens = self.capacity(layout, context, filled), filled or context
+        return found._replace(sessions=self._in_time(layout, tokens, found.sessions)) if self.pace else found
+
+    def _in_time(self, layout: Layout, context: int, room: int) -> int:
+        """Those of the sessions that fit one replica which get the latency asked for."""
+        return _in_time(self, self.pace, layout.alone, context, room) if self.pace and room else room
+
+    def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
+        """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
+        fitted = (efficiency(kind_of(self.gpu, one, self.engine.name)) for one in (self.precision, form))
+        before, after = (asdict(one) for one in fitted)
+        own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
+        engine = replace(self.engine, cuda_graphs=True) if self.precision.is_llm_int8 else self.engine
+        return replace(self, precision=form, kv_bits=kv_bits, engine=engine, efficiency=Efficiency(**after | own))
+
+    def set_to(self, **settings: int) -> "Serving":
+        """The same with an engine that has these settings."""
+        return replace(self, engine=replace(self.engine, **settings))
+
+    def excess(self, layout: Layout, context: int, sequences: int) -> float:
+        """The latency of a replica with so many sessions over what the pace asks for; 0 without one. [ratio]"""
+        if self.pace is None:
+            return 0
+        return self.pace.latency.excess(self.service(layout, self.pace.load(context, sequences)))
+
+    def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
+        """One replica by the guide's rules, on at most `gpus` GPUs; None where its cache is not modelled."""
+        return _smallest(self, context, gpus)
+
+    def deployment(self, layout: Layout, context: int) -> Deployment:
+        """A layout with what it holds and where it stands."""
+        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self.nodes(layout))
+
+    def nodes(self, layout: Layout) -> int:
+        """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
+        return parallelism.nodes(layout, node_size=self.node_size)
+
+    def for_users(self, users: int, context: int) -> Deployment | None:
+        """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
+
+        Stages are looked at only where the load needs more than the widest group in a node, groups that share experts
+        where they take fewer GPUs than others. None where no layout holds even one session.
+        """
+        return _fewest(self, users, context)
+
+    def within(self, users: int, context: int, gpus: int | None) -> Deployment | None:
+        """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most."""
+        if gpus is None:
+            return self.for_users(users, context)
+        most = max(self.filling(context, gpus), key=lambda one: (one.users, -one.layout.gpus), default=None)
+        if most is None or most.users < users:
+            return most
+        fewest = self.for_users(users, context)
+        return fewest if fewest and fewest.layout.gpus <= gpus else most
+
+    def filling(self, context: int, gpus: int) -> list[Deployment]:
+        """Each replica that holds a session of this context, as often as the GPUs hold it.
+
+        Narrow tensor groups in stages only where nothing else is held.
+        """
+        deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
+        offered = chain(self.tensor, deep, self.shared(gpus))
+        filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
+        held = [one for one in filled if one.capacity.fits]
+        narrow = None if held else self.smallest(context, gpus)
+        return [self._filled(narrow, context, gpus)] if narrow else held
+
+    def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
+        """A replica, as often as the GPUs hold it."""
+        return self.deployment(one.times(gpus // one.replica), context)
+
+    def session_bytes(self, layout: Layout, context: int) -> float:
+        """What the engine allocates for one session on one GPU. [B]"""
+        return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
+
+    def staged(self, context: int) -> Sequence[Layout]:
+        """Pipelines of `stage_degrees`, smallest first: more stages leave more cache.
+
+        llama.cpp splits the output head with the layers, as one more.
+        """
+        first, layers = self.smallest(context), self.model.architecture.layers
+        if first is None:
+            return ()
+        split = layers + 1 if self.engine.name == "llama.cpp" else layers
+        found = pipelines(self.stage_degrees, layers, split, max(2, first.pp))
+        return found if self.engine.name != "sglang" else tuple(self._started(found))
+
+    def fabric(self, layout: Layout) -> Fabric:
+        """The links of a layout on this GPU."""
+        return parallelism.fabric(self.gpu, layout, node_size=self.node_size, network=self.network)
+
+    def service(self, layout: Layout, load: Load) -> Service | None:
+        """What one replica delivers; None where no time is known (`untimed`)."""
+        replica = self.replica(layout)
+        return replica and replica.serve(load)
+
+    def added_by_nccl_s(self, tp: int) -> float:
+        """What each all-reduce of so wide a group takes more, where NCCL has to do it: see `beyond_kernels_s`. [s]
+
+        Of NVIDIA's GPUs alone, and nothing beside a latency that the caller has set.
+        """
+        usual = efficiency(kind_of(self.gpu, self.precision, self.engine.name)).all_reduce_s
+        if tp <= self.reduces_among or self.gpu.vendor != "nvidia" or self.efficiency.all_reduce_s != usual:
+            return 0.0
+        return beyond_kernels_s(ring_of(self.gpu.architecture), tp, kernels=self.reduces_among)
+
+    def _reached(self, layout: Layout) -> Efficiency:
+        """What is reached on a layout."""
+        more = self.added_by_nccl_s(layout.tp)
+        return replace(self.efficiency, all_reduce_s=self.efficiency.all_reduce_s + more) if more else self.efficiency
+
+    def replica(self, layout: Layout) -> Replica | None:
+        """One replica under any load; None where no time is known (`untimed`)."""
+        machine = performance.machine(
+            self.gpu, self.precision, self.fabric(layout), self._reached(layout), engine=self.engine.name
+        )
+        if machine is None or self.precision.is_llm_int8:
+            return None
+        work = work_of(
+            self.model,
+            self.precision,
+            tp=layout.tp,
+            kv_bits=self.kv_bits,
+            attention_dp=layout.attention_dp,
+            sharing=self.engine.context_parallel,
+        )
+        return Replica(work=work, machine=machine, layout=layout, options=self.options)
+
+
+@lru_cache(maxsize=256)
+def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
+    """The most of the sessions that fit a replica which get the latency asked for."""
+    one = on.replica(replica)
+    return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n)))
+
+
+@lru_cache(maxsize=256)
+def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
+    """The search behind `Serving.smallest`."""
+    if on.not_modelled:
+        return None
+    return parallelism.smallest_replica(
+        on.model.architecture,
+        degrees=on.degrees,
+        fits=lambda layout: on.starts(layout) and on.fits(layout, context),
+        gpus=gpus,
+    )
+
+
+@lru_cache(maxsize=256)
+def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
+    """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
+    if on.not_modelled:
+        return None
+    best = _best(on, on.tensor, users, context)
+    if best is None or best[0] > min(on.stage_degrees):
+        best = _best(on, on.staged(context), users, context, best)
+    best = best and _best(on, on.shared(best[0] - 1), users, context, best)
+    return best and on.deployment(best[-1].times(best[0] // best[-1].replica), context)
+
+
+_Ranked = tuple[int, int, int, Layout]
+"""GPUs, stages, users with a minus sign, and the replica: the order in which deployments for users are preferred."""
+
+
+def _best(
+    on: Serving, replicas: Iterable[Layout], users: int, context: int, best: _Ranked | None = None
+) -> _Ranked | None:
+    """The first of ever larger replicas, or the best before them, that is preferred for so many users."""
+    for one in replicas:
+        if best and best[0] < one.replica:
+            break
+        if each := on.sessions(one, context):
+            copies = ceil(users / each)
+            found = one.replica * copies, one.pp, -copies * each
+            if best is None or found < best[:3]:
+                best = *found, one
+    return best

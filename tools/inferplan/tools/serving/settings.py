@@ -1,0 +1,270 @@
+"""A serving under one question's assumptions: names looked up, the engine's defaults, what the caller changed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from itertools import chain
+from typing import cast
+
+from inferplan.catalog.asked_gpus import gpu_of
+from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.core import engine_memory, vllm_defaults
+from inferplan.core.drafts import draft_share
+from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
+from inferplan.core.engine import USUAL, Engine, EngineName
+from inferplan.core.engine_memory import RULES
+from inferplan.core.error_bands import Law
+from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import REST_BITS, Precision
+from inferplan.core.serving_laws import AT_ONCE, Options
+from inferplan.core.units import GB, MICRO, MILLI
+from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools._models import cache_reason, note_checkpoint
+from inferplan.tools.serving.adapters import asked, note_adapters, note_untimed
+from inferplan.tools.serving.evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
+from inferplan.tools.serving.latency import Pace
+from inferplan.tools.serving.serving import Serving
+
+DEFAULT = "default"
+"""Why a setting of the engine is what it is, where nobody set it."""
+LESS = "SGLang leaves 15 % of what is set to the workspace of AMD's attention"
+
+SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "bandwidth_efficiency": (("bandwidth",), 1),
+    "compute_efficiency": (("compute", "half_compute"), 1),
+    "attention_compute_efficiency": (("attention_compute", "prompt_attention_compute", "index_compute"), 1),
+    "link_efficiency": (("link", "bus"), 1),
+    "layer_overhead_us": (("layer_s",), MICRO),
+    "all_reduce_latency_us": (("all_reduce_s",), MICRO),
+    "sequence_overhead_us": (("sequence_s",), MICRO),
+    "prefill_interference": (("prefill_interference",), 1),
+    "front_end_ms": (("front_end_s",), MILLI),
+    "prompt_queue_slope": (("prompt_queue",), 1),
+}
+"""Settings of the speed model: the constants that each stands for, in its unit."""
+USUAL_NODE = 8
+"""GPUs of a server that need not be said."""
+EXPERT_SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
+    "expert_compute_efficiency": (("expert_compute",), 1),
+    "expert_layer_overhead_us": (("expert_layer_s",), MICRO),
+}
+"""The same of experts."""
+
+
+def serving(
+    ledger: Ledger,
+    *,
+    model: str,
+    precision: str,
+    gpu: str,
+    kv_precision: str | None = None,
+    engine: EngineName | None = None,
+    quiet: bool = False,
+    pace: Pace | None = None,
+    timed: bool = True,
+    context: int = 0,
+) -> Serving:
+    """Look the names up and take the assumptions, of a server started for this context.
+
+    The `engine` is that of the tool's argument where it has one, else that of the overrides. `quiet` lists none but
+    those that the caller changed. Where nothing is `timed`, settings of the speed model are not taken, so that they are
+    said to have no effect.
+    """
+    chosen = model_of(model)
+    if ledger.is_untouched:
+        usual = _usual(chosen, precision, gpu, kv_precision, engine or USUAL)
+        found = replace(usual, pace=pace) if pace else usual
+    else:
+        on = (chosen, FORMATS[precision], gpu_of(gpu), engine or chosen_engine(ledger))
+        speed = ledger if timed else Ledger({})
+        found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
+    if quiet:
+        note_untimed(ledger, found)
+    else:
+        _note(ledger, found, is_default_cache=not kv_precision, context=context)
+    return found
+
+
+def chosen_engine(ledger: Ledger) -> EngineName:
+    """The engine of a tool that takes it among its overrides."""
+    return cast("EngineName", ledger.choose("engine"))
+
+
+@lru_cache(maxsize=256)
+def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
+    """A serving of which the caller changed nothing."""
+    on = (model, FORMATS[precision], gpu_of(gpu), engine)
+    return _serving(ledger := Ledger({}), *on, kv_precision=kv_precision, pace=None, speed=ledger)
+
+
+def _serving(
+    ledger: Ledger,
+    model: Model,
+    form: Precision,
+    gpu: Gpu,
+    engine: EngineName,
+    *,
+    kv_precision: str | None,
+    pace: Pace | None,
+    speed: Ledger,
+) -> Serving:
+    """A serving under the assumptions of two ledgers, the one for speed."""
+    kept = KV_FORMATS[kv_precision] if kv_precision else None
+    runs = replace(_engine(ledger, engine, model, gpu), head_scale_bytes=kept.head_scale_bytes if kept else 0)
+    if engine == "vllm" and form.is_llm_int8:
+        runs = replace(runs, cuda_graphs=False)
+    return Serving(
+        model=model,
+        precision=form,
+        gpu=gpu,
+        kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form, engine),
+        engine=runs,
+        efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
+        node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),
+        network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
+        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
+        pace=pace,
+        options=_options(speed, model, runs),
+    )
+
+
+def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) -> None:
+    """List what the checkpoint and the engine decide, and what is not held against anything."""
+    note_checkpoint(ledger, on.model, on.precision)
+    note_adapters(ledger, on)
+    if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
+        ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
+    if on.engine.name == "vllm" and on.precision.is_llm_int8:
+        ledger.note("cuda_graphs", 0, why=EAGER)
+    if on.engine.name == "vllm":
+        ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
+        note_encoder(ledger, on, context)
+    if on.engine.name != "vllm" or ENGINES["vllm"].is_newer(on.engine.version):
+        ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
+    ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
+    ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
+    note_share(ledger, on.utilization(Layout()))
+    if on.gpu.kind == "unified":
+        ledger.note("unified_memory", "shared", why=SHARED_MEMORY)
+    if on.gpu.status == "announced":
+        ledger.note("announced_gpu", on.gpu.title, why=BEFORE_RELEASE)
+
+
+EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
+"""Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py."""
+FIRST = "the first that has a class for this model"
+"""Why a version is assumed that is later than the usual one."""
+BEFORE_RELEASE = "figures of before its release; no published run or log is of it"
+"""What is known of a GPU that is only announced."""
+SHARED_MEMORY = "other programs take of it too: four KV pools on a DGX Spark were 7 to 31 % smaller"
+"""What published logs of vLLM 0.13 to 0.27 on GB10 show against the rules."""
+
+
+def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
+    """How the engine computes prompts and tokens: in chunks of a step, and as the caller says."""
+    drafted = int(ledger.take("speculative_tokens", quiet=True))
+    plain = Options(
+        step_tokens=engine.max_num_batched_tokens,
+        hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True),
+        at_once=AT_ONCE.get(engine.name, 1),
+    )
+    if not drafted:
+        return plain
+    own, share = model.architecture.multi_token, draft_share(model)
+    ledger.note("draft", f"{share:.1%} of the model a token", why=OWN_DRAFT if own else FOREIGN_DRAFT)
+    return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
+
+
+OWN_DRAFT = "its own predictor; not held against published runs"
+FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
+
+
+def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
+    """An engine with its own defaults for this GPU, unless told otherwise."""
+    usual = max(_default_version(), model.vllm_since) if name == "vllm" else None
+    version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", usual, quiet=True))
+    tokens, sequences = RULES[name].default_batching(gpu, version)
+    shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
+    return Engine(
+        name=name,
+        version=version,
+        memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
+        max_num_seqs=int(ledger.take("max_num_seqs", sequences, quiet=True)),
+        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
+        cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
+        prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
+        windows=name not in LETS_WINDOWS_GO or bool(ledger.take("hybrid_kv_cache", quiet=True)),
+        context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
+        latent_scales=vllm_defaults.default_latent_scales(gpu, version),
+        state_checkpoints=vllm_defaults.default_state_checkpoints(gpu, version),
+        drafts=int(ledger.take("speculative_tokens", quiet=True)),
+        images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
+        **asked(ledger, name),
+    )
+
+
+LETS_WINDOWS_GO = ("vllm", "llama.cpp")
+"""The engines whose windowed layers may be told to keep every token (--swa-full in llama.cpp): the rules of the others
+are of their default alone."""
+
+
+def _default_version() -> int:
+    """The version of vLLM that is assumed where the caller names none: 28 is 0.28."""
+    return int(settings()["engine_version"].default or 0)
+
+
+def is_usual(on: Serving) -> bool:
+    """Whether the version of vLLM is no later than what is assumed of most models, or not for the model's sake."""
+    return on.engine.version != on.model.vllm_since or on.engine.version <= _default_version()
+
+
+def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
+    """How many GPUs share a server, where that is not the usual number and a layout takes more than one."""
+    if gpus > 1 and on.gpu.node_size != USUAL_NODE:
+        joined = f"{on.gpu.link} joins {on.gpu.link_span}" if on.gpu.joins_nodes else None
+        ledger.take("gpus_per_node", on.node_size, why=joined)
+
+
+def note_share(ledger: Ledger, share: float) -> None:
+    """The share of memory that the engine fills by default: of one GPU, until that of the layout at hand is known.
+
+    Of a share that was set, what is filled is said beside it where that is less.
+    """
+    filled = round(share, 3)
+    if filled < ledger.take("memory_utilization", filled, why=DEFAULT):
+        ledger.note("memory_filled", filled, why=LESS)
+
+
+def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
+    """Whether an engine caches prefixes of this model by default; all but old versions of vLLM do."""
+    return name != "vllm" or vllm_defaults.default_prefix_caching(model.architecture, version)
+
+
+def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
+    """The fitted constants of this GPU, format and engine, each of which an override may change."""
+    fitted = efficiency(kind)
+    changes: dict[str, float] = {}
+    for name, (fields, unit) in chain(SPEED.items(), EXPERT_SPEED.items() if experts else ()):
+        if ledger.given(name):
+            changes |= dict.fromkeys(fields, ledger.take(name, quiet=True) * unit)
+    return replace(fitted, **changes) if changes else fitted
+
+
+LONGEST_FITTED = 16_384
+"""Tokens of the longest prompt that the speed model was fitted on."""
+
+
+def note_speed(ledger: Ledger, on: Serving, prompt: int, *, law: Law = "tpot") -> None:
+    """Say once that latency and throughput are estimates, and how far they may be off; what is beyond all runs."""
+    held = on.band(law)
+    others = "" if held.alike else " of other attention"
+    ledger.note("speed_model", "fitted", why=f"half of {held.n:,} published runs{others}{held.where}")
+    if prompt > LONGEST_FITTED:
+        beyond = (
+            "the range is of shorter prompts; longer ones were up to 17 % off on A100 and H100, 90 % on an RTX 5090"
+        )
+        ledger.note("long_prompt", f"over {LONGEST_FITTED:,} tokens", why=beyond)

@@ -1,0 +1,167 @@
+"""What would make a model fit that does not: each single change of the question, with its effect."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.core.attention import Latent
+from inferplan.core.engine import EngineName
+from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.precision import Precision
+from inferplan.core.vllm_defaults import SHORT_STEP
+from inferplan.tools._arguments import GPUS_AT_MOST
+from inferplan.tools._models import is_original
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.sizing.need import Fit, Need, fit, longest_context
+
+SHORTEST = 256
+"""Contexts below this are not worth offering. [tokens]"""
+SETTINGS: tuple[tuple[str, tuple[float, ...]], ...] = (
+    ("memory_utilization", (0.95,)),
+    ("cuda_graphs", (False,)),
+    ("max_num_seqs", (256, 64)),
+    ("max_num_batched_tokens", (SHORT_STEP,)),
+)
+"""Fields of the engine, and what of each frees memory, the mildest first.
+
+256 sequences are what vLLM takes of its own accord on smaller GPUs. For the 1,024 of large ones its runner (since 0.27)
+and the sampler of its trial take up to 2 GiB more, by the vocabulary.
+"""
+SHARDED_ADAPTERS: tuple[str, tuple[float, ...]] = ("adapters_sharded", (True,))
+"""The same where there are LoRA adapters."""
+FEWER = frozenset({"max_num_seqs", "max_num_batched_tokens"})
+"""Fields of which less is offered and never more."""
+SPELLED: Mapping[str, str] = {"adapters_sharded": "lora_sharded"}
+"""Overrides that are not called as the field that they set."""
+
+Argument = str | int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """Arguments to ask again with, and what then fits: GPUs in use, and users at full context."""
+
+    arguments: Mapping[str, Argument]
+    gpus: int
+    users: int
+
+
+def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Change]:
+    """Each change that alone makes it fit, the cheapest first.
+
+    `larger` is the model on larger GPUs, smallest first; `overrides` are those of the question, which stay.
+    """
+    need = here.need
+    yield from _shorter_context(here)
+    yield from _smaller_cache(here)
+    yield from _other_format(here)
+    yield from _engine_settings(here, overrides)
+    yield from _shared_cache(here, overrides)
+    more = here.on.for_users(need.users, need.context)
+    if more is not None and more.layout.gpus <= GPUS_AT_MOST:
+        yield Change(arguments={"total_gpus": more.layout.gpus}, gpus=more.layout.gpus, users=more.users)
+    yield from _first_that_holds((fit(need, on, here.limit), {"gpu": on.gpu.id}) for on in larger)
+
+
+def _shorter_context(here: Fit) -> Iterator[Change]:
+    """The longest context that any layout of these GPUs takes all users at."""
+    need, gpus = here.need, here.limit or here.on.domain
+    found = ((longest_context(here.on, one.layout, need), one.layout) for one in here.on.filling(1, gpus))
+    context, layout = max(found, key=lambda pair: pair[0], default=(0, None))
+    if layout is not None and context >= SHORTEST:
+        users = layout.dp * here.on.held(layout, context).sessions
+        yield Change(arguments={"context_window": context}, gpus=layout.gpus, users=users)
+
+
+def _smaller_cache(here: Fit) -> Iterator[Change]:
+    """The same cache in 8 bit or about that, where it is stored in more."""
+    kind = "q8_0" if here.on.engine.name == "llama.cpp" else "fp8"
+    if here.on.kv_bits > (bits := KV_FORMATS[kind].bits):
+        smaller = replace(here.on, kv_bits=bits)
+        yield from _first_that_holds([(fit(here.need, smaller, here.limit), {"kv_precision": kind})])
+
+
+def _other_format(here: Fit) -> Iterator[Change]:
+    """The widest format of the engine that is narrower than the one asked for; that of the release first.
+
+    Of formats that are rated alike those first that are made to compute in: FP8 before 8 bit of weights alone.
+    """
+    name, bits = here.on.engine.name, here.on.precision.bits_per_weight
+    narrower = [form for form in FORMATS.values() if form.bits_per_weight < bits and _is_for(form, name)]
+    model = here.need.model
+    tried = sorted(
+        narrower,
+        key=lambda form: (
+            not is_original(model, form),
+            form.quality == "caution",
+            form.weight_only,
+            -form.bits_per_weight,
+        ),
+    )
+    needs = (_in(here.need, form) for form in tried)
+    yield from _first_that_holds((fit(one, one.on, here.limit), {"precision": one.precision.id}) for one in needs)
+
+
+def _is_for(form: Precision, engine: EngineName) -> bool:
+    """Whether the engine serves the format as its own: GGUF mixes are llama.cpp's. LLM.int8() is offered to nobody."""
+    return engine in form.engines and (engine == "llama.cpp" or not form.is_gguf) and not form.is_llm_int8
+
+
+def _in(need: Need, form: Precision) -> Need:
+    """The same need in another format, with the cache that goes with it unless the caller chose one."""
+    kv_bits = need.on.kv_bits if need.own_cache else default_kv_bits(need.model, form, need.on.engine.name)
+    return replace(need, on=need.on.stored_in(form, kv_bits))
+
+
+def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
+    """Settings of the engine, where they are not set that way already; more sequences at once where they are few."""
+    engine = here.on.engine
+    sharded = (SHARDED_ADAPTERS,) if engine.adapters and engine.name == "vllm" else ()
+    for field, values in (*SETTINGS, *sharded):
+        now = getattr(engine, field)
+        tried = [one for one in values if one != now and not (field in FEWER and one > now)]
+        yield from _set_to(here, field, () if field in overrides else tried, overrides)
+    each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
+    if each > engine.max_num_seqs and "max_num_seqs" not in overrides:
+        yield from _set_to(here, "max_num_seqs", (each,), overrides)
+
+
+def _set_to(here: Fit, field: str, values: Iterable[float], overrides: str) -> Iterator[Change]:
+    """The first of these values of a field of the engine with which it holds."""
+    tried = ((value, replace(here.on, engine=replace(here.on.engine, **{field: value}))) for value in values)
+    yield from _first_that_holds(
+        (fit(here.need, on, here.limit), _with(overrides, f"{SPELLED.get(field, field)}={value:.10g}"))
+        for value, on in tried
+    )
+
+
+def _with(overrides: str, override: str) -> Mapping[str, Argument]:
+    """One more beside those of the question."""
+    return {"overrides": ", ".join(filter(None, [overrides, override]))}
+
+
+def _shared_cache(here: Fit, overrides: str) -> Iterator[Change]:
+    """The fewest ranks of a tensor group that share out the tokens of latents, of which each has all otherwise.
+
+    Limits: under an indexer only some kernels of vLLM can, and on AMD few, so that nothing is offered there.
+    Source: vLLM 0.28, v1/attention/backends/mla (`can_return_lse_for_decode`).
+    """
+    on = here.on
+    kept = [mixer for _, mixer in on.model.architecture.mixers]
+    can = on.may_share_tokens and on.gpu.vendor == "nvidia"
+    if not can or "context_parallel" in overrides or any(not isinstance(one, Latent) or one.indexer for one in kept):
+        return
+    ranks = [1 << n for n in range(1, on.domain.bit_length())]
+    tried = ((n, on.set_to(context_parallel=n)) for n in ranks)
+    yield from _first_that_holds(
+        (fit(here.need, one, here.limit), _with(overrides, f"decode_context_parallel={n}")) for n, one in tried
+    )
+
+
+def _first_that_holds(tried: Iterable[tuple[Fit, Mapping[str, Argument]]]) -> Iterator[Change]:
+    """The first of several fits that takes all users."""
+    for one, arguments in tried:
+        if one.holds and one.placed is not None:
+            yield Change(arguments=arguments, gpus=one.placed.layout.gpus, users=one.users)
+            return

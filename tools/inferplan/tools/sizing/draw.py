@@ -1,0 +1,52 @@
+"""Memory as one stacked bar to scale, and the GPUs that it fills under it."""
+
+import itertools
+from collections.abc import Iterator
+
+from inferplan.core import memory
+from inferplan.core.hardware import Gpu
+from inferplan.core.units import GB, KB, MILLION, TB
+from inferplan.tools import _draw as draw
+from inferplan.tools import _words as words
+from inferplan.tools.sizing.need import Need
+
+BAR = 46
+INDENT = 11
+"""Columns before the bar."""
+
+
+def draw_need(need: Need) -> str:
+    """A stacked bar to scale, and the GPUs that memory alone asks for under it."""
+    unit, scale = _scale(need.total)
+    full = draw.nice_ceiling(need.total / scale)
+    lines = [*_title(need), ""]
+    start = 0.0
+    for name, part in (("weights", need.weights), ("KV cache", need.kv_cache), ("overhead", need.overhead)):
+        picture = draw.bar(part / scale, full, BAR, start=start / scale)
+        lines.append(f"{name:<9} |{picture}| {part / scale:>9,.1f} {unit} {part / need.total:>4.0%}")
+        start += part
+    return "\n".join([*lines, *_devices_lines(need.on.gpu, need.total, scale / BAR * full)])
+
+
+def _title(need: Need) -> list[str]:
+    """The model, its format and the load."""
+    what = f"{need.model.id if need.model.is_size_class else need.model.title}, {need.precision.title},"
+    load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
+    return draw.wrap_items([what, load], draw.WIDTH, separator=" ")
+
+
+def _scale(total: float) -> tuple[str, float]:
+    """The decimal unit in which the total has at most five digits before the point. [unit, B]"""
+    units = (("GB", GB), ("TB", TB), ("PB", TB * KB))
+    return next((pair for pair in units if total < 100_000 * pair[1]), ("EB", TB * MILLION))
+
+
+def _devices_lines(gpu: Gpu, total: float, column: float) -> Iterator[str]:
+    """Under the bar, one bracket per GPU while they can be told apart; `column` is what one stands for. [B]"""
+    needed = memory.devices_for(total, gpu.memory)
+    columns = gpu.memory / column
+    if columns >= 4 and INDENT + round(needed * columns) < draw.WIDTH:
+        edges = [round(i * columns) for i in range(needed + 1)]
+        brackets = "".join("'" + "-" * (right - left - 1) for left, right in itertools.pairwise(edges)) + "'"
+        yield f"{'':<{INDENT}}{brackets}"
+        yield f"{'':<{INDENT}}{words.devices(needed, gpu.title)} by memory alone"

@@ -1,0 +1,261 @@
+"""The memory that a model takes to serve its users, part by part, and the GPUs of a type that hold it."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import ceil, inf
+
+from inferplan.core import memory
+from inferplan.core.bracket import last_within
+from inferplan.core.hardware import Gpu
+from inferplan.core.kv_blocks import BLOCK_TOKENS
+from inferplan.core.model import Model
+from inferplan.core.parallelism import Layout
+from inferplan.core.precision import Precision
+from inferplan.core.rank_memory import RankMemory
+from inferplan.tools.serving.serving import Deployment, Serving
+from inferplan.tools.serving.stand_in import falls_short
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """A model in its format, and the users that it serves, each at full context. Sizes are in bytes.
+
+    `own_cache` says whether the caller chose what the cache is stored in.
+    """
+
+    on: Serving
+    users: int
+    context: int
+    overhead_fraction: float
+    own_cache: bool = False
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self.on.model
+
+    @property
+    def precision(self) -> Precision:
+        """The format of its weights."""
+        return self.on.precision
+
+    @cached_property
+    def weights(self) -> float:
+        """What is loaded. [B]"""
+        return memory.weights(self.model, self.precision).total
+
+    @cached_property
+    def kv_per_token(self) -> float:
+        """KV cache that one more token adds once windows are full. [B]"""
+        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
+
+    @cached_property
+    def kv_per_user(self) -> float:
+        """KV cache of one user at full context, windows and constant state included. [B]"""
+        return memory.kv_cache_bytes(self.model.architecture, self.context, kv_bits=self.on.kv_bits)
+
+    @cached_property
+    def kv_cache(self) -> float:
+        """KV cache of all users. [B]"""
+        return self.users * self.kv_per_user
+
+    @cached_property
+    def overhead(self) -> float:
+        """The guide's allowance for everything else. [B]"""
+        return memory.overhead(self.weights, self.kv_cache, fraction=self.overhead_fraction)
+
+    @cached_property
+    def total(self) -> float:
+        """All of it together. [B]"""
+        return self.weights + self.kv_cache + self.overhead
+
+    @property
+    def dominant(self) -> str:
+        """The larger part: weights or kv_cache."""
+        return "weights" if self.weights >= self.kv_cache else "kv_cache"
+
+    @property
+    def longest_limit(self) -> int:
+        """The context that nothing is said beyond: what a checkpoint was trained for, or what is asked. [tokens]"""
+        return max(self.context, LONGEST if self.model.is_size_class else self.model.architecture.max_positions)
+
+
+LARGER = 1.1
+"""Memory beyond that of a GPU from which another counts as larger: those of one label differ by less. [ratio]"""
+LONGEST = 10_000_000
+"""The longest context that is looked for with a size class. [tokens]"""
+
+
+def is_larger(gpu: Gpu, than: Gpu) -> bool:
+    """Whether a GPU has more memory than another, and not the same by label."""
+    return gpu.memory > LARGER * than.memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """GPUs of one type: as many as memory alone asks for, and what the engine can run on at most `limit` of them.
+
+    `placed` is the smallest deployment that holds all users, or the one that holds the most; None where not even one
+    session is held.
+    """
+
+    need: Need
+    on: Serving
+    limit: int | None
+    placed: Deployment | None
+
+    @property
+    def gpu(self) -> Gpu:
+        """The type of GPU."""
+        return self.on.gpu
+
+    @cached_property
+    def by_formula(self) -> int:
+        """GPUs that memory alone asks for."""
+        return memory.devices_for(self.need.total, self.gpu.memory)
+
+    @property
+    def nodes_by_formula(self) -> int:
+        """Servers of the GPUs that memory alone asks for. [nodes]"""
+        return -(-self.by_formula // self.on.node_size)
+
+    @property
+    def users(self) -> int:
+        """Users that the deployment takes at full context."""
+        return self.placed.users if self.placed else 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether all users fit at full context, and get the latency asked for."""
+        return self.users >= self.need.users
+
+    @cached_property
+    def by_memory(self) -> int:
+        """Users that memory alone would let the deployment take, whatever their latency."""
+        if self.placed is None:
+            return 0
+        return self.placed.layout.dp * self.on.capacity(self.placed.layout, self.need.context).sessions
+
+    @property
+    def waits(self) -> bool:
+        """Whether the latency asked for, and not memory, is what bounds the users."""
+        return self.users < self.by_memory
+
+    @cached_property
+    def real(self) -> "Fit | None":
+        """The checkpoint that a size class stands for, where it needs another layout than the one of the class."""
+        if self.placed is None or not self.users:
+            return None
+        users = min(self.need.users, self.users)
+        on = falls_short(self.on, self.placed.layout, users=users, context=self.need.context)
+        return on and fit(replace(self.need, on=on), on, self.limit)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether memory is not what is short, as far as is known."""
+        return self.by_memory >= self.need.users or self.on.not_modelled is not None
+
+    @cached_property
+    def half_users(self) -> int:
+        """Users that the same deployment takes at half the context."""
+        if self.placed is None:
+            return 0
+        layout, context = self.placed.layout, self.need.context
+        return layout.dp * self.on.held(layout, context, max(1, context // 2)).sessions
+
+    @cached_property
+    def longest(self) -> int:
+        """The longest context at which the same deployment takes all users; 0 where there is none. [tokens]"""
+        return longest_context(self.on, self.placed.layout, self.need) if self.placed else 0
+
+    @property
+    def spare(self) -> int:
+        """GPUs of those given that the deployment leaves unused. [GPUs]"""
+        return self.limit - self.placed.layout.gpus if self.limit and self.placed else 0
+
+    @cached_property
+    def has_rivals(self) -> bool:
+        """Whether other common layouts of as many GPUs serve all users too, so that the planner may name one of them.
+
+        It plans nothing under llama.cpp, and goes by its rules and not by speed where only one user is asked for.
+        """
+        is_planned = self.on.engine.name != "llama.cpp" and (self.need.users > 1 or self.on.pace is not None)
+        if self.placed is None or not (is_planned and self.holds):
+            return False
+        gpus, taken = self.placed.layout.gpus, self.placed.layout.alone
+        others = (one for one in self.on.common() if one.replica <= gpus and one != taken)
+        served = (gpus // one.replica * self.on.sessions(one, self.need.context) for one in others)
+        return any(users >= self.need.users for users in served)
+
+    @property
+    def engine_kv_per_user(self) -> float | None:
+        """What the engine allocates for one user on all GPUs that keep its cache; None where that is not known. [B]"""
+        if self.on.not_modelled:
+            return None
+        layout = self.tightest.layout
+        return layout.group * self.on.session_bytes(layout, self.need.context)
+
+    @cached_property
+    def tightest(self) -> "Refusal":
+        """What one replica of the layout at hand, or of the widest one, lacks for its users."""
+        if self.placed is not None:
+            layout, users = self.placed.layout, ceil(self.need.users / self.placed.layout.data)
+        else:
+            layout, users = self._widest, 1
+        return Refusal(
+            layout=layout,
+            memory=self.on.capacity(layout, self.need.context).memory,
+            wanted=users * self.on.session_bytes(layout, self.need.context),
+        )
+
+    @property
+    def _widest(self) -> Layout:
+        """The replica that leaves the most cache on at most `limit` GPUs: the widest tensor group, then stages."""
+        gpus = self.limit or self.on.domain
+        tp = max((degree for degree in self.on.degrees if degree <= gpus), default=1)
+        return Layout(tp=tp, pp=max(1, min(gpus // tp, self.need.model.architecture.layers)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """Why a layout does not take its users: the memory of its busiest GPU, and the cache wanted there. [B]"""
+
+    layout: Layout
+    memory: RankMemory
+    wanted: float
+
+    @property
+    def shortfall(self) -> float:
+        """What one GPU lacks: cache beyond the pool, or memory beyond the budget where warm-up runs out of it. [B]
+
+        0 where memory suffices, and only the sequences that the engine runs at once are too few.
+        """
+        return max(0.0, self.wanted - self.memory.pool, -self.memory.headroom)
+
+
+def longest_context(on: Serving, layout: Layout, need: Need) -> int:
+    """The longest context at which a layout that runs takes all users of a need; 0 where there is none. [tokens]
+
+    Groups of data-parallel attention hold whole sessions each: 100 users on 8 groups are 13 on some.
+    """
+    each = ceil(need.users / layout.dp)
+    of_group = ceil(each / layout.attention_dp)
+    if of_group > on.engine.max_num_seqs:
+        return 0
+
+    def share(tokens: int) -> float:
+        concurrency = on.capacity(layout, tokens).concurrency / layout.attention_dp
+        return max(of_group / concurrency, on.excess(layout, tokens, each)) if concurrency else inf
+
+    return last_within(share, need.longest_limit, step=BLOCK_TOKENS)
+
+
+def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:
+    """A need held against the GPU that `on` stands on, by formula and by the engine's rules.
+
+    Where no user gets the latency asked for, the deployment is the one that memory alone leads to.
+    """
+    placed = on.within(need.users, need.context, limit)
+    if placed is None and on.pace and (room := replace(on, pace=None).within(need.users, need.context, limit)):
+        placed = on.deployment(room.layout, need.context)
+    return Fit(need=need, on=on, limit=limit, placed=placed)

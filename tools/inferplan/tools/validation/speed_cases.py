@@ -1,0 +1,391 @@
+"""A published measurement of serving speed, and its configuration in the terms of the speed model."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from math import ceil
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog.formats import FORMATS, KV_FORMATS
+from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
+from inferplan.core.engine import Engine, EngineName
+from inferplan.core.engine_memory import RULES
+from inferplan.core.hardware import Gpu
+from inferplan.core.model import Model
+from inferplan.core.parallelism import Layout
+from inferplan.core.performance import Machine
+from inferplan.core.precision import Precision
+from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_of, marginal_s, serve
+from inferplan.core.units import GB
+from inferplan.core.vllm_defaults import NEWEST
+from inferplan.core.work import Work, work_of
+from inferplan.tools.validation.memory_cases import CannotPredict, Text, catalogued
+from inferplan.tools.validation.speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
+
+NETWORK = 50 * GB
+"""InfiniBand NDR, one way, per GPU: what no row states. [B/s]"""
+RANDOM_LENGTHS = 0.9
+"""Mean of the lengths that the InferenceX harness draws, over their nominal ones: uniform from 80 to 100 %."""
+BENCH_BATCH = 4096
+"""Sequences at once that TensorRT-LLM's throughput benchmark allows by itself."""
+MOST_WORKERS = 256
+"""Decode workers that are looked at."""
+ROUNDS = 10
+"""Requests of each client in a run, of which the first come all at once, as both harnesses have it.
+
+Source: InferenceX, benchmarks/benchmark_lib.sh and its callers (`--num-prompts $(( $CONC * 10 ))`, `--request-rate
+inf`); ai-dynamo/dynamo, benchmarks/llm/perf.sh (`--request-count $(($concurrency*10))`).
+"""
+ROUNDED = ("inferencex", "nvidia-dynamo-internal")
+"""Families of rows that were measured so."""
+FEW_BITS = 8
+CACHED_IN_FP8 = ("meta-llama/Llama-3.1-70B-Instruct", "Qwen/Qwen3.5-397B-A17B")
+"""Models whose cache InferenceX has in FP8 on Hopper too, which its rows do not say.
+
+Source: InferenceX, benchmarks/70b_fp8_h100_slurm.sh and 70b_fp8_h200_slurm.sh@409e9a4 (`kv-cache-dtype: fp8`),
+benchmarks/single_node/qwen3.5_fp8_h200.sh@2116fc4 (`--kv-cache-dtype fp8_e4m3`); its scripts of gpt-oss and MiniMax on
+H200 set none then.
+"""
+Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
+Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
+
+
+class SpeedRow(BaseModel):
+    """One measurement with the configuration that it was taken at; null is what its source does not state.
+
+    Before a prompt `depth` tokens are cached; `ubatch` tokens are computed in one step.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+    id: Text
+    family: Text = "not stated"
+    source: str = ""
+    engine: Text
+    engine_version: Text | None = None
+    model: Text
+    weight_format: Text | None = None
+    kv_dtype: Text | None = None
+    gpu: Text
+    gpu_count: Degree | None = None
+    tp: Degree | None = None
+    pp: Degree | None = None
+    dp: Degree | None = None
+    ep: Degree | None = None
+    isl: Number | None = None
+    osl: Number | None = None
+    concurrency_or_batch: Number | None = None
+    requests: Number | None = None
+    depth: Number | None = None
+    ubatch: Degree | None = None
+    scenario: Text
+    measured: Mapping[str, Any] | None = None
+    note: str = ""
+
+    @property
+    def stated(self) -> str:
+        """What is said in words: the source, its family and notes."""
+        return f"{self.family} {self.source} {self.note}"
+
+
+class SpeedSetup:
+    """A row's configuration in the terms of the model; what it leaves open is taken as the engine would, and noted."""
+
+    def __init__(self, row: SpeedRow) -> None:
+        """Nothing is looked up before it is needed."""
+        self.row = row
+        self.notes: list[str] = []
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The engine, or "other" for what is no serving engine."""
+        name = self.row.engine.casefold()
+        named: list[Runner] = [engine for word, engine in RUNNERS.items() if word in name]
+        return named[0] if named else "other"
+
+    @cached_property
+    def server(self) -> EngineName:
+        """The engine whose memory rules apply: vLLM's where it is none that is known."""
+        return "vllm" if self.runner == "other" else self.runner
+
+    @cached_property
+    def gpu(self) -> Gpu:
+        """The catalogued GPU that is meant."""
+        found = gpu_of(self.row.gpu)
+        if found is None:
+            raise CannotPredict(f'the GPU "{self.row.gpu}" is not in the catalog')
+        return found
+
+    @cached_property
+    def precision(self) -> Precision:
+        """The weight format; where none is stated, the model's own."""
+        stated = (self.row.weight_format or "").casefold()
+        if stated:
+            id_ = FORMAT_NAMES.get(stated, stated.removeprefix("gguf-"))
+            if id_ not in FORMATS:
+                raise CannotPredict(f'the weight format "{self.row.weight_format}" is not known')
+            return FORMATS[id_]
+        own = "fp8" if "fp8" in self.row.model.casefold() else self.model.native_precision
+        self.notes.append(f"weights are taken to be in {own}, as the model is released")
+        return FORMATS[own]
+
+    @cached_property
+    def model(self) -> Model:
+        """The model as the catalogue has it, with what its published builds quantise."""
+        found = catalogued(self.row.model)
+        if found is None:
+            raise CannotPredict(f'no model "{self.row.model}" is in the catalog')
+        return found
+
+    @cached_property
+    def kv_bits(self) -> float:
+        """Bits of one cached element: as stated, else FP8 where engine and GPU take it by themselves."""
+        stated = (self.row.kv_dtype or "").casefold()
+        if stated:
+            try:
+                return KV_FORMATS.find(stated).bits
+            except UnknownName:
+                raise CannotPredict(f'the KV cache format "{self.row.kv_dtype}" is not known') from None
+        few = self.precision.bits_per_weight < FEW_BITS + 1
+        small = few and (self.runner == "tensorrt-llm" or (self._is_fp8 and self._keeps_fp8))
+        self.notes.append(f"the KV cache is taken to be in {'FP8' if small else '16 bit'}")
+        return FEW_BITS if small else 2 * FEW_BITS
+
+    @property
+    def _keeps_fp8(self) -> bool:
+        """Whether a cache beside FP8 or FP4 weights is in FP8: on Blackwell, and where InferenceX says so."""
+        return self.kind.generation == "blackwell" or (self._is_inferencex and self.model.id in CACHED_IN_FP8)
+
+    @property
+    def _is_fp8(self) -> bool:
+        return self.precision.compute in ("fp8", "fp4")
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What decides the constants."""
+        return kind_of(self.gpu, self.precision, self.runner)
+
+    @property
+    def efficiency(self) -> Efficiency:
+        """The fitted constants; prompts that are computed elsewhere do not disturb, LoadGen calls without a server."""
+        fitted = efficiency(self.kind)
+        if limits(self.row.stated, self.row.model):
+            return replace(fitted, front_end_s=0.0, first_token_steps=1.0)
+        return replace(fitted, prefill_interference=0.0) if self.disaggregated else fitted
+
+    @cached_property
+    def lengths(self) -> tuple[float, float]:
+        """Mean tokens in and out of a request."""
+        if self.row.isl is None:
+            raise CannotPredict("`isl` is not stated")
+        output = self.row.osl
+        if output is None:
+            output = 1.0
+            self.notes.append("one token of output is taken, as none is stated")
+        if self._is_inferencex:
+            self.notes.append("lengths are drawn at random: their mean is 0.9 of the nominal ones")
+            return self.row.isl * RANDOM_LENGTHS, max(1.0, output * RANDOM_LENGTHS)
+        return self.row.isl + (self.row.depth or 0), max(1.0, output)
+
+    @property
+    def _is_inferencex(self) -> bool:
+        return "inferencex" in self.row.stated.casefold()
+
+    @property
+    def sparse(self) -> bool:
+        """Whether the model has experts."""
+        return self.model.architecture.experts is not None
+
+    @cached_property
+    def gpus(self) -> int:
+        """GPUs in all replicas, and those that compute prompts apart from them."""
+        apart = self.row.gpu_count if self.disaggregated else None
+        return max(self.layout.gpus, apart or 0)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The degrees of one replica and the replicas: as stated, else what the planner would take."""
+        row = self.row
+        if self.runner == "llama.cpp":
+            return Layout(pp=min(row.gpu_count or row.pp or 1, self.model.architecture.layers))
+        if not row.tp:
+            return self._open_layout()
+        pp, ranks = min(row.pp or 1, self.model.architecture.layers), max(row.dp or 1, 1)
+        replica = Layout(tp=row.tp, pp=pp, attention_dp=ranks if self.sparse else 1)
+        if self.disaggregated:
+            return self._decoding(replica)
+        copies = 1 if self.sparse else ranks
+        count = row.gpu_count or copies * replica.replica
+        if count > copies * replica.replica:
+            copies = count // replica.replica
+            self.notes.append(f"{copies} replicas are taken to share the load, as more GPUs are stated than one has")
+        return replica.times(copies)
+
+    @cached_property
+    def disaggregated(self) -> bool:
+        """Whether prompts and output tokens are computed on GPUs apart; the degrees are then those that decode."""
+        return "disagg" in self.row.stated.casefold()
+
+    def _decoding(self, worker: Layout) -> Layout:
+        """As many decode workers as are busiest while the other GPUs compute the prompts."""
+        count = self.row.gpu_count or 2 * worker.replica
+        most = min(MOST_WORKERS, max(1, (count - 1) // worker.replica))
+        offered = (worker.times(copies) for copies in range(1, most + 1))
+        layout = max(offered, key=lambda one: self._balanced(one, count - one.gpus))
+        self.notes.append(f"{layout.dp} decode workers are taken, the other GPUs for prompts: it is disaggregated")
+        return layout
+
+    def _balanced(self, layout: Layout, others: int) -> float:
+        """Requests per second that decode workers and the `others` both keep up with."""
+        tokens_in, tokens_out = self.lengths
+        on = (self._work(layout), self._machine(layout), layout)
+        running = max(1.0, (self.row.concurrency_or_batch or 1) / layout.dp)
+        batch = performance.Batch(decode=running, context=tokens_in + tokens_out / 2)
+        step = performance.forward_pass(*on, batch).total_s
+        prompts = max(1, others) / layout.replica / marginal_s(*on, tokens_in, self.options)
+        return min(prompts, layout.dp * running / (tokens_out * step))
+
+    def _open_layout(self) -> Layout:
+        """Tensor parallelism over the GPUs that share experts; else the fastest replicas, or the fewest that do.
+
+        Experts that would span nodes without links between them are taken to be within one.
+        """
+        row = self.row
+        if self.sparse and row.ep and row.ep > 1:
+            layout = Layout(tp=min(row.ep, parallelism.domain_size(self.gpu, node_size=self.gpu.node_size)))
+        else:
+            offered = list(map(Layout.tensor, self._degrees))
+            holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
+            total, asked = row.gpu_count, row.concurrency_or_batch or 1
+            copied = [one.times(total // one.tp) for one in holding if total and total % one.tp == 0]
+            enough = [one.times(ceil(asked / max(1, self._slots(one)))) for one in holding]
+            layout = max(copied, key=self._offline, default=min(enough, key=lambda one: one.gpus))
+        self.notes.append(f"TP {layout.tp} x DP {layout.dp * layout.attention_dp} is taken, as no layout is stated")
+        return layout
+
+    @property
+    def _degrees(self) -> tuple[int, ...]:
+        """Legal tensor degrees; all ranks of a node where none is."""
+        found = parallelism.tensor_degrees(self.model.architecture, domain=max(8, self.gpu.node_size))
+        return found or (1,)
+
+    def _offline(self, layout: Layout) -> float:
+        """Tokens per second of all replicas with every slot busy."""
+        tokens_in, tokens_out = self.lengths
+        slots = self._slots(layout)
+        load = Load(
+            sequences=slots, context=tokens_in + tokens_out / 2, input_tokens=tokens_in, output_tokens=tokens_out
+        )
+        on = (self._work(layout), self._machine(layout), layout)
+        return layout.dp * serve(*on, load, self.options).offline_tokens_per_s
+
+    def _slots(self, layout: Layout) -> int:
+        """Sequences of full length that one replica has room for, as many as the engine runs at once."""
+        return self._held(layout, sum(self.lengths))
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether the engine starts whoever has blocks now, and takes them back from the last where others grow: vLLM.
+
+        TensorRT-LLM evicts nobody whom it started (GUARANTEED_NO_EVICT, its default). SGLang starts a request whose
+        whole answer fits beside a share of what others have still to say, of 0.7 falling to 0.1 until one is retracted
+        (schedule_policy.py, `new_token_ratio`): that is in between, and nearer to no more than a part of its runs.
+        """
+        return self.runner == "vllm"
+
+    @property
+    def most(self) -> int:
+        """Sequences that the engine runs at once, where the pool has room for them."""
+        stated = re.search(r"max-num-seqs=(\d+)", self.row.note)
+        default = RULES[self.server].default_batching(self.gpu, NEWEST)[1]
+        return int(stated[1]) if stated else BENCH_BATCH if self.server == "tensorrt-llm" else default
+
+    def _held(self, layout: Layout, tokens: float) -> int:
+        """Sequences of so many tokens that one replica has room for, as many as the engine runs at once."""
+        defaults, most = RULES[self.server].default_batching(self.gpu, NEWEST), self.most
+        engine = Engine(name=self.server, version=NEWEST, max_num_seqs=most, max_num_batched_tokens=defaults[0])
+        held = engine_memory.capacity(
+            self.model, self.precision, self.gpu, layout, engine, context=max(1, round(tokens)), kv_bits=self.kv_bits
+        )
+        return most if held.not_modelled else held.sessions
+
+    @cached_property
+    def options(self) -> Options:
+        """Prompts in chunks, as the engine computes them by default or was told to, after what is cached."""
+        usual = RULES[self.server].default_batching(self.gpu, NEWEST)[0]
+        depth, (prompt, _) = self.row.depth or 0, self.lengths
+        return Options(
+            step_tokens=self.row.ubatch or usual,
+            at_once=AT_ONCE.get(self.server, 1),
+            hit_rate=depth / prompt if depth else 0.0,
+        )
+
+    @cached_property
+    def slots(self) -> int:
+        """Sequences that run at once in one replica, of full length, or in the mean half through where others give way.
+
+        One where the rules leave no room for any, since the row was measured.
+        """
+        tokens_in, tokens_out = self.lengths
+        found = self._held(self.layout, tokens_in + tokens_out / 2) if self.gives_way else self._slots(self.layout)
+        if found < 1:
+            self.notes.append("the memory rules leave no room for a request; one slot is taken")
+        return max(1, found)
+
+    def _work(self, layout: Layout) -> Work:
+        return work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
+
+    def _machine(self, layout: Layout) -> Machine:
+        links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
+        found = performance.machine(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
+        if found is None:
+            raise CannotPredict(f"the arithmetic peak of {self.gpu.title} is not known")
+        return found
+
+    @cached_property
+    def work(self) -> Work:
+        """The work of one rank."""
+        return self._work(self.layout)
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The GPU with its links and what is reached of them."""
+        return self._machine(self.layout)
+
+    @cached_property
+    def batch(self) -> float:
+        """Sequences that one replica is asked for at once: as stated, else one for each slot."""
+        stated = self.row.concurrency_or_batch
+        if stated:
+            return max(1.0, stated / self.layout.dp)
+        return 1.0 if self.row.scenario == "batch1" else self.slots
+
+    def load(self, sequences: float) -> Load:
+        """So many sequences of the row's lengths, and the slots for them."""
+        tokens_in, tokens_out = self.lengths
+        return Load(
+            sequences=sequences,
+            context=tokens_in + tokens_out / 2,
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            slots=self.slots,
+            gives_way=self.gives_way and self.slots < self.most,
+            crowd=self.crowd,
+        )
+
+    @property
+    def crowd(self) -> float:
+        """Of the first requests, which come all at once: by the number of requests, else as the harness has it."""
+        row, clients = self.row, self.row.concurrency_or_batch
+        if row.requests and clients:
+            return crowd_of(row.requests / clients)
+        return crowd_of(ROUNDS) if row.family in ROUNDED else 0.0
+
+    def served(self, sequences: float) -> Service:
+        """One replica under a closed load."""
+        return serve(self.work, self.machine, self.layout, self.load(sequences), self.options)

@@ -1,0 +1,1 @@
+"""All five answers as one."""

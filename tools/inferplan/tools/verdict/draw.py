@@ -1,0 +1,124 @@
+"""The one-call answer at a glance: a line or two for each section."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from inferplan.catalog.asked_gpus import gpu_of
+from inferplan.catalog.asked_models import model_of, shown_id
+from inferplan.catalog.formats import FORMATS
+from inferplan.core.units import MILLI
+from inferplan.tools import _draw as draw
+from inferplan.tools import _words as words
+from inferplan.tools.moe import Pair
+from inferplan.tools.parallelism import ParallelismAnswer
+from inferplan.tools.sizing.need import Need
+from inferplan.tools.verdict.sections import Bill, Case
+
+LABEL = 9
+BAR = 40
+PARTS = "W weights, k KV cache, o overhead"
+"""The marks of the memory's bar."""
+
+
+def draw_preset(case: Case) -> str:
+    """Memory, layout, users, latency, bills and experts under each other, each to its own scale."""
+    controls, plan = case.controls, case.plan
+    held = [_unknown()]
+    if not case.on.not_modelled:
+        held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
+    blocks = [_memory(case.need), " " * (LABEL + 1) + PARTS, *held, *_bills(case.costs), *_experts(case.moe)]
+    return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
+
+
+def _title(controls: Mapping[str, Any]) -> list[str]:
+    """What serves whom on what, in as many lines as it takes."""
+    model = model_of(controls["model"])
+    parts = [
+        model.id if model.is_size_class else model.title,
+        FORMATS[controls["precision"]].title,
+        f"{words.count(controls['concurrent_users'], 'user')} x {controls['context_window']:,} tokens",
+        gpu_of(controls["gpu"]).title,
+    ]
+    return draw.wrap_items(parts, draw.WIDTH, separator=", ")
+
+
+def _line(label: str, picture: str, note: str) -> str:
+    """A label, a picture between bars, a note."""
+    return f"{label:<{LABEL}}|{picture}| {note}"
+
+
+def _memory(need: Need) -> str:
+    """One bar of three parts; `PARTS` says which is which."""
+    parts = (("W", need.weights), ("k", need.kv_cache), ("o", need.overhead))
+    picture = "".join(mark * round(size / need.total * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
+    return _line("memory", picture, words.gb(need.total))
+
+
+def _unknown() -> str:
+    """In place of layout and users, where no cache of the engine is known."""
+    return f"{'layout':<{LABEL}} not known: see above"
+
+
+def _layout(plan: ParallelismAnswer) -> str:
+    """Replicas in brackets, in them their stages, and the groups that share experts; a mark per GPU."""
+    if not plan.fits:
+        return f"{'layout':<{LABEL}} does not fit: a replica takes {plan.gpus_per_replica or 'more than any'} GPUs"
+    copies, stage = plan.gpus_used // plan.gpus_per_replica, "#" * plan.tp if plan.tp <= 8 else f"#x{plan.tp}"
+    group, groups = f"{'>'.join([stage] * min(plan.pp, 3))}{'>..' if plan.pp > 3 else ''}", plan.dp // copies
+    replica = f"[{' '.join([group] * groups)}]"
+    if len(replica) > BAR - 4 and groups > 1:
+        replica = f"[{group} x{groups}]"
+    shown = min(copies, max(1, (BAR - 4) // len(replica)))
+    more = f" +{copies - shown}" if copies > shown else ""
+    named = (("TP", plan.tp), ("PP", plan.pp), ("DP", plan.dp), ("EP", plan.ep))
+    size = ", ".join([words.count(plan.gpus_used, "GPU"), *([degrees] if (degrees := _joined(named)) else [])])
+    room = min(BAR, draw.WIDTH - LABEL - len(size) - 3)
+    return f"{'layout':<{LABEL}} {(replica * shown + more).ljust(room)}  {size}"
+
+
+def _joined(named: Iterable[tuple[str, int]]) -> str:
+    """`TP8 x PP2`: the degrees beyond one."""
+    return " x ".join(f"{name}{degree}" for name, degree in named if degree > 1)
+
+
+def _users(asked: int, plan: ParallelismAnswer) -> str:
+    """The users that fit, against those asked for."""
+    full = max(asked, plan.max_concurrent_users)
+    picture = draw.bar(min(asked, plan.max_concurrent_users), full, BAR)
+    spare = draw.bar(plan.max_concurrent_users, full, BAR, mark=".")
+    merged = "".join(a if a != " " else b for a, b in zip(picture, spare, strict=True))
+    verb = "in time" if plan.users_by_memory else "fit"
+    return _line("users", merged, f"{asked:,} asked, {plan.max_concurrent_users:,} {verb}")
+
+
+def _latencies(case: Case) -> Iterator[str]:
+    """Each latency that is asked for: the share of it that the plan takes."""
+    limits, plan = case.latency, case.plan
+    for label, limit, taken in (("TTFT", limits.ttft_s, plan.ttft_ms), ("TPOT", limits.tpot_s, plan.tpot_ms)):
+        if limit is not None and taken is not None:
+            picture = draw.bar(min(taken, limit / MILLI), limit / MILLI, BAR)
+            yield _line(label, picture, f"{words.seconds(taken * MILLI)} of {words.seconds(limit)}")
+
+
+def _bills(costs: Bill | str) -> list[str]:
+    """A bar for each way to pay, or a line that there is no bill, of which the paragraph says why."""
+    if isinstance(costs, str):
+        return [f"{'cost':<{LABEL}} no bill: see above"]
+    full = max(option.monthly_usd for option in costs.options)
+    names = {"reserved_1yr": "1-year", "reserved_3yr": "3-year", "on_demand": "on-demand"}
+    return [
+        _line(
+            names.get(option.name, option.name),
+            draw.bar(option.monthly_usd, full, BAR, mark="$"),
+            f"{words.usd(option.monthly_usd)}/month{' best' if option.best else ''}",
+        )
+        for option in costs.options
+    ]
+
+
+def _experts(pair: Pair) -> list[str]:
+    """Both models of the last section, in as many lines as their names take."""
+    dense, moe = shown_id(pair.dense.model), shown_id(pair.moe.model)
+    parts = [f"{moe}:", f"{pair.compute_ratio:.2f}x the compute,", f"{pair.memory_ratio:.1f}x the memory of", dense]
+    first, *others = draw.wrap_items(parts, draw.WIDTH - LABEL - 1, separator=" ")
+    return [f"{'MoE':<{LABEL}} {first}", *(" " * (LABEL + 1) + other for other in others)]
