@@ -74,7 +74,7 @@ def test_an_unknown_name_is_answered_with_the_nearest_in_one_sentence() -> None:
 
 
 def test_a_name_that_nothing_resembles_is_answered_with_what_is_known() -> None:
-    with pytest.raises(UnknownName, match=r'no fruit "zzzz"; known are, among 3: "red-apple"'):
+    with pytest.raises(UnknownName, match=r'no fruit "zzzz"; known are: "red-apple", "green-apple"'):
         fruit().find("zzzz")
 
 

@@ -170,7 +170,7 @@ class CostsAnswer(Answer):
         "cheapest_gpus": 1,
         "sensitivity": 0,
         "next_steps": 0,
-        "formula": 0,
+        "formula": 1,
         "assumptions": 7,
     }
     _room: ClassVar[Room] = Room(pieces=1185, characters=3330)
