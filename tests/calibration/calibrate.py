@@ -16,9 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from fit import ALIKE, KNOWN, MEAN, START, Design, fit
-from targets import Floats, Target, rows_of, targets_of
+from targets import Floats, Target, targets_of
 
 from inferplan.core.error_bands import ENOUGH, groups
+from inferplan.server.validate import speeds_of
 
 LEFT_OUT: Mapping[str, Callable[[Target], str]] = {
     "source": lambda one: one.family,
@@ -152,7 +153,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=ROOT, help="the clone to write into, instead of this one")
     parser.add_argument("--leave-out", choices=sorted(LEFT_OUT), default="source")
     chosen = parser.parse_args()
-    targets = list(targets_of([row for file in chosen.files for row in rows_of(file)]))
+    targets = list(targets_of([row for file in chosen.files for row in speeds_of(file)]))
     values = fit(targets)
     crossed = left_out(targets, chosen.leave_out)
     parts = [

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from inferplan.core.error_bands import attention_of
 from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
 from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
-from inferplan.server.validate import TABLE, cases_of, table_of
 from inferplan.tools.validation.memory_cases import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_validation import measured, regime
@@ -54,11 +52,6 @@ class Target:
     queued: float = 0.0
     mixed: float = 0.0
     crowd: float = 0.0
-
-
-def rows_of(path: Path) -> list[object]:
-    """The rows of a file as `inferplan validate speed` reads it: JSON or a table."""
-    return table_of(path) if path.suffix == TABLE else cases_of(path)
 
 
 def targets_of(raw: Sequence[object]) -> Iterator[Target]:

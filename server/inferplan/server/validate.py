@@ -19,11 +19,6 @@ CANNOT_READ = 2
 LARGEST_FILE = 64 * 2**20
 """Files beyond this size are refused before they are read. [B]"""
 
-SUBJECTS: Mapping[str, Callable[[Iterable[object]], Report]] = {
-    "memory": validate_memory,
-    "speed": validate_speed,
-}
-"""What can be validated."""
 TABLE = ".tsv"
 """What the name of a table ends in, of which published speeds may be one."""
 
@@ -33,9 +28,8 @@ def validate(words: Sequence[str], *, as_json: bool) -> int:
     if len(words) != 2 or words[0] not in SUBJECTS:
         return _fail(_usage(words))
     try:
-        path = Path(words[1])
-        cases = table_of(path) if words[0] == "speed" and path.suffix.lower() == TABLE else cases_of(path)
-        report = SUBJECTS[words[0]](cases)
+        read, held = SUBJECTS[words[0]]
+        report = held(read(Path(words[1])))
     except ValueError as problem:
         return _fail(str(problem))
     return say(json.dumps(report.structured()) if as_json else report.text())
@@ -55,7 +49,12 @@ def cases_of(path: Path) -> list[object]:
     raise ValueError(f'{name} holds no cases; it takes a list of them, or {{"cases": [...]}}')
 
 
-def table_of(path: Path) -> list[object]:
+def speeds_of(path: Path) -> list[object]:
+    """The rows of a file of speeds, a table by its name, else JSON. Raises a ValueError in one sentence."""
+    return _rows_of_table(path) if path.suffix.lower() == TABLE else cases_of(path)
+
+
+def _rows_of_table(path: Path) -> list[object]:
     """The rows of a table. Raises a ValueError in one sentence."""
     text = _text(path, "table")
     try:
@@ -78,6 +77,13 @@ def _text(path: Path, kind: str) -> str:
     if size > LARGEST_FILE:
         raise ValueError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB; split it")
     return text
+
+
+SUBJECTS: Mapping[str, tuple[Callable[[Path], list[object]], Callable[[Iterable[object]], Report]]] = {
+    "memory": (cases_of, validate_memory),
+    "speed": (speeds_of, validate_speed),
+}
+"""What can be validated: how its files are read, and what holds them against the rules."""
 
 
 def _usage(words: Sequence[str]) -> str:

@@ -190,13 +190,9 @@ def _unknown_to_vllm(model: Model, engine: Engine) -> str | None:
 
 def _unknown_to_sglang(model: Model) -> str | None:
     """The same of SGLang alone."""
-    if model.architecture.experts or model.lora == "joined" or _has_latents(model):
+    if model.architecture.experts or model.lora == "joined" or model.architecture.has_latents:
         return "of SGLang only those of dense models with separate query, key and value are"
     return None
-
-
-def _has_latents(model: Model) -> bool:
-    return any(isinstance(mixer, Latent) for _, mixer in model.architecture.mixers)
 
 
 def _is_known(mixer: Mixer) -> bool:

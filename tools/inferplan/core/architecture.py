@@ -179,6 +179,16 @@ class Architecture:
         return ((group.count, mixer) for group in self.groups for mixer in group.mixers)
 
     @property
+    def has_states(self) -> bool:
+        """Whether any layer keeps a state of constant size for each sequence."""
+        return any(mixer.state for _, mixer in self.mixers)
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether any layer keeps a latent in place of keys and values (MLA)."""
+        return any(isinstance(mixer, Latent) for _, mixer in self.mixers)
+
+    @property
     def rope_dim(self) -> int:
         """The width of the table of rotations. [elements]"""
         if self.rotary_dim is not None:

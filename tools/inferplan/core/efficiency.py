@@ -85,6 +85,8 @@ GDDR7 = 1.8e12
 """The most that a card without stacked memory has: 512 bit at 28 Gbit/s. [B/s]"""
 LOCAL: tuple[Generation, ...] = ("local", "local_stacked", "local_amd", "local_apple")
 """Where llama.cpp runs: CUDA cards with GDDR or shared memory, cards with stacked memory, Radeons, Macs."""
+HOMES: Mapping[str, Generation] = {"amd": "local_amd", "apple": "local_apple"}
+"""The vendors whose cards without stacked memory have constants of their own."""
 
 
 def best_half_product(gpu: Gpu, engine: Runner) -> float | None:
@@ -160,7 +162,7 @@ def _home(gpu: Gpu) -> Generation:
     """The GPUs that llama.cpp has constants for."""
     if gpu.kind == "datacenter" and gpu.bandwidth > STACKED.get(gpu.architecture, GDDR7):
         return "local_stacked"
-    return {"apple": "local_apple", "amd": "local_amd"}.get(gpu.vendor, "local")  # pyright: ignore[reportReturnType]
+    return HOMES.get(gpu.vendor, "local")
 
 
 @lru_cache(maxsize=256)

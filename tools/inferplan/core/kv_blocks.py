@@ -148,7 +148,7 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
     found = next((reason for reason in reasons if reason), None)
     if found:
         return found
-    states = any(mixer.state for _, mixer in architecture.mixers)
+    states = architecture.has_states
     if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
         return "states beside a windowed cache or index keys: vLLM's pages for that mix are not known here"
     if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):

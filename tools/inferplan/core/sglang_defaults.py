@@ -170,7 +170,7 @@ def graph_memory(architecture: Architecture, gpu: Gpu, layout: Layout, engine: E
 
 def _prefill_graphs(architecture: Architecture, engine: Engine) -> float:
     """8 MiB for each count of tokens up to a chunk, or 1.5 GiB with latents. [B]"""
-    if any(isinstance(mixer, Latent) for _, mixer in architecture.mixers):
+    if architecture.has_latents:
         return LATENT_PREFILL_GRAPHS
     return PER_PREFILL_GRAPH * sum(size <= engine.max_num_batched_tokens for size in _PREFILL_GRAPHS)
 

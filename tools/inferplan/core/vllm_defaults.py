@@ -65,7 +65,7 @@ def default_prefix_caching(architecture: Architecture, engine_version: int = NEW
     vllm/config/model.py, `is_prefix_caching_supported`; 0.26 to 0.33, vllm/engine/arg_utils.py,
     `_set_default_chunked_prefill_and_prefix_caching_args`.
     """
-    return engine_version >= 28 or not any(mixer.state for _, mixer in architecture.mixers)
+    return engine_version >= 28 or not architecture.has_states
 
 
 def default_latent_scales(gpu: Gpu, engine_version: int = NEWEST) -> bool:
@@ -119,7 +119,7 @@ def has_second_runner(architecture: Architecture, engine: Engine) -> bool:
     """
     if is_compressed(architecture):
         return engine.version == COMPRESSED_ON_SECOND_RUNNER and not engine.first_runner
-    if engine.first_runner or any(mixer.state for _, mixer in architecture.mixers):
+    if engine.first_runner or architecture.has_states:
         return False
     if architecture.experts:
         return engine.version in SECOND_RUNNER_OF_EXPERTS and _is_qwen2_with_experts(architecture)

@@ -154,7 +154,7 @@ def sequences_at_most(architecture: Architecture, engine: Engine, blocks: int) -
     Source: vLLM, vllm/config/compilation.py, `resolve_cudagraph_mode_and_sizes`; pull request 38270.
     """
     checked = engine.cuda_graphs and engine.version >= FIRST_COUNTED_STATES
-    return blocks if checked and any(mixer.state for _, mixer in architecture.mixers) else None
+    return blocks if checked and architecture.has_states else None
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:

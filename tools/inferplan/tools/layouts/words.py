@@ -204,7 +204,7 @@ def _bound_by(case: Case) -> str:
     bound = held.sessions < min(held.tokens // case.demand.context, on.engine.max_num_seqs)
     if on.engine.name != "sglang" or not bound:
         return ""
-    has_states = any(mixer.state for _, mixer in on.model.architecture.mixers)
+    has_states = on.model.architecture.has_states
     return f", fewer by its pool of {'states' if has_states else 'windows'},"
 
 

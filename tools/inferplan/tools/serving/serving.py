@@ -217,7 +217,7 @@ class Serving(Runnable):
         machine = performance.machine(
             self.gpu, self.precision, self.fabric(layout), self._reached(layout), engine=self.engine.name
         )
-        if machine is None or self.precision.is_llm_int8:
+        if machine is None or self.untimed:
             return None
         work = work_of(
             self.model,

@@ -67,7 +67,7 @@ def _activation_peak(setup: Setup) -> float:
     """The peak of vLLM's profile run, or llama.cpp's compute buffer. [GiB]"""
     setup.overheads_known()
     setup.batching_decided()
-    latent = any(isinstance(mixer, Latent) for _, mixer in setup.model.architecture.mixers)
+    latent = setup.model.architecture.has_latents
     if setup.engine_name not in ("vllm", "llama.cpp"):
         raise CannotPredict(f"{setup.case.engine} prints no activation peak")
     if setup.engine_name == "llama.cpp" and latent:
