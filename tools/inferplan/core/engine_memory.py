@@ -36,9 +36,18 @@ What is told is rounded down beside, so that all would have started.
 """
 
 
+def as_run(engine: Engine, precision: Precision) -> Engine:
+    """The engine as it runs a format, whatever it is told: vLLM captures no CUDA graphs of LLM.int8().
+
+    Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py.
+    """
+    eager = engine.name == "vllm" and precision.is_llm_int8 and engine.cuda_graphs
+    return replace(engine, cuda_graphs=False) if eager else engine
+
+
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes, by the rules of the engine."""
-    return RULES[engine.name].memory(model, precision, gpu, layout, engine)
+    return RULES[engine.name].memory(model, precision, gpu, layout, as_run(engine, precision))
 
 
 class Capacity(NamedTuple):
@@ -135,7 +144,7 @@ def _pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine:
     memory, reason = rank_memory(model, precision, gpu, replica, engine), _not_modelled(model, gpu, engine)
     if engine.drafts:
         memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, replica))
-    on = (_cached(model, engine), replica, engine, memory.pool)
+    on = (_cached(model, engine), replica, as_run(engine, precision), memory.pool)
     return Pool(
         memory=memory,
         holding=None if reason else RULES[engine.name].holding(*on, kv_bits=kv_bits),

@@ -6,6 +6,7 @@ from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
+from inferplan.core.engine_memory import as_run
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
@@ -301,7 +302,7 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield flags.share.format(engine.memory_utilization)
     if ledger.given("max_num_batched_tokens"):
         yield flags.tokens.format(engine.max_num_batched_tokens)
-    if not engine.cuda_graphs:
+    if not as_run(engine, on.precision).cuda_graphs:
         yield flags.eager
     yield _drafts(on)
     if ledger.given("prefix_caching"):

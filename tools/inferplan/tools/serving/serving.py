@@ -113,8 +113,7 @@ class Serving(Runnable):
         fitted = (efficiency(kind_of(self.gpu, one, self.engine.name)) for one in (self.precision, form))
         before, after = (asdict(one) for one in fitted)
         own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
-        engine = replace(self.engine, cuda_graphs=True) if self.precision.is_llm_int8 else self.engine
-        return replace(self, precision=form, kv_bits=kv_bits, engine=engine, efficiency=Efficiency(**after | own))
+        return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
 
     def set_to(self, **settings: int) -> "Serving":
         """The same with an engine that has these settings."""

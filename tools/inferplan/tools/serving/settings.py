@@ -14,7 +14,7 @@ from inferplan.core import engine_memory, vllm_defaults
 from inferplan.core.drafts import draft_share
 from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.engine import USUAL, Engine, EngineName
-from inferplan.core.engine_memory import RULES
+from inferplan.core.engine_memory import RULES, as_run
 from inferplan.core.error_bands import Law
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
@@ -115,8 +115,6 @@ def _serving(
     """A serving under the assumptions of two ledgers, the one for speed."""
     kept = KV_FORMATS[kv_precision] if kv_precision else None
     runs = replace(_engine(ledger, engine, model, gpu), head_scale_bytes=kept.head_scale_bytes if kept else 0)
-    if engine == "vllm" and form.is_llm_int8:
-        runs = replace(runs, cuda_graphs=False)
     return Serving(
         model=model,
         precision=form,
@@ -138,7 +136,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     note_adapters(ledger, on)
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
-    if on.engine.name == "vllm" and on.precision.is_llm_int8:
+    if as_run(on.engine, on.precision) is not on.engine:
         ledger.note("cuda_graphs", 0, why=EAGER)
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
@@ -155,7 +153,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
 
 
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
-"""Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py."""
+"""What `engine_memory.as_run` knows."""
 FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
 BEFORE_RELEASE = "figures of before its release; no published run or log is of it"
