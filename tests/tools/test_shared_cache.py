@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from inferplan.tools.parallelism import TOOL, ParallelismAnswer
+from inferplan.tools.preset import TOOL as PRESET
 
 
 def ask(ranks: int, **more: Any) -> ParallelismAnswer:
@@ -59,3 +60,68 @@ def test_room_for_more_users_gives_more_tokens_a_second_as_published(ranks: int,
     assert alone is not None
     assert shared is not None
     assert shared / alone == pytest.approx(times, rel=0.25)
+
+
+LONG = {"model": "deepseek v3.1", "precision": "fp8", "gpu": "h200", "concurrent_users": 64, "context_window": 64_000}
+
+
+def offered(**more: Any) -> list[tuple[str, dict[str, Any]]]:
+    """What a plan says of ranks that share out a cache, with the question that follows."""
+    answer = TOOL.ask({**LONG, **more})
+    said = [one for one in answer.summary.split(". ") if one.startswith("Ranks that share out")]
+    steps = [one for one in answer.next_steps if "share out" in one.why]
+    assert len(said) == len(steps) <= 1
+    return [(said[0], dict(step.arguments)) for step in steps]
+
+
+@pytest.mark.parametrize("gpus", [8, None])
+def test_a_plan_says_that_ranks_which_share_out_latents_serve_users_that_eight_gpus_do_not_take_otherwise(
+    gpus: int | None,
+) -> None:
+    """8 H200 take 24 of 64 users of DeepSeek V3.1 with 64,000 tokens, so that 16 are planned where none are given."""
+    answer = TOOL.ask({**LONG, "total_gpus": gpus})
+    assert (answer.gpus_used, answer.serves_users) == ((8, False) if gpus else (16, True))
+    ((said, question),) = offered(total_gpus=gpus)
+    again = TOOL.ask(question)
+    assert (again.gpus_used, again.serves_users, again.tp) == (8, True, 8)
+    assert said.endswith(f"serve the users on 8 GPUs: {again.max_concurrent_users} fit.")
+    assert "--decode-context-parallel-size 8" in (again.launch or "")
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        {"concurrent_users": 4},
+        {"total_gpus": 16},
+        {"total_gpus": 8, "concurrent_users": 1000},
+        {"overrides": "engine=sglang"},
+        {"overrides": "engine_version=0.9"},
+        {"overrides": "decode_context_parallel=2"},
+        {"model": "deepseek v3.2"},
+        {"model": "qwen3 235b"},
+        {"gpu": "mi300x"},
+        {"objective": "throughput"},
+    ],
+    ids=str,
+)
+def test_no_plan_says_so_where_it_serves_nobody_more_or_engine_model_and_gpu_do_not_have_it(
+    otherwise: dict[str, Any],
+) -> None:
+    assert offered(**otherwise) == []
+
+
+def test_that_no_layout_takes_fewer_gpus_is_said_of_caches_that_are_kept_whole_alone() -> None:
+    least = {"objective": "fewest_gpus", "concurrent_users": 72}
+    answer = TOOL.ask({**LONG, **least})
+    ((_, question),) = offered(**least)
+    assert "on fewer GPUs, unless ranks share out the tokens of a cache." in answer.summary
+    assert TOOL.ask(question).gpus_used < answer.gpus_used
+
+
+def test_a_verdict_names_the_ranks_among_what_would_take_fewer_gpus() -> None:
+    verdict = PRESET.ask({**LONG, "preset": "production"})
+    (way,) = (one for one in verdict.changes if "context_parallel" in str(one.change.get("overrides")))
+    again = PRESET.ask({**LONG, "preset": "production", **way.change})
+    assert (way.gpus, again.serves) == (8, True)
+    assert "fewer would with a cache shared out by 8 ranks (8)" in verdict.summary
+    assert "tensor 8" in again.verdict

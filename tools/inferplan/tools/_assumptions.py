@@ -258,6 +258,15 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
     return values
 
 
+def beside(overrides: str, name: str, value: float) -> str:
+    """One more override beside those of a question.
+
+    >>> beside("pue=1.2", "max_num_seqs", 256), beside("", "memory_utilization", 0.95)
+    ('pue=1.2, max_num_seqs=256', 'memory_utilization=0.95')
+    """
+    return ", ".join(filter(None, [overrides, f"{name}={value:.10g}"]))
+
+
 def _not_of_the_form(part: str) -> str:
     """What is wrong with a part that names nothing; digits alone are the rest of a number that a comma cut."""
     cut = "; numbers in overrides have no comma, decimals a point" if part.isdigit() else ""

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.core.units import MICRO
+from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
     ANY,
     GPUS_AT_MOST,
@@ -28,7 +29,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import TAKEN, Ledger
+from inferplan.tools._assumptions import TAKEN, Ledger, beside
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._following import following
 from inferplan.tools._models import note_release
@@ -49,6 +50,7 @@ from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.launch import is_beyond_one_command, launch
 from inferplan.tools.serving.launch_flags import FLAGS
 from inferplan.tools.serving.refusals import refuse, refuse_cache
+from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import note_node, note_share, note_speed, serving
 from inferplan.tools.serving.words_speed import range_ms
@@ -385,7 +387,7 @@ def _with_turn(q: ParallelismQuestion) -> ParallelismQuestion:
 def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list[NextStep]:
     """More GPUs where those given do not serve the users; the bill of what was planned, where it has a price."""
     on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
-    steps: list[NextStep] = []
+    steps = _shared_cache(same, case)
     if not serves and not (q.total_gpus is None and is_any(q.gpu)):
         faster = q.total_gpus is None or _no_number_helps(case)
         why = "a GPU type that is quick enough" if faster else "the GPUs that these users need"
@@ -398,6 +400,15 @@ def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list
         why = "their bill" if serves or not case.demand.has_targets else "their bill, however long it takes"
         steps.append(following(same, CostsQuestion, why, **planned, **whenever))
     return steps
+
+
+def _shared_cache(q: ParallelismQuestion, case: Case) -> list[NextStep]:
+    """The same with a cache that ranks share out, where that serves the users, or on fewer GPUs."""
+    if (there := case.shared_out) is None or SHARED_TOKENS in q.overrides:
+        return []
+    overrides = beside(q.overrides, SHARED_TOKENS, there.on.engine.context_parallel)
+    why = f"{words.count(there.chosen.layout.gpus, 'GPU')}, of which ranks share out a cache"
+    return [following(q, ParallelismQuestion, why, gpu=case.on.gpu.id, overrides=overrides)]
 
 
 def _no_number_helps(case: Case) -> bool:
@@ -415,7 +426,8 @@ def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
         return [smaller]
     why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"
     gpus = needed.layout.gpus if needed.layout.gpus <= GPUS_AT_MOST else None
-    return [following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus), smaller]
+    more = following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus)
+    return [*_shared_cache(_with_turn(q), case), more, smaller]
 
 
 def _elsewhere(q: ParallelismQuestion, on: Serving) -> list[NextStep]:

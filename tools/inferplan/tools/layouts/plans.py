@@ -266,6 +266,21 @@ class Case:
         return compare(self.on, patient, runners_up=0).chosen.layout.gpus
 
     @cached_property
+    def shared_out(self) -> "Case | None":
+        """The same with a cache that ranks share out, where that serves users who are not, or on fewer GPUs.
+
+        Of the ranks those with the fewest GPUs, then the fewest ranks. None where neither is what the aim is about.
+        """
+        served = bool(self.plans) and self.serves(self.chosen)
+        if served == bool(self.demand.gpus) or self.demand.objective not in (None, "fewest_gpus"):
+            return None
+        tried = (compare(self.on.set_to(context_parallel=n), self.demand, runners_up=0) for n in self.on.token_ranks)
+        serving = [one for one in tried if one.plans and one.serves(one.chosen)]
+        best = min(serving, key=lambda one: one.chosen.layout.gpus, default=None)
+        fewer = best and (not served or best.chosen.layout.gpus < self.chosen.layout.gpus)
+        return best if fewer else None
+
+    @cached_property
     def needed(self) -> Layout | None:
         """The smallest replica on any number of GPUs, by the guide's rules; None where none is legal."""
         return self.on.smallest(self.demand.context)

@@ -9,9 +9,10 @@ from inferplan.catalog.gpus import GPUS, GUIDE_MENU
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
 from inferplan.core.vllm_defaults import SHORT_STEP
-from inferplan.tools._assumptions import Ledger
+from inferplan.tools._assumptions import Ledger, beside
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools.serving.latency import Pace
+from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.settings import serving
 from inferplan.tools.sizing.need import is_larger
@@ -37,9 +38,10 @@ class Way:
 
 
 def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
-    """What serves all users in time: half the context, a smaller cache, FP8 weights, the next larger GPU, small steps.
+    """What serves all users in time: half the context, a smaller cache, FP8 weights, small steps, the next larger GPU.
 
-    Steps where experts are shared out. `overrides` are those of the question, which stay.
+    Steps where experts are shared out; of latents also a cache that ranks share out. `overrides` are those of the
+    question, which stay.
     """
     users, context = controls["concurrent_users"], controls["context_window"]
 
@@ -61,9 +63,14 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
         what = "FP8 weights and cache" if narrow.kv_bits < on.kv_bits else "FP8 weights"
         yield from way(what, {"precision": "fp8"}, narrow)
     if _keeps_room_for_ranks(on, users, context) and "max_num_batched_tokens" not in overrides:
-        change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SHORT_STEP}"]))
-        small = on.set_to(max_num_batched_tokens=SHORT_STEP)
-        yield from way(f"steps of {SHORT_STEP:,} tokens", {"overrides": change}, small)
+        change = {"overrides": beside(overrides, "max_num_batched_tokens", SHORT_STEP)}
+        yield from way(f"steps of {SHORT_STEP:,} tokens", change, on.set_to(max_num_batched_tokens=SHORT_STEP))
+    if SHARED_TOKENS not in overrides:
+        shared: list[Way] = []
+        for n in on.token_ranks:
+            change = {"overrides": beside(overrides, SHARED_TOKENS, n)}
+            shared.extend(way(f"a cache shared out by {n} ranks", change, on.set_to(context_parallel=n)))
+        yield from sorted(shared, key=lambda one: one.gpus)[:1]
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
 

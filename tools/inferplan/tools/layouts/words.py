@@ -10,6 +10,7 @@ from inferplan.core.units import GB, GIB, MILLI
 from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.layouts.plans import Case, Plan
+from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
 from inferplan.tools.serving.words_pool import pool_line
@@ -38,6 +39,7 @@ def summary(case: Case) -> Iterator[str]:
     else:
         yield f"No latency is given: {on.untimed}."
     yield from _smaller_steps(case)
+    yield from _shared_cache(case)
     users = min(plan.users, case.demand.users)
     yield from warning(on, layout, users=users, context=case.demand.context)
     yield from words.beyond_training(on.model, case.demand.context)
@@ -84,6 +86,16 @@ def _smaller_steps(case: Case) -> Iterator[str]:
         yield (
             f"{words.gib(rank.activation)} of each GPU are buffers for steps of {tokens:,} tokens: "
             f'overrides="max_num_batched_tokens={SHORT_STEP}" leaves room for {users:,} users.'
+        )
+
+
+def _shared_cache(case: Case) -> Iterator[str]:
+    """What ranks that share out the tokens of latents would bring."""
+    if there := case.shared_out:
+        ranks, chosen = there.on.engine.context_parallel, there.chosen
+        yield (
+            f'Ranks that share out the tokens of a cache, overrides="{SHARED_TOKENS}={ranks}", serve the users on '
+            f"{words.count(chosen.layout.gpus, 'GPU')}: {chosen.in_time:,} fit."
         )
 
 

@@ -34,7 +34,8 @@ def _best(case: Case) -> Iterator[str]:
     demand = case.demand
     if demand.aim == "fewest_gpus":
         if case.chosen.layout.gpus > 1:
-            yield "No legal layout serves the users on fewer GPUs."
+            unless = ", unless ranks share out the tokens of a cache" if case.shared_out else ""
+            yield f"No legal layout serves the users on fewer GPUs{unless}."
         return
     serving = sum(map(case.serves, case.plans))
     layouts = words.count(serving, "legal layout") + _looked_at(case)

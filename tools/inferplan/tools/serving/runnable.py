@@ -7,6 +7,7 @@ from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn
+from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.engine import USUAL, Engine
 from inferplan.core.hardware import Gpu
@@ -17,6 +18,9 @@ from inferplan.tools.serving.offered import degrees_of, stages
 
 DEPTHS = (2, 4, 8)
 """Stages of wide tensor groups that are compared with plain ones, where no aim is stated."""
+
+SHARED_TOKENS = "decode_context_parallel"
+"""The override that says among how many ranks of a tensor group the tokens of a cache are shared out."""
 
 WITHIN_A_NODE = ("Volta", "Ampere")
 """What has a scale-up link and is too old for DeepEP to exchange tokens between nodes."""
@@ -264,6 +268,21 @@ class Runnable:
     def may_share_tokens(self) -> bool:
         """Whether ranks of a tensor group may share out the tokens of a cache: in vLLM since 0.10."""
         return self.engine.name == "vllm" and self._has("context_parallel")
+
+    @property
+    def token_ranks(self) -> tuple[int, ...]:
+        """Among how many ranks the tokens of a cache may be shared out that each has all of now: latents.
+
+        None where they are already. Limits: under an indexer only some kernels of vLLM can, and on AMD few, so that
+        none is offered there.
+
+        Source: vLLM 0.28, v1/attention/backends/mla (`can_return_lse_for_decode`).
+        """
+        mixers = [mixer for _, mixer in self.model.architecture.mixers]
+        plain = all(isinstance(mixer, Latent) and mixer.indexer is None for mixer in mixers)
+        if not plain or not self.may_share_tokens or self.gpu.vendor != "nvidia" or self.engine.context_parallel > 1:
+            return ()
+        return tuple(1 << n for n in range(1, self.domain.bit_length()))
 
     def _has(self, what: str) -> bool:
         """Whether this version of the engine has what `EngineInfo.since` names."""

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.core.attention import Latent
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.precision import Precision
 from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._arguments import GPUS_AT_MOST
+from inferplan.tools._assumptions import beside
 from inferplan.tools._models import is_original
+from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.sizing.need import Fit, Need, fit, longest_context
 
@@ -132,31 +133,18 @@ def _set_to(here: Fit, field: str, values: Iterable[float], overrides: str) -> I
     """The first of these values of a field of the engine with which it holds."""
     tried = ((value, replace(here.on, engine=replace(here.on.engine, **{field: value}))) for value in values)
     yield from _first_that_holds(
-        (fit(here.need, on, here.limit), _with(overrides, f"{SPELLED.get(field, field)}={value:.10g}"))
+        (fit(here.need, on, here.limit), {"overrides": beside(overrides, SPELLED.get(field, field), value)})
         for value, on in tried
     )
 
 
-def _with(overrides: str, override: str) -> Mapping[str, Argument]:
-    """One more beside those of the question."""
-    return {"overrides": ", ".join(filter(None, [overrides, override]))}
-
-
 def _shared_cache(here: Fit, overrides: str) -> Iterator[Change]:
-    """The fewest ranks of a tensor group that share out the tokens of latents, of which each has all otherwise.
-
-    Limits: under an indexer only some kernels of vLLM can, and on AMD few, so that nothing is offered there.
-    Source: vLLM 0.28, v1/attention/backends/mla (`can_return_lse_for_decode`).
-    """
-    on = here.on
-    kept = [mixer for _, mixer in on.model.architecture.mixers]
-    can = on.may_share_tokens and on.gpu.vendor == "nvidia"
-    if not can or "context_parallel" in overrides or any(not isinstance(one, Latent) or one.indexer for one in kept):
+    """The fewest ranks of a tensor group that share out the tokens of latents."""
+    if SHARED_TOKENS in overrides:
         return
-    ranks = [1 << n for n in range(1, on.domain.bit_length())]
-    tried = ((n, on.set_to(context_parallel=n)) for n in ranks)
+    tried = ((n, here.on.set_to(context_parallel=n)) for n in here.on.token_ranks)
     yield from _first_that_holds(
-        (fit(here.need, one, here.limit), _with(overrides, f"decode_context_parallel={n}")) for n, one in tried
+        (fit(here.need, one, here.limit), {"overrides": beside(overrides, SHARED_TOKENS, n)}) for n, one in tried
     )
 
 
