@@ -1,6 +1,8 @@
 """Questions as people ask them: many, of every kind, and the same ones each time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -98,14 +100,24 @@ def usual(tool: Tool[Any, Any]) -> Iterator[dict[str, Any]]:
         number += 1
 
 
-def answered(tool: Tool[Any, Any], most: int) -> Iterator[tuple[dict[str, Any], Answer]]:
-    """So many of them that have an answer, each with it: some lack a price, or do not fit into the context."""
-    for question in islice(usual(tool), 2 * most):
-        try:
-            answer = tool.ask(question)
-        except ValidationError:
-            continue
-        most -= 1
-        yield question, answer
-        if not most:
-            return
+Answered = tuple[dict[str, Any], Answer]
+
+
+def answered(tool: Tool[Any, Any], most: int) -> list[Answered]:
+    """So many of them that have an answer, each with it; remembered, as several tests look at the same ones."""
+    found, others = _answers(tool)
+    found += islice(others, max(0, most - len(found)))
+    return found[:most]
+
+
+@cache
+def _answers(tool: Tool[Any, Any]) -> tuple[list[Answered], Iterator[Answered]]:
+    """Those that were asked for, and the rest."""
+    return [], _all_answers(tool)
+
+
+def _all_answers(tool: Tool[Any, Any]) -> Iterator[Answered]:
+    """All that have an answer: some lack a price, or do not fit into the context."""
+    for question in usual(tool):
+        with suppress(ValidationError):
+            yield question, tool.ask(question)

@@ -165,8 +165,7 @@ def beside_descriptions(content: Any) -> Any:
 
 @every_tool
 def test_usual_questions_get_short_results(tool: Tool[Any, Any]):
-    asked = list(answered(tool, QUESTIONS))
-    assert len(asked) == QUESTIONS
+    asked = answered(tool, QUESTIONS)
     results = ((question, beside_descriptions(answer.structured())) for question, answer in asked)
     long = {number: question for question, result in results if (number := tokens(result)) > bar(tool)}
     assert long == {}

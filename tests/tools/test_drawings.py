@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from math import isclose
 from typing import Any, cast
 
 import pytest
@@ -71,7 +72,7 @@ def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 def hold(answer: Answer) -> None:
     """What holds of every answer, whatever was asked."""
-    picture, text = answer.diagram, answer.text()
+    picture, (structured, text) = answer.diagram, answer.contents()
     assert picture.isascii()
     assert max(map(len, picture.splitlines())) <= 80
     assert len(picture.splitlines()) <= 60
@@ -79,20 +80,18 @@ def hold(answer: Answer) -> None:
     assert picture in text
     assert answer.summary in text
     assert "\n" not in answer.summary
-    whole = json.loads(json.dumps(answer.structured(), allow_nan=False))
-    assert whole == answer.structured()
+    assert json.loads(json.dumps(structured, allow_nan=False)) == structured
     assert not re.search(r"\b(nan|inf|None|True|False)\b", text)
-    headlines(answer, text)
+    headlines({name: structured[name] for name in answer.section() if name in structured}, text)
 
 
-def headlines(answer: Answer, text: str) -> None:
+def headlines(section: Mapping[str, Any], text: str) -> None:
     """Every number of the section stands in the text, to the digits that it is shown with."""
     shown = {one.replace(",", "") for one in re.findall(r"-?\d[\d,]*(?:\.\d+)?", text)}
     figures = {float(one) for one in shown}
-    section = {name: value for name, value in answer.structured().items() if name in answer.section()}
     for path, value in leaves(section):
         if isinstance(value, int | float) and not isinstance(value, bool):
-            assert str(value) in shown or any(figure == pytest.approx(value, rel=6e-3) for figure in figures), path
+            assert str(value) in shown or any(isclose(figure, value, rel_tol=6e-3) for figure in figures), path
 
 
 @for_both

@@ -109,11 +109,8 @@ def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) 
 
 def _as_override(name: str, value: str) -> str:
     """How an assumption is given, and what it takes where it does not take this value."""
-    try:
-        settings()[name].check(value)
-    except ValueError as problem:
-        return f'give it as overrides="{name}=…": {problem}'
-    return f'give it as overrides="{name}={value}"'
+    problem = settings()[name].problem(value)
+    return f'give it as overrides="{name}=…": {problem}' if problem else f'give it as overrides="{name}={value}"'
 
 
 def _taken_elsewhere(name: str) -> str:

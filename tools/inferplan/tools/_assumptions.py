@@ -108,13 +108,13 @@ class Setting(BaseModel):
             raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"')
         return value
 
-    def takes(self, text: str) -> bool:
-        """Whether an override may give this value."""
+    def problem(self, text: str) -> ValueError | None:
+        """Why an override may not give this value, None where it may."""
         try:
             self.check(text)
-        except ValueError:
-            return False
-        return True
+        except ValueError as problem:
+            return problem
+        return None
 
     def value(self, number: float) -> float | str:
         """The value as an argument of the same name gives it."""

@@ -49,7 +49,8 @@ def _as_overrides(q: Question, taken: type[Question]) -> Iterator[str]:
     """The arguments of a question that another kind takes as overrides, where it takes their values."""
     for name in _elsewhere(type(q), taken):
         value = getattr(q, name)
-        if value is not None and value != type(q).model_fields[name].default and settings()[name].takes(f"{value}"):
+        given = value is not None and value != type(q).model_fields[name].default
+        if given and settings()[name].problem(f"{value}") is None:
             yield f"{name}={value}"
 
 

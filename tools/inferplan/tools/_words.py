@@ -65,6 +65,26 @@ def devices(number: int, title: str) -> str:
     return f"{number:,} x {title}"
 
 
+def title(model: Model) -> str:
+    """A model in a heading: the name of a size class, or a checkpoint's title.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> title(MODELS["70B"]), title(MODELS["Qwen/Qwen3-8B"])
+    ('70B', 'Qwen3 8B')
+    """
+    return model.id if model.is_size_class else model.title
+
+
+def subject(model: Model, article: str = "a") -> str:
+    """A model in a sentence, a size class with its article.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> subject(MODELS["70B"]), subject(MODELS["Qwen/Qwen3-8B"])
+    ('a 70B-class model', 'Qwen3 8B')
+    """
+    return f"{article} {model.id}-class model" if model.is_size_class else model.title
+
+
 def params(number: float) -> str:
     """Parameters as models are named by.
 

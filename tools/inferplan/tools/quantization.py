@@ -15,6 +15,7 @@ from inferplan.core.formats import encode
 from inferplan.core.precision import Precision, Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw
+from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb, to_digits
@@ -172,14 +173,14 @@ def _code(one: Encoding) -> str:
 def _diagram(case: Comparison) -> str:
     """Memory to scale, and the bits of one weight."""
     bars = tuple(Bar(name=form.title, value=form.weights / GB, written=gb(form)) for form in case.forms)
-    return _drawn(case.subject, bars, tuple(form.precision.id for form in case.forms), case.weight.hex())
+    return _drawn(words.title(case.model), bars, tuple(form.precision.id for form in case.forms), case.weight.hex())
 
 
 @lru_cache(maxsize=256)
-def _drawn(subject: str, bars: tuple[Bar, ...], precisions: tuple[str, ...], bits: str) -> str:
+def _drawn(title: str, bars: tuple[Bar, ...], precisions: tuple[str, ...], bits: str) -> str:
     """The picture, whatever the load; of a weight as in `_encoded`."""
     samples = [_sample(FORMATS[precision], bits) for precision in precisions]
-    lines = [f"{subject}: weights [GB]"[: draw.WIDTH], "", *draw_bars(bars), ""]
+    lines = [f"{title}: weights [GB]"[: draw.WIDTH], "", *draw_bars(bars), ""]
     return "\n".join([*lines, *draw_bits(float.fromhex(bits), samples)])
 
 

@@ -52,7 +52,7 @@ def _picture(on: Serving, layout: Layout) -> list[str]:
 
 def _title(on: Serving, layout: Layout) -> list[str]:
     """What is laid out, and the degrees."""
-    what = f"{on.model.id if on.model.is_size_class else on.model.title}, {on.precision.title}"
+    what = f"{words.title(on.model)}, {on.precision.title}"
     size = f"{words.devices(layout.gpus, on.gpu.title)}:"
     return [*draw.wrap_items([f"{what},", size, words.degrees(layout)], draw.WIDTH, separator=" "), ""]
 
@@ -212,7 +212,7 @@ def _memory_lines(deployment: Deployment) -> list[str]:
 
 def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:
     """GPUs there are against GPUs that the smallest legal layout takes, in nodes."""
-    what = f"{on.model.id if on.model.is_size_class else on.model.title}, {on.precision.title}:"
+    what = f"{words.title(on.model)}, {on.precision.title}:"
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
     unknown = "does not run" if on.kept_off else "not known to fit"
     verdict = f"{unknown if on.not_modelled else 'does not fit'} on {have}"

@@ -47,8 +47,7 @@ def summary(case: Case) -> Iterator[str]:
 
 def _subject(on: Serving) -> str:
     """`A 70B-class model in FP8`, or a checkpoint by its title."""
-    name = f"A {on.model.id}-class model" if on.model.is_size_class else on.model.title
-    return f"{name} in {on.precision.title}"
+    return f"{words.subject(on.model, 'A')} in {on.precision.title}"
 
 
 def _users_sentence(case: Case) -> str:

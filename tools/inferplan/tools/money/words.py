@@ -40,10 +40,10 @@ def summary(case: Case) -> Iterator[str]:
 
 def _sizing_sentence(case: Case) -> str:
     """Demand, and the fleet that carries it."""
-    traffic, fleet, model = case.traffic, case.fleet, case.on.model
+    traffic, fleet, on = case.traffic, case.fleet, case.on
     instance, request = fleet.instance, traffic.request
-    named = f"a {model.id}-class model" if model.is_size_class else model.title
-    one, each = f"{instance.layout.replica:,} {case.on.gpu.title}", " each" if fleet.needed > 1 else ""
+    served = f"{words.subject(on.model)} in {on.precision.title}{on.under}"
+    one, each = f"{instance.layout.replica:,} {on.gpu.title}", " each" if fleet.needed > 1 else ""
     carrying = one if fleet.needed == 1 else f"{fleet.needed:,} instances of {one}"
     if fleet.gpus > fleet.busy_gpus:
         carrying = f"{carrying} would do,"
@@ -61,7 +61,7 @@ def _sizing_sentence(case: Case) -> str:
     peak = f" at a peak of {traffic.peak_factor:g} times the mean" if traffic.peak_factor != 1 else ""
     return (
         f"{words.count(case.requests, 'request')} a day ({words.count(request.input_tokens, 'token')} in, "
-        f"{request.output_tokens:,} out) to {named} in {case.on.precision.title}{case.on.under}{within} need "
+        f"{request.output_tokens:,} out) to {served}{within} need "
         f"{words.significant(case.demand)} output tokens/s{peak}: {carrying} "
         f"planned at {100 * traffic.utilization:g} % of "
         f"{words.significant(instance.tokens_per_s)} tokens/s{each}{paid}{short}."

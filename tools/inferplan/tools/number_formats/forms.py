@@ -170,11 +170,6 @@ class Comparison:
         return self.fp32.on.gpu
 
     @property
-    def subject(self) -> str:
-        """The model as drawings name it."""
-        return self.model.id if self.model.is_size_class else self.model.title
-
-    @property
     def safest(self) -> Form | None:
         """The most compressed format that is rated safe, of those that the engine loads on this GPU."""
         safe = (form for form in self.forms if form.quality == "safe" and form.on.refusal is None)

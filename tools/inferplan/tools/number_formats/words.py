@@ -41,10 +41,10 @@ def summary(case: Comparison) -> Iterator[str]:
 
 def _memory_sentence(case: Comparison) -> str:
     """Weights in every format, and the GPUs that they take by themselves."""
-    subject = f"A {case.model.id}-class model" if case.model.is_size_class else case.model.title
     said = GUIDE_BINARY_TERABYTES.get(case.model.id)
     binary = words.gib(case.fp32.weights) + (f", the guide's {said}" if said else "")
     others = [f"{gb(form)} GB in {form.title}" for form in case.forms[1:]]
+    subject = words.subject(case.model, "A")
     return f"{subject} takes {gb(case.fp32)} GB in FP32 ({binary}), {words.join(others)}: {_gpus(case)}."
 
 

@@ -30,7 +30,7 @@ def draw_need(need: Need) -> str:
 
 def _title(need: Need) -> list[str]:
     """The model, its format and the load."""
-    what = f"{need.model.id if need.model.is_size_class else need.model.title}, {need.precision.title},"
+    what = f"{words.title(need.model)}, {need.precision.title},"
     load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
     return draw.wrap_items([what, load], draw.WIDTH, separator=" ")
 

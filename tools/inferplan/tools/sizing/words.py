@@ -7,7 +7,6 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import llamacpp_offload, memory
-from inferplan.core.model import Model
 from inferplan.core.serving_laws import Load
 from inferplan.core.units import GB, GIB
 from inferplan.core.vllm_defaults import is_compressed
@@ -46,16 +45,11 @@ def memory_sentence(need: Need) -> str:
     larger = ", the larger part" if need.kv_cache > need.weights else ""
     heavier = "" if larger else ", the larger part"
     return (
-        f"Serving {_named(need.model)} in {need.precision.title} to {load} takes about {words.gb(need.total)} "
+        f"Serving {words.subject(need.model)} in {need.precision.title} to {load} takes about {words.gb(need.total)} "
         f"({words.gib(need.total)}): {words.gb(need.weights)} of weights{_counted(need)}{heavier}, "
         f"{words.gb(need.kv_cache)} of KV cache ({words.gb(need.kv_per_user)} a user{larger}) and "
         f"{words.gb(need.overhead)} of overhead."
     )
-
-
-def _named(model: Model) -> str:
-    """A size class with its article; a checkpoint by its title."""
-    return f"a {model.id}-class model" if model.is_size_class else model.title
 
 
 def _counted(need: Need) -> str:

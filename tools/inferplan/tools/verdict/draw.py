@@ -1,11 +1,8 @@
 """The one-call answer at a glance: a line or two for each section."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from inferplan.catalog.asked_gpus import gpu_of
-from inferplan.catalog.asked_models import model_of, shown_id
-from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.asked_models import shown_id
 from inferplan.core.units import MILLI
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
@@ -22,23 +19,19 @@ PARTS = "W weights, k KV cache, o overhead"
 
 def draw_preset(case: Case) -> str:
     """Memory, layout, users, latency, bills and experts under each other, each to its own scale."""
-    controls, plan = case.controls, case.plan
+    plan = case.plan
     held = [_unknown()]
     if not case.on.not_modelled:
-        held = [_layout(plan), _users(controls["concurrent_users"], plan), *_latencies(case)]
+        held = [_layout(plan), _users(case.need.users, plan), *_latencies(case)]
     blocks = [_memory(case.need), " " * (LABEL + 1) + PARTS, *held, *_bills(case.costs), *_experts(case.moe)]
-    return "\n".join([*_title(controls), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
+    return "\n".join([*_title(case), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
-def _title(controls: Mapping[str, Any]) -> list[str]:
+def _title(case: Case) -> list[str]:
     """What serves whom on what, in as many lines as it takes."""
-    model = model_of(controls["model"])
-    parts = [
-        model.id if model.is_size_class else model.title,
-        FORMATS[controls["precision"]].title,
-        f"{words.count(controls['concurrent_users'], 'user')} x {controls['context_window']:,} tokens",
-        gpu_of(controls["gpu"]).title,
-    ]
+    on, need = case.on, case.need
+    load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
+    parts = [words.title(on.model), on.precision.title, load, on.gpu.title]
     return draw.wrap_items(parts, draw.WIDTH, separator=", ")
 
 

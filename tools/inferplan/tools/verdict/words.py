@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 
-from inferplan.catalog.asked_models import model_of
-from inferplan.catalog.formats import FORMATS
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import MILLI
 from inferplan.tools import _words as words
-from inferplan.tools.money.bills import OptionName
+from inferplan.tools.money.rates import OptionName
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.serving.stand_in import warning
 from inferplan.tools.serving.words_speed import around
@@ -88,9 +86,7 @@ def _miss(case: Case) -> str:
 
 def _subject(case: Case) -> str:
     """The model and its format in words."""
-    model = model_of(case.controls["model"])
-    name = f"a {model.id}-class model" if model.is_size_class else model.title
-    return f"{name} in {FORMATS[case.controls['precision']].title}{case.on.under}"
+    return f"{words.subject(case.on.model)} in {case.on.precision.title}{case.on.under}"
 
 
 def _users(case: Case) -> str:
