@@ -10,6 +10,7 @@ from inferplan.core.units import GB, GIB, MILLI
 from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.layouts.plans import Case, Plan
+from inferplan.tools.layouts.words_aims import left_over
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
 from inferplan.tools.serving.words_pool import pool_line
@@ -104,9 +105,9 @@ def _speed_sentence(case: Case, service: Service) -> str:
 def why(case: Case) -> str:
     """The rule that applied, and what the load changed."""
     layout, first = case.chosen.layout, case.plans[0]
-    idle = (case.demand.gpus or layout.gpus) - layout.gpus
-    left = f" {words.count(idle, 'GPU')} left over: too few for another replica." if idle else ""
-    return (_rule(case.on, layout) if case.chosen is first else _trade(case, first)) + left
+    if case.chosen is first:
+        return _rule(case.on, layout) + left_over(case)
+    return _trade(case, first) + left_over(case, told=first)
 
 
 def _trade(case: Case, first: Plan) -> str:
