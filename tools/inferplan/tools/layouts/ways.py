@@ -11,10 +11,15 @@ from inferplan.core.serving_laws import Service
 from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools.layouts.plans import Case
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.sizing.need import is_larger
+from inferplan.tools.sizing.changes import Change, engine_settings
+from inferplan.tools.sizing.need import Need, fit, is_larger
+
+FEW_SEQUENCES = 64
+"""The fewest at once that is offered, where those of the engine leave no room. [sequences]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +44,8 @@ class Way:
 def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
     """What serves all users in time: half the context, a smaller cache, FP8 weights, the next larger GPU, small steps.
 
-    Steps where experts are shared out. `overrides` are those of the question, which stay.
+    Steps where experts are shared out, and fewer sequences at once where nothing fits. `overrides` are those of the
+    question, which stay.
     """
     users, context = controls["concurrent_users"], controls["context_window"]
 
@@ -64,8 +70,25 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
         change = ", ".join(filter(None, [overrides, f"max_num_batched_tokens={SHORT_STEP}"]))
         small = on.set_to(max_num_batched_tokens=SHORT_STEP)
         yield from way(f"steps of {SHORT_STEP:,} tokens", {"overrides": change}, small)
+    if on.smallest(context) is None and on.engine.max_num_seqs > FEW_SEQUENCES and "max_num_seqs" not in overrides:
+        change = ", ".join(filter(None, [overrides, f"max_num_seqs={FEW_SEQUENCES}"]))
+        yield from way(
+            f"{FEW_SEQUENCES} sequences at once", {"overrides": change}, on.set_to(max_num_seqs=FEW_SEQUENCES)
+        )
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
+
+
+def setting_that_helps(case: Case, overrides: str) -> Change | None:
+    """The mildest setting of the engine with which the GPUs given hold the users; None where none is known to.
+
+    Where no number of GPUs holds one session, or none is given, on as few as hold the users.
+    """
+    on, demand = case.on, case.demand
+    if on.not_modelled:
+        return None
+    need = Need(on=on, users=demand.users, context=demand.context, overhead_fraction=0)
+    return next(engine_settings(fit(need, on, demand.gpus if case.needed else None), overrides), None)
 
 
 def _keeps_room_for_ranks(on: Serving, users: int, context: int) -> bool:

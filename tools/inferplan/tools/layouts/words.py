@@ -15,6 +15,7 @@ from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
 from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.serving.words_speed import around
+from inferplan.tools.sizing.changes import Change
 
 MUCH = 1.5
 """How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
@@ -271,6 +272,13 @@ def shortage(case: Case) -> Iterator[str]:
         yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
     if on.precision.is_gguf:
         yield 'llama.cpp needs less, and may keep a part in host memory: estimate_vram with engine "llama.cpp" says.'
+
+
+def fits_with(setting: Change) -> str:
+    """The one setting of the engine with which it fits: an override beside those of the question, if there are any."""
+    override = str(setting.arguments["overrides"]).rpartition(", ")[2]
+    taken = f"{words.count(setting.gpus, 'GPU')} then {'takes' if setting.gpus == 1 else 'take'}"
+    return f'It fits with overrides="{override}": {taken} {words.count(setting.users, "user")}.'
 
 
 def why_not(case: Case) -> str:

@@ -70,10 +70,13 @@ def why_aimed(case: Case) -> str:
     taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
     if case.most is not None and case.serves(chosen):
         taken += ", no more than the widest tensor groups take"
+    idle = left_over(case)
     if not case.serves(chosen):
+        in_time = _is_partly_in_time(case)
         nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
-        taken = "It takes the most users in time" if _is_partly_in_time(case) else nearest
-    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + left_over(case)
+        taken = "It takes the most users in time" if in_time else nearest
+        idle = idle if in_time or not case.holds(chosen) else ""
+    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + idle
 
 
 def left_over(case: Case, *, told: Plan | None = None) -> str:
