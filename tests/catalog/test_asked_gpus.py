@@ -72,7 +72,7 @@ def test_a_size_alone_names_no_gpu_though_one_row_alone_has_it_in_its_name(said:
     "said",
     [
         *("8x H100", "8 x h100", "H100:8", "h100x8", "h100 * 8", "8 H100", "8 H100s", "H100 (x8)", "HGX H100 8-GPU"),
-        *("H100 8 GPUs", "8x H100 80GB", "H100 SXM 80GB x8", "8 × H100 (80 GB)"),
+        *("H100 8 GPUs", "8x H100 80GB", "H100 SXM 80GB x8", "8 × H100 (80 GB)", "a3-highgpu-8g", "A3-MegaGPU-8g"),
     ],
 )
 def test_a_number_of_gpus_is_told_to_be_asked_for_beside_the_name(said: str) -> None:

@@ -70,6 +70,10 @@ SAID = [
     ("trn2", "trainium2"),
     ("dgx spark", "dgx-spark-gb10"),
     ("strix halo", "ryzen-ai-max-395"),
+    ("Mac Studio M3 Ultra", "apple-m3-ultra"),
+    ("M4 Max MacBook Pro", "apple-m4-max"),
+    ("GB200 rack", "gb200"),
+    ("Standard_ND96isr_H100_v5", "h100-sxm"),
 ]
 
 
@@ -87,6 +91,33 @@ def test_a_name_that_fits_several_gpus_is_not_guessed(said: str) -> None:
 def test_a_gpu_that_does_not_exist_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match=r'^no GPU "h10"; nearest: "h100-sxm"'):
         GPUS.find("h10")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("mac mini", 'GPU "mac mini" could be any of 2; nearest: "apple-m4-pro", "apple-m5-pro"'),
+        ("hopper", 'GPU "hopper" could be any of 9; nearest: "h100-sxm", "h200-sxm", "h100-pcie"'),
+        ("blackwell", 'GPU "blackwell" could be any of 10; nearest: "b200-sxm", "b300-sxm", "gb200"'),
+        ("amd", 'GPU "amd" could be any of 10; nearest: "mi300x", "mi325x", "mi350x"'),
+        ("apple silicon", 'no GPU "apple silicon"; nearest: "apple-m4-pro", "apple-m5-pro", "apple-m2-max"'),
+        ("macbook m4 max", 'no GPU "macbook m4 max"; nearest: "apple-m4-max", "apple-m2-max", "apple-m3-max"'),
+        ("intel max 1550", 'no GPU "intel max 1550"; nearest: "gaudi-2", "gaudi-3", "arc-pro-b60"'),
+        ("turing", 'no GPU "turing"; nearest: "t4"'),
+    ],
+)
+def test_who_names_a_maker_an_architecture_or_a_machine_is_told_of_those(said: str, answer: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        GPUS.find(said)
+    assert str(caught.value) == answer
+
+
+def test_a_mac_studio_is_any_of_the_chips_that_it_is_sold_with() -> None:
+    """Of 2023 with M2 Max and Ultra, of 2025 with M4 Max and M3 Ultra, of 2026 with M5 Max and Ultra."""
+    with pytest.raises(UnknownName) as caught:
+        GPUS.find("mac studio")
+    chips = [f'"apple-m{chip}"' for chip in ("2-max", "2-ultra", "3-ultra", "4-max", "5-max", "5-ultra")]
+    assert str(caught.value) == f'GPU "mac studio" could be any of 6; nearest: {", ".join(chips)}'
 
 
 def test_an_ambiguous_gpu_is_answered_with_what_it_may_mean() -> None:

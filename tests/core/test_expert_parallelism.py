@@ -68,7 +68,7 @@ def test_groups_that_share_experts_fill_a_domain_in_equal_parts_or_several_with_
         assert groups > 1
         assert ranks <= min(experts, most)
         if ranks <= domain:
-            assert groups == whole or groups & (groups - 1) == 0
+            assert groups == whole or groups & (groups - 1) == 0 or whole % groups == experts % ranks == 0
         else:
             assert experts % ranks == 0
             assert 0 in (groups % whole, groups % 2 ** (whole.bit_length() - 1))

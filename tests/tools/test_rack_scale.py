@@ -279,3 +279,39 @@ def test_a_gpu_that_is_only_announced_is_not_said_to_be_like_published_runs() ->
     assert "half of published runs on other GPUs lie within" in rubin.summary
     assert "announced_gpu" not in assumed(blackwell)
     assert "half of published runs lie within" in blackwell.summary
+
+
+KIMI: dict[str, Any] = {"model": "kimi k2.6", "total_gpus": 72, "context_window": 32_768, "concurrent_users": 500}
+
+
+def test_384_experts_are_shared_by_12_or_24_of_the_72_gpus_of_a_rack_so_that_none_stays_idle() -> None:
+    """72 = 6 x 12 = 3 x 24, and 384 = 12 x 32 = 24 x 16; four times 16 ranks would leave 8 GPUs over."""
+    answer = plan(**KIMI)
+    assert (answer.gpus_used, answer.ep, answer.nodes) == (72, 12, 18)
+    assert "left over" not in answer.why
+    many = plan(**KIMI | {"context_window": 8192, "concurrent_users": 5000, "precision": "nvfp4"})
+    assert (many.gpus_used, many.ep) == (72, 24)
+
+
+def test_why_gpus_of_a_rack_stay_idle_is_said_with_what_the_layout_on_all_of_them_lacks() -> None:
+    """256 experts have no divisor that parts 72 GPUs evenly but 2, 4 and 8."""
+    load: dict[str, Any] = {"model": "deepseek-r1", "total_gpus": 72, "concurrent_users": 5000}
+    answer, aimed = plan(**load), plan(**load, objective="latency")
+    idle = "8 GPUs left over: too few for another replica; "
+    assert answer.gpus_used == aimed.gpus_used == 64
+    assert f"{idle}data 72, experts over 8 on 72: holds 4,896 of 5,000 users." in answer.why
+    assert f"{idle}pipeline 3 x data 24, experts over 8 on 72: 3 % slower a token." in aimed.why
+    assert "left over" not in plan(**load, objective="fewest_gpus").why
+
+
+@pytest.mark.parametrize("engine", ["sglang", "tensorrt-llm"])
+def test_ranks_of_other_engines_than_vllm_have_as_many_experts_each(engine: Any) -> None:
+    """SGLang asserts it where it starts; vLLM gives the first ranks one more, as 72 ranks of 128 experts."""
+    model, form = "Qwen/Qwen3-235B-A22B", "fp8"
+    usual, other = (
+        serving(Ledger({}), model=model, precision=form, gpu="gb200", engine=one) for one in ("vllm", engine)
+    )
+    assert 72 in {one.ranks for one in usual.shared(72)}
+    assert all(128 % one.ranks == 0 for one in other.shared(72))
+    v4 = serving(Ledger({}), model="deepseek-ai/DeepSeek-V4-Flash", precision="mxfp4", gpu="gb200")
+    assert all(256 % one.ranks == 0 for one in v4.shared(72))

@@ -14,7 +14,7 @@ LONGEST_NAME = 200
 """Names beyond this length are refused before anything is compared. [characters]"""
 
 FEW = 8
-"""Names that are all listed to who gives one that is none of them; of more, the first few."""
+"""Names that are all listed to who gives one that is none of them, or any of them; of more, the first few."""
 CLOSE_ENOUGH = 0.55
 """Share of matching characters from which a known name is worth suggesting."""
 
@@ -36,12 +36,16 @@ class UnknownName(LookupError):  # noqa: N818 - the name says what it is: a name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry(Generic[T]):
-    """One thing on a shelf: its id, its title, the other names it goes by, and itself."""
+    """One thing on a shelf: its id, its title, the other names it goes by, and itself.
+
+    Words of its `kin` are those that it shares with others, such as who made it: they suggest it and never name it.
+    """
 
     id: str
     title: str
     aliases: tuple[str, ...]
     value: T
+    kin: frozenset[str] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -192,13 +196,27 @@ class Shelf(Mapping[str, T], Generic[T]):
         """The words of each row's id and title: an alias ("kimi dev 72b") answers only when said in full."""
         return {entry.id: frozenset((*words(entry.id), *words(entry.title))) for entry in self._stock.entries}
 
+    @cached_property
+    def _kin(self) -> dict[str, frozenset[str]]:
+        """The words that each row shares with others of its kind."""
+        return {entry.id: entry.kin for entry in self._stock.entries if entry.kin}
+
+    def _kindred(self, name: str) -> tuple[list[str], bool]:
+        """The rows of the kind that a name speaks of, none where of none; and whether it says nothing else."""
+        spoken = frozenset(words(name))
+        asked = spoken & frozenset().union(*self._kin.values())
+        return [id_ for id_, kin in self._kin.items() if asked and asked <= kin], spoken == asked
+
     def _meant(self, spoken: Sequence[str]) -> tuple[str, ...]:
         """The words without those that change nothing."""
         return tuple(word for word in spoken if word not in self._stock.noise)
 
     def _candidates(self, name: str) -> list[str]:
-        """Rows that go by this name, from the strictest reading that any row answers."""
-        return self._named(name) or ([] if self._is_repository(name) else self._holding(self._meant(words(name))))
+        """Rows that go by this name, from the strictest reading that any row answers; of a kind alone, all of it."""
+        if (found := self._named(name)) or self._is_repository(name):
+            return found
+        kindred, alone = self._kindred(name) if self._kin else ([], False)
+        return kindred if alone and len(kindred) > 1 else self._holding(self._meant(words(name)))
 
     def _is_repository(self, name: str) -> bool:
         return "/" in name and bool(self._repositories)
@@ -223,11 +241,15 @@ class Shelf(Mapping[str, T], Generic[T]):
         return [id_ for id_, known in self._vocabulary.items() if asked <= known]
 
     def _alike(self, name: str) -> list[str]:
-        """Ids whose names read like this one, the closest first, in shelf order where equally close."""
+        """Ids whose names read like this one, the closest first, in shelf order where equally close.
+
+        Of a name that speaks of a kind they are those of that kind, however they read.
+        """
+        kindred, _ = self._kindred(name) if self._kin else ([], False)
         matcher = SequenceMatcher(autojunk=False)
         matcher.set_seq2(key(words(name)))
-        score = {id_: max(_ratio(matcher, k) for k in keys) for id_, keys in self._keys.items()}
-        close = [id_ for id_, value in score.items() if value >= CLOSE_ENOUGH]
+        score = {id_: max(_ratio(matcher, k) for k in self._keys[id_]) for id_ in kindred or self._keys}
+        close = [id_ for id_, value in score.items() if kindred or value >= CLOSE_ENOUGH]
         return sorted(close, key=lambda id_: -score[id_])
 
     def _unknown(self, name: str, candidates: Sequence[str]) -> UnknownName:
@@ -236,6 +258,7 @@ class Shelf(Mapping[str, T], Generic[T]):
         lead = f'no {self.kind} "{said}"'
         if len(candidates) > 1:
             lead = f'{self.kind} "{said}" could be any of {len(candidates)}'
+            nearest = list(candidates) if len(candidates) <= FEW else nearest
         close = f"nearest: {_quoted(nearest)}{self._hint}"
         known = f"known are: {_quoted(list(self))}"
         if len(self) > FEW:

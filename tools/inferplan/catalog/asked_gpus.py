@@ -50,6 +50,7 @@ UNITS = (
 _COUNT = re.compile(
     r"(?P<first>\d{1,6})(?:\s*[x×*]\s*|\s+)(?P<name>.+)"
     r"|(?P<of>.+?)(?:[\s(,]*[x×*:]\s*(?P<last>\d{1,6})|[\s(,]+(?P<these>\d{1,6})[ -]?gpus?)\)?"
+    r"|(?P<machine>\w+-\w*gpu)-(?P<inside>\d{1,2})g"
 )
 _MEMORY = re.compile(r"(?P<name>.+?)[ _(-]*\b(?P<label>\d{1,5}) ?(?:g|gb|gib)\)?")
 _SIZE = re.compile(r"\s*(?P<label>\d{1,5}) ?(?:g|gb|gib)\s*", re.IGNORECASE)
@@ -181,11 +182,12 @@ LABEL_TOLERANCE = 0.07
 
 
 def _counted(said: str) -> str | None:
-    """What to say to a name with a number of GPUs: "8x H100", "H100:8"."""
+    """What to say to a name with a number of GPUs: "8x H100", "H100:8", "a3-highgpu-8g"."""
     found = _COUNT.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
     if found is None:
         return None
-    name, count = found["name"] or found["of"], found["first"] or found["last"] or found["these"]
+    name = found["name"] or found["of"] or found["machine"]
+    count = found["first"] or found["last"] or found["these"] or found["inside"]
     id_ = _known(name) or _known(name.removesuffix("s"))
     return id_ and f'name one GPU, gpu "{id_}", and how many in total_gpus ({count}), where a tool takes it'
 

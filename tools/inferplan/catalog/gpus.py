@@ -1,12 +1,13 @@
 """Accelerators: memory as the driver reports it, bandwidth, dense peaks, links."""
 
 from functools import cache
+from itertools import chain
 from math import ceil
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from inferplan.catalog._shelf import Entry, Shelf, Stock
+from inferplan.catalog._shelf import Entry, Shelf, Stock, words
 from inferplan.catalog._table import NamedRow, document, read_rows
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB, MIB, TERA
@@ -24,6 +25,9 @@ ENGINE_SHARE = 0.985
 
 Devices that were read: 98.1 % (A10G) to 99.7 % (B300), all of it on cards of AMD; the CUDA runtime keeps the rest.
 """
+
+KIN = 3
+"""Letters from which a word of an architecture or a machine says something of its own: not the M of Apple's M4."""
 
 VENDORS = {
     "nvidia": "NVIDIA",
@@ -67,10 +71,12 @@ class GpuRow(NamedRow):
 
     `status` is "verified" (read in the sources), "datasheet" (the vendor's figures, not read again),
     "announced" or "third-party". `inline_ecc` says that check bits are stored among the data, `devices` as how many
-    of them software counts one. `guide_menu` marks the GPUs that the guide offers.
+    of them software counts one. `machines` are what it is sold in, beside others of its kind: a name of theirs names
+    it together with its first alias. `guide_menu` marks the GPUs that the guide offers.
     """
 
     title: str
+    machines: tuple[str, ...] = ()
     vendor: str
     architecture: str
     kind: Literal["datacenter", "consumer", "workstation", "unified"]
@@ -124,6 +130,18 @@ class GpuRow(NamedRow):
         """
         return self.memory_label_gib or ceil(self.memory / GIB * (16 / 15 if self.inline_ecc else 1))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it goes by: its aliases, and what it is sold in with the first of them on either side."""
+        sold = ((f"{one} {chip}", f"{chip} {one}") for one in self.machines for chip in self.aliases[:1])
+        return (*self.aliases, *chain.from_iterable(sold))
+
+    @property
+    def kin(self) -> frozenset[str]:
+        """Who made it, its architecture ("hopper") and the words of its machines: with these it is only suggested."""
+        said = (VENDORS[self.vendor], self.architecture.partition(" ")[0], *self.machines)
+        return frozenset(word for one in said for word in words(one) if word.isalpha() and len(word) >= KIN)
+
     def gpu(self) -> Gpu:
         """The row as the formulas take it."""
         return Gpu(
@@ -158,7 +176,8 @@ def gpu_rows() -> dict[str, GpuRow]:
 
 def _stock() -> Stock[Gpu]:
     entries = tuple(
-        Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.gpu()) for row in gpu_rows().values()
+        Entry(id=row.id, title=row.title, aliases=row.names, value=row.gpu(), kin=row.kin)
+        for row in gpu_rows().values()
     )
     return Stock(entries=entries, noise=frozenset(document(_FILE)["noise"]))
 

@@ -216,23 +216,28 @@ def expert_ranges(experts: int, ranks: int) -> tuple[range, ...]:
 
 
 def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[int]:
-    """How many tensor groups may share experts: powers of two within a fast-link domain, and that; several of those.
+    """How many tensor groups may share experts: powers of two within a fast-link domain, equal parts of it; several.
 
-    Beyond a domain each rank has as many experts, so that 256 are not shared by 24 ranks, and each domain as many
-    ranks: all that it has room for, or the power of two below, as 64 of a rack of 72. No more ranks than experts; of
-    more GPUs than `most` they are left out, and none is added for these.
+    Parts leave no GPU of a rack of 72 over: 3 times 24 ranks, where 4 times 16 leave 8. In those, and beyond a domain,
+    each rank has as many experts, so that 256 are not shared by 24 ranks; beyond it each domain has as many ranks: all
+    that it has room for, or the power of two below, as 64 of a rack of 72. No more ranks than experts; of more GPUs
+    than `most` they are left out, and none is added for these.
 
     Limits: copies of experts that would make their number divisible are not looked at.
     Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch`: num_experts % num_ranks == 0.
 
     >>> sharing_degrees(256, tp=1, domain=8, most=64), sharing_degrees(384, tp=8, domain=8, most=64)
     ([2, 4, 8, 16, 32, 64], [2, 3, 4, 6, 8])
+    >>> sharing_degrees(384, tp=8, domain=72, most=72)
+    [2, 3, 4, 8, 9]
     """
     most, whole = min(most, experts) // tp, domain // tp
     within = [2**n for n in range(whole.bit_length())]
     each = {whole, *within[-1:]} - {0}
-    beyond = (groups for one in each for groups in range(2 * one, most + 1, one) if experts % (groups * tp) == 0)
-    return sorted(groups for groups in {*within, whole, *beyond} if 1 < groups <= most)
+    parts = (groups for groups in range(2, whole) if whole % groups == 0)
+    beyond = (groups for one in each for groups in range(2 * one, most + 1, one))
+    even = (groups for groups in (*parts, *beyond) if experts % (groups * tp) == 0)
+    return sorted(groups for groups in {*within, whole, *even} if 1 < groups <= most)
 
 
 def idle_stages(pp: int, batches: int) -> float:

@@ -41,7 +41,17 @@ from inferplan.tools.layouts.draw import draw_layout, draw_shortage
 from inferplan.tools.layouts.plans import Case, Demand, Objective, Plan, compare
 from inferplan.tools.layouts.rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
 from inferplan.tools.layouts.search import Search, search
-from inferplan.tools.layouts.words import communication, formula, shortage, summary, weights_line, why, why_not
+from inferplan.tools.layouts.ways import setting_that_helps
+from inferplan.tools.layouts.words import (
+    communication,
+    fits_with,
+    formula,
+    shortage,
+    summary,
+    weights_line,
+    why,
+    why_not,
+)
 from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
 from inferplan.tools.layouts.words_search import type_sentences
 from inferplan.tools.money.rates import price_problem
@@ -54,6 +64,7 @@ from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import note_node, note_share, note_speed, serving
 from inferplan.tools.serving.words_speed import range_ms
+from inferplan.tools.sizing.changes import Change
 
 TIMED = 8
 """GPUs of the widest tensor groups among the published runs that one link joins."""
@@ -315,11 +326,12 @@ def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterat
 
 def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
     """The answer for a model that the GPUs do not hold: what is missing, and what would hold it."""
-    on, needed = case.on, case.needed
+    on, needed, setting = case.on, case.needed, None if is_any(q.gpu) else setting_that_helps(case, q.overrides)
     layout = needed or Layout()
     deployment = on.deployment(layout, q.context_window)
+    types = type_sentences(found) if found and not on.not_modelled else ()
     return ParallelismAnswer(
-        summary=" ".join([*shortage(case), *(type_sentences(found) if found and not on.not_modelled else ())]),
+        summary=" ".join([*shortage(case), *([fits_with(setting)] if setting else []), *types]),
         diagram=draw_shortage(on, deployment if needed else None, total=q.total_gpus or 0),
         fits=False,
         serves_users=False,
@@ -352,7 +364,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         formula=[weights_line(case)],
         assumptions=ledger.entries(),
         inputs=_with_turn(q).inputs(),
-        next_steps=_ways_out(q, case),
+        next_steps=_ways_out(q, case, setting),
     )
 
 
@@ -416,12 +428,15 @@ def _no_number_helps(case: Case) -> bool:
     return not any(plan.in_time for plan in case.plans) and max(case.on.degrees, default=1) <= (case.demand.gpus or 0)
 
 
-def _ways_out(q: ParallelismQuestion, case: Case) -> list[NextStep]:
-    """More GPUs, or fewer bits; where no number of GPUs helps, what the engine does run."""
+def _ways_out(q: ParallelismQuestion, case: Case, setting: Change | None) -> list[NextStep]:
+    """A setting of the engine, more GPUs, or fewer bits; where no number of GPUs helps, what the engine does run."""
     if case.on.not_modelled:
         return _elsewhere(q, case.on)
     gpu, needed = case.on.gpu.id, case.on.for_users(q.concurrent_users, q.context_window)
     smaller = following(q, QuantizationQuestion, "formats that need fewer GPUs", gpu=gpu, precision=None)
+    if setting:
+        why, gpus = "a setting with which it fits", q.total_gpus and max(q.total_gpus, setting.gpus)
+        return [following(_with_turn(q), ParallelismQuestion, why, **setting.arguments, total_gpus=gpus), smaller]
     if needed is None:
         return [smaller]
     why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"

@@ -22,7 +22,12 @@ ALTERNATIVES = 3
 MOST_GPUS = 1024
 """GPUs of one replica that are looked at where no number is given."""
 FEWER_GPUS = 2
-"""Groups of fewer stages that take more than so many times the GPUs of deeper ones are not looked at for a latency."""
+"""Groups of fewer stages that take more than so many times the GPUs of deeper ones are not looked at for a latency.
+
+A judgement without a source: nobody says how many GPUs a shorter wait is worth, and total_gpus overrules it. It is the
+step that answers name ("on 48 that would be 17 ms"). Of 360 questions without total_gpus 38 are answered otherwise at
+1.5 times, 23 at three times.
+"""
 RESOLUTION = 1.05
 """Two layouts whose estimates lie closer than this are equally quick, for all that is known. [ratio]
 
@@ -377,9 +382,17 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     if first is None:
         return []
     holding = [fewest.layout.alone] if fewest else []
-    shared = [] if fewest and fewest.layout.gpus <= total else on.shared(total)
+    enough = fewest is not None and fewest.layout.gpus <= total
+    shared = _leaving_none(on, fewest.layout.alone, total) if fewest and enough else on.shared(total)
     offered = dict.fromkeys([first, *on.common(), *holding, *shared])
     return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
+
+
+def _leaving_none(on: Serving, holding: Layout, total: int) -> list[Layout]:
+    """Replicas that share experts and leave no GPU over, where the one that holds the users shares and leaves some."""
+    if holding.attention_dp == 1 or total % holding.replica == 0:
+        return []
+    return [one for one in on.shared(total) if total % one.replica == 0]
 
 
 def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import ceil
 from typing import Any, cast
 
@@ -11,11 +12,16 @@ from inferplan.core.serving_laws import Service
 from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._assumptions import Ledger, beside
 from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools.layouts.plans import Case
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.sizing.need import is_larger
+from inferplan.tools.sizing.changes import Change, engine_settings
+from inferplan.tools.sizing.need import Need, fit, is_larger
+
+FEW_SEQUENCES = 64
+"""The fewest at once that is offered, where those of the engine leave no room. [sequences]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,8 +46,8 @@ class Way:
 def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
     """What serves all users in time: half the context, a smaller cache, FP8 weights, small steps, the next larger GPU.
 
-    Steps where experts are shared out; of latents also a cache that ranks share out. `overrides` are those of the
-    question, which stay.
+    Steps where experts are shared out, of latents also a cache that ranks share out, and fewer sequences at once where
+    nothing fits. `overrides` are those of the question, which stay.
     """
     users, context = controls["concurrent_users"], controls["context_window"]
 
@@ -50,6 +56,9 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
             load = pace.load(tokens, ceil(users / found.layout.dp))
             service = there.service(found.layout, load)
             yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
+
+    def told(what: str, name: str, value: int, there: Serving) -> Iterator[Way]:
+        return way(what, {"overrides": beside(overrides, name, value)}, there)
 
     def other(**changed: str) -> Serving:
         names = {name: controls.get(name) for name in ("model", "precision", "gpu", "kv_precision")} | changed
@@ -63,16 +72,31 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
         what = "FP8 weights and cache" if narrow.kv_bits < on.kv_bits else "FP8 weights"
         yield from way(what, {"precision": "fp8"}, narrow)
     if _keeps_room_for_ranks(on, users, context) and "max_num_batched_tokens" not in overrides:
-        change = {"overrides": beside(overrides, "max_num_batched_tokens", SHORT_STEP)}
-        yield from way(f"steps of {SHORT_STEP:,} tokens", change, on.set_to(max_num_batched_tokens=SHORT_STEP))
+        small = on.set_to(max_num_batched_tokens=SHORT_STEP)
+        yield from told(f"steps of {SHORT_STEP:,} tokens", "max_num_batched_tokens", SHORT_STEP, small)
     if SHARED_TOKENS not in overrides:
-        shared: list[Way] = []
-        for n in on.token_ranks:
-            change = {"overrides": beside(overrides, SHARED_TOKENS, n)}
-            shared.extend(way(f"a cache shared out by {n} ranks", change, on.set_to(context_parallel=n)))
-        yield from sorted(shared, key=lambda one: one.gpus)[:1]
+        shared = (
+            told(f"a cache shared out by {n} ranks", SHARED_TOKENS, n, on.set_to(context_parallel=n))
+            for n in on.token_ranks
+        )
+        yield from sorted(chain.from_iterable(shared), key=lambda one: one.gpus)[:1]
+    if on.smallest(context) is None and on.engine.max_num_seqs > FEW_SEQUENCES and "max_num_seqs" not in overrides:
+        few = on.set_to(max_num_seqs=FEW_SEQUENCES)
+        yield from told(f"{FEW_SEQUENCES} sequences at once", "max_num_seqs", FEW_SEQUENCES, few)
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
+
+
+def setting_that_helps(case: Case, overrides: str) -> Change | None:
+    """The mildest setting of the engine with which the GPUs given hold the users; None where none is known to.
+
+    Where no number of GPUs holds one session, or none is given, on as few as hold the users.
+    """
+    on, demand = case.on, case.demand
+    if on.not_modelled:
+        return None
+    need = Need(on=on, users=demand.users, context=demand.context, overhead_fraction=0)
+    return next(engine_settings(fit(need, on, demand.gpus if case.needed else None), overrides), None)
 
 
 def _keeps_room_for_ranks(on: Serving, users: int, context: int) -> bool:

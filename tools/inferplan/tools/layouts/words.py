@@ -10,11 +10,13 @@ from inferplan.core.units import GB, GIB, MILLI
 from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.layouts.plans import Case, Plan
+from inferplan.tools.layouts.words_aims import left_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
 from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.serving.words_speed import around
+from inferplan.tools.sizing.changes import Change
 
 MUCH = 1.5
 """How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
@@ -115,9 +117,9 @@ def _speed_sentence(case: Case, service: Service) -> str:
 def why(case: Case) -> str:
     """The rule that applied, and what the load changed."""
     layout, first = case.chosen.layout, case.plans[0]
-    idle = (case.demand.gpus or layout.gpus) - layout.gpus
-    left = f" {words.count(idle, 'GPU')} left over: too few for another replica." if idle else ""
-    return (_rule(case.on, layout) if case.chosen is first else _trade(case, first)) + left
+    if case.chosen is first:
+        return _rule(case.on, layout) + left_over(case)
+    return _trade(case, first) + left_over(case, told=first)
 
 
 def _trade(case: Case, first: Plan) -> str:
@@ -281,6 +283,13 @@ def shortage(case: Case) -> Iterator[str]:
         yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
     if on.precision.is_gguf:
         yield 'llama.cpp needs less, and may keep a part in host memory: estimate_vram with engine "llama.cpp" says.'
+
+
+def fits_with(setting: Change) -> str:
+    """The one setting of the engine with which it fits: an override beside those of the question, if there are any."""
+    override = str(setting.arguments["overrides"]).rpartition(", ")[2]
+    taken = f"{words.count(setting.gpus, 'GPU')} then {'takes' if setting.gpus == 1 else 'take'}"
+    return f'It fits with overrides="{override}": {taken} {words.count(setting.users, "user")}.'
 
 
 def why_not(case: Case) -> str:

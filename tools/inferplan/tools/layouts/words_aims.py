@@ -71,10 +71,25 @@ def why_aimed(case: Case) -> str:
     taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
     if case.most is not None and case.serves(chosen):
         taken += ", no more than the widest tensor groups take"
+    idle = left_over(case)
     if not case.serves(chosen):
+        in_time = _is_partly_in_time(case)
         nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
-        taken = "It takes the most users in time" if _is_partly_in_time(case) else nearest
-    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".")
+        taken = "It takes the most users in time" if in_time else nearest
+        idle = idle if in_time or not case.holds(chosen) else ""
+    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + idle
+
+
+def left_over(case: Case, *, told: Plan | None = None) -> str:
+    """Why GPUs that were given stay idle, and what the best layout on more of them lacks, unless it was `told`."""
+    gpus = case.chosen.layout.gpus
+    if case.demand.aim == "fewest_gpus" or not (idle := (case.demand.gpus or gpus) - gpus):
+        return ""
+    left = f" {words.count(idle, 'GPU')} left over: too few for another replica"
+    larger = next((plan for plan in case.ranked if plan.layout.gpus > gpus), None)
+    if larger is None or larger is told or not (lacks := _lacks(case, larger)):
+        return left + "."
+    return f"{left}; {words.degrees(larger.layout)} on {larger.layout.gpus:,}: {lacks}."
 
 
 def _nearest(case: Case) -> str:
@@ -150,6 +165,15 @@ def _gpus(case: Case) -> str:
 
 def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
     """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed; or costs more. [USD/hour]"""
+    if lacks := _lacks(case, plan):
+        return lacks
+    if (more := plan.layout.gpus - case.chosen.layout.gpus) > 0:
+        return f"{words.count(more, 'GPU')} more"
+    return f"{words.usd(dearer)} more an hour" if dearer > 0 else "nothing that counts"
+
+
+def _lacks(case: Case, plan: Plan) -> str:
+    """What a layout lacks against the one chosen, however many GPUs it takes; empty where that is nothing."""
     chosen, demand = case.chosen, case.demand
     if demand.has_targets and plan.in_time < min(chosen.in_time, demand.users):
         return f"takes {plan.in_time:,} of {demand.users:,} users in time"
@@ -157,10 +181,9 @@ def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
         return f"holds {plan.users:,} of {demand.users:,} users"
     if not demand.meets(plan.service) and demand.meets(chosen.service):
         return f"misses {targets(demand)}"
-    if (more := plan.layout.gpus - chosen.layout.gpus) > 0 and demand.aim == "fewest_gpus":
-        return f"{words.count(more, 'GPU')} more"
-    slower = ", ".join(_losses(case, plan)[:MOST_LOSSES])
-    return slower or (f"{words.usd(dearer)} more an hour" if dearer > 0 else "nothing that counts")
+    if plan.layout.gpus > chosen.layout.gpus and demand.aim == "fewest_gpus":
+        return ""
+    return ", ".join(_losses(case, plan)[:MOST_LOSSES])
 
 
 def _losses(case: Case, plan: Plan) -> list[str]:
@@ -173,9 +196,7 @@ def _losses(case: Case, plan: Plan) -> list[str]:
     each, best = plan.tpot_s, chosen.tpot_s
     token = _worse("slower a token", each, best, of=best) if each is not None and best is not None else []
     first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s, of=chosen.service.ttft_s)
-    more = plan.layout.gpus - chosen.layout.gpus
-    gpus = [f"{words.count(more, 'GPU')} more"] if more > 0 else []
-    return [*speed, *first, *token, *gpus] if case.demand.aim == "throughput" else [*token, *first, *speed, *gpus]
+    return [*speed, *first, *token] if case.demand.aim == "throughput" else [*token, *first, *speed]
 
 
 def _worse(what: str, more: float, less: float, *, of: float) -> list[str]:

@@ -14,6 +14,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
+from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools.serving.offered import degrees_of, stages
 
 DEPTHS = (2, 4, 8)
@@ -200,13 +201,16 @@ class Runnable:
 
         llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
         nodes, GPUs need a scale-up link and to be newer than A100. vLLM shares experts since 0.8, between servers since
-        0.9, and beside computing, as is counted of networks, since 0.11. TensorRT-LLM's groups are of one GPU, each
-        with as many experts; its exchange over a network is not modelled. SGLang gathers tokens where it does not send
-        them (see `sends_tokens`), and then slices shared experts over all ranks; dense layers it slices over them, or
-        keeps whole on each, which is what is counted of groups of one GPU.
+        0.9, and beside computing, as is counted of networks, since 0.11; its ranks may have an expert more than others,
+        but for DeepSeek-V4. Other engines' have as many each. TensorRT-LLM's groups are of one GPU; its exchange over
+        a network is not modelled. SGLang gathers tokens where it does not send them (see `sends_tokens`), and then
+        slices shared experts over all ranks; dense layers it slices over them, or keeps whole on each, which is what is
+        counted of groups of one GPU.
 
         Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
-        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`); SGLang 0.5.23, deepseek_v2.py.
+        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`); SGLang 0.5.23, deepseek_v2.py
+        and fused_moe_triton/layer.py (experts % moe_ep_size == 0); vLLM, models/deepseek_v4/nvidia/model.py
+        (n_physical_experts % ep_size == 0) and the review of pull request 57465 (others need not divide).
         """
         experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
@@ -215,9 +219,10 @@ class Runnable:
         within = self.domain if self._has("shared_nodes") else self.node_size
         most = most if wide and self.sends_tokens and not self.engine.adapters else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
-        if self.engine.name == "tensorrt-llm":
-            return [groups for groups in found if experts.experts % groups == 0]
-        return [groups for groups in found if self._cuts(tp, tp * groups)] if self.engine.name == "sglang" else found
+        if self.engine.name == "vllm" and not is_compressed(self.model.architecture):
+            return found
+        even = [groups for groups in found if experts.experts % (tp * groups) == 0]
+        return [groups for groups in even if self._cuts(tp, tp * groups)] if self.engine.name == "sglang" else even
 
     def _cuts(self, tp: int, ranks: int) -> bool:
         """Whether SGLang can cut over all ranks what it does not keep whole."""

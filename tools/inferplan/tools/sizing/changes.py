@@ -57,7 +57,7 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
     yield from _shorter_context(here)
     yield from _smaller_cache(here)
     yield from _other_format(here)
-    yield from _engine_settings(here, overrides)
+    yield from engine_settings(here, overrides)
     yield from _shared_cache(here, overrides)
     more = here.on.for_users(need.users, need.context)
     if more is not None and more.layout.gpus <= GPUS_AT_MOST:
@@ -116,7 +116,7 @@ def _in(need: Need, form: Precision) -> Need:
     return replace(need, on=need.on.stored_in(form, kv_bits))
 
 
-def _engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
+def engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
     """Settings of the engine, where they are not set that way already; more sequences at once where they are few."""
     engine = here.on.engine
     sharded = (SHARDED_ADAPTERS,) if engine.adapters and engine.name == "vllm" else ()
