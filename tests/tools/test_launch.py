@@ -192,6 +192,38 @@ def test_a_shared_expert_that_sglang_slices_over_all_ranks_is_cut_into_whole_blo
 
 
 @pytest.mark.parametrize(
+    ("model", "tp", "engine", "said"),
+    [
+        ("zai-org/GLM-5", 8, "vllm", "vllm serve zai-org/GLM-5-FP8 --tensor-parallel-size 8 "),
+        ("zai-org/GLM-5", 8, "sglang", "--model-path zai-org/GLM-5-FP8 --tp-size 8 "),
+        ("zai-org/GLM-5", 8, "tensorrt-llm", "trtllm-serve zai-org/GLM-5-FP8 --tp_size 8 "),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", 4, "vllm", "vllm serve Qwen/Qwen3-Next-80B-A3B-Instruct-FP8 "),
+        ("Qwen/Qwen3-235B-A22B", 8, "vllm", "--tensor-parallel-size 8 --enable-expert-parallel "),
+        ("Qwen/Qwen3-235B-A22B", 4, "vllm", "Qwen/Qwen3-235B-A22B-FP8 --tensor-parallel-size 4 --max-model-len "),
+        ("meta-llama/Llama-3.3-70B-Instruct", 8, "vllm", "Llama-3.3-70B-Instruct --quantization fp8 "),
+    ],
+)
+def test_a_release_in_16_bit_is_served_in_fp8_by_the_checkpoint_that_is_released_beside_it(
+    model: str, tp: int, engine: str, said: str
+) -> None:
+    """vllm-project/recipes: GLM-5-FP8, Qwen3-235B-A22B-FP8 with `-tp 4`; 1536 / 8 = 192 would cut its blocks of 128."""
+    asked: dict[str, Any] = {"model": model, "precision": "fp8", "engine": engine}
+    on = serving(Ledger({}), gpu="h200-sxm", **asked)
+    assert said in launch(on, Layout(tp=tp), context=4096, users=1, ledger=Ledger({}))
+
+
+def test_a_checkpoint_in_blocks_is_not_named_for_a_layout_that_would_divide_them() -> None:
+    """9728 / 8 = 1216 rows of Qwen3 4B are nine and a half blocks of 128."""
+    online, blocks = (
+        serving(Ledger({}), model=model, precision="fp8", gpu="h200-sxm")
+        for model in ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B-FP8")
+    )
+    assert (8 in online.degrees, 8 in blocks.degrees) == (True, False)
+    started = launch(online, Layout(tp=8), context=4096, users=1, ledger=Ledger({}))
+    assert started.startswith("vllm serve Qwen/Qwen3-4B --quantization fp8 ")
+
+
+@pytest.mark.parametrize(
     ("model", "tp", "whole"),
     [
         ("MiniMaxAI/MiniMax-M2", 8, True),

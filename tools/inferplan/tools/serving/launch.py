@@ -1,6 +1,7 @@
 """The command that starts a deployment, with the flags that follow from the answer."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
@@ -53,7 +54,7 @@ def launch(
 
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
-    needed = plugin(on.engine.name, on.gpu)
+    on, needed = _as_published(on, layout), plugin(on.engine.name, on.gpu)
     form = "gguf" if on.precision.is_gguf else on.precision.id
     first, loader = LOADERS.get(form, (0, ""))
     if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
@@ -116,6 +117,21 @@ def _checkpoint(model: Model, context: int) -> str:
     if real is not None:
         return real.id if context <= real.architecture.max_positions else ANY_MODEL
     return ANY_MODEL if model.is_size_class or model.id.startswith("{") else model.id
+
+
+def _as_published(on: Serving, layout: Layout) -> Serving:
+    """The same of the checkpoint in FP8 that is released beside one of 16 bit, where one is: it is what people serve.
+
+    Not where this layout would divide its blocks of scales, nor where tensor groups share experts under other engines
+    than vLLM: SGLang exchanges tokens otherwise of a checkpoint in blocks, and takes room for it.
+
+    Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
+    """
+    own = MODELS.get(f"{on.model.id}-{ONLINE.upper()}") or MODELS.get(f"{on.model.id}-{ONLINE}")
+    if on.precision.id != ONLINE or own is None or (layout.ep > 1 and on.engine.name != "vllm"):
+        return on
+    published = replace(on, model=own)
+    return published if layout.tp in published.degrees else on
 
 
 def _is_quantised_online(on: Serving) -> bool:
