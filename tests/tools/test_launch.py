@@ -224,6 +224,26 @@ def test_a_checkpoint_in_blocks_is_not_named_for_a_layout_that_would_divide_them
 
 
 @pytest.mark.parametrize(
+    ("model", "precision", "gpu", "told"),
+    [
+        ("deepseek-ai/DeepSeek-R1", "fp8", "b200-sxm", True),
+        ("zai-org/GLM-5", "fp8", "gb200", True),
+        ("deepseek-ai/DeepSeek-R1", "fp8", "h200-sxm", False),
+        ("deepseek-ai/DeepSeek-R1", "nvfp4", "b200-sxm", False),
+        ("Qwen/Qwen3-32B-FP8", "fp8", "b200-sxm", False),
+        ("openai/gpt-oss-120b", "mxfp4", "b200-sxm", False),
+    ],
+)
+def test_tensorrt_llm_is_told_the_only_backend_that_has_fp8_experts_in_blocks(
+    *, model: str, precision: str, gpu: str, told: bool
+) -> None:
+    """Its guide to DeepSeek R1: "B200/GB200 EP<=8 | FP8 | DEEPGEMM", H200 CUTLASS, which is the default."""
+    on = serving(Ledger({}), model=model, precision=precision, gpu=gpu, engine="tensorrt-llm")
+    started = launch(on, Layout(tp=8), context=4096, users=1, ledger=Ledger({}))
+    assert ("--extra_llm_api_options FILE" in started, "moe_config: {backend: DEEPGEMM}" in started) == (told, told)
+
+
+@pytest.mark.parametrize(
     ("model", "tp", "whole"),
     [
         ("MiniMaxAI/MiniMax-M2", 8, True),

@@ -169,6 +169,8 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
         yield "enable_chunked_prefill: true"
     if not engine.cuda_graphs:
         yield "cuda_graph_config: null"
+    if _needs_deepgemm(on):
+        yield "moe_config: {backend: DEEPGEMM}"
     if _predicts(on):
         yield f"speculative_config: {{decoding_type: MTP, num_nextn_predict_layers: {engine.drafts}}}"
     name, reuses = _stored(on, kv_precision), engine.prefix_caching
@@ -178,6 +180,16 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
         cache["free_gpu_memory_fraction"] = f"{engine.memory_utilization:g}"
     if cache:
         yield f"kv_cache_config: {{{', '.join(f'{key}: {value}' for key, value in cache.items())}}}"
+
+
+def _needs_deepgemm(on: Serving) -> bool:
+    """Whether TensorRT-LLM computes experts in FP8, in blocks, by a backend that is not its default: on B200 and newer.
+
+    Source: TensorRT-LLM, deployment guides to DeepSeek R1 and GLM-5, MoE backend support matrix (FP8 on B200 and GB200
+    is DEEPGEMM's alone, "one must set the backend explicitly to run the model"; on Hopper CUTLASS has it).
+    """
+    in_blocks = on.experts is not None and on.precision.id == ONLINE and on.model.block(ONLINE) > 0
+    return in_blocks and on.gpu.link is not None and on.gpu.architecture in ("Blackwell", "Blackwell Ultra")
 
 
 def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
