@@ -243,6 +243,15 @@ def test_tensorrt_llm_is_told_the_only_backend_that_has_fp8_experts_in_blocks(
     assert ("--extra_llm_api_options FILE" in started, "moe_config: {backend: DEEPGEMM}" in started) == (told, told)
 
 
+def test_vllm_is_told_the_page_that_an_indexer_picks_keys_and_values_by() -> None:
+    """vllm-project/recipes, MiniMax-M3: "sparse_block_size is 128 -- KV cache block size must match" (`base_args`)."""
+    asked: dict[str, Any] = {"precision": "bf16", "gpu": "b200-sxm"}
+    m3 = serving(Ledger({}), model="MiniMaxAI/MiniMax-M3", **asked)
+    latent = serving(Ledger({}), model="deepseek-ai/DeepSeek-V3.2", **asked)
+    started = [launch(on, Layout(tp=8), context=4096, users=1, ledger=Ledger({})) for on in (m3, latent)]
+    assert ["--block-size 128" in one for one in started] == [True, False]
+
+
 @pytest.mark.parametrize(
     ("model", "tp", "whole"),
     [

@@ -7,6 +7,7 @@ from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
+from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS, picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
@@ -305,10 +306,16 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
-    """How the cache is stored, where that is not the engine's default."""
+    """How the cache is stored, where that is not the engine's default, and in what blocks where it does not find out.
+
+    Source of blocks: vllm-project/recipes, MiniMax-M3 (`base_args`); vLLM 0.28, vllm/platforms/interface.py, which asks
+    the backend of the first layer alone.
+    """
     flags, name = FLAGS[on.engine.name], _stored(on, kv_precision)
     if name and flags.cache:
         yield flags.cache.format(name)
+    if flags.block and picks_pages(on.model.architecture):
+        yield flags.block.format(PAIRED_BLOCK_TOKENS)
 
 
 def _stored(on: Serving, kv_precision: str | None) -> str:
