@@ -67,6 +67,10 @@ def test_names_of_the_catalogue_are_what_the_catalogue_makes_of_them() -> None:
         ("llama-4-maverick-17b-128e-instruct-fp8", "meta-llama/Llama-4-Maverick-17B-128E-Instruct", "fp8"),
         ("https://huggingface.co/QuantTrio/GLM-4.6-AWQ", "zai-org/GLM-4.6", "awq"),
         ("unsloth/Llama-3.3-70B-Instruct-bnb-4bit", "meta-llama/Llama-3.3-70B-Instruct", "nf4"),
+        ("nvidia/DeepSeek-R1-FP4", "deepseek-ai/DeepSeek-R1", "nvfp4"),
+        ("google/gemma-4-31B-it-qat-w4a16-ct", "google/gemma-4-31B-it", "int4"),
+        ("RedHatAI/Muse-Glimmer-30B-FP8-block", "meta-models/Muse-Glimmer-30B", "fp8"),
+        ("Inferact/Muse-Glimmer-30B-NVFP4-W4A4", "meta-models/Muse-Glimmer-30B", "nvfp4"),
     ],
 )
 def test_a_format_within_a_name_is_told_to_be_asked_for_as_one(said: str, model: str, form: str) -> None:
@@ -134,6 +138,14 @@ def test_a_published_build_is_a_model_released_in_its_own_format(row: BuildRow) 
     assert built.own_kv_bits(row.precision) == model.own_kv_bits(row.precision)
     assert model_of(row.id) is built
     assert not only_on_hub(row.id)
+
+
+@pytest.mark.parametrize("name", ["Llama-3.3-70B-Instruct-{}", "DeepSeek-R1-0528-{}-v2", "DeepSeek-V3-0324-{}"])
+def test_a_build_of_nvidia_goes_by_the_name_that_it_had_before(name: str) -> None:
+    """Guides of TensorRT-LLM and SGLang's cookbook name nvidia/DeepSeek-R1-0528-FP4-v2, the hub ...-NVFP4-v2."""
+    assert model_id(f"nvidia/{name.format('FP4')}") == f"nvidia/{name.format('NVFP4')}"
+    assert not only_on_hub(f"nvidia/{name.format('FP4')}")
+    assert only_on_hub(f"somebody/{name.format('FP4')}")
 
 
 def test_a_build_of_another_owner_is_not_taken_for_one_that_is_known() -> None:

@@ -195,14 +195,41 @@ def test_scales_of_keys_and_of_values_stand_beside_each_head_of_a_token(tp: int,
     [
         ("zai-org/GLM-5.3-Flash", 29),
         ("MiniMaxAI/MiniMax-Text-01", 28),
-        ("MiniMaxAI/MiniMax-M3", 28),
+        ("MiniMaxAI/MiniMax-M3", 27),
         ("meta-llama/Llama-3.2-11B-Vision-Instruct", 28),
-        ("XiaomiMiMo/MiMo-V2-Flash", 28),
+        ("XiaomiMiMo/MiMo-V2-Flash", 27),
         ("thinkingmachines/Inkling", 28),
     ],
 )
 def test_what_is_not_known_of_vllms_cache_is_said_and_not_guessed(id_: str, version: int) -> None:
     assert not_modelled(MODELS[id_].architecture, version=version)
+
+
+def test_index_keys_beside_keys_and_values_are_two_bytes_an_element_in_pages_of_128_tokens() -> None:
+    """MiniMax-M3 on 8 ranks: 60 layers of one head of 128 + 128, and 57 index keys of 128 that stay in BF16.
+
+    vLLM's recipe for it: "`--kv-cache-dtype fp8` [...] for ~1.5x the KV pool", in blocks of 128.
+    """
+    wide, narrow = (blocks_of("MiniMaxAI/MiniMax-M3", tp=8, bits=bits) for bits in (16, 8))
+    assert (wide.tokens, wide.block_bytes) == (128, 128 * (60 * 256 * 2 + 57 * 128 * 2))
+    assert narrow.block_bytes == 128 * (60 * 256 + 57 * 128 * 2)
+    assert wide.block_bytes / narrow.block_bytes == pytest.approx(1.5, abs=0.02)
+    assert (wide.is_uniform, wide.per_sequence(131_072)) == (True, 1024)
+
+
+@pytest.mark.parametrize(("tp", "sliding", "full", "page"), [(4, 2, 1, 20_480), (8, 1, 1, 10_240)])
+def test_values_narrower_than_keys_take_their_own_width(tp: int, sliding: int, full: int, page: int) -> None:
+    """MiMo-V2-Flash: 39 windowed layers of 8 heads and 9 full ones of 4, of 192 + 128, so groups of nine layers.
+
+    Source: vLLM 0.28, vllm/v1/kv_cache_interface.py: heads x tokens x (head_size + head_size_v) x 2 B.
+    """
+    blocks = blocks_of("XiaomiMiMo/MiMo-V2-Flash", tp=tp)
+    assert page == 16 * sliding * (192 + 128) * 2
+    assert blocks.block_bytes == 9 * page
+    assert {spec.kind: (number, spec.block_tokens) for number, spec in blocks.groups} == {
+        "full": (1, 16 * sliding // full),
+        "sliding": (5, 16),
+    }
 
 
 @pytest.mark.parametrize(("version", "tokens"), [(24, 960), (26, 960), (27, 1024), (28, 1024)])

@@ -192,6 +192,67 @@ def test_a_shared_expert_that_sglang_slices_over_all_ranks_is_cut_into_whole_blo
 
 
 @pytest.mark.parametrize(
+    ("model", "tp", "engine", "said"),
+    [
+        ("zai-org/GLM-5", 8, "vllm", "vllm serve zai-org/GLM-5-FP8 --tensor-parallel-size 8 "),
+        ("zai-org/GLM-5", 8, "sglang", "--model-path zai-org/GLM-5-FP8 --tp-size 8 "),
+        ("zai-org/GLM-5", 8, "tensorrt-llm", "trtllm-serve zai-org/GLM-5-FP8 --tp_size 8 "),
+        ("Qwen/Qwen3-Next-80B-A3B-Instruct", 4, "vllm", "vllm serve Qwen/Qwen3-Next-80B-A3B-Instruct-FP8 "),
+        ("Qwen/Qwen3-235B-A22B", 8, "vllm", "--tensor-parallel-size 8 --enable-expert-parallel "),
+        ("Qwen/Qwen3-235B-A22B", 4, "vllm", "Qwen/Qwen3-235B-A22B-FP8 --tensor-parallel-size 4 --max-model-len "),
+        ("meta-llama/Llama-3.3-70B-Instruct", 8, "vllm", "Llama-3.3-70B-Instruct --quantization fp8 "),
+    ],
+)
+def test_a_release_in_16_bit_is_served_in_fp8_by_the_checkpoint_that_is_released_beside_it(
+    model: str, tp: int, engine: str, said: str
+) -> None:
+    """vllm-project/recipes: GLM-5-FP8, Qwen3-235B-A22B-FP8 with `-tp 4`; 1536 / 8 = 192 would cut its blocks of 128."""
+    asked: dict[str, Any] = {"model": model, "precision": "fp8", "engine": engine}
+    on = serving(Ledger({}), gpu="h200-sxm", **asked)
+    assert said in launch(on, Layout(tp=tp), context=4096, users=1, ledger=Ledger({}))
+
+
+def test_a_checkpoint_in_blocks_is_not_named_for_a_layout_that_would_divide_them() -> None:
+    """9728 / 8 = 1216 rows of Qwen3 4B are nine and a half blocks of 128."""
+    online, blocks = (
+        serving(Ledger({}), model=model, precision="fp8", gpu="h200-sxm")
+        for model in ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B-FP8")
+    )
+    assert (8 in online.degrees, 8 in blocks.degrees) == (True, False)
+    started = launch(online, Layout(tp=8), context=4096, users=1, ledger=Ledger({}))
+    assert started.startswith("vllm serve Qwen/Qwen3-4B --quantization fp8 ")
+
+
+@pytest.mark.parametrize(
+    ("model", "precision", "gpu", "told"),
+    [
+        ("deepseek-ai/DeepSeek-R1", "fp8", "b200-sxm", True),
+        ("zai-org/GLM-5", "fp8", "gb200", True),
+        ("deepseek-ai/DeepSeek-R1", "fp8", "h200-sxm", False),
+        ("deepseek-ai/DeepSeek-R1", "nvfp4", "b200-sxm", False),
+        ("Qwen/Qwen3-32B-FP8", "fp8", "b200-sxm", False),
+        ("openai/gpt-oss-120b", "mxfp4", "b200-sxm", False),
+    ],
+)
+def test_tensorrt_llm_is_told_the_only_backend_that_has_fp8_experts_in_blocks(
+    *, model: str, precision: str, gpu: str, told: bool
+) -> None:
+    """Its guide to DeepSeek R1: "B200/GB200 EP<=8 | FP8 | DEEPGEMM", H200 CUTLASS, which is the default."""
+    on = serving(Ledger({}), model=model, precision=precision, gpu=gpu, engine="tensorrt-llm")
+    started = launch(on, Layout(tp=8), context=4096, users=1, ledger=Ledger({}))
+    assert ("--extra_llm_api_options FILE" in started, "moe_config: {backend: DEEPGEMM}" in started) == (told, told)
+
+
+def test_vllm_is_told_the_page_that_an_indexer_picks_keys_and_values_by() -> None:
+    """vllm-project/recipes, MiniMax-M3: "sparse_block_size is 128 -- KV cache block size must match" (`base_args`)."""
+    asked: dict[str, Any] = {"precision": "bf16", "gpu": "b200-sxm"}
+    m3 = serving(Ledger({}), model="MiniMaxAI/MiniMax-M3", **asked)
+    latent = serving(Ledger({}), model="deepseek-ai/DeepSeek-V3.2", **asked)
+    started = [launch(on, Layout(tp=8), context=4096, users=1, ledger=Ledger({})) for on in (m3, latent)]
+    assert ["--block-size 128" in one for one in started] == [True, False]
+
+
+@pytest.mark.parametrize(
     ("model", "tp", "whole"),
     [
         ("MiniMaxAI/MiniMax-M2", 8, True),

@@ -617,8 +617,8 @@ def test_what_is_known_not_to_run_is_not_said_to_be_unknown_and_leads_to_what_do
 
 
 def test_a_cache_that_is_not_known_is_still_said_to_be_unknown() -> None:
-    answer = TOOLS_BY_NAME["plan_parallelism"].ask({"model": "minimax m3", "gpu": "mi300x"})
-    assert answer.summary.startswith("Whether MiniMax M3 in FP16 fits on any number of MI300X is not known. ")
+    answer = TOOLS_BY_NAME["plan_parallelism"].ask({"model": "thinkingmachines/Inkling", "gpu": "mi300x"})
+    assert answer.summary.startswith("Whether Inkling in FP16 fits on any number of MI300X is not known. ")
     assert [(step.tool, step.why) for step in answer.next_steps] == [
         ("compare_quantization", "the memory of its formats")
     ]

@@ -551,9 +551,9 @@ def test_a_larger_share_never_takes_fewer_users(utilization: float, more: float)
         ({"model": "7B", "precision": "fp16", "context_window": 4096}, "vllm serve meta-llama/Llama-2-7b-hf "),
         (
             {"model": "qwen3-32b", "context_window": 131_072},
-            "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve Qwen/Qwen3-32B ",
+            "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve Qwen/Qwen3-32B-FP8 ",
         ),
-        ({"model": "qwen3-32b", "context_window": 40_960}, "vllm serve Qwen/Qwen3-32B "),
+        ({"model": "qwen3-32b", "context_window": 40_960}, "vllm serve Qwen/Qwen3-32B-FP8 "),
     ],
 )
 def test_a_command_names_a_checkpoint_that_takes_the_context_or_lets_the_engine_exceed_it(

@@ -11,8 +11,10 @@ from inferplan.catalog.models import MODELS
 _PAGE = re.compile(
     r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s:?#]+)(?:[/?#]\S*)?", re.IGNORECASE
 )
-_SIDE = frozenset(("gguf", "quantized", "weights", "format"))
+_SIDE = frozenset(("gguf", "quantized", "weights", "format", "qat", "ct", "block"))
 """Words beside a format that name neither it nor the model."""
+_NVIDIA = ("nvidia/", "-fp4", "-nvfp4")
+"""Whose "FP4" is NVFP4: the checkpoints of this owner were renamed so."""
 _NO_TEXT = frozenset(
     ("embed", "embedding", "embeddings", "embeddinggemma", "rerank", "reranker", "bge", "gte", "minilm")
 )
@@ -39,8 +41,9 @@ def advice(said: str) -> str | None:
     """
     if len(said) > LONGEST_NAME:
         return None
-    name = said.rstrip("/").rpartition("/")[2]
-    spoken = words(name)
+    owner, before, after = _NVIDIA
+    name = said.rstrip("/").rpartition("/")[2].casefold()
+    spoken = words(name.replace(before, after) if said.casefold().startswith(owner) else name)
     if _NO_TEXT & set(spoken):
         return "embedding models and rerankers generate no text and are not planned"
     for rest, form in _cuts(spoken):

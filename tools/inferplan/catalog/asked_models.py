@@ -101,7 +101,7 @@ def model_id(said: str) -> str:
         if is_config(said):
             return described(described(said).model.id).model.id
         said = from_page(said)
-        if built := _builds().get(said.strip().casefold()):
+        if built := _built(said):
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
@@ -122,14 +122,24 @@ def model_of(id_: str) -> Model:
     """The model of this id: the same object as long as it is remembered."""
     if id_ in MODELS:
         return MODELS[id_]
-    if built := _builds().get(id_.casefold()):
+    if built := _built(id_):
         return built
     return described(id_).model if is_config(id_) else _on_hub(id_)
 
 
 def _is_unknown_repository(name: str) -> bool:
     """Whether this is "owner/name", and no row and no published build goes by it."""
-    return is_repository_id(name) and name.casefold() not in _builds() and not MODELS.knows(name)
+    return is_repository_id(name) and _built(name) is None and not MODELS.knows(name)
+
+
+def _built(said: str) -> Model | None:
+    """The published build of this repository; NVIDIA's were called "-FP4" before they were called "-NVFP4".
+
+    Source: vllm-project/recipes and the guides of TensorRT-LLM, which name the same checkpoints in both ways.
+    """
+    name = said.strip().casefold()
+    renamed = name.replace("-fp4", "-nvfp4") if name.startswith("nvidia/") else name
+    return _builds().get(name) or _builds().get(renamed)
 
 
 @cache

@@ -31,6 +31,12 @@ SPARSE_LATENT_BYTES = 656
 CHECKPOINT_TOKENS = 64
 """Tokens by which a block of attention grows where FlashInfer keeps states of Gated DeltaNet inside a prompt; source:
 vLLM 0.33, vllm/v1/attention/backends/gdn_attn.py, `FLASHINFER_GDN_CHECKPOINT_ALIGNMENT`."""
+PAIRED_BLOCK_TOKENS = 128
+"""Tokens in one block of keys and values under an indexer: one page is what it picks; source: vLLM 0.28,
+vllm/models/minimax_m3/common/sparse_attention.py, `get_supported_kernel_block_sizes`."""
+PAIRED_INDEX_BYTES = 2
+"""An element of the index key beside keys and values, whatever those are stored in; source: vLLM 0.28 and 0.33,
+vllm/models/minimax_m3, `resolve_indexer_kv_dtype("bf16")`. [B]"""
 INDEX_KEY_BYTES = 132
 """128 elements of 1 B and one scale of 4 B, whatever the cache is stored in."""
 CLOSE_COUNTS = 1.25
@@ -41,6 +47,11 @@ FIRST_POOLED = 30
 """The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
 
 Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut."""
+FIRST_READ = 28
+"""The first vLLM (0.28) whose pages are known of index keys beside keys and values and of values narrower than keys.
+
+Source: vLLM 0.28 and 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.state_content_size_bytes`, and
+`UniformTypeKVCacheSpecs`: index keys are full attention of one vector a token, in one group with keys and values."""
 FIRST_IN_FLIGHT = 26
 """The first vLLM (0.26) that sizes a window for all tokens that are scheduled and not settled."""
 LAST_LIGHTNING = 23
@@ -184,18 +195,38 @@ def _reason(mixer: Mixer, *, version: int) -> str | None:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
     if pools_index_keys(mixer) and version < FIRST_POOLED:
         return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
-    return _attention_reason(mixer) if isinstance(mixer, Attention) else None
+    return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None
 
 
-def _attention_reason(attention: Attention) -> str | None:
+def is_read_alone(architecture: Architecture) -> bool:
+    """Whether the cache is as vLLM's source cuts it, and no published log is known to hold it against.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> [is_read_alone(MODELS[id_].architecture) for id_ in ("XiaomiMiMo/MiMo-V2-Flash", "Qwen/Qwen3-8B")]
+    [True, False]
+    """
+    return any(isinstance(mixer, Attention) and _is_unusual(mixer) for _, mixer in architecture.mixers)
+
+
+def picks_pages(architecture: Architecture) -> bool:
+    """Whether an indexer picks keys and values by pages, which vLLM has to be told the size of."""
+    return any(isinstance(mixer, Attention) and mixer.indexer for _, mixer in architecture.mixers)
+
+
+def _is_unusual(attention: Attention) -> bool:
+    """Whether index keys stand beside keys and values, or those differ in width."""
+    return bool(attention.indexer) or attention.value_width != attention.kv_width
+
+
+def _attention_reason(attention: Attention, *, version: int) -> str | None:
     """What about keys and values is not covered."""
-    if attention.indexer:
+    if attention.indexer and version < FIRST_READ:
         return "index keys beside keys and values: vLLM's layout of them is not known here"
     if attention.convolution_state:
         return "convolutions on keys and values: vLLM's layout of their state is not known here"
     if attention.cross:
         return "cross-attention to an image: what vLLM keeps of it is not known here"
-    if attention.value_width != attention.kv_width:
+    if attention.value_width != attention.kv_width and version < FIRST_READ:
         return "values narrower than keys: vLLM's pages for them are not known here"
     return None
 
@@ -284,6 +315,7 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
     element = kv_bits / BITS_PER_BYTE
     tokens, beside = _block_tokens(mixer, architecture, engine), 0.0
     indexer = mixer.indexer if isinstance(mixer, Latent) else None
+    index_key = INDEX_KEY_BYTES if indexer else 0.0
     if indexer and pools_index_keys(mixer):
         beside = INDEX_KEY_BYTES / indexer.compress
     for part in mixer.cached:
@@ -291,7 +323,7 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
         if part.what == "index keys":
             if beside:
                 continue
-            size = INDEX_KEY_BYTES
+            size = index_key or part.elements * PAIRED_INDEX_BYTES
         elif indexer and not beside and kv_bits == BITS_PER_BYTE and engine.latent_scales:
             size = SPARSE_LATENT_BYTES
         elif part.heads:
@@ -304,6 +336,8 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
 
 def _block_tokens(mixer: Mixer, architecture: Architecture, engine: Engine) -> int:
     """Tokens of one block, or by which it grows to the page of a state."""
+    if picks_pages(architecture):
+        return PAIRED_BLOCK_TOKENS
     if not isinstance(mixer, Latent):
         others = [other for _, other in architecture.mixers if isinstance(other, GatedDelta)]
         kept = engine.prefix_caching and any(_keeps_checkpoints(other, engine) for other in others)

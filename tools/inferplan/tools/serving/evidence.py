@@ -6,6 +6,7 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.core import vllm_activation, vllm_defaults
 from inferplan.core.compressed_memory import covers
 from inferplan.core.engine import EngineName
+from inferplan.core.kv_blocks import is_read_alone
 from inferplan.core.model import Model
 from inferplan.core.vision import Kind, item_images, profiled_images
 from inferplan.tools import _words as words
@@ -36,6 +37,8 @@ COMPRESSED = "vLLM's source; in 3 published logs of V4-Flash weights were 1.3 % 
 """Of compressed keys. Source: starts on RTX PRO 6000, GH200 and B200, of 0.22 and 0.25."""
 RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
 """What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
+READ_ALONE = "its KV cache is cut as in vLLM's source; no published log was held against it"
+"""Of index keys beside keys and values, and of values narrower than keys."""
 TEXT_ALONE = "image_inputs=0 leaves it out"
 NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
@@ -68,9 +71,12 @@ def _evidence(on: Serving) -> tuple[str, bool]:
     if is_vllm and covers(architecture, on.engine):
         tight = vllm_defaults.has_second_runner(architecture, on.engine)
         return f"{held}; {COMPRESSED}" if newer else COMPRESSED + (RAN_OUT if tight else ""), False
+    alone = (READ_ALONE,) if is_vllm and is_read_alone(architecture) else ()
     if vllm_activation.leaves_out_encoder(architecture, on.engine):
         remedy = TEXT_ALONE if may_be_blind(on.engine.name, on.model, on.engine.version) else NO_IMAGES
-        return "; ".join((*(() if known and not newer else (held,)), NOT_COUNTED, remedy)), False
+        return "; ".join((*(alone or (() if known and not newer else (held,))), NOT_COUNTED, remedy)), False
+    if alone:
+        return READ_ALONE, False
     tower = vllm_activation.counted_encoder(architecture, on.engine)
     if tower is None:
         return held, known

@@ -1,12 +1,14 @@
 """The command that starts a deployment, with the flags that follow from the answer."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
 from inferplan.core.engine_memory import as_run
+from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS, picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, is_even
 from inferplan.core.performance import Batch
@@ -54,7 +56,7 @@ def launch(
 
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
-    needed = plugin(on.engine.name, on.gpu)
+    on, needed = _as_published(on, layout), plugin(on.engine.name, on.gpu)
     form = "gguf" if on.precision.is_gguf else on.precision.id
     first, loader = LOADERS.get(form, (0, ""))
     if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
@@ -119,6 +121,21 @@ def _checkpoint(model: Model, context: int) -> str:
     return ANY_MODEL if model.is_size_class or model.id.startswith("{") else model.id
 
 
+def _as_published(on: Serving, layout: Layout) -> Serving:
+    """The same of the checkpoint in FP8 that is released beside one of 16 bit, where one is: it is what people serve.
+
+    Not where this layout would divide its blocks of scales, nor where tensor groups share experts under other engines
+    than vLLM: SGLang exchanges tokens otherwise of a checkpoint in blocks, and takes room for it.
+
+    Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
+    """
+    own = MODELS.get(f"{on.model.id}-{ONLINE.upper()}") or MODELS.get(f"{on.model.id}-{ONLINE}")
+    if on.precision.id != ONLINE or own is None or (layout.ep > 1 and on.engine.name != "vllm"):
+        return on
+    published = replace(on, model=own)
+    return published if layout.tp in published.degrees else on
+
+
 def _is_quantised_online(on: Serving) -> bool:
     """Whether the engine quantises a 16-bit checkpoint while it loads it."""
     wide = FORMATS.id_of(on.model.native_precision) in SIXTEEN_BIT
@@ -154,6 +171,8 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
         yield "enable_chunked_prefill: true"
     if not engine.cuda_graphs:
         yield "cuda_graph_config: null"
+    if _needs_deepgemm(on):
+        yield "moe_config: {backend: DEEPGEMM}"
     if _predicts(on):
         yield f"speculative_config: {{decoding_type: MTP, num_nextn_predict_layers: {engine.drafts}}}"
     name, reuses = _stored(on, kv_precision), engine.prefix_caching
@@ -163,6 +182,16 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
         cache["free_gpu_memory_fraction"] = f"{engine.memory_utilization:g}"
     if cache:
         yield f"kv_cache_config: {{{', '.join(f'{key}: {value}' for key, value in cache.items())}}}"
+
+
+def _needs_deepgemm(on: Serving) -> bool:
+    """Whether TensorRT-LLM computes experts in FP8, in blocks, by a backend that is not its default: on B200 and newer.
+
+    Source: TensorRT-LLM, deployment guides to DeepSeek R1 and GLM-5, MoE backend support matrix (FP8 on B200 and GB200
+    is DEEPGEMM's alone, "one must set the backend explicitly to run the model"; on Hopper CUTLASS has it).
+    """
+    in_blocks = on.experts is not None and on.precision.id == ONLINE and on.model.block(ONLINE) > 0
+    return in_blocks and on.gpu.link is not None and on.gpu.architecture in ("Blackwell", "Blackwell Ultra")
 
 
 def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
@@ -278,10 +307,16 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
-    """How the cache is stored, where that is not the engine's default."""
+    """How the cache is stored, where that is not the engine's default, and in what blocks where it does not find out.
+
+    Source of blocks: vllm-project/recipes, MiniMax-M3 (`base_args`); vLLM 0.28, vllm/platforms/interface.py, which asks
+    the backend of the first layer alone.
+    """
     flags, name = FLAGS[on.engine.name], _stored(on, kv_precision)
     if name and flags.cache:
         yield flags.cache.format(name)
+    if flags.block and picks_pages(on.model.architecture):
+        yield flags.block.format(PAIRED_BLOCK_TOKENS)
 
 
 def _stored(on: Serving, kv_precision: str | None) -> str:

@@ -27,6 +27,7 @@ class Flags:
     quantize: str = ""
     wide: str = ""
     cache: str = ""
+    block: str = ""
     beyond: str = ""
     longer: str = ""
     share: str = ""
@@ -62,6 +63,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         quantize="--quantization fp8",
         wide="--dtype float32",
         cache="--kv-cache-dtype {}",
+        block="--block-size {}",
         beyond="VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
         share="--gpu-memory-utilization {:g}",
         tokens="--max-num-batched-tokens {}",
