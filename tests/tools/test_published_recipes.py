@@ -39,9 +39,9 @@ def named(name: str) -> tuple[str, str]:
     try:
         found = model_id(name)
     except UnknownModel as unknown:
-        told = re.search(r'ask for model "([^"]+)" with precision "([^"]+)"', str(unknown))
-        assert told, f"{name} is known by no name: {unknown}"
-        return told[1], told[2]
+        if told := re.search(r'ask for model "([^"]+)" with precision "([^"]+)"', str(unknown)):
+            return told[1], told[2]
+        raise
     return found, model_of(found).native_precision
 
 
