@@ -84,13 +84,12 @@ def test_a_format_within_a_name_is_told_to_be_asked_for_as_one(said: str, model:
 @pytest.mark.parametrize(
     ("said", "model", "form"),
     [
-        ("glm-4.6 fp8", "zai-org/GLM-4.6", "fp8"),
         ("GLM-4.5-FP8", "zai-org/GLM-4.5", "fp8"),
         ("Qwen2.5-3B-Instruct awq", "Qwen/Qwen2.5-3B-Instruct", "awq"),
     ],
 )
 def test_another_models_build_in_the_format_that_was_said_is_not_taken_for_it(said: str, model: str, form: str) -> None:
-    """Of 353 billion parameters, GLM 4.6 and 4.5 were answered by GLM-4.6V-FP8 and GLM-4.5-Air-FP8, of 107 billion."""
+    """Of 353 billion parameters, GLM 4.5 was answered by GLM-4.5-Air-FP8, of 107 billion."""
     with pytest.raises(UnknownModel, match=re.escape(f'ask for model "{model}" with precision "{form}"')):
         model_id(said)
 
@@ -107,6 +106,7 @@ def test_a_name_that_nothing_goes_by_is_answered_with_how_to_describe_the_model(
 def test_a_build_of_the_model_in_the_format_that_was_said_is_taken_for_it() -> None:
     assert model_id("qwen2.5-coder-32b-instruct int4") == "Qwen/Qwen2.5-Coder-32B-Instruct-GPTQ-Int4"
     assert model_id("glm-4.6v fp8") == "zai-org/GLM-4.6V-FP8"
+    assert model_id("glm-4.6 fp8") == "zai-org/GLM-4.6-FP8"
 
 
 @pytest.mark.parametrize("said", ["unsloth/gpt-oss-120b-GGUF", "hf.co/unsloth/gpt-oss-120b-GGUF:UD-Q4_K_XL"])

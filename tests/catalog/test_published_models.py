@@ -58,7 +58,7 @@ def test_a_checkpoint_like_another_has_the_layers_and_the_published_parameters_o
     base = MODELS[row["like"]]
     assert (model_rows()[id_].like, parts) == (base.id, base.parameters)
     more = int(row["published"]) - int(row["published_like"])
-    if base.architecture.tied_embeddings and more > parts.embedding:
+    if base.architecture.tied_embeddings and more >= parts.embedding:
         more -= parts.embedding
     scales = parts.total / int(row["scaled"]) if row["scaled"] else 0
     assert 0 <= more <= 1.02 * scales
@@ -66,7 +66,7 @@ def test_a_checkpoint_like_another_has_the_layers_and_the_published_parameters_o
 
 def test_the_catalog_holds_the_published_models_and_the_size_classes_and_nothing_else() -> None:
     assert set(PUBLISHED) == {id_ for id_, row in model_rows().items() if not row.size_class}
-    assert len(PUBLISHED) == 413
+    assert len(PUBLISHED) == 446
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_the_names_that_people_gave_their_models_are_not_ambiguous() -> None:
 
 def test_what_a_total_cannot_prove_is_labelled() -> None:
     labelled = [row for row in model_rows().values() if row.unverified or row.inferred or row.verification != "exact"]
-    assert len(labelled) == 54
+    assert len(labelled) == 66
     assert "attention layer positions" in model_rows()["LiquidAI/LFM2-1.2B"].unverified
 
 

@@ -243,6 +243,20 @@ def test_tensorrt_llm_is_told_the_only_backend_that_has_fp8_experts_in_blocks(
     assert ("--extra_llm_api_options FILE" in started, "moe_config: {backend: DEEPGEMM}" in started) == (told, told)
 
 
+def test_blocks_of_routed_experts_alone_leave_tensor_groups_to_all_else() -> None:
+    """Step 3.7 Flash: a shared expert of 1280 / 8 = 160 rows would end within a block, and is in 16 bit.
+
+    All scales of its FP8 checkpoint are those of 42 layers of 288 experts, 3 x 4096 x 1280 / 16,384 = 960 each: by so
+    many its published total exceeds that of the release. vllm-project/recipes start it with TP 8.
+    """
+    own, release = ("stepfun-ai/Step-3.7-Flash-FP8", "stepfun-ai/Step-3.7-Flash")
+    on, wide = (serving(Ledger({}), model=model, precision="fp8", gpu="h200-sxm") for model in (own, release))
+    assert 8 in on.degrees
+    assert 42 * 288 * 3 * 4096 * 1280 // 128**2 == 11_612_160
+    started = launch(wide, Layout(tp=8), context=4096, users=1, ledger=Ledger({}))
+    assert f"vllm serve {release} --trust-remote-code --quantization fp8 " in started
+
+
 def test_vllm_is_told_the_page_that_an_indexer_picks_keys_and_values_by() -> None:
     """vllm-project/recipes, MiniMax-M3: "sparse_block_size is 128 -- KV cache block size must match" (`base_args`)."""
     asked: dict[str, Any] = {"precision": "bf16", "gpu": "b200-sxm"}
@@ -258,6 +272,8 @@ def test_vllm_is_told_the_page_that_an_indexer_picks_keys_and_values_by() -> Non
         ("MiniMaxAI/MiniMax-M2", 8, True),
         ("MiniMaxAI/MiniMax-M2", 4, False),
         ("Qwen/Qwen3-30B-A3B-FP8", 4, True),
+        ("stepfun-ai/Step-3.7-Flash-FP8", 8, True),
+        ("stepfun-ai/Step-3.5-Flash-FP8", 2, False),
         ("Qwen/Qwen3-Coder-480B-A35B-Instruct-FP8", 8, True),
         ("deepseek-ai/DeepSeek-V3", 8, False),
     ],

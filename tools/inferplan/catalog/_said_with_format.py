@@ -56,8 +56,8 @@ def advice(said: str) -> str | None:
 def other_advice(said: str, id_: str) -> str | None:
     """What to ask for instead of a name that only holds words of the row `id_`, where it has another's and a format.
 
-    >>> other_advice("glm-4.6 fp8", "zai-org/GLM-4.6V-FP8")
-    'ask for model "zai-org/GLM-4.6" with precision "fp8"'
+    >>> other_advice("glm-4.5 fp8", "zai-org/GLM-4.5-Air-FP8")
+    'ask for model "zai-org/GLM-4.5" with precision "fp8"'
     """
     if MODELS.named(said):
         return None

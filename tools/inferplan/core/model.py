@@ -26,15 +26,19 @@ class Nominal:
     active: int
 
 
+REST = 16.0
+"""What tensors have that a checkpoint does not quantise. [bits]"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NativeBits:
     """What a checkpoint that is quantised in parts spends on each tensor class; the rest is 16 bit. [bits]"""
 
-    mixers: float = 16
-    ffn: float = 16
-    routed_experts: float = 16
-    lookup: float = 16
-    output_head: float = 16
+    mixers: float = REST
+    ffn: float = REST
+    routed_experts: float = REST
+    lookup: float = REST
+    output_head: float = REST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +94,12 @@ class Model:
     def block(self, precision: str) -> int:
         """Inputs that share a scale in this format, 0 where all of a row do. [elements]"""
         return self.weight_block if precision == self.native_precision else 0
+
+    def sliced_block(self, precision: str) -> int:
+        """The same of what all tokens pass through; 0 where the checkpoint quantises its routed experts alone."""
+        bits = self.own_bits(precision)
+        experts_alone = bits is not None and bits.mixers == bits.ffn == REST
+        return 0 if experts_alone else self.block(precision)
 
     def own_kv_bits(self, precision: str) -> float | None:
         """The element of the KV cache that its checkpoint in this format asks for, None where it does not. [bits]"""

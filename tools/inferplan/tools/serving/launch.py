@@ -124,13 +124,14 @@ def _checkpoint(model: Model, context: int) -> str:
 def _as_published(on: Serving, layout: Layout) -> Serving:
     """The same of the checkpoint in FP8 that is released beside one of 16 bit, where one is: it is what people serve.
 
-    Not where this layout would divide its blocks of scales, nor where tensor groups share experts under other engines
-    than vLLM: SGLang exchanges tokens otherwise of a checkpoint in blocks, and takes room for it.
+    Not where it leaves layers in 16 bit, which the format counted does not, nor where this layout would divide its
+    blocks of scales, nor where tensor groups share experts under other engines than vLLM: SGLang exchanges tokens
+    otherwise of a checkpoint in blocks, and takes room for it.
 
     Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
     """
     own = MODELS.get(f"{on.model.id}-{ONLINE.upper()}") or MODELS.get(f"{on.model.id}-{ONLINE}")
-    if on.precision.id != ONLINE or own is None or (layout.ep > 1 and on.engine.name != "vllm"):
+    if on.precision.id != ONLINE or own is None or own.native_bits or (layout.ep > 1 and on.engine.name != "vllm"):
         return on
     published = replace(on, model=own)
     return published if layout.tp in published.degrees else on

@@ -158,7 +158,7 @@ class Runnable:
         """
         if self.engine.name == "llama.cpp" or self.precision.is_llm_int8:
             return (1,)
-        degrees = degrees_of(self.model, self.domain, self.model.block(self.precision.id))
+        degrees = degrees_of(self.model, self.domain, self.model.sliced_block(self.precision.id))
         if self.engine.adapters_sharded:
             on = (self.model, self.precision, self.engine)
             degrees = tuple(tp for tp in degrees if can_share_out(*on, tp))
@@ -237,7 +237,7 @@ class Runnable:
     @property
     def _block(self) -> int:
         """Rows and columns that are sliced together, 1 where any are. [elements]"""
-        return self.model.block(self.precision.id) or 1
+        return self.model.sliced_block(self.precision.id) or 1
 
     @property
     def sends_tokens(self) -> bool:
