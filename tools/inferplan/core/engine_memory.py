@@ -36,6 +36,11 @@ What is told is rounded down beside, so that all would have started.
 """
 
 
+def stored_for(model: Model, engine: EngineName) -> Model:
+    """The model as the engine's files store it: llama.cpp's differ in MXFP4."""
+    return llamacpp_memory.in_files(model) if engine == "llama.cpp" else model
+
+
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes, by the rules of the engine."""
     return RULES[engine.name].memory(model, precision, gpu, layout, engine)

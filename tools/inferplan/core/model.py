@@ -35,6 +35,7 @@ class NativeBits:
     routed_experts: float = 16
     lookup: float = 16
     output_head: float = 16
+    embedding: float = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

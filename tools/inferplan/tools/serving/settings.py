@@ -118,7 +118,7 @@ def _serving(
     if engine == "vllm" and form.is_llm_int8:
         runs = replace(runs, cuda_graphs=False)
     return Serving(
-        model=model,
+        model=engine_memory.stored_for(model, engine),
         precision=form,
         gpu=gpu,
         kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form, engine),
