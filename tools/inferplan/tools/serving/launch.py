@@ -19,9 +19,6 @@ from inferplan.tools.serving.serving import Serving
 
 ANY_MODEL = "MODEL"
 """In place of a checkpoint that is not known."""
-ONLINE = "fp8"
-"""The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
-
 WIDE = "fp32"
 """The format that engines have to be told: they load a checkpoint of 32 bit in 16 as well.
 
@@ -104,8 +101,8 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     yield _spelled(on, "start").format(name)
     if on.model.remote_code:
         yield flags.code
-    if _is_quantised_online(on):
-        yield flags.quantize
+    if on.quantised_online:
+        yield on.quantised_online
     if on.precision.id == WIDE:
         yield flags.wide
 
@@ -118,19 +115,13 @@ def _checkpoint(model: Model, context: int) -> str:
     return ANY_MODEL if model.is_size_class or model.id.startswith("{") else model.id
 
 
-def _is_quantised_online(on: Serving) -> bool:
-    """Whether the engine quantises a 16-bit checkpoint while it loads it."""
-    wide = FORMATS.id_of(on.model.native_precision) in SIXTEEN_BIT
-    return bool(FLAGS[on.engine.name].quantize) and on.precision.id == ONLINE and wide
-
-
 def _is_invented(on: Serving) -> bool:
     """Whether a build in this format is called after the model and the format, because none is known."""
     if on.model.build(on.precision.id):
         return False
     own = FORMATS.id_of(on.model.native_precision)
     loaded = SIXTEEN_BIT if own in SIXTEEN_BIT else {own}
-    other = on.precision.id not in loaded and not _is_quantised_online(on)
+    other = on.precision.id not in loaded and not on.quantised_online
     return on.engine.name == "llama.cpp" or other
 
 

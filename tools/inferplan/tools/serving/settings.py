@@ -140,6 +140,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if on.engine.name == "vllm" and on.precision.is_llm_int8:
         ledger.note("cuda_graphs", 0, why=EAGER)
+    if on.unsliced:
+        ledger.note("tensor_parallel", 1, why=UNSLICED.format(ENGINES[on.engine.name].title))
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
         note_encoder(ledger, on, context)
@@ -156,6 +158,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
 
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
 """Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py."""
+UNSLICED = "{} does not slice what bitsandbytes stored"
+"""Source: see `Runnable.unsliced`."""
 FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
 BEFORE_RELEASE = "figures of before its release; no published run or log is of it"
