@@ -103,9 +103,23 @@ class Pool:
             sequences=self.holding.sequences,
         )
 
+    def started_for(self, context: int) -> "Pool":
+        """The same of an engine that is started for this context, which may have tables of all of its tokens."""
+        if self.holding is None or self.holding.tables is None:
+            return self
+        memory = replace(self.memory, outside=self.memory.outside + self.holding.tables(context))
+        if memory.headroom >= 0:
+            return replace(self, memory=memory)
+        return replace(self, memory=memory, holding=replace(self.holding, concurrency=_none), most=0)
+
     def _sessions(self, concurrency: float) -> int:
         """Whole sequences of each group, no more than run at once."""
         return min(int(concurrency), self.most) * self.groups
+
+
+def _none(_context: int) -> float:
+    """No session at all: nothing that does not start holds one."""
+    return 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -178,7 +192,8 @@ class Pools(dict[tuple[Layout, int], Pool]):
 
     def of(self, layout: Layout, context: int) -> Pool:
         """The pool of each replica of a layout, started for this context: the others change nothing."""
-        return self[layout.alone, item_images(self._tower, context) if self._tower else 1]
+        found = self[layout.alone, item_images(self._tower, context) if self._tower else 1]
+        return found.started_for(context)
 
 
 @lru_cache(maxsize=256)
