@@ -11,6 +11,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
+from inferplan.core.engine_memory import pools
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_memory import Held, RankMemory
 from inferplan.core.sglang_defaults import (
@@ -29,6 +30,7 @@ from inferplan.core.sglang_memory import (
     holding,
     memory,
     not_modelled,
+    request_table,
     state_bytes,
     taken_before,
     token_bytes,
@@ -497,3 +499,39 @@ def test_all_ranks_together_hold_at_least_the_whole_cache_of_a_token(layout: Lay
 @pytest.mark.parametrize("gib", [0, -3])
 def test_a_pool_of_nothing_holds_nothing(id_: str, gib: float) -> None:
     assert holds(id_, gib) == Held(tokens=0, concurrency=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "pool", "after", "running", "context"),
+    [
+        (8.37, 2 * 2.82, 1.68, 2049, 131_072),
+        (209.98, 160.63, 45.25, 4096, 262_144),
+        (9.26, 2.77 + 2 * 1.52, 3.42, 8, 131_072),
+    ],
+)
+def test_what_a_pool_leaves_less_of_than_its_own_size_is_the_table_of_requests(
+    before: float, pool: float, after: float, running: int, context: int
+) -> None:
+    """Free before the pool, the pool, free after it: a Qwen2 on 24 GB, Kimi K2.5 on MI355X, a Granite hybrid."""
+    assert before - pool - after == pytest.approx(request_table(running, context) / GIB, abs=0.11)
+
+
+def test_requests_at_once_are_512_for_each_context_of_the_pool_within_2048_and_4096() -> None:
+    """Kimi K2.5 on MI355X: 2,454,421 tokens hold 9.4 of 262,144, 4,793 requests, of which 4,096 are left."""
+    kimi = MODELS["moonshotai/Kimi-K2.5"]
+    held = holding(kimi, Layout(tp=8), ENGINE, 160.63 * GIB, kv_bits=16)
+    assert held.tables is not None
+    assert held.tables(262_144) == request_table(4096, 262_144)
+    assert held.tables(1_048_576) == request_table(2048, 1_048_576)
+    few = holding(kimi, Layout(tp=8), replace(ENGINE, max_num_seqs=32), 160.63 * GIB, kv_bits=16)
+    assert few.tables is not None
+    assert few.tables(262_144) == 33 * (262_144 + 4) * 4
+
+
+def test_the_table_of_requests_comes_out_of_the_reserve_and_not_out_of_the_pool() -> None:
+    on = (MODELS["Qwen/Qwen3-30B-A3B"], FORMATS["fp8"], h100(), ENGINE)
+    short, long = (pools(*on, kv_bits=16).of(Layout(), context) for context in (4096, 40_960))
+    assert long.memory.pool == short.memory.pool
+    assert long.memory.outside - short.memory.outside == pytest.approx(
+        request_table(4096, 40_960) - request_table(4096, 4096)
+    )

@@ -168,7 +168,27 @@ def test_a_large_gpu_encodes_more_frames_at_once_and_the_first_versions_one() ->
 
 
 def test_each_kind_of_encoder_was_measured() -> None:
-    assert {towers()[case["tower"]].kind for case in ALONE} == set(get_args(Kind))
+    """But for patches that are embedded as they are, of which next to nothing but inputs and outputs is alive."""
+    assert {towers()[case["tower"]].kind for case in ALONE} == set(get_args(Kind)) - {"embedded"}
+
+
+def test_gemma_4_12b_embeds_the_frames_of_a_video_without_an_encoder() -> None:
+    """32 frames of 70 patches of 48 x 48 pixels in three colours, with two positions of 8 B, and 64 outputs a frame.
+
+    Layers of norms, one matrix, positions and a projection are all that its 52,379,952 parameters are, with sound's
+    640 x 3840 and one scalar for each of 48 layers.
+    """
+    tower, inputs, outputs = towers()["gemma4_embedded"], 32 * 70 * (48 * 48 * 3 + 2 * 8 // 2), 32 * 64 * 3840
+    assert kept_images(tower, 1, hidden=3840) == 2 * (inputs + outputs)
+    assert encoder_peak(tower, 1, hidden=3840) == 2 * (inputs + 2 * outputs)
+    pixels, wide = 48 * 48 * 3, 3840
+    layers = 2 * pixels + (pixels + 1) * wide + 2 * wide + 1120 * 2 * wide + 2 * wide + wide**2
+    assert layers + 640 * wide + 48 == shape("gemma 4 12b").vision_params
+    on = engine(version=28, tokens=8192)
+    plain = replace(shape("gemma 4 12b"), vision_params=0, vision=None)
+    seen = activation_peak(shape("gemma 4 12b"), on, tp=1) - activation_peak(plain, on, tp=1)
+    assert seen == 3 * kept_images(tower, 1, hidden=3840)
+    assert not leaves_out_encoder(shape("gemma 4 12b"), on)
 
 
 def test_images_of_llama_4_are_seventeen_tiles() -> None:

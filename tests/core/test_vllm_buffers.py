@@ -201,12 +201,24 @@ def test_as_many_graphs_are_counted_as_vllm_tried_out(row: dict[str, str]) -> No
 
 
 def test_what_vllm_estimated_for_graphs_on_one_gpu_is_set_aside() -> None:
-    """Within 0.07 GiB on average of 14 starts; what graphs took up to 0.19 was 0.43 GiB more, never less."""
-    assert len(ESTIMATES) == 14
+    """Within 0.07 GiB on average of 15 starts; what graphs took up to 0.19 was 0.43 GiB more, never less."""
+    assert len(ESTIMATES) == 15
     off = [estimate(row) - float(row["estimated"]) for row in ESTIMATES]
     assert mean(abs(one) for one in off) < 0.085
     assert -0.2 < min(off) < max(off) < 0.25
     assert abs(mean(off)) < 0.02
+
+
+FEW = ("qwen2.5-7b-awq-n8", "gemma-4-26b-a4b-nvfp4-n2")
+"""First starts with 9 and 5 graphs, of which the first decides."""
+
+
+def test_of_a_few_graphs_of_a_first_start_up_to_0_3_gib_are_missing() -> None:
+    """0.35 and 0.26 GiB for 0.06 and 0.03: what a start loads for the first time counts with its first graph."""
+    missing = [
+        float(row["estimated"]) - estimate(row) for row in rows("published_graph_estimates.tsv") if row["id"] in FEW
+    ]
+    assert missing == [pytest.approx(0.29, abs=0.01), pytest.approx(0.23, abs=0.01)]
 
 
 def test_what_graphs_took_is_near_what_was_estimated_but_for_those_of_gpt_oss() -> None:

@@ -101,6 +101,7 @@ def test_since_0_29_the_second_runner_takes_every_model_unless_the_first_is_aske
         ("l40s", 33, False),
         ("mi300x", 33, False),
         ("h100-sxm", 31, False),
+        ("h100-sxm", 32, False),
     ],
 )
 def test_since_0_33_hopper_and_blackwell_hand_out_states_inside_a_prompt(gpu: str, version: int, *, kept: bool) -> None:

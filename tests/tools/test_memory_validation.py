@@ -250,34 +250,46 @@ FIRST_STARTS = {"pro6000-qwen3-32b-pp2": 11.2, "4090-qwen3-8b-v027-first": 20.4,
 
 The last two are first starts for certain, the first one likely. Each takes 0.8 to 1.5 GiB more, which no rule says.
 """
-UNLIKE = {*FIRST_STARTS, "gemma4-e4b-3090"}
-"""Gemma 4 E4B on an RTX 3090 takes 0.35 GiB more, 0.19 of them in graphs."""
+AWQ_KERNELS = "3090-qwen25-7b-awq-v022"
+UNLIKE = {*FIRST_STARTS, "gemma4-e4b-3090", AWQ_KERNELS, "4090-qwen25-7b-v024"}
+"""Gemma 4 E4B on an RTX 3090 takes 0.35 GiB more, 0.19 of them in graphs; Qwen2.5 7B on an RTX 4090 0.14, of a pool of
+4.5. In AWQ, told to take AWQ's own kernels, which expand each matrix, and in a first start, it takes 1.2 GiB more.
+"""
+BESIDE = {AWQ_KERNELS, "h200-qwen25-7b-awq-v031"}
+"""Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take, 1.8 and 2.1 %: why is not known."""
 
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 17, 0.74), ("kv_cache_gib_per_gpu", 10, 2.45), ("kv_cache_tokens", 12, 2.47)],
+    [("weights_gib_per_gpu", 18, 0.74), ("kv_cache_gib_per_gpu", 10, 2.45), ("kv_cache_tokens", 12, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
     """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, RTX 3090, 4090 and PRO 6000: in percent.
 
-    Weights within 0.1, but of three models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42, 31B in FP8 0.74) and what is
-    printed as 0.93 GiB. Pools within 1, but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B
-    (1.9) and, on an A100 whose graphs took more, Llama 3.1 8B (1.3).
+    Weights within 0.1, but of three models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42, 31B in FP8 0.74), Qwen2.5
+    7B (0.29, in AWQ see `BESIDE`) and what is printed as 0.93 GiB. Pools within 1, but of Qwen3 32B on two ranks (AWQ
+    on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9) and, on an A100 whose graphs took more, Llama 3.1 8B (1.3).
     """
     (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
-    alike = [size for size, id_ in found if quantity == "weights_gib_per_gpu" or id_ not in UNLIKE]
+    unlike = BESIDE if quantity == "weights_gib_per_gpu" else UNLIKE
+    alike = [size for size, id_ in found if id_ not in unlike]
     assert len(alike) >= least
     assert max(alike) <= worst
 
 
 def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
-    """Three first starts, and Gemma 4 E4B."""
+    """Three first starts, Gemma 4 E4B, and Qwen2.5 7B on an RTX 4090 and with AWQ's own kernels."""
     found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}
     pools = found["kv_cache_gib_per_gpu"] | found["kv_cache_tokens"]
     assert {id_ for id_, size in pools.items() if size > 2.5} == UNLIKE
     for id_, size in FIRST_STARTS.items():
         assert pools[id_] == pytest.approx(size, abs=0.1)
+    assert pools[AWQ_KERNELS] == pytest.approx(8.2, abs=0.1)
+    assert pools["4090-qwen25-7b-v024"] == pytest.approx(3.2, abs=0.1)
+    assert {id_: found["weights_gib_per_gpu"][id_] for id_ in BESIDE} == {
+        AWQ_KERNELS: pytest.approx(1.8, abs=0.05),
+        "h200-qwen25-7b-awq-v031": pytest.approx(2.1, abs=0.05),
+    }
     assert not any(found["fits"].values())
 
 

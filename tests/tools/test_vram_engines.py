@@ -744,3 +744,19 @@ def test_a_user_of_qwen3_5_4b_takes_a_block_of_states_more_on_an_h100_since_0_33
     tokens, layers = (576 if kept == 3 else 528), 8
     blocks = -(-8192 // tokens) + 3 * kept
     assert found.engine_kv_gb_per_user == pytest.approx(blocks * tokens * layers * 4096 / 1e9, abs=0.001)
+
+
+def test_sglangs_table_of_requests_takes_the_reserve_of_a_million_tokens_and_fewer_requests_give_it_back() -> None:
+    """2,049 × 1,000,004 × 4 B = 7.6 GiB of each GPU."""
+    scout: dict[str, Any] = {
+        "model": "meta-llama/Llama-4-Scout-17B-16E-Instruct",
+        "precision": "fp8",
+        "gpu": "h100-sxm",
+        "engine": "sglang",
+        "context_window": 1_000_000,
+        "total_gpus": 8,
+    }
+    share = "memory_utilization=0.9"
+    assert not TOOL.ask(scout | {"overrides": share}).fits
+    assert TOOL.ask(scout | {"overrides": f"{share},max_num_seqs=256"}).fits
+    assert TOOL.ask(scout | {"overrides": share, "context_window": 500_000}).fits

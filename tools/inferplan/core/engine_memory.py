@@ -45,6 +45,11 @@ def as_run(engine: Engine, precision: Precision) -> Engine:
     return replace(engine, cuda_graphs=False) if eager else engine
 
 
+def stored_for(model: Model, engine: EngineName) -> Model:
+    """The model as the engine's files store it: llama.cpp's differ in MXFP4."""
+    return llamacpp_memory.in_files(model) if engine == "llama.cpp" else model
+
+
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
     """Where the memory of the busiest GPU goes, by the rules of the engine."""
     return RULES[engine.name].memory(model, precision, gpu, layout, as_run(engine, precision))
@@ -107,9 +112,23 @@ class Pool:
             sequences=self.holding.sequences,
         )
 
+    def started_for(self, context: int) -> "Pool":
+        """The same of an engine that is started for this context, which may have tables of all of its tokens."""
+        if self.holding is None or self.holding.tables is None:
+            return self
+        memory = replace(self.memory, outside=self.memory.outside + self.holding.tables(context))
+        if memory.headroom >= 0:
+            return replace(self, memory=memory)
+        return replace(self, memory=memory, holding=replace(self.holding, concurrency=_none), most=0)
+
     def _sessions(self, concurrency: float) -> int:
         """Whole sequences of each group, no more than run at once."""
         return min(int(concurrency), self.most) * self.groups
+
+
+def _none(_context: int) -> float:
+    """No session at all: nothing that does not start holds one."""
+    return 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -182,7 +201,8 @@ class Pools(dict[tuple[Layout, int], Pool]):
 
     def of(self, layout: Layout, context: int) -> Pool:
         """The pool of each replica of a layout, started for this context: the others change nothing."""
-        return self[layout.alone, item_images(self._tower, context) if self._tower else 1]
+        found = self[layout.alone, item_images(self._tower, context) if self._tower else 1]
+        return found.started_for(context)
 
 
 @lru_cache(maxsize=256)

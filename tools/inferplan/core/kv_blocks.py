@@ -274,8 +274,8 @@ def batches_in_flight(architecture: Architecture, layout: Layout, engine: Engine
 def _state_blocks(architecture: Architecture, engine: Engine) -> int:
     """Blocks of a sequence in a group of states: 1 and 1 per drafted token, with prefix caching 1 or 2 more.
 
-    One of those keeps the state at the end of a block; the other one, since 0.33, one inside the prompt, which is then
-    read in one step.
+    One of those keeps the state at the end of a block; the other one, since 0.32 of Mamba-2 and 0.33 of Gated DeltaNet,
+    one inside the prompt, which is then read in one step.
 
     Source: vLLM 0.28 to 0.33, vllm/v1/kv_cache_interface.py, `MambaSpec.max_memory_usage_bytes`.
     """
@@ -287,7 +287,7 @@ def _keeps_checkpoints(mixer: Mixer, engine: Engine) -> bool:
     """Whether states inside a prompt are kept: of Mamba-2, and of Qwen's Gated DeltaNet where kernels hand them out.
 
     Limits: Kimi K3's delta attention, which keeps them since 0.29, is not told from that of others.
-    Source: vLLM 0.33, vllm/model_executor/layers/mamba/mamba_mixer2.py and gdn/qwen_gdn_linear_attn.py,
+    Source: vLLM 0.32 and 0.33, vllm/model_executor/layers/mamba/mamba_mixer2.py, and 0.33 gdn/qwen_gdn_linear_attn.py,
     `get_kv_cache_spec`; issue 52959, pull requests 52789 and 57329.
     """
     if engine.version < FIRST_CHECKPOINTS:

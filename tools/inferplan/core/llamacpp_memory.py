@@ -9,6 +9,7 @@ the GPU within 1.6 %, of Phi-3 3.6 % short; compute buffers on CUDA and on the C
 states over (17 MiB), on Metal 4 % short; a llama-server of late 2026 reserves down to a quarter of them.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil
 
@@ -23,7 +24,7 @@ from inferplan.core.architecture import (
 )
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
-from inferplan.core.model import Model
+from inferplan.core.model import Build, Model, NativeBits
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory
@@ -72,6 +73,15 @@ EMBEDDING_BITS = {
 
 Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type_impl`.
 """
+MXFP4_MOE = Build(
+    id="MXFP4_MOE",
+    bits=NativeBits(mixers=Q8_0, ffn=Q8_0, routed_experts=4.25, lookup=Q8_0, output_head=Q8_0, embedding=Q8_0),
+)
+"""What a file in MXFP4 is, gpt-oss's too, whose release keeps 16 bit: experts in it, all other matrices in Q8_0.
+
+Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type` (`LLAMA_FTYPE_MOSTLY_MXFP4_MOE`); the files of gpt-oss
+are 11.27 and 59.02 GiB (pull requests' tables), 0.3 % more than counted, which are biases and routers in FP32.
+"""
 SMALL_MIXES = ("iq3_xxs", "iq2_m")
 """Mixes whose head is Q5_K; it is Q6_K in the others, and Q8_0 in Q8_0."""
 
@@ -96,6 +106,15 @@ def utilization(_architecture: Architecture, gpu: Gpu, _layout: Layout, engine: 
     return 1 - MARGIN / (gpu.engine_memory - CONTEXT)
 
 
+@lru_cache(maxsize=1024)
+def in_files(model: Model) -> Model:
+    """The model as files for llama.cpp store it, which in MXFP4 is not as its release or other engines do."""
+    if model.is_size_class:
+        return model
+    own = MXFP4_MOE.bits if model.native_precision == "mxfp4" else model.native_bits
+    return replace(model, native_bits=own, builds={**model.builds, "mxfp4": MXFP4_MOE})
+
+
 def embedding_bits(precision: Precision) -> float:
     """What the token embedding is stored in: the base type of a mix, or the format's own. [bits]"""
     return EMBEDDING_BITS.get(precision.id, precision.bits_per_weight)
@@ -116,10 +135,10 @@ def layer_bits(precision: Precision, tensors: str) -> float:
     """(bits × file - (embedding + head bits) × vocabulary) / rest: what a mix spends within the layers. [bits]
 
     The bits of a mix are those of a whole file of Llama 3.1 8B, of which embedding and head are 13 %; of a larger
-    model they are 2 to 6 %. MXFP4 is for experts, with Q8_0 beside them.
+    model they are 2 to 6 %. MXFP4 is for experts, with Q8_0 beside them (`MXFP4_MOE`).
     """
     if precision.id == "mxfp4":
-        return precision.bits_per_weight if tensors == "routed_experts" else Q8_0
+        return MXFP4_MOE.bits.routed_experts if tensors == "routed_experts" else Q8_0
     ends = (embedding_bits(precision) + head_bits(precision)) * LLAMA_VOCABULARY
     return (precision.bits_per_weight * LLAMA_FILE - ends) / (LLAMA_FILE - 2 * LLAMA_VOCABULARY)
 

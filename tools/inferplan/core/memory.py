@@ -56,7 +56,7 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
         return own
     else:
         linear, rest = precision.bits_per_weight, precision.rest_bits
-    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest)
+    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest, embedding=rest)
 
 
 def params_by_bits(model: Model, own: NativeBits) -> Iterator[tuple[float, int]]:
@@ -67,7 +67,8 @@ def params_by_bits(model: Model, own: NativeBits) -> Iterator[tuple[float, int]]
     yield own.routed_experts, parts.routed_experts
     yield own.output_head, parts.output_head
     yield own.lookup, parts.lookup
-    yield REST_BITS, parts.embedding + parts.router + parts.norms + parts.other
+    yield own.embedding, parts.embedding
+    yield REST_BITS, parts.router + parts.norms + parts.other
 
 
 @lru_cache(maxsize=1024)
@@ -80,7 +81,7 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
         attention=(parts.attention + parts.linear_attention) * (bits.mixers / BITS_PER_BYTE),
         ffn=(parts.dense_ffn + parts.shared_experts) * (bits.ffn / BITS_PER_BYTE),
         routed_experts=parts.routed_experts * (bits.routed_experts / BITS_PER_BYTE),
-        embedding=parts.embedding * rest,
+        embedding=parts.embedding * (bits.embedding / BITS_PER_BYTE),
         output_head=parts.output_head * (bits.output_head / BITS_PER_BYTE),
         lookup=parts.lookup * (bits.lookup / BITS_PER_BYTE),
         replicated=(parts.router + parts.norms + parts.other) * rest,

@@ -39,6 +39,7 @@ class NativeBits:
     routed_experts: float = REST
     lookup: float = REST
     output_head: float = REST
+    embedding: float = REST
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

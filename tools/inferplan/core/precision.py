@@ -47,6 +47,11 @@ class Precision:
         return self.id == "bnb-int8"
 
     @property
+    def is_bitsandbytes(self) -> bool:
+        """Whether it is LLM.int8() or NF4: engines slice no checkpoint that is stored so."""
+        return self.is_llm_int8 or self.id == "nf4"
+
+    @property
     def element_bytes(self) -> int:
         """What a number takes in the type that a model in this format runs in: 32 bit in FP32, else 16. [B]"""
         return 4 if self.id == "fp32" else 2

@@ -60,12 +60,14 @@ class Held(NamedTuple):
 class Holding:
     """The same by the context of its sequences.
 
-    `sequences` are those that the engine may be told to run at once, None where the pool does not bound them.
+    `sequences` are those that the engine may be told to run at once, None where the pool does not bound them. `tables`
+    are what an engine that is started for this context takes beyond its budget, where it takes any. [B]
     """
 
     tokens: Callable[[int], int]
     concurrency: Callable[[int], float]
     sequences: int | None = None
+    tables: Callable[[int], float] | None = None
 
     def at(self, context: int) -> Held:
         """Of sequences of so many tokens."""

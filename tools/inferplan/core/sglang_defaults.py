@@ -109,7 +109,9 @@ def tower_factor(architecture: Architecture) -> float:
 
 
 def _squares(tower: VisionTower, hidden: int) -> int:
-    """Layers × width² of a known tower, as SGLang reads them."""
+    """Layers × width² of a known tower, as SGLang reads them: of one that has neither those of a ViT-L."""
+    if tower.kind == "embedded":
+        return VISION_LAYERS * VISION_WIDTH**2
     width = hidden if tower.kind == "qwen2" else tower.width
     layers = GEMMA_4_LAYERS.get(width) if tower.kind == "gemma4" else TOWER_LAYERS.get(tower.kind)
     return (layers or VISION_LAYERS) * width**2

@@ -6,9 +6,8 @@ SGLang recognises, and a pool of states beside it where layers are recurrent.
 Held against 42 published SGLang logs: bytes per token and token pools within 0.2 %, states exact, weights within 0.14
 GiB. End to end pools of 1 to 8 H100, H200, B200 and GB300 are within 0.8 % but of two older ones (1.8 and 2.5 %), of
 one MI355X within 0.1 % and of several within 2.8 %; on Ada, whose constants are from the same logs, within 1.4 % on one
-GPU and 0.5 % on four. What the system takes of unified memory, 9 GiB on a GB10, is not counted, nor the table of 4 B
-for each token of each request's context. Graphs were seen once with the forward pass: 0.6 GiB above what is counted
-here, as much as this table, and well inside SGLang's reserve.
+GPU and 0.5 % on four. What the system takes of unified memory, 9 GiB on a GB10, is not counted. Graphs were seen once
+with the forward pass: 0.6 GiB above what is counted here, and well inside SGLang's reserve.
 """
 
 from dataclasses import replace
@@ -27,7 +26,7 @@ from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import rank_weights
 from inferplan.core.recurrence import Lightning, Mamba1, ShortConv
-from inferplan.core.sglang_defaults import default_batching, graph_memory, utilization
+from inferplan.core.sglang_defaults import MIN_RUNNING, default_batching, graph_memory, utilization
 from inferplan.core.units import GIB, MIB
 from inferplan.core.vllm_activation import activation_peak
 from inferplan.core.vllm_buffers import COLLECTIVES
@@ -62,6 +61,12 @@ SLOTS = 5
 CONVOLUTION_SLOTS = 3
 """The same without tracking, as for layers that keep a convolution only (LFM2)."""
 LOGIT_BYTES = 4
+MOST_RUNNING = 4096
+CONTEXTS_RUNNING = 512
+"""Requests at once by default: 512 for each context that the pool holds, at least 2,048 and at most 4,096."""
+ENTRY_BYTES = 4
+SPARE_ENTRIES = 4
+"""What the table of requests has of each token, and beyond a context. [B], [tokens]"""
 WINDOWED_FAMILIES = ("llama4", "gptoss", "mimov2", "step35", "step37", "gemma4", "laguna", "mellum", "glimmer")
 """What the names of the models hold whose windows SGLang exploits; windowed layers of all others keep every token."""
 
@@ -139,7 +144,35 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
             room = min(room, WINDOW_RATIO * tokens / live)
         return min(room, slots // each) if state else room
 
-    return Holding(tokens=lambda _: tokens, concurrency=sequences)
+    def tables(context: int) -> float:
+        running = min(_running(engine, tokens / context), tokens // 2, *([slots // each] if state else []))
+        return request_table(running, context, drafts=engine.drafts)
+
+    return Holding(tokens=lambda _: tokens, concurrency=sequences, tables=tables)
+
+
+def _running(engine: Engine, contexts: float) -> int:
+    """`max_running_requests` as it is set, else by how many contexts the pool holds.
+
+    Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `resolve_max_num_reqs`.
+    """
+    usual = engine.max_num_seqs == MIN_RUNNING
+    return max(MIN_RUNNING, min(int(contexts * CONTEXTS_RUNNING), MOST_RUNNING)) if usual else engine.max_num_seqs
+
+
+def request_table(running: int, context: int, *, drafts: int = 0) -> float:
+    """(requests + 1) × (context + 4 + drafts) × 4 B: where each token of each request is in the pool. [B]
+
+    It is made after the pool is cut, out of the reserve. Logs from before the pool to after it: 1.05 GiB of a Qwen2 for
+    131,072 tokens (2,049 requests), 4.10 GiB of Kimi K2.5 for 262,144 (4,096), 0.03 of a Granite with 8.
+
+    Source: SGLang 0.5.23, srt/mem_cache/memory_pool.py, `ReqToTokenPool`; srt/mem_cache/allocation_sizing.py,
+    `get_req_to_token_extra_context_len`.
+
+    >>> round(request_table(2048, 131072) / GIB, 3), round(request_table(4096, 262144) / GIB, 3)
+    (1.001, 4.001)
+    """
+    return (running + 1) * (context + SPARE_ENTRIES + drafts) * ENTRY_BYTES
 
 
 def _slots(architecture: Architecture, engine: Engine, pool: float, state: float) -> tuple[int, int]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["gemma4", "llama4", "moonvit", "qwen2", "qwen2.5", "qwen3", "siglip"]
-"""Encoders by what their layers keep while they compute: of Gemma 4, of Llama 4, of Kimi K2.5 to K2.7, of Qwen2-VL, of
-Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
+Kind = Literal["embedded", "gemma4", "llama4", "moonvit", "qwen2", "qwen2.5", "qwen3", "siglip"]
+"""Encoders by what their layers keep while they compute: of Gemma 4 12B, which has none, of Gemma 4, of Llama 4, of
+Kimi K2.5 to K2.7, of Qwen2-VL, of Qwen2.5-VL, of Qwen3-VL and Qwen3.5 to 3.8, of Gemma 3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +33,7 @@ class VisionTower:
     @property
     def patches(self) -> int:
         """Those of one image, with what a frame is filled up to."""
-        return self.frames * FRAME or self.merged * self.tokens
+        return self.frames * FRAME * self.merged or self.merged * self.tokens
 
     @property
     def outputs(self) -> int:
@@ -41,13 +41,14 @@ class VisionTower:
         return self.frames * FRAME_TOKENS or self.tokens
 
 
-FRAME = 630
-"""Patches that Gemma 4 fills a frame up to: 70 tokens of 3 by 3, of which the square picture tried out has 64.
+FRAME = 70
+"""Tokens that Gemma 4 fills a frame up to, of 3 by 3 patches: the square picture tried out has 64.
 
-Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py; transformers 5.17, `Gemma4VideoProcessor`.
+Source: vLLM 0.19 to 0.33, vllm/model_executor/models/gemma4_mm.py, gemma4_unified.py (0.23 to 0.33); transformers 5.17,
+`Gemma4VideoProcessor`.
 """
 FRAME_TOKENS = 64
-FRAME_COST = FRAME * 4 * 10_240 * 8
+FRAME_COST = FRAME * 9 * 4 * 10_240 * 8
 """What vLLM plans for a frame, of a tenth of the GPU. [B]"""
 FIRST_SEVERAL_FRAMES = 22
 """The first vLLM (0.22) that encodes several frames of Gemma 4 at once."""
@@ -143,10 +144,10 @@ def _frames_peak(tower: VisionTower, frames: int, at_once: int, element: int) ->
     GiB of an H100 in place of 1.0, which starts of 0.22, 0.23 and 0.26 do not show. Each rank encodes on its own.
     Source: vLLM 0.24 and transformers 5.17, `Gemma4VisionModel`; measured of both widths on one H100.
     """
-    n = min(frames, at_once)
+    n, patches = min(frames, at_once), FRAME * tower.merged
     before = (frames // n - 1) * n
     layers = n * (4 * tower.width + 3 * tower.inner)
-    return FRAME * (element * (frames * tower.inputs + before * tower.width + layers) + n * FRAME)
+    return patches * (element * (frames * tower.inputs + before * tower.width + layers) + n * patches)
 
 
 def encoder_peak(
@@ -160,6 +161,7 @@ def encoder_peak(
     Limits: angles of the patches and softmax sums, up to 1.5 % as measured, are left out, and the 33 MiB that cuBLAS
     takes at its first product; attention is FlashAttention's. Ranks share the encoder out, as vLLM does by default
     (`mm_encoder_tp_mode`); of Qwen2-VL each also holds 3 widths of all, which was read and not measured.
+    Gemma 4 12B embeds patches as they are, a frame after the other: what stays are inputs, outputs and their copy.
     Qwen2.5-VL norms pixels on the GPU since 0.28, of which a second copy is left out.
     Source: `_KEPT`; three starts of Qwen3.5 on one GPU took 0.05 to 0.06 GiB more, two of Qwen3.8 on two GPUs 0.14 and
     0.21; one of Qwen2.5-VL with a video of seven images 0.02 of 15.3.
@@ -168,6 +170,8 @@ def encoder_peak(
     >>> encoder_peak(qwen, 1, hidden=4096) / 2**30
     1.875
     """
+    if tower.kind == "embedded":
+        return element * images * (tower.patches * tower.inputs + 2 * tower.outputs * hidden)
     if tower.frames:
         return _frames_peak(tower, images * tower.frames, at_once, element)
     kept, width, inner = _KEPT[tower.kind], tower.width, tower.inner / tp

@@ -19,7 +19,7 @@ LOGIT_BYTES = 4
 LAST_COPIED_LOGITS = 27
 """The last vLLM (0.27) whose second model runner warms up on logits copied to fp32."""
 FIRST_WARM_PROFILE = 33
-"""The first vLLM (0.33; not 0.31, 0.32 was not read) that tries its sampler out with all that can be asked of it."""
+"""The first vLLM (0.33; not 0.32) that tries its sampler out with all that can be asked of it."""
 WARM_LOGIT = 3 * LOGIT_BYTES
 """What that takes beside a logit: a copy in fp32, the top k of it and their probabilities. [B]"""
 FIRST_KNOWN_ENCODER = 16

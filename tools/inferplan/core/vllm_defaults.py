@@ -34,12 +34,14 @@ SECOND_RUNNER_OF_EXPERTS = range(24, 29)
 """The versions (0.24 to 0.28) that run Qwen2-MoE on it."""
 ONLY_RUNNER = 29
 """The first vLLM (0.29) that runs all models on it, and counts the graphs that it captures."""
-FIRST_CHECKPOINTS = 33
-"""The first vLLM (0.33; 0.31 does not, 0.32 was not read) that keeps a state inside a prompt beside that at its end."""
+FIRST_CHECKPOINTS = 32
+"""The first vLLM (0.32) that keeps a state inside a prompt beside that at its end: of Mamba-2."""
+FIRST_DELTA_CHECKPOINTS = 33
+"""The first vLLM (0.33) that keeps one of Gated DeltaNet as well."""
 CHECKPOINT_KEYS = 128
 """The width of keys for which FlashInfer reads prompts of Gated DeltaNet on Blackwell, as Qwen's are."""
 FIRST_SMALL_GB10 = 33
-"""The first vLLM (0.33; 0.31 is without, 0.32 was not read) that batches on GB10 as on small GPUs."""
+"""The first vLLM (0.33; 0.32 is without) that batches on GB10 as on small GPUs."""
 COMPRESSED_ON_SECOND_RUNNER = 28
 """The one of them (0.28) whose DeepSeek-V4 it takes, on NVIDIA's GPUs."""
 
@@ -85,7 +87,7 @@ def default_state_checkpoints(gpu: Gpu, engine_version: int = NEWEST) -> bool:
     Source: vLLM 0.33, vllm/model_executor/layers/mamba/gdn/qwen_gdn_linear_attn.py, `_resolve_gdn_prefill_backend`:
     compute capability 9, 10 and 12.
     """
-    return engine_version >= FIRST_CHECKPOINTS and gpu.architecture in ("Hopper", "Blackwell", "Blackwell Ultra")
+    return engine_version >= FIRST_DELTA_CHECKPOINTS and gpu.architecture in ("Hopper", "Blackwell", "Blackwell Ultra")
 
 
 def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:

@@ -43,6 +43,12 @@ FIRST_COUNTED_GRAPHS = 20
 """The first vLLM (0.20) that takes CUDA graphs out of its budget before the pool is cut."""
 FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
+FIRST_WIDE_ZEROS = 22
+"""The first vLLM (0.22; not 0.18, 0.19 to 0.21 were not read) that takes Machete for AWQ on Hopper.
+
+It multiplies zero points by their scales beforehand. Source: vllm/model_executor/layers/quantization/awq_marlin.py
+(since 0.26 auto_awq.py); vllm/model_executor/kernels/linear/mixed_precision/machete.py, `transform_w_zp`.
+"""
 FIRST_COUNTED_STATES = 20
 """The first vLLM (0.20) that refuses to start with more sequences at once than it has blocks for their states."""
 
@@ -111,6 +117,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         doubled_keys=True,
         stage_copies=True,
         latent_views=engine.version >= FIRST_LATENT_VIEWS,
+        wide_zeros=gpu.architecture == "Hopper" and engine.version >= FIRST_WIDE_ZEROS,
         batched_tokens=engine.max_num_batched_tokens,
     )
 

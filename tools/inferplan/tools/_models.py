@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
+from inferplan.core.llamacpp_memory import MXFP4_MOE
 from inferplan.core.memory import class_bits
 from inferplan.core.model import Model
 from inferplan.core.precision import Precision
@@ -108,7 +109,9 @@ def left_out(model: Model, precision: Precision) -> str:
         ("experts", bits.routed_experts, parts.routed_experts),
     )
     said = [f"{name} {width:.3g} bit" for name, width, there in classes if there and width != precision.bits_per_weight]
-    return f"published: {', '.join(said) or 'all linear layers quantised'}"
+    build = model.build(precision.id)
+    whose = "stored" if build is MXFP4_MOE else "published"
+    return f"{whose}: {', '.join(said) or 'all linear layers quantised'}"
 
 
 def cache_reason(model: Model, precision: Precision) -> str:

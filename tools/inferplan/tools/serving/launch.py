@@ -22,9 +22,8 @@ from inferplan.tools.serving.serving import Serving
 
 ANY_MODEL = "MODEL"
 """In place of a checkpoint that is not known."""
-ONLINE = "fp8"
-"""The format into which vLLM and SGLang quantise a 16-bit checkpoint while they load it."""
-
+RELEASED_BESIDE = "fp8"
+"""The format in which checkpoints are released beside those of 16 bit."""
 WIDE = "fp32"
 """The format that engines have to be told: they load a checkpoint of 32 bit in 16 as well.
 
@@ -107,8 +106,8 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     yield _spelled(on, "start").format(name)
     if on.model.remote_code:
         yield flags.code
-    if _is_quantised_online(on):
-        yield flags.quantize
+    if on.quantised_online:
+        yield on.quantised_online
     if on.precision.id == WIDE:
         yield flags.wide
 
@@ -130,17 +129,16 @@ def _as_published(on: Serving, layout: Layout) -> Serving:
 
     Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
     """
-    own = MODELS.get(f"{on.model.id}-{ONLINE.upper()}") or MODELS.get(f"{on.model.id}-{ONLINE}")
-    if on.precision.id != ONLINE or own is None or own.native_bits or (layout.ep > 1 and on.engine.name != "vllm"):
+    own = MODELS.get(f"{on.model.id}-{RELEASED_BESIDE.upper()}") or MODELS.get(f"{on.model.id}-{RELEASED_BESIDE}")
+    if (
+        on.precision.id != RELEASED_BESIDE
+        or own is None
+        or own.native_bits
+        or (layout.ep > 1 and on.engine.name != "vllm")
+    ):
         return on
     published = replace(on, model=own)
     return published if layout.tp in published.degrees else on
-
-
-def _is_quantised_online(on: Serving) -> bool:
-    """Whether the engine quantises a 16-bit checkpoint while it loads it."""
-    wide = FORMATS.id_of(on.model.native_precision) in SIXTEEN_BIT
-    return bool(FLAGS[on.engine.name].quantize) and on.precision.id == ONLINE and wide
 
 
 def _is_invented(on: Serving) -> bool:
@@ -149,7 +147,7 @@ def _is_invented(on: Serving) -> bool:
         return False
     own = FORMATS.id_of(on.model.native_precision)
     loaded = SIXTEEN_BIT if own in SIXTEEN_BIT else {own}
-    other = on.precision.id not in loaded and not _is_quantised_online(on)
+    other = on.precision.id not in loaded and not on.quantised_online
     return on.engine.name == "llama.cpp" or other
 
 
@@ -191,7 +189,7 @@ def _needs_deepgemm(on: Serving) -> bool:
     Source: TensorRT-LLM, deployment guides to DeepSeek R1 and GLM-5, MoE backend support matrix (FP8 on B200 and GB200
     is DEEPGEMM's alone, "one must set the backend explicitly to run the model"; on Hopper CUTLASS has it).
     """
-    in_blocks = on.experts is not None and on.precision.id == ONLINE and on.model.block(ONLINE) > 0
+    in_blocks = on.experts is not None and on.precision.id == "fp8" and on.model.block("fp8") > 0
     return in_blocks and on.gpu.link is not None and on.gpu.architecture in ("Blackwell", "Blackwell Ultra")
 
 

@@ -1,7 +1,7 @@
 """How the serving engines spell what a deployment is started with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from inferplan.core.engine import EngineName
 
@@ -11,7 +11,8 @@ class Flags:
     """How an engine is started and how its flags are spelled; an empty one does not exist there.
 
     `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
-    `file` names a file of what has no flag, which the remark spells out.
+    `file` names a file of what has no flag, which the remark spells out; `quantize` says by the format what makes it of
+    a 16-bit checkpoint while that is loaded.
     """
 
     start: str
@@ -24,7 +25,7 @@ class Flags:
     nodes: str = ""
     context: str
     sequences: str
-    quantize: str = ""
+    quantize: Mapping[str, str] = field(default_factory=dict[str, str])
     wide: str = ""
     cache: str = ""
     block: str = ""
@@ -60,7 +61,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         nodes="--nnodes {} --node-rank 0 --master-addr HOST",
         context="--max-model-len {}",
         sequences="--max-num-seqs {}",
-        quantize="--quantization fp8",
+        quantize={"fp8": "--quantization fp8", "nf4": "--quantization bitsandbytes"},
         wide="--dtype float32",
         cache="--kv-cache-dtype {}",
         block="--block-size {}",
@@ -91,7 +92,10 @@ FLAGS: Mapping[EngineName, Flags] = {
         nodes="--nnodes {} --node-rank 0 --dist-init-addr HOST:5000",
         context="--context-length {}",
         sequences="--max-running-requests {}",
-        quantize="--quantization fp8",
+        quantize={
+            "fp8": "--quantization fp8",
+            "nf4": "--quantization bitsandbytes --load-format bitsandbytes",
+        },
         wide="--dtype float32",
         cache="--kv-cache-dtype {}",
         beyond="SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
+from inferplan.catalog.formats import FORMATS
 from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn
@@ -15,6 +16,8 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.vllm_defaults import is_compressed
+from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools.serving.launch_flags import FLAGS
 from inferplan.tools.serving.offered import degrees_of, stages
 
 DEPTHS = (2, 4, 8)
@@ -148,15 +151,36 @@ class Runnable:
             return f"no time of {self.precision.title} under a serving engine is known here"
         return None
 
+    @property
+    def quantised_online(self) -> str:
+        """What the engine is told so that it quantises a 16-bit release while it loads it; empty where it does not.
+
+        To FP8, and with bitsandbytes to NF4, in blocks of 64 with scales in FP32, as stored builds have them.
+
+        Source: vllm-bnb-plugin 0.0.3, bitsandbytes_loader.py, `_unquantized_generator`, `_dequantize_dq`.
+        """
+        wide = FORMATS.id_of(self.model.native_precision) in SIXTEEN_BIT
+        return FLAGS[self.engine.name].quantize.get(self.precision.id, "") if wide else ""
+
+    @property
+    def unsliced(self) -> bool:
+        """Whether engines split the checkpoint by layers alone: what bitsandbytes stored.
+
+        A 16-bit release that is made NF4 while it is loaded is sliced before.
+
+        Source: vllm-bnb-plugin 0.0.3, bitsandbytes_loader.py ("Prequant BitsAndBytes models with tensor parallelism is
+        not supported"), as vLLM 0.27 had it itself; SGLang 0.5.23, model_loader/loader.py, in the same words.
+        """
+        return self.precision.is_bitsandbytes and not self.quantised_online
+
     def _accepted(self) -> tuple[int, ...]:
         """See `degrees`.
 
-        llama.cpp splits by layers alone, and so do others what bitsandbytes stored in 8 bit ("Prequant BitsAndBytes
-        models with tensor parallelism is not supported"). What shares out the tokens of a cache needs as many ranks,
-        and as many for each KV head. A checkpoint in blocks is cut into whole ones, and adapters that are shared out
-        evenly.
+        llama.cpp splits by layers alone, and so do others what is `unsliced`. What shares out the tokens of a cache
+        needs as many ranks, and as many for each KV head. A checkpoint in blocks is cut into whole ones, and adapters
+        that are shared out evenly.
         """
-        if self.engine.name == "llama.cpp" or self.precision.is_llm_int8:
+        if self.engine.name == "llama.cpp" or self.unsliced:
             return (1,)
         degrees = degrees_of(self.model, self.domain, self.model.sliced_block(self.precision.id))
         if self.engine.adapters_sharded:

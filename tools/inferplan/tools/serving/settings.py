@@ -116,7 +116,7 @@ def _serving(
     kept = KV_FORMATS[kv_precision] if kv_precision else None
     runs = replace(_engine(ledger, engine, model, gpu), head_scale_bytes=kept.head_scale_bytes if kept else 0)
     return Serving(
-        model=model,
+        model=engine_memory.stored_for(model, engine),
         precision=form,
         gpu=gpu,
         kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form, engine),
@@ -138,6 +138,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if as_run(on.engine, on.precision) is not on.engine:
         ledger.note("cuda_graphs", 0, why=EAGER)
+    if on.unsliced:
+        ledger.note("tensor_parallel", 1, why=UNSLICED.format(ENGINES[on.engine.name].title))
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
         note_encoder(ledger, on, context)
@@ -154,6 +156,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
 
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
 """What `engine_memory.as_run` knows."""
+UNSLICED = "{} does not slice what bitsandbytes stored"
+"""Source: see `Runnable.unsliced`."""
 FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
 BEFORE_RELEASE = "figures of before its release; no published run or log is of it"

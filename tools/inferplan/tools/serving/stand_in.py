@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from inferplan.catalog.models import MODELS
+from inferplan.core.engine_memory import stored_for
 from inferplan.core.parallelism import Layout
 from inferplan.tools import _words as words
 from inferplan.tools.serving.serving import Serving
@@ -35,7 +36,7 @@ def _short(on: Serving, layout: Layout, users: int, context: int) -> tuple[Servi
     model = MODELS.get(on.model.stands_for or "")
     if model is None or context > model.architecture.max_positions:
         return None
-    real = replace(on, model=model)
+    real = replace(on, model=stored_for(model, on.engine.name))
     if real.not_modelled:
         return None
     held = layout.dp * real.sessions(layout.alone, context)

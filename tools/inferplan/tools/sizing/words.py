@@ -56,7 +56,8 @@ def _counted(need: Need) -> str:
     """That weights are those of a real checkpoint, where its size class would weigh otherwise."""
     if need.model.is_size_class or need.precision.scope != "linear":
         return ""
-    return " (a checkpoint, with embeddings and head in 16 bit)"
+    bits = memory.class_bits(need.model, need.precision).embedding
+    return f" (a checkpoint, with embeddings and head in {bits:g} bit)"
 
 
 def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:

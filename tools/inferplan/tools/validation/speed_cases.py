@@ -136,11 +136,11 @@ class SpeedSetup:
 
     @cached_property
     def model(self) -> Model:
-        """The model as the catalogue has it, with what its published builds quantise."""
+        """The model as the catalogue has it, with what its published builds and files quantise."""
         found = catalogued(self.row.model)
         if found is None:
             raise CannotPredict(f'no model "{self.row.model}" is in the catalog')
-        return found
+        return engine_memory.stored_for(found, self.server)
 
     @cached_property
     def kv_bits(self) -> float:
