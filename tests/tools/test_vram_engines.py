@@ -744,3 +744,12 @@ def test_a_user_of_qwen3_5_4b_takes_a_block_of_states_more_on_an_h100_since_0_33
     tokens, layers = (576 if kept == 3 else 528), 8
     blocks = -(-8192 // tokens) + 3 * kept
     assert found.engine_kv_gb_per_user == pytest.approx(blocks * tokens * layers * 4096 / 1e9, abs=0.001)
+
+
+@pytest.mark.parametrize("name", ["cuda_graphs", "prefix_caching"])
+def test_what_llama_cpp_does_not_read_is_said_to_change_nothing(name: str) -> None:
+    asking = {"model": "qwen3 8b", "precision": "q4_k_m", "engine": "llama.cpp", "gpu": "rtx-4090"}
+    for value in (0, 1):
+        answer = TOOL.ask({**asking, "overrides": f"{name}={value}"})
+        assert f"{name} = {value} (given, but nothing here depends on it)" in answer.text()
+        assert answer.hardware == TOOL.ask(asking).hardware
