@@ -525,13 +525,13 @@ def test_a_dgx_spark_is_about_as_fast_as_nvidia_and_lmsys_published(
     assert 0.7 < (found.tpot_ms or 0) / (1000 / tokens_per_s) < 1.1
 
 
-ON_T4: dict[str, Any] = {"model": "gemma 3 4b", "precision": "fp32", "gpu": "t4"}
+TIGHT: dict[str, Any] = {"model": "gemma 3 4b", "precision": "fp32", "gpu": "t4"}
 
 
 @pytest.mark.parametrize("gpus", [None, 1, 4])
 def test_where_fewer_sequences_at_once_would_make_it_fit_that_is_said_and_can_be_asked_for(gpus: int | None) -> None:
     """The trial of a sampler with 256 sequences takes 1.35 GB of the 1.27 that a T4 has beyond vLLM's share of it."""
-    refused = TOOL.ask(ON_T4 | {"total_gpus": gpus})
+    refused = TOOL.ask(TIGHT | {"total_gpus": gpus})
     assert not refused.fits
     assert 'It fits with overrides="max_num_seqs=64": 2 GPUs then take 4 users.' in refused.summary
     step = refused.next_steps[0]
@@ -541,9 +541,9 @@ def test_where_fewer_sequences_at_once_would_make_it_fit_that_is_said_and_can_be
 
 def test_no_setting_is_offered_where_none_is_known_to_help_or_it_is_set_already() -> None:
     for more in ({"overrides": "max_num_seqs=200"}, {"model": "405B", "precision": "fp16", "total_gpus": 4}):
-        assert "It fits with" not in TOOL.ask(ON_T4 | more).summary
+        assert "It fits with" not in TOOL.ask(TIGHT | more).summary
 
 
 def test_a_preset_offers_fewer_sequences_at_once_where_nothing_else_of_a_gpu_type_fits() -> None:
-    answer = TOOLS_BY_NAME["run_preset"].ask({"preset": "starter", **ON_T4})
+    answer = TOOLS_BY_NAME["run_preset"].ask({"preset": "starter", **TIGHT})
     assert "64 sequences at once (2)" in answer.summary

@@ -31,7 +31,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import TAKEN, Ledger, beside
 from inferplan.tools._comparison_questions import QuantizationQuestion
-from inferplan.tools._following import following
+from inferplan.tools._following import following, in_version
 from inferplan.tools._models import note_release
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -210,12 +210,13 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
-    demand = sized(q.demand, rate, q.planned) if rate else q.demand
+    demand, planned = sized(q.demand, rate, q.planned) if rate else (q.demand, None)
     if demand.rate:
         why = "the most at once" if demand.is_capped else "kept busy by these requests: rate x time of an answer"
         ledger.note("planned_users", f"{demand.users:,}", why=why)
     found = search(q.on, demand) if is_any(q.gpu) else None
-    case = compare(q.serving(ledger, found and found.gpu), demand)
+    on = q.serving(ledger, found and found.gpu)
+    case = planned or compare(on, demand)
     if found:
         types = f"{found.serving} of {found.searched} serve"
         left = f"; {found.refused} that {case.on.engine_name} cannot use" if found.refused else ""
@@ -454,7 +455,7 @@ def _elsewhere(q: ParallelismQuestion, on: Serving) -> list[NextStep]:
         why = "GPU types that run it"
         return [] if is_any(q.gpu) else [following(_with_turn(q), ParallelismQuestion, why, gpu=ANY, total_gpus=None)]
     if on.kept_off:
-        return []
+        return [in_version(_with_turn(q), ParallelismQuestion, on.other_version)] if on.other_version else []
     return [following(q, QuantizationQuestion, "the memory of its formats", gpu=on.gpu.id, precision=None)]
 
 
