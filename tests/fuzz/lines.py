@@ -2,8 +2,8 @@
 
 Requests of the protocol are bent byte by byte: flipped, cut, doubled, spliced, nested, with other line ends, other
 encodings and invalid ones. After each few a plain request has to be answered as ever; every reply has to be one of
-JSON-RPC, to an id that was sent or to none, and to each id no more often than it was sent. Prints the figures; exits
-1 where a promise is broken.
+JSON-RPC, to an id that was sent or to none, and to each id no more often than it was sent. In the revision that has
+batches, lists of bent messages are written too. Prints the figures; exits 1 where a promise is broken.
 """
 
 import argparse
@@ -15,11 +15,15 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from wire import ENVELOPE, ERAS, HELLO, BrokenPromiseError, Server, strictly
+from pydantic_core import from_json
+
+from inferplan.server.batch import MOST
+from wire import BATCHES, ENVELOPE, ERAS, HELLO, BrokenPromiseError, Server, strictly
 
 BETWEEN = 20
 """Bent lines between two plain requests."""
 LINES_PER_SERVER = 2000
+REVISIONS = (*ERAS, BATCHES)
 CALL = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8", "concurrent_users": 200}}
 SIZE_MEMORY = {"type": "ref/prompt", "name": "size_memory"}
 METHODS: list[tuple[str, dict[str, Any]]] = [
@@ -73,7 +77,7 @@ class Lines:
         id_ = f"plain {self._next}"
         self._next += 1
         self.server.write(b"\n" + self.server.request(id_, "tools/call", CALL))
-        while (reply := self._judged(self.server.read())).get("id") != id_:
+        while (reply := self._judged_all(self.server.read())).get("id") != id_:
             pass
         if reply.get("result", {}).get("structuredContent", {}).get("weights_gb") != 70:
             raise BrokenPromiseError(f"another answer than ever: {reply}")
@@ -81,16 +85,25 @@ class Lines:
     def end(self) -> None:
         """Close the input; the replies that are still to come are judged."""
         for line in self.server.end():
-            self._judged(line)
+            self._judged_all(line)
         silent = {id_: line for id_, line in self._due.items() if self._sent[id_] > 0}
         if silent:
             raise BrokenPromiseError(
                 f"{len(silent)} requests without a reply, such as {next(iter(silent.values()))[:300]!r}"
             )
 
-    def _judged(self, line: bytes) -> dict[str, Any]:
+    def _judged_all(self, line: bytes) -> dict[str, Any]:
+        """The last reply on a line, which is the only one, or one of a batch; each may be."""
+        replies = strictly(line)
+        if not isinstance(replies, list):
+            return self._judged(replies, line)
+        if self._era != BATCHES or not replies:
+            raise BrokenPromiseError(f"no list of replies: {line[:300]!r}")
+        self.kinds["batch"] += 1
+        return [self._judged(reply, line) for reply in replies][-1]
+
+    def _judged(self, reply: Any, line: bytes) -> dict[str, Any]:
         """A reply that may be."""
-        reply = strictly(line)
         if reply.get("jsonrpc") != "2.0" or ("result" in reply) == ("error" in reply):
             raise BrokenPromiseError(f"no reply of JSON-RPC: {line[:300]!r}")
         id_, error = reply.get("id"), reply.get("error")
@@ -106,7 +119,23 @@ class Lines:
         return reply
 
     def _bent(self) -> bytes:
-        """A message that somebody's program got wrong."""
+        """A message that somebody's program got wrong, or a list of them."""
+        random = self._random
+        message: Any = self._bent_message()
+        if self._era == BATCHES and random.random() < 0.5:
+            message = [message, *(self._bent_message() for _ in range(random.choice([0, 1, 2, 5, MOST])))]
+            random.shuffle(message)
+        line = json.dumps(message, ensure_ascii=random.random() < 0.5).encode()
+        levels = random.choice([10, 70, 150, 300, 600, 900, 5000])
+        line = line.replace(DEEP, b'{"a":' * levels + b"{}" + b"}" * levels)
+        for _ in range(random.choice([0, 0, 1, 1, 2, 5])):
+            line = self._bent_as_bytes(line)
+        for piece in line.split(b"\n"):
+            self._note(piece)
+        return line
+
+    def _bent_message(self) -> Any:
+        """What is a message, or nearly one."""
         random = self._random
         method, params = random.choice(METHODS)
         number = random.randrange(10**6)
@@ -119,26 +148,26 @@ class Lines:
             message |= {key: self._swapped(message[key])}
         if random.random() < 0.3:
             message = self._bent_as_json(message)
-        if random.random() < 0.1:
-            message = self._marked(message)
-        line = json.dumps(message, ensure_ascii=random.random() < 0.5).encode()
-        levels = random.choice([10, 70, 150, 300, 600, 900, 5000])
-        line = line.replace(DEEP, b'{"a":' * levels + b"{}" + b"}" * levels)
-        for _ in range(random.choice([0, 0, 1, 1, 2, 5])):
-            line = self._bent_as_bytes(line)
-        for piece in line.split(b"\n"):
-            self._note(piece)
-        return line
+        return self._marked(message) if random.random() < 0.1 else message
 
     def _note(self, line: bytes) -> None:
-        """The id of a line, if any parser may find one there: it may be answered once more."""
+        """The ids of a line, if any parser may find one there: each may be answered once more."""
         try:
             found = json.loads(line.decode(errors="replace"))
         except (ValueError, RecursionError):
             return
+        if not isinstance(found, list):
+            self._note_id(found, line, is_due=True)
+        elif self._era == BATCHES:
+            is_due = len(found) <= MOST and _is_json(line)
+            for one in found:
+                self._note_id(one, line, is_due=is_due)
+
+    def _note_id(self, found: Any, line: bytes, *, is_due: bool) -> None:
+        """The id of a message; the reply is due where the message is one that may be answered."""
         if isinstance(found, dict) and isinstance(found.get("id"), str | int) and not isinstance(found["id"], bool):
             self._sent[json.dumps(found["id"])] += 1
-            if not {"result", "error"} & found.keys() and "\\ud" not in json.dumps(found["id"]):
+            if is_due and not {"result", "error"} & found.keys() and "\\ud" not in json.dumps(found["id"]):
                 self._due[json.dumps(found["id"])] = line
 
     def _marked(self, node: Any) -> Any:
@@ -196,6 +225,15 @@ class Lines:
         self.server.write(line[cut:])
 
 
+def _is_json(line: bytes) -> bool:
+    """Whether the server's own parser can read a line."""
+    try:
+        from_json(line.decode(errors="replace"))
+    except ValueError:
+        return False
+    return True
+
+
 def main() -> int:
     """Write, read, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -204,9 +242,9 @@ def main() -> int:
     options = parser.parse_args()
     began, kinds, broken = time.monotonic(), Counter[str](), []
     for start in range(0, options.lines, LINES_PER_SERVER):
-        for number, era in enumerate(ERAS):
-            share = (min(LINES_PER_SERVER, options.lines - start) + number) // len(ERAS)
-            run = Lines(era, Random(2 * (options.seed + start) + number))
+        for number, era in enumerate(REVISIONS):
+            share = (min(LINES_PER_SERVER, options.lines - start) + number) // len(REVISIONS)
+            run = Lines(era, Random(len(REVISIONS) * (options.seed + start) + number))
             try:
                 run.write(share)
                 run.end()

@@ -16,6 +16,8 @@ ENVELOPE = {
     "io.modelcontextprotocol/clientCapabilities": {},
 }
 ERAS = ("2025-11-25", "2026-07-28")
+BATCHES = "2025-03-26"
+"""The revision in which a list of messages is one too."""
 SHUTDOWN_S = 30
 
 
@@ -51,8 +53,8 @@ class Server:
         self._errors = deque[bytes](maxlen=200)
         self._reader = threading.Thread(target=lambda: self._errors.extend(errors), daemon=True)
         self._reader.start()
-        if era == ERAS[0]:
-            self.write(message(0, "initialize", HELLO))
+        if era != ERAS[1]:
+            self.write(message(0, "initialize", HELLO | {"protocolVersion": era}))
             strictly(self.read())
             self.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
         else:
@@ -66,7 +68,7 @@ class Server:
 
     def request(self, id_: str | int, method: str, params: dict[str, Any]) -> bytes:
         """A request as this era writes it."""
-        return message(id_, method, params if self.era == ERAS[0] else params | {"_meta": ENVELOPE})
+        return message(id_, method, params if self.era != ERAS[1] else params | {"_meta": ENVELOPE})
 
     def write(self, lines: bytes) -> None:
         """Write lines, or parts of lines."""

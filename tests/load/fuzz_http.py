@@ -1,4 +1,4 @@
-"""Broken bytes for `inferplan http`: requests that are cut, flipped, doubled and mixed, on raw connections.
+"""Broken bytes for `inferplan http`: requests and batches that are cut, flipped, doubled and mixed, on raw connections.
 
     python tests/load/fuzz_http.py [--requests 20000] [--seed 1]
 
@@ -19,7 +19,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from http_server import HttpServer, http_server
-from load.clients import Connection, Question, questions
+from inferplan.server.malformed import BATCHES
+from load.clients import ID, Connection, Question, questions
 
 AT_ONCE = 32
 PATIENCE_S = 1.0
@@ -56,6 +57,9 @@ PIECES = (
     b"[" * 3000,
     b"9" * 5000,
 )
+
+BESIDE = (b'{"jsonrpc":"2.0","method":"notifications/initialized"}', b"{}", b"[]", b"1", b'{"jsonrpc":"2.0","id":"7"}')
+"""What comes in a batch beside calls."""
 
 Mutation = Callable[[random.Random, bytes], bytes]
 
@@ -106,10 +110,20 @@ MUTATIONS: tuple[Mutation, ...] = (_cut, _flip, _flip, _drop, _double, _insert, 
 
 def broken(luck: random.Random, asked: Sequence[Question]) -> bytes:
     """A request with one to three things wrong with it."""
-    text = luck.choice(asked).request(luck.randrange(1000))
+    text = _batch(luck, asked) if luck.random() < 0.2 else luck.choice(asked).request(luck.randrange(1000))
     for _ in range(luck.choice((1, 1, 1, 2, 3))):
         text = luck.choice(MUTATIONS)(luck, text) or b"\r\n"
     return text
+
+
+def _batch(luck: random.Random, asked: Sequence[Question]) -> bytes:
+    """A list of calls, notifications and what is no message, in the revision that has batches or in another."""
+    first = luck.choice([one for one in asked if one.revision == BATCHES] if luck.random() < 0.9 else asked)
+    calls = [luck.choice(asked).body.replace(ID, b"%d" % number) for number in range(luck.choice((0, 1, 2, 4)))]
+    messages = [first.body.replace(ID, b"7"), *calls, *luck.sample(BESIDE, luck.randrange(len(BESIDE)))]
+    luck.shuffle(messages)
+    body = b"[%b]" % b",".join(messages)
+    return first.head % len(body) + body
 
 
 async def answer_to(port: int, sent: bytes) -> bytes:
@@ -151,10 +165,13 @@ def _untrue(found: bytes) -> str | None:
         message = json.loads(body[: int(length[1])])
     except ValueError:
         return f"no JSON: {found[:400]!r}"
-    is_message = (
-        isinstance(message, dict) and message.get("jsonrpc") == "2.0" and len({"result", "error"} & {*message}) == 1
-    )
-    return None if is_message or message == {"status": "ok"} else f"no JSON-RPC: {found[:400]!r}"
+    messages = message if isinstance(message, list) and message else [message]
+    is_true = all(map(_is_reply, messages)) or message == {"status": "ok"}
+    return None if is_true else f"no JSON-RPC: {found[:400]!r}"
+
+
+def _is_reply(message: object) -> bool:
+    return isinstance(message, dict) and message.get("jsonrpc") == "2.0" and len({"result", "error"} & {*message}) == 1
 
 
 async def fuzz(server: HttpServer, *, requests: int, seed: int) -> tuple[Counter[str], list[str]]:

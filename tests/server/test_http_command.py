@@ -148,10 +148,12 @@ def test_a_kept_connection_on_which_nobody_asks_does_not_hold_up_the_end():
         assert server.end() == 0
 
 
-def test_ctrl_c_ends_it_like_a_request_to_terminate():
+@pytest.mark.parametrize("sent", [signal.SIGINT, *([signal.SIGHUP] if os.name == "posix" else [])])
+def test_ctrl_c_and_a_terminal_that_closes_end_it_like_a_request_to_terminate(sent: signal.Signals):
     with http_server() as server:
-        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(sent)
         assert server.process.wait() == 0
+        assert server.entries("Shutting down")
 
 
 def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept():

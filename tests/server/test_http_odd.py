@@ -63,7 +63,7 @@ def answered(raw: socket.socket) -> Answer:
         ('{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}', (7, -32600, "`params` takes one JSON object")),
         ('{"jsonrpc":"1.0","id":"a","method":"ping"}', ("a", -32600, '`jsonrpc` takes "2.0"; got "1.0".')),
         ('{"jsonrpc":"2.0","id":7}', (7, -32600, "`method` takes the name of a method in quotes; got null.")),
-        ("[]", (None, -32600, "a message is one JSON object; got a list.")),
+        ("[]", (None, -32600, "a message is one JSON object; got a list: batches are of revision 2025-03-26 alone.")),
         ("5", (None, -32600, "a message is one JSON object; got 5.")),
         ("null", (None, -32600, "a message is one JSON object; got null.")),
         ("ping", (None, -32700, "this body is not JSON (expected value at line 1")),

@@ -302,7 +302,12 @@ def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(conne
             -32700,
             "this line is not JSON (unexpected end",
         ),
-        ("[]", None, -32600, "a message is one JSON object on one line; got a list."),
+        (
+            "[]",
+            None,
+            -32600,
+            "a message is one JSON object on one line; got a list: batches are of revision 2025-03-26 alone.",
+        ),
         ('"ping"', None, -32600, 'a message is one JSON object on one line; got "ping".'),
         ('{"jsonrpc":"2.0","id":7}', 7, -32600, "`method` takes the name of a method in quotes; got null."),
         ('{"jsonrpc":"2.0","id":"a","method":1}', "a", -32600, "`method` takes the name of a method in quotes; got 1."),

@@ -25,12 +25,17 @@ from inferplan.server.words import shown
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
 """Errors of a union that carry the whole message as their input, and the depth at which they do."""
 
-Text = Literal["line", "body"]
+BATCHES = "2025-03-26"
+"""The one revision of the protocol in which a list of messages is one too (see `batch`)."""
+
+Text = Literal["line", "body", "element"]
 _IS: Mapping[Text, str] = {
     "line": "a message is one JSON object on one line",
     "body": "a message is one JSON object",
+    "element": "a message of a batch is one JSON object",
 }
-"""What a message is where it comes as a line, and where it is the body of a request."""
+"""What a message is where it comes as a line, as the body of a request, or as one of a list."""
+_ELSEWHERE = f"a list: batches are of revision {BATCHES} alone"
 
 
 class OddIdError(ValueError):
@@ -51,11 +56,32 @@ def read(line: str) -> SessionMessage | Exception:
     return SessionMessage(message)
 
 
+def read_element(element: object) -> SessionMessage | Exception:
+    """The message that a part of a list is, or why it is none."""
+    try:
+        message = jsonrpc_message_adapter.validate_python(element, by_name=False)
+        if isinstance(message, JSONRPCNotification):
+            _has_no_id(cast("dict[str, Any]", element))
+    except (ValidationError, OddIdError) as error:
+        return error
+    return SessionMessage(message)
+
+
+def list_in(error: Exception) -> list[object] | None:
+    """The list that came where one message should be; None where it was something else."""
+    whole = _whole(error) if isinstance(error, ValidationError) else None
+    return cast("list[object]", whole) if isinstance(whole, list) else None
+
+
 def _check_id(line: str) -> None:
     """Raise `OddIdError` where a line that was read as a notification has an id."""
-    message: Mapping[str, Any] = from_json(line) if '"id"' in line else {}
-    if "id" in message:
-        raise OddIdError(message["id"])
+    if '"id"' in line:
+        _has_no_id(from_json(line))
+
+
+def _has_no_id(notification: Mapping[str, Any]) -> None:
+    if "id" in notification:
+        raise OddIdError(notification["id"])
 
 
 def refusal(error: Exception, of: Text = "line") -> JSONRPCError | None:
@@ -64,15 +90,23 @@ def refusal(error: Exception, of: Text = "line") -> JSONRPCError | None:
         return _reply(INVALID_REQUEST, str(error))
     if not isinstance(error, ValidationError):
         return None
-    details = error.errors(include_url=False, include_context=False)
-    if details[0]["type"] == "json_invalid":
-        return _not_json(str(details[0]["input"]), details[0]["msg"], of)
-    whole = next((one["input"] for one in details if _WHOLE.get(one["type"]) == len(one["loc"])), None)
+    first = error.errors(include_url=False, include_context=False)[0]
+    if first["type"] == "json_invalid":
+        return _not_json(str(first["input"]), first["msg"], of)
+    whole = _whole(error)
     if not isinstance(whole, dict):
-        return _reply(INVALID_REQUEST, f"{_IS[of]}; got {shown(whole)}.")
+        is_batch = isinstance(whole, list) and of != "element"
+        got = _ELSEWHERE if is_batch else shown(cast("object", whole))
+        return _reply(INVALID_REQUEST, f"{_IS[of]}; got {got}.")
     message = cast("dict[str, Any]", whole)
     asks = not {"result", "error"} & message.keys()
     return _reply(INVALID_REQUEST, _problem(message), message.get("id")) if asks else None
+
+
+def _whole(error: ValidationError) -> object:
+    """What came as a message."""
+    details = error.errors(include_url=False, include_context=False)
+    return next((one["input"] for one in details if _WHOLE.get(one["type"]) == len(one["loc"])), None)
 
 
 def _not_json(text: str, why: str, of: Text) -> JSONRPCError | None:

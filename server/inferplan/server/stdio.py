@@ -5,34 +5,25 @@ still answering when the input ends. Here the end of the input waits for the ans
 inferplan` gets a reply to every line; and pipes are read and written by the event loop itself.
 """
 
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
-from mcp.shared.dispatcher import as_request_id, coerce_request_id
-from mcp.shared.message import SessionMessage
-from mcp.types import (
-    JSONRPCError,
-    JSONRPCMessage,
-    JSONRPCNotification,
-    JSONRPCRequest,
-    JSONRPCResponse,
-    RequestId,
-)
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
+from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
+from inferplan.server.asked import OpenQuestions, Question
+from inferplan.server.batch import Batch, Place, Reply, message_in, objection
 from inferplan.server.front import Front
-from inferplan.server.malformed import refusal
+from inferplan.server.malformed import BATCHES, list_in, refusal
 from inferplan.server.pipes import Lines, LinesBehindFront, Message, Retold, Written, opened
 from inferplan.server.wire import Wire, are_pipes
-
-GRACE_S = 20.0
-"""How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
-
-_Id = tuple[type, RequestId]
 
 
 class Source(Protocol):
@@ -72,7 +63,7 @@ class StdioServer(MCPServer[Any]):
 
     async def run_stdio_async(self) -> None:
         """Serve stdin and stdout until the input ends and the last answer is out."""
-        questions = _OpenQuestions()
+        questions = OpenQuestions()
         async with self._streams(questions) as (read, write):
             answers = _Answers(write, questions)
             await self._lowlevel_server.run(
@@ -82,7 +73,7 @@ class StdioServer(MCPServer[Any]):
             )
 
     @asynccontextmanager
-    async def _streams(self, questions: "_OpenQuestions") -> AsyncGenerator[tuple[Source, Sink]]:
+    async def _streams(self, questions: OpenQuestions) -> AsyncGenerator[tuple[Source, Sink]]:
         """Where messages come from and go to."""
         if self._wire is None and not are_pipes():
             async with stdio_server() as streams:
@@ -98,66 +89,10 @@ class StdioServer(MCPServer[Any]):
                 yield LinesBehindFront(incoming, written, self._front, retold, busy=questions.any_left), retold
 
 
-class _OpenQuestions:
-    """Ids of requests that have no answer yet, with their types: 1 is not "1", though the SDK takes it for that."""
-
-    def __init__(self) -> None:
-        self._ids: dict[RequestId, list[_Id]] = {}
-        self._mistakable: set[RequestId] = set()
-        self._changed = anyio.Event()
-
-    def hear(self, message: JSONRPCMessage) -> bool:
-        """Note a message that came in. Whether the SDK is to hear it: a cancellation only of what it will not mistake.
-
-        Of the others there is nothing to cancel, or the SDK might leave another request without an answer.
-        """
-        if isinstance(message, JSONRPCRequest):
-            self._asked(message.id)
-        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            id_ = as_request_id((message.params or {}).get("requestId"))
-            return id_ is not None and coerce_request_id(id_) not in self._mistakable and self._is_over(id_)
-        return True
-
-    def answered(self, message: JSONRPCMessage) -> None:
-        """Note a message that went out."""
-        if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
-            self._is_over(message.id)
-
-    def _asked(self, id_: RequestId) -> None:
-        alike = self._ids.setdefault(coerce_request_id(id_), [])
-        alike.append((type(id_), id_))
-        if len(alike) > 1:
-            self._mistakable.add(coerce_request_id(id_))
-
-    def _is_over(self, id_: RequestId) -> bool:
-        """Forget a request; whether it was open."""
-        same = coerce_request_id(id_)
-        alike = self._ids.get(same, [])
-        if (type(id_), id_) not in alike:
-            return False
-        alike.remove((type(id_), id_))
-        if not alike:
-            del self._ids[same]
-            self._mistakable.discard(same)
-        self._changed.set()
-        self._changed = anyio.Event()
-        return True
-
-    def any_left(self) -> bool:
-        """Whether a request waits for its answer."""
-        return bool(self._ids)
-
-    async def none_left(self) -> None:
-        """Wait until every request is answered, but not for ever."""
-        with anyio.move_on_after(GRACE_S):
-            while self._ids:
-                await self._changed.wait()
-
-
 class _Stream:
     """What the two sides have in common: they close with the stream they wrap."""
 
-    def __init__(self, inner: Any, questions: _OpenQuestions) -> None:
+    def __init__(self, inner: Any, questions: OpenQuestions) -> None:
         self._inner = inner
         self._questions = questions
 
@@ -173,9 +108,10 @@ class _Stream:
 class _Questions(_Stream):
     """What comes in. The end comes after the last answer; what is no message is answered here."""
 
-    def __init__(self, inner: Any, questions: _OpenQuestions, answers: "_Answers") -> None:
+    def __init__(self, inner: Any, questions: OpenQuestions, answers: "_Answers") -> None:
         super().__init__(inner, questions)
         self._answers = answers
+        self._unpacked = deque[tuple[SessionMessage, Place | None]]()
 
     @property
     def last_context(self) -> Any:
@@ -184,11 +120,15 @@ class _Questions(_Stream):
 
     async def receive(self) -> Message:
         while True:
-            item = await self._next()
-            reply = refusal(item) if isinstance(item, Exception) else None
-            if reply:
+            item, place = self._unpacked.popleft() if self._unpacked else (await self._next(), None)
+            if isinstance(item, SessionMessage):
+                if self._hears(item, place):
+                    return item
+            elif (messages := list_in(item)) is not None and await self._has_batches():
+                await self._unpack(messages)
+            elif reply := refusal(item):
                 await self._answers.refuse(reply)
-            elif isinstance(item, Exception) or self._questions.hear(item.message):
+            else:
                 return item
 
     async def _next(self) -> Message:
@@ -197,6 +137,39 @@ class _Questions(_Stream):
         except anyio.EndOfStream:
             await self._questions.none_left()
             raise
+
+    def _hears(self, item: SessionMessage, place: Place | None) -> bool:
+        """Note a message. Whether the SDK is to hear it: a cancellation only of what it will not mistake."""
+        message = item.message
+        if isinstance(message, JSONRPCRequest):
+            question = self._questions.ask(message, place)
+            if place:
+                leave_out = partial(self._answers.leave_out, question, place)
+                item.metadata = ServerMessageMetadata(on_request_unanswered=leave_out)
+        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            return self._questions.cancels(message)
+        return True
+
+    async def _has_batches(self) -> bool:
+        """Whether the session is of the revision that has batches, once its handshake is over."""
+        await self._questions.no_handshake_left()
+        return self._questions.revision == BATCHES
+
+    async def _unpack(self, messages: list[object]) -> None:
+        """Take a batch for what is in it."""
+        problem = objection(messages)
+        if problem:
+            await self._answers.refuse(problem)
+            return
+        batch = Batch()
+        for number, element in enumerate(messages):
+            item = message_in(element)
+            if isinstance(item, JSONRPCError):
+                batch.settle(number, item)
+            elif item:
+                asks = isinstance(item.message, JSONRPCRequest)
+                self._unpacked.append((item, batch.wait_for(number) if asks else None))
+        await self._answers.send_if_whole(batch)
 
     def __aiter__(self) -> "_Questions":
         return self
@@ -215,10 +188,32 @@ class _Answers(_Stream):
     """What goes out."""
 
     async def send(self, item: SessionMessage, /) -> None:
+        """Write a message, or put a reply into its place in a batch."""
+        message = item.message
+        question = self._questions.answered(message) if isinstance(message, JSONRPCResponse | JSONRPCError) else None
         try:
-            await self._inner.send(item)
+            if question and question.place:
+                question.place.take(cast("Reply", message))
+                await self.send_if_whole(question.place.batch)
+            else:
+                await self._inner.send(item)
         finally:
-            self._questions.answered(item.message)
+            if question:
+                self._questions.close(question)
+
+    async def leave_out(self, question: Question, place: Place) -> None:
+        """Leave the place of a reply empty that will not come, as its question was cancelled."""
+        place.take(None)
+        try:
+            await self.send_if_whole(place.batch)
+        finally:
+            self._questions.close(question)
+
+    async def send_if_whole(self, batch: Batch) -> None:
+        """Answer a batch once every reply is there."""
+        replies = batch.replies()
+        if replies:
+            await self._inner.send(SessionMessage(cast("Any", replies)))
 
     async def refuse(self, reply: JSONRPCError) -> None:
         """Answer what is no message; a request that has the same id still waits."""

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from inferplan.prompts.workflow import prompts
 from inferplan.server.answer import answer, reach
 from inferplan.server.app import create_server
+from inferplan.server.http.batches import Batches
 from inferplan.server.http.body import Whole
 from inferplan.server.http.gate import METRICS, OPEN, Gate
 from inferplan.server.http.metrics import metrics
@@ -32,6 +33,7 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
     app = server.streamable_http_app(stateless_http=True, json_response=True, transport_security=security)
     # A redirect names http://, and behind TLS the question is repeated in the clear.
     app.router.redirect_slashes = False
+    app.add_middleware(Batches)
     app.add_middleware(Whole)
     app.add_middleware(Gate, security=security, tokens=settings.tokens)
     app.add_middleware(

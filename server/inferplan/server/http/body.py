@@ -40,20 +40,25 @@ class Whole:
         if wrong:
             return await wrong(scope, receive, send)
         scope[WHOLE] = True
-        whole: list[Message] = [{"type": "http.request", "body": text.encode(), "more_body": False}]
-
-        async def once() -> Message:
-            if not whole:
-                await anyio.sleep_forever()
-            return whole.pop()
-
         with anyio.CancelScope() as answering:
             watching = asyncio.create_task(_until_left(receive, answering))  # a task group takes ten times as long
             try:
-                await self._app(scope, once, send)
+                await self._app(scope, heard(text.encode()), send)
             finally:
                 watching.cancel()
         return None
+
+
+def heard(body: bytes) -> Receive:
+    """A body that has come whole, as an application hears it; and then nothing more."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if not whole:
+            await anyio.sleep_forever()
+        return whole.pop()
+
+    return receive
 
 
 async def _until_left(receive: Receive, answering: anyio.CancelScope) -> None:

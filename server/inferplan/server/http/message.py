@@ -4,13 +4,21 @@ from typing import cast
 
 from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
-from mcp.types import HEADER_MISMATCH, PROTOCOL_VERSION_META_KEY, ErrorData, JSONRPCError, JSONRPCRequest
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    HEADER_MISMATCH,
+    PROTOCOL_VERSION_META_KEY,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCRequest,
+)
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from inferplan.server import malformed
+from inferplan.server import batch, malformed
 from inferplan.server.http.gate import ENDPOINT, refusal
 
 _ENCODED = "A request is read as it is: send it without Content-Encoding."
@@ -20,6 +28,10 @@ _NOTHING_ASKED = "A request is one JSON object that asks something; this one ask
 _MISMATCH = f"{MCP_PROTOCOL_VERSION_HEADER} header does not match the request envelope's protocol version"
 
 
+BATCH = "inferplan.batch"
+"""Stands in the scope of a batch, with its messages (see `batches`)."""
+
+
 def objection(text: str, scope: Scope) -> Response | None:
     """What the sender of this body is told instead of an answer, if anything is wrong with it."""
     if scope["path"] != ENDPOINT or scope["method"] != "POST":
@@ -27,13 +39,26 @@ def objection(text: str, scope: Scope) -> Response | None:
     other = _in_other_media(Request(scope))
     if other:
         return other
-    read = malformed.read(text)
-    if isinstance(read, Exception):
+    headers, read = Headers(scope=scope), malformed.read(text)
+    if isinstance(read, SessionMessage):
+        wrong = mismatch(read.message, headers)
+    elif (messages := malformed.list_in(read)) is not None and _has_batches(headers):
+        wrong, scope[BATCH] = batch.objection(messages), messages
+    else:
         return _told(malformed.refusal(read, of="body"))
-    if isinstance(read.message, JSONRPCRequest) and _contradicts(read.message, Headers(scope=scope)):
-        error = ErrorData(code=HEADER_MISMATCH, message=_MISMATCH)
-        return _told(JSONRPCError(jsonrpc="2.0", id=read.message.id, error=error))
-    return None
+    return _told(wrong) if wrong else None
+
+
+def mismatch(message: JSONRPCMessage, headers: Headers) -> JSONRPCError | None:
+    """The error for a request that names another revision than its header."""
+    if not isinstance(message, JSONRPCRequest) or not _contradicts(message, headers):
+        return None
+    return JSONRPCError(jsonrpc="2.0", id=message.id, error=ErrorData(code=HEADER_MISMATCH, message=_MISMATCH))
+
+
+def _has_batches(headers: Headers) -> bool:
+    """Whether a client speaks the revision that has batches: without the header it does, says 2025-06-18."""
+    return headers.get(MCP_PROTOCOL_VERSION_HEADER, malformed.BATCHES) == malformed.BATCHES
 
 
 def _in_other_media(request: Request) -> Response | None:

@@ -70,9 +70,11 @@ def serve(settings: Settings, listener: socket.socket) -> int:
 
 
 def _one(config: Config, listener: socket.socket) -> int:
-    """Serve in this process."""
+    """Serve in this process. A terminal that closes ends it as SIGTERM does, which uvicorn leaves to the system."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, _terminate)
     Server(config).run(sockets=[listener])
     return 0
 
@@ -127,6 +129,11 @@ def _end_with_parent() -> None:
     if parent:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _terminate(_signal: int, _frame: object) -> None:
+    """Go on as at SIGTERM, to whoever has a hand on that."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(_signal: int, _frame: object) -> NoReturn:
