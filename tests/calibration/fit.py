@@ -1,7 +1,7 @@
 """The robust fit of the speed model's constants: those that are alike are held near a mean that is fitted with them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,7 @@ START: Mapping[str, float] = {
     "hand_over_s": 20e-6,
     "hand_over_s_local": 20e-6,
     "layer_s": 78.1e-6,
+    "layer_s_other": 78.1e-6,
     "expert_layer_s": 16.8e-6,
     "latent_layer_s": 10e-6,
     "recurrent_layer_s": 40e-6,
@@ -82,13 +83,16 @@ KNOWN: Mapping[str, float] = {
     "bandwidth_cdna": 0.81,
     "bandwidth_local_stacked": 0.6,
     "layer_s_local": 78.1e-6,
+    "layer_s_cdna": 78.1e-6,
+    "all_reduce_s_cdna": 4.56e-6,
     "all_to_all_s": 20e-6,
     "attention_compute": 0.29,
 }
 """What is known before any row is looked at: microbenchmarks of MI300X reach 81 % of its bandwidth; llama.cpp reaches
-about 60 % of stacked memory's, and its layers cost what those of servers do; an all-to-all is a few kernels, where one
-source alone exchanges; attention of output tokens reached 0.29 of the best product in a calibration of 13 constants,
-and in FlashMLA's README kernels alone 0.20 (sparse, B200), 0.52 (sparse, H800) and 0.83 (dense, H800)."""
+about 60 % of stacked memory's; its layers, and those of CDNA and its all-reduces, cost what all did in a calibration of
+13 constants; an all-to-all is a few kernels, where one source alone exchanges; attention of output tokens reached 0.29
+of the best product there, and in FlashMLA's README kernels alone 0.20 (sparse, B200), 0.52 (sparse, H800) and 0.83
+(dense, H800)."""
 MEASURED: Mapping[str, float] = {
     "prompt_attention_compute": 0.57,
     "prefill_interference_local": 1.0,
@@ -261,7 +265,7 @@ def robust(residuals: Floats, weights: Floats) -> tuple[Floats, Floats]:
 def fit(targets: Sequence[Target], *, shrinkage: float | None = None) -> dict[str, float]:
     """The constants, and the means of those that are alike: each held near its mean, which is fitted with them."""
     near = SHRINKAGE if shrinkage is None else shrinkage
-    servers = Design([_of_servers(one) for one in targets if one.calibrates and _is_of_servers(one)])
+    servers = Design([one for one in targets if one.calibrates and one.engine != "llama.cpp"])
     found = _solve(servers, _pulls(servers.parameters, near)) if servers.targets else {}
     return found | _at_home(targets, found)
 
@@ -281,26 +285,6 @@ def _pull(name: str, near: float) -> Pull:
     if name in ALIKE:
         return Pull(name=name, begin=START[ALIKE[name]], weight=near, towards=MEAN + ALIKE[name])
     return Pull(name=name, begin=START[name], weight=near if name in HELD else FREE)
-
-
-def _is_of_servers(one: Target) -> bool:
-    """Whether a run says something of servers too: of llama.cpp, decoding of dense models on one card without HBM.
-
-    Those of its many kinds of model and depth would move what servers reach with experts and latents.
-    """
-    if one.engine != "llama.cpp":
-        return True
-    alone = not one.decode[[NAMES.index(name) for name in ("hand_overs", "expert_layers")]].any()
-    return one.family == STREAMING and one.law == "single" and one.kind.generation != "local_stacked" and alone
-
-
-STREAMING = "llamacpp-xiongjie"
-"""The source of many cards and two dense models whose decoding is memory's bandwidth and a cost per layer."""
-
-
-def _of_servers(one: Target) -> Target:
-    """A run as if the constants of servers held of it."""
-    return replace(one, engine="other", kind=replace(one.kind, engine="other")) if one.engine == "llama.cpp" else one
 
 
 def _at_home(targets: Sequence[Target], found: Mapping[str, float]) -> dict[str, float]:

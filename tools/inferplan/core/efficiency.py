@@ -167,7 +167,11 @@ def _home(gpu: Gpu) -> Generation:
 
 @lru_cache(maxsize=256)
 def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
-    """The fitted parameters whose product is each field of `Efficiency` for this kind."""
+    """The fitted parameters whose product is each field of `Efficiency` for this kind.
+
+    What a layer and an all-reduce cost besides their bytes is that of an engine's kernels on a vendor's GPUs: CDNA's,
+    and what is no serving engine, have their own.
+    """
     if kind.engine == "llama.cpp":
         return _of_llamacpp(kind.generation)
     on, engine = kind.generation, kind.engine
@@ -177,6 +181,7 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
     experts = {"fp4": "expert_compute_fp4", "weight-only": expanded}
     native = "expert_compute_blackwell" if on == "blackwell" else "expert_compute"
     slower = ("overhead_tensorrt",) if engine == "tensorrt-llm" else ()
+    whose = "_cdna" if on == "cdna" else "_other" if engine == "other" else ""
     return {
         "bandwidth": (bandwidth,),
         "compute": ("compute_fp4" if kind.arithmetic == "fp4" else compute,),
@@ -187,12 +192,12 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
         "index_compute": ("index_compute",),
         "link": ("link",),
         "bus": ("bus",),
-        "layer_s": ("layer_s", *slower),
+        "layer_s": (f"layer_s{whose}", *slower),
         "expert_layer_s": ("expert_layer_s", *slower),
         "latent_layer_s": ("latent_layer_s", *slower),
         "recurrent_layer_s": ("recurrent_layer_s", *slower),
         "index_layer_s": ("index_layer_s", *slower),
-        "all_reduce_s": ("all_reduce_s",),
+        "all_reduce_s": ("all_reduce_s_cdna" if on == "cdna" else "all_reduce_s",),
         "all_to_all_s": ("all_to_all_s",),
         "hand_over_s": ("hand_over_s",),
         "sequence_s": (f"sequence_s_{_server(engine)}",),

@@ -287,7 +287,7 @@ def serve(
     Limits: answers of a few tokens were not fitted; there random arrivals (`open_load`), whose prompts hide beside
     nothing, are kept up with at two thirds of this rate.
     Of runs with one client in a closed loop none is published; their TPOT is that of batch 1. Three models that we
-    measured so got their tokens 10 to 26 % sooner on one H100.
+    measured so got their tokens 7 to 25 % sooner on one H100.
     """
     e, running = m.efficiency, load.running
     at_once = in_one_stage(running, layout)

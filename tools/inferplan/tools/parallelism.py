@@ -149,7 +149,7 @@ class ParallelismAnswer(Answer):
         "formula": 1,
         "next_steps": 0,
         "launch": 0,
-        "assumptions": 7,
+        "assumptions": 6,
     }
     _room: ClassVar[Room] = Room(pieces=1150, characters=3366)
 
