@@ -8,7 +8,7 @@ from pydantic import Field
 
 from inferplan.catalog.asked_models import shown_id
 from inferplan.catalog.formats import FORMATS
-from inferplan.core import memory, sparsity
+from inferplan.core import memory
 from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
@@ -141,7 +141,7 @@ class Pair:
     @property
     def memory_ratio(self) -> float:
         """Weights, the second model over the first."""
-        return round(self.moe.stored.total / self.dense.stored.total, 6)
+        return round(self.moe.on.weights.total / self.dense.on.weights.total, 6)
 
 
 def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
@@ -156,8 +156,7 @@ def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
     """One model in the format and on the GPUs of the question."""
     on = serving(ledger, model=name, precision=q.format_of(name), gpu=q.gpu, quiet=True)
     context = min(SESSION_TOKENS, on.model.architecture.max_positions)
-    stored, rent = memory.weights(on.model, on.precision), take_rent(ledger, on.gpu)
-    return Side(on=on, stored=stored, placed=on.smallest(context), rent=rent)
+    return Side(on=on, placed=on.smallest(context), rent=take_rent(ledger, on.gpu))
 
 
 def _note_releases(q: MoeQuestion, ledger: Ledger, pair: Pair) -> None:
@@ -181,18 +180,17 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
 def _contestant(side: Side, *, names_format: bool) -> Contestant:
     """A side as results show it."""
     model, experts = side.model, side.experts
-    share = sparsity.active_fraction(total_params=model.total_params, active_params=model.active_params)
     return Contestant(
         model=shown_id(model),
         precision=side.on.precision.id if names_format else None,
         total_params=model.total_params,
         active_params=model.active_params,
-        active_percent=round(100 * share, 4),
+        active_percent=round(100 * side.active_share, 4),
         gflop_per_token=round(side.flop_per_token / GIGA, 3),
         experts=experts.experts if experts else 0,
         active_experts=experts.active if experts else 0,
-        memory_gb=round(side.stored.total / GB, 6),
-        gpus=side.gpus,
+        memory_gb=round(side.on.weights.total / GB, 6),
+        gpus=side.on.gpus_by_weights,
         deploy_gpus=side.placed.gpus if side.placed else None,
         usd_per_million_tokens=side.usd_per_million_tokens and to_digits(side.usd_per_million_tokens, PRICED),
     )
@@ -220,18 +218,22 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
         moe=f"{words.significant(flops[1] / GIGA)} GFLOP ({change})",
         better=_lower(*flops),
     )
-    yield _bytes("weights in memory", dense.stored.total, moe.stored.total)
+    weights = [side.on.weights.total for side in (dense, moe)]
+    yield TradeOff(
+        aspect="weights in memory", dense=words.gb(weights[0]), moe=words.gb(weights[1]), better=_lower(*weights)
+    )
     yield TradeOff(
         aspect="smallest deployment",
         dense=_deployment(dense),
         moe=_deployment(moe),
         better=_lower(*(side.placed.gpus if side.placed else float("inf") for side in (dense, moe))),
     )
+    cached = [side.on.kv_bytes_per_token for side in (dense, moe)]
     yield TradeOff(
         aspect="KV cache per token",
-        dense=f"{dense.kv_bytes_per_token:,.0f} B",
-        moe=f"{moe.kv_bytes_per_token:,.0f} B",
-        better=_lower(dense.kv_bytes_per_token, moe.kv_bytes_per_token),
+        dense=f"{cached[0]:,.0f} B",
+        moe=f"{cached[1]:,.0f} B",
+        better=_lower(*cached),
     )
     if bool(dense.experts) != bool(moe.experts):
         yield _quality(dense, moe)
@@ -243,11 +245,6 @@ def _quality(dense: Side, moe: Side) -> TradeOff:
     return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better="moe" if moe.experts else "dense")
 
 
-def _bytes(aspect: str, dense: float, moe: float) -> TradeOff:
-    """An aspect in gigabytes, of which less is better."""
-    return TradeOff(aspect=aspect, dense=words.gb(dense), moe=words.gb(moe), better=_lower(dense, moe))
-
-
 def _lower(dense: float, moe: float) -> Better:
     """The side with the lower figure."""
     return "equal" if dense == moe else "dense" if dense < moe else "moe"
@@ -257,7 +254,7 @@ def _deployment(side: Side) -> str:
     """`24 x H100, tensor 8 x pipeline 3`."""
     if side.placed is None:
         return "not known" if side.on.not_modelled and not side.on.kept_off else "none can run"
-    layout = words.layout(side.placed.tp, side.placed.pp, 1)
+    layout = words.degrees(side.placed)
     return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
 
 
@@ -266,8 +263,8 @@ def _portrait(side: Side) -> Portrait:
     model, experts = side.model, side.experts
     return Portrait(
         name=side.name,
-        memory=words.gb(side.stored.total),
-        gpus=f"{side.gpus:,} x {side.on.gpu.title} by memory",
+        memory=words.gb(side.on.weights.total),
+        gpus=f"{side.on.gpus_by_weights:,} x {side.on.gpu.title} by memory",
         total=words.params(model.total_params),
         experts=experts.experts if experts else 0,
         chosen=experts.active if experts else 0,

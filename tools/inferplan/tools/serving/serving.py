@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
@@ -75,6 +75,11 @@ class Serving(Runnable):
         return found if is_fitted(self.gpu, engine) or not found.here else replace(found, here=False)
 
     @property
+    def kv_bytes_per_token(self) -> float:
+        """KV cache that one more token adds once windows are full. [B]"""
+        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.kv_bits)
+
+    @property
     def not_modelled(self) -> str | None:
         """Why no deployment can be given: the engine runs none, or its cache of this architecture is not known."""
         if self.kept_off:
@@ -115,7 +120,7 @@ class Serving(Runnable):
         own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
         return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
 
-    def set_to(self, **settings: int) -> "Serving":
+    def set_to(self, **settings: float) -> "Serving":
         """The same with an engine that has these settings."""
         return replace(self, engine=replace(self.engine, **settings))
 
