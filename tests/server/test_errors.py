@@ -51,6 +51,8 @@ def words(toy: Tool[Any, Any], arguments: object) -> str:
         ({"overrides": "pue=NaN"}, '`overrides`: "pue" takes a number from '),
         ({"user": 3}, "`user` is not an argument; did you mean `users`?"),
         ({"concurrent_users": 3}, "`concurrent_users` is not an argument; did you mean `users`?"),
+        ({"model_name": "70B"}, "`model_name` is not an argument; give model=70B."),
+        ({"--ctx-size": 4096}, '"--ctx-size" is not an argument; that is context_window, which this tool '),
         (
             {"zzz": 3},
             "`zzz` is not an argument; weigh takes `model`, `users`, `share`, `level`, `compliance`, `overrides`.",

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from inferplan.server.words import allowed, code, listed, lower_first, nearest, not_an_object, printable, quoted, shown
 from inferplan.tools._assumptions import settings, takers
+from inferplan.tools._flags import meant
 from inferplan.tools._tool import Tool
 from inferplan.tools._words import join
 from inferplan.tools.registry import TOOLS
@@ -98,10 +99,13 @@ def _missing(name: str, *, tool: Tool[Any, Any], schema: Schema) -> str:
 
 
 def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) -> str:
-    """An argument that does not exist: an assumption in the wrong place, a slip of the pen, or neither."""
+    """An argument that does not exist: an assumption in the wrong place, a flag of an engine, a slip, or neither."""
     if name in settings() and settings()[name].group in tool.question.settings:
         return f"{code(name)} is an assumption, not an argument; {_as_override(name, _plain(value))}"
     names = list(schema["properties"])
+    overrides = [one for one, setting in settings().items() if setting.group in tool.question.settings]
+    if flag := None if name in settings() else meant(name, _plain(value), arguments=names, overrides=overrides):
+        return f"{code(name)} is not an argument; {flag}"
     near = [] if name in settings() else nearest(name, names, count=1)
     hint = f"did you mean {listed(near)}?" if near else f"{_taken_elsewhere(name)}{tool.name} takes {listed(names)}"
     return f"{code(name)} is not an argument; {hint}"

@@ -4,7 +4,7 @@ import datetime
 import difflib
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.catalog._shelf import Shelf
 from inferplan.catalog.engines import ENGINES
+from inferplan.tools._flags import meant, plain_name
 from inferplan.tools._numbers import POINTED, plain, whole
 from inferplan.tools._words import join
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
+_PARTS = re.compile(r"[,;]|\s+(?=--)")
 
 SAID_SO = "you said so"
 """Why a value is what it is, where the caller overrode it."""
@@ -244,13 +246,15 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
     names = tuple(name for name, setting in settings().items() if setting.group in groups)
     values: dict[str, float] = {}
     problems: list[str] = []
-    for part in filter(None, (piece.strip() for piece in text.replace(";", ",").split(","))):
-        name, equals, value = (word.strip() for word in part.partition("="))
+    for part in _parts(text):
+        said, equals, value = (word.strip() for word in part.partition("="))
+        name = plain_name(said)
         if not equals or name in values:
-            problems.append(f'"{part}" ' + ("comes twice" if equals else _not_of_the_form(part)))
+            flag = None if equals else meant(said, "", arguments=arguments, overrides=names)
+            problems.append(f'"{part}" ' + ("comes twice" if equals else _not_of_the_form(part, flag)))
             continue
         try:
-            values[name] = _setting(name, names, groups, arguments).check(value)
+            values[name] = _setting(said, value, names, groups, arguments).check(value)
         except ValueError as problem:
             problems.append(str(problem))
     if problems:
@@ -267,25 +271,37 @@ def beside(overrides: str, name: str, value: float) -> str:
     return ", ".join(filter(None, [overrides, f"{name}={value:.10g}"]))
 
 
-def _not_of_the_form(part: str) -> str:
-    """What is wrong with a part that names nothing; digits alone are the rest of a number that a comma cut."""
+def _parts(text: str) -> Iterator[str]:
+    """`name=value` each, also of what is written as flags of a shell: `--max-num-seqs 64 --enforce-eager`."""
+    for piece in filter(None, map(str.strip, _PARTS.split(text))):
+        is_flag = piece.startswith("--") and "=" not in piece
+        yield "=".join(piece.split(None, 1)) if is_flag else piece
+
+
+def _not_of_the_form(part: str, flag: str | None) -> str:
+    """What is wrong with a part that gives no value; digits alone are the rest of a number that a comma cut."""
     cut = "; numbers in overrides have no comma, decimals a point" if part.isdigit() else ""
-    return f"is not of the form name=value{cut}"
+    return f"is not of the form name=value{f'; {flag}' if flag else cut}"
 
 
-def _setting(name: str, allowed: tuple[str, ...], groups: Collection[str], arguments: Collection[str]) -> Setting:
-    """The setting of that name if this tool takes it, else a ValueError with who takes it, or the nearest names."""
+def _setting(
+    said: str, value: str, allowed: tuple[str, ...], groups: Collection[str], arguments: Collection[str]
+) -> Setting:
+    """The setting of that name if this tool takes it, else a ValueError with who takes it, or what is meant."""
+    name = plain_name(said)
     if name in allowed:
         return settings()[name]
     if name in arguments:
-        raise ValueError(f'"{name}" is an argument, not an assumption; give it beside overrides')
+        raise ValueError(f'"{said}" is an argument, not an assumption; give it beside overrides')
     if name in settings():
         elsewhere, taken = join(takers(settings()[name].group)), ", ".join(groups).replace("_", " ")
         raise ValueError(
-            f'"{name}" plays no part in this tool but in {elsewhere}; it takes those of {taken} (all: {ALL})'
+            f'"{said}" plays no part in this tool but in {elsewhere}; it takes those of {taken} (all: {ALL})'
         )
+    if flag := meant(said, value, arguments=arguments, overrides=allowed):
+        raise ValueError(f'no assumption "{said}"; {flag}')
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
-    raise ValueError(f'no assumption "{name}"; nearest: {", ".join(near)} (all: {ALL})')
+    raise ValueError(f'no assumption "{said}"; nearest: {", ".join(near)} (all: {ALL})')
 
 
 class Ledger:

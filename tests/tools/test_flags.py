@@ -1,0 +1,84 @@
+"""What engines and people call arguments and assumptions is answered with ours, in one sentence."""
+
+import re
+from dataclasses import astuple
+
+import pytest
+
+from inferplan.tools._assumptions import parse_overrides, settings
+from inferplan.tools._flags import CALLED, UNSET, meant
+from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from inferplan.tools.serving.launch_flags import FLAGS
+
+LAYOUT = "tensor, pipeline and data parallel degrees are chosen, not set: plan_parallelism compares those of total_gpus"
+ARGUMENTS = {name for tool in TOOLS for name in tool.question.model_fields}
+NO_PLACE = {
+    *("nnodes", "node_rank", "master_addr", "dist_init_addr", "data_parallel_size_local", "data_parallel_address"),
+    *("all2all_backend", "moe_a2a_backend", "moe_dense_tp_size", "enable_dbo", "enable_two_batch_overlap"),
+    *("enable_eplb", "eplb_config", "ep_num_redundant_experts", "extra_llm_api_options", "override_kv", "mpi"),
+    *("trust_remote_code", "ntasks", "ntasks_per_node", "enable_lora", "lora_target_modules", "rpc"),
+    *("speculative_config", "speculative_algorithm", "speculative_eagle_topk", "speculative_num_draft_tokens"),
+}
+"""Flags of commands that follow from the layout or from others."""
+
+
+def refused(overrides: str, tool: str = "estimate_vram") -> str:
+    question = TOOLS_BY_NAME[tool].question
+    with pytest.raises(ValueError, match=r"\S") as caught:
+        parse_overrides(overrides, groups=question.settings, arguments=question.model_fields)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("max_model_len=8192", 'no assumption "max_model_len"; give context_window=8192'),
+        ("--max-model-len 8192", 'no assumption "--max-model-len"; give context_window=8192'),
+        (
+            "gpu_memory_utilization=0.9",
+            'no assumption "gpu_memory_utilization"; give overrides="memory_utilization=0.9"',
+        ),
+        ("mem-fraction-static=0.8", 'no assumption "mem-fraction-static"; give overrides="memory_utilization=0.8"'),
+        ("kv_cache_dtype=fp8_e5m2", 'no assumption "kv_cache_dtype"; give kv_precision=fp8_e5m2'),
+        ("enable_expert_parallel=true", 'no assumption "enable_expert_parallel"; give overrides="expert_parallel=1"'),
+        ("enforce_eager=False", 'no assumption "enforce_eager"; give overrides="cuda_graphs=1"'),
+        ("--enforce-eager", '"--enforce-eager" is not of the form name=value; give overrides="cuda_graphs=0"'),
+        ("tp=4", f'no assumption "tp"; {LAYOUT}'),
+        ("tensor_parallel_size=4", f'no assumption "tensor_parallel_size"; {LAYOUT}'),
+        ("block_size=16", 'no assumption "block_size"; blocks of the cache are as large as the engine makes them'),
+    ],
+)
+def test_a_flag_of_an_engine_is_answered_with_the_argument_or_assumption_that_sets_it(said: str, told: str) -> None:
+    assert refused(said) == told
+
+
+def test_a_flag_of_what_another_tool_takes_is_named_as_ours_all_the_same() -> None:
+    told = 'no assumption "max_model_len"; that is context_window, which this tool does not take'
+    assert refused("max_model_len=8192", "compare_costs") == told
+
+
+def test_our_own_names_are_taken_as_flags_are_written() -> None:
+    groups = TOOLS_BY_NAME["estimate_vram"].question.settings
+    expected = {"max_num_batched_tokens": 4096, "max_num_seqs": 64, "memory_utilization": 0.9}
+    for text in (
+        "max-num-batched-tokens=4096, Max-Num-Seqs=64; memory_utilization=0.9",
+        "--max-num-batched-tokens 4096 --max-num-seqs=64 --memory-utilization 0.9",
+    ):
+        assert parse_overrides(text, groups=groups) == expected
+
+
+def test_every_flag_that_our_own_commands_have_is_known() -> None:
+    said = {name for flags in FLAGS.values() for text in astuple(flags) for name in re.findall(r"--([\w-]+)", text)}
+    known = {*settings(), *ARGUMENTS}
+    unknown = {name for name in said if meant(name, "1", arguments=(), overrides=()) is None}
+    assert {name.replace("-", "_") for name in unknown} - known == NO_PLACE
+
+
+def test_each_name_of_others_leads_to_one_argument_or_assumption_that_there_is() -> None:
+    others = [name for names in (*CALLED.values(), *UNSET.values()) for name in names]
+    assert len(others) == len(set(others))
+    assert not set(others) & {*settings(), *ARGUMENTS}
+    for ours in CALLED:
+        name, fixed, value = ours.partition("=")
+        assert name in settings() if fixed else name in {*settings(), *ARGUMENTS}
+        assert not fixed or settings()[name].takes(value)
