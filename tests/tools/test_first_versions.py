@@ -54,6 +54,41 @@ def test_no_version_is_named_that_would_not_help() -> None:
     assert "index keys beside keys and values" in asked("MiniMaxAI/MiniMax-M3", overrides="engine_version=0.24").summary
 
 
+def test_a_kind_of_attention_that_a_version_lacks_is_a_model_that_it_does_not_run() -> None:
+    """DeepSeek-V4 since 0.20; lightning attention up to 0.23. Whether 0.20 has V4.1 is not known, 0.19 has not."""
+    v4, lightning = "deepseek-ai/DeepSeek-V4-Flash", "MiniMaxAI/MiniMax-Text-01"
+    early, late = (
+        asked(model, overrides=f"engine_version=0.{version}") for model, version in ((v4, 19), (lightning, 24))
+    )
+    assert 'vLLM 0.19 has no class for it, 0.20 has: overrides="engine_version=0.20"' in early.summary
+    assert 'vLLM 0.24 no longer has a class for it, 0.23 had: overrides="engine_version=0.23"' in late.summary
+    assert (early.fits, late.fits) == (False, False)
+    later = asked("deepseek-ai/DeepSeek-V4.1-Flash", overrides="engine_version=0.19")
+    assert "vLLM 0.19 has no class for it." in later.summary
+    assert asked("deepseek-ai/DeepSeek-V4.1-Flash").fits is None
+
+
+@pytest.mark.parametrize("tool", ["estimate_vram", "plan_parallelism", "run_preset"])
+@pytest.mark.parametrize(
+    ("refused", "helps"),
+    [
+        ({"model": "deepseek v4 flash", "overrides": "engine_version=0.19"}, {"overrides": "engine_version=0.20"}),
+        ({"model": "deepseek v4 flash", "gpu": "a100"}, {"gpu": "any"}),
+        ({"model": "gemma 3 4b", "gpu": "t4", "precision": "fp16"}, {"precision": "fp32"}),
+    ],
+)
+def test_what_does_not_run_is_followed_by_what_does_and_not_by_the_same_again(
+    tool: str, refused: dict[str, str], helps: dict[str, str]
+) -> None:
+    asking = {**refused, **({"preset": "starter"} if tool == "run_preset" else {})}
+    steps = TOOLS_BY_NAME[tool].ask(asking).next_steps
+    assert steps
+    assert any(step.arguments | helps == step.arguments for step in steps)
+    same = {name: value for name, value in refused.items() if name != "model"}
+    for step in steps:
+        assert step.tool == "compare_quantization" or {name: step.arguments.get(name) for name in same} != same
+
+
 def test_the_versions_are_those_of_vllm_alone() -> None:
     """GLM 5.3 Flash comes with vLLM 0.30; of SGLang no version is known that lacks it."""
     assert (asked("zai-org/GLM-5.3-Flash", engine="sglang").launch or "").startswith("python -m sglang.launch_server ")

@@ -698,7 +698,7 @@ def test_deepseek_v4_takes_more_users_than_vllm_prints_and_says_how_far_its_rule
 
 def test_deepseek_v4_is_not_planned_where_vllm_has_no_kernels_for_it() -> None:
     answer = TOOL.ask({"model": "deepseek v4 flash", "gpu": "a100-80gb-sxm"})
-    assert answer.fits is None
+    assert answer.fits is False
     assert "Hopper, Blackwell or CDNA4" in answer.summary
 
 

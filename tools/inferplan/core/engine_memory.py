@@ -246,6 +246,13 @@ def cache_not_modelled(model: Model, engine: Engine) -> str | None:
     return RULES[engine.name].not_modelled(model.architecture, engine)
 
 
+@lru_cache(maxsize=1024)
+def versions(model: Model) -> tuple[int, int]:
+    """The first and the last version of vLLM (28 is 0.28) that has a class for the model, as far as that is known."""
+    first, last = vllm_memory.versions(model.architecture)
+    return max(first, model.vllm_since), last
+
+
 def default_kv_bits(model: Model, precision: Precision, engine: EngineName = "vllm") -> float:
     """What the cache is stored in unless said otherwise. [bits]
 

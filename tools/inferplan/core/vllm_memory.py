@@ -6,6 +6,7 @@ of its trial run in `vllm_activation`, runtime and graphs in `vllm_buffers`; how
 `kv_blocks`.
 """
 
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from inferplan.core.parallelism import Layout, is_wide
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
+from inferplan.core.recurrence import Lightning
 from inferplan.core.vllm_activation import LOGIT_BYTES, activation_peak
 from inferplan.core.vllm_buffers import (
     CONTEXT,
@@ -37,7 +39,16 @@ from inferplan.core.vllm_defaults import (
     utilization,
 )
 
-__all__ = ["default_batching", "holding", "loader", "memory", "not_modelled", "sequences_at_most", "utilization"]
+__all__ = [
+    "default_batching",
+    "holding",
+    "loader",
+    "memory",
+    "not_modelled",
+    "sequences_at_most",
+    "utilization",
+    "versions",
+]
 
 FIRST_COUNTED_GRAPHS = 20
 """The first vLLM (0.20) that takes CUDA graphs out of its budget before the pool is cut."""
@@ -175,3 +186,12 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     if is_compressed(architecture):
         return compressed_memory.not_modelled(architecture, engine)
     return kv_blocks.not_modelled(architecture, version=engine.version)
+
+
+def versions(architecture: Architecture) -> tuple[int, int]:
+    """The first and the last version (28 is 0.28) that serve attention of this kind, as far as the kind tells."""
+    kept = [mixer for _, mixer in architecture.mixers]
+    last = kv_blocks.LAST_LIGHTNING if any(isinstance(mixer, Lightning) for mixer in kept) else sys.maxsize
+    if is_compressed(architecture):
+        return compressed_memory.FIRST_SERVED, last
+    return kv_blocks.FIRST_POOLED if any(map(kv_blocks.pools_index_keys, kept)) else 0, last

@@ -23,6 +23,13 @@ def following(q: Question, taken: type[Question], why: str, **changes: Any) -> N
     return NextStep(tool=taken.tool, arguments=arguments | ({"overrides": said} if said else {}), why=why)
 
 
+def in_version(q: Question, taken: type[Question], version: int, **changes: Any) -> NextStep:
+    """The same with the version of vLLM that serves what this one does not."""
+    kept = (part for part in overrides_for(q, taken).split(", ") if not part.startswith("engine_version="))
+    overrides = ", ".join(filter(None, [*kept, f"engine_version=0.{version}"]))
+    return following(q, taken, "a version that serves it", overrides=overrides, **changes)
+
+
 @cache
 def _defaults(taken: type[Question]) -> Mapping[str, Any]:
     """What each argument is unless given; None where there is no one such value."""

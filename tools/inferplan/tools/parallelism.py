@@ -31,7 +31,7 @@ from inferplan.tools._arguments import (
 )
 from inferplan.tools._assumptions import TAKEN, Ledger, beside
 from inferplan.tools._comparison_questions import QuantizationQuestion
-from inferplan.tools._following import following
+from inferplan.tools._following import following, in_version
 from inferplan.tools._models import note_release
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -454,7 +454,7 @@ def _elsewhere(q: ParallelismQuestion, on: Serving) -> list[NextStep]:
         why = "GPU types that run it"
         return [] if is_any(q.gpu) else [following(_with_turn(q), ParallelismQuestion, why, gpu=ANY, total_gpus=None)]
     if on.kept_off:
-        return []
+        return [in_version(_with_turn(q), ParallelismQuestion, on.other_version)] if on.other_version else []
     return [following(q, QuantizationQuestion, "the memory of its formats", gpu=on.gpu.id, precision=None)]
 
 

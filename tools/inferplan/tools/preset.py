@@ -283,7 +283,9 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
 
 
 def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
-    """The section that matters most, in full; the bill, where there is one."""
+    """The section that matters most, in full; the bill, where there is one. Of what does not run, what does."""
+    if case.on.not_modelled:
+        return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
     steps = [following(layout, ParallelismQuestion, "the layout drawn, and its alternatives")]

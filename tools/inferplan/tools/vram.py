@@ -31,7 +31,7 @@ from inferplan.tools._arguments import (
 from inferplan.tools._assumptions import TAKEN, Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb
-from inferplan.tools._following import following
+from inferplan.tools._following import following, in_version
 from inferplan.tools._models import HALF, cache_reason, note_release
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
@@ -199,7 +199,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     return VramAnswer(
         summary=" ".join(summary(need, fits, remedies, limit=q.total_gpus)),
         diagram=draw_need(need),
-        fits=None if need.on.not_modelled else here.holds,
+        fits=here.fits,
         weights_gb=exact_gb(need.weights),
         kv_cache_gb=exact_gb(need.kv_cache),
         overhead_gb=exact_gb(need.overhead),
@@ -363,7 +363,8 @@ def _placed(deployment: Deployment) -> Placed:
 def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
     """Quantization while the weights are in 16 bit or more; the layout once they are in less.
 
-    The layout as well where this one is not the only one; never beside llama.cpp, whose layers lie as they do.
+    The layout as well where this one is not the only one; never beside llama.cpp, whose layers lie as they do. Where
+    none is known, what does run, if anything does.
     """
     if q.engine == "llama.cpp":
         return [following(q, QuantizationQuestion, "the format beside others")]
@@ -371,8 +372,14 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
     steps: list[NextStep] = []
     if is_wide:
         steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
+    if here.on.other_version:
+        return [*steps, in_version(q, VramQuestion, here.on.other_version)]
     if here.on.lacks_kernels:
         return [*steps, following(q, ParallelismQuestion, "GPU types that run it", gpu=ANY, total_gpus=None)]
+    if here.on.overflows:
+        return [following(q, VramQuestion, "the format that it runs in", precision="fp32")]
+    if here.on.not_modelled:
+        return steps or [following(q, QuantizationQuestion, "the memory of its formats", precision=None)]
     if here.has_rivals or not is_wide:
         why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))

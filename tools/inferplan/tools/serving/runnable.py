@@ -94,20 +94,35 @@ class Runnable:
     def _obstacles(self) -> Iterator[str | None]:
         """What may keep the engine from running anything here, each in words or None."""
         yield self.refused
-        yield self._too_old()
+        yield self._lacks_class()
         yield self.overflows
         yield self._routed()
         yield self.lacks_kernels
 
-    def _too_old(self) -> str | None:
-        """That this version of vLLM has no class for the model, and the first one that has."""
-        first = self.model.vllm_since
-        if self.engine.name != "vllm" or self.engine.version >= first:
+    def _lacks_class(self) -> str | None:
+        """That this version of vLLM has no class for the model, and the nearest one that has, where that is known."""
+        if (nearest := self._nearest_version) is None:
             return None
-        later = replace(self.engine, version=first)
-        helps = engine_memory.cache_not_modelled(self.model, later) is None
-        way_out = f': overrides="engine_version=0.{first}"' if helps else ""
-        return f"{self.engine_name} has no class for it, 0.{first} has{way_out}"
+        newer, helps = nearest > self.engine.version, self.other_version is not None
+        has = f", 0.{nearest} {'has' if newer else 'had'}" if helps or nearest == self.model.vllm_since else ""
+        way_out = f': overrides="engine_version=0.{nearest}"' if helps else ""
+        return f"{self.engine_name} {'has no' if newer else 'no longer has a'} class for it{has}{way_out}"
+
+    @property
+    def _nearest_version(self) -> int | None:
+        """The version of vLLM next to this one that has a class for the model; None where this one has."""
+        first, last = engine_memory.versions(self.model)
+        if self.engine.name != "vllm" or first <= self.engine.version <= last:
+            return None
+        return min(max(self.engine.version, first), last)
+
+    @property
+    def other_version(self) -> int | None:
+        """The version of vLLM that serves the model where this one does not, and a deployment of it can be given."""
+        if (nearest := self._nearest_version) is None:
+            return None
+        reason = engine_memory.cache_not_modelled(self.model, replace(self.engine, version=nearest))
+        return nearest if reason is None else None
 
     @property
     def lacks_kernels(self) -> str | None:

@@ -151,6 +151,11 @@ class Fit:
         return on and fit(replace(self.need, on=on), on, self.limit)
 
     @property
+    def fits(self) -> bool | None:
+        """Whether it takes all users; None where that is not known. What the engine is known not to run does not."""
+        return None if self.on.not_modelled and not self.on.kept_off else self.holds and not self.on.kept_off
+
+    @property
     def is_enough(self) -> bool:
         """Whether memory is not what is short, as far as is known."""
         return self.by_memory >= self.need.users or self.on.not_modelled is not None
