@@ -232,3 +232,28 @@ def test_bits_are_those_of_the_files_where_the_checkpoint_is_quantised() -> None
 @pytest.mark.parametrize("stored", [0, MIXING // 100, 5 * MIXING])
 def test_bits_that_cannot_be_right_leave_those_of_the_config(stored: int) -> None:
     assert bits(FP8, mixers=stored, ffn=FFN) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("70", '"70" is a size, not a model; did you mean the size class "70B"?'),
+        ("405 billion", '"405 billion" is a size, not a model; did you mean the size class "405B"?'),
+        ("8B", '"8B" is a size, not a model; of about that size: "meta-llama/Llama-3.1-8B-Instruct", '),
+        ("1T", '"1T" is a size, not a model; of about that size: "inclusionAI/Ling-1T", "inclusionAI/Ring-1T", '),
+        (
+            "671b",
+            '"671b" is a size, not a model; of about that size: "deepseek-ai/DeepSeek-V3", "deepseek-ai/DeepSeek-R1',
+        ),
+        ("90000B", '"90000B" is a size, not a model; size classes are "7B", "13B", "70B", "405B", "745B MoE"'),
+    ],
+)
+def test_a_size_that_is_no_class_is_answered_with_what_has_it_and_with_the_classes(said: str, told: str) -> None:
+    with pytest.raises(UnknownModel) as caught:
+        model_id(said)
+    assert str(caught.value).startswith(told)
+    assert "?" in told or str(caught.value).endswith('"405B", "745B MoE"')
+
+
+def test_a_class_is_named_by_its_size() -> None:
+    assert [model_id(said) for said in ("7b", "13 B", "405B", "745b")] == ["7B", "13B", "405B", "745B MoE"]

@@ -9,6 +9,7 @@ from functools import cache
 from threading import Lock
 from time import monotonic
 
+from inferplan.catalog._said_as_size import size_advice
 from inferplan.catalog._said_with_format import advice, from_page, other_advice
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.builds import build_rows
@@ -215,6 +216,8 @@ def _not_catalogued(name: str, own: str = "") -> str:
     try:
         return f'no model "{MODELS.id_of(name)}"'
     except UnknownName as unknown:
+        if told := size_advice(name):
+            return told
         if told := advice(name):
             return f'no model "{unknown.name}"; {told}'
         return f"{unknown}{'' if MODELS.knows(name) else own}"

@@ -1,0 +1,60 @@
+"""A size in place of a model: what has it, and which sizes are classes."""
+
+import re
+from collections.abc import Iterator
+
+from inferplan.catalog.hugging_face._text import quoted
+from inferplan.catalog.models import MODELS, model_rows
+from inferplan.core.units import GIGA
+
+NAMED = 3
+"""Models of a size that are named."""
+ABOUT = 0.1
+"""By how much the parameters of a model may differ from a size that it is named for."""
+
+_SIZE = re.compile(
+    r"\s*(?P<number>\d{1,6}(?:\.\d{1,3})?)[ -]?(?P<unit>b|bn|billion|t|tn|trillion|m|million)?"
+    r"(?:[ -]?(?:params|parameters|model|class))?\s*",
+    re.IGNORECASE,
+)
+_BILLIONS = {"m": 1e-3, "b": 1.0, "t": 1e3}
+
+
+def size_advice(said: str) -> str | None:
+    """What to say to a size that is no class; None where something else is said.
+
+    >>> size_advice("70")
+    '"70" is a size, not a model; did you mean the size class "70B"?'
+    >>> size_advice("671b")
+    '"671b" is a size, not a model; of about that size: "deepseek-ai/DeepSeek-V3", "deepseek-ai/DeepSeek-R1", \
+"deepseek-ai/DeepSeek-V3.1"; size classes are "7B", "13B", "70B", "405B", "745B MoE"'
+    >>> size_advice("llama 8b")
+    """
+    if (found := _SIZE.fullmatch(said)) is None or not float(found["number"]):
+        return None
+    billions = float(found["number"]) * _BILLIONS[(found["unit"] or "b")[0].casefold()]
+    lead = f"{quoted(said.strip())} is a size, not a model; "
+    if (class_ := f"{billions:g}B") in MODELS:
+        return f'{lead}did you mean the size class "{class_}"?'
+    near = list(dict.fromkeys(_of(said, billions)))[:NAMED]
+    of_it = f"of about that size: {_listed(near)}; " if near else ""
+    return f"{lead}{of_it}size classes are {_listed(_classes())}"
+
+
+def _of(said: str, billions: float) -> Iterator[str]:
+    """Models that have the size in their name, then those that have about as many parameters, the closest first."""
+    if MODELS.knows(said):
+        yield from MODELS.nearest(said, NAMED)
+    asked = billions * GIGA
+    away = {id_: abs(row.params_total - asked) for id_, row in model_rows().items() if not row.size_class}
+    yield from sorted((id_ for id_, far in away.items() if far <= ABOUT * asked), key=lambda id_: away[id_])
+
+
+def _classes() -> list[str]:
+    """The size classes."""
+    return [id_ for id_, model in MODELS.items() if model.is_size_class]
+
+
+def _listed(ids: list[str]) -> str:
+    """Ids in quotes."""
+    return ", ".join(f'"{id_}"' for id_ in ids)
