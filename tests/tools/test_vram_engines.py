@@ -760,3 +760,12 @@ def test_sglangs_table_of_requests_takes_the_reserve_of_a_million_tokens_and_few
     assert not TOOL.ask(scout | {"overrides": share}).fits
     assert TOOL.ask(scout | {"overrides": f"{share},max_num_seqs=256"}).fits
     assert TOOL.ask(scout | {"overrides": share, "context_window": 500_000}).fits
+
+
+@pytest.mark.parametrize("name", ["cuda_graphs", "prefix_caching"])
+def test_what_llama_cpp_does_not_read_is_said_to_change_nothing(name: str) -> None:
+    asking = {"model": "qwen3 8b", "precision": "q4_k_m", "engine": "llama.cpp", "gpu": "rtx-4090"}
+    for value in (0, 1):
+        answer = TOOL.ask({**asking, "overrides": f"{name}={value}"})
+        assert f"{name} = {value} (given, but nothing here depends on it)" in answer.text()
+        assert answer.hardware == TOOL.ask(asking).hardware

@@ -190,6 +190,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     usual = max(_default_version(), model.vllm_since) if name == "vllm" else None
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", usual, quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
+    served = Ledger({}) if name == "llama.cpp" else ledger  # whose memory neither graphs nor kept prefixes change
     shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
     return Engine(
         name=name,
@@ -197,8 +198,8 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
         max_num_seqs=int(ledger.take("max_num_seqs", sequences, quiet=True)),
         max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
-        cuda_graphs=bool(ledger.take("cuda_graphs", quiet=True)),
-        prefix_caching=bool(ledger.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
+        cuda_graphs=bool(served.take("cuda_graphs", quiet=True)),
+        prefix_caching=bool(served.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=name not in LETS_WINDOWS_GO or bool(ledger.take("hybrid_kv_cache", quiet=True)),
         context_parallel=int(ledger.take("decode_context_parallel", quiet=True)) if shares_tokens else 1,
         latent_scales=vllm_defaults.default_latent_scales(gpu, version),
