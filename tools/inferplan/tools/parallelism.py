@@ -210,12 +210,13 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
-    demand = sized(q.demand, rate, q.planned) if rate else q.demand
+    demand, planned = sized(q.demand, rate, q.planned) if rate else (q.demand, None)
     if demand.rate:
         why = "the most at once" if demand.is_capped else "kept busy by these requests: rate x time of an answer"
         ledger.note("planned_users", f"{demand.users:,}", why=why)
     found = search(q.on, demand) if is_any(q.gpu) else None
-    case = compare(q.serving(ledger, found and found.gpu), demand)
+    on = q.serving(ledger, found and found.gpu)
+    case = planned or compare(on, demand)
     if found:
         types = f"{found.serving} of {found.searched} serve"
         left = f"; {found.refused} that {case.on.engine_name} cannot use" if found.refused else ""

@@ -85,8 +85,10 @@ class Arriving:
         )
 
 
-def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> Demand:
+def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[Demand, Case | None]:
     """The demand with as many users as requests at a rate keep busy, where those asked for lead to too little.
+
+    With its case, unless it is the last of several that were tried, which nobody planned.
 
     By Little's law that is rate × (first token + output × time per token): at the limits where both are asked for,
     which a layout of as many users in time keeps up with; else, and where that is not enough, at the layout's own
@@ -96,11 +98,11 @@ def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> Demand
         case = plan(demand)
         found = Arriving.at(case, rate) if case.plans and case.serves(case.chosen) else None
         if found is None or found.is_enough:
-            break
+            return demand, case
         allowed, own = _at_the_limits(demand, rate), ceil(found.held * rate / found.most)
         users = allowed if allowed and not tried else max(own, ceil(MORE * demand.users))
         demand = replace(demand, users=min(max(users, demand.users + 1), USERS_AT_MOST), rate=rate)
-    return demand
+    return demand, None
 
 
 def _at_the_limits(demand: Demand, rate: float) -> int | None:
