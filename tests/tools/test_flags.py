@@ -63,6 +63,7 @@ def test_our_own_names_are_taken_as_flags_are_written() -> None:
     for text in (
         "max-num-batched-tokens=4096, Max-Num-Seqs=64; memory_utilization=0.9",
         "--max-num-batched-tokens 4096 --max-num-seqs=64 --memory-utilization 0.9",
+        "max_num_batched_tokens = 4096 max_num_seqs=64 memory_utilization =0.9",
     ):
         assert parse_overrides(text, groups=groups) == expected
 

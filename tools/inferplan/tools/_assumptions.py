@@ -21,7 +21,7 @@ from inferplan.tools._numbers import POINTED, plain, whole
 from inferplan.tools._words import join
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
-_PARTS = re.compile(r"[,;]|\s+(?=--)")
+_PARTS = re.compile(r"[,;]|\s+(?=--|\w+\s*=)")
 
 SAID_SO = "you said so"
 """Why a value is what it is, where the caller overrode it."""

@@ -51,6 +51,9 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     "lora_rank": ("max_lora_rank",),
     "lora_sharded=1": ("fully_sharded_loras",),
     "engine_version": ("vllm_version",),
+    "on_demand_usd_per_gpu_hour": ("price", "gpu_price", "hourly_price", "price_per_hour", "usd_per_hour", "gpu_hour"),
+    "electricity_usd_per_kwh": ("electricity", "electricity_price", "power_price", "usd_per_kwh"),
+    "purchase_usd_per_gpu": ("purchase_price", "gpu_cost", "capex"),
     "gpus_per_node": ("gpus_per_server", "gpus_per_host"),
 }
 """The names of others by ours; a value behind ours is what such a flag stands for.
