@@ -141,7 +141,7 @@ class Pair:
     @property
     def memory_ratio(self) -> float:
         """Weights, the second model over the first."""
-        return round(self.moe.stored.total / self.dense.stored.total, 6)
+        return round(self.moe.on.weights.total / self.dense.on.weights.total, 6)
 
 
 def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
@@ -156,8 +156,7 @@ def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
     """One model in the format and on the GPUs of the question."""
     on = serving(ledger, model=name, precision=q.format_of(name), gpu=q.gpu, quiet=True)
     context = min(SESSION_TOKENS, on.model.architecture.max_positions)
-    stored, rent = memory.weights(on.model, on.precision), take_rent(ledger, on.gpu)
-    return Side(on=on, stored=stored, placed=on.smallest(context), rent=rent)
+    return Side(on=on, placed=on.smallest(context), rent=take_rent(ledger, on.gpu))
 
 
 def _note_releases(q: MoeQuestion, ledger: Ledger, pair: Pair) -> None:
@@ -191,8 +190,8 @@ def _contestant(side: Side, *, names_format: bool) -> Contestant:
         gflop_per_token=round(side.flop_per_token / GIGA, 3),
         experts=experts.experts if experts else 0,
         active_experts=experts.active if experts else 0,
-        memory_gb=round(side.stored.total / GB, 6),
-        gpus=side.gpus,
+        memory_gb=round(side.on.weights.total / GB, 6),
+        gpus=side.on.gpus_by_weights,
         deploy_gpus=side.placed.gpus if side.placed else None,
         usd_per_million_tokens=side.usd_per_million_tokens and to_digits(side.usd_per_million_tokens, PRICED),
     )
@@ -220,18 +219,22 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
         moe=f"{words.significant(flops[1] / GIGA)} GFLOP ({change})",
         better=_lower(*flops),
     )
-    yield _bytes("weights in memory", dense.stored.total, moe.stored.total)
+    weights = [side.on.weights.total for side in (dense, moe)]
+    yield TradeOff(
+        aspect="weights in memory", dense=words.gb(weights[0]), moe=words.gb(weights[1]), better=_lower(*weights)
+    )
     yield TradeOff(
         aspect="smallest deployment",
         dense=_deployment(dense),
         moe=_deployment(moe),
         better=_lower(*(side.placed.gpus if side.placed else float("inf") for side in (dense, moe))),
     )
+    cached = [side.on.kv_bytes_per_token for side in (dense, moe)]
     yield TradeOff(
         aspect="KV cache per token",
-        dense=f"{dense.kv_bytes_per_token:,.0f} B",
-        moe=f"{moe.kv_bytes_per_token:,.0f} B",
-        better=_lower(dense.kv_bytes_per_token, moe.kv_bytes_per_token),
+        dense=f"{cached[0]:,.0f} B",
+        moe=f"{cached[1]:,.0f} B",
+        better=_lower(*cached),
     )
     if bool(dense.experts) != bool(moe.experts):
         yield _quality(dense, moe)
@@ -241,11 +244,6 @@ def _quality(dense: Side, moe: Side) -> TradeOff:
     """That the guide expects more quality per FLOP of experts."""
     said = ["experts specialize" if side.experts else "every parameter in use" for side in (dense, moe)]
     return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better="moe" if moe.experts else "dense")
-
-
-def _bytes(aspect: str, dense: float, moe: float) -> TradeOff:
-    """An aspect in gigabytes, of which less is better."""
-    return TradeOff(aspect=aspect, dense=words.gb(dense), moe=words.gb(moe), better=_lower(dense, moe))
 
 
 def _lower(dense: float, moe: float) -> Better:
@@ -266,8 +264,8 @@ def _portrait(side: Side) -> Portrait:
     model, experts = side.model, side.experts
     return Portrait(
         name=side.name,
-        memory=words.gb(side.stored.total),
-        gpus=f"{side.gpus:,} x {side.on.gpu.title} by memory",
+        memory=words.gb(side.on.weights.total),
+        gpus=f"{side.on.gpus_by_weights:,} x {side.on.gpu.title} by memory",
         total=words.params(model.total_params),
         experts=experts.experts if experts else 0,
         chosen=experts.active if experts else 0,

@@ -101,7 +101,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     ledger = q.ledger()
     case = compared(q, ledger)
     note_limits(ledger, case)
-    note_node(ledger, case.fp32.on, case.fp32.gpus)
+    note_node(ledger, case.fp32.on, case.fp32.on.gpus_by_weights)
     rows = [_row(case, form) for form in case.forms]
     return QuantizationAnswer(
         summary=" ".join(summary(case)),
@@ -140,7 +140,7 @@ def _row(case: Comparison, form: Form) -> FormatRow:
         speed_multiplier=speeds and round(speeds.decode, 2),
         decode_at_load=loaded and round(loaded.decode_at_load, 2),
         prefill=speeds and round(speeds.prefill, 2),
-        gpus=form.gpus,
+        gpus=form.on.gpus_by_weights,
         quality=form.quality,
         encoding=_encoded(case.weight.hex(), precision.codec) if precision.codec else None,
     )

@@ -7,7 +7,6 @@ from inferplan.catalog.asked_models import OWN, shown_id
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import memory, sparsity
 from inferplan.core.architecture import ExpertFfn
-from inferplan.core.memory import WeightBytes
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -24,10 +23,9 @@ FLOP_PER_PARAMETER = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """A model on its GPUs, with its weights and its smallest deployment."""
+    """A model on its GPUs, with its smallest deployment."""
 
     on: Serving
-    stored: WeightBytes
     placed: Layout | None
     rent: Rent | None
 
@@ -53,19 +51,9 @@ class Side:
         return self.model.architecture.experts
 
     @property
-    def gpus(self) -> int:
-        """GPUs by weights alone."""
-        return memory.devices_for(self.stored.total, self.on.gpu.memory)
-
-    @property
     def usd_per_million_tokens(self) -> float | None:
         """Input and output tokens on GPUs rented on demand, or else owned; None without a price or a layout."""
         return self.rent and usd_per_million_tokens(self.on, self.rent)
-
-    @property
-    def kv_bytes_per_token(self) -> float:
-        """KV cache of one token. [B]"""
-        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
 
     @property
     def flop_per_token(self) -> float:
@@ -81,10 +69,10 @@ class Side:
 
     def read(self, batch: int) -> float:
         """Weights that a decode step over `batch` sequences reads, shared experts and dense layers included. [B]"""
-        routed = self.experts
+        routed, stored = self.experts, self.on.weights
         return sparsity.step_weight_bytes(
-            always_bytes=self.stored.total - self.stored.routed_experts - self.stored.lookup,
-            routed_bytes=self.stored.routed_experts,
+            always_bytes=stored.total - stored.routed_experts - stored.lookup,
+            routed_bytes=stored.routed_experts,
             tokens=batch,
             experts=routed.experts if routed else 1,
             active=routed.active if routed else 1,
@@ -185,13 +173,13 @@ def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
 
 def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
-    devices = f"{side.gpus:,} {side.on.gpu.title}"
+    devices = f"{side.on.gpus_by_weights:,} {side.on.gpu.title}"
     if side.placed is None:
         unknown = side.on.not_modelled and not side.on.kept_off
         devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
-    elif side.placed.gpus != side.gpus:
+    elif side.placed.gpus != side.on.gpus_by_weights:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
-    return f"{words.gb(side.stored.total)} ({devices})"
+    return f"{words.gb(side.on.weights.total)} ({devices})"
 
 
 def _holds(side: Side) -> str:
@@ -234,7 +222,7 @@ def formula(dense: Side, moe: Side) -> Iterator[str]:
             )
     active = [side.model.active_params / GIGA for side in (moe, dense)]
     yield f"compute ratio = {active[0]:,.1f} / {active[1]:,.1f} B = {active[0] / active[1]:.4f}"
-    weigh = [side.stored.total / GB for side in (moe, dense)]
+    weigh = [side.on.weights.total / GB for side in (moe, dense)]
     yield f"memory ratio = {weigh[0]:,.1f} / {weigh[1]:,.1f} GB = {weigh[0] / weigh[1]:.2f}"
     if moe.experts:
         yield f"touched(batch) = 1 - (1 - {moe.experts.active}/{moe.experts.experts})^batch"

@@ -7,7 +7,6 @@ from itertools import product
 from math import ceil, inf, log
 from typing import Literal
 
-from inferplan.core import memory
 from inferplan.core.collectives import Collective
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.performance import Batch
@@ -296,16 +295,6 @@ class Case:
         alone = replace(self.demand, gpus=None, users=1, objective="fewest_gpus", latency=WHENEVER)
         found = compare(self.on, alone, runners_up=0).chosen.layout if self.needed else None
         return found if found and self.needed and found.replica < self.needed.replica else None
-
-    @property
-    def weights(self) -> float:
-        """What is loaded. [B]"""
-        return memory.weights(self.on.model, self.on.precision).total
-
-    @property
-    def min_gpus(self) -> int:
-        """GPUs whose memory together is at least the weights: the guide's minimum. [GPUs]"""
-        return memory.devices_for(self.weights, self.on.gpu.memory)
 
 
 def closest(plans: Iterable[tuple[Case, Plan]]) -> Mapping[int, float]:

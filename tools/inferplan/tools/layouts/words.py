@@ -246,8 +246,8 @@ def _bubble_line(case: Case) -> str:
 
 def weights_line(case: Case) -> str:
     """Weights against device memory."""
-    device, needed = case.on.gpu.memory, words.count(case.min_gpus, "GPU")
-    return f"by weights  {case.weights / GB:,.1f} GB / {device / GB:.2f} GB a GPU -> {needed}"
+    on, needed = case.on, words.count(case.on.gpus_by_weights, "GPU")
+    return f"by weights  {on.weights.total / GB:,.1f} GB / {on.gpu.memory / GB:.2f} GB a GPU -> {needed}"
 
 
 def _step_line(service: Service, tokens: float) -> str:
@@ -299,9 +299,9 @@ def why_not(case: Case) -> str:
         return f"No layout is given: {case.on.not_modelled}."
     if case.needed is None:
         return f"No legal layout of {gpu.title} holds the model and one session of {context:,} tokens."
-    if total * gpu.memory < case.weights:
+    if total * gpu.memory < (weights := case.on.weights.total):
         have = f"{words.count(total, 'GPU')} {'has' if total == 1 else 'have'} {words.gb(total * gpu.memory)}"
-        return f"The weights alone take {words.gb(case.weights)}; {have}."
+        return f"The weights alone take {words.gb(weights)}; {have}."
     return (
         f"The weights would fit, but no legal layout of {words.count(total, 'GPU')} leaves the engine room for one "
         f"session of {context:,} tokens."

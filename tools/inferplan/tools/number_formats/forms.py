@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
-from inferplan.core import memory
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
@@ -84,12 +83,7 @@ class Form:
     @cached_property
     def weights(self) -> float:
         """What is loaded. [B]"""
-        return memory.weights(self.on.model, self.precision).total
-
-    @property
-    def gpus(self) -> int:
-        """GPUs by weights alone."""
-        return memory.devices_for(self.weights, self.on.gpu.memory)
+        return self.on.weights.total
 
     @cached_property
     def is_timed(self) -> bool:
@@ -215,7 +209,7 @@ def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, L
 
     Where none does, or it is not known, the first format and the widest tensor group of a node.
     """
-    ordered = sorted(offered, key=lambda one: -memory.weights(one.model, one.precision).total)
+    ordered = sorted(offered, key=lambda one: -one.weights.total)
     found = ((one, one.for_users(users, context)) for one in ordered)
     first = next(((one.precision.id, placed.layout) for one, placed in found if placed), None)
     return first or (offered[0].precision.id, Layout(tp=max(offered[0].degrees, default=1)))

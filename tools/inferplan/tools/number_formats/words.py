@@ -51,10 +51,10 @@ def _memory_sentence(case: Comparison) -> str:
 def _gpus(case: Comparison) -> str:
     """GPUs by weights alone; the formats that a node of several holds, unless it holds them all."""
     size = case.fp32.on.node_size
-    if case.fp32.gpus == 1:
+    if case.fp32.on.gpus_by_weights == 1:
         return f"by weights alone one {case.gpu.title} holds any of them"
-    counts = words.join([f"{form.gpus:,}" for form in case.forms])
-    held = [form.title for form in case.forms if form.gpus <= size]
+    counts = words.join([f"{form.on.gpus_by_weights:,}" for form in case.forms])
+    held = [form.title for form in case.forms if form.on.gpus_by_weights <= size]
     is_told = size > 1 and len(held) < len(case.forms)
     node = f"; one node of {size} holds {words.join(held) or 'none'}" if is_told else ""
     return f"by weights alone {counts} x {case.gpu.title}{node}"

@@ -12,6 +12,7 @@ from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.engine import USUAL, Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.memory import WeightBytes
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -64,6 +65,16 @@ class Runnable:
         object.__setattr__(self, "stage_degrees", degrees[max(0, inside - 1) :])
         object.__setattr__(self, "tensor", tuple(map(Layout.tensor, degrees)))
         object.__setattr__(self, "experts", self.model.architecture.experts)
+
+    @property
+    def weights(self) -> WeightBytes:
+        """What is loaded, by where it goes. [B]"""
+        return memory.weights(self.model, self.precision)
+
+    @property
+    def gpus_by_weights(self) -> int:
+        """GPUs whose memory together is at least the weights: the guide's minimum. [GPUs]"""
+        return memory.devices_for(self.weights.total, self.gpu.memory)
 
     @property
     def engine_name(self) -> str:

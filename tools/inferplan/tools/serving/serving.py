@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core import engine_memory, memory, parallelism, performance
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
@@ -73,6 +73,11 @@ class Serving(Runnable):
         near = NEAREST.get(law, law) if engine == "llama.cpp" else law
         found = band_of(self.model, kind_of(self.gpu, self.precision, engine), near, level)
         return found if is_fitted(self.gpu, engine) or not found.here else replace(found, here=False)
+
+    @property
+    def kv_bytes_per_token(self) -> float:
+        """KV cache that one more token adds once windows are full. [B]"""
+        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.kv_bits)
 
     @property
     def not_modelled(self) -> str | None:

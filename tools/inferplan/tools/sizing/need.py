@@ -42,12 +42,12 @@ class Need:
     @cached_property
     def weights(self) -> float:
         """What is loaded. [B]"""
-        return memory.weights(self.model, self.precision).total
+        return self.on.weights.total
 
     @cached_property
     def kv_per_token(self) -> float:
         """KV cache that one more token adds once windows are full. [B]"""
-        return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.on.kv_bits)
+        return self.on.kv_bytes_per_token
 
     @cached_property
     def kv_per_user(self) -> float:

@@ -235,8 +235,8 @@ def _moe(pair: Pair) -> MoeSection:
         summary=_opening(words_moe.summary(pair.dense, pair.moe)),
         compute_ratio=pair.compute_ratio,
         memory_ratio=pair.memory_ratio,
-        dense_gpus=pair.dense.gpus,
-        moe_gpus=pair.moe.gpus,
+        dense_gpus=pair.dense.on.gpus_by_weights,
+        moe_gpus=pair.moe.on.gpus_by_weights,
     )
 
 
