@@ -121,14 +121,14 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 10 else f"{value:,.0f} s"
 
 
-def layout(tp: int, pp: int, dp: int) -> str:
+def layout(tp: int, pp: int, dp: int, ep: int = 1) -> str:
     """Degrees in words.
 
-    >>> layout(8, 2, 3), layout(1, 1, 1), layout(1, 1, 4)
-    ('tensor 8 x pipeline 2 x data 3', 'one GPU', 'data 4')
+    >>> layout(8, 2, 3), layout(1, 1, 1), layout(1, 1, 4, 4)
+    ('tensor 8 x pipeline 2 x data 3', 'one GPU', 'data 4, experts over 4')
     """
     named = [f"{name} {degree:,}" for name, degree in (("tensor", tp), ("pipeline", pp), ("data", dp)) if degree > 1]
-    return " x ".join(named) or "one GPU"
+    return (" x ".join(named) or "one GPU") + (f", experts over {ep:,}" if ep > 1 else "")
 
 
 def degrees(of: Layout) -> str:
@@ -137,8 +137,7 @@ def degrees(of: Layout) -> str:
     >>> degrees(Layout(tp=2, attention_dp=4, dp=2))
     'tensor 2 x data 8, experts over 8'
     """
-    shared = f", experts over {of.ep:,}" if of.ep > 1 else ""
-    return layout(of.tp, of.pp, of.data) + shared
+    return layout(of.tp, of.pp, of.data, of.ep)
 
 
 def printable(text: str) -> str:

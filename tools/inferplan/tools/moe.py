@@ -255,7 +255,7 @@ def _deployment(side: Side) -> str:
     """`24 x H100, tensor 8 x pipeline 3`."""
     if side.placed is None:
         return "not known" if side.on.not_modelled and not side.on.kept_off else "none can run"
-    layout = words.layout(side.placed.tp, side.placed.pp, 1)
+    layout = words.degrees(side.placed)
     return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
 
 

@@ -222,16 +222,16 @@ def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:
     if needed is None:
         return "\n".join([*lines, "no legal layout holds the model and one session"])
     layout = needed.layout
-    have, need = _node_marks(total, on.node_size, "#"), _node_marks(layout.replica, on.node_size, "#")
     rank = needed.capacity.memory
-    lines += [f"have   {have}  {total}", f"needs  {need}  {layout.replica}"]
+    for word, gpus in (("have", total), ("needs", layout.replica)):
+        lines.append(f"{word:<5}  {_node_marks(gpus, on.node_size)}  {gpus}")
     lines += ["", f"that is {words.degrees(layout)}: {rank.weights / GB:.1f} GB of weights on the"]
     return "\n".join([*lines, f"busiest GPU, of the {rank.budget / GB:.1f} GB that the engine may fill"])
 
 
-def _node_marks(gpus: int, node_size: int, mark: str) -> str:
+def _node_marks(gpus: int, node_size: int) -> str:
     """One mark per GPU, a gap between groups of a node (of 8 in larger nodes), at most six groups drawn."""
     size = min(node_size, 8)
     full, rest = divmod(gpus, size)
-    groups = [mark * size] * min(full, NODES) + ([mark * rest] if rest and full < NODES else [])
+    groups = ["#" * size] * min(full, NODES) + (["#" * rest] if rest and full < NODES else [])
     return " ".join(groups) + (" ..." if full > NODES or (full == NODES and rest) else "")

@@ -117,26 +117,21 @@ def _serve(demand: Demand, number: int) -> str:
     return f"{verb} the users within that latency" if demand.has_targets else f"{verb} the users"
 
 
-def targets(demand: Demand) -> str:
-    """`TTFT <= 500 ms and TPOT <= 50 ms`."""
-    return str(demand.latency)
-
-
 def _targets(case: Case) -> str:
     """Whether the layout stays within the latency asked for; if none does, that this one comes closest."""
     chosen = case.chosen
     if case.serves(chosen):
-        return f"That meets {targets(case.demand)}.{_what_decides(case)}"
+        return f"That meets {case.demand.latency}.{_what_decides(case)}"
     if chosen.service is None:
-        return f"Whether it meets {targets(case.demand)} is not known."
+        return f"Whether it meets {case.demand.latency} is not known."
     if not any(map(case.holds, case.plans)):
-        return f"{targets(case.demand)} for all of them is out of reach: they do not fit."
+        return f"{case.demand.latency} for all of them is out of reach: they do not fit."
     nearest = "this one comes closest" if case.is_closest(chosen) else f"none comes closer by {APART}"
     if case.most is not None:
-        none = f"No number of {_gpus(case)} meets {targets(case.demand)}{_alone(case)}"
+        none = f"No number of {_gpus(case)} meets {case.demand.latency}{_alone(case)}"
         return f"{none}. Of the layouts{_looked_at(case)} {nearest}."
     best = "this one takes the most in time" if _is_partly_in_time(case) else nearest
-    return f"No layout of {_gpus(case)} meets {targets(case.demand)} for all; {best}."
+    return f"No layout of {_gpus(case)} meets {case.demand.latency} for all; {best}."
 
 
 def _alone(case: Case) -> str:
@@ -180,7 +175,7 @@ def _lacks(case: Case, plan: Plan) -> str:
     if plan.users < min(chosen.users, demand.users):
         return f"holds {plan.users:,} of {demand.users:,} users"
     if not demand.meets(plan.service) and demand.meets(chosen.service):
-        return f"misses {targets(demand)}"
+        return f"misses {demand.latency}"
     if plan.layout.gpus > chosen.layout.gpus and demand.aim == "fewest_gpus":
         return ""
     return ", ".join(_losses(case, plan)[:MOST_LOSSES])

@@ -101,8 +101,7 @@ def _context(case: Case) -> str:
 
 def _hardware(case: Case, plan: ParallelismAnswer) -> str:
     """`24 x H100 SXM5 80GB (tensor 8 x data 3)`, with the ranks that share experts."""
-    shared = f", experts over {plan.ep:,}" if plan.ep > 1 else ""
-    degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp)}{shared})" if plan.gpus_used > 1 else ""
+    degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp, plan.ep)})" if plan.gpus_used > 1 else ""
     return f"{words.devices(plan.gpus_used, case.on.gpu.title)}{degrees}"
 
 
