@@ -8,7 +8,7 @@ from pydantic import Field
 
 from inferplan.catalog.asked_models import shown_id
 from inferplan.catalog.formats import FORMATS
-from inferplan.core import memory, sparsity
+from inferplan.core import memory
 from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
@@ -180,13 +180,12 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
 def _contestant(side: Side, *, names_format: bool) -> Contestant:
     """A side as results show it."""
     model, experts = side.model, side.experts
-    share = sparsity.active_fraction(total_params=model.total_params, active_params=model.active_params)
     return Contestant(
         model=shown_id(model),
         precision=side.on.precision.id if names_format else None,
         total_params=model.total_params,
         active_params=model.active_params,
-        active_percent=round(100 * share, 4),
+        active_percent=round(100 * side.active_share, 4),
         gflop_per_token=round(side.flop_per_token / GIGA, 3),
         experts=experts.experts if experts else 0,
         active_experts=experts.active if experts else 0,

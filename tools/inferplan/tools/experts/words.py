@@ -51,6 +51,11 @@ class Side:
         return self.model.architecture.experts
 
     @property
+    def active_share(self) -> float:
+        """The share of its parameters that computes one token. [fraction]"""
+        return sparsity.active_fraction(total_params=self.model.total_params, active_params=self.model.active_params)
+
+    @property
     def usd_per_million_tokens(self) -> float | None:
         """Input and output tokens on GPUs rented on demand, or else owned; None without a price or a layout."""
         return self.rent and usd_per_million_tokens(self.on, self.rent)
@@ -125,10 +130,9 @@ def _introduced(side: Side) -> str:
     total = words.params(model.total_params)
     if experts is None:
         return f"{_named(model)} is dense: all {total} parameters compute every token."
-    share = model.active_params / model.total_params
     return (
         f"{_named(model)} routes each token to {experts.active} of {experts.experts} experts per layer: "
-        f"{words.params(model.active_params)} of its {total} parameters compute it ({100 * share:.1f} %)."
+        f"{words.params(model.active_params)} of its {total} parameters compute it ({100 * side.active_share:.1f} %)."
     )
 
 

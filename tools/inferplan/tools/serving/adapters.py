@@ -8,6 +8,7 @@ from inferplan.core.engine import EngineName
 from inferplan.core.rank_memory import RankMemory
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools.serving.serving import Serving
 
 NAMES = ("lora_adapters", "lora_rank", "lora_sharded")
@@ -17,7 +18,6 @@ READ_ENDS = 24
 SPEED = "times and throughput are those of the base model: no published run of enough models and ranks was found"
 KERNELS = "what vLLM 0.24 can adapt such experts in; with another one it stops at start-up"
 """Source: vLLM 0.24, vllm/model_executor/layers/fused_moe: `LoRAExpertsMixin`, and `supports_lora` in lora/layers."""
-SIXTEEN_BIT = ("bf16", "fp16", "fp32")
 
 
 class Asked(TypedDict, total=False):

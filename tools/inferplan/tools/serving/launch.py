@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
@@ -117,7 +118,7 @@ def _checkpoint(model: Model, context: int) -> str:
     real = MODELS.get(model.stands_for or "")
     if real is not None:
         return real.id if context <= real.architecture.max_positions else ANY_MODEL
-    return ANY_MODEL if model.is_size_class or model.id.startswith("{") else model.id
+    return ANY_MODEL if model.is_size_class or is_config(model.id) else model.id
 
 
 def _as_published(on: Serving, layout: Layout) -> Serving:

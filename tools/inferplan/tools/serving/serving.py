@@ -120,7 +120,7 @@ class Serving(Runnable):
         own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
         return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
 
-    def set_to(self, **settings: int) -> "Serving":
+    def set_to(self, **settings: float) -> "Serving":
         """The same with an engine that has these settings."""
         return replace(self, engine=replace(self.engine, **settings))
 

@@ -131,7 +131,7 @@ def engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
 
 def _set_to(here: Fit, field: str, values: Iterable[float], overrides: str) -> Iterator[Change]:
     """The first of these values of a field of the engine with which it holds."""
-    tried = ((value, replace(here.on, engine=replace(here.on.engine, **{field: value}))) for value in values)
+    tried = ((value, here.on.set_to(**{field: value})) for value in values)
     yield from _first_that_holds(
         (fit(here.need, on, here.limit), {"overrides": beside(overrides, SPELLED.get(field, field), value)})
         for value, on in tried
