@@ -12,7 +12,7 @@ from inferplan.core.error_bands import attention_of
 from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
 from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
-from inferplan.tools.validation.memory_cases import CannotPredict
+from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_validation import measured, regime
 

@@ -15,7 +15,8 @@ from inferplan.core.units import MILLI
 from inferplan.tools._tool import Answer
 from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.serving.latency import WHENEVER, Pace
-from inferplan.tools.validation.speed_cases import CannotPredict, SpeedRow, SpeedSetup
+from inferplan.tools.validation.report import CannotPredict
+from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_validation import predict, regime
 from published_speed import published
 from refusals import runs

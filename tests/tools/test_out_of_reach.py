@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from inferplan.tools.layouts.plans import RESOLUTION, Case, Plan, compare
 from inferplan.tools.parallelism import TOOL, ParallelismQuestion
-from inferplan.tools.validation.memory_cases import CannotPredict
+from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_validation import predict
 from published_speed import published

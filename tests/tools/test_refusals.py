@@ -17,7 +17,8 @@ from inferplan.core.engine import ENGINES as NAMES
 from inferplan.core.engine import EngineName
 from inferplan.tools._tool import Answer
 from inferplan.tools.registry import TOOLS_BY_NAME
-from inferplan.tools.validation.memory_cases import CannotPredict, MemoryCase, Setup
+from inferplan.tools.validation.memory_cases import MemoryCase, Setup
+from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from published_speed import published
 from refusals import runs

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from inferplan.core.parallelism import Layout
-from inferplan.tools.validation.memory_cases import CannotPredict
+from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_names import gpu_of
 from inferplan.tools.validation.speed_validation import predict, regime, validate

@@ -21,6 +21,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.units import GIB
 from inferplan.tools._words import printable
+from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.short_form import ShortForm, Size
 
 ENGINES: Mapping[str, EngineName] = {
@@ -43,10 +44,6 @@ Text = Annotated[str, Field(strict=True, max_length=200), AfterValidator(printab
 Degree = Annotated[int, Field(strict=True, ge=1, le=1024)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
-
-
-class CannotPredict(ValueError):  # noqa: N818 - the name says what it is
-    """What a case does not say, or the rules do not cover, in one clause."""
 
 
 class Extra(BaseModel):

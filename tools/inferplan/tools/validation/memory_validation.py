@@ -11,8 +11,8 @@ from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB
 from inferplan.core.vllm_defaults import is_compressed
-from inferplan.tools.validation.memory_cases import CannotPredict, MemoryCase, Setup
-from inferplan.tools.validation.report import LARGEST, SMALLEST, Outcome, Report, Unit, outcomes
+from inferplan.tools.validation.memory_cases import MemoryCase, Setup
+from inferplan.tools.validation.report import CannotPredict, Outcome, Report, Unit, is_figure, outcomes
 
 NO_POOL = frozenset({"transformers"})
 """What runs models without a pool of its own: only what a token takes is predicted."""
@@ -194,6 +194,4 @@ def _measured(case: MemoryCase) -> dict[str, float | bool]:
 
 def _is_figure(value: object, unit: Unit) -> bool:
     """Whether a measured value is one of its kind: true or false, or a number above zero."""
-    if unit == "wrong" or isinstance(value, bool):
-        return unit == "wrong" and isinstance(value, bool)
-    return isinstance(value, int | float) and SMALLEST <= value <= LARGEST
+    return isinstance(value, bool) if unit == "wrong" else is_figure(value)

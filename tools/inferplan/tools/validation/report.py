@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
-from inferplan.tools.validation.memory_cases import CannotPredict
 
 Value = float | bool
 Unit = Literal["%", "GiB", "wrong"]
@@ -22,6 +21,10 @@ PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not known", "string_
 """What is said of a field, by the kind of problem; the validator's own words for others."""
 MANY = 20
 """Skipped cases from which their reasons are counted rather than listed."""
+
+
+class CannotPredict(ValueError):  # noqa: N818 - the name says what it is
+    """What a case does not say, or the rules do not cover, in one clause."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,6 +219,11 @@ def _error(predicted: Value, measured: Value, unit: Unit) -> float:
         return float(bool(predicted) != bool(measured))
     gap = abs(float(predicted) - float(measured))
     return 100 * gap / abs(float(measured)) if unit == "%" else gap
+
+
+def is_figure(value: object) -> bool:
+    """Whether a measured value is a number above zero."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST
 
 
 def outcomes(raws: Iterable[object], subject: str, predicted: Callable[[object], Outcome]) -> tuple[Outcome, ...]:

@@ -24,7 +24,8 @@ from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_o
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_of
-from inferplan.tools.validation.memory_cases import CannotPredict, Text, catalogued
+from inferplan.tools.validation.memory_cases import Text, catalogued
+from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
 
 NETWORK = 50 * GB

@@ -8,7 +8,7 @@ from inferplan.core.open_load import arrivals, in_flight
 from inferplan.core.performance import Batch, forward_pass
 from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch
 from inferplan.core.units import MILLI
-from inferplan.tools.validation.report import LARGEST, SMALLEST, Outcome, Report, Unit, outcomes
+from inferplan.tools.validation.report import Outcome, Report, Unit, is_figure, outcomes
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_names import limits
 
@@ -159,9 +159,4 @@ def _outcome(raw: object) -> Outcome:
 def measured(row: SpeedRow) -> dict[str, float]:
     """The measured figures that can be held against."""
     given = row.measured or {}
-    return {name: given[name] for name in QUANTITIES if _is_figure(given.get(name))}
-
-
-def _is_figure(value: object) -> bool:
-    """Whether a measured value is a number above zero."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and SMALLEST <= value <= LARGEST
+    return {name: given[name] for name in QUANTITIES if is_figure(given.get(name))}
