@@ -11,10 +11,10 @@ from inferplan.catalog import prices
 from inferplan.catalog._shelf import Shelf
 from inferplan.catalog.asked_gpus import describe_your_own
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, PrecisionRow, format_rows
-from inferplan.catalog.glossary import GLOSSARY, TermRow, term_rows
+from inferplan.catalog.glossary import GLOSSARY, Term
 from inferplan.catalog.gpus import GPUS, GpuRow, gpu_rows
 from inferplan.catalog.models import MODELS, ModelRow, model_rows
-from inferplan.catalog.presets import PRESETS, PresetRow, preset_rows
+from inferplan.catalog.presets import PRESETS, Preset
 from inferplan.tools._words import gib
 
 
@@ -73,11 +73,11 @@ def _kv_formats() -> dict[str, str]:
     return {id_: f"{kv.title}: {kv.bits:g} bits per element" for id_, kv in KV_FORMATS.items()}
 
 
-def _preset(row: PresetRow) -> str:
+def _preset(row: Preset) -> str:
     return f"{row.title}: {row.scenario} {row.model} in {row.precision}, users at once: {row.concurrent_users}"
 
 
-def _term(row: TermRow) -> str:
+def _term(row: Term) -> str:
     return f"{row.title}: {row.meaning.partition('. ')[0].rstrip('.')}"
 
 
@@ -128,7 +128,7 @@ _ALL = (
         name="formats", shelf=FORMATS, rows=format_rows, line=_format, beside=lambda: {"kv_formats": _kv_formats()}
     ),
     Content(name="prices", shelf=GPUS, rows=_price_rows, line=_price, beside=_price_notes),
-    Content(name="presets", shelf=PRESETS, rows=preset_rows, line=_preset),
-    Content(name="glossary", shelf=GLOSSARY, rows=term_rows, line=_term),
+    Content(name="presets", shelf=PRESETS, rows=lambda: PRESETS, line=_preset),
+    Content(name="glossary", shelf=GLOSSARY, rows=lambda: GLOSSARY, line=_term),
 )
 CONTENTS: Mapping[str, Content] = {content.name: content for content in _ALL}

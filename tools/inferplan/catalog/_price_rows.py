@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from inferplan.catalog._table import NamedRow, Row, read_rows
+from inferplan.catalog._table import Row, TitledRow, read_rows
 
 _FILE = "prices.toml"
 _DAY_OR_MONTH = r"^\d{4}-\d{2}(-\d{2})?$"
@@ -84,10 +84,9 @@ class OwnershipRow(GpuPriceRow):
     neocloud_usd_per_hour: PositiveFloat
 
 
-class FacilityRow(PriceRow, NamedRow):
+class FacilityRow(PriceRow, TitledRow):
     """One constant of running hardware."""
 
-    title: str
     value: PositiveFloat
     low: PositiveFloat | None = None
     high: PositiveFloat | None = None

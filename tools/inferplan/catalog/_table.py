@@ -1,13 +1,15 @@
 """Rows of a TOML file, each checked once against a closed model; a bad row is named by file, table and id."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from inferplan.catalog._shelf import Entry, Stock
 
 
 class CatalogError(ValueError):
@@ -44,7 +46,15 @@ class NamedRow(Row):
     aliases: tuple[str, ...] = ()
 
 
+class TitledRow(NamedRow):
+    """A row that stands on a shelf."""
+
+    title: str
+
+
+T = TypeVar("T")
 RowT = TypeVar("RowT", bound=Row)
+TitledRowT = TypeVar("TitledRowT", bound=TitledRow)
 
 
 @cache
@@ -67,6 +77,12 @@ def parse_rows(tables: Mapping[str, Any], table: str, row: type[RowT], *, file: 
         _row(row, shared | raw, sources=sources, where=f"{file}: {table} {raw.get('id', number)}")
         for number, raw in enumerate(tables[table], start=1)
     )
+
+
+def stock(rows: Iterable[TitledRowT], value: Callable[[TitledRowT], T], *, noise: Iterable[str] = ()) -> Stock[T]:
+    """Rows as a shelf holds them, each by what it is to the formulas."""
+    entries = tuple(Entry(id=row.id, title=row.title, aliases=row.aliases, value=value(row)) for row in rows)
+    return Stock(entries=entries, noise=frozenset(noise))
 
 
 def _row(row: type[RowT], raw: Mapping[str, Any], *, sources: Mapping[str, str], where: str) -> RowT:

@@ -7,8 +7,8 @@ from typing import cast
 
 from pydantic import Field, field_validator
 
-from inferplan.catalog._shelf import Entry, Shelf, Stock
-from inferplan.catalog._table import NamedRow, Row, document, read_rows
+from inferplan.catalog._shelf import Shelf, Stock
+from inferplan.catalog._table import Row, TitledRow, document, read_rows, stock
 from inferplan.catalog.gpus import VENDORS
 from inferplan.core.engine import ENGINES as NAMES
 from inferplan.core.engine import EngineName
@@ -47,10 +47,9 @@ class EngineInfo:
         return bool(self.newer) and version > int(self.covers.rpartition(".")[2])
 
 
-class EngineRow(NamedRow):
+class EngineRow(TitledRow):
     """One engine as its file states it; its id is one that core has rules for."""
 
-    title: str
     covers: str
     evidence: dict[str, str] = Field(min_length=1)
     newer: str = ""
@@ -151,10 +150,7 @@ def _refusals(engine: EngineName, gpu: Gpu, form: Precision, version: int) -> It
 
 
 def _stock() -> Stock[EngineInfo]:
-    entries = tuple(
-        Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.info()) for row in engine_rows().values()
-    )
-    return Stock(entries=entries, noise=frozenset(document(_FILE)["noise"]))
+    return stock(engine_rows().values(), EngineRow.info, noise=document(_FILE)["noise"])
 
 
 ENGINES: Shelf[EngineInfo] = Shelf(kind="engine", load=_stock)

@@ -1,49 +1,21 @@
 """Number formats of weights and of the KV cache: what they cost, what computes them, how well they hold."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from inferplan.catalog._shelf import Entry, Shelf, Stock
-from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.catalog._shelf import Shelf, Stock
+from inferplan.catalog._table import TitledRow, document, read_rows, stock
 from inferplan.core.engine import EngineName
 from inferplan.core.precision import Precision, Quality, Scope
 
 _FILE = "formats.toml"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KvFormat:
-    """A format of the KV cache; `bits` of one element, block scales included.
-
-    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. Of vLLM
-    `since` is the first version (0.x). One that keeps `head_scale_bytes` beside the keys and the values of each head
-    has no place for latents.
-    """
-
-    id: str
-    title: str
-    aliases: tuple[str, ...]
-    bits: float
-    stored_by: Mapping[EngineName, str]
-    head_scale_bytes: int
-    since: int
-    source: tuple[str, ...]
-    checked: date
-
-    def is_kept_by(self, engine: EngineName, version: int) -> bool:
-        """Whether an engine keeps a cache in it; the version is vLLM's."""
-        return engine in self.stored_by and (engine != "vllm" or version >= self.since)
-
-
-class PrecisionRow(NamedRow):
+class PrecisionRow(TitledRow):
     """One weight format as its file states it."""
 
-    title: str
     bits: PositiveFloat
     nominal_bits: PositiveFloat | None = None
     scope: Scope
@@ -77,28 +49,22 @@ class PrecisionRow(NamedRow):
         )
 
 
-class KvFormatRow(NamedRow):
-    """One format of the KV cache as its file states it."""
+class KvFormat(TitledRow):
+    """A format of the KV cache; `bits` of one element, block scales included.
 
-    title: str
+    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. Of vLLM
+    `since` is the first version (0.x). One that keeps `head_scale_bytes` beside the keys and the values of each head
+    has no place for latents.
+    """
+
     bits: PositiveFloat
     stored_by: dict[EngineName, str] = Field(min_length=1)
     head_scale_bytes: int = 0
     since: int = 0
 
-    def kv_format(self) -> KvFormat:
-        """The row as the tools take it."""
-        return KvFormat(
-            id=self.id,
-            title=self.title,
-            aliases=self.aliases,
-            bits=self.bits,
-            stored_by=self.stored_by,
-            head_scale_bytes=self.head_scale_bytes,
-            since=self.since,
-            source=self.source,
-            checked=self.checked,
-        )
+    def is_kept_by(self, engine: EngineName, version: int) -> bool:
+        """Whether an engine keeps a cache in it; the version is vLLM's."""
+        return engine in self.stored_by and (engine != "vllm" or version >= self.since)
 
 
 @cache
@@ -108,20 +74,11 @@ def format_rows() -> dict[str, PrecisionRow]:
 
 
 def _weights() -> Stock[Precision]:
-    entries = tuple(
-        Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.precision()) for row in format_rows().values()
-    )
-    return Stock(entries=entries, noise=_noise())
+    return stock(format_rows().values(), PrecisionRow.precision, noise=document(_FILE)["noise"])
 
 
 def _kv_cache() -> Stock[KvFormat]:
-    found = (row.kv_format() for row in read_rows(_FILE, "kv_format", KvFormatRow))
-    entries = tuple(Entry(id=f.id, title=f.title, aliases=f.aliases, value=f) for f in found)
-    return Stock(entries=entries, noise=_noise())
-
-
-def _noise() -> frozenset[str]:
-    return frozenset(document(_FILE)["noise"])
+    return stock(read_rows(_FILE, "kv_format", KvFormat), lambda row: row, noise=document(_FILE)["noise"])
 
 
 FORMATS: Shelf[Precision] = Shelf(kind="precision", load=_weights)

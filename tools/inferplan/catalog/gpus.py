@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from inferplan.catalog._shelf import Entry, Shelf, Stock, words
-from inferplan.catalog._table import NamedRow, document, read_rows
+from inferplan.catalog._table import TitledRow, document, read_rows
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB, MIB, TERA
 
@@ -66,7 +66,7 @@ class HostLink(BaseModel):
     gb_s: PositiveFloat | None = None
 
 
-class GpuRow(NamedRow):
+class GpuRow(TitledRow):
     """One accelerator in the units of its sources: MiB, GiB, GB/s, TFLOP/s, W.
 
     `status` is "verified" (read in the sources), "datasheet" (the vendor's figures, not read again),
@@ -75,7 +75,6 @@ class GpuRow(NamedRow):
     it together with its first alias. `guide_menu` marks the GPUs that the guide offers.
     """
 
-    title: str
     machines: tuple[str, ...] = ()
     vendor: str
     architecture: str

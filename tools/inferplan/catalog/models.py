@@ -12,8 +12,8 @@ from typing import Any, Literal, Never
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter
 
-from inferplan.catalog._shelf import Entry, Shelf, Stock
-from inferplan.catalog._table import NamedRow, document, parse_rows
+from inferplan.catalog._shelf import Shelf, Stock
+from inferplan.catalog._table import TitledRow, document, parse_rows, stock
 from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
     Architecture,
@@ -139,7 +139,7 @@ class Experts(BaseModel):
         )
 
 
-class ModelRow(NamedRow):
+class ModelRow(TitledRow):
     """One model; `params_total` and `params_active` are published data that the shape has to reproduce.
 
     `mix` and `blocks` give, a letter a layer, what mixes tokens and what each token passes through; tables by
@@ -154,7 +154,6 @@ class ModelRow(NamedRow):
     has its layers, and states only what it has otherwise.
     """
 
-    title: str
     like: str | None = None
     stands_for: str | None = None
     released: str | None = Field(default=None, pattern=r"^\d{4}-\d{2}$")
@@ -327,10 +326,7 @@ def _whole(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stock() -> Stock[Model]:
-    entries = tuple(
-        Entry(id=row.id, title=row.title, aliases=row.aliases, value=row.model()) for row in model_rows().values()
-    )
-    return Stock(entries=entries, noise=frozenset(document(_FILE)["noise"]))
+    return stock(model_rows().values(), ModelRow.model, noise=document(_FILE)["noise"])
 
 
 MODELS: Shelf[Model] = Shelf(kind="model", load=_stock, hint=', or a size class such as "70B"')

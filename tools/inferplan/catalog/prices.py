@@ -11,6 +11,7 @@ from typing import Literal
 from inferplan.catalog._price_rows import (
     ApiRow,
     Basis,
+    FacilityRow,
     GpuPriceT,
     PriceRow,
     PurchaseRow,
@@ -21,7 +22,8 @@ from inferplan.catalog._price_rows import (
     purchase_rows,
     rental_rows,
 )
-from inferplan.catalog._shelf import Entry, Shelf, Stock
+from inferplan.catalog._shelf import Shelf, Stock
+from inferplan.catalog._table import stock
 
 AS_OF = datetime.date(2026, 11, 23)
 """The day up to which the prices were gathered; ages are counted from it."""
@@ -278,16 +280,10 @@ def _range(figures: tuple[float, float, float]) -> Range:
 
 
 def _facility() -> Stock[Fact]:
-    entries = tuple(
-        Entry(
-            id=row.id,
-            title=row.title,
-            aliases=row.aliases,
-            value=_fact(row, value=row.value, low=row.low or row.value, high=row.high or row.value, unit=row.unit),
-        )
-        for row in facility_rows()
-    )
-    return Stock(entries=entries)
+    def fact(row: FacilityRow) -> Fact:
+        return _fact(row, value=row.value, low=row.low or row.value, high=row.high or row.value, unit=row.unit)
+
+    return stock(facility_rows(), fact)
 
 
 FACILITY: Shelf[Fact] = Shelf(kind="facility constant", load=_facility)
