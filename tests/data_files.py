@@ -1,7 +1,9 @@
-"""Tables that tests are held against: tab-separated, what they are in a comment on top."""
+"""What tests are held against: tab-separated tables, what they are in a comment on top; published cases of memory."""
 
 import csv
+import json
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parent / "data"
 
@@ -10,3 +12,8 @@ def rows(name: str) -> list[dict[str, str]]:
     """The rows of `data/<name>`, as text by column."""
     lines = (DATA / name).read_text(encoding="utf-8").splitlines()
     return list(csv.DictReader((line for line in lines if not line.startswith("#")), delimiter="\t"))
+
+
+def memory_cases() -> list[dict[str, Any]]:
+    """Every published measurement of an engine's memory."""
+    return json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]

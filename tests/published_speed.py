@@ -1,5 +1,6 @@
-"""The published rows of serving speed, out of their tables."""
+"""The published rows of serving speed, and how far the model that was fitted on them is off."""
 
+import json
 from functools import cache
 from typing import Any
 
@@ -11,3 +12,15 @@ from inferplan.tools.validation.speed_table import rows_of
 def published(name: str = "published_speed.tsv") -> list[dict[str, Any]]:
     """Every row."""
     return [row for row in rows_of((DATA / name).read_text(encoding="utf-8")) if isinstance(row, dict)]
+
+
+@cache
+def at_home() -> list[dict[str, Any]]:
+    """llama.cpp's runs from 2025 on."""
+    return json.loads((DATA / "published_llamacpp.json").read_text(encoding="utf-8"))["rows"]
+
+
+@cache
+def calibration() -> dict[str, Any]:
+    """The constants, and their errors in the fit and with sources left out."""
+    return json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))

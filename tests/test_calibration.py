@@ -15,12 +15,11 @@ from calibrate import BANDS, CONSTANTS, TABLE
 from fit import Design, fit
 from targets import Target, targets_of
 
-from data_files import DATA
 from inferplan.core.speed_constants import PARAMETERS
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_validation import predict
-from published_speed import published
+from published_speed import at_home, published
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("trtllm-docs-static", "gpt-fast", "rocm-vllm", "inferencex")
@@ -30,11 +29,6 @@ SOURCES = ("trtllm-docs-static", "gpt-fast", "rocm-vllm", "inferencex")
 def sample() -> list[dict[str, Any]]:
     """Every fortieth row: each way of measuring is among them."""
     return published()[::40] + at_home()[::7]
-
-
-def at_home() -> list[dict[str, Any]]:
-    """llama.cpp's runs from 2025 on."""
-    return json.loads((DATA / "published_llamacpp.json").read_text(encoding="utf-8"))["rows"]
 
 
 @cache

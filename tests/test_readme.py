@@ -7,12 +7,11 @@ import textwrap
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import hosts
-from data_files import DATA
+from data_files import memory_cases
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.glossary import GLOSSARY
@@ -20,6 +19,7 @@ from inferplan.catalog.gpus import GPUS, VENDORS
 from inferplan.catalog.models import MODELS
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 from inferplan.tools.validation.memory_validation import validate
+from published_speed import calibration
 
 README = Path(__file__).parents[1] / "README.md"
 EVIDENCE = README.parent / "docs" / "EVIDENCE.md"
@@ -58,14 +58,6 @@ def engines() -> str:
     return "\n".join(lines)
 
 
-def memory_cases() -> list[dict[str, str]]:
-    return json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
-
-
-def calibrated() -> dict[str, Any]:
-    return json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
-
-
 TRUSTED = {
     "weights_gib_per_gpu": "weights on a GPU",
     "kv_cache_gib_per_gpu": "KV pool of a GPU",
@@ -79,7 +71,7 @@ def trust() -> str:
     lines = ["| figure | held against | half are off by less than | nine in ten by less than |", "|---|---|---|---|"]
     errors = {one.quantity: one.structured() for one in validate(memory_cases()).errors}
     for name, title in TRUSTED.items():
-        one = errors.get(name) or calibrated()["source_left_out"][name]
+        one = errors.get(name) or calibration()["source_left_out"][name]
         held = "starts of engines" if name in errors else "benchmark runs, their source left out of the fit"
         digits = 2 if name in errors else 0
         off = " | ".join(f"{one[share]:.{digits}f} %" for share in ("median", "p90"))
@@ -108,8 +100,8 @@ LAWS = {
 }
 
 
-def calibration() -> str:
-    fits = calibrated()
+def errors_of_speed() -> str:
+    fits = calibration()
     parts = [fits[name] for name in ("in_sample", "source_left_out", "source_left_out_where_the_layout_is_stated")]
     lines = ["| target | in the fit | source left out | where the layout is stated |", "|---|---|---|---|"]
     for law, title in LAWS.items():
@@ -128,7 +120,7 @@ PEER = {
 
 
 def peer() -> str:
-    found = calibrated()
+    found = calibration()
     lines = [
         "| rows of | TPOT, aiconfigurator | TPOT, inferplan | TTFT, aiconfigurator | TTFT, inferplan |",
         "|---|---|---|---|---|",
@@ -153,7 +145,7 @@ BLOCKS: dict[str, tuple[Path, Callable[[], str]]] = {
     "trust": (README, trust),
     "engines": (README, engines),
     "validation": (EVIDENCE, validation),
-    "calibration": (EVIDENCE, calibration),
+    "calibration": (EVIDENCE, errors_of_speed),
     "peer": (EVIDENCE, peer),
 }
 

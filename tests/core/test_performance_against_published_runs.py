@@ -1,12 +1,9 @@
 """The speed model against published runs, none of which it needs to be told the result of."""
 
-import json
 from functools import cache
-from typing import Any
 
 import pytest
 
-from data_files import DATA
 from inferplan.core.parallelism import Layout
 from inferplan.core.speed_constants import FITTED_ON, PARAMETERS
 from inferplan.core.units import MILLI
@@ -15,7 +12,7 @@ from inferplan.tools.serving.replica import Replica
 from inferplan.tools.serving.settings import serving
 from inferplan.tools.validation.report import Report
 from inferplan.tools.validation.speed_validation import validate
-from published_speed import published
+from published_speed import at_home, calibration, published
 
 MOST = {"tpot": 12.5, "static": 10.3, "single": 6.5, "offline": 14.5, "ttft": 30.0}
 """Median errors that are asked of the model, in percent of the measured time.
@@ -29,11 +26,6 @@ models with short ones: 6.0 was asked of those alone.
 @cache
 def report() -> Report:
     return validate(published() + at_home())
-
-
-def at_home() -> list[Any]:
-    """llama.cpp's runs from 2025 on."""
-    return json.loads((DATA / "published_llamacpp.json").read_text(encoding="utf-8"))["rows"]
 
 
 def median_error(quantity: str) -> float:
@@ -79,10 +71,6 @@ def test_nearly_all_rows_of_datacenter_gpus_are_predicted() -> None:
     ids = {row["id"] for row in published() if not row["gpu"].startswith((*home, "Jetson"))}
     skipped = {one.id for one in report().skipped}
     assert len(ids - skipped) / len(ids) >= 0.95
-
-
-def calibration() -> dict[str, Any]:
-    return json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
 
 
 def test_the_table_of_the_calibration_belongs_to_the_constants() -> None:

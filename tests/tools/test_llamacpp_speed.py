@@ -2,7 +2,6 @@
 
 import json
 import re
-from functools import cache
 from statistics import median
 from typing import Any
 
@@ -23,7 +22,7 @@ from inferplan.tools.serving.settings import serving
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_validation import validate
 from inferplan.tools.vram import TOOL, VramAnswer
-from published_speed import published
+from published_speed import at_home, calibration, published
 
 CASE: dict[str, Any] = {"model": "llama 3.1 8b", "precision": "q4_k_m", "engine": "llama.cpp", "context_window": 8192}
 
@@ -41,14 +40,9 @@ def replica(gpu: str, model: str = LLAMA, layout: Layout | None = None, **overri
     return found
 
 
-@cache
-def rows() -> list[dict[str, Any]]:
-    return json.loads((DATA / "published_llamacpp.json").read_text(encoding="utf-8"))["rows"]
-
-
 def rate(id_: str) -> tuple[float, float]:
     """Tokens of a prompt per second, as measured and as predicted."""
-    (found,) = validate([row for row in rows() if row["id"] == id_]).outcomes
+    (found,) = validate([row for row in at_home() if row["id"] == id_]).outcomes
     return found.measured["prefill_tok_s"], found.predicted["prefill_tok_s"]
 
 
@@ -70,7 +64,7 @@ def test_published_prompts_are_read_at_about_their_rate(id_: str, measured: floa
 
 
 def test_half_of_the_published_runs_since_2025_lie_within_what_is_asked() -> None:
-    errors = {one.quantity: one.structured()["median"] for one in validate(rows()).errors}
+    errors = {one.quantity: one.structured()["median"] for one in validate(at_home()).errors}
     assert errors["prefill_tok_s, batch 1"] <= 17
     assert errors["output_tok_s_total, batch 1"] <= 12
     assert errors["tpot_ms, static batch"] <= 28
@@ -78,7 +72,7 @@ def test_half_of_the_published_runs_since_2025_lie_within_what_is_asked() -> Non
 
 def test_prompts_of_a_source_that_the_fit_has_not_seen_are_predicted_about_as_well() -> None:
     """38 % were asked of kernels of 2024 by the law of servers."""
-    found = json.loads((DATA / "speed_calibration.json").read_text(encoding="utf-8"))
+    found = calibration()
     assert found["source_left_out"]["prompt"]["median"] <= 20
     assert found["in_sample"]["prompt"]["median"] <= 16
 
@@ -104,7 +98,7 @@ def test_the_range_of_latencies_is_that_of_llama_cpps_own_runs_and_says_what_is_
         found = ask(gpu="rtx-4090", **arguments)
         return next(one.why for one in found.assumptions if one.name == "request")
 
-    prompts = sum(bool(row["measured"].get("prefill_tok_s")) for row in rows())
+    prompts = sum(bool(row["measured"].get("prefill_tok_s")) for row in at_home())
     alone = int(re.findall(r"half of (\d+) published runs within", why(max_ttft_ms=1000))[0])
     assert 0 < alone < prompts + 100
     assert "several users" not in why(max_ttft_ms=1000)
@@ -198,7 +192,7 @@ def test_a_faster_card_of_a_kind_reads_prompts_sooner(slower: str, faster: str, 
 
 
 def test_a_prompt_after_what_is_cached_takes_longer_and_is_read_at_the_rate_of_its_own_tokens() -> None:
-    row = next(one for one in rows() if one["family"] == "llamacpp-mac" and one.get("depth") == 8192)
+    row = next(one for one in at_home() if one["family"] == "llamacpp-mac" and one.get("depth") == 8192)
     deep, flat = (validate([row | {"depth": depth}]).outcomes[0].predicted for depth in (8192, 0))
     assert deep["prefill_tok_s"] == pytest.approx(2048 / deep["ttft_ms"] * 1000)
     assert deep["prefill_tok_s"] < flat["prefill_tok_s"]
@@ -221,14 +215,14 @@ def test_prompts_by_kernels_that_are_no_more_are_not_fitted() -> None:
     kept = [row for row in old if not superseded(row) and "prefill_tok_s" in (row.measured or {})]
     assert {row.weight_format for row in kept} == {"gguf-F16"}
     assert max(row.isl or 0 for row in kept) == 1024
-    assert not any(superseded(SpeedRow.model_validate(row)) for row in rows())
+    assert not any(superseded(SpeedRow.model_validate(row)) for row in at_home())
 
 
 def test_every_row_is_predicted_and_says_where_it_is_from() -> None:
-    assert not validate(rows()).skipped
-    assert all(row["source"].startswith(("github:", "a public note")) for row in rows())
-    assert len({row["id"] for row in rows()}) == len(rows())
-    assert set(GPUS) >= {SpeedSetup(SpeedRow.model_validate(row)).gpu.id for row in rows()}
+    assert not validate(at_home()).skipped
+    assert all(row["source"].startswith(("github:", "a public note")) for row in at_home())
+    assert len({row["id"] for row in at_home()}) == len(at_home())
+    assert set(GPUS) >= {SpeedSetup(SpeedRow.model_validate(row)).gpu.id for row in at_home()}
 
 
 def test_gpt_oss_is_decoded_by_what_its_files_store_not_by_its_release() -> None:

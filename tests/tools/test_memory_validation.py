@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_files import DATA
+from data_files import DATA, memory_cases
 from inferplan.core.parallelism import Layout
 from inferplan.tools.validation.memory_cases import MemoryCase, Setup, catalogued
 from inferplan.tools.validation.memory_validation import QUANTITIES, UNITS, predict, validate
 from inferplan.tools.validation.report import Errors, Outcome, Report, Unit, percentile
 
 Case = dict[str, Any]
-CASES: list[Case] = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+CASES: list[Case] = memory_cases()
 BY_ID = {case["id"]: case for case in CASES}
 LLAMA = BY_ID["lldv019-llama-3.1-8b-instruct-tp1pp1-4096-bf16-kvbf16"]
 

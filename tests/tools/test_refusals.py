@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from data_files import DATA
+from data_files import DATA, memory_cases
 from inferplan.catalog.engines import ENGINES, refusal, refusal_rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS, VENDORS
@@ -458,7 +458,7 @@ class TestTrust:
         assert re.search(r"published runs on (any engine and )?other GPUs", assumption(found, "speed_model"))
 
     def test_the_cases_of_vllm_are_of_the_vendors_that_it_claims_evidence_on(self) -> None:
-        cases = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+        cases = memory_cases()
         setups = [Setup(MemoryCase.model_validate(case)) for case in cases if case["engine"] == "vllm"]
         assert {setup.gpu.vendor for setup in setups if setup.gpu_id} == set(ENGINES["vllm"].evidence)
 

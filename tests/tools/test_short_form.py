@@ -1,6 +1,5 @@
 """A model in a few numbers, as cases of measurements give one, is the model of the catalogue."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data_files import DATA
+from data_files import memory_cases
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, count
 from inferplan.core.attention import Latent
@@ -40,7 +39,7 @@ def windows(architecture: Architecture) -> list[int | None]:
 
 def stated() -> list[tuple[Fields, Model]]:
     """The short form of every case whose model is catalogued, once a model."""
-    cases = json.loads((DATA / "memory_cases.json").read_text(encoding="utf-8"))["cases"]
+    cases = memory_cases()
     known = {case["model"]: (case.get("architecture"), catalogued(case["model"])) for case in cases}
     by_id = {model.id: (form, model) for form, model in known.values() if model and form and form["I"]}
     return list(by_id.values())
