@@ -26,9 +26,8 @@ from inferplan.core.element_formats import (
     CodebookFormat,
     FloatFormat,
     IntegerFormat,
-    PowerOfTwoFormat,
 )
-from inferplan.core.encoding import BitLayout, Encoding
+from inferplan.core.encoding import Encoding
 
 __all__ = [
     "BF16",
@@ -45,14 +44,12 @@ __all__ = [
     "NF4",
     "NVFP4",
     "TF32",
-    "BitLayout",
     "BlockFormat",
     "CodebookFormat",
     "Encoding",
     "FloatFormat",
     "Format",
     "IntegerFormat",
-    "PowerOfTwoFormat",
     "encode",
     "mxfp4_scale",
     "nvfp4_scale",
