@@ -201,13 +201,13 @@ class Fit:
         return layout.group * self.on.session_bytes(layout, self.need.context)
 
     @cached_property
-    def tightest(self) -> "Refusal":
+    def tightest(self) -> "Busiest":
         """What one replica of the layout at hand, or of the widest one, lacks for its users."""
         if self.placed is not None:
             layout, users = self.placed.layout, ceil(self.need.users / self.placed.layout.data)
         else:
             layout, users = self._widest, 1
-        return Refusal(
+        return Busiest(
             layout=layout,
             memory=self.on.capacity(layout, self.need.context).memory,
             wanted=users * self.on.session_bytes(layout, self.need.context),
@@ -222,8 +222,8 @@ class Fit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Refusal:
-    """Why a layout does not take its users: the memory of its busiest GPU, and the cache wanted there. [B]"""
+class Busiest:
+    """The busiest GPU of a layout: where its memory goes, and the cache that its users want there. [B]"""
 
     layout: Layout
     memory: RankMemory

@@ -16,7 +16,7 @@ from inferplan.tools.serving.serving import Deployment
 from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.serving.words_speed import around
 from inferplan.tools.sizing.changes import Change
-from inferplan.tools.sizing.need import Fit, Need, Refusal, is_larger
+from inferplan.tools.sizing.need import Busiest, Fit, Need, is_larger
 
 LONE_TOKENS = 500
 """Tokens of the prompt and of the answer of a lone user."""
@@ -224,7 +224,7 @@ def _pace_sentence(need: Need, here: Fit) -> Iterator[str]:
     )
 
 
-def _why(lacks: Refusal) -> str:
+def _why(lacks: Busiest) -> str:
     """What is left for the cache of a refused layout, and what it takes."""
     pool, wanted = lacks.memory.pool, lacks.wanted
     if pool <= 0:
