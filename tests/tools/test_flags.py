@@ -82,4 +82,4 @@ def test_each_name_of_others_leads_to_one_argument_or_assumption_that_there_is()
     for ours in CALLED:
         name, fixed, value = ours.partition("=")
         assert name in settings() if fixed else name in {*settings(), *ARGUMENTS}
-        assert not fixed or settings()[name].takes(value)
+        assert not fixed or settings()[name].problem(value) is None
