@@ -29,9 +29,10 @@ class HttpServer:
     def port(self) -> int:
         return urlsplit(self.url).port or 0
 
-    def entries(self, message: str) -> list[dict[str, Any]]:
-        """The log's lines that say this."""
-        return [entry for entry in map(json.loads, self.log) if entry["message"] == message]
+    def entries(self, message: str, **values: Any) -> list[dict[str, Any]]:
+        """The log's lines that say this, and have these values."""
+        lines = map(json.loads, self.log)
+        return [line for line in lines if line["message"] == message and line | values == line]
 
     def end(self) -> int:
         """Ask it to end; its exit code, once its log is whole."""
@@ -45,14 +46,17 @@ class HttpServer:
         self._reader.join(120)
         return not self._reader.is_alive()
 
-    def wait_for(self, message: str, *, times: int = 1) -> dict[str, Any]:
-        """The line that says this for the n-th time, once it is there."""
+    def wait_for(self, message: str, *, times: int = 1, **values: Any) -> dict[str, Any]:
+        """The line that says this, and has these values, for the n-th time, once it is there."""
+
+        def found() -> list[dict[str, Any]]:
+            return self.entries(message, **values)[times - 1 :]
+
         with self._more:
-            found = self._more.wait_for(lambda: self.entries(message)[times - 1 :] or not self._reader.is_alive(), 120)
-        entries = self.entries(message)
-        if not found or len(entries) < times:
+            there = self._more.wait_for(lambda: found() or not self._reader.is_alive(), 120)
+        if not there or not found():
             raise RuntimeError(f'"{message}" was not logged {times} times: {self.log}')
-        return entries[times - 1]
+        return found()[0]
 
     def _read(self) -> None:
         assert self.process.stderr

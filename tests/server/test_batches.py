@@ -281,7 +281,8 @@ def test_what_is_cancelled_too_late_is_answered_in_its_batch_or_not_at_all(flags
 @pytest.mark.parametrize("name", ["front", "sdk"])
 def test_a_call_in_a_batch_is_cancelled_from_outside(wires: dict[str, Wire], name: str):
     wire = wires[name]
-    wire.say([request("long", "tools/call", **SEARCH), request("short")])
+    never_asked_before = {"model": "glm 4.6", "gpu": "any", "concurrent_users": 100_000}
+    wire.say([request("long", "tools/call", **SEARCH | {"arguments": never_asked_before}), request("short")])
     wire.say(cancel("long"))
     assert [reply["id"] for reply in wire.listen()] == ["short"]
     assert wire.result("ping") == {}
@@ -333,9 +334,8 @@ def test_a_batch_has_the_size_of_a_body_and_one_line_in_the_log(server: HttpServ
     long = " " * LARGEST_BODY
     refused = httpx2.post(server.url, content=f"[{long}]", headers=JSON, timeout=120)
     assert refused.status_code == 413
-    before = len(server.entries("request"))
-    over_http(server)([request(1), request(2, "tools/call", **VRAM)])
-    line = server.wait_for("request", times=before + 1)
-    assert (line["status"], line["rpc"], line["messages"]) == (200, "batch", 2)
+    over_http(server)([request(1), request(2, "tools/call", **VRAM), *(note() for _ in range(9))])
+    assert server.wait_for("request", rpc="batch", messages=11)["status"] == 200
+    assert len(server.entries("request", messages=11)) == 1
     counted = httpx2.get(server.url.replace("/mcp", "/metrics"), timeout=120).text
     assert 'inferplan_calls_total{method="tools/call",name="estimate_vram",outcome="answered"}' in counted
