@@ -134,7 +134,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=40)
-    parser.add_argument("--replicas", type=int, default=3)
+    parser.add_argument(
+        "--replicas", type=int, choices=range(3, 17), default=3, metavar="N", help="at least 3, one is killed"
+    )
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     replicas = Replicas(options.replicas, options.workers)
