@@ -278,11 +278,16 @@ def test_what_is_cancelled_too_late_is_answered_in_its_batch_or_not_at_all(flags
     assert [one for one in said if one != [1]] in ([[2, 3], "last"], [[3], "last"])
 
 
+def long_and_short(*, users: int) -> list[Message]:
+    """A batch whose first question takes long, where nobody asked it before."""
+    search = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": users}
+    return [request("long", "tools/call", **SEARCH | {"arguments": search}), request("short")]
+
+
 @pytest.mark.parametrize("name", ["front", "sdk"])
 def test_a_call_in_a_batch_is_cancelled_from_outside(wires: dict[str, Wire], name: str):
     wire = wires[name]
-    never_asked_before = {"model": "glm 4.6", "gpu": "any", "concurrent_users": 100_000}
-    wire.say([request("long", "tools/call", **SEARCH | {"arguments": never_asked_before}), request("short")])
+    wire.say(long_and_short(users=100_000))
     wire.say(cancel("long"))
     assert [reply["id"] for reply in wire.listen()] == ["short"]
     assert wire.result("ping") == {}
@@ -291,8 +296,7 @@ def test_a_call_in_a_batch_is_cancelled_from_outside(wires: dict[str, Wire], nam
 @pytest.mark.parametrize("name", ["front", "sdk"])
 def test_other_messages_do_not_wait_for_a_batch(wires: dict[str, Wire], name: str):
     wire = wires[name]
-    never_asked_before = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": 1_000_000}
-    wire.say([request("long", "tools/call", **SEARCH | {"arguments": never_asked_before}), request("short")])
+    wire.say(long_and_short(users=1_000_000))
     wire.say(request("beside"))
     assert wire.listen()["id"] == "beside"
     assert [reply["id"] for reply in wire.listen()] == ["long", "short"]
