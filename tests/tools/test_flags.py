@@ -83,3 +83,15 @@ def test_each_name_of_others_leads_to_one_argument_or_assumption_that_there_is()
         name, fixed, value = ours.partition("=")
         assert name in settings() if fixed else name in {*settings(), *ARGUMENTS}
         assert not fixed or settings()[name].check(value) == float(value)
+
+
+def test_what_is_given_as_a_flag_is_echoed_by_our_name_and_not_offered_otherwise() -> None:
+    """Gemma 3 4B in FP32 fits on T4 with fewer sequences, which is not said to who sets their number."""
+    asked = {"model": "gemma 3 4b", "precision": "fp32", "gpu": "t4"}
+    plan = TOOLS_BY_NAME["plan_parallelism"]
+    for said in ("--max-num-seqs 256", "Max-Num-Seqs=256", "max_num_seqs=256"):
+        answer = plan.ask({**asked, "overrides": said})
+        assert answer.inputs["overrides"] == "max_num_seqs=256"
+        assert "It fits with" not in answer.summary
+        for step in answer.next_steps:
+            assert TOOLS_BY_NAME[step.tool].ask(step.arguments)

@@ -262,6 +262,18 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
     return values
 
 
+def plainly(text: str) -> str:
+    """Overrides by the names that assumptions have, where they are written otherwise, as flags are.
+
+    >>> plainly("--max-num-seqs 64"), plainly("pue=1.2;max_num_seqs=64")
+    ('max_num_seqs=64', 'pue=1.2;max_num_seqs=64')
+    """
+    parts = [(said.strip(), value.strip()) for said, _, value in (part.partition("=") for part in _parts(text))]
+    if all(said == plain_name(said) for said, _ in parts):
+        return text
+    return ", ".join(f"{plain_name(said)}={value}" for said, value in parts)
+
+
 def beside(overrides: str, name: str, value: float) -> str:
     """One more override beside those of a question.
 

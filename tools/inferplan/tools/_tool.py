@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.catalog.asked_models import is_config
 from inferplan.tools import _draw as draw
-from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, together
+from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, plainly, together
 from inferplan.tools._described_gpu import note_gpu
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
 from inferplan.tools._size import ROOM, Room, shortened
@@ -68,7 +68,7 @@ class Question(BaseModel):
     @classmethod
     def _known_assumptions(cls, text: str) -> str:
         parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
-        return text
+        return plainly(text)
 
     def ledger(self) -> Ledger:
         """The assumptions of this question: defaults, and what the caller said instead."""
