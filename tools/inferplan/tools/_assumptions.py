@@ -280,7 +280,7 @@ def beside(overrides: str, name: str, value: float) -> str:
     >>> beside("pue=1.2", "max_num_seqs", 256), beside("", "memory_utilization", 0.95)
     ('pue=1.2, max_num_seqs=256', 'memory_utilization=0.95')
     """
-    return ", ".join(filter(None, [overrides, f"{name}={value:.10g}"]))
+    return ", ".join(filter(None, [overrides, f"{name}={settings()[name].written(value)}"]))
 
 
 def _parts(text: str) -> Iterator[str]:
