@@ -10,8 +10,8 @@ experts that two logs of Qwen3-Coder 30B on four GPUs differ by, 27.0 GiB, exact
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
 from math import ceil
+from typing import NamedTuple
 
 from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.attention import Latent
@@ -30,6 +30,16 @@ EXTRA_VOCABULARY = 256
 """Tokens that each adapter might bring before: `lora_extra_vocab_size`."""
 LARGEST_VOCABULARY = 258_048
 """The largest vocabulary whose output head vLLM adapts; it refuses to start beyond. [tokens]"""
+
+
+class Call(NamedTuple):
+    """What engines adapt by one call: A and B of each matrix of it, of one adapter of rank 1 on a rank. [elements]
+
+    Of so many `experts` that the rank holds, where each has its own; 0 where it is no experts'.
+    """
+
+    pairs: tuple[tuple[float, float], ...]
+    experts: int = 0
 
 
 def room(engine: Engine) -> int:
@@ -60,10 +70,9 @@ def adapter_stages(model: Model, precision: Precision, layout: Layout, engine: E
     (`_create_lora_modules`); SGLang 0.5.23, srt/lora/mem_pool.py, `get_lora_A_shape` and `get_lora_B_shape`.
     """
     architecture, slot = model.architecture, _slot(precision, engine)
-    shard = Layout(tp=layout.tp, attention_dp=layout.attention_dp)
     one = [
-        sum(allocated(slot * part) for part in _layer(model, precision, group, shard, sharded=engine.adapters_sharded))
-        for group in architecture.groups
+        sum(allocated(slot * part) for call in calls for pair in call.pairs for part in pair)
+        for calls in layer_calls(model, precision, layout, sharded=engine.adapters_sharded)
     ]
     layers = [one[kind] for kind in architecture.sequence]
     if engine.name == "sglang":
@@ -71,6 +80,15 @@ def adapter_stages(model: Model, precision: Precision, layout: Layout, engine: E
     stages = [sum(layers[start - 1 : end]) for start, end in stage_ranges(len(layers), layout.pp)]
     ends = at_stages(*_ends(model, slot, _with_vocabulary(engine)), layout.pp, architecture.stage_copies)
     return tuple(stage + end for stage, end in zip(stages, ends, strict=True))
+
+
+def layer_calls(
+    model: Model, precision: Precision, layout: Layout, *, sharded: bool = False
+) -> tuple[tuple[Call, ...], ...]:
+    """What is adapted in a layer of each group, on one rank; `sharded` as vLLM's --fully-sharded-loras has it."""
+    shard = Layout(tp=layout.tp, attention_dp=layout.attention_dp)
+    groups = model.architecture.groups
+    return tuple(tuple(_layer(model, precision, group, shard, sharded=sharded)) for group in groups)
 
 
 def _slot(precision: Precision, engine: Engine) -> float:
@@ -93,16 +111,16 @@ def _ends(model: Model, slot: float, old: int) -> tuple[float, float]:
     return embedding if both or model.lora == "embedding" else 0.0, head if both else 0.0
 
 
-def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, sharded: bool) -> Iterator[float]:
-    """Each tensor of one layer on one rank, for one adapter of rank 1. [elements]"""
+def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, sharded: bool) -> Iterator[Call]:
+    """What is adapted of one layer on one rank."""
     hidden, cut = model.architecture.hidden, shard.tp if sharded else 1
     joined = model.lora == "joined"
     for mixer in group.mixers:
         if isinstance(mixer, Attention):
             query, kv = mixer.query_width / shard.tp, max(1.0, mixer.kv_heads / shard.tp)
             outputs = (query * (1 + mixer.output_gate), kv * mixer.head_dim, kv * (mixer.value_dim or mixer.head_dim))
-            yield from _columns(hidden / cut, (sum(outputs),) if joined else outputs)
-            yield from _rows(mixer.output_width / shard.tp, hidden / cut)
+            yield _call(hidden / cut, (sum(outputs),) if joined else outputs)
+            yield _call(mixer.output_width / shard.tp, (hidden / cut,))
         if isinstance(mixer, Latent):
             yield from _latent(hidden, mixer, shard.tp, cut)
     if isinstance(ffn := group.ffn, ExpertFfn):
@@ -113,36 +131,32 @@ def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout,
         yield from _block(hidden, ffn.intermediate / shard.tp, ffn, cut, joined=joined)
 
 
-def _columns(inputs: float, outputs: Sequence[float]) -> Iterator[float]:
-    """A and B of each matrix that is cut by outputs. [elements]"""
-    yield from chain.from_iterable((inputs, width) for width in outputs)
+def _call(inputs: float, outputs: Sequence[float], experts: int = 0) -> Call:
+    """One call for matrices of the same inputs; all of so many experts."""
+    held = max(1, experts)
+    return Call(tuple([(held * inputs, held * width) for width in outputs]), experts)
 
 
-def _rows(inputs: float, outputs: float) -> Iterator[float]:
-    """A and B of a matrix that is cut by inputs. [elements]"""
-    yield from (inputs, outputs)
-
-
-def _latent(hidden: int, mixer: Latent, tp: int, cut: int) -> Iterator[float]:
-    """Projections to latents, which are whole, and from them to heads. [elements]"""
+def _latent(hidden: int, mixer: Latent, tp: int, cut: int) -> Iterator[Call]:
+    """Projections to latents, which are whole, and from them to heads."""
     if mixer.query_rank:
-        yield from (hidden, mixer.query_rank)
-    yield from (hidden, mixer.kv_rank + mixer.rope_dim)
-    yield from _columns((mixer.query_rank or hidden) / cut, (mixer.query_width / tp,))
-    yield from _columns(mixer.kv_rank / cut, (mixer.heads * (mixer.nope_dim + mixer.value_dim) / tp,))
-    yield from _rows(mixer.output_width / tp, hidden / cut)
+        yield _call(hidden, (mixer.query_rank,))
+    yield _call(hidden, (mixer.kv_rank + mixer.rope_dim,))
+    yield _call((mixer.query_rank or hidden) / cut, (mixer.query_width / tp,))
+    yield _call(mixer.kv_rank / cut, (mixer.heads * (mixer.nope_dim + mixer.value_dim) / tp,))
+    yield _call(mixer.output_width / tp, (hidden / cut,))
 
 
-def _block(hidden: int, width: float, ffn: DenseFfn | ExpertFfn, cut: int, *, joined: bool) -> Iterator[float]:
-    """A feed-forward block of so many columns on the rank; nothing where there is none. [elements]"""
+def _block(hidden: int, width: float, ffn: DenseFfn | ExpertFfn, cut: int, *, joined: bool) -> Iterator[Call]:
+    """A feed-forward block of so many columns on the rank; nothing where there is none."""
     if width:
         outputs = ((2 * width,) if joined else (width, width)) if ffn.gated else (width,)
-        yield from _columns(hidden / cut, outputs)
-        yield from _rows(width, hidden / cut)
+        yield _call(hidden / cut, outputs)
+        yield _call(width, (hidden / cut,))
 
 
-def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, *, sharded: bool) -> Iterator[float]:
-    """Routed experts, each with its own adapter, as wide as their kernels take them; and the router. [elements]
+def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, *, sharded: bool) -> Iterator[Call]:
+    """Routed experts, each with its own adapter, as wide as their kernels take them; and the router.
 
     Where gate and up have one adapter (`stacked`), they share its A. Where slices would end within a block of scales,
     the ranks of a tensor group hold whole experts.
@@ -152,11 +166,10 @@ def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, 
     held, cut = ceil(ffn.experts / ranks), slices if sharded else 1
     width, hidden = padded_experts(ffn.intermediate / slices, model.architecture.hidden, precision)
     gates = 2 if ffn.gated else 1
-    outputs = (gates * width,) if model.lora == "stacked" else (width,) * gates
-    yield from _columns(held * hidden / cut, [held * each for each in outputs])
-    yield from _rows(held * width, held * hidden / cut)
+    yield _call(hidden / cut, (gates * width,) if model.lora == "stacked" else (width,) * gates, held)
+    yield _call(width, (hidden / cut,), held)
     if ffn.gated:
-        yield from (model.architecture.hidden, ffn.router_outputs or ffn.experts)
+        yield _call(model.architecture.hidden, (ffn.router_outputs or ffn.experts,))
 
 
 def can_share_out(model: Model, precision: Precision, engine: Engine, tp: int) -> bool:

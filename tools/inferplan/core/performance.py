@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
 
+from inferplan.core.adapter_time import AdapterWork, added
 from inferplan.core.collectives import NETWORK_SHARE, Collective, cache_exchanges, collectives
 from inferplan.core.efficiency import Efficiency, Runner, best_half_product, best_product
 from inferplan.core.hardware import Gpu
@@ -380,8 +381,31 @@ def _both_ways(w: Work, m: Machine, layout: Layout, batch: Batch) -> tuple[Pass,
 
 
 def _unsplit(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
-    """The time that the amounts of a pass take on this machine, with what is told of a cache: see `pass_amounts`."""
-    return telling_of_cache(taken(pass_amounts(w, m, layout, batch), m.efficiency), w, m, layout, batch)
+    """The time that the amounts of a pass take on this machine: see `pass_amounts`.
+
+    With what adapters add and what is told of a cache, where there are any.
+    """
+    spent = taken(pass_amounts(w, m, layout, batch), m.efficiency)
+    if w.adapted:
+        spent = adapting(spent, w.adapted, m, layout, batch)
+    return telling_of_cache(spent, w, m, layout, batch)
+
+
+def adapting(spent: Pass, adapted: AdapterWork, m: Machine, layout: Layout, batch: Batch) -> Pass:
+    """A pass over this batch in which every request has an adapter: see `adapter_time`."""
+    mine = batch.on_rank(layout)
+    more = added(
+        adapted,
+        bandwidth=m.bandwidth,
+        requests=mine.decode + mine.prompts,
+        tokens=mine.tokens,
+        shared_tokens=batch.tokens,
+    )
+    return spent._replace(
+        weights_s=spent.weights_s + more.matrices_s,
+        compute_s=spent.compute_s + more.moved_s,
+        fixed_s=spent.fixed_s + more.calls_s,
+    )
 
 
 def telling_of_cache(spent: Pass, w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from inferplan.core.adapter_time import AdapterWork
 from inferplan.core.architecture import Mixer
 from inferplan.core.attention import Attention, Cached, Latent
 from inferplan.core.collectives import ACTIVATION_BYTES, Shared
@@ -27,7 +28,8 @@ class Work:
     """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send.
 
     `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only, or a part of it.
-    `endless_layers` keep something of every token. Of a cache whose tokens are `shared` out it reads its own.
+    `endless_layers` keep something of every token. Of a cache whose tokens are `shared` out it reads its own. `adapted`
+    is what LoRA adapters add.
     """
 
     layers: int
@@ -54,6 +56,7 @@ class Work:
     index_flops_per_pair: float = 0.0
     endless_layers: int = 0
     shared: Shared | None = None
+    adapted: AdapterWork | None = None
 
     def cache_read(self, context: float) -> float:
         """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
@@ -77,7 +80,8 @@ class Work:
         It keeps the cache of one that keeps every token (see `drafts.with_draft`), and where layers have an indexer,
         its own.
 
-        Limits: what it reads of a window, or of what its indexer picks, is not counted.
+        Limits: what it reads of a window, or of what its indexer picks, is not counted. Adapters are those of the model
+        alone.
         Source: vLLM, qwen3_next_mtp.py (`full_attention`); deepseek_mtp.py, `topk_indices_buffer`.
         """
         kept, indexed = max(1, self.endless_layers), max(1, self.index_layers)
@@ -102,6 +106,7 @@ class Work:
             index_layers=min(1, self.index_layers),
             index_flops_per_pair=self.index_flops_per_pair / indexed,
             shared=self.shared and self.shared.in_one_layer(),
+            adapted=None,
         )
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 from math import ceil
 
 from inferplan.core import engine_memory, memory, parallelism, performance
+from inferplan.core.adapter_time import adapter_work
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
@@ -231,6 +232,9 @@ class Serving(Runnable):
             attention_dp=layout.attention_dp,
             sharing=self.engine.context_parallel,
         )
+        if self.engine.adapters:
+            adapted = adapter_work(self.model, self.precision, layout, self.engine)
+            work = replace(work, adapted=adapted)
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 

@@ -24,7 +24,7 @@ from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.tools._assumptions import Ledger, settings
 from inferplan.tools._models import cache_reason, note_checkpoint
-from inferplan.tools.serving.adapters import asked, note_adapters, note_untimed
+from inferplan.tools.serving.adapters import asked, note_adapted_speed, note_adapters
 from inferplan.tools.serving.evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.serving import Serving
@@ -83,7 +83,7 @@ def serving(
         speed = ledger if timed else Ledger({})
         found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
     if quiet:
-        note_untimed(ledger, found)
+        note_adapted_speed(ledger, found)
     else:
         _note(ledger, found, is_default_cache=not kv_precision, context=context)
     return found

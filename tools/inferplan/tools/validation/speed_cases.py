@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core.adapter_time import adapter_work
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
@@ -59,7 +60,8 @@ Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 class SpeedRow(BaseModel):
     """One measurement with the configuration that it was taken at; null is what its source does not state.
 
-    Before a prompt `depth` tokens are cached; `ubatch` tokens are computed in one step.
+    Before a prompt `depth` tokens are cached; `ubatch` tokens are computed in one step. Each request has one of so many
+    `lora_adapters`, in buffers of `lora_rank`.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -84,6 +86,8 @@ class SpeedRow(BaseModel):
     requests: Number | None = None
     depth: Number | None = None
     ubatch: Degree | None = None
+    lora_adapters: Degree | None = None
+    lora_rank: Degree | None = None
     scenario: Text
     measured: Mapping[str, Any] | None = None
     note: str = ""
@@ -308,12 +312,28 @@ class SpeedSetup:
 
     def _held(self, layout: Layout, tokens: float) -> int:
         """Sequences of so many tokens that one replica has room for, as many as the engine runs at once."""
-        defaults, most = RULES[self.server].default_batching(self.gpu, NEWEST), self.most
-        engine = Engine(name=self.server, version=NEWEST, max_num_seqs=most, max_num_batched_tokens=defaults[0])
         held = engine_memory.capacity(
-            self.model, self.precision, self.gpu, layout, engine, context=max(1, round(tokens)), kv_bits=self.kv_bits
+            self.model,
+            self.precision,
+            self.gpu,
+            layout,
+            self._engine,
+            context=max(1, round(tokens)),
+            kv_bits=self.kv_bits,
         )
-        return most if held.not_modelled else held.sessions
+        return self.most if held.not_modelled else held.sessions
+
+    @cached_property
+    def _engine(self) -> Engine:
+        """The engine by its defaults, with the adapters that the row states."""
+        return Engine(
+            name=self.server,
+            version=NEWEST,
+            max_num_seqs=self.most,
+            max_num_batched_tokens=RULES[self.server].default_batching(self.gpu, NEWEST)[0],
+            adapters=self.row.lora_adapters or 0,
+            adapter_rank=self.row.lora_rank or 1,
+        )
 
     @cached_property
     def options(self) -> Options:
@@ -339,7 +359,10 @@ class SpeedSetup:
         return max(1, found)
 
     def _work(self, layout: Layout) -> Work:
-        return work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
+        work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
+        if not self.row.lora_adapters:
+            return work
+        return replace(work, adapted=adapter_work(self.model, self.precision, layout, self._engine))
 
     def _machine(self, layout: Layout) -> Machine:
         links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
