@@ -21,8 +21,8 @@ from inferplan.core.sparsity import expert_coverage
 CALL_S = 9e-6
 """What a call takes besides: its kernels one after the other, in a graph. [s]
 
-From two servers: 11 and 7 µs for one client and for 16 of Llama 3.1 8B on an H200, 13 for one of EXAONE 3.5 2.4B on an
-H100 (vLLM 0.15). Alone in a graph of their own the kernels took 15, whatever the model.
+Between two servers: 10 and 5 µs for one client and for 16 of Llama 3.1 8B on an H200, 13 for one of EXAONE 3.5 2.4B
+on an H100 (vLLM 0.15). Alone in a graph of their own the kernels took 15, whatever the model.
 """
 COLUMN_S = 0.2e-9
 """What each output of B takes for each adapter in a pass, beside what is read. [s]
@@ -37,7 +37,8 @@ MOVE_SHARE = 0.24
 OF_EXPERTS = 0.5
 """What the matrices and tokens of experts take, in those of others: all are in one kernel for each matrix.
 
-From one server of Qwen3-30B-A3B on an H200 with 1 and 16 clients and a prompt of 7,559 tokens (0.4 to 0.6).
+Chosen between three loads of one server of Qwen3-30B-A3B on an H200: one adapter of 16 and of 64 clients says 1, two
+of 64 say 0.3.
 """
 MOVED_IN, MOVED_OUT = 2, 4
 """An input of A is read in 16 bit, an output of B is read and written. [B]"""
