@@ -13,6 +13,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "compare_costs": {"model": "70B", "requests_per_day": 1000},
     "estimate_vram": {"model": "70B"},
     "plan_parallelism": {"model": "70B"},
+    "run_preset": {"preset": "production"},
 }
 
 
@@ -70,6 +71,89 @@ def test_a_number_that_a_german_or_an_english_reader_takes_otherwise_is_asked_ab
     with pytest.raises(ValidationError) as refused:
         TOOLS_BY_NAME[tool].ask({**ASKED[tool], name: said})
     assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "plain"),
+    [
+        ("estimate_vram", "memory_utilization=95%", "memory_utilization=0.95"),
+        ("estimate_vram", "--memory-utilization 92.5 %", "memory_utilization=0.925"),
+        ("estimate_vram", "overhead_fraction=12.3 percent", "overhead_fraction=0.123"),
+        ("estimate_vram", "front_end_ms=0.02 s", "front_end_ms=20"),
+        ("estimate_vram", "layer_overhead_us=4 us, max_num_seqs=64", "layer_overhead_us=4, max_num_seqs=64"),
+        ("plan_parallelism", "inter_node_gb_per_s=50 GB/s", "inter_node_gb_per_s=50"),
+        ("plan_parallelism", "requests_per_s=2.5 requests/s", "requests_per_s=2.5"),
+        ("plan_parallelism", "requests_per_s=3rps; gpus_per_node=4 GPUs", "requests_per_s=3, gpus_per_node=4"),
+        ("run_preset", "max_tpot_ms=40ms", "max_tpot_ms=40"),
+        *(
+            ("compare_costs", f"on_demand_usd_per_gpu_hour={said}", "on_demand_usd_per_gpu_hour=2.5")
+            for said in (
+                "$2.50",
+                "$2.50/h",
+                "2.50 USD",
+                "US$2.50 per GPU per hour",
+                "$2.5/GPU-hr",
+                "2.5 dollars an hour",
+            )
+        ),
+        ("compare_costs", "purchase_usd_per_gpu=$25k", "purchase_usd_per_gpu=25000"),
+        ("compare_costs", "purchase_usd_per_gpu=$27.5K per GPU", "purchase_usd_per_gpu=27500"),
+        ("compare_costs", "staff_usd_per_year=$200k/year", "staff_usd_per_year=200000"),
+        ("compare_costs", "electricity_usd_per_kwh=$0.12/kWh", "electricity_usd_per_kwh=0.12"),
+        ("compare_costs", "colocation_usd_per_kw_month=150 USD/kW/month", "colocation_usd_per_kw_month=150"),
+        ("compare_costs", "power_kw_per_gpu=700 W", "power_kw_per_gpu=0.7"),
+        ("compare_costs", "depreciation_years=4 years", "depreciation_years=4"),
+        ("compare_costs", "cost_of_capital=8%", "cost_of_capital=0.08"),
+        (
+            "compare_costs",
+            "api_input_usd_per_million_tokens=$0.60/M; api_output_usd_per_million_tokens=$2 per million tokens",
+            "api_input_usd_per_million_tokens=0.6, api_output_usd_per_million_tokens=2",
+        ),
+    ],
+)
+def test_an_override_with_its_own_unit_is_the_number_alone_to_the_last_digit(tool: str, said: str, plain: str) -> None:
+    told, expected = (TOOLS_BY_NAME[tool].ask({**ASKED[tool], "overrides": text}) for text in (said, plain))
+    assert told == expected
+    assert told.inputs["overrides"] == plain
+
+
+@pytest.mark.parametrize(
+    ("tool", "said", "told"),
+    [
+        ("estimate_vram", "memory_utilization=95", '0.1 to 0.99; got "95"; write 0.95 or 95%'),
+        ("estimate_vram", "overhead_fraction=15", '0 to 2; got "15"; write 0.15 or 15%'),
+        ("estimate_vram", "overhead_fraction=300%", 'takes a number from 0 to 2; got "300%"'),
+        ("estimate_vram", "memory_utilization=120%", 'takes a number from 0.1 to 0.99; got "120%"'),
+        ("estimate_vram", "memory_utilization=70 GB", 'takes a number from 0.1 to 0.99; got "70 GB"'),
+        ("plan_parallelism", "inter_node_gb_per_s=400Gbps", 'from 0.1 to 10000 GB/s; got "400Gbps"'),
+        ("compare_costs", "on_demand_usd_per_gpu_hour=\N{EURO SIGN}2.50", "takes a number from 0 to 10000 USD/h; got"),
+        ("compare_costs", "on_demand_usd_per_gpu_hour=$60/day", 'from 0 to 10000 USD/h; got "$60/day"'),
+        ("compare_costs", "purchase_usd_per_gpu=$25.000", '"25.000" may be 25,000 or 25'),
+        ("compare_costs", "purchase_usd_per_gpu=$25,000", "numbers in overrides have no comma"),
+        ("compare_costs", "pue=20%", 'takes a number from 1 to 3; got "20%"'),
+    ],
+)
+def test_an_override_in_another_unit_is_answered_with_the_one_that_it_takes(tool: str, said: str, told: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TOOLS_BY_NAME[tool].ask({**ASKED[tool], "overrides": said})
+    assert told in str(refused.value)
+    assert ("; write 0." in told) == ("; write 0." in str(refused.value))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("tool", "flag", "given"),
+    [
+        ("estimate_vram", "gpu_memory_utilization=95%", "memory_utilization=95%"),
+        ("compare_costs", "price_per_hour=$2.50", "on_demand_usd_per_gpu_hour=$2.50"),
+    ],
+)
+async def test_what_a_flag_with_a_unit_is_answered_with_can_be_given(
+    client: Client, tool: str, flag: str, given: str
+) -> None:
+    told = await client.call_tool(tool, {**ASKED[tool], "overrides": flag})
+    assert f'give overrides="{given}"' in texts(told)
+    assert not (await client.call_tool(tool, {**ASKED[tool], "overrides": given})).is_error
 
 
 @pytest.mark.anyio

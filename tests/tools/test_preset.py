@@ -507,6 +507,14 @@ class TestWords:
         pictures = {ask(name).diagram for name in PRESETS} | {ask(concurrent_users=n).diagram for n in (1, 200)}
         assert len(pictures) == len(PRESETS) + 2
 
+    @pytest.mark.parametrize("overrides", ["", "spot_allowed=1, spot_usd_per_gpu_hour=1"])
+    def test_each_way_to_pay_is_called_in_the_picture_as_in_that_of_its_bills(self, overrides: str) -> None:
+        bills = COSTS.ask({"model": "70B", "requests_per_day": 50_000, "overrides": overrides}).diagram
+        ends = {label.strip() for line in bills.splitlines() if "|" in line for label in line[36:].split(",")} - {""}
+        lines = ask(overrides=overrides).diagram.splitlines()
+        pictured = {line[:9].strip() for line in lines if line.endswith(("month", "best"))}
+        assert pictured == ends == {"on-demand", "1-year", "3-year", "own", "API", *(["spot"] if overrides else [])}
+
     @pytest.mark.parametrize("name", PRESETS)
     def test_a_picture_is_plain_and_at_most_80_columns_wide(self, name: str) -> None:
         picture = ask(name).diagram

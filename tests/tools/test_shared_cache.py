@@ -110,6 +110,14 @@ def test_no_plan_says_so_where_it_serves_nobody_more_or_engine_model_and_gpu_do_
     assert offered(**otherwise) == []
 
 
+@pytest.mark.parametrize("more", [{"total_gpus": 8}, {}, {"objective": "fewest_gpus", "concurrent_users": 72}], ids=str)
+def test_who_wants_a_cache_kept_whole_is_told_of_no_ranks_that_share_it_out(more: dict[str, Any]) -> None:
+    """One rank is the default, and wanted where the caller says it: neither a sentence nor a step asks again."""
+    assert offered(**more)
+    assert offered(**more, overrides="decode_context_parallel=1") == []
+    assert "ranks" not in TOOL.ask({**LONG, **more, "overrides": "decode_context_parallel=1"}).summary.casefold()
+
+
 def test_that_no_layout_takes_fewer_gpus_is_said_of_caches_that_are_kept_whole_alone() -> None:
     least = {"objective": "fewest_gpus", "concurrent_users": 72}
     answer = TOOL.ask({**LONG, **least})

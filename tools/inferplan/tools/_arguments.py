@@ -15,7 +15,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.presets import PRESETS
 from inferplan.core.units import KIB, MIB, SECONDS_PER_HOUR
 from inferplan.tools._models import usual_format
-from inferplan.tools._numbers import LONGEST, plain, whole
+from inferplan.tools._numbers import measured, plain, times_ten, whole
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ def _as_text(value: object) -> object:
 
 def _tokens(value: object) -> object:
     """The same, but "32k" as people say context windows: 32 × 1,024."""
-    value = _bare(value, _TOKENS)
+    value = _bare(value, "tokens")
     if isinstance(value, str) and (short := _SHORT_WINDOW.fullmatch(value.strip())):
         return int(float(short[1]) * _SUFFIXES[short[2].lower()])
     return _count(value)
@@ -107,34 +107,26 @@ SHORTEST_MS = 0.1
 """The strictest limit of a latency that can be asked for. [ms]"""
 
 
-def _counted(units: str) -> BeforeValidator:
+def _counted(unit: str) -> BeforeValidator:
     """Numbers without decimals, also with what they count behind them: "8 gpus"."""
-    unit = re.compile(rf"\s*(?:{units})$", re.IGNORECASE)
     return BeforeValidator(lambda value: _count(_bare(value, unit)))
 
 
-def _bare(value: object, unit: re.Pattern[str]) -> object:
+def _bare(value: object, unit: str) -> object:
     """A number without its unit, where it is a text that ends in one."""
-    if not isinstance(value, str) or len(value) > LONGEST:
-        return value
-    said = value.strip()
-    found = unit.search(said)
-    return said[: found.start()] if found and found.start() else value
+    return measured(value, unit)[0] if isinstance(value, str) else value
 
 
 def _milliseconds(value: object) -> object:
     """A time as people write it: "20 ms", "0.5s"."""
-    bare = _bare(value, _MS)
-    if bare is value and (seconds := _bare(value, _S)) is not value:
-        with suppress(ValueError):
-            return 1000 * float(plain(str(seconds)))
-    return _number(bare)
+    if isinstance(value, str):
+        number, power = measured(value, "ms")
+        if power:
+            with suppress(ValueError):
+                return times_ten(plain(number), power)
+        return _number(number)
+    return _number(value)
 
-
-_MS = re.compile(r"\s*(?:ms|msecs?|milliseconds?)$", re.IGNORECASE)
-_S = re.compile(r"\s*(?:s|secs?|seconds?)$", re.IGNORECASE)
-_HOURS = re.compile(r"\s*(?:h|hrs?|hours?)$", re.IGNORECASE)
-_TOKENS = re.compile(r"\s*(?:tokens?|toks?)$", re.IGNORECASE)
 
 NUMBER = BeforeValidator(_number)
 GPU_TEXT = BeforeValidator(_as_text)
@@ -169,24 +161,24 @@ EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, 
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 USERS_AT_MOST = 1_000_000
 """Sessions that can be asked about."""
-Users = Annotated[int, Field(ge=1, le=USERS_AT_MOST, description="Sessions at once."), _counted("users?|sessions?")]
+Users = Annotated[int, Field(ge=1, le=USERS_AT_MOST, description="Sessions at once."), _counted("users")]
 ContextWindow = Annotated[int, Field(ge=1, le=100_000_000, description="Tokens per session."), BeforeValidator(_tokens)]
 GPUS_AT_MOST = 100_000
 """GPUs that can be asked about."""
-Gpus = Annotated[int, Field(ge=1, le=GPUS_AT_MOST, description="GPUs available."), _counted("gpus?")]
+Gpus = Annotated[int, Field(ge=1, le=GPUS_AT_MOST, description="GPUs available."), _counted("GPUs")]
 Requests = Annotated[
     int,
     Field(ge=1, le=1_000_000_000_000, description="Requests per day."),
-    _counted(r"(?:req(?:uest)?s?)?\s*(?:/|a|per)\s*day|req(?:uest)?s?"),
+    _counted("requests/day"),
 ]
 Hours = Annotated[
     float,
     Field(gt=0, le=24, description="Hours of service."),
-    BeforeValidator(lambda value: _number(_bare(value, _HOURS))),
+    BeforeValidator(lambda value: _number(_bare(value, "h"))),
     AfterValidator(_at_least_a_second),
 ]
-InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), _counted("tokens?|toks?")]
-OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), _counted("tokens?|toks?")]
+InputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Prompt tokens."), _counted("tokens")]
+OutputTokens = Annotated[int, Field(ge=1, le=10_000_000, description="Generated tokens."), _counted("tokens")]
 Milliseconds = Annotated[
     float,
     Field(gt=0, le=3_600_000, description="Limit."),

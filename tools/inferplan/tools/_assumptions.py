@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from inferplan.catalog._shelf import Shelf
 from inferplan.catalog.engines import ENGINES
 from inferplan.tools._flags import meant, plain_name
-from inferplan.tools._numbers import POINTED, plain, whole
+from inferplan.tools._numbers import POINTED, measured, plain, times_ten, whole
 from inferplan.tools._words import join
 
 _VERSION = re.compile(r"v?(?:0\.)?(\d{1,3})(?:\.\w+)*")
@@ -50,7 +50,8 @@ class Setting(BaseModel):
     """A named assumption. Where `default` is None, the catalogue or the engine decides.
 
     Its value is a number: of a date its day, of a version the part after the first point, of one of several names
-    (`choices`) its place among them. `elsewhere` says of names that are no choice where they are.
+    (`choices`) its place among them. `elsewhere` says of names that are no choice where they are. `measure` is what
+    numbers are counted in that answers give no unit of: a share of 1, US dollars an hour.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +60,7 @@ class Setting(BaseModel):
     group: str
     what: str
     unit: str = ""
+    measure: str = ""
     default: float | None = None
     low: float
     high: float
@@ -86,6 +88,11 @@ class Setting(BaseModel):
         return value.toordinal() if isinstance(value, datetime.date) else value
 
     @property
+    def is_share(self) -> bool:
+        """Whether a percentage is a value of it."""
+        return self.measure == "share"
+
+    @property
     def coded(self) -> bool:
         """Whether people write its values otherwise than as numbers."""
         return self.version or self.date or bool(self.choices)
@@ -105,9 +112,9 @@ class Setting(BaseModel):
         if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
             plain = "a whole number" if self.whole else "a number"
             kind = "a version" if self.version else "a date" if self.date else plain
-            unit = f" {self.unit}" if self.unit else ""
+            unit = "" if self.is_share else f" {self.unit or self.measure}".rstrip()
             bounds = f"from {self.shown(self.low)} to {self.shown(self.high)}"
-            raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"')
+            raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"{self._as_share(text)}')
         return value
 
     def problem(self, text: str) -> ValueError | None:
@@ -138,12 +145,19 @@ class Setting(BaseModel):
         if self.version:
             found = _VERSION.fullmatch(text)
             return float(found[1]) if found else float("nan")
-        if not self.coded and POINTED.fullmatch(text):
-            text = self._read(text)
+        number, power = measured(text, self.measure or self.unit)
+        if not self.coded and POINTED.fullmatch(number):
+            number = self._read(number)
         try:
-            return datetime.date.fromisoformat(text).toordinal() if self.date else float(text)
+            return datetime.date.fromisoformat(text).toordinal() if self.date else times_ten(number, power)
         except ValueError:
             return float("nan")
+
+    def _as_share(self, text: str) -> str:
+        """How a percentage is written, where this is one without its sign."""
+        meant = f"{text}%"
+        can_be = self.is_share and self.low <= self._number(meant) <= self.high
+        return f"; write {self.without_unit(meant)} or {meant}" if can_be else ""
 
     def _read(self, text: str) -> str:
         """A number with points, where it can be read in one way only."""
@@ -151,6 +165,15 @@ class Setting(BaseModel):
             return str(whole(text)) if self.whole else plain(text)
         except ValueError as problem:
             raise ValueError(f'"{self.name}": {problem}') from None
+
+    def without_unit(self, text: str) -> str:
+        """A value that an override may give, as a number alone where it has a unit.
+
+        >>> settings()["front_end_ms"].without_unit("0.5 s"), settings()["front_end_ms"].without_unit("5e2")
+        ('500', '5e2')
+        """
+        has_unit = not self.coded and measured(text, self.measure or self.unit) != (text, 0)
+        return self.written(self.check(text)) if has_unit else text
 
     def written(self, value: float) -> str:
         """The value as an override gives it, to the last digit.
@@ -263,15 +286,14 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
 
 
 def plainly(text: str) -> str:
-    """Overrides by the names that assumptions have, where they are written otherwise, as flags are.
+    """Overrides by the names that assumptions have, in their units, where they are written otherwise, as flags are.
 
-    >>> plainly("--max-num-seqs 64"), plainly("pue=1.2;max_num_seqs=64")
-    ('max_num_seqs=64', 'pue=1.2;max_num_seqs=64')
+    >>> plainly("--max-num-seqs 64"), plainly("pue=1.2;max_num_seqs=64"), plainly("memory_utilization = 95%")
+    ('max_num_seqs=64', 'pue=1.2;max_num_seqs=64', 'memory_utilization=0.95')
     """
     parts = [(said.strip(), value.strip()) for said, _, value in (part.partition("=") for part in _parts(text))]
-    if all(said == plain_name(said) for said, _ in parts):
-        return text
-    return ", ".join(f"{plain_name(said)}={value}" for said, value in parts)
+    plain = [(name := plain_name(said), settings()[name].without_unit(value)) for said, value in parts]
+    return text if plain == parts else ", ".join(f"{name}={value}" for name, value in plain)
 
 
 def beside(overrides: str, name: str, value: float) -> str:

@@ -1,6 +1,8 @@
 """Numbers as people write them, taken where they can be read in one way only."""
 
 import re
+from collections.abc import Mapping
+from functools import cache
 
 POINTED = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
 """What is a whole number where points part thousands, and a fraction where a point parts decimals."""
@@ -10,6 +12,67 @@ _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?")
 _COMMA = re.compile(r"-?[\d.]+,[\d.,]*")
 _SHORT = re.compile(r"(\d+)(?:\.(\d+))?\s?([km])", re.IGNORECASE)
 _ZEROS = {"k": 3, "m": 6}
+_PER = r"\s*(?:/|\bper\b|\ban?\b)\s*"
+_OF_GPU = rf"{_PER}(?:gpu(?:{_PER}|[\s-]+))?"
+_USD = r"(?:\$|usd|(?:us )?dollars?)?"
+_HOUR = r"h(?:(?:ou)?rs?)?"
+_FRONT = re.compile(r"(?:us)?\$\s*|usd\s+", re.IGNORECASE)
+UNITS: Mapping[str, Mapping[str, int]] = {
+    "users": {"users?|sessions?": 0},
+    "tokens": {"tokens?|toks?": 0},
+    "GPUs": {"gpus?": 0},
+    "requests/day": {rf"(?:req(?:uest)?s?)?{_PER}day|req(?:uest)?s?": 0},
+    "requests/s": {rf"(?:req(?:uest)?s?)?{_PER}s(?:ec(?:ond)?)?|[rq]ps": 0},
+    "ranks": {"ranks?": 0},
+    "adapters": {"adapters?": 0},
+    "share": {"%|percent": -2},
+    "us": {"(?:u|\N{MICRO SIGN}|\N{GREEK SMALL LETTER MU})s|microseconds?": 0, "ms|milliseconds?": 3},
+    "ms": {"ms|msecs?|milliseconds?": 0, "s|secs?|seconds?": 3},
+    "h": {_HOUR: 0},
+    "years": {"y(?:(?:ea)?rs?)?": 0},
+    "GB/s": {"(?-i:GB/s|GBps)": 0},
+    "kW": {"kw": 0, "w(?:atts?)?": -3},
+    "USD": {rf"k\s*{_USD}(?:{_PER}gpu)?": 3, rf"{_USD}(?:{_PER}gpu)?": 0},
+    "USD/h": {rf"{_USD}(?:{_OF_GPU}{_HOUR})?": 0},
+    "USD/year": {rf"k\s*{_USD}(?:{_PER}y(?:ea)?r?)?": 3, rf"{_USD}(?:{_PER}y(?:ea)?r?)?": 0},
+    "USD/kWh": {rf"{_USD}(?:{_PER}kwh)?": 0},
+    "USD/kW/month": {rf"{_USD}(?:{_PER}kw)?(?:{_PER}mo(?:nth)?)?": 0},
+    "USD/M": {rf"{_USD}(?:{_PER}(?:1 ?)?m(?:illion|tok)?(?: tok(?:en)?s?)?)?": 0},
+}
+"""What people write behind a number for each unit, and the power of ten of the unit that it stands for."""
+
+
+def measured(text: str, unit: str) -> tuple[str, int]:
+    """A number without its unit, and the power of ten of the unit that it is written in.
+
+    >>> measured("95%", "share"), measured("$2.50/h", "USD/h"), measured("0.5 s", "ms"), measured("8", "GPUs")
+    (('95', -2), ('2.50', 0), ('0.5', 3), ('8', 0))
+    """
+    said = text.strip()
+    if unit not in UNITS or len(said) > LONGEST:
+        return text, 0
+    if unit.startswith("USD") and (front := _FRONT.match(said)):
+        said = said[front.end() :]
+    for pattern, power in _patterns(unit):
+        found = pattern.search(said)
+        if found and found.start():
+            return said[: found.start()], power
+    return said, 0
+
+
+@cache
+def _patterns(unit: str) -> tuple[tuple[re.Pattern[str], int], ...]:
+    """What may stand behind a number of this unit."""
+    return tuple((re.compile(rf"\s*(?:{said})$", re.IGNORECASE), power) for said, power in UNITS[unit].items())
+
+
+def times_ten(number: str, power: int) -> float:
+    """The number times a power of ten, rounded once.
+
+    >>> times_ten("12.3", -2), times_ten("0.5", 3)
+    (0.123, 500.0)
+    """
+    return float(f"{number}e{power}" if power else number)
 
 
 def plain(text: str) -> str:

@@ -37,21 +37,13 @@ from inferplan.tools.money.case import Case
 from inferplan.tools.money.draw import draw_hours
 from inferplan.tools.money.fleet import Request, Yard, fleet_problem, instances, on_gpu, take_traffic
 from inferplan.tools.money.gpu_ranking import Scope
-from inferplan.tools.money.rates import OptionName, machine, price_problem, take_rates
+from inferplan.tools.money.rates import LABELS, OptionName, machine, price_problem, take_rates
 from inferplan.tools.money.words import formula, reason, summary
 from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.refusals import refuse
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import note_node, serving
 
-LABELS: dict[OptionName, str] = {
-    "on_demand": "on-demand",
-    "reserved_1yr": "1-year",
-    "reserved_3yr": "3-year",
-    "spot": "spot",
-    "own": "own",
-    "api": "API",
-}
 WHOLE_DOLLARS = 1000
 """Yearly bills from which cents are left out. [USD]"""
 

@@ -117,6 +117,7 @@ class ParallelismQuestion(Question):
             gpus=self.total_gpus,
             objective=self.objective or ("fewest_gpus" if is_any(self.gpu) and self.total_gpus is None else None),
             latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
+            ranks_given=SHARED_TOKENS in self.overrides,
         )
 
     def serving(self, ledger: Ledger, gpu: str | None = None, *, quiet: bool = False) -> Serving:
@@ -417,7 +418,7 @@ def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list
 
 def _shared_cache(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """The same with a cache that ranks share out, where that serves the users, or on fewer GPUs."""
-    if (there := case.shared_out) is None or SHARED_TOKENS in q.overrides:
+    if (there := case.shared_out) is None:
         return []
     overrides = beside(q.overrides, SHARED_TOKENS, there.on.engine.context_parallel)
     why = f"{words.count(there.chosen.layout.gpus, 'GPU')}, of which ranks share out a cache"

@@ -44,7 +44,8 @@ class Demand:
     """The users, the context that each fills, the tokens of a turn; and the GPUs, None for the fewest that do.
 
     A layout serves them if it holds all of them and gets each of them the `latency` asked for. Where so many users
-    are what requests keep busy, `rate` is how many arrive. [requests/s]
+    are what requests keep busy, `rate` is how many arrive. [requests/s] The caller says that ranks share out the tokens
+    of a cache, or that they do not, where `ranks_given`.
     """
 
     users: int
@@ -55,6 +56,7 @@ class Demand:
     objective: Objective | None = None
     latency: Latency = WHENEVER
     rate: float | None = None
+    ranks_given: bool = False
 
     @property
     def is_capped(self) -> bool:
@@ -273,10 +275,13 @@ class Case:
     def shared_out(self) -> "Case | None":
         """The same with a cache that ranks share out, where that serves users who are not, or on fewer GPUs.
 
-        Of the ranks those with the fewest GPUs, then the fewest ranks. None where neither is what the aim is about.
+        Of the ranks those with the fewest GPUs, then the fewest ranks. None where neither is what the aim is about, or
+        the caller says how many ranks there are.
         """
+        if self.demand.ranks_given or self.demand.objective not in (None, "fewest_gpus"):
+            return None
         served = bool(self.plans) and self.serves(self.chosen)
-        if served == bool(self.demand.gpus) or self.demand.objective not in (None, "fewest_gpus"):
+        if served == bool(self.demand.gpus):
             return None
         tried = (compare(self.on.set_to(context_parallel=n), self.demand, runners_up=0) for n in self.on.token_ranks)
         serving = [one for one in tried if one.plans and one.serves(one.chosen)]

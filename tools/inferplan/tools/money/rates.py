@@ -17,6 +17,16 @@ from inferplan.tools.money.owning import ALL_IN, POWER, PRICE, Lacking, Owned, d
 OptionName = Literal["on_demand", "reserved_1yr", "reserved_3yr", "spot", "own", "api"]
 Reserved = Literal["reserved_1yr", "reserved_3yr"]
 
+LABELS: Mapping[OptionName, str] = {
+    "on_demand": "on-demand",
+    "reserved_1yr": "1-year",
+    "reserved_3yr": "3-year",
+    "spot": "spot",
+    "own": "own",
+    "api": "API",
+}
+"""What pictures call each way to pay."""
+
 KINDS: Mapping[Reserved, Literal["reserved_1y", "reserved_3y"]] = {
     "reserved_1yr": "reserved_1y",
     "reserved_3yr": "reserved_3y",

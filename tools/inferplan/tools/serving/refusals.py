@@ -13,6 +13,7 @@ from inferplan.tools import _words as words
 from inferplan.tools._assumptions import settings
 from inferplan.tools.serving.adapters import offered_engines, refuse_adapters
 from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import default_version
 
 POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
 """Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
@@ -88,18 +89,13 @@ def _engines(on: Serving, found: Refusal, *, engines: bool) -> Iterator[str]:
     if loading:
         yield from filter(None, [offered_engines(loading, engines=engines)])
     elif not found.form:
-        others = ((offered_engines([name], engines=engines), _nearest(on, name, _newest())) for name in ENGINES)
+        others = ((offered_engines([name], engines=engines), _nearest(on, name, default_version())) for name in ENGINES)
         yield from (f"{name} with precision {words.join(near, last='or')}" for name, near in others if name and near)
 
 
 def _loads(engine: EngineName, on: Serving, form: Precision) -> bool:
     """Whether an engine, of vLLM the version that is assumed, loads a format on this GPU."""
-    return refusal(engine, on.gpu, form, version=_newest()) is None
-
-
-def _newest() -> int:
-    """The version of vLLM that is assumed where the caller names none."""
-    return int(settings()["engine_version"].default or 0)
+    return refusal(engine, on.gpu, form, version=default_version()) is None
 
 
 def _nearest(on: Serving, engine: EngineName, version: int) -> list[str]:

@@ -187,7 +187,7 @@ FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """An engine with its own defaults for this GPU, unless told otherwise."""
-    usual = max(_default_version(), model.vllm_since) if name == "vllm" else None
+    usual = max(default_version(), model.vllm_since) if name == "vllm" else None
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", usual, quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
     served = Ledger({}) if name == "llama.cpp" else ledger  # whose memory neither graphs nor kept prefixes change
@@ -215,14 +215,14 @@ LETS_WINDOWS_GO = ("vllm", "llama.cpp")
 are of their default alone."""
 
 
-def _default_version() -> int:
+def default_version() -> int:
     """The version of vLLM that is assumed where the caller names none: 28 is 0.28."""
     return int(settings()["engine_version"].default or 0)
 
 
 def is_usual(on: Serving) -> bool:
     """Whether the version of vLLM is no later than what is assumed of most models, or not for the model's sake."""
-    return on.engine.version != on.model.vllm_since or on.engine.version <= _default_version()
+    return on.engine.version != on.model.vllm_since or on.engine.version <= default_version()
 
 
 def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:

@@ -7,6 +7,7 @@ from inferplan.core.units import MILLI
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
 from inferplan.tools.moe import Pair
+from inferplan.tools.money.rates import LABELS
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.sizing.need import Need
 from inferplan.tools.verdict.sections import Bill, Case
@@ -98,10 +99,9 @@ def _bills(costs: Bill | str) -> list[str]:
     if isinstance(costs, str):
         return [f"{'cost':<{LABEL}} no bill: see above"]
     full = max(option.monthly_usd for option in costs.options)
-    names = {"reserved_1yr": "1-year", "reserved_3yr": "3-year", "on_demand": "on-demand"}
     return [
         _line(
-            names.get(option.name, option.name),
+            LABELS[option.name],
             draw.bar(option.monthly_usd, full, BAR, mark="$"),
             f"{words.usd(option.monthly_usd)}/month{' best' if option.best else ''}",
         )
