@@ -9,7 +9,8 @@ from inferplan.tools._assumptions import TAKEN
 from inferplan.tools._models import usual_format
 from inferplan.tools._tool import Question
 from inferplan.tools.serving.adapters import NAMES, refuse_adapters
-from inferplan.tools.serving.settings import serving
+from inferplan.tools.serving.refusals import refuse_cache
+from inferplan.tools.serving.settings import chosen_cache, serving
 
 
 class QuantizationQuestion(Question):
@@ -52,7 +53,13 @@ class MoeQuestion(Question):
 
 
 def _refuse(q: Question, gpu: str, *models: str) -> None:
-    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models."""
-    if any(name in q.overrides for name in NAMES):
+    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models.
+
+    Or where the engine keeps no KV cache of one in the format asked for.
+    """
+    if any(name in q.overrides for name in (*NAMES, "kv_precision")):
         for model in models:
-            refuse_adapters(serving(q.ledger(), model=model, precision="fp16", gpu=gpu, quiet=True, timed=False))
+            ledger = q.ledger()
+            on = serving(ledger, model=model, precision="fp16", gpu=gpu, quiet=True, timed=False)
+            refuse_cache(on, chosen_cache(ledger))
+            refuse_adapters(on)

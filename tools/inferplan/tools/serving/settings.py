@@ -70,9 +70,9 @@ def serving(
 ) -> Serving:
     """Look the names up and take the assumptions, of a server started for this context.
 
-    The `engine` is that of the tool's argument where it has one, else that of the overrides. `quiet` lists none but
-    those that the caller changed. Where nothing is `timed`, settings of the speed model are not taken, so that they are
-    said to have no effect.
+    The `engine` and the format of the cache are those of the tool's arguments where it has them, else those of the
+    overrides. `quiet` lists none but those that the caller changed. Where nothing is `timed`, settings of the speed
+    model are not taken, so that they are said to have no effect.
     """
     chosen = model_of(model)
     if ledger.is_untouched:
@@ -80,8 +80,8 @@ def serving(
         found = replace(usual, pace=pace) if pace else usual
     else:
         on = (chosen, FORMATS[precision], gpu_of(gpu), engine or chosen_engine(ledger))
-        speed = ledger if timed else Ledger({})
-        found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
+        speed, kept = ledger if timed else Ledger({}), kv_precision or chosen_cache(ledger)
+        found = _serving(ledger, *on, kv_precision=kept, pace=pace, speed=speed)
     if quiet:
         note_untimed(ledger, found)
     else:
@@ -92,6 +92,11 @@ def serving(
 def chosen_engine(ledger: Ledger) -> EngineName:
     """The engine of a tool that takes it among its overrides."""
     return cast("EngineName", ledger.choose("engine"))
+
+
+def chosen_cache(ledger: Ledger) -> str | None:
+    """The format of the cache, of a tool that takes it among its overrides; None where the caller names none."""
+    return ledger.choose("kv_precision") if ledger.given("kv_precision") else None
 
 
 @lru_cache(maxsize=256)
