@@ -293,7 +293,8 @@ def moved(tool: Tool[Any, Any], setting: Setting, case: dict[str, Any]) -> bool:
     ],
 )
 def test_every_setting_that_a_tool_takes_moves_a_number_somewhere(tool: Tool[Any, Any], setting: Setting) -> None:
-    assert any(moved(tool, setting, case) for case in CASES[tool.name])
+    latent = setting.name == "decode_context_parallel"
+    assert any(moved(tool, setting, case) for case in CASES[tool.name] if not latent or LATENT.items() <= case.items())
 
 
 @pytest.mark.parametrize("setting", ["expert_compute_efficiency", "expert_layer_overhead_us"])
