@@ -86,6 +86,8 @@ def serving(
         note_untimed(ledger, found)
     else:
         _note(ledger, found, is_default_cache=not kv_precision, context=context)
+    if timed and not (found.engine if quiet else as_run(found.engine, found.precision)).cuda_graphs:
+        ledger.note("eager_speed", "not counted", why=WITH_GRAPHS)
     return found
 
 
@@ -129,7 +131,7 @@ def _serving(
         efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),
         network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
-        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
+        expert_parallel=not model.architecture.experts or bool(ledger.take("expert_parallel", quiet=True)),
         pace=pace,
         options=_options(speed, model, runs),
     )
@@ -159,6 +161,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("announced_gpu", on.gpu.title, why=BEFORE_RELEASE)
 
 
+WITH_GRAPHS = "times and throughput are those with CUDA graphs; without, each kernel is launched on its own"
+"""What is not known of an engine that captures none: no published run that speed is fitted on says that it did so."""
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
 """What `engine_memory.as_run` knows."""
 UNSLICED = "{} does not slice what bitsandbytes stored"
@@ -176,7 +180,7 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     drafted = int(ledger.take("speculative_tokens", quiet=True))
     plain = Options(
         step_tokens=engine.max_num_batched_tokens,
-        hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True),
+        hit_rate=_hit_rate(ledger, engine),
         at_once=AT_ONCE.get(engine.name, 1),
     )
     if not drafted:
@@ -186,6 +190,17 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
 
 
+def _hit_rate(ledger: Ledger, engine: Engine) -> float:
+    """The share of a prompt that need not be computed: none where no prefix is cached."""
+    if engine.prefix_caching:
+        return ledger.take("prefix_cache_hit_rate", quiet=True)
+    if ledger.given("prefix_cache_hit_rate"):
+        ledger.note("prefix_cache_hit_rate", 0, why=UNCACHED)
+    return 0
+
+
+UNCACHED = "no prefix is cached here; prefix_caching=1 has it so"
+"""Why a share that the caller gives is not taken."""
 OWN_DRAFT = "its own predictor; not held against published runs"
 FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
