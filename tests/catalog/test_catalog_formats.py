@@ -56,6 +56,15 @@ def test_four_bit_floats_without_a_maker_are_answered_with_both() -> None:
     assert set(FORMATS.nearest("fp4")[:2]) == {"nvfp4", "mxfp4"}
 
 
+@pytest.mark.parametrize("said", ["{}bit", "{}-bit", "{} bit"])
+@pytest.mark.parametrize(("bits", "meant"), [(4, ["int4", "awq", "nf4"]), (8, ["fp8", "int8", "w8a16"])])
+def test_bits_alone_are_answered_with_the_plain_formats_of_so_many_first(
+    said: str, bits: int, meant: list[str]
+) -> None:
+    """Who said 4-bit was told of AWQ, NF4 and GPTQ but not of INT4, and who said 8-bit of no FP8."""
+    assert FORMATS.nearest(said.format(bits)) == meant
+
+
 @pytest.mark.parametrize("row", format_rows().values(), ids=lambda row: row.id)
 def test_every_row_is_sane_and_sourced(row: PrecisionRow) -> None:
     precision = FORMATS[row.id]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from inferplan.tools._assumptions import SAID_SO, UNUSED
 from inferplan.tools.registry import TOOLS_BY_NAME
 
 TOOL = TOOLS_BY_NAME["plan_parallelism"]
@@ -243,3 +244,51 @@ def test_smaller_steps_delay_the_first_token_of_a_long_prompt() -> None:
     }
     small, large = (plan(f"max_num_batched_tokens={size}", **long)["ttft_ms"] for size in (1024, 65_536))
     assert small > large
+
+
+NOT_CACHED = "past turns not counted: no prefix is cached, so that they are computed again as part of input_tokens"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ("", "past turns cached"),
+        ("prefix_caching=0", NOT_CACHED),
+        ("engine=sglang, prefix_caching=0", NOT_CACHED),
+    ],
+)
+def test_past_turns_are_said_to_be_cached_only_where_prefixes_are(overrides: str, said: str) -> None:
+    """A command with --no-enable-prefix-caching stood below an answer for which all past turns were cached."""
+    answer = TOOL.ask({"model": "llama 3.1 8b", "total_gpus": 1, "overrides": overrides})
+    assert {one.name: one.why for one in answer.assumptions}["request"] == f"tokens; sessions full, {said}"
+
+
+def test_no_prompt_is_found_in_a_cache_that_keeps_no_prefix() -> None:
+    asked = {"model": "llama 3.1 8b", "total_gpus": 1, "concurrent_users": 16, "input_tokens": 4000}
+    plain, hits, off = (
+        TOOL.ask({**asked, "overrides": overrides})
+        for overrides in ("", "prefix_cache_hit_rate=0.8", "prefix_cache_hit_rate=0.8, prefix_caching=0")
+    )
+    assert (hits.ttft_ms or 0) < (off.ttft_ms or 0) == plain.ttft_ms
+    (said,) = (one for one in off.assumptions if one.name == "prefix_cache_hit_rate")
+    assert said.line() == "prefix_cache_hit_rate = 0 (no prefix is cached here; prefix_caching=1 has it so)"
+
+
+@pytest.mark.parametrize("tool", ["plan_parallelism", "compare_costs", "run_preset", "compare_quantization"])
+def test_times_without_cuda_graphs_are_said_to_be_those_with_them(tool: str) -> None:
+    """An engine that launches each kernel on its own was given the very times of one that replays graphs."""
+    extra = {"compare_costs": {"requests_per_day": 1000}, "run_preset": {"preset": "starter"}}.get(tool, {})
+    for overrides in ("", "cuda_graphs=0"):
+        answer = TOOLS_BY_NAME[tool].ask({"model": "llama 3.1 8b", **extra, "overrides": overrides})
+        assert ("eager_speed" in {one.name for one in answer.assumptions}) == bool(overrides)
+
+
+def test_memory_without_cuda_graphs_has_no_word_on_times() -> None:
+    answer = TOOLS_BY_NAME["estimate_vram"].ask({"model": "llama 3.1 8b", "overrides": "cuda_graphs=0"})
+    assert "eager_speed" not in {one.name for one in answer.assumptions}
+
+
+@pytest.mark.parametrize(("model", "why"), [("llama 3.1 8b", UNUSED), ("qwen3 30b a3b", SAID_SO)])
+def test_experts_that_a_model_has_not_are_not_said_to_have_been_kept_together(model: str, why: str) -> None:
+    answer = TOOL.ask({"model": model, "precision": "fp8", "total_gpus": 2, "overrides": "expert_parallel=0"})
+    assert {one.name: one.why for one in answer.assumptions}["expert_parallel"] == why

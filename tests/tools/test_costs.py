@@ -130,6 +130,23 @@ class TestSizing:
         assert "The real Llama 3.3 70B Instruct takes 2 GPUs" in answer.summary
         assert ask(model="llama 3.3 70b").total_gpus == 2
 
+    def test_a_cache_in_fp8_takes_twice_the_requests_by_hand(self) -> None:
+        """Llama 3.1 8B in FP8 leaves one H100 62.68 GiB: of 131,072 B a token in 16 bit 513,440 tokens in blocks of 16.
+
+        A request of 1,000 tokens takes 63 blocks, which are 1,008: 509 requests, in half the bytes 1,018.
+        """
+        usual, small = (ask(model="llama 3.1 8b", overrides=given) for given in ("", "kv_precision=fp8"))
+        assert (usual.gpus_per_instance, usual.batch) == (1, 513_440 // 1008)
+        assert (small.gpus_per_instance, small.batch) == (1, 1_026_896 // 1008)
+        assert small.tokens_per_s_per_instance > usual.tokens_per_s_per_instance
+        assert assumed(small)["kv_precision"] == "fp8"
+
+    def test_a_cache_that_the_engine_does_not_keep_is_refused_with_those_that_it_keeps(self) -> None:
+        with pytest.raises(ValidationError, match="no latents in INT8; take kv_precision fp32, fp16, bf16 or fp8"):
+            ask(model="deepseek v3", gpu="h200", overrides="kv_precision=int8")
+        with pytest.raises(ValidationError, match=r"does not take q8_0 here: llama\.cpp alone keeps it"):
+            ask(overrides="kv_precision=q8_0")
+
     def test_a_given_fleet_is_paid_for_even_where_traffic_needs_less(self) -> None:
         needed, given = ask(), ask(total_gpus=20)
         assert given.total_gpus == 20

@@ -89,10 +89,11 @@ def test_the_engine_of_an_estimate_goes_all_the_way_to_the_bill(engine: str) -> 
     plan, here = taken(layout), next(row for row in estimate.hardware if row.gpu == "h100-sxm")
     assert (plan.gpus_used, plan.serves_users) == (here.deploy.gpus, True)
     bill = next(step for step in plan.next_steps if step.tool == "compare_costs")
-    assert bill.arguments["overrides"] == f"engine={engine}, memory_utilization=0.8"
+    kept = f"kv_precision=fp8, engine={engine}, memory_utilization=0.8"
+    assert bill.arguments["overrides"] == kept
     (models,) = taken(bill).next_steps
-    assert models.arguments["overrides"] == f"engine={engine}, memory_utilization=0.8"
-    assert taken(models).inputs["overrides"] == f"engine={engine}, memory_utilization=0.8"
+    assert models.arguments["overrides"] == kept
+    assert taken(models).inputs["overrides"] == kept
 
 
 def test_what_follows_an_estimate_for_llama_cpp_is_no_plan_of_vllm() -> None:
@@ -136,6 +137,47 @@ def test_the_sections_of_a_verdict_are_found_again_in_full(preset: str) -> None:
         answer.sections.parallelism.max_concurrent_users,
     )
     assert (bill.recommended, bill.total_gpus) == (answer.sections.costs.recommended, answer.sections.costs.total_gpus)
+
+
+def test_the_bill_of_a_verdict_is_that_of_its_cache() -> None:
+    """A cache in FP8 lets fewer GPUs carry the requests, in the verdict's own section as in the tool."""
+    asked = {"preset": "production", "model": "llama 3.3 70b", "requests_per_day": 3_000_000}
+    usual, small = (TOOLS_BY_NAME["run_preset"].ask(asked | kept) for kept in ({}, {"kv_precision": "fp8"}))
+    bill = taken(small.next_steps[1])
+    assert bill.inputs["overrides"] == "kv_precision=fp8"
+    assert bill.total_gpus == small.sections.costs.total_gpus < usual.sections.costs.total_gpus
+
+
+def test_the_cache_of_a_plan_goes_all_the_way_to_the_bill_and_the_models() -> None:
+    """It is an argument of the tools that size memory and layout, and an override of those that compare."""
+    plan = TOOLS_BY_NAME["plan_parallelism"].ask({**DEPLOYED, "context_window": 16384})
+    bill = next(step for step in plan.next_steps if step.tool == "compare_costs")
+    assert bill.arguments["overrides"] == "kv_precision=fp8"
+    (models,) = taken(bill).next_steps
+    assert models.arguments["overrides"] == "kv_precision=fp8"
+    (again, _) = taken(models).next_steps
+    assert again.arguments["overrides"] == "kv_precision=fp8"
+
+
+def test_fewer_bits_of_the_weights_leave_a_small_cache_small() -> None:
+    """100 sessions of 131,072 tokens take 16 GB of weights and 859 GB of FP8 cache: in 16 bit twice that."""
+    asked = {"model": "llama 3.1 8b", "kv_precision": "fp8", "concurrent_users": 100, "context_window": 131072}
+    estimate = TOOLS_BY_NAME["estimate_vram"].ask(asked)
+    (formats,) = estimate.next_steps
+    assert (formats.tool, formats.arguments["overrides"]) == ("compare_quantization", "kv_precision=fp8")
+    compared = taken(formats)
+    assert not [one.name for one in compared.assumptions if one.name == "kv_cache_element"]
+    (layout,) = compared.next_steps
+    assert layout.arguments["kv_precision"] == "fp8"
+    assert "overrides" not in layout.arguments
+    here = next(row for row in estimate.hardware if row.gpu == "h100-sxm")
+    assert taken(layout).gpus_used <= here.deploy.gpus
+
+
+def test_a_cache_that_llama_cpp_alone_keeps_is_not_handed_on() -> None:
+    asked = {"model": "qwen3 8b", "precision": "q4_k_m", "kv_precision": "q8_0", "engine": "llama.cpp"}
+    (formats,) = steps("estimate_vram", **asked, gpu="rtx-4090").values()
+    assert "overrides" not in formats.arguments
 
 
 def test_a_mixture_of_experts_is_compared_as_one_after_its_bill() -> None:

@@ -489,9 +489,16 @@ def test_ranks_that_share_out_tokens_are_as_many_for_each_kv_head(model: str, ra
 
 
 @pytest.mark.parametrize(("model", "ranks"), [("qwen3 30b a3b", 4), ("70b", 2)])
-def test_more_ranks_than_a_node_has_for_the_kv_heads_leave_no_layout(model: str, ranks: int) -> None:
-    """4 ranks for each of 4 heads, or 2 for each of 8, are 16."""
-    assert not ask(model, "fp8", overrides=f"decode_context_parallel={ranks}").fits
+def test_more_ranks_than_a_node_has_for_the_kv_heads_are_refused_with_what_they_take(model: str, ranks: int) -> None:
+    """4 ranks for each of 4 heads, or 2 for each of 8, are 16: a rack has as many, a node of 8 has not."""
+    given, heads = f"decode_context_parallel={ranks}", 16 // ranks
+    with pytest.raises(
+        ValidationError,
+        match=rf'"{given}" takes a tensor group of 16 GPUs or a multiple, {ranks} for each of {heads} KV heads, and '
+        r"none is legal among the 8 x H100 SXM5 80GB that are joined; leave it out, or take another gpu",
+    ):
+        ask(model, "fp8", overrides=given)
+    assert ask(model, "fp8", gpu="gb200", overrides=given).tp == 16
 
 
 @pytest.mark.parametrize(("model", "said"), [("llama 3.1 8b", True), ("70B", False)])

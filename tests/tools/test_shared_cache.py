@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from inferplan.tools.parallelism import TOOL, ParallelismAnswer
 from inferplan.tools.preset import TOOL as PRESET
+from inferplan.tools.registry import TOOLS_BY_NAME
 
 
 def ask(ranks: int, **more: Any) -> ParallelismAnswer:
@@ -133,3 +135,20 @@ def test_a_verdict_names_the_ranks_among_what_would_take_fewer_gpus() -> None:
     assert (way.gpus, again.serves) == (8, True)
     assert "fewer would with a cache shared out by 8 ranks (8)" in verdict.summary
     assert "tensor 8" in again.verdict
+
+
+@pytest.mark.parametrize("tool", ["estimate_vram", "plan_parallelism", "compare_costs", "compare_quantization"])
+def test_ranks_that_no_group_has_are_refused_alike_by_every_tool(tool: str) -> None:
+    """estimate_vram blamed the warm-up, plan_parallelism the memory: 2 ranks for each of 8 KV heads are 16 GPUs."""
+    asked = {"model": "llama 3.3 70b", "gpu": "h100", "overrides": "decode_context_parallel=2"}
+    with pytest.raises(ValidationError, match="2 for each of 8 KV heads, and none is legal among the 8 x H100"):
+        TOOLS_BY_NAME[tool].ask(asked | ({"requests_per_day": 1000} if tool == "compare_costs" else {}))
+
+
+def test_a_gpu_that_stands_alone_shares_no_cache_out() -> None:
+    with pytest.raises(
+        ValidationError, match="takes a tensor group of 2 GPUs or a multiple, and RTX 4080 stands alone"
+    ):
+        TOOLS_BY_NAME["estimate_vram"].ask(
+            {"model": "deepseek-v2-lite", "gpu": "rtx-4080", "overrides": "decode_context_parallel=2"}
+        )

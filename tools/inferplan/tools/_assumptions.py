@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.catalog._shelf import Shelf
 from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.formats import KV_FORMATS
 from inferplan.tools._flags import meant, plain_name
 from inferplan.tools._numbers import POINTED, measured, plain, times_ten, whole
 from inferplan.tools._words import join
@@ -35,14 +36,14 @@ SERVING = ("memory", "layout", "speed")
 """The groups of assumptions that a serving takes."""
 TAKEN: Mapping[str, tuple[str, ...]] = {
     "estimate_vram": ("overhead", *SERVING, "experts"),
-    "compare_quantization": ("encoding", "unit_cost", "engine", *SERVING),
+    "compare_quantization": ("encoding", "unit_cost", "engine", "cache", *SERVING),
     "plan_parallelism": ("engine", *SERVING, "experts", "arrivals"),
-    "compare_costs": ("engine", *SERVING, "demand", "unit_cost", "prices"),
-    "compare_moe_dense": ("unit_cost", "engine", *SERVING),
+    "compare_costs": ("engine", "cache", *SERVING, "demand", "unit_cost", "prices"),
+    "compare_moe_dense": ("unit_cost", "engine", "cache", *SERVING),
     "run_preset": ("overhead", "engine", *SERVING, "experts", "latency", "demand", "unit_cost", "prices"),
 }
 """The groups that each tool takes: in one place, so that who gives a setting to another tool is told whose it is."""
-SHELVES: Mapping[str, Shelf[Any]] = {"engine": ENGINES}
+SHELVES: Mapping[str, Shelf[Any]] = {"engine": ENGINES, "kv_precision": KV_FORMATS}
 """Where the names of a choice stand, with all that people say for them."""
 
 
@@ -74,12 +75,13 @@ class Setting(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _places(cls, row: object) -> object:
-        """The bounds of a choice, and its default as a place."""
+        """The bounds of a choice, and its default, if it has one, as a place."""
         given = cast("Mapping[str, Any]", row)
         names: list[str] = given.get("choices", [])
         if not names:
             return given
-        return {**given, "default": names.index(given["default"]), "low": 0, "high": len(names) - 1, "whole": True}
+        usual = {"default": names.index(given["default"])} if "default" in given else {}
+        return {**given, **usual, "low": 0, "high": len(names) - 1, "whole": True}
 
     @field_validator("low", "high", mode="before")
     @classmethod

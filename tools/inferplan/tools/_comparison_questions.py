@@ -9,7 +9,10 @@ from inferplan.tools._assumptions import TAKEN
 from inferplan.tools._models import usual_format
 from inferplan.tools._tool import Question
 from inferplan.tools.serving.adapters import NAMES, refuse_adapters
-from inferplan.tools.serving.settings import serving
+from inferplan.tools.serving.refusals import refuse_cache, refuse_sharing
+from inferplan.tools.serving.runnable import SHARED_TOKENS
+from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.settings import chosen_cache, serving
 
 
 class QuantizationQuestion(Question):
@@ -27,6 +30,8 @@ class QuantizationQuestion(Question):
     @model_validator(mode="after")
     def _adapts(self) -> Self:
         _refuse(self, self.gpu, self.model)
+        if SHARED_TOKENS in self.overrides:
+            refuse_sharing(_on(self, self.gpu, self.model))
         return self
 
 
@@ -52,7 +57,17 @@ class MoeQuestion(Question):
 
 
 def _refuse(q: Question, gpu: str, *models: str) -> None:
-    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models."""
-    if any(name in q.overrides for name in NAMES):
-        for model in models:
-            refuse_adapters(serving(q.ledger(), model=model, precision="fp16", gpu=gpu, quiet=True, timed=False))
+    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models.
+
+    Or where the engine keeps no KV cache of one in the format asked for.
+    """
+    if any(name in q.overrides for name in (*NAMES, "kv_precision")):
+        cache = chosen_cache(q.ledger())
+        for on in (_on(q, gpu, model) for model in models):
+            refuse_cache(on, cache)
+            refuse_adapters(on)
+
+
+def _on(q: Question, gpu: str, model: str) -> Serving:
+    """A model on the GPU of a question, in any format."""
+    return serving(q.ledger(), model=model, precision="fp16", gpu=gpu, quiet=True, timed=False)

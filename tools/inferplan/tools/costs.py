@@ -40,9 +40,9 @@ from inferplan.tools.money.gpu_ranking import Scope
 from inferplan.tools.money.rates import LABELS, OptionName, machine, price_problem, take_rates
 from inferplan.tools.money.words import formula, reason, summary
 from inferplan.tools.serving.latency import Latency
-from inferplan.tools.serving.refusals import refuse
+from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Serving
-from inferplan.tools.serving.settings import note_node, serving
+from inferplan.tools.serving.settings import chosen_cache, note_node, serving
 
 WHOLE_DOLLARS = 1000
 """Yearly bills from which cents are left out. [USD]"""
@@ -69,9 +69,10 @@ class CostsQuestion(Question):
     @model_validator(mode="after")
     def _can_be_answered(self) -> "CostsQuestion":
         refuse_pace(self.output_tokens, self.max_tpot_ms)
-        on = self.served(self.model)
+        on, ledger = self.served(self.model), self.ledger()
         refuse(on)
-        problem = price_problem(self.ledger(), on.gpu, must_own=self.compliance_required)
+        refuse_cache(on, chosen_cache(ledger))
+        problem = price_problem(ledger, on.gpu, must_own=self.compliance_required)
         if problem is None and not instances(on, self.request):
             problem = fleet_problem(on, self.request)
         if problem:

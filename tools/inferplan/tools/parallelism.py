@@ -232,13 +232,18 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     return _fits(q, case, ledger, found, arriving)
 
 
+CACHED = "past turns cached"
+COMPUTED_AGAIN = "past turns not counted: no prefix is cached, so that they are computed again as part of input_tokens"
+"""What a turn takes for granted of those before it."""
+
+
 def _note_load(case: Case, ledger: Ledger) -> None:
     """What the latency figures take for granted."""
     demand = case.demand
     ledger.note(
         "request",
         f"{demand.input_tokens} in, {demand.output_tokens} out",
-        why="tokens; sessions full, past turns cached",
+        why=f"tokens; sessions full, {CACHED if case.on.engine.prefix_caching else COMPUTED_AGAIN}",
     )
     note_share(ledger, case.on.utilization(case.chosen.layout))
     note_node(ledger, case.on, case.chosen.layout.gpus)

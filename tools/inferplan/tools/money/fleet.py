@@ -196,8 +196,6 @@ def fleet_problem(on: Serving, request: Request) -> str:
         return f"{on.untimed}, so its throughput cannot be estimated"
     if on.not_modelled:
         return on.not_modelled
-    if not on.degrees:
-        return f"no tensor group shares out the cache over {on.engine.context_parallel} ranks for each KV head"
     if next(_replicas(on, request.tokens), None) is not None:
         return _too_slow(on, request)
     return (

@@ -183,7 +183,9 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
 
 
 def _note_cache(ledger: Ledger, case: Comparison) -> None:
-    """What the KV cache is stored in beside these weights."""
+    """What the KV cache is stored in beside these weights, unless the caller says so."""
+    if ledger.given("kv_precision"):
+        return
     if case.model.is_size_class:
         why = "INT4 keeps FP16"
         value = " ".join(f"{form.on.kv_bits:g}" for form in case.forms)

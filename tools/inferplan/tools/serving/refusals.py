@@ -12,6 +12,7 @@ from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import settings
 from inferplan.tools.serving.adapters import offered_engines, refuse_adapters
+from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import default_version
 
@@ -27,12 +28,27 @@ NEAR = 1.2
 def refuse(on: Serving, *, engines: bool = False) -> None:
     """Raise a ValueError, one sentence with the ways out, where the engine does not run the format on the GPU.
 
-    Or where it is not known what the LoRA adapters that are asked for take. `engines` says that the tool takes the
-    engine as an argument, and all of them; others take those that are planned with among their overrides.
+    Or where it is not known what the LoRA adapters that are asked for take, or no tensor group of this GPU shares out a
+    cache as it is asked to. `engines` says that the tool takes the engine as an argument, and all of them; others take
+    those that are planned with among their overrides.
     """
     if on.refusal:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
     refuse_adapters(on, engines=engines)
+    refuse_sharing(on)
+
+
+def refuse_sharing(on: Serving) -> None:
+    """The same where no tensor group has the ranks that are to share out the tokens of a cache."""
+    if on.degrees or on.not_modelled:
+        return
+    ranks, group = on.engine.context_parallel, on.sharing_group
+    each = f", {ranks:,} for each of {group // ranks:,} KV heads" if group > ranks else ""
+    joined = f"none is legal among the {on.domain:,} x {on.gpu.title} that are joined"
+    raise ValueError(
+        f'"{SHARED_TOKENS}={ranks}" takes a tensor group of {group:,} GPUs or a multiple{each}, and '
+        f"{joined if on.domain > 1 else f'{on.gpu.title} stands alone'}; leave it out, or take another gpu"
+    )
 
 
 def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:

@@ -214,8 +214,12 @@ class Runnable:
             degrees = tuple(tp for tp in degrees if can_share_out(*on, tp))
         if self.engine.context_parallel == 1:
             return degrees
-        shared = self.engine.context_parallel * max([1, *self._kv_heads])
-        return tuple(tp for tp in degrees if tp % shared == 0)
+        return tuple(tp for tp in degrees if tp % self.sharing_group == 0)
+
+    @property
+    def sharing_group(self) -> int:
+        """Ranks of a tensor group that shares out the tokens of a cache, or of each part of it. [GPUs]"""
+        return self.engine.context_parallel * max([1, *self._kv_heads])
 
     @property
     def domain(self) -> int:

@@ -70,9 +70,9 @@ def serving(
 ) -> Serving:
     """Look the names up and take the assumptions, of a server started for this context.
 
-    The `engine` is that of the tool's argument where it has one, else that of the overrides. `quiet` lists none but
-    those that the caller changed. Where nothing is `timed`, settings of the speed model are not taken, so that they are
-    said to have no effect.
+    The `engine` and the format of the cache are those of the tool's arguments where it has them, else those of the
+    overrides. `quiet` lists none but those that the caller changed. Where nothing is `timed`, settings of the speed
+    model are not taken, so that they are said to have no effect.
     """
     chosen = model_of(model)
     if ledger.is_untouched:
@@ -80,18 +80,25 @@ def serving(
         found = replace(usual, pace=pace) if pace else usual
     else:
         on = (chosen, FORMATS[precision], gpu_of(gpu), engine or chosen_engine(ledger))
-        speed = ledger if timed else Ledger({})
-        found = _serving(ledger, *on, kv_precision=kv_precision, pace=pace, speed=speed)
+        speed, kept = ledger if timed else Ledger({}), kv_precision or chosen_cache(ledger)
+        found = _serving(ledger, *on, kv_precision=kept, pace=pace, speed=speed)
     if quiet:
         note_adapted_speed(ledger, found)
     else:
         _note(ledger, found, is_default_cache=not kv_precision, context=context)
+    if timed and not (found.engine if quiet else as_run(found.engine, found.precision)).cuda_graphs:
+        ledger.note("eager_speed", "not counted", why=WITH_GRAPHS)
     return found
 
 
 def chosen_engine(ledger: Ledger) -> EngineName:
     """The engine of a tool that takes it among its overrides."""
     return cast("EngineName", ledger.choose("engine"))
+
+
+def chosen_cache(ledger: Ledger) -> str | None:
+    """The format of the cache, of a tool that takes it among its overrides; None where the caller names none."""
+    return ledger.choose("kv_precision") if ledger.given("kv_precision") else None
 
 
 @lru_cache(maxsize=256)
@@ -124,7 +131,7 @@ def _serving(
         efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),
         network=speed.take("inter_node_gb_per_s", quiet=True) * GB,
-        expert_parallel=bool(ledger.take("expert_parallel", quiet=True)),
+        expert_parallel=not model.architecture.experts or bool(ledger.take("expert_parallel", quiet=True)),
         pace=pace,
         options=_options(speed, model, runs),
     )
@@ -154,6 +161,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("announced_gpu", on.gpu.title, why=BEFORE_RELEASE)
 
 
+WITH_GRAPHS = "times and throughput are those with CUDA graphs; without, each kernel is launched on its own"
+"""What is not known of an engine that captures none: no published run that speed is fitted on says that it did so."""
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
 """What `engine_memory.as_run` knows."""
 UNSLICED = "{} does not slice what bitsandbytes stored"
@@ -171,7 +180,7 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     drafted = int(ledger.take("speculative_tokens", quiet=True))
     plain = Options(
         step_tokens=engine.max_num_batched_tokens,
-        hit_rate=ledger.take("prefix_cache_hit_rate", quiet=True),
+        hit_rate=_hit_rate(ledger, engine),
         at_once=AT_ONCE.get(engine.name, 1),
     )
     if not drafted:
@@ -181,6 +190,17 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
     return replace(plain, drafted=drafted, acceptance=ledger.take("acceptance_rate"), draft_share=share)
 
 
+def _hit_rate(ledger: Ledger, engine: Engine) -> float:
+    """The share of a prompt that need not be computed: none where no prefix is cached."""
+    if engine.prefix_caching:
+        return ledger.take("prefix_cache_hit_rate", quiet=True)
+    if ledger.given("prefix_cache_hit_rate"):
+        ledger.note("prefix_cache_hit_rate", 0, why=UNCACHED)
+    return 0
+
+
+UNCACHED = "no prefix is cached here; prefix_caching=1 has it so"
+"""Why a share that the caller gives is not taken."""
 OWN_DRAFT = "its own predictor; not held against published runs"
 FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
