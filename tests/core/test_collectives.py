@@ -76,6 +76,14 @@ def test_groups_that_share_experts_exchange_twice_in_each_layer_of_experts() -> 
     assert one.payload == pytest.approx(64 * 7 * 7168 * 1.5)
 
 
+def test_two_groups_exchange_what_goes_to_one_expert_of_each_token() -> None:
+    """Llama 4 routes to one expert: 64 tokens x 1 other rank x 5,120 x 1.5 B, twice in each of 48 layers."""
+    layout = Layout(attention_dp=2)
+    links = fabric(h100(), layout, node_size=8, network=50e9)
+    (one,) = collectives(layout, links, tokens=64, hidden=5120, sums=96, expert_layers=48, active=1)
+    assert (one.what, one.number, one.payload) == ("all-to-all", 96, 64 * 5120 * 1.5)
+
+
 def test_the_ranks_of_a_tensor_group_share_out_the_tokens_that_it_exchanges() -> None:
     """vLLM's sequence-parallel experts: each of 2 ranks sends 32 of the group's 64 tokens."""
     both = of(Layout(tp=2, attention_dp=4))
@@ -227,6 +235,8 @@ def test_a_prompt_gathers_the_cache_before_it() -> None:
     gather, scatter = told_by(8, Batch(prompts=1, prompt=100, cached=8000))
     assert (gather.number, scatter.number) == (61, 0)
     assert gather.bytes == pytest.approx(61 * 1000 * 576 * 2)
+    two, _ = told_by(8, Batch(prompts=2, prompt=100, cached=8000))
+    assert two.bytes == pytest.approx(2 * gather.bytes)
     assert not any(one.number for one in told_by(8, Batch(prompts=1, prompt=100)))
 
 

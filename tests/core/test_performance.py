@@ -162,6 +162,13 @@ def test_an_indexer_scores_every_key_before_a_token_also_those_of_a_cached_prefi
     assert found.index_s == pytest.approx(61 * 64 * 128 * 2 * 1000 * 3500 / (0.80 * 989e12))
 
 
+def test_each_prompt_of_a_pass_reads_what_is_cached_before_it() -> None:
+    """Llama 70B: 80 layers, 8 heads of 128, keys and values of 2 B: 3,000 tokens before each of two prompts."""
+    one = work_of(LLAMA_70B, BF16, tp=1, kv_bits=16)
+    found = pass_amounts(one, joined(Layout()), Layout(), Batch(prompts=2, prompt=1000, cached=3000))
+    assert found.cache_read_s == pytest.approx(2 * 3000 * 2 * 80 * 8 * 128 * 2 / 3.35e12)
+
+
 def test_a_mixture_of_experts_reads_only_what_its_batch_touches() -> None:
     """Mixtral, one token: a quarter of the experts; a large batch reads them all."""
     one = work_of(MIXTRAL, BF16, tp=1, kv_bits=16)

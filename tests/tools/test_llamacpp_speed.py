@@ -132,7 +132,10 @@ def test_fast_memory_that_is_not_stacked_is_read_as_other_cards_is(gpu: str, *, 
 
 
 def test_each_expert_lacks_half_a_tile_of_tokens_and_a_prompt_moves_what_is_between_its_products() -> None:
-    """Qwen3-30B-A3B, 512 tokens: 128 experts of 8 active, each with 64 tokens more: 1,024 in all."""
+    """Qwen3-30B-A3B, 512 tokens: 128 experts of 8 active, each with 64 tokens more: 1,024 in all.
+
+    One token touches 8 of them, which lack 64 each.
+    """
     one = replica("rtx-3090", "Qwen/Qwen3-30B-A3B")
     w, m = one.work, one.machine
     found = pass_amounts(w, m, Layout(), Batch(prompts=1, prompt=512))
@@ -141,6 +144,8 @@ def test_each_expert_lacks_half_a_tile_of_tokens_and_a_prompt_moves_what_is_betw
     tokens = 512 + HALF_TILE * touched * 128 / 8
     assert found.expert_matrix_s == pytest.approx(2 * tokens * w.active_expert_params / m.matrix_flops)
     assert found.cache_read_s == pytest.approx(512 * 48 * 2048 * TRAFFIC / m.bandwidth)
+    short = pass_amounts(w, m, Layout(), Batch(prompts=1, prompt=1))
+    assert short.expert_matrix_s == pytest.approx(2 * (1 + 64) * w.active_expert_params / m.matrix_flops)
     step = pass_amounts(w, m, Layout(), Batch(decode=1, context=512))
     assert step.expert_matrix_s == pytest.approx(2 * w.active_expert_params / m.matrix_flops)
     assert step.cache_read_s == pytest.approx(w.cache_read(512) / m.bandwidth)

@@ -96,8 +96,8 @@ def crowd_of(rounds: float) -> float:
     the mean; later on prompts come one by one. With so many requests of each client in a run, one in `rounds` is a
     first one. A service that goes on for long has no crowd: 0.
 
-    >>> crowd_of(10), crowd_of(float("inf"))
-    (0.05, 0.0)
+    >>> crowd_of(1), crowd_of(10), crowd_of(float("inf"))
+    (0.5, 0.05, 0.0)
     """
     return 1 / (2 * max(1.0, rounds))
 
