@@ -15,7 +15,7 @@ from inferplan.core.memory import (
     vision_bytes,
     weights,
 )
-from inferplan.core.parallelism import Layout
+from inferplan.core.parallelism import Layout, tensor_degrees
 from inferplan.core.rank_weights import rank_weights
 
 PUBLISHED = {row["id"]: row for row in rows("published_models.tsv")}
@@ -67,7 +67,7 @@ def test_a_checkpoint_like_another_has_the_layers_and_the_published_parameters_o
 
 def test_the_catalog_holds_the_published_models_and_the_size_classes_and_nothing_else() -> None:
     assert set(PUBLISHED) == {id_ for id_, row in model_rows().items() if not row.size_class}
-    assert len(PUBLISHED) == 446
+    assert len(PUBLISHED) == 536
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,24 @@ def test_deepseek_v3_by_hand() -> None:
     assert kv_bytes_per_token(MODELS["deepseek-ai/DeepSeek-V3"].architecture, kv_bits=16) == 61 * 576 * 2
 
 
+def test_ernie_vl_by_hand() -> None:
+    """Beside the layers of the 21B, 27 × 64 experts of 512 columns that no token of text passes, and their router."""
+    sees, reads = MODELS["baidu/ERNIE-4.5-VL-28B-A3B-PT"], MODELS["baidu/ERNIE-4.5-21B-A3B-PT"]
+    experts, router = 27 * 64 * 3 * 2560 * 512, 27 * 64 * 2560
+    assert sees.total_params - reads.total_params == experts + router
+    assert sees.active_params - reads.active_params == router
+    held = [weights(model, FORMATS["fp8"]).routed_experts for model in (sees, reads)]
+    assert held[0] / held[1] == pytest.approx((1536 + 512) / 1536)
+
+
+def test_ling_by_hand() -> None:
+    """Of 80 layers 10 keep a latent, the others a matrix of 128 × 128 for each of 64 heads in 16 bit."""
+    ling = MODELS["inclusionAI/Ling-2.6-1T"].architecture
+    assert kv_bytes_per_token(ling, kv_bits=16) == 10 * (512 + 64) * 2
+    assert state_bytes(ling) == 70 * 64 * 128 * 128 * 2
+    assert tensor_degrees(ling, domain=16) == (1, 2, 4, 8)  # groups of heads are normed on one GPU
+
+
 def test_layer_letters_repeat_letters_and_groups() -> None:
     assert layer_letters("W2 (C H)2 C") == "WWCHCHC"
     assert layer_letters("(M -)2 F") == "M-M-F"
@@ -159,7 +177,7 @@ def test_the_names_that_people_gave_their_models_are_not_ambiguous() -> None:
 
 def test_what_a_total_cannot_prove_is_labelled() -> None:
     labelled = [row for row in model_rows().values() if row.unverified or row.inferred or row.verification != "exact"]
-    assert len(labelled) == 66
+    assert len(labelled) == 108
     assert "attention layer positions" in model_rows()["LiquidAI/LFM2-1.2B"].unverified
 
 

@@ -25,6 +25,7 @@ AGREED = [recipe for recipe in RECIPES if "disputed" not in recipe]
 DISPUTED = [recipe for recipe in RECIPES if "disputed" in recipe]
 CONTEXT = 8192
 TENSOR = {"vllm": "--tensor-parallel-size {}", "sglang": "--tp-size {}", "tensorrt-llm": "--tp_size {}"}
+STAGES = {"vllm": "--pipeline-parallel-size {}", "sglang": "--pp-size {}", "tensorrt-llm": "--pp_size {}"}
 SHARED = {"vllm": "--data-parallel-size {}", "sglang": "--dp-size {}", "tensorrt-llm": "--ep_size {}"}
 
 
@@ -109,7 +110,7 @@ def test_the_layout_of_a_guide_is_legal_and_its_command_names_it(recipe: Recipe)
     if one.attention_dp > 1:
         assert SHARED[engine].format(one.attention_dp) in command
     if one.pp > 1:
-        assert f"--pipeline-parallel-size {one.pp}" in command
+        assert STAGES[engine].format(one.pp) in command
 
 
 @pytest.mark.parametrize("recipe", [one for one in AGREED if one["runs"] and "precision" not in one], ids=said)

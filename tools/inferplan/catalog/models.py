@@ -28,7 +28,7 @@ from inferplan.core.architecture import (
 )
 from inferplan.core.attention import Compressed, Latent
 from inferplan.core.model import Adapted, Model, NativeBits, Nominal
-from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
+from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower
 
 _FILE = "models.toml"
@@ -174,6 +174,7 @@ class ModelRow(TitledRow):
     mamba1: Mapping[str, Mamba1] = Field(default_factory=_none)
     mamba2: Mapping[str, Mamba2] = Field(default_factory=_none)
     lightning: Mapping[str, Lightning] = Field(default_factory=_none)
+    grouped_lightning: Mapping[str, GroupedLightning] = Field(default_factory=_none)
     short_conv: Mapping[str, ShortConv] = Field(default_factory=_none)
     parallel: Mapping[str, tuple[str, str]] = Field(default_factory=_none)
     mix: str | None = None
@@ -278,6 +279,7 @@ class ModelRow(TitledRow):
             **self.mamba1,
             **self.mamba2,
             **self.lightning,
+            **self.grouped_lightning,
             **self.short_conv,
         }
         return {"F": shared, **tables} if shared else tables

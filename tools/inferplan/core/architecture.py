@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
-from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
+from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "layer_params",
 ]
 
-Recurrent = GatedDelta | KimiDelta | Mamba1 | Mamba2 | Lightning | ShortConv
+Recurrent = GatedDelta | KimiDelta | Mamba1 | Mamba2 | Lightning | GroupedLightning | ShortConv
 Mixer = Attention | Latent | Compressed | Recurrent
 
 
@@ -53,6 +53,8 @@ class ExpertFfn:
 
     `dense_intermediate` is a dense block beside the experts; `expert_hidden` the narrower width in which latent
     experts work, between two projections. A router may have more outputs than experts (those compute nothing).
+    Where there is an `image_intermediate`, as many experts of that width and a router of their own stand beside them,
+    which only tokens of images pass through (ERNIE 4.5 VL).
     """
 
     experts: int
@@ -69,6 +71,12 @@ class ExpertFfn:
     router_params_per_expert: int | None = None
     extra_router_params: int = 0
     extra_latent_params: int = 0
+    image_intermediate: int = 0
+
+    @property
+    def text_share(self) -> float:
+        """What tokens of text choose from of all routed experts. [fraction]"""
+        return self.intermediate / (self.intermediate + self.image_intermediate)
 
     @property
     def dense_width(self) -> int:
@@ -308,22 +316,29 @@ def layer_params(hidden: int, group: LayerGroup) -> Iterator[tuple[str, int]]:
 
 def _expert_params(hidden: int, ffn: ExpertFfn) -> Iterator[tuple[str, int]]:
     """Routed experts, in their own width where it is latent; what stands beside them; the router. [parameters]"""
-    inner = ffn.expert_hidden or hidden
-    bias = inner + (2 if ffn.gated else 1) * ffn.intermediate if ffn.bias else 0
-    yield "routed_experts", ffn.experts * (ffn_params(inner, ffn.intermediate, gated=ffn.gated) + bias)
+    image = ffn_params(ffn.expert_hidden or hidden, ffn.image_intermediate, gated=ffn.gated)
+    yield "routed_experts", ffn.experts * (_one_expert(hidden, ffn) + image)
     latent = 2 * hidden * ffn.expert_hidden + ffn.extra_latent_params if ffn.expert_hidden else 0
     gate = hidden if ffn.shared_gate else 0
     yield "shared_experts", ffn_params(hidden, ffn.shared_intermediate, gated=ffn.gated) + gate + latent
     yield "dense_ffn", ffn_params(hidden, ffn.dense_intermediate, gated=ffn.gated)
-    router = (ffn.router_outputs or ffn.experts) * (ffn.router_params_per_expert or hidden)
+    outputs = (ffn.router_outputs or ffn.experts) + (ffn.experts if image else 0)
+    router = outputs * (ffn.router_params_per_expert or hidden)
     yield "router", router + (ffn.experts if ffn.router_bias else 0) + ffn.extra_router_params
 
 
+def _one_expert(hidden: int, ffn: ExpertFfn) -> int:
+    """A routed expert for tokens of text. [parameters]"""
+    inner = ffn.expert_hidden or hidden
+    bias = inner + (2 if ffn.gated else 1) * ffn.intermediate if ffn.bias else 0
+    return ffn_params(inner, ffn.intermediate, gated=ffn.gated) + bias
+
+
 def idle_params(architecture: Architecture) -> int:
-    """Σ layers × (experts - active) × parameters of an expert, and the lookup tables. [parameters]"""
+    """Σ layers × (experts - active) × parameters of an expert, experts for images alone, lookup tables. [parameters]"""
     idle = architecture.lookup_params
     for group in architecture.groups:
         if isinstance(group.ffn, ExpertFfn):
             routed = dict(_expert_params(architecture.hidden, group.ffn))["routed_experts"]
-            idle += group.count * routed * (group.ffn.experts - group.ffn.active) // group.ffn.experts
+            idle += group.count * (routed - _one_expert(architecture.hidden, group.ffn) * group.ffn.active)
     return idle

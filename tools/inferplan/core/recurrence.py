@@ -169,6 +169,36 @@ class Lightning(Recurrence):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GroupedLightning(Recurrence):
+    """Lightning attention with normed queries and keys, its output normed in `groups` of heads (Ling 2.5 and 2.6)."""
+
+    state_heads: int
+    head_dim: int
+    groups: int
+
+    @property
+    def heads(self) -> int:
+        """Groups, which tensor parallelism has to divide: each is normed on one rank.
+
+        Source: vLLM 0.17 to 0.33, `BailingMoELinearAttention`; SGLang 0.5.23, bailing_moe_linear.py (both assert it).
+        """
+        return self.groups
+
+    @property
+    def state(self) -> State:
+        """heads × head_dim². [elements]"""
+        return State(recurrent=self.state_heads * self.head_dim**2)
+
+    def params(self, hidden: int) -> int:
+        """5 × hidden × width + width + 2 × head_dim: query, key, value, gate, output and norms. [parameters]
+
+        Source: vLLM 0.33, `BailingMoELinearAttention`.
+        """
+        width = self.state_heads * self.head_dim
+        return 5 * hidden * width + width + 2 * self.head_dim
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ShortConv(Recurrence):
     """A gated short convolution (LFM2), without any recurrent matrix."""
 

@@ -143,7 +143,7 @@ def work_of(
     active = experts.active / experts.experts if experts else 0.0
     other = (parts.dense_ffn + parts.shared_experts + parts.router) / tp
     layout = Layout(tp=tp, attention_dp=attention_dp)
-    routed = expert_share(layout, experts.experts) if experts else 0.0
+    routed = expert_share(layout, experts.experts) * experts.text_share if experts else 0.0
     shared = stored.ffn * parts.shared_experts / max(1, parts.dense_ffn + parts.shared_experts)
     return Work(
         layers=architecture.layers,

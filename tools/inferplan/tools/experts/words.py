@@ -77,7 +77,7 @@ class Side:
         routed, stored = self.experts, self.on.weights
         return sparsity.step_weight_bytes(
             always_bytes=stored.total - stored.routed_experts - stored.lookup,
-            routed_bytes=stored.routed_experts,
+            routed_bytes=stored.routed_experts * (routed.text_share if routed else 1),
             tokens=batch,
             experts=routed.experts if routed else 1,
             active=routed.active if routed else 1,
@@ -220,6 +220,7 @@ def formula(dense: Side, moe: Side) -> Iterator[str]:
         if (experts := side.experts) is not None:
             routed = side.model.parameters.routed_experts
             always = side.model.total_params - routed
+            routed *= experts.text_share
             yield (
                 f"{shown_id(side.model)}: {always / GIGA:,.1f} B always + {experts.active}/{experts.experts} x "
                 f"{routed / GIGA:,.1f} B routed = {side.model.active_params / GIGA:,.1f} B active"
