@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
+from inferplan.catalog._said_as_width import of_width
 from inferplan.catalog._shelf import LONGEST_NAME, key, words
 from inferplan.catalog.formats import format_rows
 from inferplan.catalog.models import MODELS
@@ -11,8 +12,11 @@ from inferplan.catalog.models import MODELS
 _PAGE = re.compile(
     r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s:?#]+)(?:[/?#]\S*)?", re.IGNORECASE
 )
-_SIDE = frozenset(("gguf", "quantized", "weights", "format", "qat", "ct", "block"))
+_SIDE = frozenset(("gguf", "quantized", "weights", "format", "qat", "ct", "block", "mlx", "dwq"))
 """Words beside a format that name neither it nor the model."""
+_BITS = frozenset(("bit", "bits"))
+_GGUF = re.compile(r"[-:_. ](?:ud-)?i?q([1-8])_\w+$")
+"""The end of the name of a GGUF file, or of a tag: its type and how wide that is."""
 _NVIDIA = ("nvidia/", "-fp4", "-nvfp4")
 """Whose "FP4" is NVFP4: the checkpoints of this owner were renamed so."""
 _NO_TEXT = frozenset(
@@ -49,8 +53,24 @@ def advice(said: str) -> str | None:
     for rest, form in _cuts(spoken):
         if model := _model(rest):
             return f'ask for model "{model}" with precision "{form}"'
-    model = _model(words(name.partition(":")[0])) if _SIDE & set(spoken) else None
+    for rest, bits, mark in _widths(name, spoken):
+        if model := _model(rest):
+            titles = {id_: row.title for id_, row in format_rows().items() if row.title.startswith(mark)}
+            return f'ask for model "{model}" with a precision {of_width(bits, titles)}'
+    model = (_model(spoken) or _model(words(name.partition(":")[0]))) if _SIDE & set(spoken) else None
     return model and f'ask for model "{model}" with its precision, as "q4_k_m"'
+
+
+def _widths(name: str, spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """What remains of a name without a width ("4bit"), that width, and how titles of the formats that are meant begin.
+
+    So of a name without a GGUF type that is none of the formats.
+    """
+    for at, bits in enumerate(spoken[:-1]):
+        if spoken[at + 1] in _BITS and bits.replace(".", "").isdecimal():
+            yield (*spoken[:at], *spoken[at + 2 :]), bits, ""
+    if found := _GGUF.search(name):
+        yield words(name[: found.start()]), found[1], "GGUF "
 
 
 def other_advice(said: str, id_: str) -> str | None:

@@ -90,13 +90,22 @@ def key(spoken: Iterable[str]) -> str:
 class Shelf(Mapping[str, T], Generic[T]):
     """Rows by id in the order of their file, loaded when first looked at.
 
-    Indexing takes an id; `find` takes whatever people say.
+    Indexing takes an id; `find` takes whatever people say. To a name of nothing `advice` may have more to say than
+    what is near.
     """
 
-    def __init__(self, *, kind: str, load: Callable[[], Stock[T]], hint: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        kind: str,
+        load: Callable[[], Stock[T]],
+        hint: str = "",
+        advice: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
         self.kind = kind
         self._load = load
         self._hint = hint
+        self._advice = advice
 
     def __getitem__(self, id_: str) -> T:
         return self._entries[id_].value
@@ -136,6 +145,10 @@ class Shelf(Mapping[str, T], Generic[T]):
         """The id of the one row that has this very name, and not only its words among others."""
         ids = self._named(name) if len(name) <= LONGEST_NAME else []
         return ids[0] if len(ids) == 1 else None
+
+    def holding(self, name: str) -> list[str]:
+        """Ids of all rows that have every word of this name in their id or title."""
+        return self._holding(self._meant(words(name))) if len(name) <= LONGEST_NAME else []
 
     def nearest(self, name: str, n: int = 3) -> list[str]:
         """Ids that this name may mean: all that it fits, else those that read like it, the closest first."""
@@ -263,7 +276,7 @@ class Shelf(Mapping[str, T], Generic[T]):
         known = f"known are: {_quoted(list(self))}"
         if len(self) > FEW:
             known = f"known are, among {len(self)}: {_quoted(list(self)[:3])}"
-        message = f"{lead}; {close if nearest else known}"
+        message = (None if candidates else self._advice(said)) or f"{lead}; {close if nearest else known}"
         return UnknownName(kind=self.kind, name=said, nearest=nearest, message=message)
 
     def _too_long(self, name: str) -> UnknownName:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
+from inferplan.catalog._said_as_width import width_advice
 from inferplan.catalog._shelf import Shelf, Stock
 from inferplan.catalog._table import TitledRow, document, read_rows, stock
 from inferplan.core.engine import EngineName
@@ -81,5 +82,13 @@ def _kv_cache() -> Stock[KvFormat]:
     return stock(read_rows(_FILE, "kv_format", KvFormat), lambda row: row, noise=document(_FILE)["noise"])
 
 
-FORMATS: Shelf[Precision] = Shelf(kind="precision", load=_weights)
-KV_FORMATS: Shelf[KvFormat] = Shelf(kind="KV cache precision", load=_kv_cache)
+def _titles(shelf: Shelf[Precision] | Shelf[KvFormat]) -> dict[str, str]:
+    return {id_: form.title for id_, form in shelf.items()}
+
+
+FORMATS: Shelf[Precision] = Shelf(
+    kind="precision", load=_weights, advice=lambda said: width_advice(said, _titles(FORMATS))
+)
+KV_FORMATS: Shelf[KvFormat] = Shelf(
+    kind="KV cache precision", load=_kv_cache, advice=lambda said: width_advice(said, _titles(KV_FORMATS))
+)
