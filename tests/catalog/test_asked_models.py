@@ -9,6 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from inferplan.catalog import asked_models
+from inferplan.catalog._said_as_closed import closed_advice, closed_rows
 from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, only_on_hub, provenance, shown_id
 from inferplan.catalog.builds import BuildRow, build_rows
 from inferplan.catalog.formats import FORMATS
@@ -109,9 +110,15 @@ def test_a_build_of_the_model_in_the_format_that_was_said_is_taken_for_it() -> N
     assert model_id("glm-4.6 fp8") == "zai-org/GLM-4.6-FP8"
 
 
-@pytest.mark.parametrize("said", ["unsloth/gpt-oss-120b-GGUF", "hf.co/unsloth/gpt-oss-120b-GGUF:UD-Q4_K_XL"])
-def test_a_gguf_repository_is_told_to_be_asked_for_by_model_and_format(said: str) -> None:
-    with pytest.raises(UnknownModel, match='ask for model "openai/gpt-oss-120b" with its precision'):
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [
+        ("unsloth/gpt-oss-120b-GGUF", 'its precision, as "q4_k_m"'),
+        ("hf.co/unsloth/gpt-oss-120b-GGUF:UD-Q4_K_XL", 'a precision of 4 bits: "q4_k_m", "q4_k_s", "iq4_nl", "iq4_xs"'),
+    ],
+)
+def test_a_gguf_repository_is_told_to_be_asked_for_by_model_and_format(said: str, form: str) -> None:
+    with pytest.raises(UnknownModel, match=f'ask for model "openai/gpt-oss-120b" with {form}'):
         model_id(said)
 
 
@@ -120,6 +127,29 @@ def test_models_that_generate_no_text_are_not_answered_with_ones_that_do(said: s
     with pytest.raises(UnknownModel, match="embedding models and rerankers generate no text") as told:
         model_id(said)
     assert "nearest" not in str(told.value)
+
+
+@pytest.mark.parametrize("name", [name for row in closed_rows() for name in row.names])
+def test_a_closed_model_is_asked_for_on_no_hub_and_every_open_one_named_instead_is_here(name: str) -> None:
+    row = next(row for row in closed_rows() if name in row.names)
+    assert not MODELS.knows(name)
+    assert not only_on_hub(f"{row.owners[0]}/{name.replace(' ', '-')}")
+    assert set(row.open) <= set(MODELS)
+    with pytest.raises(UnknownModel, match=f"{row.maker} does not publish its weights"):
+        model_id(f"{name} 2.5 preview")
+
+
+@pytest.mark.parametrize("said", ["gpt4all", "gpt2", "gpt-j 6b", "claude distill 8b", "geminix", "someone/gpt-4o", ""])
+def test_a_name_that_goes_on_otherwise_is_no_closed_model(said: str) -> None:
+    assert closed_advice(said) is None
+
+
+def test_no_model_of_the_catalogue_goes_by_the_name_of_a_closed_one() -> None:
+    assert [id_ for id_ in MODELS if closed_advice(id_) or closed_advice(MODELS[id_].title)] == []
+
+
+def test_every_model_is_found_by_its_id_with_a_tag_that_says_nothing() -> None:
+    assert [id_ for id_ in MODELS if "/" in id_ and model_id(f"{id_}:latest") != id_] == []
 
 
 @pytest.mark.parametrize("page", ["https://huggingface.co/{}/tree/main", "hf.co/{}", "https://huggingface.co/{}?x=1"])

@@ -11,6 +11,7 @@ from time import monotonic
 
 from inferplan.catalog._said_as_size import size_advice
 from inferplan.catalog._said_with_format import advice, from_page, other_advice
+from inferplan.catalog._said_with_tag import tag_advice, untagged
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
@@ -88,7 +89,7 @@ def only_on_hub(said: str) -> bool:
     >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
     (False, False, True)
     """
-    return _is_unknown_repository(from_page(said))
+    return _is_unknown_repository(untagged(from_page(said)))
 
 
 def model_id(said: str) -> str:
@@ -101,7 +102,7 @@ def model_id(said: str) -> str:
     try:
         if is_config(said):
             return described(described(said).model.id).model.id
-        said = from_page(said)
+        said = untagged(from_page(said))
         if built := _built(said):
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
@@ -129,8 +130,16 @@ def model_of(id_: str) -> Model:
 
 
 def _is_unknown_repository(name: str) -> bool:
-    """Whether this is "owner/name", and no row and no published build goes by it."""
-    return is_repository_id(name) and _built(name) is None and not MODELS.knows(name)
+    """Whether this is "owner/name", and no row, no published build and no closed model goes by it."""
+    known = not is_repository_id(name) or _built(name) is not None or MODELS.knows(name)
+    return not known and _closed(name) is None
+
+
+def _closed(name: str) -> str | None:
+    """What to say to the name of a model whose weights nobody can download."""
+    from inferplan.catalog._said_as_closed import closed_advice  # noqa: PLC0415 (only where nothing goes by a name)
+
+    return closed_advice(name)
 
 
 def _built(said: str) -> Model | None:
@@ -216,7 +225,7 @@ def _not_catalogued(name: str, own: str = "") -> str:
     try:
         return f'no model "{MODELS.id_of(name)}"'
     except UnknownName as unknown:
-        if told := size_advice(name):
+        if told := size_advice(name) or _closed(name) or tag_advice(name):
             return told
         if told := advice(name):
             return f'no model "{unknown.name}"; {told}'

@@ -1,0 +1,148 @@
+"""What people call a model or a format elsewhere is taken, or answered in one sentence with what to ask for."""
+
+import pytest
+from mcp import Client
+
+from inferplan.server.call import texts
+
+FOUR = '"int4", "awq", "gptq", "nvfp4", "mxfp4", "nf4", "q4_k_m", "q4_k_s"'
+EIGHT = '"fp8", "int8", "w8a16", "gptq-int8", "bnb-int8", "q8_0"'
+OPENAI = (
+    "cannot be self-hosted: OpenAI does not publish its weights; plan an open model in its place, as "
+    '"openai/gpt-oss-120b" or "openai/gpt-oss-20b", a size class such as "70B", or the text of a config.json.'
+)
+
+
+async def told(client: Client, **asked: str) -> str:
+    answer = await client.call_tool("estimate_vram", {"model": "70B", **asked})
+    assert answer.is_error
+    return texts(answer).removeprefix("`estimate_vram`: 1 problem. ")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("4bit", f'"4bit" is a width, not a format; take one of 4 bits: {FOUR}.'),
+        ("4-bit", f'"4-bit" is a width, not a format; take one of 4 bits: {FOUR}.'),
+        ("4 Bits", f'"4 Bits" is a width, not a format; take one of 4 bits: {FOUR}.'),
+        ("4-bit quantization", f'"4-bit quantization" is a width, not a format; take one of 4 bits: {FOUR}.'),
+        ("8bit", f'"8bit" is a width, not a format; take one of 8 bits: {EIGHT}.'),
+        ("16-bit", '"16-bit" is a width, not a format; take one of 16 bits: "fp16", "bf16".'),
+        ("32-bit", '"32-bit" is a width, not a format; take one of 32 bits: "fp32".'),
+        ("6bit", '"6bit" is a width, not a format; take one of 6 bits: "q6_k".'),
+        (
+            "1.58bit",
+            '"1.58bit" is a width, not a format; take one of 2 bits, the nearest: "q2_k", "q2_k_s", "iq2_m".',
+        ),
+    ],
+)
+async def test_a_width_is_answered_with_the_formats_that_have_it(client: Client, said: str, sentence: str) -> None:
+    assert await told(client, precision=said) == f"`precision`: {sentence}"
+
+
+@pytest.mark.anyio
+async def test_a_width_of_the_cache_is_answered_with_formats_of_the_cache(client: Client) -> None:
+    sentence = '"8-bit" is a width, not a format; take one of 8 bits: "fp8", "int8", "q8_0".'
+    assert await told(client, kv_precision="8-bit") == f"`kv_precision`: {sentence}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "form"),
+    [("int 4", "int4"), ("fp 8", "fp8"), ("32-bit float", "fp32"), ("4-bit AWQ", "awq"), ("BF 16", "bf16")],
+)
+async def test_a_format_that_is_meant_alone_is_taken(client: Client, said: str, form: str) -> None:
+    answer = await client.call_tool("estimate_vram", {"model": "70B", "precision": said})
+    assert answer.structured_content is not None
+    assert answer.structured_content["inputs"]["precision"] == form
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("said", ["gpt4", "gpt-4o", "GPT 5", "gpt-5.2-mini", "o4-mini", "ChatGPT", "openai/gpt-4.1"])
+async def test_a_closed_model_is_said_to_be_one_with_open_models_to_plan_instead(client: Client, said: str) -> None:
+    assert await told(client, model=said) == f'`model`: "{said}" {OPENAI}'
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "maker"),
+    [
+        ("claude sonnet", "Anthropic"),
+        ("claude-3-5-sonnet-20241022", "Anthropic"),
+        ("anthropic/claude-sonnet-4.5:nitro", "Anthropic"),
+        ("gemini 2.5 pro", "Google"),
+        ("google/gemini-2.5-flash", "Google"),
+    ],
+)
+async def test_whose_closed_model_it_is_is_said(client: Client, said: str, maker: str) -> None:
+    assert f"cannot be self-hosted: {maker} does not publish its weights" in await told(client, model=said)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            "gpt-oss:latest",
+            '"gpt-oss:latest" says no size; ask for one of "openai/gpt-oss-120b", "openai/gpt-oss-20b".',
+        ),
+        (
+            "mixtral:latest",
+            (
+                '"mixtral:latest" says no size; ask for one of "mistralai/Mixtral-8x7B-Instruct-v0.1", '
+                '"mistralai/Mixtral-8x22B-Instruct-v0.1".'
+            ),
+        ),
+        (
+            "mixtral:8x22b-instruct-v0.1-q4_0",
+            (
+                'no model "mixtral:8x22b-instruct-v0.1-q4_0"; ask for model "mistralai/Mixtral-8x22B-Instruct-v0.1" '
+                'with a precision of 4 bits: "q4_k_m", "q4_k_s", "iq4_nl", "iq4_xs".'
+            ),
+        ),
+        (
+            "llama3.3:70b-instruct-q4_K_M",
+            (
+                'no model "llama3.3:70b-instruct-q4_K_M"; ask for model "meta-llama/Llama-3.3-70B-Instruct" with '
+                'precision "q4_k_m".'
+            ),
+        ),
+        (
+            "gemma3:27b-it-qat",
+            ('no model "gemma3:27b-it-qat"; ask for model "google/gemma-3-27b-it" with its precision, as "q4_k_m".'),
+        ),
+        (
+            "llama 3.3 70b 8-bit",
+            (
+                'no model "llama 3.3 70b 8-bit"; ask for model "meta-llama/Llama-3.3-70B-Instruct" with a precision '
+                f"of 8 bits: {EIGHT}."
+            ),
+        ),
+    ],
+)
+async def test_a_tag_is_answered_with_the_model_and_the_format_that_it_means(
+    client: Client, said: str, sentence: str
+) -> None:
+    assert await told(client, model=said) == f"`model`: {sentence}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ("llama3.3:latest", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("Phi4:Latest", "microsoft/phi-4"),
+        ("qwen3:32b", "Qwen/Qwen3-32B"),
+        ("70b:latest", "70B"),
+        ("ollama run llama3.3:70b", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("https://ollama.com/library/gpt-oss:20b", "openai/gpt-oss-20b"),
+        ("library/llama3.3", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("meta-llama/Llama-3.3-70B-Instruct:latest", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("openai/gpt-oss-120b:free", "openai/gpt-oss-120b"),
+    ],
+)
+async def test_a_tag_that_says_nothing_of_the_weights_changes_nothing(client: Client, said: str, model: str) -> None:
+    answer = await client.call_tool("estimate_vram", {"model": said})
+    assert answer.structured_content is not None
+    assert answer.structured_content["inputs"]["model"] == model
