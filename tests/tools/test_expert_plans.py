@@ -16,8 +16,9 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout, depths, expert_ranges
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools.layouts.demand import Demand
 from inferplan.tools.layouts.draw import draw_layout
-from inferplan.tools.layouts.plans import ALTERNATIVES, Demand, compare
+from inferplan.tools.layouts.plans import ALTERNATIVES, compare
 from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion
 from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.serving.launch import launch

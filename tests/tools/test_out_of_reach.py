@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.tools.layouts.plans import RESOLUTION, Case, Plan, compare
+from inferplan.tools.layouts.demand import Plan
+from inferplan.tools.layouts.plans import RESOLUTION, Case, compare
 from inferplan.tools.parallelism import TOOL, ParallelismQuestion
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup

@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
-from inferplan.core.units import MICRO
+from inferplan.core.parallelism import Layout, Strategy
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
     ANY,
@@ -37,9 +36,22 @@ from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools.costs import CostsQuestion
 from inferplan.tools.layouts.arriving import Arriving, sized
+from inferplan.tools.layouts.assumed import note_load
+from inferplan.tools.layouts.demand import Demand, Objective
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
-from inferplan.tools.layouts.plans import Case, Demand, Objective, Plan, compare
-from inferplan.tools.layouts.rows import Alternative, Told, alternatives, tokens_per_s, told, tpot_ms, ttft_ms
+from inferplan.tools.layouts.plans import Case, compare
+from inferplan.tools.layouts.rows import (
+    Alternative,
+    Told,
+    alternatives,
+    bubble_percent,
+    compared,
+    stages,
+    tokens_per_s,
+    told,
+    tpot_ms,
+    ttft_ms,
+)
 from inferplan.tools.layouts.search import Search, search
 from inferplan.tools.layouts.ways import setting_that_helps
 from inferplan.tools.layouts.words import (
@@ -58,18 +70,12 @@ from inferplan.tools.money.rates import price_problem
 from inferplan.tools.serving.adapters import refuse_adapters
 from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.launch import is_beyond_one_command, launch
-from inferplan.tools.serving.launch_flags import FLAGS
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
-from inferplan.tools.serving.settings import note_node, note_share, note_speed, serving
+from inferplan.tools.serving.settings import note_node, serving
 from inferplan.tools.serving.words_speed import range_ms
 from inferplan.tools.sizing.changes import Change
-
-TIMED = 8
-"""GPUs of the widest tensor groups among the published runs that one link joins."""
-STAGES = 4
-"""Stages whose layers are listed."""
 
 
 class ParallelismQuestion(Question):
@@ -225,45 +231,11 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     if not case.plans:
         note_node(ledger, case.on, case.needed.replica if case.needed else inf)
         return _does_not_fit(q, case, ledger, found)
-    _note_load(case, ledger)
+    note_load(case, ledger)
     arriving = Arriving.at(case, rate) if rate else None
     if arriving and arriving.found and case.chosen.layout.dp > 1:
         ledger.note("balancer", "idlest replica first", why="else some wait behind others")
     return _fits(q, case, ledger, found, arriving)
-
-
-CACHED = "past turns cached"
-COMPUTED_AGAIN = "past turns not counted: no prefix is cached, so that they are computed again as part of input_tokens"
-"""What a turn takes for granted of those before it."""
-
-
-def _note_load(case: Case, ledger: Ledger) -> None:
-    """What the latency figures take for granted."""
-    demand = case.demand
-    ledger.note(
-        "request",
-        f"{demand.input_tokens} in, {demand.output_tokens} out",
-        why=f"tokens; sessions full, {CACHED if case.on.engine.prefix_caching else COMPUTED_AGAIN}",
-    )
-    note_share(ledger, case.on.utilization(case.chosen.layout))
-    note_node(ledger, case.on, case.chosen.layout.gpus)
-    if case.chosen.layout.replica > case.on.domain and case.on.gpu.kind != "datacenter":
-        ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
-    note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
-    _note_width(case, ledger)
-    if any(one.hidden for one in case.chosen.passes[0]):
-        how = FLAGS[case.on.engine.name].overlap
-        ledger.note("expert_exchange", "overlapped", why=f"two-batch overlap between nodes: {how}, DeepEP")
-
-
-def _note_width(case: Case, ledger: Ledger) -> None:
-    """How tensor groups are timed that are wider than the engine's own all-reduce, or not NVIDIA's."""
-    on, tp = case.on, case.chosen.layout.tp
-    if tp > TIMED and on.gpu.vendor != "nvidia":
-        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
-    elif more := on.added_by_nccl_s(tp):
-        kernels = f"{on.engine_name} adds up over {on.reduces_among} GPUs itself; no published run has more"
-        ledger.note("tensor_groups", f"{more / MICRO:.0f} us more an all-reduce", why=f"NCCL's; {kernels}")
 
 
 def _fits(
@@ -287,10 +259,10 @@ def _fits(
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
         strategy=layout.strategy,
-        stages=_stages(on, layout),
+        stages=stages(on, layout),
         communication=communication(chosen),
         collectives=list(told(chosen)),
-        bubble_percent=_bubble_percent(chosen),
+        bubble_percent=bubble_percent(chosen),
         why=why_aimed(case) if case.demand.is_aimed else why(case),
         max_concurrent_users=chosen.in_time,
         users_by_memory=chosen.users if chosen.in_time < chosen.users else None,
@@ -305,20 +277,13 @@ def _fits(
         max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
         launch=_launch(q, case, ledger),
         gpus_by_memory=case.by_memory,
-        layouts_compared=_compared(case),
+        layouts_compared=compared(case),
         alternatives=alternatives(case, found),
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=_with_turn(q).inputs(),
         next_steps=_next(q, case, arriving),
     )
-
-
-def _bubble_percent(plan: Plan) -> float | None:
-    """How long stages wait in decode; None where there is one, or nothing is decoded. [%]"""
-    if plan.layout.pp == 1 or plan.load.is_single:
-        return None
-    return round(100 * idle_stages(plan.layout.pp, plan.batches), 1)
 
 
 def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterator[str]:
@@ -351,7 +316,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
         strategy=layout.strategy,
-        stages=_stages(on, layout),
+        stages=stages(on, layout),
         communication="none",
         collectives=[],
         bubble_percent=None,
@@ -382,19 +347,6 @@ def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
         return None
     load = {"context": q.context_window, "users": min(case.demand.users, max(1, plan.in_time))}
     return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)
-
-
-def _compared(case: Case) -> int | None:
-    """How many layouts that serve the users were compared; None where the rest need not be looked at."""
-    demand = case.demand
-    return sum(map(case.serves, case.plans)) if demand.is_aimed and demand.aim != "fewest_gpus" else None
-
-
-def _stages(on: Serving, layout: Layout) -> list[str]:
-    """`1-63`, `64-126`; of many the first and the last."""
-    ranges = [f"{first}-{last}" for first, last in stage_ranges(on.model.architecture.layers, layout.pp)]
-    hidden = len(ranges) - STAGES
-    return [*ranges[: STAGES - 1], f"{hidden} more", ranges[-1]] if hidden > 1 else ranges
 
 
 def _with_turn(q: ParallelismQuestion) -> ParallelismQuestion:

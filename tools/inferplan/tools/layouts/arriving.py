@@ -9,7 +9,8 @@ from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import USERS_AT_MOST
 from inferplan.tools._figures import at_most
-from inferplan.tools.layouts.plans import Case, Demand
+from inferplan.tools.layouts.demand import Demand
+from inferplan.tools.layouts.plans import Case
 
 SHARES = (0.5, 0.9, 0.99)
 """Of requests: P50, P90, P99."""

@@ -1,16 +1,22 @@
-"""Plans as rows of an answer: the runners-up, what GPUs tell each other, latency and throughput in their units."""
+"""Plans as rows of an answer: stages, the runners-up, what GPUs tell each other, latency and throughput in units."""
 
 from collections.abc import Iterator
 from math import inf
 
 from pydantic import Field
 
+from inferplan.core.parallelism import Layout, idle_stages, stage_ranges
 from inferplan.core.units import MB, MILLI
 from inferplan.tools._figures import to_digits
 from inferplan.tools._tool import Part, absent
-from inferplan.tools.layouts.plans import ALTERNATIVES, Case, Plan
+from inferplan.tools.layouts.demand import Plan
+from inferplan.tools.layouts.plans import ALTERNATIVES, Case
 from inferplan.tools.layouts.search import Offer, Search
 from inferplan.tools.layouts.words_aims import loses
+from inferplan.tools.serving.serving import Serving
+
+STAGES = 4
+"""Stages whose layers are listed."""
 
 
 class Told(Part):
@@ -96,3 +102,23 @@ def tpot_ms(plan: Plan) -> float | None:
 def tokens_per_s(plan: Plan) -> float | None:
     """Throughput to a tenth of a token. [tokens/s]"""
     return None if plan.tokens_per_s is None else round(plan.tokens_per_s, 1)
+
+
+def bubble_percent(plan: Plan) -> float | None:
+    """How long stages wait in decode; None where there is one, or nothing is decoded. [%]"""
+    if plan.layout.pp == 1 or plan.load.is_single:
+        return None
+    return round(100 * idle_stages(plan.layout.pp, plan.batches), 1)
+
+
+def compared(case: Case) -> int | None:
+    """How many layouts that serve the users were compared; None where the rest need not be looked at."""
+    demand = case.demand
+    return sum(map(case.serves, case.plans)) if demand.is_aimed and demand.aim != "fewest_gpus" else None
+
+
+def stages(on: Serving, layout: Layout) -> list[str]:
+    """`1-63`, `64-126`; of many the first and the last."""
+    ranges = [f"{first}-{last}" for first, last in stage_ranges(on.model.architecture.layers, layout.pp)]
+    hidden = len(ranges) - STAGES
+    return [*ranges[: STAGES - 1], f"{hidden} more", ranges[-1]] if hidden > 1 else ranges

@@ -9,7 +9,8 @@ from inferplan.catalog import prices
 from inferplan.catalog.gpus import GPUS
 from inferplan.core.cost import whole_machines
 from inferplan.tools._progress import steps
-from inferplan.tools.layouts.plans import Case, Demand, Plan, closest, compare
+from inferplan.tools.layouts.demand import Demand, Plan
+from inferplan.tools.layouts.plans import Case, closest, compare
 from inferplan.tools.serving.serving import Serving
 
 

@@ -9,7 +9,8 @@ from inferplan.core.serving_laws import Service
 from inferplan.core.units import GB, GIB, MILLI
 from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
-from inferplan.tools.layouts.plans import Case, Plan
+from inferplan.tools.layouts.demand import Plan
+from inferplan.tools.layouts.plans import Case
 from inferplan.tools.layouts.words_aims import left_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving

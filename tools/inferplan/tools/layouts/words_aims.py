@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from math import inf
 
 from inferplan.tools import _words as words
-from inferplan.tools.layouts.plans import RESOLUTION, Case, Demand, Plan
+from inferplan.tools.layouts.demand import Demand, Plan
+from inferplan.tools.layouts.plans import RESOLUTION, Case
 
 AIMS = {
     "latency": "the shortest time per token",

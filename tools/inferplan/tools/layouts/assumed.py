@@ -1,0 +1,42 @@
+"""What the figures of a layout take for granted, as assumptions."""
+
+from inferplan.core.units import MICRO
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools.layouts.plans import Case
+from inferplan.tools.serving.launch_flags import FLAGS
+from inferplan.tools.serving.settings import note_node, note_share, note_speed
+
+TIMED = 8
+"""GPUs of the widest tensor groups among the published runs that one link joins."""
+CACHED = "past turns cached"
+COMPUTED_AGAIN = "past turns not counted: no prefix is cached, so that they are computed again as part of input_tokens"
+"""What a turn takes for granted of those before it."""
+
+
+def note_load(case: Case, ledger: Ledger) -> None:
+    """What the latency figures take for granted."""
+    demand = case.demand
+    ledger.note(
+        "request",
+        f"{demand.input_tokens} in, {demand.output_tokens} out",
+        why=f"tokens; sessions full, {CACHED if case.on.engine.prefix_caching else COMPUTED_AGAIN}",
+    )
+    note_share(ledger, case.on.utilization(case.chosen.layout))
+    note_node(ledger, case.on, case.chosen.layout.gpus)
+    if case.chosen.layout.replica > case.on.domain and case.on.gpu.kind != "datacenter":
+        ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
+    note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
+    _note_width(case, ledger)
+    if any(one.hidden for one in case.chosen.passes[0]):
+        how = FLAGS[case.on.engine.name].overlap
+        ledger.note("expert_exchange", "overlapped", why=f"two-batch overlap between nodes: {how}, DeepEP")
+
+
+def _note_width(case: Case, ledger: Ledger) -> None:
+    """How tensor groups are timed that are wider than the engine's own all-reduce, or not NVIDIA's."""
+    on, tp = case.on, case.chosen.layout.tp
+    if tp > TIMED and on.gpu.vendor != "nvidia":
+        ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")
+    elif more := on.added_by_nccl_s(tp):
+        kernels = f"{on.engine_name} adds up over {on.reduces_among} GPUs itself; no published run has more"
+        ledger.note("tensor_groups", f"{more / MICRO:.0f} us more an all-reduce", why=f"NCCL's; {kernels}")
