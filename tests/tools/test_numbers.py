@@ -85,6 +85,8 @@ def test_a_number_that_a_german_or_an_english_reader_takes_otherwise_is_asked_ab
         ("plan_parallelism", "requests_per_s=2.5 requests/s", "requests_per_s=2.5"),
         ("plan_parallelism", "requests_per_s=3rps; gpus_per_node=4 GPUs", "requests_per_s=3, gpus_per_node=4"),
         ("run_preset", "max_tpot_ms=40ms", "max_tpot_ms=40"),
+        ("estimate_vram", "cuda_graphs=false; prefix_caching=On", "cuda_graphs=0, prefix_caching=1"),
+        ("compare_costs", "spot_allowed=yes", "spot_allowed=1"),
         *(
             ("compare_costs", f"on_demand_usd_per_gpu_hour={said}", "on_demand_usd_per_gpu_hour=2.5")
             for said in (
@@ -131,6 +133,8 @@ def test_an_override_with_its_own_unit_is_the_number_alone_to_the_last_digit(too
         ("compare_costs", "purchase_usd_per_gpu=$25.000", '"25.000" may be 25,000 or 25'),
         ("compare_costs", "purchase_usd_per_gpu=$25,000", "numbers in overrides have no comma"),
         ("compare_costs", "pue=20%", 'takes a number from 1 to 3; got "20%"'),
+        ("estimate_vram", "cuda_graphs=none", '"cuda_graphs" takes 1 (on) or 0 (off); got "none"'),
+        ("estimate_vram", "max_num_seqs=true", 'takes a whole number from 1 to 65536; got "true"'),
     ],
 )
 def test_an_override_in_another_unit_is_answered_with_the_one_that_it_takes(tool: str, said: str, told: str) -> None:

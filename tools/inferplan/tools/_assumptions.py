@@ -45,6 +45,8 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
 """The groups that each tool takes: in one place, so that who gives a setting to another tool is told whose it is."""
 SHELVES: Mapping[str, Shelf[Any]] = {"engine": ENGINES, "kv_precision": KV_FORMATS}
 """Where the names of a choice stand, with all that people say for them."""
+SWITCHED: Mapping[str, str] = {"true": "1", "on": "1", "yes": "1", "false": "0", "off": "0", "no": "0"}
+"""What people write for 1 and 0 where these are all that there is."""
 
 
 class Setting(BaseModel):
@@ -95,6 +97,11 @@ class Setting(BaseModel):
         return self.measure == "share"
 
     @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off."""
+        return self.whole and not self.coded and (self.low, self.high) == (0, 1)
+
+    @property
     def coded(self) -> bool:
         """Whether people write its values otherwise than as numbers."""
         return self.version or self.date or bool(self.choices)
@@ -114,6 +121,8 @@ class Setting(BaseModel):
         if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
             plain = "a whole number" if self.whole else "a number"
             kind = "a version" if self.version else "a date" if self.date else plain
+            if self.is_switch:
+                raise ValueError(f'"{self.name}" takes 1 (on) or 0 (off); got "{text}"')
             unit = "" if self.is_share else f" {self.unit or self.measure}".rstrip()
             bounds = f"from {self.shown(self.low)} to {self.shown(self.high)}"
             raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"{self._as_share(text)}')
@@ -147,13 +156,17 @@ class Setting(BaseModel):
         if self.version:
             found = _VERSION.fullmatch(text)
             return float(found[1]) if found else float("nan")
-        number, power = measured(text, self.measure or self.unit)
+        number, power = measured(self._switched(text), self.measure or self.unit)
         if not self.coded and POINTED.fullmatch(number):
             number = self._read(number)
         try:
             return datetime.date.fromisoformat(text).toordinal() if self.date else times_ten(number, power)
         except ValueError:
             return float("nan")
+
+    def _switched(self, text: str) -> str:
+        """1 or 0 for a word that means it, where these are all that there is."""
+        return SWITCHED.get(text.casefold(), text) if self.is_switch else text
 
     def _as_share(self, text: str) -> str:
         """How a percentage is written, where this is one without its sign."""
@@ -169,12 +182,14 @@ class Setting(BaseModel):
             raise ValueError(f'"{self.name}": {problem}') from None
 
     def without_unit(self, text: str) -> str:
-        """A value that an override may give, as a number alone where it has a unit.
+        """A value that an override may give, as a number alone where it has a unit or is a word for one.
 
         >>> settings()["front_end_ms"].without_unit("0.5 s"), settings()["front_end_ms"].without_unit("5e2")
         ('500', '5e2')
+        >>> settings()["cuda_graphs"].without_unit("off")
+        '0'
         """
-        has_unit = not self.coded and measured(text, self.measure or self.unit) != (text, 0)
+        has_unit = not self.coded and measured(self._switched(text), self.measure or self.unit) != (text, 0)
         return self.written(self.check(text)) if has_unit else text
 
     def written(self, value: float) -> str:
