@@ -19,6 +19,7 @@ from inferplan.tools.costs import TOOL, CostsAnswer, billed
 from inferplan.tools.money.fleet import Request, instances
 from inferplan.tools.money.gpu_ranking import fastest_tokens_per_s
 from inferplan.tools.money.rates import today
+from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.serving.settings import serving
 from o200k import tokens
 from summary_numbers import unsupported_numbers
@@ -146,6 +147,40 @@ class TestSizing:
             ask(model="deepseek v3", gpu="h200", overrides="kv_precision=int8")
         with pytest.raises(ValidationError, match=r"does not take q8_0 here: llama\.cpp alone keeps it"):
             ask(overrides="kv_precision=q8_0")
+
+    @pytest.mark.parametrize(
+        ("gpu", "precision", "gpus", "measured"), [("h200", "fp8", 8, 13_016), ("gb200", "nvfp4", 4, 27_756)]
+    )
+    def test_a_full_instance_of_experts_delivers_what_is_measured_within_a_quarter(
+        self, gpu: str, precision: str, gpus: int, measured: float
+    ) -> None:
+        """DeepSeek R1, 1,000 tokens in and out, attention and experts over all GPUs: TensorRT-LLM, perf-overview.md.
+
+        One tensor group of as many GPUs delivers 5,900 and 10,500, of which fleets were built.
+        """
+        asked = {"model": "deepseek r1", "gpu": gpu, "precision": precision, "overrides": "engine=tensorrt-llm"}
+        answer = ask(**asked, requests_per_day=50_000_000, input_tokens=1000, output_tokens=1000)
+        assert answer.gpus_per_instance == gpus
+        assert f"(data {gpus}, experts over {gpus})" in answer.summary
+        assert 0.75 < answer.tokens_per_s_per_instance / measured < 1.25
+
+    @pytest.mark.parametrize("model", ["deepseek v3", "qwen3 235b", "gpt-oss 120b", "glm 4.6", "llama 3.3 70b"])
+    @pytest.mark.parametrize("gpu", ["h200", "b200"])
+    def test_an_instance_delivers_what_the_planner_has_of_as_many_gpus(self, model: str, gpu: str) -> None:
+        """To a seventh: the planner looks at stages too, and counts sessions that are full all the time."""
+        answer = ask(model=model, precision="fp8", gpu=gpu, requests_per_day=50_000_000)
+        plan = TOOLS_BY_NAME["plan_parallelism"].ask(
+            {
+                "model": model,
+                "precision": "fp8",
+                "gpu": gpu,
+                "total_gpus": answer.gpus_per_instance,
+                "context_window": 1000,
+                "concurrent_users": 1_000_000,
+                "objective": "throughput",
+            }
+        )
+        assert answer.tokens_per_s_per_instance > 0.85 * (plan.max_tokens_per_s or inf)
 
     def test_a_given_fleet_is_paid_for_even_where_traffic_needs_less(self) -> None:
         needed, given = ask(), ask(total_gpus=20)

@@ -30,6 +30,8 @@ UNUSED = "given, but nothing here depends on it"
 """The same where it changes nothing."""
 APART = 1
 """Overrides that have a line of their own; more of them share one."""
+COUNTED = frozenset(("GPUs", "tokens", "ranks", "adapters", "years"))
+"""Units that are things: of one of them there is no more than one."""
 ALL = "inferplan://assumptions"
 """Where every setting stands, with the tools that take it."""
 SERVING = ("memory", "layout", "speed")
@@ -239,8 +241,13 @@ class Assumption(BaseModel):
     why: str
 
     def line(self) -> str:
-        """`name = value unit (why)`."""
-        return " ".join(f"{self.name} = {self.value} {self.unit}".split()) + f" ({self.why})"
+        """`name = value unit (why)`; one of what is counted is one.
+
+        >>> assumption("gpus_per_node", 1, unit="GPUs", why="usual").line()
+        'gpus_per_node = 1 GPU (usual)'
+        """
+        unit = self.unit[:-1] if self.value == 1 and self.unit in COUNTED else self.unit
+        return " ".join(f"{self.name} = {self.value} {unit}".split()) + f" ({self.why})"
 
 
 def assumption(name: str, value: float | str, *, why: str, unit: str = "") -> Assumption:

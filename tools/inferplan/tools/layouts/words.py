@@ -168,7 +168,7 @@ def _rule(on: Serving, layout: Layout) -> str:
         )
     else:
         text = "The model fits on one GPU"
-    copies = f"; others hold {words.count(layout.dp - 1, 'more replica')}" if layout.dp > 1 else ""
+    copies = f"; the other GPUs hold {words.count(layout.dp - 1, 'more replica')}" if layout.dp > 1 else ""
     return f"{text}{copies}."
 
 

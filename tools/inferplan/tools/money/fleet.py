@@ -170,10 +170,29 @@ def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
     return max(found, key=lambda one: (one.tokens_per_s, -one.batch), default=None)
 
 
+NARROWEST = 2
+"""Groups that share experts which are looked at: the third of eight GPUs, tensor 4 x data 2, was never the best."""
+
+
 def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
-    """Every tensor degree within a domain that holds a request, or else the shallowest pipelines."""
+    """Every tensor degree within a domain that holds a request, or else the shallowest pipelines.
+
+    And what shares experts over as many GPUs as the smallest of them, or over a node where those are fewer.
+    """
     inside = [layout for layout in on.tensor if on.fits(layout, tokens)]
-    return iter(inside) if inside else _across(on, tokens)
+    plain = iter(inside) if inside else _across(on, tokens)
+    smallest = next(plain, None)
+    if smallest is not None:
+        yield from (smallest, *plain, *_sharing(on, max(smallest.replica, on.node_size), tokens))
+
+
+def _sharing(on: Serving, gpus: int, tokens: int) -> Iterator[Layout]:
+    """The narrowest tensor groups that share experts over all of so many GPUs and hold a request, if any do.
+
+    A full batch gets more of them than of one group of all these GPUs, which cuts attention finely and repeats latents.
+    """
+    held = (one for one in on.shared(gpus) if one.replica == gpus and on.fits(one, tokens))
+    return islice(held, NARROWEST)
 
 
 def _across(on: Serving, tokens: int) -> Iterator[Layout]:

@@ -43,7 +43,8 @@ def _sizing_sentence(case: Case) -> str:
     traffic, fleet, on = case.traffic, case.fleet, case.on
     instance, request = fleet.instance, traffic.request
     served = f"{words.subject(on.model)} in {on.precision.title}{on.under}"
-    one, each = f"{instance.layout.replica:,} {on.gpu.title}", " each" if fleet.needed > 1 else ""
+    split = f" ({words.degrees(instance.layout)})" if instance.layout.attention_dp > 1 else ""
+    one, each = f"{instance.layout.replica:,} {on.gpu.title}{split}", " each" if fleet.needed > 1 else ""
     carrying = one if fleet.needed == 1 else f"{fleet.needed:,} instances of {one}"
     if fleet.gpus > fleet.busy_gpus:
         carrying = f"{carrying} would do,"
