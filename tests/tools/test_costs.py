@@ -113,6 +113,13 @@ class TestSizing:
             assert answer.total_gpus == answer.instances * answer.gpus_per_instance
             assert answer.instances == 1 or (answer.instances - 1) * planned < answer.demand_tokens_per_s * 1.001
 
+    def test_instances_of_several_gpus_are_said_with_what_they_take_in_all(self) -> None:
+        answer = ask(model="405B", precision="fp16", requests_per_day=5_000_000)
+        assert answer.instances > 1 < answer.gpus_per_instance
+        assert answer.total_gpus == answer.instances * answer.gpus_per_instance
+        fleet = f"{answer.instances} instances of {answer.gpus_per_instance} H100 SXM5 80GB"
+        assert f"{fleet}, {answer.total_gpus} GPUs in all," in answer.summary
+
     def test_a_hundred_requests_a_day_still_take_one_gpu(self) -> None:
         answer = ask(model="7B", requests_per_day=100, usage_hours_per_day=8)
         assert (answer.gpus_per_instance, answer.instances, answer.total_gpus) == (1, 1, 1)
