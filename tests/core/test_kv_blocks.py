@@ -245,6 +245,18 @@ def test_a_block_of_latents_grows_by_64_tokens_to_the_page_of_a_state_and_by_128
     assert {spec.kind: spec.block_tokens for _, spec in groups} == {"state": 1, "full": tokens}
 
 
+@pytest.mark.parametrize("drafts", [0, 2])
+def test_the_convolution_of_kimis_delta_attention_keeps_a_token_more_for_each_that_is_drafted(drafts: int) -> None:
+    """Kimi Linear, two ranks: (32 x 128 x 128 x 4 B + (3 + drafts) x 3 x 4,096 x 2 B) / 2.
+
+    Source: vLLM, vllm/model_executor/layers/mamba/mamba_utils.py, `kda_state_shape`: conv_kernel_size - 1 + num_spec.
+    """
+    kimi = MODELS["moonshotai/Kimi-Linear-48B-A3B-Instruct"].architecture
+    groups = cut(kimi, Layout(tp=2), kv_bits=16, engine=replace(engine(version=28), drafts=drafts)).groups
+    (state,) = (spec for _, spec in groups if spec.kind == "state")
+    assert state.bytes == pytest.approx((32 * 128 * 128 * 4 + (3 + drafts) * 3 * 4096 * 2) / 2)
+
+
 def test_index_keys_pooled_beside_a_latent_are_counted_since_vllm_serves_them() -> None:
     """0.28 stops at the weights of GLM-5.3-Flash (vllm-project/vllm 54062)."""
     flash = MODELS["zai-org/GLM-5.3-Flash"].architecture

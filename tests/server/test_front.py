@@ -301,13 +301,17 @@ def test_a_handshake_that_the_front_takes_on_is_one_that_the_sdk_takes(said_of_i
             methods.validate_client_request("initialize", revision, params)
 
 
-@of_clients
-def test_an_envelope_that_the_front_takes_on_is_one_that_the_sdk_takes(said_of_itself: tuple[object, object]) -> None:
-    capabilities, client = said_of_itself
-    meta = envelope("2026-07-28") | {
+def signed(capabilities: object, client: object) -> dict[str, Any]:
+    """The `_meta` of a request by a client that says this of itself."""
+    return envelope("2026-07-28") | {
         "io.modelcontextprotocol/clientCapabilities": capabilities,
         "io.modelcontextprotocol/clientInfo": client,
     }
+
+
+@of_clients
+def test_an_envelope_that_the_front_takes_on_is_one_that_the_sdk_takes(said_of_itself: tuple[object, object]) -> None:
+    meta = signed(*said_of_itself)
     if plain.envelope(meta):
         RequestParams.model_validate({"_meta": meta}, by_name=False)
         methods.validate_client_request("tools/list", "2026-07-28", {"_meta": meta})
@@ -323,8 +327,11 @@ def test_an_envelope_that_the_front_takes_on_is_one_that_the_sdk_takes(said_of_i
     ],
 )
 def test_what_clients_say_of_themselves_is_plain(capabilities: dict[str, Any]) -> None:
-    params = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": CLIENT | {"title": "T"}}
+    client = CLIENT | {"title": "T"}
+    params = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": client}
     assert plain.handshake(params) == "2025-11-25"
+    assert plain.handshake(params | {"_meta": {}}) is None
+    assert plain.envelope(signed(capabilities, client)) == "2026-07-28"
 
 
 @pytest.mark.parametrize(
@@ -342,11 +349,13 @@ def test_what_clients_say_of_themselves_is_plain(capabilities: dict[str, Any]) -
 )
 def test_what_few_clients_say_of_themselves_is_not(capabilities: object) -> None:
     assert not plain.handshake({"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": CLIENT})
+    assert not plain.envelope(signed(capabilities, CLIENT))
 
 
 @pytest.mark.parametrize("client", [None, {}, {"name": "x"}, CLIENT | {"title": None}, CLIENT | {"icons": []}])
 def test_a_client_without_a_name_or_with_pictures_is_not(client: object) -> None:
     assert not plain.handshake({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
+    assert not plain.envelope(signed({}, client))
 
 
 def test_the_versions_found_are_those_that_python_finds() -> None:

@@ -41,8 +41,9 @@ def test_percentiles_of_the_first_token_come_with_the_rate_beyond_which_requests
     half, most, nearly = answer["ttft_percentiles_ms"]
     assert half <= most < nearly
     assert answer["max_requests_per_s"] > 4
-    for shown in ("4 requests/s", "P99", f"{answer['max_requests_per_s']:g}"):
+    for shown in ("4 requests/s", "P99", f"{answer['max_requests_per_s']:g}", ", each further one "):
         assert shown in answer["summary"]
+    assert "On average that misses" not in answer["summary"]
 
 
 def test_more_requests_than_the_layout_serves_are_answered_with_the_most_it_does_and_a_way_out() -> None:

@@ -114,6 +114,13 @@ class TestSizing:
             assert answer.total_gpus == answer.instances * answer.gpus_per_instance
             assert answer.instances == 1 or (answer.instances - 1) * planned < answer.demand_tokens_per_s * 1.001
 
+    def test_instances_of_several_gpus_are_said_with_what_they_take_in_all(self) -> None:
+        answer = ask(model="405B", precision="fp16", requests_per_day=5_000_000)
+        assert answer.instances > 1 < answer.gpus_per_instance
+        assert answer.total_gpus == answer.instances * answer.gpus_per_instance
+        fleet = f"{answer.instances} instances of {answer.gpus_per_instance} H100 SXM5 80GB"
+        assert f"{fleet}, {answer.total_gpus} GPUs in all," in answer.summary
+
     def test_a_hundred_requests_a_day_still_take_one_gpu(self) -> None:
         answer = ask(model="7B", requests_per_day=100, usage_hours_per_day=8)
         assert (answer.gpus_per_instance, answer.instances, answer.total_gpus) == (1, 1, 1)
@@ -258,8 +265,12 @@ class TestLatency:
     def test_a_target_that_even_a_lone_request_misses_is_refused_with_what_it_gets(self) -> None:
         with pytest.raises(
             ValidationError, match=r"within max_tpot_ms=1 \(a lone request gets [\d.]+ at best\); allow"
-        ):
+        ) as refused:
             ask(max_tpot_ms=1)
+        best = re.search(r"gets ([\d.]+) at best", str(refused.value))
+        assert best
+        with pytest.raises(ValidationError, match=f"gets {best[1]} at best"):
+            ask(max_tpot_ms=float(best[1]) - 0.1)
 
     @pytest.mark.parametrize("model", ["70B", "llama 3.1 8b", "qwen3 30b a3b", "gpt-oss 120b"])
     @pytest.mark.parametrize("limit", ["max_ttft_ms", "max_tpot_ms"])
@@ -340,6 +351,9 @@ class TestBills:
         taken = assumed(ask(gpu="h200"))
         assert isclose(float(taken["server_usd_per_gpu"]), 32_000 * (39_625 / 30_000 - 1), abs_tol=0.01)
         assert "server_usd_per_gpu" not in assumed(ask())
+        for overrides, guessed in (("", True), ("server_usd_per_gpu=9000", False)):
+            own = next(one for one in ask(gpu="h200", overrides=overrides).options if one.name == "own")
+            assert own.assumed == guessed
 
     def test_what_hardware_resells_for_decays_with_its_age(self) -> None:
         assert "to 30 %" in ask().formula[2]
@@ -926,6 +940,18 @@ class TestSensitivity:
                 assert name == "reserved_3yr_usd_per_gpu_hour"
                 asked = [ask(usage_hours_per_day=8, overrides=f"{name}={rate}") for rate in (1.04, 1.56)]
             assert [bills(one)["reserved_3yr"] for one in asked] == pytest.approx(list(ends))
+
+    def test_a_slower_fleet_is_paid_for_like_more_requests_and_a_quicker_one_like_fewer(self) -> None:
+        """Runs on MI300X reached 0.78 to 1.09 of the throughput: as if 1 / 0.78 and 1 / 1.09 of the requests came."""
+        case: dict[str, Any] = {"gpu": "mi300x", "compliance_required": True}
+        answer = ask(**case, requests_per_day=5_000_000)
+        why = next(one.why for one in answer.assumptions if one.name == "throughput")
+        reached = re.search(r"half of runs ([\d.]+)-([\d.]+) of it", why)
+        assert reached
+        asked = (round(5_000_000 / float(share)) for share in reached.groups())
+        ends = [bills(ask(**case, requests_per_day=requests))["own"] for requests in asked]
+        assert answer.sensitivity["tokens_per_s_per_instance"] == pytest.approx(ends)
+        assert ends[0] > bills(answer)["own"] > ends[1]
 
     def test_a_quoted_range_is_walked_from_end_to_end(self) -> None:
         quote = rental("h100-sxm", "on_demand")

@@ -333,6 +333,13 @@ def drawn_gpus(answer: ParallelismAnswer) -> list[int]:
     return sorted(int(gpu) for gpu in re.findall(r"\[ ?(\d+)\]", answer.diagram))
 
 
+def test_of_two_nodes_with_several_replicas_each_the_first_stands_left() -> None:
+    answer = ask(model="7B", total_gpus=16)
+    assert (answer.tp, answer.dp) == (1, 16)
+    assert boxes(answer) == ["node 1 -- layers 1-32", "node 2 -- layers 1-32"]
+    assert re.search(r"replica 1\b.*replica 9\b", answer.diagram)
+
+
 def test_the_picture_of_405b_on_32_gpus_has_4_nodes_2_replicas_and_both_layer_ranges() -> None:
     answer = ask(total_gpus=32)
     assert boxes(answer) == [

@@ -15,7 +15,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS, model_rows
-from inferplan.core.architecture import Architecture, Attention, count
+from inferplan.core.architecture import Architecture, Attention, ExpertFfn, count
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.model import Model, NativeBits
@@ -326,6 +326,38 @@ def test_layer_types_have_to_be_as_many_as_layers() -> None:
     config = json.loads(text_of("gpt-oss-20b"))
     assert '"layer_types" has 23 entries for 24 layers' in problem({**config, "layer_types": config["layer_types"][1:]})
     assert "one for each layer" in problem({**config, "layer_types": ["round"] * 24})
+
+
+def changed_in(slug: str, **changed: Any) -> Model:
+    return described(json.dumps({**json.loads(text_of(slug)), **changed})).model
+
+
+def test_every_fourth_layer_of_exaone_is_full_where_a_number_says_so() -> None:
+    """transformers, `Exaone4Config`: sliding where (layer + 1) % 4 is not 0, counted from 0; 64 layers."""
+    config = {name: value for name, value in json.loads(text_of("exaone-4.0-32b")).items() if name != "layer_types"}
+    read = described(json.dumps({**config, "sliding_window_pattern": 4})).model.architecture
+    windows = [part.window for count, mixer in read.mixers for part in mixer.cached for _ in range(count)]
+    assert (windows.count(None), windows.count(4096)) == (16, 48)
+
+
+def test_experts_in_every_other_layer_stand_in_those_of_even_numbers_after_the_dense_ones() -> None:
+    """DeepSeek's modeling_deepseek.py: layer >= first_k_dense_replace and layer % moe_layer_freq == 0; 2 to 26."""
+    every, other = (changed_in("deepseek-v2-lite", moe_layer_freq=step).architecture for step in (1, 2))
+    assert [sum(g.count for g in one.groups if isinstance(g.ffn, ExpertFfn)) for one in (every, other)] == [26, 13]
+
+
+def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
+    """transformers, `FalconAttention`: 3 x hidden columns in place of hidden + 2 x 64, in 32 layers of 71 heads."""
+    one, many = (changed_in("falcon-7b", multi_query=flag) for flag in (True, False))
+    heads = [{mixer.kv_heads for _, mixer in model.architecture.mixers} for model in (one, many)]
+    assert heads == [{1}, {71}]
+    assert many.total_params - one.total_params == 32 * 4544 * 2 * 70 * 64
+
+
+@pytest.mark.parametrize("changed", [{"word_embed_proj_dim": 512}, {"do_layer_norm_before": False}], ids=str)
+def test_what_only_the_smallest_opt_has_is_refused(changed: dict[str, Any]) -> None:
+    """OPT-350M embeds in 512 of 1,024 elements and norms after its blocks."""
+    assert f'"{next(iter(changed))}"' in problem({**json.loads(text_of("opt-66b")), **changed})
 
 
 def test_a_mistral_window_is_in_every_layer_and_null_is_none() -> None:
