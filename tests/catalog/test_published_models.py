@@ -67,7 +67,7 @@ def test_a_checkpoint_like_another_has_the_layers_and_the_published_parameters_o
 
 def test_the_catalog_holds_the_published_models_and_the_size_classes_and_nothing_else() -> None:
     assert set(PUBLISHED) == {id_ for id_, row in model_rows().items() if not row.size_class}
-    assert len(PUBLISHED) == 536
+    assert len(PUBLISHED) == 537
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,7 @@ def test_a_model_whose_layers_differ_has_no_one_attention() -> None:
         ("moonshotai/Kimi-K2-Thinking", 594.2),  # 594 GB published: INT4 experts, the rest in 16 bit
         ("moonshotai/Kimi-K3", 1559.9),  # 1.56 TB published: MXFP4 experts
         ("openai/gpt-oss-120b", 65.2),  # 60.8 GiB
+        ("MiniMaxAI/MiniMax-M3-MXFP8", 441.9),  # 423.67 GB, 13.24 billion scales, 2.5 billion in 16 bit
     ],
 )
 def test_a_checkpoint_that_is_quantised_in_parts_weighs_what_is_published(id_: str, gb: float) -> None:
