@@ -150,6 +150,24 @@ def test_ernie_vl_by_hand() -> None:
     assert held[0] / held[1] == pytest.approx((1536 + 512) / 1536)
 
 
+@pytest.mark.parametrize(
+    ("of", "version", "hidden", "rank"), [("Flash", "0731", 4096, 256), ("Pro", "0813", 7168, 512)]
+)
+def test_dspark_by_hand(of: str, version: str, hidden: int, rank: int) -> None:
+    """Three layers, each the predicting one of the first release without its two projections; and what they share.
+
+    Projections of three layers' outputs, two tables, the head of hyper-connections, norms and a measure of confidence.
+    Published totals are 304,180,418,494 and 1,650,497,936,906, of which 2,337,280 and 2,349,312 are no weights.
+    """
+    first, later = (model_rows()[f"deepseek-ai/DeepSeek-V4-{of}{end}"] for end in ("", f"-{version}"))
+    streams = 4 * 4 * hidden + 5
+    layer = first.mtp_params - 2 * hidden**2 - 3 * hidden - streams
+    shared = 3 * hidden**2 + 2 * 129_280 * rank + streams + 2 * hidden + (hidden + rank)
+    assert later.mtp_params == 3 * layer + shared
+    total, other = {"0731": (304_180_418_494, 2_337_280), "0813": (1_650_497_936_906, 2_349_312)}[version]
+    assert later.params_total + later.mtp_params + other == total
+
+
 def test_ling_by_hand() -> None:
     """Of 80 layers 10 keep a latent, the others a matrix of 128 × 128 for each of 64 heads in 16 bit."""
     ling = MODELS["inclusionAI/Ling-2.6-1T"].architecture
