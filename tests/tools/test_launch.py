@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data_files import DATA
 from inferplan.catalog.asked_models import model_id, model_of
 from inferplan.catalog.models import MODELS
+from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools.parallelism import TOOL as PLAN
@@ -545,7 +546,7 @@ def test_code_of_a_described_checkpoint_is_trusted_where_engines_have_no_class_o
     ],
 )
 def test_layers_that_draft_several_tokens_at_once_are_asked_for_by_their_method(
-    model: str, engine: str, said: str
+    model: str, engine: EngineName, said: str
 ) -> None:
     """vLLM 0.33, speculative.py: DSpark's stages have none of the weights of "mtp", which it refuses for V4.1."""
     ledger = Ledger(parse_overrides("speculative_tokens=2", groups=VramQuestion.settings))
