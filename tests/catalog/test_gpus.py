@@ -97,8 +97,8 @@ def test_a_gpu_that_does_not_exist_is_answered_with_the_nearest() -> None:
     ("said", "answer"),
     [
         ("mac mini", 'GPU "mac mini" could be any of 2; nearest: "apple-m4-pro", "apple-m5-pro"'),
-        ("hopper", 'GPU "hopper" could be any of 9; nearest: "h100-sxm", "h200-sxm", "h100-pcie"'),
-        ("blackwell", 'GPU "blackwell" could be any of 10; nearest: "b200-sxm", "b300-sxm", "gb200"'),
+        ("hopper", 'GPU "hopper" could be any of 10; nearest: "h100-sxm", "h200-sxm", "h100-pcie"'),
+        ("blackwell", 'GPU "blackwell" could be any of 13; nearest: "b200-sxm", "b300-sxm", "gb200"'),
         ("amd", 'GPU "amd" could be any of 10; nearest: "mi300x", "mi325x", "mi350x"'),
         ("apple silicon", 'no GPU "apple silicon"; nearest: "apple-m4-pro", "apple-m5-pro", "apple-m2-max"'),
         ("macbook m4 max", 'no GPU "macbook m4 max"; nearest: "apple-m4-max", "apple-m2-max", "apple-m3-max"'),

@@ -67,7 +67,7 @@ def test_a_checkpoint_like_another_has_the_layers_and_the_published_parameters_o
 
 def test_the_catalog_holds_the_published_models_and_the_size_classes_and_nothing_else() -> None:
     assert set(PUBLISHED) == {id_ for id_, row in model_rows().items() if not row.size_class}
-    assert len(PUBLISHED) == 536
+    assert len(PUBLISHED) == 537
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,7 @@ def test_a_model_whose_layers_differ_has_no_one_attention() -> None:
         ("moonshotai/Kimi-K2-Thinking", 594.2),  # 594 GB published: INT4 experts, the rest in 16 bit
         ("moonshotai/Kimi-K3", 1559.9),  # 1.56 TB published: MXFP4 experts
         ("openai/gpt-oss-120b", 65.2),  # 60.8 GiB
+        ("MiniMaxAI/MiniMax-M3-MXFP8", 441.9),  # 423.67 GB, 13.24 billion scales, 2.5 billion in 16 bit
     ],
 )
 def test_a_checkpoint_that_is_quantised_in_parts_weighs_what_is_published(id_: str, gb: float) -> None:
@@ -147,6 +148,24 @@ def test_ernie_vl_by_hand() -> None:
     assert sees.active_params - reads.active_params == router
     held = [weights(model, FORMATS["fp8"]).routed_experts for model in (sees, reads)]
     assert held[0] / held[1] == pytest.approx((1536 + 512) / 1536)
+
+
+@pytest.mark.parametrize(
+    ("of", "version", "hidden", "rank"), [("Flash", "0731", 4096, 256), ("Pro", "0813", 7168, 512)]
+)
+def test_dspark_by_hand(of: str, version: str, hidden: int, rank: int) -> None:
+    """Three layers, each the predicting one of the first release without its two projections; and what they share.
+
+    Projections of three layers' outputs, two tables, the head of hyper-connections, norms and a measure of confidence.
+    Published totals are 304,180,418,494 and 1,650,497,936,906, of which 2,337,280 and 2,349,312 are no weights.
+    """
+    first, later = (model_rows()[f"deepseek-ai/DeepSeek-V4-{of}{end}"] for end in ("", f"-{version}"))
+    streams = 4 * 4 * hidden + 5
+    layer = first.mtp_params - 2 * hidden**2 - 3 * hidden - streams
+    shared = 3 * hidden**2 + 2 * 129_280 * rank + streams + 2 * hidden + (hidden + rank)
+    assert later.mtp_params == 3 * layer + shared
+    total, other = {"0731": (304_180_418_494, 2_337_280), "0813": (1_650_497_936_906, 2_349_312)}[version]
+    assert later.params_total + later.mtp_params + other == total
 
 
 def test_ling_by_hand() -> None:

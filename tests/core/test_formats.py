@@ -36,6 +36,7 @@ from inferplan.core.formats import (
     IntegerFormat,
     encode,
     mxfp4_scale,
+    mxfp8_scale,
     nvfp4_scale,
 )
 
@@ -86,6 +87,7 @@ def levels_of(number_format: FloatFormat) -> list[float]:
         ("int4", 5, 5 / 7, 8.8223),
         ("nf4", 14, 0.7229568362236023, 7.7155),
         ("mxfp4", 0b0101, 3 * 2**-2, 4.2635),
+        ("mxfp8", 0x75, 208 * 2**-8, 3.7146),
         ("nvfp4", 0b0110, 4 * 0.171875, 12.2415),
     ],
 )
@@ -109,6 +111,7 @@ def test_0_7834_has_its_published_code_value_and_error(name: str, code: int, val
         ("int4", ("", "", "0101")),
         ("nf4", ("", "", "1110")),
         ("mxfp4", ("0", "10", "1")),
+        ("mxfp8", ("0", "1110", "101")),
         ("nvfp4", ("0", "11", "0")),
     ],
 )
@@ -182,6 +185,14 @@ def test_mxfp4_takes_the_power_of_two_that_brings_its_absmax_between_4_and_8():
     assert [(s.value, s.code) for s in map(mxfp4_scale, (1.0, 0.7834, 6.0))] == [
         (2**-2, 125),
         (2**-3, 124),
+        (1.0, 127),
+    ]
+
+
+def test_mxfp8_takes_the_power_of_two_that_brings_its_absmax_between_256_and_512():
+    assert [(s.value, s.code) for s in map(mxfp8_scale, (1.0, 0.7834, 448.0))] == [
+        (2**-8, 119),
+        (2**-9, 118),
         (1.0, 127),
     ]
 

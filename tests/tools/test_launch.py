@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from data_files import DATA
 from inferplan.catalog.asked_models import model_id, model_of
 from inferplan.catalog.models import MODELS
+from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger, parse_overrides
 from inferplan.tools.parallelism import TOOL as PLAN
@@ -534,3 +535,20 @@ def test_code_of_a_described_checkpoint_is_trusted_where_engines_have_no_class_o
     assert rest.startswith(f"{flag}--")
     assert rest.count("trust") == flag.count("trust")
     assert TOOL.ask(answer.inputs).launch == answer.launch
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "said"),
+    [
+        ("deepseek-ai/DeepSeek-V4-Flash", "vllm", "--speculative-config.method mtp "),
+        ("deepseek-ai/DeepSeek-V4-Flash-0731", "vllm", "--speculative-config.method dspark "),
+        ("deepseek-ai/DeepSeek-V4-Flash-0731", "sglang", " # and your draft model"),
+    ],
+)
+def test_layers_that_draft_several_tokens_at_once_are_asked_for_by_their_method(
+    model: str, engine: EngineName, said: str
+) -> None:
+    """vLLM 0.33, speculative.py: DSpark's stages have none of the weights of "mtp", which it refuses for V4.1."""
+    ledger = Ledger(parse_overrides("speculative_tokens=2", groups=VramQuestion.settings))
+    on = serving(ledger, model=model, precision="mxfp4", gpu="b300-sxm", engine=engine)
+    assert said in launch(on, Layout(tp=4), context=4096, users=1, ledger=ledger, kv_precision="fp8")

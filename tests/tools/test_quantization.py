@@ -123,6 +123,7 @@ class TestBits:
             ("int8", (None, None, "01100011", "99", 0.779528, 0.494)),
             ("nf4", (None, None, "1110", "14", 0.722957, 7.715)),
             ("mxfp4", ("0", "10", "1", "0x5", 0.75, 4.263)),
+            ("mxfp8", ("0", "1110", "101", "0x75", 0.8125, 3.715)),
             ("nvfp4", ("0", "11", "0", "0x6", 0.6875, 12.242)),
         ],
     )
@@ -435,3 +436,16 @@ class TestQuestion:
 
     def test_the_description_is_short(self) -> None:
         assert len(TOOL.description.split()) <= 50
+
+
+def test_blocks_of_fp8_prefill_like_fp8_where_units_take_them_and_like_16_bit_elsewhere() -> None:
+    """Blackwell multiplies MXFP8; vLLM's Marlin kernels expand it on Hopper."""
+    prefill = {
+        gpu: {
+            row.precision: row.prefill or 0.0 for row in ask(model="llama 3.1 8b", precision="mxfp8", gpu=gpu).formats
+        }
+        for gpu in ("b200-sxm", "h100-sxm")
+    }
+    assert prefill["b200-sxm"]["mxfp8"] == pytest.approx(prefill["b200-sxm"]["fp8"], rel=0.001)
+    assert prefill["h100-sxm"]["mxfp8"] == pytest.approx(prefill["h100-sxm"]["fp16"], rel=0.03)
+    assert prefill["h100-sxm"]["fp8"] > 1.3 * prefill["h100-sxm"]["fp16"]

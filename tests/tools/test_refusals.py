@@ -84,6 +84,13 @@ class TestSentences:
                 ),
             ),
             (
+                {"engine": "sglang", "precision": "mxfp8", "gpu": "h200"},
+                (
+                    "SGLang 0.5 does not load MXFP8 on H200 SXM5 141GB; take precision fp8, int8 or w8a16, "
+                    "or engine vllm, or another gpu"
+                ),
+            ),
+            (
                 {"engine": "llama.cpp", "precision": "fp8"},
                 (
                     "llama.cpp of late 2026 does not load FP8; take precision q8_0, "
@@ -196,6 +203,8 @@ class TestWhatRuns:
             {"precision": "nvfp4", "gpu": "rtx-5090", "engine": "llama.cpp"},
             {"precision": "awq", "gpu": "b200", "engine": "tensorrt-llm"},
             {"precision": "int8", "gpu": "h100"},
+            {"precision": "mxfp8", "gpu": "a100"},
+            {"precision": "mxfp8", "gpu": "mi355x", "engine": "sglang"},
         ],
     )
     def test_what_is_known_to_run_has_a_command(self, asked: dict[str, str]) -> None:

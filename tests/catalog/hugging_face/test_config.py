@@ -451,6 +451,8 @@ def test_a_dtype_is_the_native_precision() -> None:
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["lm_head"]}, "nvfp4", None),
         ({"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}}, "fp8", None),
         ({"quant_method": "fbgemm_fp8"}, "fp8", None),
+        ({"quant_method": "mxfp8", "modules_to_not_convert": ["lm_head"]}, "mxfp8", None),
+        ({"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head"]}, "mxfp8", None),
     ],
 )
 def test_a_quantised_checkpoint_is_in_a_format_of_the_catalogue(
@@ -476,6 +478,7 @@ def groups(**weights: Any) -> dict[str, Any]:
         ({"num_bits": 4, "type": "int", "group_size": 32}, "int4", 4.5),
         ({"num_bits": 4, "type": "float", "group_size": 16}, "nvfp4", None),
         ({"num_bits": 4, "type": "float", "group_size": 32}, "mxfp4", None),
+        ({"num_bits": 8, "type": "float", "group_size": 32, "strategy": "group"}, "mxfp8", None),
     ],
 )
 def test_compressed_tensors_say_their_format_in_groups(

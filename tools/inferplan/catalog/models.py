@@ -19,6 +19,7 @@ from inferplan.core.architecture import (
     Architecture,
     Attention,
     DenseFfn,
+    DraftMethod,
     ExpertFfn,
     LayerGroup,
     Mixer,
@@ -190,6 +191,7 @@ class ModelRow(TitledRow):
     vision: str | None = None
     mtp_layers: int = Field(default=0, ge=0)
     mtp_params: int = Field(default=0, ge=0)
+    mtp_method: DraftMethod = "mtp"
     verification: Verification = "exact"
     unverified: tuple[str, ...] = ()
     inferred: tuple[str, ...] = ()
@@ -236,8 +238,14 @@ class ModelRow(TitledRow):
             vision_params=self.vision_params,
             vision_replicated=self.vision_replicated,
             vision=towers()[self.vision] if self.vision else None,
-            multi_token=MultiToken(layers=self.mtp_layers, params=self.mtp_params) if self.mtp_layers else None,
+            multi_token=self._multi_token(),
         )
+
+    def _multi_token(self) -> MultiToken | None:
+        """The layers that predict further tokens, where it has some."""
+        if not self.mtp_layers:
+            return None
+        return MultiToken(layers=self.mtp_layers, params=self.mtp_params, method=self.mtp_method)
 
     def _groups(self) -> tuple[tuple[LayerGroup, ...], tuple[int, ...]]:
         """The kinds of layers, those met first in front, and the kind of each layer where kinds alternate."""

@@ -115,12 +115,19 @@ StageCopies = Literal["none", "embedding", "all"]
 """What vLLM builds on every pipeline stage: neither embedding nor head, the former, or both."""
 
 
+DraftMethod = Literal["mtp", "dspark"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MultiToken:
-    """Layers that predict further tokens: loaded only for speculative decoding. [parameters]"""
+    """Layers that predict further tokens: loaded only for speculative decoding. [parameters]
+
+    `method` is what vLLM calls the way they draft: a token after another ("mtp"), or several at once ("dspark").
+    """
 
     layers: int
     params: int
+    method: DraftMethod = "mtp"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,6 +50,19 @@ def mxfp4_scale(absmax: float) -> Encoding:
     return E8M0.truncate(block_absmax(absmax, "mxfp4") / 4)
 
 
+def mxfp8_scale(absmax: float) -> Encoding:
+    """2^(floor(log2(absmax)) - 8) in E8M0; the 8 is the exponent of 256, the largest power of two in E4M3.
+
+    Limits: the floor rule leaves up to 512 to elements that end at 448; past 464 they saturate.
+
+    Source: OCP Microscaling Formats Specification 1.0, section 6.3.
+
+    >>> mxfp8_scale(1.0).value, MXFP8.encode(0.7834, absmax=1).level
+    (0.00390625, 208.0)
+    """
+    return E8M0.truncate(block_absmax(absmax, "mxfp8") / 256)
+
+
 def nvfp4_scale(absmax: float, *, tensor_absmax: float = 6 * 448) -> Encoding:
     """E4M3(absmax / 6 / tensor_scale) × tensor_scale, where tensor_scale = fp32(tensor_absmax / (6 × 448)).
 
@@ -74,4 +87,5 @@ def _quotient(x: float, scale: float) -> float:
 
 
 MXFP4 = BlockFormat(name="mxfp4", element=E2M1, scale=mxfp4_scale)
+MXFP8 = BlockFormat(name="mxfp8", element=E4M3, scale=mxfp8_scale)
 NVFP4 = BlockFormat(name="nvfp4", element=E2M1, scale=nvfp4_scale)

@@ -10,7 +10,7 @@ scale can resolve) every value decodes to zero.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from inferplan.core.block_formats import MXFP4, NVFP4, BlockFormat, mxfp4_scale, nvfp4_scale
+from inferplan.core.block_formats import MXFP4, MXFP8, NVFP4, BlockFormat, mxfp4_scale, mxfp8_scale, nvfp4_scale
 from inferplan.core.element_formats import (
     BF16,
     E2M1,
@@ -41,6 +41,7 @@ __all__ = [
     "INT4",
     "INT8",
     "MXFP4",
+    "MXFP8",
     "NF4",
     "NVFP4",
     "TF32",
@@ -52,13 +53,14 @@ __all__ = [
     "IntegerFormat",
     "encode",
     "mxfp4_scale",
+    "mxfp8_scale",
     "nvfp4_scale",
 ]
 
 Format = FloatFormat | IntegerFormat | CodebookFormat | BlockFormat
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
-    {f.name: f for f in (FP32, TF32, BF16, FP16, E4M3, E5M2, INT8, INT4, NF4, MXFP4, NVFP4)}
+    {f.name: f for f in (FP32, TF32, BF16, FP16, E4M3, E5M2, INT8, INT4, NF4, MXFP4, MXFP8, NVFP4)}
 )
 """The formats a weight can be shown in, by id."""
 

@@ -11,11 +11,13 @@ from inferplan.core.model import NativeBits
 
 BITS: Mapping[str, float] = {
     "fp8": 8.004, "int8": 8.004, "w8a16": 8.004, "gptq-int8": 8.125, "bnb-int8": 8.004, "int4": 4.125, "gptq": 4.125,
-    "awq": 4.156, "nvfp4": 4.5, "mxfp4": 4.25, "nf4": 4.5,
+    "awq": 4.156, "nvfp4": 4.5, "mxfp4": 4.25, "mxfp8": 8.25, "nf4": 4.5,
 }  # fmt: skip
 """Bits that the catalogue's formats spend on a weight; a test holds them to it. [bits]"""
 
 SIXTEEN = 16.0
+MX_BLOCK = 32
+"""Weights that share a scale in MXFP8, which compressed-tensors and vLLM tell from FP8 by it."""
 BITS_OF_FP8_CACHE = 8
 
 NAMED_MODULES = 3
@@ -27,8 +29,8 @@ _DTYPES: Mapping[str, str] = {
     "float8_e4m3fn": "fp8",
 }  # fmt: skip
 _METHODS = (
-    "fp8", "fbgemm_fp8", "mxfp4", "gptq", "awq", "auto-round", "bitsandbytes", "compressed-tensors", "modelopt",
-    "modelopt_fp4", "quark",
+    "fp8", "fbgemm_fp8", "mxfp4", "mxfp8", "gptq", "awq", "auto-round", "bitsandbytes", "compressed-tensors",
+    "modelopt", "modelopt_fp4", "quark",
 )  # fmt: skip
 _LISTS = (
     "modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules", "exclude",
@@ -161,14 +163,19 @@ def _stored(one: Keys) -> Stored:
         one.unsupported("quant_method", f"known: {', '.join(_METHODS)}; {OTHERWISE}")
         return "bf16", SIXTEEN
     one.keep("quant_method", method, None)
-    if method in ("fp8", "fbgemm_fp8", "mxfp4"):
-        return ("mxfp4" if method == "mxfp4" else "fp8"), BITS["mxfp4" if method == "mxfp4" else "fp8"]
+    if method in ("fp8", "fbgemm_fp8", "mxfp4", "mxfp8"):
+        return _named(method.removeprefix("fbgemm_"))
     if method in ("gptq", "awq"):
         return _grouped(one, method)
     own = {"auto-round": _auto_round, "quark": _quark, "bitsandbytes": _bitsandbytes}
     if method in own:
         return own[method](one)
     return _modelopt(one) if one.has("quant_algo") or one.has("quantization") else _groups(one)
+
+
+def _named(format_: str) -> Stored:
+    """A format that spends what it does in the catalogue."""
+    return format_, BITS[format_]
 
 
 def _grouped(one: Keys, method: str) -> Stored:
@@ -267,7 +274,9 @@ def _bitsandbytes(one: Keys) -> Stored:
 def _modelopt(one: Keys) -> Stored:
     """NVIDIA Model Optimizer names its format."""
     inner = one.child("quantization", defaults={}) or one
-    known = {"FP8": "fp8", "NVFP4": "nvfp4", "W4A16_NVFP4": "nvfp4", "MXFP4": "mxfp4", "FP8_PB_WO": "fp8"}
+    known = {"FP8": "fp8", "NVFP4": "nvfp4", "W4A16_NVFP4": "nvfp4", "MXFP4": "mxfp4", "MXFP8": "mxfp8"} | {
+        "FP8_PB_WO": "fp8"
+    }
     algorithm = inner.text("quant_algo") or ""
     if algorithm not in known:
         inner.unsupported("quant_algo", "known: " + ", ".join(known))
@@ -305,7 +314,7 @@ def _group(groups: Keys, name: str) -> Stored:
     kind = weights.word("type", allowed=("int", "float"), default="int")
     size = weights.optional("group_size", low=-1) or -1
     uneven = not weights.flag("symmetric", default=True)
-    floats = {8: "fp8", 4: "nvfp4" if size == 16 else "mxfp4"}
+    floats = {8: "mxfp8" if size == MX_BLOCK else "fp8", 4: "nvfp4" if size == 16 else "mxfp4"}
     format_ = (floats if kind == "float" else {8: "w8a16", 4: "int4"}).get(bits)
     if format_ is None:
         weights.unsupported("num_bits", "known: 4 and 8 bits")

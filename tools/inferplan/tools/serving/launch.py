@@ -205,14 +205,20 @@ def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
 
 
 def _predicts(on: Serving) -> bool:
-    """Whether the model's own layers draft tokens, and the engine is told so: older versions of vLLM are not."""
-    told = bool(_spelled(on, "drafts") or FLAGS[on.engine.name].file)
-    return bool(on.model.architecture.multi_token and on.engine.drafts) and told
+    """Whether the model's own layers draft tokens, and the engine is told so: older versions of vLLM are not.
+
+    What drafts several at once is vLLM's alone here: how others are told is not known.
+    """
+    own = on.model.architecture.multi_token
+    if own is None or not on.engine.drafts or (own.method != "mtp" and on.engine.name != "vllm"):
+        return False
+    return bool(_spelled(on, "drafts") or FLAGS[on.engine.name].file)
 
 
 def _drafts(on: Serving) -> str:
     """The flag with which they do; nothing where they do not: another model does, or a file says so."""
-    return _spelled(on, "drafts").format(on.engine.drafts, on.engine.drafts + 1) if _predicts(on) else ""
+    own, drafted = on.model.architecture.multi_token, on.engine.drafts
+    return _spelled(on, "drafts").format(drafted, drafted + 1, own.method) if own and _predicts(on) else ""
 
 
 def _cluster(on: Serving, layout: Layout) -> Iterator[str]:

@@ -80,7 +80,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         overlap="--enable-dbo",
         spare="--enable-eplb --eplb-config.num_redundant_experts {}",
         whole="--enable-expert-parallel",
-        drafts="--speculative-config.method mtp --speculative-config.num_speculative_tokens {0}",
+        drafts="--speculative-config.method {2} --speculative-config.num_speculative_tokens {0}",
         adapters="--enable-lora --max-loras {0} --max-lora-rank {1}",
         adapters_sharded="--fully-sharded-loras",
     ),

@@ -86,7 +86,8 @@ def _smaller_cache(here: Fit) -> Iterator[Change]:
 def _other_format(here: Fit) -> Iterator[Change]:
     """The widest format of the engine that is narrower than the one asked for; that of the release first.
 
-    Of formats of as many bits those first that are made to compute in: FP8 before 8 bit of weights alone.
+    Of formats of as many bits those first that are made to compute in: FP8 before blocks of it, which fewer GPUs and
+    engines take, and before 8 bit of weights alone.
     """
     name, bits = here.on.engine.name, here.on.precision.bits_per_weight
     narrower = [form for form in FORMATS.values() if form.bits_per_weight < bits and _is_for(form, name)]
@@ -98,6 +99,7 @@ def _other_format(here: Fit) -> Iterator[Change]:
             form.quality == "caution",
             -round(form.bits_per_weight),
             form.weight_only,
+            form.compute == "mxfp8",
             -form.bits_per_weight,
         ),
     )
