@@ -4,7 +4,7 @@ import pytest
 
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core.efficiency import Arithmetic, Kind, Runner, efficiency, is_fitted, kind_of
+from inferplan.core.efficiency import Arithmetic, Generation, Kind, Runner, efficiency, is_fitted, kind_of
 from inferplan.core.speed_constants import PARAMETERS
 
 
@@ -46,7 +46,7 @@ def test_only_weights_of_4_bit_are_expanded_where_the_gpu_cannot_compute_with_th
 
 
 def test_engines_and_vendors_have_constants_of_their_own_where_their_kernels_are() -> None:
-    def of(engine: Runner, generation: str = "hopper", arithmetic: Arithmetic = "native") -> dict[str, float]:
+    def of(engine: Runner, generation: Generation = "hopper", arithmetic: Arithmetic = "native") -> dict[str, float]:
         found = efficiency(Kind(generation=generation, engine=engine, arithmetic=arithmetic))
         return {name: getattr(found, name) for name in ("expert_compute", "layer_s", "all_reduce_s", "sequence_s")}
 
