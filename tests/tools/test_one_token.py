@@ -72,7 +72,7 @@ def test_the_layout_of_the_shortest_latency_is_that_of_the_earliest_token() -> N
 
 
 def test_of_two_tokens_the_second_one_is_waited_for() -> None:
-    more: dict[str, Any] = {"gpu": "h200", "concurrent_users": 8, "total_gpus": 16, "objective": "latency"}
+    more: dict[str, Any] = {"concurrent_users": 500, "total_gpus": 16, "objective": "latency"}
     answer = ask("plan_parallelism", **more, output_tokens=2)
     assert answer.tpot_ms == min(one.tpot_ms for one in (answer, *answer.alternatives))
     assert answer.ttft_ms > min(one.ttft_ms for one in answer.alternatives)
