@@ -91,6 +91,15 @@ def test_the_ranks_of_a_tensor_group_share_out_the_tokens_that_it_exchanges() ->
     assert both["all-to-all"].payload == pytest.approx(32 * 7 * 7168 * 1.5)
 
 
+def test_without_a_fast_link_experts_are_exchanged_over_the_bus() -> None:
+    """L40S: PCIe Gen4 x16 of 32 GB/s one way, no NVLink."""
+    links = fabric(GPUS["l40s"], Layout(attention_dp=4), node_size=8, network=50e9)
+    found = collectives(Layout(attention_dp=4), links, tokens=64, hidden=7168, sums=122, expert_layers=58, active=8)
+    (one,) = found
+    assert (one.what, one.link, one.over_bus, one.over_network) == ("all-to-all", "PCIe Gen4 x16", True, False)
+    assert one.rated_s == pytest.approx(116 * 64 * 3 * 7168 * 1.5 / 32e9, rel=0.02)
+
+
 def test_between_nodes_half_of_16_ranks_are_reached_without_the_network() -> None:
     """64 tokens x 8 experts x 7,168 x 1.5 B, half of it over 50 GB/s."""
     (one,) = of(Layout(attention_dp=16)).values()
