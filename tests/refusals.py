@@ -7,6 +7,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
+from inferplan.core.kv_blocks import pools_index_keys
 
 NEWEST = 28
 
@@ -25,4 +26,6 @@ def keeps(model: object, kv_precision: object) -> bool:
     parts = [part for _, mixer in architecture.mixers for part in mixer.cached]
     if any(part.what == "compressed keys" for part in parts):
         return form.id == "fp8"
+    if any(map(pools_index_keys, (mixer for _, mixer in architecture.mixers))):
+        return form.bits > 8
     return form.head_scale_bytes == 0 or all(part.heads is not None for part in parts)

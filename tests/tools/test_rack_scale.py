@@ -49,7 +49,7 @@ def on_gb200(model: str, precision: str = "fp8", *, span: int = 72) -> Serving:
 
 
 def test_the_links_of_these_gpus_leave_the_server() -> None:
-    assert RACKS == ["gb200", "gb300", "vr200", "ascend-910c"]
+    assert RACKS == ["gb200", "gb300", "vr200", "trainium3", "ascend-910c"]
 
 
 def test_405b_on_8_gb200_is_one_tensor_group_over_two_trays_that_nvlink_joins() -> None:

@@ -10,7 +10,7 @@ from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
 from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB
-from inferplan.core.vllm_defaults import is_compressed
+from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_compressed
 from inferplan.tools.validation.memory_cases import MemoryCase, Setup
 from inferplan.tools.validation.report import CannotPredict, Outcome, Report, Unit, is_figure, outcomes
 
@@ -87,6 +87,9 @@ def _only_vllm(setup: Setup) -> None:
 def _non_torch(setup: Setup) -> float:
     """Library buffers inside vLLM's budget. [GiB]"""
     _only_vllm(setup)
+    first = setup.version <= LAST_OF_THE_FIRST_ENGINE
+    if first and setup.layout.tp * setup.layout.pp > setup.gpu.node_size:
+        raise CannotPredict("library buffers of vLLM's first engine over several servers are not known from logs")
     return vllm_buffers.non_torch(setup.engine(gpu=setup.gpu), setup.layout, setup.gpu) / GIB
 
 
