@@ -6,7 +6,7 @@ from mcp import Client
 from inferplan.server.call import texts
 
 FOUR = '"int4", "awq", "gptq", "nvfp4", "mxfp4", "nf4", "q4_k_m", "q4_k_s"'
-EIGHT = '"fp8", "int8", "w8a16", "gptq-int8", "bnb-int8", "q8_0"'
+EIGHT = '"fp8", "int8", "w8a16", "gptq-int8", "bnb-int8", "mxfp8", "q8_0"'
 OPENAI = (
     "cannot be self-hosted: OpenAI does not publish its weights; plan an open model in its place, as "
     '"openai/gpt-oss-120b" or "openai/gpt-oss-20b", a size class such as "70B", or the text of a config.json.'
