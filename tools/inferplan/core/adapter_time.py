@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from inferplan.core.adapters import layer_calls, room
+from inferplan.core.adapters import adapted_ends, layer_calls, room
 from inferplan.core.engine import Engine
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
@@ -53,7 +53,7 @@ class AdapterWork:
     """
 
     adapters: int
-    calls: float
+    calls: int
     columns: float
     matrix_bytes: float
     token_bytes: float
@@ -92,12 +92,12 @@ def adapter_work(model: Model, precision: Precision, layout: Layout, engine: Eng
     routed = [pair for call in calls if call.experts for pair in call.pairs]
     experts = architecture.experts
     active = experts.active / experts.experts if experts else 0.0
-    ends = {"ends": 2, "joined": 2, "embedding": 1}.get(model.lora, 0)
-    columns = architecture.hidden * (ends > 0) + architecture.vocab * (ends > 1)
+    embedding, head = adapted_ends(model)
+    columns = architecture.hidden * embedding + architecture.vocab * head
     ranked = element * room(engine)
     return AdapterWork(
         adapters=engine.adapters,
-        calls=len(calls) + sum(1 for call in calls if call.experts) / 2 + ends,
+        calls=len(calls) + architecture.expert_layers + embedding + head,
         columns=sum(b for _, b in dense) + columns,
         matrix_bytes=ranked * (sum(map(sum, dense)) + columns),
         token_bytes=_moved(dense),

@@ -107,8 +107,14 @@ def _ends(model: Model, slot: float, old: int) -> tuple[float, float]:
     rows = architecture.vocab + (EXTRA_VOCABULARY if old else 0)
     embedding = allocated(slot * rows) + allocated(slot * architecture.hidden) + own
     head = allocated(slot * architecture.hidden) + allocated(slot * architecture.vocab) + own
+    first, last = adapted_ends(model)
+    return embedding if first else 0.0, head if last else 0.0
+
+
+def adapted_ends(model: Model) -> tuple[bool, bool]:
+    """Whether the embedding is adapted, and the output head."""
     both = model.lora in ("ends", "joined")
-    return embedding if both or model.lora == "embedding" else 0.0, head if both else 0.0
+    return both or model.lora == "embedding", both
 
 
 def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, sharded: bool) -> Iterator[Call]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from inferplan.core.adapter_time import AdapterWork
+from inferplan.core.adapter_time import AdapterWork, adapter_work
 from inferplan.core.architecture import Mixer
 from inferplan.core.attention import Attention, Cached, Latent
 from inferplan.core.collectives import ACTIVATION_BYTES, Shared
+from inferplan.core.engine import Engine
 from inferplan.core.memory import WeightBytes, cached_parts, class_bits, state_bytes, weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, expert_share, shared_share
@@ -173,6 +174,19 @@ def work_of(
         endless_layers=_layers(model, lambda mixer: any(_limit(part) == 0 for part in mixer.cached)),
         shared=_shared(model, tp, sharing) if sharing > 1 else None,
     )
+
+
+def work_under(engine: Engine, model: Model, precision: Precision, layout: Layout, *, kv_bits: float) -> Work:
+    """The work of a layout under an engine: ranks share out its cache as it says, and adapters add to it."""
+    work = work_of(
+        model,
+        precision,
+        tp=layout.tp,
+        kv_bits=kv_bits,
+        attention_dp=layout.attention_dp,
+        sharing=engine.context_parallel,
+    )
+    return replace(work, adapted=adapter_work(model, precision, layout, engine)) if engine.adapters else work
 
 
 def _shared(model: Model, tp: int, ranks: int) -> Shared:

@@ -121,14 +121,17 @@ class Setting(BaseModel):
             return self._place(text)
         value = self._number(text)
         if not isfinite(value) or not self.low <= value <= self.high or (self.whole and value % 1):
-            plain = "a whole number" if self.whole else "a number"
-            kind = "a version" if self.version else "a date" if self.date else plain
-            if self.is_switch:
-                raise ValueError(f'"{self.name}" takes 1 (on) or 0 (off); got "{text}"')
-            unit = "" if self.is_share else f" {self.unit or self.measure}".rstrip()
-            bounds = f"from {self.shown(self.low)} to {self.shown(self.high)}"
-            raise ValueError(f'"{self.name}" takes {kind} {bounds}{unit}; got "{text}"{self._as_share(text)}')
+            raise ValueError(f'"{self.name}" takes {self._allowed()}; got "{text}"{self._as_share(text)}')
         return value
+
+    def _allowed(self) -> str:
+        """Which numbers, versions or dates it takes."""
+        if self.is_switch:
+            return "1 (on) or 0 (off)"
+        plain = "a whole number" if self.whole else "a number"
+        kind = "a version" if self.version else "a date" if self.date else plain
+        unit = "" if self.is_share else f" {self.unit or self.measure}".rstrip()
+        return f"{kind} from {self.shown(self.low)} to {self.shown(self.high)}{unit}"
 
     def problem(self, text: str) -> ValueError | None:
         """Why an override may not give this value, None where it may."""

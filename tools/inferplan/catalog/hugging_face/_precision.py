@@ -274,15 +274,20 @@ def _bitsandbytes(one: Keys) -> Stored:
 def _modelopt(one: Keys) -> Stored:
     """NVIDIA Model Optimizer names its format."""
     inner = one.child("quantization", defaults={}) or one
-    known = {"FP8": "fp8", "NVFP4": "nvfp4", "W4A16_NVFP4": "nvfp4", "MXFP4": "mxfp4", "MXFP8": "mxfp8"} | {
-        "FP8_PB_WO": "fp8"
+    known = {
+        "FP8": "fp8",
+        "NVFP4": "nvfp4",
+        "W4A16_NVFP4": "nvfp4",
+        "MXFP4": "mxfp4",
+        "MXFP8": "mxfp8",
+        "FP8_PB_WO": "fp8",
     }
     algorithm = inner.text("quant_algo") or ""
     if algorithm not in known:
         inner.unsupported("quant_algo", "known: " + ", ".join(known))
         return "bf16", SIXTEEN
     inner.keep("quant_algo", algorithm, None)
-    return known[algorithm], BITS[known[algorithm]]
+    return _named(known[algorithm])
 
 
 def _groups(one: Keys) -> Stored:

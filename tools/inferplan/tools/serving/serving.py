@@ -7,7 +7,6 @@ from itertools import chain
 from math import ceil
 
 from inferplan.core import engine_memory, memory, parallelism, performance
-from inferplan.core.adapter_time import adapter_work
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
@@ -15,7 +14,7 @@ from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
-from inferplan.core.work import work_of
+from inferplan.core.work import work_under
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.offered import band_of, pipelines
 from inferplan.tools.serving.replica import Replica
@@ -224,17 +223,7 @@ class Serving(Runnable):
         )
         if machine is None or self.untimed:
             return None
-        work = work_of(
-            self.model,
-            self.precision,
-            tp=layout.tp,
-            kv_bits=self.kv_bits,
-            attention_dp=layout.attention_dp,
-            sharing=self.engine.context_parallel,
-        )
-        if self.engine.adapters:
-            adapted = adapter_work(self.model, self.precision, layout, self.engine)
-            work = replace(work, adapted=adapted)
+        work = work_under(self.engine, self.model, self.precision, layout, kv_bits=self.kv_bits)
         return Replica(work=work, machine=machine, layout=layout, options=self.options)
 
 

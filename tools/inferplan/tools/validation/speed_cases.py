@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory, parallelism, performance
-from inferplan.core.adapter_time import adapter_work
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
@@ -24,7 +23,7 @@ from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_of, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
-from inferplan.core.work import Work, work_of
+from inferplan.core.work import Work, work_under
 from inferplan.tools.validation.memory_cases import Text, catalogued
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
@@ -359,10 +358,7 @@ class SpeedSetup:
         return max(1, found)
 
     def _work(self, layout: Layout) -> Work:
-        work = work_of(self.model, self.precision, tp=layout.tp, kv_bits=self.kv_bits, attention_dp=layout.attention_dp)
-        if not self.row.lora_adapters:
-            return work
-        return replace(work, adapted=adapter_work(self.model, self.precision, layout, self._engine))
+        return work_under(self._engine, self.model, self.precision, layout, kv_bits=self.kv_bits)
 
     def _machine(self, layout: Layout) -> Machine:
         links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
