@@ -4,7 +4,7 @@ Counts are exact: `count` reproduces the published checkpoint total of every cat
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from inferplan.core.attention import Attention, Compressed, Latent, QkNorm, attention_params
@@ -99,16 +99,18 @@ class LayerGroup:
     norm_bias: bool = False
     beside: Mixer | None = None
     joined: bool = False
+    mixers: tuple[Mixer, ...] = field(init=False, compare=False, repr=False)
+    """What mixes tokens in one layer."""
+
+    def __post_init__(self) -> None:
+        """Look up what is asked for time and again."""
+        mixers = tuple([one for one in (self.attention, self.beside) if one is not None])
+        object.__setattr__(self, "mixers", mixers)
 
     @property
     def sums(self) -> int:
         """Outputs that tensor-parallel ranks add up in one layer: of each block, or of all where they are joined."""
         return 1 if self.joined else len(self.mixers) + (self.ffn is not None)
-
-    @property
-    def mixers(self) -> tuple[Mixer, ...]:
-        """What mixes tokens in one layer."""
-        return tuple(one for one in (self.attention, self.beside) if one is not None)
 
 
 StageCopies = Literal["none", "embedding", "all"]
@@ -164,16 +166,25 @@ class Architecture:
     vision_replicated: int = 0
     vision: VisionTower | None = None
     multi_token: MultiToken | None = None
+    layers: int = field(init=False, compare=False, repr=False)
+    """Decoder layers in all groups."""
+    mixers: tuple[tuple[int, Mixer], ...] = field(init=False, compare=False, repr=False)
+    """Every mixer with the number of layers that have it."""
+    experts: ExpertFfn | None = field(init=False, compare=False, repr=False)
+    """The expert block, where the model has one."""
+
+    def __post_init__(self) -> None:
+        """Look up what is asked for time and again."""
+        mixers = tuple([(group.count, mixer) for group in self.groups for mixer in group.mixers])
+        experts = next((group.ffn for group in self.groups if isinstance(group.ffn, ExpertFfn)), None)
+        object.__setattr__(self, "layers", sum([group.count for group in self.groups]))
+        object.__setattr__(self, "mixers", mixers)
+        object.__setattr__(self, "experts", experts)
 
     @property
     def deepstack(self) -> int:
         """The layers to whose inputs a vision tower adds. [layers]"""
         return self.vision.stacked if self.vision else 0
-
-    @property
-    def layers(self) -> int:
-        """Decoder layers in all groups."""
-        return sum(group.count for group in self.groups)
 
     @property
     def sequence(self) -> tuple[int, ...]:
@@ -187,11 +198,6 @@ class Architecture:
         if not isinstance(first, Attention) or not first.is_plain:
             return None
         return first if all(group.mixers == (first,) for group in self.groups) else None
-
-    @property
-    def mixers(self) -> Iterator[tuple[int, Mixer]]:
-        """Every mixer with the number of layers that have it."""
-        return ((group.count, mixer) for group in self.groups for mixer in group.mixers)
 
     @property
     def has_states(self) -> bool:
@@ -210,11 +216,6 @@ class Architecture:
             return self.rotary_dim
         heads = (one for _, one in self.mixers if isinstance(one, Attention | Latent | Compressed))
         return max((one.rope_dim if isinstance(one, Latent) else one.head_dim for one in heads), default=0)
-
-    @property
-    def experts(self) -> ExpertFfn | None:
-        """The expert block, where the model has one."""
-        return next((g.ffn for g in self.groups if isinstance(g.ffn, ExpertFfn)), None)
 
     @property
     def sums(self) -> int:
