@@ -94,7 +94,19 @@ class Bills:
         """
         if hourly not in self.rates.rented:
             return {}
-        return {flat: breakeven.last_hours(self._even_hours(hourly, flat)) for flat in self._flat}
+        return {flat: self._met(hourly, flat) for flat in self._flat}
+
+    def _met(self, hourly: OptionName, flat: OptionName) -> float | None:
+        """See `hours`, of one other option."""
+        on = (hourly, flat)
+        if on not in self._meetings:
+            self._meetings[on] = breakeven.last_hours(self._even_hours(hourly, flat))
+        return self._meetings[on]
+
+    @cached_property
+    def _meetings(self) -> dict[tuple[OptionName, OptionName], float | None]:
+        """The hours that are known so far."""
+        return {}
 
     @property
     def _flat(self) -> list[OptionName]:
@@ -140,7 +152,7 @@ class Bills:
     def _cheaper_than_api(self, hourly: OptionName) -> breakeven.Cheaper | None:
         """Whether an API is cheaper at any hours; that the hour is cannot be told so."""
         traffic = self.yard.traffic
-        if breakeven.last_hours(self._even_hours(hourly, "api")) is not None:
+        if self._met(hourly, "api") is not None:
             return None
         gpus = self.yard.gpus(traffic.requests_per_day, HOURS_PER_DAY)
         day = self.month(hourly, gpus=gpus, requests=traffic.requests_per_day, hours=HOURS_PER_DAY)

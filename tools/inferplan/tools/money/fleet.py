@@ -161,7 +161,7 @@ def instances(on: Serving, request: Request) -> tuple[Instance, ...]:
 
 def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
     """A replica at its best batch: the most sessions in time, or where that delivers more, as many in each stage."""
-    held, replica = on.capacity(layout, request.tokens).sessions, on.replica(layout)
+    held, replica = on.room(layout, request.tokens), on.replica(layout)
     if replica is None:
         return None
     most = request.latency.most(held, lambda batch: replica.serve(request.load(batch)))

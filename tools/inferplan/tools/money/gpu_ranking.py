@@ -1,11 +1,11 @@
 """The cheapest GPUs for some traffic, among all that have a price."""
 
 from bisect import insort
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Literal
 
 from inferplan.catalog import prices
@@ -62,16 +62,17 @@ class Ranked:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Offer:
-    """A GPU with what one of it costs a month at some hours, how many come together, and the people beside them."""
+    """A GPU: how many come together, what one costs a month, and more for each hour of a day, and the people beside."""
 
     gpu: Gpu
-    month: Callable[[float], float]
     machine: int
+    hourly: float = 0
+    month: float = 0
     staff: float = 0
 
     def bill(self, gpus: int, hours: float) -> float:
         """What so many of them cost at so many hours a day. [USD/month]"""
-        return gpus * self.month(hours) + self.staff
+        return gpus * (self.month + self.hourly * hours) + self.staff
 
 
 def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
@@ -80,7 +81,7 @@ def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
     GPUs are looked at in the order of the least that they could cost, until no other can be among the cheapest.
     """
     found: list[Ranked] = []
-    for least, offer in sorted(_least(scope, traffic), key=lambda pair: pair[0]):
+    for least, offer in sorted(_least(scope, traffic), key=itemgetter(0)):
         if len(found) >= most and least > found[most - 1].monthly_usd:
             break
         if (one := _ranked(scope, traffic, offer)) is not None:
@@ -153,7 +154,7 @@ def _rented(ledger: Ledger, gpu: Gpu) -> _Offer | None:
         return None
     rate = ledger.take("on_demand_usd_per_gpu_hour", quote and round(quote.median, 4), quiet=True)
     hourly = cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate, hours_per_day=1)
-    return _Offer(gpu=gpu, month=lambda hours: hourly * hours, machine=machine(ledger, gpu))
+    return _Offer(gpu=gpu, machine=machine(ledger, gpu), hourly=hourly)
 
 
 def _owned(ledger: Ledger, gpu: Gpu) -> _Offer | None:
@@ -165,8 +166,7 @@ def _owned(ledger: Ledger, gpu: Gpu) -> _Offer | None:
     owned = take_owned(ledger, gpu)
     if owned is None or (owned.gpu is None and not ledger.given(ALL_IN)):
         return None
-    month = owned.month
-    return _Offer(gpu=gpu, month=lambda _: month, machine=machine(ledger, gpu), staff=owned.staff_month)
+    return _Offer(gpu=gpu, machine=machine(ledger, gpu), month=owned.month, staff=owned.staff_month)
 
 
 def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
