@@ -116,9 +116,9 @@ class Blocks:
 
     def per_sequence(self, context: int) -> int:
         """Σ groups × blocks of a group: what one sequence of `context` tokens takes. [blocks]"""
-        local = ceil(context / self.context_parallel)
+        local = -(-context // self.context_parallel)
         if self.is_uniform:
-            return ceil(local / self.tokens)
+            return -(-local // self.tokens)
         return self.pooling + sum(
             [
                 number * spec.blocks(local, in_flight=self.in_flight, state_blocks=self.state_blocks)

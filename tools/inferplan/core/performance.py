@@ -200,11 +200,13 @@ def taken(amounts: Amounts, e: Efficiency) -> Pass:
     times = [size / reached for size, reached in zip(rated, _REACHED(e), strict=True)]
     times += [number * each for number, each in zip(counts, _EACH(e), strict=True)]
     at = times.__getitem__
-    spent = Pass(*[sum(map(at, places)) for places in _PLACES])
-    beyond = sum([meeting(at(read), sum(map(at, computed))) - at(read) for read, computed in _MEETING])
-    return spent._replace(compute_s=spent.compute_s + beyond)
+    beyond = [meeting(times[read], sum(map(at, computed))) - times[read] for read, computed in _MEETING]
+    spent = [sum(map(at, places)) for places in _PLACES]
+    spent[_COMPUTING] += sum(beyond)
+    return Pass(*spent)
 
 
+_COMPUTING = Pass._fields.index("compute_s")
 _PLACES = tuple(tuple(map(Amounts._fields.index, names)) for names in PARTS.values())
 _MEETING = tuple(
     (Amounts._fields.index(read), tuple(map(Amounts._fields.index, computed))) for read, computed in MEETING.items()
@@ -274,7 +276,8 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
     Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
     mine, tokens = batch.on_rank(layout), batch.tokens
-    decoded, local, context, cached = mine.decoded, mine.tokens, batch.context, batch.cached
+    local = tokens if mine is batch else mine.tokens
+    decoded, context, cached = mine.decoded, batch.context, batch.cached
     prompted, earlier = mine.prompts * batch.prompt, mine.prompts * w.cache_read(cached) if cached else 0.0
     sampled = decoded + mine.prompts if prompted else decoded
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0

@@ -58,8 +58,9 @@ def is_original(model: Model, precision: Precision) -> bool:
     >>> is_original(MODELS["Qwen/Qwen3-8B-AWQ"], FORMATS["awq"])
     False
     """
-    own = model.id in MODELS and precision.id == FORMATS.id_of(model.native_precision)
-    return own and precision.bits_per_weight < HALF and precision.id not in MADE_LATER
+    if precision.bits_per_weight >= HALF or precision.id in MADE_LATER or model.id not in MODELS:
+        return False
+    return precision.id == FORMATS.id_of(model.native_precision)
 
 
 def evidence(model: Model, precision: Precision) -> str:

@@ -37,7 +37,7 @@ class Arriving:
     def at(cls, case: Case, rate: float) -> "Arriving | None":
         """The chosen layout of a case, its replicas sharing the requests; None where no latency can be estimated."""
         plan = case.chosen
-        copies, load = plan.layout.dp, case.demand.load(plan.deployment.capacity.sessions)
+        copies, load = plan.layout.dp, case.demand.load(plan.deployment.sessions)
         if plan.replica is None:
             return None
         found, most = plan.replica.open(load, rate / copies)

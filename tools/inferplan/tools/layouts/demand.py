@@ -94,7 +94,7 @@ class Plan:
     @cached_property
     def in_time(self) -> int:
         """Sessions that get the latency asked for, all replicas together; all that fit where none is."""
-        held = self.deployment.capacity.sessions
+        held = self.deployment.sessions
         return self.layout.dp * most_in_time(self.latency, self.replica, self.load, held)
 
     @property
@@ -145,7 +145,7 @@ class Plan:
     @cached_property
     def most_tokens_per_s(self) -> float | None:
         """Output tokens when every session that fits is busy. [tokens/s]"""
-        full = replace(self.load, sequences=self.deployment.capacity.sessions)
+        full = replace(self.load, sequences=self.deployment.sessions)
         return self.layout.dp * self.replica.serve(full).tokens_per_s if self.replica else None
 
 
@@ -158,7 +158,7 @@ def plan_of(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:
     """So many replicas, and the service under the users asked for."""
     layout = replica.times(copies)
     deployment = on.deployment(layout, demand.context)
-    load = demand.load(min(ceil(demand.users / layout.dp), deployment.capacity.sessions))
+    load = demand.load(min(ceil(demand.users / layout.dp), deployment.sessions))
     one = on.replica(layout)
     return Plan(
         deployment=deployment,

@@ -89,7 +89,7 @@ class Form:
     def is_timed(self) -> bool:
         """Whether the shared hardware holds it with all users, as far as is known, and the engine loads it there."""
         layout, context = self.shared.layout, self.shared.context
-        users = layout.dp * self.on.capacity(layout, context).sessions
+        users = layout.dp * self.on.room(layout, context)
         if self.on.refusal:
             return False
         return self.on.not_modelled is not None or users >= self.shared.users

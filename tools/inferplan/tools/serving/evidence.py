@@ -1,6 +1,7 @@
 """How far the memory rules of an engine are off: for a model that sees, one of compressed keys, hardware, a version."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core import vllm_activation, vllm_defaults
@@ -62,6 +63,7 @@ def notable_evidence(on: Serving) -> str | None:
     return None if is_usual else said
 
 
+@lru_cache(maxsize=256)
 def _evidence(on: Serving) -> tuple[str, bool]:
     """How far the rules are off, and whether that is the usual: of a known vendor, without encoder or compressed keys.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from math import ceil
 
@@ -11,10 +11,11 @@ from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
 from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
-from inferplan.core.work import work_under
+from inferplan.core.work import Work, work_under
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.offered import band_of, pipelines
 from inferplan.tools.serving.replica import Replica
@@ -24,18 +25,25 @@ NEAREST: Mapping[Law, Law] = {"ttft": "prompt", "tpot": "slots", "offline": "slo
 """What runs of llama.cpp a law is held against that no run of it was published for."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A layout with its replicas, the sessions that it holds at full context, and its nodes."""
+    """A layout with its replicas, the sessions that each holds at full context, and its nodes."""
 
+    on: "Serving" = field(repr=False)
     layout: Layout
-    capacity: Capacity
+    context: int
+    sessions: int
     nodes: int
 
     @property
     def users(self) -> int:
         """Sessions at full context, all replicas together."""
-        return self.layout.dp * self.capacity.sessions
+        return self.layout.dp * self.sessions
+
+    @cached_property
+    def capacity(self) -> Capacity:
+        """What one replica holds."""
+        return self.on.held(self.layout, self.context)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +98,7 @@ class Serving(Runnable):
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
         found = self.pools.of(layout, context)
-        return replace(found, holding=None, not_modelled=self.kept_off) if self.kept_off else found
+        return found if self.kept_off is None else replace(found, holding=None, not_modelled=self.kept_off)
 
     def capacity(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
         """The KV cache that it has room for, in sessions of full context, or of as many tokens as are `filled`."""
@@ -100,9 +108,14 @@ class Serving(Runnable):
         """Whether it starts and has room for a session."""
         return self.pool(layout, context).sessions(context) > 0
 
+    def room(self, layout: Layout, context: int) -> int:
+        """Sessions that one replica has memory for, whatever their latency."""
+        return self.pool(layout, context).sessions(context)
+
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
-        return self._in_time(layout, context, self.pool(layout, context).sessions(context))
+        room = self.pool(layout, context).sessions(context)
+        return self._in_time(layout, context, room) if self.pace else room
 
     def held(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
         """Its capacity with so many sessions."""
@@ -136,7 +149,11 @@ class Serving(Runnable):
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
         """A layout with what it holds and where it stands."""
-        return Deployment(layout=layout, capacity=self.held(layout, context), nodes=self.nodes(layout))
+        return self.deployed(layout, context, self.sessions(layout, context))
+
+    def deployed(self, layout: Layout, context: int, sessions: int) -> Deployment:
+        """The same of so many sessions that each replica holds."""
+        return Deployment(on=self, layout=layout, context=context, sessions=sessions, nodes=self.nodes(layout))
 
     def nodes(self, layout: Layout) -> int:
         """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
@@ -168,7 +185,7 @@ class Serving(Runnable):
         deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
         offered = chain(self.tensor, deep, self.shared(gpus))
         filled = (self._filled(one, context, gpus) for one in offered if one.replica <= gpus)
-        held = [one for one in filled if one.capacity.fits]
+        held = [one for one in filled if one.sessions]
         narrow = None if held else self.smallest(context, gpus)
         return [self._filled(narrow, context, gpus)] if narrow else held
 
@@ -181,15 +198,18 @@ class Serving(Runnable):
         return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
 
     def staged(self, context: int) -> Sequence[Layout]:
-        """Pipelines of `stage_degrees`, smallest first: more stages leave more cache.
+        """Pipelines of `stage_degrees` that hold a session, smallest first: more stages leave more cache."""
+        first = self.smallest(context)
+        return self.deeper(max(2, first.pp)) if first else ()
+
+    def deeper(self, least: int) -> Sequence[Layout]:
+        """Pipelines of `stage_degrees` in at least so many stages, smallest first.
 
         llama.cpp splits the output head with the layers, as one more.
         """
-        first, layers = self.smallest(context), self.model.architecture.layers
-        if first is None:
-            return ()
+        layers = self.model.architecture.layers
         split = layers + 1 if self.engine.name == "llama.cpp" else layers
-        found = pipelines(self.stage_degrees, layers, split, max(2, first.pp))
+        found = pipelines(self.stage_degrees, layers, split, least)
         return found if self.engine.name != "sglang" else tuple(self._started(found))
 
     def fabric(self, layout: Layout) -> Fabric:
@@ -218,13 +238,21 @@ class Serving(Runnable):
 
     def replica(self, layout: Layout) -> Replica | None:
         """One replica under any load; None where no time is known (`untimed`)."""
-        machine = performance.machine(
-            self.gpu, self.precision, self.fabric(layout), self._reached(layout), engine=self.engine.name
-        )
-        if machine is None or self.untimed:
-            return None
-        work = work_under(self.engine, self.model, self.precision, layout, kv_bits=self.kv_bits)
-        return Replica(work=work, machine=machine, layout=layout, options=self.options)
+        found = _timed(self, layout)
+        return found and Replica(work=found[0], machine=found[1], layout=layout, options=self.options)
+
+    def machine(self, layout: Layout) -> Machine | None:
+        """What computes a replica of a layout; None where no time is known."""
+        reached, links = self._reached(layout), self.fabric(layout)
+        found = performance.machine(self.gpu, self.precision, links, reached, engine=self.engine.name)
+        return None if self.untimed else found
+
+
+@lru_cache(maxsize=1024)
+def _timed(on: Serving, layout: Layout) -> tuple[Work, Machine] | None:
+    """What one replica of a layout computes, and on what; None where no time is known."""
+    machine = on.machine(layout)
+    return machine and (work_under(on.engine, on.model, on.precision, layout, kv_bits=on.kv_bits), machine)
 
 
 @lru_cache(maxsize=256)
@@ -236,9 +264,11 @@ def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) 
 
 @lru_cache(maxsize=256)
 def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
-    """The search behind `Serving.smallest`."""
+    """The search behind `Serving.smallest`: the first of all layouts is that of few GPUs too where they suffice."""
     if on.not_modelled:
         return None
+    if gpus is not None and ((first := on.smallest(context)) is None or first.replica <= gpus):
+        return first
     return parallelism.smallest_replica(
         on.model.architecture,
         degrees=on.degrees,
@@ -253,10 +283,15 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
     if on.not_modelled:
         return None
     best = _best(on, on.tensor, users, context)
-    if best is None or best[0] > min(on.stage_degrees):
-        best = _best(on, on.staged(context), users, context, best)
-    best = best and _best(on, on.shared(best[0] - 1), users, context, best)
-    return best and on.deployment(best[-1].times(best[0] // best[-1].replica), context)
+    if best is None:
+        best = _best(on, on.staged(context), users, context)
+    elif best[0] > on.stage_degrees[0]:
+        best = _best(on, on.deeper(2), users, context, best)
+    if best is None:
+        return None
+    gpus, _, minus_users, replica = _best(on, on.shared(best[0] - 1), users, context, best) or best
+    copies = gpus // replica.replica
+    return on.deployed(replica.times(copies), context, -minus_users // copies)
 
 
 _Ranked = tuple[int, int, int, Layout]
@@ -268,11 +303,12 @@ def _best(
 ) -> _Ranked | None:
     """The first of ever larger replicas, or the best before them, that is preferred for so many users."""
     for one in replicas:
-        if best and best[0] < one.replica:
+        gpus = one.replica
+        if best and best[0] < gpus:
             break
         if each := on.sessions(one, context):
             copies = ceil(users / each)
-            found = one.replica * copies, one.pp, -copies * each
+            found = gpus * copies, one.pp, -copies * each
             if best is None or found < best[:3]:
                 best = *found, one
     return best

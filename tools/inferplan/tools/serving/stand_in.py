@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import stored_for
@@ -33,11 +34,16 @@ def warning(on: Serving, layout: Layout, *, users: int, context: int) -> Iterato
 
 def _short(on: Serving, layout: Layout, users: int, context: int) -> tuple[Serving, int] | None:
     """The checkpoint that does not hold the users of its size class, and those that it holds on all replicas."""
-    model = MODELS.get(on.model.stands_for or "")
-    if model is None or context > model.architecture.max_positions:
-        return None
-    real = replace(on, model=stored_for(model, on.engine.name))
-    if real.not_modelled:
+    real = _real(on)
+    if real is None or context > real.model.architecture.max_positions:
         return None
     held = layout.dp * real.sessions(layout.alone, context)
     return (real, held) if users > held else None
+
+
+@lru_cache(maxsize=256)
+def _real(on: Serving) -> Serving | None:
+    """The checkpoint that a size class stands for, where its cache is modelled."""
+    model = MODELS.get(on.model.stands_for or "")
+    real = replace(on, model=stored_for(model, on.engine.name)) if model else None
+    return None if real is None or real.not_modelled else real

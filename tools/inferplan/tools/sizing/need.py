@@ -134,7 +134,7 @@ class Fit:
         """Users that memory alone would let the deployment take, whatever their latency."""
         if self.placed is None:
             return 0
-        return self.placed.layout.dp * self.on.capacity(self.placed.layout, self.need.context).sessions
+        return self.placed.layout.dp * self.on.room(self.placed.layout, self.need.context)
 
     @property
     def waits(self) -> bool:
