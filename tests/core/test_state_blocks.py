@@ -69,9 +69,10 @@ def test_the_blocks_of_qwen3_8_27b_on_one_l40s_are_within_a_percent() -> None:
     [("h100-qwen3.8-27b", 0.124), ("pro6000-qwen3.8-27b", 0.177), ("pro6000-qwen3.8-27b-bf16", 0.243)],
 )
 def test_pools_of_first_starts_of_qwen3_8_27b_on_0_27_are_known_to_be_smaller(id_: str, missing: float) -> None:
-    """In shares of what was printed. What is refused compiles just then, and that is charged as activation.
+    """In shares of what was printed. What is refused compiles just then, which is charged as activation.
 
-    It is not the sequences: a second start of the same H100, with 256 and all of it compiled, is within 0.5 %.
+    It is not the sequences: a second start of the same H100, with 256 and all of it compiled, is within 0.5 %. Those of
+    the workstation are of the recipe's own image, a development build: 0.27 had 603 blocks at a smaller share (below).
     """
     (run,) = (one for one in REFUSED if one["id"] == id_)
     asked = Engine(
@@ -85,6 +86,26 @@ def test_pools_of_first_starts_of_qwen3_8_27b_on_0_27_are_known_to_be_smaller(id
     assert found is not None
     assert found.sequences is not None
     assert found.sequences / int(run["blocks"]) - 1 == pytest.approx(missing, abs=0.002)
+
+
+@pytest.mark.parametrize("id_", ["pro6000s-qwen3.8-27b-v027", "pro6000s-qwen3.8-27b-v029"])
+def test_first_starts_of_qwen3_8_27b_in_16_bit_on_a_pro_6000_have_the_blocks_that_are_said(id_: str) -> None:
+    """603 and 635 with 1,024 sequences: 1.7 and 2.0 % more than predicted.
+
+    On 0.29 the pool of a start that compiled for 21 s was that of one which found it all, to the block: a model that
+    sees looks its embeddings up before what is compiled.
+    """
+    (run,) = (one for one in REFUSED if one["id"] == id_)
+    asked = Engine(
+        version=int(run["vllm"]),
+        memory_utilization=0.9,
+        max_num_seqs=1024,
+        max_num_batched_tokens=8192,
+        as_told=True,
+    )
+    found = with_engine(run["model"], asked, run["gpu"], run["precision"]).holding
+    assert found is not None
+    assert found.sequences == pytest.approx(int(run["blocks"]), rel=0.021)
 
 
 def test_a_number_that_the_caller_chose_stays_where_the_pool_has_the_blocks() -> None:

@@ -235,10 +235,31 @@ def test_text_alone_tries_nothing_out() -> None:
 
 
 def test_the_trial_is_counted_since_0_16() -> None:
-    architecture = shape("qwen3 vl 8b")
-    versions = {version for version in range(5, 29) if counted_encoder(architecture, engine(version=version))}
-    assert versions == set(range(16, 29))
-    assert versions.isdisjoint(v for v in range(5, 29) if leaves_out_encoder(architecture, engine(version=v)))
+    architecture = shape("qwen3-vl-30b-a3b-instruct")
+    versions = {version for version in range(5, 34) if counted_encoder(architecture, engine(version=version))}
+    assert versions == set(range(16, 34))
+    assert versions.isdisjoint(v for v in range(5, 34) if leaves_out_encoder(architecture, engine(version=v)))
+
+
+def test_the_second_runner_tries_no_encoder_out_before_0_27() -> None:
+    """It runs dense models since 0.25: their pools were cut as if they saw nothing, until 0.27 tried images as well."""
+    dense = shape("qwen3 vl 8b")
+    versions = {version for version in range(16, 34) if counted_encoder(dense, engine(version=version))}
+    assert versions == set(range(16, 34)) - {25, 26}
+    for version in (25, 26):
+        on = engine(version=version)
+        assert activation_peak(dense, on, tp=1) == activation_peak(dense, replace(on, images=False), tp=1)
+        assert not leaves_out_encoder(dense, on)
+        assert counted_encoder(dense, replace(on, first_runner=True))
+
+
+def test_an_encoder_whose_layers_are_not_known_is_not_left_out_where_none_is_tried() -> None:
+    pixtral = shape("mistral small 3.2")
+    assert {version for version in range(16, 34) if leaves_out_encoder(pixtral, engine(version=version))} == (
+        set(range(16, 34)) - {25, 26}
+    )
+    blind, on = replace(pixtral, vision_params=0), engine(version=26)
+    assert activation_peak(pixtral, on, tp=1) == activation_peak(blind, on, tp=1)
 
 
 @pytest.mark.parametrize("name", ["sglang", "tensorrt-llm"])

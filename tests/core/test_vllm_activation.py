@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from inferplan.catalog.formats import FORMATS
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import rank_memory
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from inferplan.core.vllm_activation import activation_peak
+from inferplan.core.vllm_activation import activation_peak, tuning_peak
 from shapes import dense, engine, h100, model, precision, sparse
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))
@@ -111,3 +112,47 @@ def test_fp32_peaks_at_four_bytes_an_element() -> None:
     """Llama-3.1-8B on 0.19: 16.75 x 1,024 x 128,256 + 4 x 8,192 x 4,096 = 2.17 GiB; 2.21 GiB were printed."""
     peak = rank_memory(LLAMA_8B, FP32, h100(), Layout(), engine(version=19)).activation
     assert peak == 16.75 * 1024 * 128_256 + 4 * 8192 * 4096
+
+
+# --- what a first start tries kernels out on --------------------------------------------------------------------------
+
+QWEN_8B = MODELS["Qwen/Qwen3-8B"]
+COMPILES = replace(engine(version=28, sequences=256, tokens=2048), first_start=True)
+
+
+@pytest.mark.parametrize(("tp", "size"), [(1, 2 * 4096 * (151_936 + 4096)), (2, 2 * 4096 * (75_968 + 4096))])
+def test_a_first_start_holds_the_table_of_embeddings_again_and_two_hidden_states(tp: int, size: int) -> None:
+    """Qwen3 8B: 2 B x 4,096 x (151,936 rows, or half of them, + 2 x 2,048 tokens): 1.19 and 0.61 GiB."""
+    assert tuning_peak(QWEN_8B.architecture, COMPILES, tp=tp) == size
+
+
+@pytest.mark.parametrize("change", [{"first_start": False}, {"cuda_graphs": False}, {"version": 19}])
+def test_what_is_not_compiled_now_is_not_tried_out(change: dict[str, bool]) -> None:
+    assert tuning_peak(QWEN_8B.architecture, replace(COMPILES, **change), tp=1) == 0
+
+
+def test_a_model_that_sees_looks_embeddings_up_before_what_is_compiled() -> None:
+    sees = MODELS["Qwen/Qwen3.8-27B"].architecture
+    assert tuning_peak(sees, COMPILES, tp=1) == 0
+    assert tuning_peak(sees, replace(COMPILES, images=False), tp=1) > 0
+
+
+def test_the_stage_that_embeds_tries_its_table_out() -> None:
+    """Llama 70B in three stages of 27, 27 and 26 layers: the first is the busiest, 2 B x 8,192 x (128,256 + 16,384)."""
+    llama = model(dense(layers=80, hidden=8192, heads=64, ffn=28_672))
+    told = replace(engine(version=28), first_start=True)
+    busiest = rank_memory(llama, precision(bits=16), h100(), Layout(pp=3), told)
+    assert busiest.activation == 2 * 8192 * (128_256 + 2 * 8192)
+
+
+def test_a_first_start_on_two_gpus_had_as_many_blocks_less_as_are_said() -> None:
+    """Qwen3 32B in AWQ on two RTX 4090 and vLLM 0.28, 40 sequences and 3,584 tokens a step (vLLM's issue 54383).
+
+    245 blocks of 16 tokens less than the second start, of 128 KiB each on a rank: 0.48 GiB, of which 0.40 are said.
+    """
+    usual = engine(version=28, sequences=40, tokens=3584)
+    case = MODELS["Qwen/Qwen3-32B"], FORMATS["awq"], GPUS["rtx-4090"], Layout(tp=2)
+    second, first = (rank_memory(*case, replace(usual, first_start=one)).pool for one in (False, True))
+    assert (second - first) / GIB == pytest.approx(0.40, abs=0.005)
+    printed = 245 * 16 * 128 * 1024 / GIB
+    assert printed == pytest.approx((second - first) / GIB, abs=0.08)

@@ -201,8 +201,8 @@ def test_as_many_graphs_are_counted_as_vllm_tried_out(row: dict[str, str]) -> No
 
 
 def test_what_vllm_estimated_for_graphs_on_one_gpu_is_set_aside() -> None:
-    """Within 0.07 GiB on average of 15 starts; what graphs took up to 0.19 was 0.43 GiB more, never less."""
-    assert len(ESTIMATES) == 15
+    """Within 0.07 GiB on average of 16 starts; what graphs took up to 0.19 was 0.43 GiB more, never less."""
+    assert len(ESTIMATES) == 16
     off = [estimate(row) - float(row["estimated"]) for row in ESTIMATES]
     assert mean(abs(one) for one in off) < 0.085
     assert -0.2 < min(off) < max(off) < 0.25

@@ -172,7 +172,7 @@ def test_how_far_the_memory_rules_were_checked_is_that_engine_s(engine: str) -> 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "setting",
-    ["engine_version=0.19", "hybrid_kv_cache=0", "decode_context_parallel=2", "image_inputs=0"],
+    ["engine_version=0.19", "hybrid_kv_cache=0", "decode_context_parallel=2", "image_inputs=0", "first_start=1"],
 )
 def test_a_setting_of_vllm_that_the_engine_has_not_is_said_to_change_nothing(setting: str, engine: str) -> None:
     given = under(engine, "plan_parallelism", model="gemma 3 27b", overrides=setting)

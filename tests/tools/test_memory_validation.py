@@ -245,15 +245,34 @@ def test_pools_beside_the_encoder_of_gemma_4_are_those_that_were_printed() -> No
 
 
 LATE: list[Case] = json.loads((DATA / "memory_cases_found.json").read_text(encoding="utf-8"))["cases"]
-FIRST_STARTS = {"pro6000-qwen3-32b-pp2": 11.2, "4090-qwen3-8b-v027-first": 20.4, "4090-wsl-qwen3-14b-fp8": 28.5}
-"""What compiled while it was tried out, on vLLM 0.27: the pool is so many percent smaller than predicted.
+COMPILED = {
+    "a40-llama31-8b": 0.45,
+    "a100-llama31-8b-v031": 0.14,
+    "4090-qwen3-8b-v027-first": 1,
+    "4090-wsl-qwen3-14b-fp8": 1.4,
+    "a10g-qwen3-8b": 4.5,
+}
+"""First starts of models without an encoder on vLLM 0.26 to 0.31: the pool is within so many percent.
 
-The last two are first starts for certain, the first one likely. Each takes 0.8 to 1.5 GiB more, which no rule says.
+Those of the A10G, which is 3.16 GiB, is 0.14 GiB larger than predicted. The A100's is told a first start by its peak.
 """
 AWQ_KERNELS = "3090-qwen25-7b-awq-v022"
-UNLIKE = {*FIRST_STARTS, "gemma4-e4b-3090", AWQ_KERNELS, "4090-qwen25-7b-v024"}
-"""Gemma 4 E4B on an RTX 3090 takes 0.35 GiB more, 0.19 of them in graphs; Qwen2.5 7B on an RTX 4090 0.14, of a pool of
-4.5. In AWQ, told to take AWQ's own kernels, which expand each matrix, and in a first start, it takes 1.2 GiB more.
+UNLIKE = {
+    "pro6000-qwen3-32b-pp2": 11.2,
+    "t4-gemma4-e2b-029": 13.9,
+    "t4-gemma4-e2b-028": 11.2,
+    "gemma4-e4b-3090": 8.5,
+    "l4-gemma4-e2b": 7.8,
+    "a10g-qwen3-8b": 4.4,
+    "4090-qwen25-7b-v024": 3.2,
+    "gb10-qwen3-06b": 2.9,
+    AWQ_KERNELS: 2.8,
+}
+"""Pools that are more than 2.5 % off, in percent: all but the A10G's too large.
+
+Gemma 4 E2B and E4B have 0.3 to 0.7 GiB less of 3 to 9, of which 0.19 is graphs (E4B); why is not known. Qwen3 32B on
+two stages is likely a first start, whose last stage has less. Qwen2.5 7B on an RTX 4090 has 0.14 GiB less of 4.5; in
+AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system.
 """
 BESIDE = {AWQ_KERNELS, "h200-qwen25-7b-awq-v031"}
 """Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take, 1.8 and 2.1 %: why is not known."""
@@ -261,14 +280,15 @@ BESIDE = {AWQ_KERNELS, "h200-qwen25-7b-awq-v031"}
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 18, 0.74), ("kv_cache_gib_per_gpu", 10, 2.45), ("kv_cache_tokens", 12, 2.47)],
+    [("weights_gib_per_gpu", 25, 0.74), ("kv_cache_gib_per_gpu", 17, 2.45), ("kv_cache_tokens", 20, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
-    """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, RTX 3090, 4090 and PRO 6000: in percent.
+    """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, A40, MI300X, RTX 3090, 4090 and PRO 6000: in percent.
 
-    Weights within 0.1, but of three models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42, 31B in FP8 0.74), Qwen2.5
-    7B (0.29, in AWQ see `BESIDE`) and what is printed as 0.93 GiB. Pools within 1, but of Qwen3 32B on two ranks (AWQ
-    on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9) and, on an A100 whose graphs took more, Llama 3.1 8B (1.3).
+    Weights within 0.1, but of five models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42 and E2B 0.64, Gemma 3 27B
+    0.68, Gemma 4 31B in FP8 0.74), Qwen2.5 7B (0.29, in AWQ see `BESIDE`) and what is printed as 0.93 GiB. Pools within
+    1, but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9), Qwen3.8 27B on a PRO 6000
+    (1.8 too small), Gemma 3 27B on an MI300X (1.5) and a first start (1.3).
     """
     (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
     unlike = BESIDE if quantity == "weights_gib_per_gpu" else UNLIKE
@@ -278,19 +298,24 @@ def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, 
 
 
 def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
-    """Three first starts, Gemma 4 E4B, and Qwen2.5 7B on an RTX 4090 and with AWQ's own kernels."""
     found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}
     pools = found["kv_cache_gib_per_gpu"] | found["kv_cache_tokens"]
-    assert {id_ for id_, size in pools.items() if size > 2.5} == UNLIKE
-    for id_, size in FIRST_STARTS.items():
-        assert pools[id_] == pytest.approx(size, abs=0.1)
-    assert pools[AWQ_KERNELS] == pytest.approx(8.2, abs=0.1)
-    assert pools["4090-qwen25-7b-v024"] == pytest.approx(3.2, abs=0.1)
+    assert {id_: size for id_, size in pools.items() if size > 2.5} == pytest.approx(UNLIKE, abs=0.1)
     assert {id_: found["weights_gib_per_gpu"][id_] for id_ in BESIDE} == {
         AWQ_KERNELS: pytest.approx(1.8, abs=0.05),
         "h200-qwen25-7b-awq-v031": pytest.approx(2.1, abs=0.05),
     }
     assert not any(found["fits"].values())
+
+
+def test_first_starts_have_what_they_tried_kernels_out_on_less() -> None:
+    """Taken for second starts, their pools would be 1.3 to 28 % too large. Warm ones are predicted as they were."""
+    found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}["kv_cache_tokens"]
+    for id_, worst in COMPILED.items():
+        assert found[id_] <= worst, id_
+    warm = [case | {"extra": case["extra"] | {"first_start": False}} for case in LATE if case["id"] in COMPILED]
+    (missed,) = ([size for size, _ in one.of] for one in validate(warm).errors if one.quantity == "kv_cache_tokens")
+    assert sorted(missed) == pytest.approx([1.3, 2.8, 20.5, 26.7, 28.5], abs=0.1)
 
 
 COMPRESSED: list[Case] = json.loads((DATA / "memory_cases_compressed.json").read_text(encoding="utf-8"))["cases"]

@@ -29,7 +29,8 @@ class Engine:
     (LoRA) may be in one batch, of ranks up to `adapter_rank`; with `adapters_sharded` tensor groups share out all of
     their matrices (vLLM's --fully-sharded-loras). `as_told` says whether it is started with `max_num_seqs` even where
     it refuses that (see `vllm_memory.sequences_at_most`), as a log was, and `first_runner` whether vLLM's first model
-    runner was asked for (VLLM_USE_V2_MODEL_RUNNER=0).
+    runner was asked for (VLLM_USE_V2_MODEL_RUNNER=0). `first_start` says whether vLLM has to compile the model, as a
+    container without the cache of an earlier start does.
     """
 
     name: EngineName = USUAL
@@ -52,3 +53,4 @@ class Engine:
     adapters_sharded: bool = False
     as_told: bool = False
     first_runner: bool = False
+    first_start: bool = False

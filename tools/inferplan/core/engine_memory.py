@@ -30,7 +30,7 @@ RULES: Mapping[EngineName, Rules] = {
 ENDLESS = 2.0**50
 """A pool so large that whole sessions and blocks do not show in what one of them takes. [B]"""
 SURE = 5 / 6
-"""Share of the blocks for states that is offered: published ones were 24 % fewer at worst, of first starts (vLLM).
+"""Share of the blocks for states that is offered: published ones were 24 % fewer at worst (vLLM).
 
 What is told is rounded down beside, so that all would have started.
 """

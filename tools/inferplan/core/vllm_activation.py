@@ -8,7 +8,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 from inferplan.core.vision import VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
 from inferplan.core.vllm_buffers import DISPATCHED
-from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_on_second_runner
+from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, has_second_runner, is_on_second_runner
 
 LAST_CHUNKED_EXPERTS = 16
 """The last vLLM (0.16) taken to compute experts on 16,384 tokens at a time: pull request 34086, of February 2026."""
@@ -24,6 +24,10 @@ WARM_LOGIT = 3 * LOGIT_BYTES
 """What that takes beside a logit: a copy in fp32, the top k of it and their probabilities. [B]"""
 FIRST_KNOWN_ENCODER = 16
 """The first vLLM (0.16) whose trial of an image encoder is counted here; before, Qwen3-VL was tried out on a video."""
+FIRST_TUNED = 20
+"""The first vLLM (0.20) whose first starts are told apart here."""
+FIRST_TRIED_ENCODER = 27
+"""The first vLLM (0.27) whose second model runner tries an image encoder out: pull request 47985, of July 2026."""
 
 
 def activation_peak(
@@ -56,11 +60,41 @@ def activation_peak(
     text, tokens = max(forward, sampler) + kept, engine.max_num_batched_tokens
     tower = counted_encoder(architecture, engine)
     if tower is None:
-        return text + (element * tokens * hidden if architecture.vision_params and engine.images else 0)
+        seen = architecture.vision_params and engine.images and not _tries_no_encoder(architecture, engine)
+        return text + (element * tokens * hidden if seen else 0)
     images = profiled_images(tower, tokens, engine.max_model_len)
     text += kept_images(tower, images, hidden=hidden, element=element)
     at_once = frames_at_once(gpu_memory, engine.version)
     return max(text, encoder_peak(tower, images, hidden=hidden, tp=tp, element=element, at_once=at_once))
+
+
+def tunes(architecture: Architecture, engine: Engine) -> bool:
+    """Whether a first start of this model tries kernels out on the table of embeddings."""
+    looks_up = not (architecture.vision_params and engine.images)
+    return looks_up and engine.cuda_graphs and engine.version >= FIRST_TUNED
+
+
+def tuning_peak(architecture: Architecture, engine: Engine, *, tp: int, element: int = 2) -> float:
+    """element × hidden × (vocabulary / tp + 2 × T): what the first stage of a first start tries kernels out on. [B]
+
+    While a model is compiled, PyTorch's inductor tunes each kernel on arguments of its own making, as large as the real
+    ones: the first takes the table of embeddings, and gives out two hidden states. vLLM compiles inside its trial, so
+    that the pool is cut as if a batch needed as much; a second start finds what was compiled.
+
+    Limits: models that see look embeddings up before what is compiled. What compiling leaves outside PyTorch is not
+    counted: three starts under Windows (WSL) left 0.3 to 0.6 GiB less, a fourth none. Versions before 0.20 not read.
+    Source: artifacts that vLLM 0.10 to 0.29 left in its cache, published with several projects ("Compile-time
+    auto-tuning block": `generate_example_value((151936, 2048), ...)` for Qwen3 1.7B); vLLM's issues 54122 and 54383.
+    Four first starts on A40, A100, A10G and RTX 4090 (0.26 to 0.31) left 0.14 GiB less to 0.05 more than is said.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> told = Engine(max_num_seqs=256, max_num_batched_tokens=2048, first_start=True)
+    >>> round(tuning_peak(MODELS["Qwen/Qwen3-8B"].architecture, told, tp=1) / GIB, 2)
+    1.19
+    """
+    if not (engine.first_start and tunes(architecture, engine)):
+        return 0.0
+    return element * architecture.hidden * (architecture.vocab / tp + 2 * engine.max_num_batched_tokens)
 
 
 def counted_encoder(architecture: Architecture, engine: Engine) -> VisionTower | None:
@@ -69,13 +103,24 @@ def counted_encoder(architecture: Architecture, engine: Engine) -> VisionTower |
     Limits: SGLang and TensorRT-LLM, whose decoders peak as vLLM's do, do not try it out so.
     """
     counted = engine.name == "vllm" and engine.images and engine.version >= FIRST_KNOWN_ENCODER
-    return architecture.vision if counted else None
+    return architecture.vision if counted and not _tries_no_encoder(architecture, engine) else None
 
 
 def leaves_out_encoder(architecture: Architecture, engine: Engine) -> bool:
     """Whether an image encoder is tried out, and the rules do not count that."""
     tried = engine.name == "vllm" and engine.images and architecture.vision_params > 0
-    return tried and counted_encoder(architecture, engine) is None
+    return tried and counted_encoder(architecture, engine) is None and not _tries_no_encoder(architecture, engine)
+
+
+def _tries_no_encoder(architecture: Architecture, engine: Engine) -> bool:
+    """Whether the second model runner leaves the image encoder out of its trial, as it does on 0.25 and 0.26.
+
+    The pool is larger for it, by what the first images then take of the memory that is left outside.
+
+    Source: vLLM 0.25 and 0.26, vllm/v1/worker/gpu/model_runner.py, `profile_run`; issue 50159, where this runner left
+    0.89 GiB more of each of two RTX 3090 for Gemma 4 31B than the first one.
+    """
+    return engine.version < FIRST_TRIED_ENCODER and has_second_runner(architecture, engine)
 
 
 def _forward_peak(hidden: int, group: LayerGroup, engine: Engine, *, tp: int, element: int) -> float:

@@ -101,8 +101,8 @@ def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, 
     The second runner: sequences × vocabulary × (4 B of counts + 1 bit of prompt + 1 bit of grammar), on the stage that
     `samples`, and element × batched tokens × hidden where there are images. The first one: the latter for all models.
 
-    Limits: tables of blocks, up to 64 MiB, are left out. What a first start leaves while it compiles is counted too,
-    and no rule says how much: it took 2 to 22 % of the pool, which second starts had back (vLLM's issues 54122, 54383).
+    Limits: tables of blocks, up to 64 MiB, are left out, and what a first start leaves outside PyTorch while it
+    compiles (see `vllm_activation.tuning_peak`).
     Source: vLLM 0.27 to 0.33, vllm/utils/mem_utils.py, `memory_profiling`; vllm/v1/worker/gpu/sample/penalties.py,
     `PenaltiesState`; vllm/v1/worker/gpu/structured_outputs.py; vllm/v1/worker/gpu_model_runner.py, `inputs_embeds`.
 
@@ -220,9 +220,10 @@ def _estimate(architecture: Architecture, graphs: int, layout: Layout) -> float:
     (Qwen2.5 0.5B), where `_taken` was 0.43 too much; what graphs took then is within 0.17 of it. Of gpt-oss vLLM
     captures up to 1,024 tokens: its 166 graphs were estimated at 0.66 GiB, which the 102 counted here have, and took
     1.22. FlashInfer's attention (8-bit caches on workstation Blackwell) has its workspace of 0.38 GiB in it and smaller
-    graphs, which is not told apart; GB10's estimates are noisy, its memory is the host's. Older drivers keep more: on
-    A100 what is left for Llama 3.1 8B on 0.31 points to 1.2 GiB where this says 0.55. Of the second runner only Gemma 4
-    31B is held (0.13 and 0.09 GiB on 0.30, 0.12 and 0.07 here), and of its latents one start on GB10.
+    graphs, which is not told apart; GB10's estimates are noisy, its memory is the host's. Of the second
+    runner Gemma 4 31B is held (0.13 and 0.09 GiB on 0.30, 0.12 and 0.07 here), of its latents one start on GB10; first
+    starts of Llama 3.1 8B (A100, 0.31) and Qwen3 8B (A10G, 0.30) leave 0.46 and 0.43 GiB for it where this says 0.55
+    and 0.57.
     Source: vLLM 0.24 to 0.27, vllm/v1/worker/gpu_model_runner.py, and 0.29 to 0.33,
     vllm/v1/worker/gpu/cudagraph_utils.py, `profile_cudagraph_memory`; nine published logs of 0.22 to 0.26, and three
     starts on 0.24.

@@ -14,9 +14,10 @@ NEWEST = 28
 """The newest vLLM (0.28) whose memory rules are held against many logs.
 
 Of 0.29 to 0.31 there are few starts, and of 0.32 and 0.33 none: the pool comes out 0.1 and 0.8 % too large for Gemma 4
-31B in FP8 on H100 (0.30), within 0.1 % for two builds of Qwen3 32B in 4 bit on B200 (0.31, with the weights as logged),
-1.3 % too large for Llama 3.1 8B on A100 (0.31) and some 2 % for Gemma 4 E2B on MI300X (0.29), but some 10 % for
-Qwen3.5 4B, which has a vision tower, on L4 (0.29). GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30).
+31B in FP8 on H100 (0.30), within 0.1 % for two builds of Qwen3 32B in 4 bit on B200 (0.31, with the weights as logged)
+and Llama 3.1 8B on A100 (0.31, a first start), 1.8 % too small for Qwen3.8 27B on RTX PRO 6000 (0.29) and some 2 % too
+large for Gemma 4 E2B on MI300X (0.29), but 8 to 14 % for Gemma 4 E2B and Qwen3.5 4B on L4 and T4 (0.29, 0.30), which
+have encoders. GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30).
 """
 LAST_OF_THE_FIRST_ENGINE = 7
 """The last vLLM (0.7) whose default engine is the first one (V0)."""

@@ -21,7 +21,7 @@ from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights
 from inferplan.core.recurrence import Lightning
-from inferplan.core.vllm_activation import LOGIT_BYTES, activation_peak
+from inferplan.core.vllm_activation import LOGIT_BYTES, activation_peak, tuning_peak
 from inferplan.core.vllm_buffers import (
     CONTEXT,
     collectives,
@@ -78,6 +78,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     peaks = [_peak(model, precision, gpu, layout, engine, last=False)] * (layout.pp - 1)
     peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
     element = precision.element_bytes
+    peaks[0] = max(peaks[0], tuning_peak(model.architecture, engine, tp=layout.tp, element=element))
     held = [runner_buffers(model.architecture, engine, element=element, samples=False)] * (layout.pp - 1)
     held.append(runner_buffers(model.architecture, engine, element=element))
     adapted = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp

@@ -22,6 +22,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.units import GB, MICRO, MILLI
+from inferplan.core.vllm_activation import tunes
 from inferplan.tools._assumptions import Ledger, settings
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools.serving.adapters import asked, note_adapted_speed, note_adapters
@@ -212,7 +213,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     tokens, sequences = RULES[name].default_batching(gpu, version)
     served = Ledger({}) if name == "llama.cpp" else ledger  # whose memory neither graphs nor kept prefixes change
     shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
-    return Engine(
+    engine = Engine(
         name=name,
         version=version,
         memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
@@ -228,6 +229,9 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
         **asked(ledger, name),
     )
+    if name == "vllm" and ledger.given("first_start") and tunes(model.architecture, engine):
+        return replace(engine, first_start=bool(ledger.take("first_start", quiet=True)))
+    return engine
 
 
 LETS_WINDOWS_GO = ("vllm", "llama.cpp")

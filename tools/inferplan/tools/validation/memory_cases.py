@@ -49,7 +49,8 @@ Flag = Annotated[bool, Field(strict=True)]
 class Extra(BaseModel):
     """What few cases state beside: the driver's total, adapters, decode context parallelism, other engines' shares.
 
-    `first_runner` where vLLM was told to take that (VLLM_USE_V2_MODEL_RUNNER=0).
+    `first_runner` where vLLM was told to take that (VLLM_USE_V2_MODEL_RUNNER=0), `first_start` where it compiled the
+    model as it started.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -57,6 +58,7 @@ class Extra(BaseModel):
     gpu_total_gib: float | None = Field(default=None, strict=True, gt=0, le=10**6)
     lora_enabled: Flag | None = None
     first_runner: Flag | None = None
+    first_start: Flag | None = None
     lora_adapters: Size | None = None
     lora_rank: Size | None = None
     lora_sharded: Flag | None = None
@@ -251,6 +253,7 @@ class Setup:
             adapters_sharded=bool(self.extra.lora_sharded),
             as_told=True,
             first_runner=self.extra.first_runner is True,
+            first_start=self.extra.first_start is True,
         )
 
     def overheads_known(self) -> None:
