@@ -10,6 +10,7 @@ NO_CLASS = frozenset(
         "baichuan",
         "bailing_moe_v2",
         "deci",
+        "ernie4_5_moe_vl",
         "exaone",
         "hunyuan",
         "internlm2",
@@ -30,6 +31,7 @@ has them; without the flag `AutoConfig` stops there ("requires you to execute th
 """
 TRUSTED = frozenset(
     {
+        "bailing_hybrid",
         "hunyuan_v1_moe",
         "kimi_k2",
         "kimi_k25",

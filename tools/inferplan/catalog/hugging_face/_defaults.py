@@ -40,6 +40,9 @@ ernie4_5: head_dim=128 hidden_size=1024 intermediate_size=3072 max_position_embe
 ernie4_5_moe: hidden_size=2560 intermediate_size=12288 max_position_embeddings=131072 moe_intermediate_size=1536
     moe_k=6 moe_num_experts=64 moe_num_shared_experts=2 num_attention_heads=20 num_hidden_layers=28
     num_key_value_heads=4 vocab_size=103424
+ernie4_5_vl_moe_text: hidden_size=2560 intermediate_size=12288 max_position_embeddings=131072 moe_k=6
+    moe_num_shared_experts=2 num_attention_heads=20 num_hidden_layers=28 num_key_value_heads=4
+    tie_word_embeddings=true vocab_size=103424
 exaone: hidden_size=4096 intermediate_size=14336 max_position_embeddings=4096 num_attention_heads=32
     num_hidden_layers=32 num_key_value_heads=8 num_layers=32 vocab_size=102400
 exaone4: hidden_size=4096 intermediate_size=16384 max_position_embeddings=2048 num_attention_heads=32

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from inferplan.catalog.hugging_face import _bailing as bailing
+from inferplan.catalog.hugging_face import _ernie as ernie_vl
 from inferplan.catalog.hugging_face import _family as own
 from inferplan.catalog.hugging_face import _ffn as ffn
 from inferplan.catalog.hugging_face import _gemma as gemma
@@ -58,6 +60,9 @@ GEMMA3 = Family(mixers=Plain(heads=QK, windows=one_full_in(6)), norms=4, tied=Tr
 GEMMA4 = Family(mixers=gemma.mixers, blocks=gemma.blocks, norms=gemma.norms, tied=True, ends=gemma.ends)
 QWEN_FURTHER = Further(key="mtp_num_hidden_layers", names=("mtp_num_hidden_layers", "num_nextn_predict_layers"))
 DEEPSEEK_FURTHER = Further(key="num_nextn_predict_layers", ends=2, corrected=True)
+LING_FURTHER = Further(
+    key="num_nextn_predict_layers", names=("num_nextn_predict_layers", "num_mtp_layers"), corrected=True
+)
 QWEN3_NEXT = Family(unlike=("attention_bias",), mixers=GATED_DELTA, blocks=QWEN_SHARED)
 QWEN3_5 = Family(unlike=("attention_bias",), mixers=GATED_DELTA, further=QWEN_FURTHER)
 QWEN3_5_MOE = Family(
@@ -101,6 +106,19 @@ FAMILIES: Mapping[str, Family] = {
     "apertus": Family(mixers=Plain(heads=QK), blocks=Dense(gated=False, extra_params=2)),
     "arcee": Family(mixers=Plain(heads=BOTH), blocks=Dense(gated=False, bias="mlp_bias")),
     "axk1": Family(mixers=Latents(), blocks=DEEPSEEK, norms=3),
+    "bailing_hybrid": Family(
+        unlike=("use_bias", "use_qkv_bias", "use_mla_nope", "multi_gate"),
+        mixers=bailing.mixers,
+        blocks=Routed(
+            count=("num_experts", "num_local_experts"),
+            active=("num_experts_per_tok", "num_experts_per_token"),
+            shared_experts=("num_shared_experts", "n_shared_experts"),
+            shared_each=("moe_shared_expert_intermediate_size",),
+            where=after_dense("first_k_dense_replace"),
+        ),
+        state_bytes=bailing.state_bytes,
+        further=LING_FURTHER,
+    ),
     "bailing_moe_v2": BAILING,
     "bloom": Family(mixers=Plain(heads=BIASED), blocks=ffn.four_times, norm_bias=True, tied=True, ends=own.bloom_ends),
     "cohere": Family(
@@ -141,6 +159,7 @@ FAMILIES: Mapping[str, Family] = {
         tied=True,
         further=Further(key="num_nextn_predict_layers", norms=4, dense=True),
     ),
+    "ernie4_5_moe_vl": Family(unlike=("use_bias",), mixers=Plain(heads=Heads()), blocks=ernie_vl.blocks, tied=True),
     "exaone": Family(unlike=("attention_bias", "mlp_bias"), mixers=Plain()),
     "exaone4": Family(mixers=Plain(heads=EXAONE4, windows=lettered)),
     "exaone_moe": Family(
@@ -344,6 +363,7 @@ FAMILIES: Mapping[str, Family] = {
 
 ALIASES: Mapping[str, str] = {
     "deci": "nemotron-nas",
+    "ernie4_5_vl_moe_text": "ernie4_5_moe_vl",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
     "glm4v_moe_text": "glm4_moe",

@@ -41,7 +41,7 @@ class Family:
     final_norms: int = 1
     head_bias: bool | str = False
     tied: bool | None = False
-    state_bytes: int | None = None
+    state_bytes: Count | None = None
     local_rope: bool = False
     unlike: tuple[str, ...] = ()
     ends: Callable[[Keys], Ends] = no_ends

@@ -120,7 +120,8 @@ class Routed:
     """Layers of experts between dense ones.
 
     The width of what all tokens share is a key's (`shared_width`), or as many expert widths as a key says
-    (`shared_experts`); a router may have a bias, and a shared expert a gate.
+    (`shared_experts`), or widths that another key says (`shared_each`); a router may have a bias, and a shared expert
+    a gate.
     """
 
     count: tuple[str, ...]
@@ -129,6 +130,7 @@ class Routed:
     shared_width: tuple[str, ...] = ()
     shared_experts: tuple[str, ...] = ()
     shared_default: int = 0
+    shared_each: tuple[str, ...] = ()
     where: Routing = every_layer
     dense: Dense = Dense()
     gated: bool = True
@@ -167,6 +169,7 @@ class Routed:
     def _shared(self, keys: Keys, width: int) -> int:
         """The width of the shared experts together. [elements]"""
         if self.shared_experts:
+            width = keys.integer(*self.shared_each, default=width) if self.shared_each else width
             return width * (keys.optional(*self.shared_experts, default=self.shared_default, high=1000) or 0)
         return keys.optional(*self.shared_width, default=0) or 0 if self.shared_width else 0
 

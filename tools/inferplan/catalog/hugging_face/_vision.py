@@ -8,6 +8,8 @@ from inferplan.core.vision import VisionTower
 
 WRAPPERS: Mapping[str, str | None] = {
     "aya_vision": "cohere2",
+    "ernie4_5_moe_vl": "ernie4_5_moe_vl",
+    "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
     "glm4v_moe": "glm4v_moe_text",
@@ -174,9 +176,25 @@ def _moonvit(vision: Keys, _root: Keys, hidden: int) -> int:
     return layers * layer + ends + 2 * width + _merger(4 * width, size(vision, "text_hidden_size", default=hidden))
 
 
+def _ernie(vision: Keys, root: Keys, hidden: int) -> int:
+    """Patches of a frame are merged, then frames.
+
+    Source: vLLM 0.33, ernie45_vl.py, `Ernie4_5_VisionTransformer`, `VariableResolutionResamplerModel`.
+    """
+    width = size(vision, "embed_dim", "hidden_size")
+    ratio = size(vision, "mlp_ratio", default=4) * width
+    layers = size(vision, "depth") * _layer(width, size(vision, "intermediate_size", default=ratio))
+    ends = (size(vision, "in_channels") * size(vision, "patch_size") ** 2 + 2) * width
+    frames = size(root if root.has("temporal_conv_size") else vision, "temporal_conv_size", "temporal_merge_size")
+    one = width * size(vision, "spatial_merge_size") ** 2
+    return layers + ends + _merger(one, one) + _merger(one, one) + (frames - 1) * one**2 + 4 * one + (one + 2) * hidden
+
+
 Tower = Callable[[Keys, Keys, int], int]
 
 _TOWERS: Mapping[str, Tower] = {
+    "ernie4_5_moe_vl": _ernie,
+    "ernie4_5_vl_moe": _ernie,
     "gemma3": _gemma3,
     "gemma4": _gemma4,
     "kimi_k25": _moonvit,
@@ -200,7 +218,14 @@ _CLIP = {
     "hidden_size": 768, "image_size": 224, "intermediate_size": 3072, "num_hidden_layers": 12, "patch_size": 32,
 }  # fmt: skip
 
+_ERNIE = {
+    "depth": 32, "hidden_size": 1280, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
+    "temporal_merge_size": 2,
+}  # fmt: skip
+
 _DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "ernie4_5_moe_vl": _ERNIE,
+    "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
     "gemma3": {**_CLIP, "patch_size": 16},
     "gemma4": {
         "head_dim": 64, "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
