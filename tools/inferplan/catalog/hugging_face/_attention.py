@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from inferplan.catalog.hugging_face._keys import CONTEXT, HEADS, HIDDEN, LAYERS, MOST_LAYERS, Keys
 from inferplan.core.architecture import Attention, Mixer, QkNorm
@@ -17,6 +18,15 @@ FULL, SLIDING, CHUNKED, LINEAR = "full_attention", "sliding_attention", "chunked
 def layers_of(keys: Keys) -> int:
     """The number of decoder layers."""
     return keys.integer(*LAYERS, high=MOST_LAYERS)
+
+
+def of_decoder(keys: Keys, key: str, layers: int) -> None:
+    """Have a list that goes on with the layers for further tokens end with those of the decoder; it has to be there."""
+    value = keys.values.get(key)
+    if isinstance(value, list):
+        keys.values = {**keys.values, key: cast("list[object]", value)[:layers]}
+    elif value is None:
+        keys.problems.missing[keys.name(key)] = None
 
 
 def hidden_of(keys: Keys) -> int:

@@ -35,12 +35,15 @@ TRUSTED = frozenset(
         "hunyuan_v1_moe",
         "kimi_k2",
         "kimi_k25",
+        "kimi_k3",
         "kimi_linear",
         "kimi_vl",
         "mellum",
         "mimo_v2_flash",
         "minimax_m2",
         "nemotron_h",
+        "step3p5",
+        "step3p7",
     }
 )
 """Types with a class of their own today, whose tokenizer or processor is code, or which earlier releases stop at.

@@ -9,6 +9,8 @@ from inferplan.catalog.hugging_face import _ffn as ffn
 from inferplan.catalog.hugging_face import _gemma as gemma
 from inferplan.catalog.hugging_face import _nas as nas
 from inferplan.catalog.hugging_face import _recurrent as recurrent
+from inferplan.catalog.hugging_face import _step as step
+from inferplan.catalog.hugging_face import _streams as streams
 from inferplan.catalog.hugging_face._attention import (
     Heads,
     Plain,
@@ -137,6 +139,13 @@ FAMILIES: Mapping[str, Family] = {
     "deepseek_v2": Family(unlike=("mlp_bias",), mixers=Latents(), blocks=DEEPSEEK),
     "deepseek_v3": DEEPSEEK_V3,
     "deepseek_v32": Family(mixers=Latents(indexers=True), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER),
+    "deepseek_v4": Family(
+        unlike=("attention_bias",),
+        mixers=streams.mixers,
+        blocks=DEEPSEEK,
+        ends=streams.ends,
+        further=Further(key="num_nextn_predict_layers", corrected=True, near=True, more=streams.further),
+    ),
     "dots1": Family(mixers=Plain(heads=QK, windows=from_last), blocks=DEEPSEEK),
     "ernie4_5": Family(
         mixers=Plain(heads=Heads(qkv_bias="use_bias", output_bias="use_bias")),
@@ -237,16 +246,7 @@ FAMILIES: Mapping[str, Family] = {
         mixers=recurrent.jamba,
         blocks=Routed(count=("num_experts",), width=("intermediate_size",), where=ffn.jamba_period),
     ),
-    "kimi_linear": Family(
-        mixers=kimi_linear,
-        blocks=Routed(
-            count=("num_experts",),
-            active=("num_experts_per_token", "num_experts_per_tok"),
-            shared_experts=("num_shared_experts",),
-            where=after_dense("first_k_dense_replace"),
-        ),
-        state_bytes=4,
-    ),
+    "kimi_linear": Family(mixers=kimi_linear, blocks=ffn.kimi, state_bytes=4, ends=own.kimi_ends),
     "kolibri1": Family(
         mixers=Plain(heads=QK, windows=one_full_in(5, None)),
         blocks=Routed(count=("num_local_experts", "num_experts"), shared_width=("shared_expert_intermediate_size",)),
@@ -353,6 +353,12 @@ FAMILIES: Mapping[str, Family] = {
         norms=own.stablelm_norms,
         norm_bias=True,
     ),
+    "step3p5": Family(
+        unlike=("attention_bias",),
+        mixers=step.mixers,
+        blocks=step.blocks,
+        further=Further(key="num_nextn_predict_layers", ends=1, dense=True, near=True),
+    ),
     "starcoder2": Family(
         mixers=Plain(heads=Heads(qkv_bias="use_bias", output_bias="use_bias"), windows=every_layer),
         blocks=Dense(gated=False, bias="use_bias"),
@@ -363,6 +369,7 @@ FAMILIES: Mapping[str, Family] = {
 
 ALIASES: Mapping[str, str] = {
     "deci": "nemotron-nas",
+    "deepseek_ref": "deepseek_v4",
     "ernie4_5_vl_moe_text": "ernie4_5_moe_vl",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",

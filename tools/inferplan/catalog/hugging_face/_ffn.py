@@ -1,7 +1,7 @@
 """What each token passes through: dense blocks, routed and shared experts, and which layers have which."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
@@ -227,6 +227,22 @@ def _nemotron_experts(keys: Keys) -> ExpertFfn:
         gated=False,
         expert_hidden=keys.optional("moe_latent_size") or None,
     )
+
+
+KIMI = Routed(
+    count=("num_experts",),
+    active=("num_experts_per_token", "num_experts_per_tok"),
+    shared_experts=("num_shared_experts",),
+    where=after_dense("first_k_dense_replace"),
+)
+
+
+def kimi(keys: Keys) -> Blocks:
+    """Experts, in a narrower width and with a norm of it in Kimi K3. Source: vLLM 0.33, models/kimi_k3."""
+    width = keys.optional("routed_expert_hidden_size") or None
+    norm = width if width and keys.flag("latent_moe_use_norm") else 0
+    more = {"expert_hidden": width, "extra_latent_params": norm}
+    return [replace(one, **more) if isinstance(one, ExpertFfn) and width else one for one in KIMI(keys)]
 
 
 def lfm2(keys: Keys) -> Blocks:

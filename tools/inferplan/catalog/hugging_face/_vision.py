@@ -16,6 +16,7 @@ WRAPPERS: Mapping[str, str | None] = {
     "internvl": "qwen2",
     "internvl_chat": "qwen2",
     "kimi_k25": "kimi_k2",
+    "kimi_k3": "kimi_linear",
     "kimi_vl": "deepseek_v3",
     "llama4": "llama4_text",
     "llava": "llama",
@@ -31,6 +32,7 @@ WRAPPERS: Mapping[str, str | None] = {
     "qwen3_5_moe": "qwen3_5_moe_text",
     "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "step3p7": "step3p5",
 }
 """Wrappers, and the family of their text decoder where its config does not say."""
 OWN_DECODER = frozenset({"minimax_m3_vl"})
