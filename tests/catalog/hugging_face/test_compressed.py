@@ -34,7 +34,7 @@ def test_a_config_is_the_whole_architecture_of_the_catalogue(slug: str) -> None:
 
 
 def test_streams_are_mixed_by_matrices_of_their_own() -> None:
-    """24 rows of 4 x 4,096, with biases and 3 scales, twice in 43 layers; 4 rows, their biases and a scale at the end."""
+    """24 rows of 4 x 4,096, with biases and 3 scales, twice in 43 layers; 4 rows, biases and a scale at the end."""
     assert read().architecture.other_params == 43 * 2 * (24 * 16384 + 24 + 3) + 4 * 16384 + 4 + 1
 
 

@@ -8,8 +8,10 @@ from inferplan.catalog.hugging_face._keys import Keys
 NO_CLASS = frozenset(
     {
         "baichuan",
+        "bailing_moe",
         "bailing_moe_v2",
         "deci",
+        "deepseek",
         "ernie4_5_moe_vl",
         "exaone",
         "hunyuan",

@@ -14,11 +14,13 @@ from inferplan.catalog.hugging_face import _streams as streams
 from inferplan.catalog.hugging_face._attention import (
     Heads,
     Plain,
+    after_prefix,
     crossed,
     every_layer,
     from_last,
     from_layer,
     full_unless_typed,
+    laguna,
     lettered,
     llama4,
     mimo_v2,
@@ -74,6 +76,11 @@ QWEN3_5_MOE = Family(
     further=QWEN_FURTHER,
 )
 DEEPSEEK_V3 = Family(mixers=Latents(), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER)
+LAGUNA = Routed(
+    count=("num_experts",),
+    shared_width=("shared_expert_intermediate_size",),
+    where=ffn.first_dense,
+)
 GLM4_MOE = Family(
     mixers=Plain(heads=Heads(qkv_bias="attention_bias", qk_norm="per_head", qk_norm_flag="use_qk_norm")),
     blocks=DEEPSEEK,
@@ -135,7 +142,21 @@ FAMILIES: Mapping[str, Family] = {
         norms=1,
         tied=True,
     ),
+    "cohere2_moe": Family(
+        unlike=("attention_bias",),
+        mixers=Plain(windows=after_prefix),
+        blocks=Routed(
+            count=("num_experts",),
+            width=("intermediate_size",),
+            shared_experts=("num_shared_experts",),
+            where=after_dense("first_k_dense_replace"),
+            dense=Dense(width=("prefix_dense_intermediate_size",)),
+        ),
+        norms=1,
+        tied=True,
+    ),
     "cohere2": Family(mixers=Plain(heads=BOTH, windows=one_full_in(4)), norms=1, tied=True),
+    "deepseek": Family(unlike=("attention_bias",), mixers=Plain(), blocks=DEEPSEEK),
     "deepseek_v2": Family(unlike=("mlp_bias",), mixers=Latents(), blocks=DEEPSEEK),
     "deepseek_v3": DEEPSEEK_V3,
     "deepseek_v32": Family(mixers=Latents(indexers=True), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER),
@@ -195,6 +216,7 @@ FAMILIES: Mapping[str, Family] = {
     "gemma4_text": GEMMA4,
     "glm": Family(mixers=Plain(heads=QUERY)),
     "glm4": Family(mixers=Plain(heads=QUERY), norms=4),
+    "glm4v_text": Family(mixers=Plain(heads=Heads(qkv_bias=True)), norms=4),
     "glm4_moe": GLM4_MOE,
     "glm4_moe_lite": Family(mixers=Latents(), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER),
     "glm_moe_dsa": Family(
@@ -229,6 +251,7 @@ FAMILIES: Mapping[str, Family] = {
             shared_default=1,
         ),
     ),
+    "hyperclovax": Family(mixers=Plain(heads=BOTH), blocks=Dense(bias="mlp_bias"), norms=own.hyperclovax_norms),
     "hy_v3": Family(
         unlike=("mlp_bias",),
         mixers=Plain(heads=QK),
@@ -252,6 +275,7 @@ FAMILIES: Mapping[str, Family] = {
         blocks=Routed(count=("num_local_experts", "num_experts"), shared_width=("shared_expert_intermediate_size",)),
         norms=4,
     ),
+    "laguna": Family(unlike=("attention_bias",), mixers=laguna, blocks=LAGUNA),
     "lfm2": Family(mixers=recurrent.short_conv, blocks=ffn.lfm2, tied=True),
     "lfm2_moe": Family(
         mixers=recurrent.short_conv,
@@ -368,9 +392,11 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 ALIASES: Mapping[str, str] = {
+    "bailing_moe": "bailing_moe_v2",
     "deci": "nemotron-nas",
     "deepseek_ref": "deepseek_v4",
     "ernie4_5_vl_moe_text": "ernie4_5_moe_vl",
+    "exaone4_5_text": "exaone4",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
     "glm4v_moe_text": "glm4_moe",

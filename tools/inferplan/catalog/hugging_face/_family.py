@@ -94,6 +94,11 @@ def mllama_ends(keys: Keys) -> Ends:
     return Ends(other_params=8 * hidden_of(keys))
 
 
+def hyperclovax_norms(keys: Keys) -> int:
+    """One before and one behind each block, unless told otherwise. Source: transformers, `HyperCLOVAXDecoderLayer`."""
+    return 4 if keys.flag("use_post_norm", default=True) else 2
+
+
 def kimi_ends(keys: Keys) -> Ends:
     """Two norms and two queries a layer, and two more at the end, where earlier outputs are attended to (Kimi K3).
 

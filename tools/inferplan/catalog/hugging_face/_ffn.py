@@ -15,6 +15,7 @@ Routing = Callable[[Keys, int], Sequence[bool]]
 """Whether each layer has experts."""
 
 MANY = 10**5
+KINDS = ("dense", "sparse")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +71,12 @@ def after_dense(*names: str, listed: str | None = "mlp_layer_types") -> Routing:
         return [kind == "sparse" for kind in kinds]
 
     return routed
+
+
+def first_dense(keys: Keys, layers: int) -> Sequence[bool]:
+    """The first layer is dense, unless `mlp_layer_types` say otherwise. Source: transformers, `LagunaConfig`."""
+    default = ["sparse" if number else "dense" for number in range(layers)]
+    return [kind == "sparse" for kind in keys.per_layer("mlp_layer_types", layers, allowed=KINDS, default=default)]
 
 
 def by_frequency(keys: Keys, layers: int) -> Sequence[bool]:
