@@ -1,4 +1,4 @@
-"""Checkpoints published in FP4: what they leave in 16 bit by their own lists, and what they then weigh."""
+"""Checkpoints published in FP4 and FP8: what they leave in 16 bit by their own lists, and what they then weigh."""
 
 import json
 from datetime import date
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from data_files import DATA
+from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.builds import BuildRow, build_rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
@@ -42,11 +43,13 @@ def test_every_build_is_of_a_catalogued_model_in_a_known_format_and_says_where_t
     assert not MODELS[row.model].is_size_class
     assert row.precision in FORMATS
     assert row.checked <= date(2026, 11, 26)
-    assert MODELS[row.model].build(row.precision) == row.build()
+    assert (MODELS[row.model].build(row.precision) == row.build()) is not row.apart
 
 
 def test_no_model_has_two_builds_in_one_format() -> None:
-    assert len({(row.model, row.precision) for row in build_rows()}) == len(build_rows()) == len(ROWS)
+    formats = [(row.model, row.precision) for row in build_rows() if not row.apart]
+    assert len(set(formats)) == len(formats)
+    assert len(build_rows()) == len(ROWS)
 
 
 @pytest.mark.parametrize("name", sorted(IGNORED.keys() - LATENT_IN_PARTS))
@@ -165,3 +168,52 @@ def test_the_release_itself_is_no_build() -> None:
     assert MODELS["openai/gpt-oss-120b"].build("mxfp4") is None
     assert MODELS["openai/gpt-oss-120b"].own_bits("mxfp4") == NativeBits(routed_experts=4.25)
     assert build("zai-org/GLM-5.2").id == "nvidia/GLM-5.2-NVFP4"
+
+
+@pytest.mark.parametrize(
+    ("id_", "published", "of_the_release", "rows_of_matrices"),
+    [
+        ("meta-llama/Llama-3.1-405B-Instruct-FP8", 405_868_625_920, 405_853_388_800, 124 * (2 * 53248 + 16384)),
+        ("meta-llama/Llama-3.1-405B-FP8", 405_868_625_920, 405_853_388_800, 124 * (2 * 53248 + 16384)),
+        (
+            "meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8",
+            401_649_841_664,
+            401_583_781_376,
+            24 * 128 * (2 * 8192 + 5120),
+        ),
+        (
+            "RedHatAI/Llama-4-Scout-17B-16E-Instruct-FP8-dynamic",
+            108_659_340_800,
+            108_641_793_536,
+            48 * 17 * (2 * 8192 + 5120),
+        ),
+    ],
+)
+def test_what_a_build_in_fp8_quantises_follows_from_its_scales(
+    id_: str, published: int, of_the_release: int, rows_of_matrices: int
+) -> None:
+    """Its published total has one scale more a row of a quantised matrix: gate and up are as tall as wide, down is not.
+
+    405B has 126 blocks of 53,248 columns, 124 in FP8; Maverick 128 experts in 24 layers, Scout 16 and one more in 48.
+    """
+    assert published - of_the_release == rows_of_matrices
+    row = ROWS[id_]
+    assert row.bits.mixers == 16
+    scale = 32 / 3 * (2 * 8192 + 5120) / (8192 * 5120)
+    means = {
+        "meta-llama/Llama-3.1-405B-Instruct": (8 * 124 + 16 * 2) / 126 + 124 / 126 * 32 / 3 * (2 / 16384 + 1 / 53248),
+        "meta-llama/Llama-4-Maverick-17B-128E-Instruct": 16,
+        "meta-llama/Llama-4-Scout-17B-16E-Instruct": 8 + scale,
+    }
+    assert row.bits.ffn == pytest.approx(means[row.model], abs=1e-4)
+    if "Llama-4" in id_:
+        assert row.bits.routed_experts == pytest.approx(8 + scale, abs=1e-4)
+
+
+def test_a_build_that_stands_apart_changes_nothing_of_its_model() -> None:
+    """Meta leaves attention of 405B in 16 bit: 72 GB more than FP8 throughout, as NVIDIA and Red Hat publish it."""
+    own, other = model_of("meta-llama/Llama-3.1-405B-Instruct-FP8"), MODELS["meta-llama/Llama-3.1-405B-Instruct"]
+    assert own.native_precision == "fp8"
+    assert other.build("fp8") is None
+    more = weights(own, FORMATS["fp8"]).total - weights(other, FORMATS["fp8"]).total
+    assert more / GB == pytest.approx(71.87 + 329.77 * 0.1285 / 8, abs=0.3)

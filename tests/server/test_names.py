@@ -140,6 +140,11 @@ async def test_a_tag_is_answered_with_the_model_and_the_format_that_it_means(
         ("library/llama3.3", "meta-llama/Llama-3.3-70B-Instruct"),
         ("meta-llama/Llama-3.3-70B-Instruct:latest", "meta-llama/Llama-3.3-70B-Instruct"),
         ("openai/gpt-oss-120b:free", "openai/gpt-oss-120b"),
+        ("gpt-oss:120b-cloud", "openai/gpt-oss-120b"),
+        ("kimi-k2:1t-cloud", "moonshotai/Kimi-K2-Instruct"),
+        ("glm-4.6:cloud", "zai-org/GLM-4.6"),
+        ("granite4:small-h", "ibm-granite/granite-4.0-h-small"),
+        ("mistral-nemo:12b", "mistralai/Mistral-Nemo-Instruct-2407"),
     ],
 )
 async def test_a_tag_that_says_nothing_of_the_weights_changes_nothing(client: Client, said: str, model: str) -> None:

@@ -15,7 +15,7 @@ _PAGE = re.compile(
 _SIDE = frozenset(("gguf", "quantized", "weights", "format", "qat", "ct", "block", "mlx", "dwq"))
 """Words beside a format that name neither it nor the model."""
 _BITS = frozenset(("bit", "bits"))
-_GGUF = re.compile(r"[-:_. ](?:ud-)?i?q([1-8])_\w+$")
+_GGUF = re.compile(r"[-:_. ](?:ud-)?i?q([1-8])_\w+?(?:[-.]gguf)?$")
 """The end of the name of a GGUF file, or of a tag: its type and how wide that is."""
 _NVIDIA = ("nvidia/", "-fp4", "-nvfp4")
 """Whose "FP4" is NVFP4: the checkpoints of this owner were renamed so."""

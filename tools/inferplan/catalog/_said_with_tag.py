@@ -1,7 +1,8 @@
 """Names with a tag behind a colon, as Ollama and the routers of APIs have them.
 
-Sources: Ollama's API documentation, model names (`model:tag`, the tag `latest` where none is given); OpenRouter's
-documentation, model variants (what routes a request otherwise has the weights of its model).
+Sources: Ollama's API documentation, model names (`model:tag`, the tag `latest` where none is given), and its page on
+cloud models (`gpt-oss:120b-cloud` runs there); OpenRouter's documentation, model variants (what routes a request
+otherwise has the weights of its model).
 """
 
 import re
@@ -10,7 +11,8 @@ from inferplan.catalog._shelf import FEW, words
 from inferplan.catalog.models import MODELS
 
 _LATEST = "latest"
-_ROUTES = frozenset(("free", "nitro", "floor", "exacto", "online", "extended", "batch"))
+_CLOUD = "-cloud"
+_ROUTES = frozenset(("cloud", "free", "nitro", "floor", "exacto", "online", "extended", "batch"))
 """What stands behind a name and says nothing of the weights."""
 _SIZE = re.compile(r"\b(?:\d+x)?\d+(?:\.\d+)?b\b")
 """A size as names have it: "70b", "1.5b", "8x7b"."""
@@ -25,10 +27,14 @@ def untagged(said: str) -> str:
 
     >>> untagged("ollama run llama3.3:latest"), untagged("openai/gpt-oss-20b:free"), untagged("gpt-oss:latest")
     ('llama3.3', 'openai/gpt-oss-20b', 'gpt-oss:latest')
+    >>> untagged("gpt-oss:120b-cloud"), untagged("glm-4.6:cloud")
+    ('gpt-oss:120b', 'glm-4.6')
     """
     if ":" not in said and "/" not in said and " " not in said:
         return said
     said = _OLLAMA.sub("", said.strip(), count=1)
+    if ":" in said and said.casefold().endswith(_CLOUD):
+        said = said[: -len(_CLOUD)]
     name, _, tag = said.rpartition(":")
     goes = tag.casefold() in _ROUTES or (tag.casefold() == _LATEST and not _sizes(name))
     return name if name and goes else said

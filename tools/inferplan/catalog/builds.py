@@ -14,11 +14,13 @@ _FILE = "builds.toml"
 class BuildRow(NamedRow):
     """One published checkpoint; `also` are models of the same layers, of which it is as well a checkpoint.
 
+    One that is `apart` goes by its own name, and is not what its format means of the model.
     `unverified` names what its source does not state of it.
     """
 
     model: str
     also: tuple[str, ...] = ()
+    apart: bool = False
     precision: str
     bits: NativeBits
     kv_bits: PositiveFloat | None = None
@@ -40,7 +42,7 @@ def build_rows() -> tuple[BuildRow, ...]:
 def _by_model() -> Mapping[str, Mapping[str, Build]]:
     """The builds of each model, by format; of several in one format the first row."""
     found: dict[str, dict[str, Build]] = {}
-    for row in build_rows():
+    for row in (row for row in build_rows() if not row.apart):
         for model in (row.model, *row.also):
             found.setdefault(model, {}).setdefault(row.precision, row.build())
     return found

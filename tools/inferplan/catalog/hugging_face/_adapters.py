@@ -14,6 +14,8 @@ _KINDS: Mapping[Adapted, frozenset[str]] = {
             "deepseek_v2",
             "deepseek_v3",
             "ernie4_5_moe",
+            "ernie4_5_moe_vl",
+            "ernie4_5_vl_moe_text",
             "gemma2",
             "gemma3",
             "gemma3_text",
@@ -50,7 +52,7 @@ _KINDS: Mapping[Adapted, frozenset[str]] = {
     "joined": frozenset({"phi3"}),
     "stacked": frozenset({"gpt_oss"}),
 }
-WRAPPING = frozenset({"gemma3", "mistral3", "qwen2_5_vl", "qwen2_vl", "qwen3_vl"})
+WRAPPING = frozenset({"ernie4_5_vl_moe", "gemma3", "mistral3", "qwen2_5_vl", "qwen2_vl", "qwen3_vl"})
 """Wrappers of a text decoder whose class takes adapters too."""
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from inferplan.catalog.hugging_face._keys import CONTEXT, HEADS, HIDDEN, LAYERS, MOST_LAYERS, Keys
+from inferplan.catalog.hugging_face._runs import unpacked
 from inferplan.core.architecture import Attention, Mixer, QkNorm
 from inferplan.core.attention import Indexer
 
@@ -17,6 +19,15 @@ FULL, SLIDING, CHUNKED, LINEAR = "full_attention", "sliding_attention", "chunked
 def layers_of(keys: Keys) -> int:
     """The number of decoder layers."""
     return keys.integer(*LAYERS, high=MOST_LAYERS)
+
+
+def of_decoder(keys: Keys, key: str, layers: int) -> None:
+    """Have a list that goes on with the layers for further tokens end with those of the decoder; it has to be there."""
+    value = keys.values.get(key)
+    if isinstance(value, list):
+        keys.values = {**keys.values, key: cast("list[object]", value)[:layers]}
+    elif value is None:
+        keys.problems.missing[keys.name(key)] = None
 
 
 def hidden_of(keys: Keys) -> int:
@@ -127,6 +138,19 @@ def one_full_in(every: int, key: str | None = "sliding_window_pattern") -> Windo
     return windows
 
 
+def after_prefix(keys: Keys, layers: int) -> Sequence[int | None]:
+    """Dense layers in front have a pattern of their own, each of them full; then one in four is (Cohere 2 MoE).
+
+    Source: transformers 5.24, `Cohere2MoeConfig`.
+    """
+    first = min(layers, keys.integer("first_k_dense_replace", default=0, low=0, high=MOST_LAYERS))
+    own = keys.integer("prefix_dense_sliding_window_pattern", default=1, high=MOST_LAYERS)
+    step = keys.integer("sliding_window_pattern", default=4, high=MOST_LAYERS)
+    full = [(number + 1) % own == 0 for number in range(first)]
+    full += [(number + 1) % step == 0 for number in range(layers - first)]
+    return _typed(keys, layers, [FULL if one else SLIDING for one in full], window_of(keys))
+
+
 def full_unless_typed(keys: Keys, layers: int) -> Sequence[int | None]:
     """Every layer is full unless `layer_types` name sliding ones (SmolLM3, EXAONE-4 7B)."""
     return _typed(keys, layers, [FULL] * layers, window_of(keys))
@@ -198,6 +222,44 @@ def crossed(keys: Keys) -> Mixers:
     keys.keep("cross_attention_layers", sorted(cross or ()), None)
     other = replace(one, qk_norm="per_head", cross=True, extra_params=2)
     return [(other if number in (cross or ()) else one,) for number in range(layers)]
+
+
+def laguna(keys: Keys) -> Mixers:
+    """Gated heads, as many as a list says of each layer. Source: transformers, `LagunaAttention`."""
+    layers, heads = layers_of(keys), keys.integer("num_attention_heads", high=10**5)
+    kv_heads, gating = kv_heads_of(keys, heads), keys.values.get("gating", True)
+    if gating not in (True, "per-head", "per-element"):
+        keys.unsupported("gating", "known: true, per-head, per-element")
+    keys.keep("gating", gating, assumed=True)
+    one = Attention(
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=keys.integer("head_dim", default=128, high=10**5),
+        qk_norm="per_head",
+        head_gate=gating != "per-element",
+        output_gate=gating == "per-element",
+    )
+    counts, windows = _heads_per_layer(keys, layers, heads, kv_heads), full_unless_typed(keys, layers)
+    return [(windowed(replace(one, heads=int(count)), window),) for count, window in zip(counts, windows, strict=False)]
+
+
+def _heads_per_layer(keys: Keys, layers: int, heads: int, kv_heads: int) -> Sequence[str]:
+    """The heads of each layer, as text."""
+    key = "num_attention_heads_per_layer"
+    value, default = keys.values.get(key), [str(heads)] * layers
+    if isinstance(value, list):
+        words = tuple(str(one) for one in cast("list[object]", value))
+    else:
+        words = unpacked(value, layers) if isinstance(value, str) else tuple(default)
+    if words is None or not all(_heads(word, kv_heads) for word in words):
+        keys.wrong(key, f"a list of heads, one for each layer, which {kv_heads} divides")
+        return default
+    return keys.per_layer(key, layers, allowed=sorted(set(words)), default=default)
+
+
+def _heads(word: str, kv_heads: int) -> bool:
+    """Whether these are heads that so many KV heads divide."""
+    return word.isascii() and word.isdigit() and len(word) < 6 and int(word) > 0 and int(word) % kv_heads == 0
 
 
 def mimo_v2(keys: Keys) -> Mixers:

@@ -8,8 +8,11 @@ from inferplan.catalog.hugging_face._keys import Keys
 NO_CLASS = frozenset(
     {
         "baichuan",
+        "bailing_moe",
         "bailing_moe_v2",
         "deci",
+        "deepseek",
+        "ernie4_5_moe_vl",
         "exaone",
         "hunyuan",
         "internlm2",
@@ -30,15 +33,19 @@ has them; without the flag `AutoConfig` stops there ("requires you to execute th
 """
 TRUSTED = frozenset(
     {
+        "bailing_hybrid",
         "hunyuan_v1_moe",
         "kimi_k2",
         "kimi_k25",
+        "kimi_k3",
         "kimi_linear",
         "kimi_vl",
         "mellum",
         "mimo_v2_flash",
         "minimax_m2",
         "nemotron_h",
+        "step3p5",
+        "step3p7",
     }
 )
 """Types with a class of their own today, whose tokenizer or processor is code, or which earlier releases stop at.

@@ -33,6 +33,10 @@ deepseek_v32: first_k_dense_replace=3 hidden_size=7168 index_head_dim=128 index_
     intermediate_size=18432 kv_lora_rank=512 max_position_embeddings=163840 moe_intermediate_size=2048
     n_routed_experts=256 n_shared_experts=1 num_attention_heads=128 num_experts_per_tok=8 num_hidden_layers=61
     num_local_experts=256 q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 v_head_dim=128 vocab_size=129280
+deepseek_v4: hc_mult=4 head_dim=512 hidden_size=4096 index_head_dim=128 index_n_heads=64 index_topk=512
+    max_position_embeddings=1048576 moe_intermediate_size=2048 n_routed_experts=256 n_shared_experts=1
+    num_attention_heads=64 num_experts_per_tok=6 num_hidden_layers=43 num_key_value_heads=1 o_groups=8 o_lora_rank=1024
+    q_lora_rank=1024 sliding_window=128 vocab_size=129280
 dots1: hidden_size=4608 intermediate_size=10944 max_position_embeddings=2048 max_window_layers=62
     moe_intermediate_size=1408 num_attention_heads=32 num_hidden_layers=62 sliding_window=4096 vocab_size=152064
 ernie4_5: head_dim=128 hidden_size=1024 intermediate_size=3072 max_position_embeddings=131072 num_attention_heads=16
@@ -40,6 +44,9 @@ ernie4_5: head_dim=128 hidden_size=1024 intermediate_size=3072 max_position_embe
 ernie4_5_moe: hidden_size=2560 intermediate_size=12288 max_position_embeddings=131072 moe_intermediate_size=1536
     moe_k=6 moe_num_experts=64 moe_num_shared_experts=2 num_attention_heads=20 num_hidden_layers=28
     num_key_value_heads=4 vocab_size=103424
+ernie4_5_vl_moe_text: hidden_size=2560 intermediate_size=12288 max_position_embeddings=131072 moe_k=6
+    moe_num_shared_experts=2 num_attention_heads=20 num_hidden_layers=28 num_key_value_heads=4
+    tie_word_embeddings=true vocab_size=103424
 exaone: hidden_size=4096 intermediate_size=14336 max_position_embeddings=4096 num_attention_heads=32
     num_hidden_layers=32 num_key_value_heads=8 num_layers=32 vocab_size=102400
 exaone4: hidden_size=4096 intermediate_size=16384 max_position_embeddings=2048 num_attention_heads=32

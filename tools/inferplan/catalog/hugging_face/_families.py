@@ -2,19 +2,25 @@
 
 from collections.abc import Mapping
 
+from inferplan.catalog.hugging_face import _bailing as bailing
+from inferplan.catalog.hugging_face import _ernie as ernie_vl
 from inferplan.catalog.hugging_face import _family as own
 from inferplan.catalog.hugging_face import _ffn as ffn
 from inferplan.catalog.hugging_face import _gemma as gemma
 from inferplan.catalog.hugging_face import _nas as nas
 from inferplan.catalog.hugging_face import _recurrent as recurrent
+from inferplan.catalog.hugging_face import _step as step
+from inferplan.catalog.hugging_face import _streams as streams
 from inferplan.catalog.hugging_face._attention import (
     Heads,
     Plain,
+    after_prefix,
     crossed,
     every_layer,
     from_last,
     from_layer,
     full_unless_typed,
+    laguna,
     lettered,
     llama4,
     mimo_v2,
@@ -58,6 +64,9 @@ GEMMA3 = Family(mixers=Plain(heads=QK, windows=one_full_in(6)), norms=4, tied=Tr
 GEMMA4 = Family(mixers=gemma.mixers, blocks=gemma.blocks, norms=gemma.norms, tied=True, ends=gemma.ends)
 QWEN_FURTHER = Further(key="mtp_num_hidden_layers", names=("mtp_num_hidden_layers", "num_nextn_predict_layers"))
 DEEPSEEK_FURTHER = Further(key="num_nextn_predict_layers", ends=2, corrected=True)
+LING_FURTHER = Further(
+    key="num_nextn_predict_layers", names=("num_nextn_predict_layers", "num_mtp_layers"), corrected=True
+)
 QWEN3_NEXT = Family(unlike=("attention_bias",), mixers=GATED_DELTA, blocks=QWEN_SHARED)
 QWEN3_5 = Family(unlike=("attention_bias",), mixers=GATED_DELTA, further=QWEN_FURTHER)
 QWEN3_5_MOE = Family(
@@ -67,6 +76,11 @@ QWEN3_5_MOE = Family(
     further=QWEN_FURTHER,
 )
 DEEPSEEK_V3 = Family(mixers=Latents(), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER)
+LAGUNA = Routed(
+    count=("num_experts",),
+    shared_width=("shared_expert_intermediate_size",),
+    where=ffn.first_dense,
+)
 GLM4_MOE = Family(
     mixers=Plain(heads=Heads(qkv_bias="attention_bias", qk_norm="per_head", qk_norm_flag="use_qk_norm")),
     blocks=DEEPSEEK,
@@ -101,6 +115,19 @@ FAMILIES: Mapping[str, Family] = {
     "apertus": Family(mixers=Plain(heads=QK), blocks=Dense(gated=False, extra_params=2)),
     "arcee": Family(mixers=Plain(heads=BOTH), blocks=Dense(gated=False, bias="mlp_bias")),
     "axk1": Family(mixers=Latents(), blocks=DEEPSEEK, norms=3),
+    "bailing_hybrid": Family(
+        unlike=("use_bias", "use_qkv_bias", "use_mla_nope", "multi_gate"),
+        mixers=bailing.mixers,
+        blocks=Routed(
+            count=("num_experts", "num_local_experts"),
+            active=("num_experts_per_tok", "num_experts_per_token"),
+            shared_experts=("num_shared_experts", "n_shared_experts"),
+            shared_each=("moe_shared_expert_intermediate_size",),
+            where=after_dense("first_k_dense_replace"),
+        ),
+        state_bytes=bailing.state_bytes,
+        further=LING_FURTHER,
+    ),
     "bailing_moe_v2": BAILING,
     "bloom": Family(mixers=Plain(heads=BIASED), blocks=ffn.four_times, norm_bias=True, tied=True, ends=own.bloom_ends),
     "cohere": Family(
@@ -115,10 +142,31 @@ FAMILIES: Mapping[str, Family] = {
         norms=1,
         tied=True,
     ),
+    "cohere2_moe": Family(
+        unlike=("attention_bias",),
+        mixers=Plain(windows=after_prefix),
+        blocks=Routed(
+            count=("num_experts",),
+            width=("intermediate_size",),
+            shared_experts=("num_shared_experts",),
+            where=after_dense("first_k_dense_replace"),
+            dense=Dense(width=("prefix_dense_intermediate_size",)),
+        ),
+        norms=1,
+        tied=True,
+    ),
     "cohere2": Family(mixers=Plain(heads=BOTH, windows=one_full_in(4)), norms=1, tied=True),
+    "deepseek": Family(unlike=("attention_bias",), mixers=Plain(), blocks=DEEPSEEK),
     "deepseek_v2": Family(unlike=("mlp_bias",), mixers=Latents(), blocks=DEEPSEEK),
     "deepseek_v3": DEEPSEEK_V3,
     "deepseek_v32": Family(mixers=Latents(indexers=True), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER),
+    "deepseek_v4": Family(
+        unlike=("attention_bias",),
+        mixers=streams.mixers,
+        blocks=DEEPSEEK,
+        ends=streams.ends,
+        further=Further(key="num_nextn_predict_layers", corrected=True, near=True, more=streams.further),
+    ),
     "dots1": Family(mixers=Plain(heads=QK, windows=from_last), blocks=DEEPSEEK),
     "ernie4_5": Family(
         mixers=Plain(heads=Heads(qkv_bias="use_bias", output_bias="use_bias")),
@@ -141,6 +189,7 @@ FAMILIES: Mapping[str, Family] = {
         tied=True,
         further=Further(key="num_nextn_predict_layers", norms=4, dense=True),
     ),
+    "ernie4_5_moe_vl": Family(unlike=("use_bias",), mixers=Plain(heads=Heads()), blocks=ernie_vl.blocks, tied=True),
     "exaone": Family(unlike=("attention_bias", "mlp_bias"), mixers=Plain()),
     "exaone4": Family(mixers=Plain(heads=EXAONE4, windows=lettered)),
     "exaone_moe": Family(
@@ -167,6 +216,7 @@ FAMILIES: Mapping[str, Family] = {
     "gemma4_text": GEMMA4,
     "glm": Family(mixers=Plain(heads=QUERY)),
     "glm4": Family(mixers=Plain(heads=QUERY), norms=4),
+    "glm4v_text": Family(mixers=Plain(heads=Heads(qkv_bias=True)), norms=4),
     "glm4_moe": GLM4_MOE,
     "glm4_moe_lite": Family(mixers=Latents(), blocks=DEEPSEEK, further=DEEPSEEK_FURTHER),
     "glm_moe_dsa": Family(
@@ -201,6 +251,7 @@ FAMILIES: Mapping[str, Family] = {
             shared_default=1,
         ),
     ),
+    "hyperclovax": Family(mixers=Plain(heads=BOTH), blocks=Dense(bias="mlp_bias"), norms=own.hyperclovax_norms),
     "hy_v3": Family(
         unlike=("mlp_bias",),
         mixers=Plain(heads=QK),
@@ -218,21 +269,13 @@ FAMILIES: Mapping[str, Family] = {
         mixers=recurrent.jamba,
         blocks=Routed(count=("num_experts",), width=("intermediate_size",), where=ffn.jamba_period),
     ),
-    "kimi_linear": Family(
-        mixers=kimi_linear,
-        blocks=Routed(
-            count=("num_experts",),
-            active=("num_experts_per_token", "num_experts_per_tok"),
-            shared_experts=("num_shared_experts",),
-            where=after_dense("first_k_dense_replace"),
-        ),
-        state_bytes=4,
-    ),
+    "kimi_linear": Family(mixers=kimi_linear, blocks=ffn.kimi, state_bytes=4, ends=own.kimi_ends),
     "kolibri1": Family(
         mixers=Plain(heads=QK, windows=one_full_in(5, None)),
         blocks=Routed(count=("num_local_experts", "num_experts"), shared_width=("shared_expert_intermediate_size",)),
         norms=4,
     ),
+    "laguna": Family(unlike=("attention_bias",), mixers=laguna, blocks=LAGUNA),
     "lfm2": Family(mixers=recurrent.short_conv, blocks=ffn.lfm2, tied=True),
     "lfm2_moe": Family(
         mixers=recurrent.short_conv,
@@ -334,6 +377,12 @@ FAMILIES: Mapping[str, Family] = {
         norms=own.stablelm_norms,
         norm_bias=True,
     ),
+    "step3p5": Family(
+        unlike=("attention_bias",),
+        mixers=step.mixers,
+        blocks=step.blocks,
+        further=Further(key="num_nextn_predict_layers", ends=1, dense=True, near=True),
+    ),
     "starcoder2": Family(
         mixers=Plain(heads=Heads(qkv_bias="use_bias", output_bias="use_bias"), windows=every_layer),
         blocks=Dense(gated=False, bias="use_bias"),
@@ -343,7 +392,11 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 ALIASES: Mapping[str, str] = {
+    "bailing_moe": "bailing_moe_v2",
     "deci": "nemotron-nas",
+    "deepseek_ref": "deepseek_v4",
+    "ernie4_5_vl_moe_text": "ernie4_5_moe_vl",
+    "exaone4_5_text": "exaone4",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
     "glm4v_moe_text": "glm4_moe",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from inferplan.catalog.hugging_face._attention import Heads, Mixers, Plain, hidden_of
+from inferplan.catalog.hugging_face._attention import Heads, Mixers, Plain, hidden_of, layers_of
 from inferplan.catalog.hugging_face._ffn import Blocks, Dense
 from inferplan.catalog.hugging_face._gemma import NO_ENDS, Ends
 from inferplan.catalog.hugging_face._keys import CONTEXT, Keys
@@ -41,7 +41,7 @@ class Family:
     final_norms: int = 1
     head_bias: bool | str = False
     tied: bool | None = False
-    state_bytes: int | None = None
+    state_bytes: Count | None = None
     local_rope: bool = False
     unlike: tuple[str, ...] = ()
     ends: Callable[[Keys], Ends] = no_ends
@@ -92,6 +92,21 @@ def bloom_ends(keys: Keys) -> Ends:
 def mllama_ends(keys: Keys) -> Ends:
     """8 more rows of embedding, which have no head. Source: transformers, `MllamaTextModel`."""
     return Ends(other_params=8 * hidden_of(keys))
+
+
+def hyperclovax_norms(keys: Keys) -> int:
+    """One before and one behind each block, unless told otherwise. Source: transformers, `HyperCLOVAXDecoderLayer`."""
+    return 4 if keys.flag("use_post_norm", default=True) else 2
+
+
+def kimi_ends(keys: Keys) -> Ends:
+    """Two norms and two queries a layer, and two more at the end, where earlier outputs are attended to (Kimi K3).
+
+    Source: vLLM 0.33, models/kimi_k3/nvidia/model.py; the sum is the published total's.
+    """
+    if not keys.optional("attn_res_block_size"):
+        return NO_ENDS
+    return Ends(other_params=(4 * layers_of(keys) + 2) * hidden_of(keys))
 
 
 def stablelm_norms(keys: Keys) -> int:

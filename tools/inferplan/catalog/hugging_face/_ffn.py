@@ -1,7 +1,7 @@
 """What each token passes through: dense blocks, routed and shared experts, and which layers have which."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
@@ -15,6 +15,7 @@ Routing = Callable[[Keys, int], Sequence[bool]]
 """Whether each layer has experts."""
 
 MANY = 10**5
+KINDS = ("dense", "sparse")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,12 @@ def after_dense(*names: str, listed: str | None = "mlp_layer_types") -> Routing:
     return routed
 
 
+def first_dense(keys: Keys, layers: int) -> Sequence[bool]:
+    """The first layer is dense, unless `mlp_layer_types` say otherwise. Source: transformers, `LagunaConfig`."""
+    default = ["sparse" if number else "dense" for number in range(layers)]
+    return [kind == "sparse" for kind in keys.per_layer("mlp_layer_types", layers, allowed=KINDS, default=default)]
+
+
 def by_frequency(keys: Keys, layers: int) -> Sequence[bool]:
     """`moe_layer_freq` lists 1 for a layer with experts (MiMo-V2, MiniMax-M3)."""
     kinds = keys.per_layer("moe_layer_freq", layers, allowed=(0, 1), default=[1] * layers)
@@ -120,7 +127,8 @@ class Routed:
     """Layers of experts between dense ones.
 
     The width of what all tokens share is a key's (`shared_width`), or as many expert widths as a key says
-    (`shared_experts`); a router may have a bias, and a shared expert a gate.
+    (`shared_experts`), or widths that another key says (`shared_each`); a router may have a bias, and a shared expert
+    a gate.
     """
 
     count: tuple[str, ...]
@@ -129,6 +137,7 @@ class Routed:
     shared_width: tuple[str, ...] = ()
     shared_experts: tuple[str, ...] = ()
     shared_default: int = 0
+    shared_each: tuple[str, ...] = ()
     where: Routing = every_layer
     dense: Dense = Dense()
     gated: bool = True
@@ -167,6 +176,7 @@ class Routed:
     def _shared(self, keys: Keys, width: int) -> int:
         """The width of the shared experts together. [elements]"""
         if self.shared_experts:
+            width = keys.integer(*self.shared_each, default=width) if self.shared_each else width
             return width * (keys.optional(*self.shared_experts, default=self.shared_default, high=1000) or 0)
         return keys.optional(*self.shared_width, default=0) or 0 if self.shared_width else 0
 
@@ -224,6 +234,22 @@ def _nemotron_experts(keys: Keys) -> ExpertFfn:
         gated=False,
         expert_hidden=keys.optional("moe_latent_size") or None,
     )
+
+
+KIMI = Routed(
+    count=("num_experts",),
+    active=("num_experts_per_token", "num_experts_per_tok"),
+    shared_experts=("num_shared_experts",),
+    where=after_dense("first_k_dense_replace"),
+)
+
+
+def kimi(keys: Keys) -> Blocks:
+    """Experts, in a narrower width and with a norm of it in Kimi K3. Source: vLLM 0.33, models/kimi_k3."""
+    width = keys.optional("routed_expert_hidden_size") or None
+    norm = width if width and keys.flag("latent_moe_use_norm") else 0
+    more = {"expert_hidden": width, "extra_latent_params": norm}
+    return [replace(one, **more) if isinstance(one, ExpertFfn) and width else one for one in KIMI(keys)]
 
 
 def lfm2(keys: Keys) -> Blocks:

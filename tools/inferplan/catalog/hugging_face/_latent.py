@@ -59,9 +59,9 @@ def _indexer_kinds(keys: Keys, layers: int) -> Sequence[str]:
 def kimi_linear(keys: Keys) -> Mixers:
     """Kimi Delta Attention, and latent attention in the layers of `full_attn_layers`, counted from 1.
 
-    Source: Kimi-Linear configuration_kimi.py, `KimiLinearConfig.is_kda_layer`.
+    Source: Kimi-Linear configuration_kimi.py, `KimiLinearConfig.is_kda_layer`; gates of Kimi K3: its config.json.
     """
-    layers, full = layers_of(keys), latent(keys)
+    layers, full = layers_of(keys), replace(latent(keys), output_gate=keys.flag("mla_use_output_gate"))
     linear = keys.child("linear_attn_config", defaults={})
     if linear is None:
         keys.problems.missing[keys.name("linear_attn_config")] = None
@@ -70,6 +70,7 @@ def kimi_linear(keys: Keys) -> Mixers:
         heads=linear.integer("num_heads", high=10**5),
         head_dim=linear.integer("head_dim", high=10**5),
         convolution=linear.integer("short_conv_kernel_size", high=1000),
+        full_gate=linear.flag("use_full_rank_gate"),
     )
     fulls = linear.layer_numbers("full_attn_layers", layers, first=1)
     if fulls is None:

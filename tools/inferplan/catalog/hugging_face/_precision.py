@@ -72,10 +72,28 @@ def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Rele
         where.read.pop("quantization_config", None)
         return Released(_dtype(root, body))
     format_, bits = _stored(one)
+    if apart := _experts_apart(body, one, format_):
+        return apart
     if format_ == "mxfp4" and one.values.get("quant_method") == "mxfp4":
         return Released(format_, NativeBits(routed_experts=bits), _cache(one))
     kinds = _by_kind(one, format_, bits, Ignored(_names(one), architecture))
     return Released(format_, kinds, _cache(one), _block(one, format_))
+
+
+def _experts_apart(body: Keys, one: Keys, format_: str) -> Released | None:
+    """FP8 with routed experts in 4 bit: MXFP4 as DeepSeek V4 is released, NVFP4 as NVIDIA stores them anew.
+
+    Source: vLLM 0.33, models/deepseek_v4/quant_config.py (`expert_dtype`, `moe_quant_algo`).
+    """
+    if format_ != "fp8" or body.values.get("expert_dtype") != "fp4":
+        return None
+    body.keep("expert_dtype", "fp4", None)
+    algorithm = one.values.get("moe_quant_algo")
+    if algorithm not in (None, "NVFP4"):
+        one.unsupported("moe_quant_algo", f"known: NVFP4; {OTHERWISE}")
+    one.keep("moe_quant_algo", algorithm, None)
+    experts = "nvfp4" if algorithm else "mxfp4"
+    return Released(experts, NativeBits(mixers=8, ffn=8, routed_experts=BITS[experts]), _cache(one))
 
 
 def _block(one: Keys, format_: str) -> int:

@@ -16,7 +16,10 @@ STRETCHED = ("linear", "dynamic")
 
 SECTIONED = frozenset(
     {
+        "ernie4_5_moe_vl",
+        "ernie4_5_vl_moe_text",
         "glm4v_moe_text",
+        "glm4v_text",
         "qwen2_5_vl_text",
         "qwen2_vl_text",
         "qwen3_5_moe_text",

@@ -8,13 +8,22 @@ from inferplan.core.vision import VisionTower
 
 WRAPPERS: Mapping[str, str | None] = {
     "aya_vision": "cohere2",
+    "ernie4_5_moe_vl": "ernie4_5_moe_vl",
+    "cohere2_vision": "cohere2",
+    "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
+    "exaone4_5": "exaone4",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
+    "glm4v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
+    "idefics3": "llama",
+    "interns1": "qwen3_moe",
     "internvl": "qwen2",
     "internvl_chat": "qwen2",
     "kimi_k25": "kimi_k2",
+    "kimi_k3": "kimi_linear",
     "kimi_vl": "deepseek_v3",
+    "lfm2_vl": "lfm2",
     "llama4": "llama4_text",
     "llava": "llama",
     "llava_next": "llama",
@@ -29,6 +38,8 @@ WRAPPERS: Mapping[str, str | None] = {
     "qwen3_5_moe": "qwen3_5_moe_text",
     "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "smolvlm": "llama",
+    "step3p7": "step3p5",
 }
 """Wrappers, and the family of their text decoder where its config does not say."""
 OWN_DECODER = frozenset({"minimax_m3_vl"})
@@ -174,9 +185,25 @@ def _moonvit(vision: Keys, _root: Keys, hidden: int) -> int:
     return layers * layer + ends + 2 * width + _merger(4 * width, size(vision, "text_hidden_size", default=hidden))
 
 
+def _ernie(vision: Keys, root: Keys, hidden: int) -> int:
+    """Patches of a frame are merged, then frames.
+
+    Source: vLLM 0.33, ernie45_vl.py, `Ernie4_5_VisionTransformer`, `VariableResolutionResamplerModel`.
+    """
+    width = size(vision, "embed_dim", "hidden_size")
+    ratio = size(vision, "mlp_ratio", default=4) * width
+    layers = size(vision, "depth") * _layer(width, size(vision, "intermediate_size", default=ratio))
+    ends = (size(vision, "in_channels") * size(vision, "patch_size") ** 2 + 2) * width
+    frames = size(root if root.has("temporal_conv_size") else vision, "temporal_conv_size", "temporal_merge_size")
+    one = width * size(vision, "spatial_merge_size") ** 2
+    return layers + ends + _merger(one, one) + _merger(one, one) + (frames - 1) * one**2 + 4 * one + (one + 2) * hidden
+
+
 Tower = Callable[[Keys, Keys, int], int]
 
 _TOWERS: Mapping[str, Tower] = {
+    "ernie4_5_moe_vl": _ernie,
+    "ernie4_5_vl_moe": _ernie,
     "gemma3": _gemma3,
     "gemma4": _gemma4,
     "kimi_k25": _moonvit,
@@ -200,7 +227,14 @@ _CLIP = {
     "hidden_size": 768, "image_size": 224, "intermediate_size": 3072, "num_hidden_layers": 12, "patch_size": 32,
 }  # fmt: skip
 
+_ERNIE = {
+    "depth": 32, "hidden_size": 1280, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
+    "temporal_merge_size": 2,
+}  # fmt: skip
+
 _DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "ernie4_5_moe_vl": _ERNIE,
+    "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
     "gemma3": {**_CLIP, "patch_size": 16},
     "gemma4": {
         "head_dim": 64, "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,

@@ -246,10 +246,11 @@ _WORDS = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "auto": 2}
 
 def _state_bytes(body: Keys, family: Family) -> int:
     """The element of recurrent states: as the config says, else as the family keeps it, else 16 bit. [B]"""
+    kept = family.state_bytes(body) if callable(family.state_bytes) else family.state_bytes or 2
     key = body.given(("mamba_ssm_dtype", "mamba_ssm_cache_dtype"))
     if not body.has(key):
-        return family.state_bytes or 2
-    default = next(word for word, size in _WORDS.items() if size == (family.state_bytes or 2))
+        return kept
+    default = next(word for word, size in _WORDS.items() if size == kept)
     return _WORDS[body.word(key, allowed=tuple(_WORDS), default=default)]
 
 
