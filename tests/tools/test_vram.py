@@ -424,6 +424,52 @@ def test_gpus_that_are_left_over_are_said_to_be() -> None:
     assert "unused" not in alone.summary
 
 
+FEWER = re.compile(r"usually takes (\d+) GPUs.*; ([\d,]+) would do, slower \(([^)]*)\)")
+
+
+@pytest.mark.parametrize(
+    ("case", "usual", "fewer", "degrees"),
+    [
+        ({"model": "deepseek r1", "concurrent_users": 10}, 16, 12, "tensor 4 x pipeline 3"),
+        ({"model": "405B", "precision": "fp8"}, 8, 6, "tensor 2 x pipeline 3"),
+        ({"model": "kimi k2", "gpu": "b200"}, 8, 7, "pipeline 7"),
+        ({"model": "glm 4.7", "gpu": "l4", "concurrent_users": 3, "context_window": 20_000}, 40, 38, "2 x pipeline 19"),
+    ],
+)
+def test_fewer_gpus_than_the_usual_layout_are_named_where_they_serve_the_users_too(
+    case: dict[str, Any], usual: int, fewer: int, degrees: str
+) -> None:
+    """16 H100 were said to be needed for DeepSeek R1, and 12 fitted: 673 GB of weights in 11 or 12 x 72.8 GiB."""
+    answer = TOOL.ask(case)
+    found = FEWER.search(answer.summary)
+    assert found
+    assert (int(found[1]), int(found[2])) == (usual, fewer)
+    assert found[3].endswith(degrees)
+    given = TOOL.ask({**case, "total_gpus": fewer})
+    assert given.fits
+    assert degrees in given.summary
+    assert "would do" not in given.summary
+    plan = PLAN.ask({**case, "objective": "fewest_gpus"})
+    assert plan.gpus_used <= fewer
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"model": "70B", "precision": "fp8"},
+        {"model": "70B", "precision": "fp16", "concurrent_users": 200},
+        {"model": "405B", "precision": "fp8", "gpu": "h200"},
+        {"model": "7B"},
+    ],
+)
+def test_no_fewer_gpus_are_named_where_none_serve_the_users(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    deploy = on(answer, answer.inputs["gpu"]).deploy
+    assert deploy
+    assert "would do" not in answer.summary
+    assert deploy.gpus == 1 or not TOOL.ask({**case, "total_gpus": deploy.gpus - 1}).fits
+
+
 @pytest.mark.parametrize(
     ("name", "case"),
     [

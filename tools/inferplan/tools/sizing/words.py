@@ -72,10 +72,18 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         asked = words.count(need.users, "user")
         take = "takes" if here.placed.layout.gpus == 1 else "take"
         return f"{alone}; under {engine} {where} {take} {_only(here)} of {asked} at full context, {_want(here)}"
-    taking = f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context"
+    needs = "usually takes" if here.narrower else "needs"
+    taking = f"{alone}; {engine} {needs} {where}, taking {words.count(here.users, 'user')} at full context"
     if here.on.pace:
         return f"{taking} within {here.on.pace.latency}, as {_bound(here)}"
-    return f"{taking}, {here.half_users:,} at half{_longest(need, here)}"
+    return f"{taking}, {here.half_users:,} at half{_longest(need, here)}{_narrower(here)}"
+
+
+def _narrower(here: Fit) -> str:
+    """That fewer GPUs would do, in a layout that is slower than the usual one."""
+    if (fewer := here.narrower) is None:
+        return ""
+    return f"; {fewer.layout.gpus:,} would do, slower ({words.degrees(fewer.layout)})"
 
 
 def _spare_sentence(here: Fit) -> Iterator[str]:
