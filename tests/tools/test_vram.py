@@ -464,7 +464,7 @@ def test_fewer_gpus_than_the_usual_layout_are_named_where_they_serve_the_users_t
 )
 def test_no_fewer_gpus_are_named_where_none_serve_the_users(case: dict[str, Any]) -> None:
     answer = TOOL.ask(case)
-    deploy = on(answer, answer.inputs["gpu"]).deploy
+    deploy = on(answer, f"{answer.inputs['gpu']}").deploy
     assert deploy
     assert "would do" not in answer.summary
     assert deploy.gpus == 1 or not TOOL.ask({**case, "total_gpus": deploy.gpus - 1}).fits
