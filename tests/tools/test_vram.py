@@ -491,6 +491,7 @@ def test_fewer_gpus_than_the_usual_layout_are_named_where_they_serve_the_users_t
         {"model": "70B", "precision": "fp8"},
         {"model": "70B", "precision": "fp16", "concurrent_users": 200},
         {"model": "405B", "precision": "fp8", "gpu": "h200"},
+        {"model": "deepseek r1", "concurrent_users": 60},
         {"model": "7B"},
     ],
 )
