@@ -293,3 +293,14 @@ def test_memory_without_cuda_graphs_has_no_word_on_times() -> None:
 def test_experts_that_a_model_has_not_are_not_said_to_have_been_kept_together(model: str, why: str) -> None:
     answer = TOOL.ask({"model": model, "precision": "fp8", "total_gpus": 2, "overrides": "expert_parallel=0"})
     assert {one.name: one.why for one in answer.assumptions}["expert_parallel"] == why
+
+
+def test_percentiles_that_are_the_same_are_said_once_with_the_reason() -> None:
+    """Of 3 requests a second on three replicas not one in a hundred waits: 154, 154 and 154 ms read as a slip."""
+    answer = TOOL.ask({"model": "llama 3.1 8b", "gpu": "l4", "concurrent_users": 40, "overrides": "requests_per_s=3"})
+    half, _, nearly = answer.ttft_percentiles_ms or (0, 0, 1)
+    assert half == nearly
+    said = f"a first token takes {half:.0f} ms at the median and at P99 alike (hardly any request waits for another)"
+    assert said in answer.summary
+    busy = TOOL.ask({"model": "llama 3.1 8b", "total_gpus": 1, "overrides": "requests_per_s=3"})
+    assert " at P90 and " in busy.summary

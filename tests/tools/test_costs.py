@@ -408,6 +408,18 @@ class TestBills:
         assert "500 x (10 % x $0.59 + 90 % x $0.1)" in answer.formula[-1]
         assert "full price" not in answer.summary
 
+    def test_an_api_has_a_cache_of_its_own_whether_the_engine_keeps_prefixes_or_not(self) -> None:
+        """A bill with the API's discount was listed as if these GPUs had it too, though they were told to keep none."""
+        share, off = "prefix_cache_hit_rate=0.9", "prefix_caching=0"
+        both = f"{share}, api_cached_input_usd_per_million_tokens=0.1"
+        kept, without = ask(overrides=both), ask(overrides=f"{both}, {off}")
+        assert bills(without)["api"] == bills(kept)["api"] < bills(ask())["api"]
+        assert without.tokens_per_s_per_instance == ask(overrides=off).tokens_per_s_per_instance
+        assert without.tokens_per_s_per_instance < kept.tokens_per_s_per_instance
+        (said,) = (one for one in without.assumptions if one.name == "prefix_cache_hit_rate")
+        assert said.value == 0.9
+        assert said.why == "of the API's prompts alone: no prefix is cached here; prefix_caching=1 has it so"
+
     def test_without_a_price_of_cached_prompts_an_api_takes_all_at_the_full_one_and_the_answer_says_so(self) -> None:
         answer = ask(overrides="prefix_cache_hit_rate=0.9")
         assert bills(answer)["api"] == bills(ask())["api"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from inferplan.catalog.presets import PRESETS
 from inferplan.tools._tool import NextStep
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 from usual_questions import answered
@@ -197,3 +198,41 @@ def test_a_plan_is_followed_by_a_bill_where_the_gpu_can_be_rented_or_owned(gpu: 
     found = TOOLS_BY_NAME["plan_parallelism"].ask({"model": "7B", "gpu": gpu, "concurrent_users": 2})
     assert all(taken(step).summary for step in found.next_steps)
     assert any(step.tool == "compare_costs" for step in found.next_steps) == (gpu != "vr200")
+
+
+def bill_asked_for(**arguments: Any) -> NextStep:
+    """The bill that a plan of a 70B in FP8 leads to."""
+    answer = TOOLS_BY_NAME["plan_parallelism"].ask({"model": "70B", "precision": "fp8", **arguments})
+    return next(step for step in answer.next_steps if step.tool == "compare_costs")
+
+
+EACH = " at 1,000 requests a day for each user"
+
+
+@pytest.mark.parametrize(("users", "each"), [(1, ""), (50, EACH), (200, EACH)])
+def test_a_plan_asks_for_the_bill_of_a_thousand_requests_a_day_for_each_user_and_says_so_of_several(
+    users: int, each: str
+) -> None:
+    """The guide's production preset has 50,000 for 50 users; all plans asked for 50,000, even those of one user."""
+    step = bill_asked_for(concurrent_users=users)
+    assert step.arguments["requests_per_day"] == 1000 * users
+    assert step.why == f"their bill{each}"
+    production = PRESETS["production"]
+    assert production.requests_per_day == 1000 * production.concurrent_users
+
+
+def test_users_whose_answers_take_so_long_that_a_day_has_no_thousand_of_them_ask_fewer() -> None:
+    asked: dict[str, Any] = {"context_window": 32_768, "input_tokens": 1000, "output_tokens": 30_000}
+    plan = TOOLS_BY_NAME["plan_parallelism"].ask({"model": "70B", "precision": "fp8", "concurrent_users": 8, **asked})
+    step = bill_asked_for(concurrent_users=8, **asked)
+    assert plan.ttft_ms
+    assert plan.tpot_ms
+    a_day = 86_400_000 / (plan.ttft_ms + 29_999 * plan.tpot_ms)
+    assert a_day < 1000
+    assert step.arguments["requests_per_day"] == pytest.approx(8 * a_day, abs=8)
+    assert step.why == f"their bill at {int(a_day):,} requests a day for each user"
+
+
+def test_requests_that_a_question_has_are_those_of_its_bill() -> None:
+    """Two a second are 172,800 a day."""
+    assert bill_asked_for(overrides="requests_per_s=2").arguments["requests_per_day"] == 172_800

@@ -210,8 +210,11 @@ def test_a_size_class_in_fp8_never_needs_more_than_in_16_bit(users: int, context
     [
         ({"total_gpus": 1}, ". 1 x H100 SXM5 80GB holds no session: "),
         ({"total_gpus": 4}, ". 4 x H100 SXM5 80GB hold no session: "),
-        ({"context_window": 10**8}, ". Not even 8 x H100 SXM5 80GB hold a session: "),
-        ({"context_window": 10**7, "overrides": "gpus_per_node=1"}, ". Not even 1 x H100 SXM5 80GB holds a session: "),
+        ({"context_window": 10**8}, ". No number of H100 SXM5 80GB holds a session: on 8, "),
+        (
+            {"context_window": 10**7, "overrides": "gpus_per_node=1"},
+            ". No number of H100 SXM5 80GB holds a session: on 1, ",
+        ),
     ],
 )
 def test_gpus_that_hold_no_session_are_spoken_of_in_their_number(arguments: dict[str, Any], said: str) -> None:
@@ -422,6 +425,82 @@ def test_gpus_that_are_left_over_are_said_to_be() -> None:
     assert "unused; plan_parallelism" in ask(gpu="h200", concurrent_users=200, total_gpus=8, engine="sglang").summary
     alone = ask(gpu="h200", concurrent_users=20, total_gpus=8, engine="llama.cpp", precision="q4_k_m")
     assert "unused" not in alone.summary
+
+
+def test_a_larger_share_of_memory_is_offered_where_sglang_fills_half_of_a_small_gpu() -> None:
+    """Its default is 0.586 on eight A10G, which hold no session of DeepSeek R1 in any number; with 0.8, 48 of them do.
+
+    By hand: 1 - (0.5 + 1.5 x 4,096 / 1,024 + 8 / 8 + 160 x 2 / 1,024 + 1.5) / 22.5 GiB = 0.586. SGLang 0.5.23,
+    memory_hook.py.
+    """
+    answer = TOOL.ask({"model": "deepseek r1", "gpu": "a10g", "engine": "sglang"})
+    assert not answer.fits
+    assert "No number of A10G holds a session: on 8, SGLang 0.5 (memory utilization 0.586) refuses" in answer.summary
+    offered = next(one for one in answer.changes if one.change.get("overrides") == "memory_utilization=0.8")
+    assert f"memory_utilization=0.8 on {offered.gpus} GPUs" in answer.summary
+    again = TOOL.ask({**answer.inputs, **offered.change})
+    deploy = on(again, "a10g").deploy
+    assert again.fits
+    assert deploy
+    assert (deploy.gpus, on(again, "a10g").max_concurrent_users) == (offered.gpus, offered.max_concurrent_users)
+
+
+@pytest.mark.parametrize(("overrides", "shares"), [("", {"0.95"}), ("memory_utilization=0.7", {"0.7"})])
+def test_vllm_is_told_of_no_smaller_share_than_it_fills_nor_of_another_than_the_caller_set(
+    overrides: str, shares: set[str]
+) -> None:
+    asked = {"model": "llama 3.1 8b", "gpu": "l4", "concurrent_users": 5, "overrides": overrides}
+    answer = TOOL.ask({**asked, "total_gpus": 1})
+    told = " ".join(f"{one.change.get('overrides', '')}" for one in answer.changes)
+    assert not answer.fits
+    assert set(re.findall(r"memory_utilization=([\d.]+)", told)) <= shares
+
+
+FEWER = re.compile(r"usually takes (\d+) GPUs.*; ([\d,]+) would do, slower \(([^)]*)\)")
+
+
+@pytest.mark.parametrize(
+    ("case", "usual", "fewer", "degrees"),
+    [
+        ({"model": "deepseek r1", "concurrent_users": 10}, 16, 12, "tensor 4 x pipeline 3"),
+        ({"model": "405B", "precision": "fp8"}, 8, 6, "tensor 2 x pipeline 3"),
+        ({"model": "kimi k2", "gpu": "b200"}, 8, 7, "pipeline 7"),
+        ({"model": "glm 4.7", "gpu": "l4", "concurrent_users": 3, "context_window": 20_000}, 40, 38, "2 x pipeline 19"),
+    ],
+)
+def test_fewer_gpus_than_the_usual_layout_are_named_where_they_serve_the_users_too(
+    case: dict[str, Any], usual: int, fewer: int, degrees: str
+) -> None:
+    """16 H100 were said to be needed for DeepSeek R1, and 12 fitted: 673 GB of weights in 11 or 12 x 72.8 GiB."""
+    answer = TOOL.ask(case)
+    found = FEWER.search(answer.summary)
+    assert found
+    assert (int(found[1]), int(found[2])) == (usual, fewer)
+    assert found[3].endswith(degrees)
+    given = TOOL.ask({**case, "total_gpus": fewer})
+    assert given.fits
+    assert degrees in given.summary
+    assert "would do" not in given.summary
+    plan = PLAN.ask({**case, "objective": "fewest_gpus"})
+    assert plan.gpus_used <= fewer
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"model": "70B", "precision": "fp8"},
+        {"model": "70B", "precision": "fp16", "concurrent_users": 200},
+        {"model": "405B", "precision": "fp8", "gpu": "h200"},
+        {"model": "deepseek r1", "concurrent_users": 60},
+        {"model": "7B"},
+    ],
+)
+def test_no_fewer_gpus_are_named_where_none_serve_the_users(case: dict[str, Any]) -> None:
+    answer = TOOL.ask(case)
+    deploy = on(answer, f"{answer.inputs['gpu']}").deploy
+    assert deploy
+    assert "would do" not in answer.summary
+    assert deploy.gpus == 1 or not TOOL.ask({**case, "total_gpus": deploy.gpus - 1}).fits
 
 
 @pytest.mark.parametrize(

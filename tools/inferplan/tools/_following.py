@@ -27,7 +27,7 @@ def in_version(q: Question, taken: type[Question], version: int, **changes: Any)
     """The same with the version of vLLM that serves what this one does not."""
     kept = (part for part in overrides_for(q, taken).split(", ") if not part.startswith("engine_version="))
     overrides = beside(", ".join(kept), "engine_version", version)
-    return following(q, taken, "a version that serves it", overrides=overrides, **changes)
+    return following(q, taken, "a version that runs it", overrides=overrides, **changes)
 
 
 @cache

@@ -42,10 +42,13 @@ from inferplan.tools.money.words import formula, reason, summary
 from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Serving
-from inferplan.tools.serving.settings import chosen_cache, note_node, serving
+from inferplan.tools.serving.settings import UNCACHED, chosen_cache, note_node, serving
 
 WHOLE_DOLLARS = 1000
 """Yearly bills from which cents are left out. [USD]"""
+USUAL_REQUESTS, REQUESTS_PER_USER = 50_000, 1000
+"""Of the guide's production preset, and of each of its 50 users: next steps ask for them where a question tells of no
+requests. [requests/day]"""
 
 
 class CostsQuestion(Question):
@@ -318,6 +321,8 @@ def _note_corrections(case: Case, ledger: Ledger) -> None:
     ledger.note("throughput", "fitted", why=why)
     if hours < HOURS_PER_DAY:
         ledger.note("busy_hours", hours, unit="h", why="the guide spreads them over 24")
+    if (api := case.bills.rates.api) and api.cached_share and not case.on.engine.prefix_caching:
+        ledger.note("prefix_cache_hit_rate", api.cached_share, why=f"of the API's prompts alone: {UNCACHED}")
     if case.recommended == "own":
         why = "own $1,471, 3-year $1,080 a GPU-month"
         ledger.note("guide_rates", "not used", why=why)

@@ -18,7 +18,7 @@ from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
-from inferplan.tools.costs import CostsQuestion
+from inferplan.tools.costs import USUAL_REQUESTS, CostsQuestion
 from inferplan.tools.experts.draw import Portrait, draw_pair
 from inferplan.tools.experts.words import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
 from inferplan.tools.money.unit_cost import PRICED, take_rent
@@ -282,7 +282,8 @@ def _next(q: MoeQuestion, pair: Pair) -> list[NextStep]:
     steps = [following(q, MoeQuestion, why, precision=other)]
     if moe.usd_per_million_tokens:
         same = {"model": moe.model.id, "precision": moe.on.precision.id}
-        steps.append(following(q, CostsQuestion, "its bill", **same, requests_per_day=50_000))
+        why = f"its bill at the {USUAL_REQUESTS:,} requests a day of preset production"
+        steps.append(following(q, CostsQuestion, why, **same, requests_per_day=USUAL_REQUESTS))
     return steps
 
 

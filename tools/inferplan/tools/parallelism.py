@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from inferplan.core.parallelism import Layout, Strategy
+from inferplan.core.units import HOURS_PER_DAY, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
     ANY,
@@ -34,7 +35,7 @@ from inferplan.tools._following import following, in_version
 from inferplan.tools._models import note_release
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools.costs import CostsQuestion
+from inferplan.tools.costs import REQUESTS_PER_USER, CostsQuestion
 from inferplan.tools.layouts.arriving import Arriving, sized
 from inferplan.tools.layouts.assumed import note_load
 from inferplan.tools.layouts.demand import Demand, Objective
@@ -365,12 +366,21 @@ def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
     countable = case.chosen.layout.gpus <= GPUS_AT_MOST
     if countable and price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
-        a_day = arriving.per_day if arriving else 50_000
+        a_day, asked = (arriving.per_day, "") if arriving else _usual_requests(case)
         planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
-        why = "their bill" if serves or not case.demand.has_targets else "their bill, however long it takes"
+        late = "" if serves or not case.demand.has_targets else ", however long it takes"
+        why = f"their bill{asked}{late}"
         steps.append(following(same, CostsQuestion, why, **planned, **whenever))
     return steps
+
+
+def _usual_requests(case: Case) -> tuple[int, str]:
+    """Requests a day of all users, and what each of several makes: the guide's, or as many as a day has time for."""
+    plan, users, day = case.chosen, case.demand.users, HOURS_PER_DAY * SECONDS_PER_HOUR
+    turn_s = plan.service.ttft_s + (plan.load.output_tokens - 1) * plan.service.tpot_s if plan.service else 0
+    each = max(1, int(min(REQUESTS_PER_USER, day / turn_s))) if turn_s else REQUESTS_PER_USER
+    return each * users, f" at {words.count(each, 'request')} a day for each user" if users > 1 else ""
 
 
 def _shared_cache(q: ParallelismQuestion, case: Case) -> list[NextStep]:

@@ -77,12 +77,15 @@ class Arriving:
             )
             return
         half, most, nearly = (words.seconds(self.found.ttft_s(share)) for share in SHARES)
+        first = f"{half} at the median, {most} at P90 and {nearly} at P99"
+        if half == nearly:
+            first = f"{half} at the median and at P99 alike (hardly any request waits for another)"
         single = self.demand.output_tokens == 1
         each = "" if single else f", each further one {words.seconds(self.found.service.tpot_s)}"
         late = "" if self.is_enough else f". On average that misses {self.demand.latency}"
         yield (
-            f"With {self.rate:.10g} requests/s arriving at random, a first token takes {half} at the median, {most} at "
-            f"P90 and {nearly} at P99{each}{late}; beyond {self.most_shown:.10g} requests/s they pile up."
+            f"With {self.rate:.10g} requests/s arriving at random, a first token takes {first}{each}{late}; beyond "
+            f"{self.most_shown:.10g} requests/s they pile up."
         )
 
 

@@ -19,13 +19,14 @@ from inferplan.tools.sizing.need import Fit, Need, fit, longest_context
 SHORTEST = 256
 """Contexts below this are not worth offering. [tokens]"""
 SETTINGS: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("memory_utilization", (0.95,)),
+    ("memory_utilization", (0.8, 0.9, 0.95)),
     ("cuda_graphs", (False,)),
     ("max_num_seqs", (256, 64)),
     ("max_num_batched_tokens", (SHORT_STEP,)),
 )
 """Fields of the engine, and what of each frees memory, the mildest first.
 
+SGLang fills half of a small GPU by default, and less the more ranks a replica has; others are filled beyond 0.8.
 256 sequences are what vLLM takes of its own accord on smaller GPUs. For the 1,024 of large ones its runner (since 0.27)
 and the sampler of its trial take up to 2 GiB more, by the vocabulary.
 """
@@ -123,12 +124,19 @@ def engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
     engine = here.on.engine
     sharded = (SHARDED_ADAPTERS,) if engine.adapters and engine.name == "vllm" else ()
     for field, values in (*SETTINGS, *sharded):
-        now = getattr(engine, field)
-        tried = [one for one in values if one != now and not (field in FEWER and one > now)]
-        yield from _set_to(here, field, () if field in overrides else tried, overrides)
+        yield from _set_to(here, field, () if field in overrides else _worth_trying(here, field, values), overrides)
     each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
     if each > engine.max_num_seqs and "max_num_seqs" not in overrides:
         yield from _set_to(here, "max_num_seqs", (each,), overrides)
+
+
+def _worth_trying(here: Fit, field: str, values: tuple[float, ...]) -> list[float]:
+    """Those of some values that are not set already: larger shares of memory, fewer sequences and tokens."""
+    if field == "memory_utilization":
+        filled = here.on.utilization(here.tightest.layout)
+        return [share for share in values if share > filled]
+    now = getattr(here.on.engine, field)
+    return [one for one in values if one != now and not (field in FEWER and one > now)]
 
 
 def _set_to(here: Fit, field: str, values: Iterable[float], overrides: str) -> Iterator[Change]:

@@ -192,6 +192,21 @@ class Fit:
         served = (gpus // one.replica * self.on.sessions(one, self.need.context) for one in others)
         return any(users >= self.need.users for users in served)
 
+    @cached_property
+    def narrower(self) -> Deployment | None:
+        """What serves the users on fewer GPUs than the usual layout, in narrower tensor groups of more stages, if any.
+
+        Looked at where the load takes one replica, and memory alone would leave some of its GPUs over.
+        """
+        if self.placed is None or self.limit or self.on.pace or not self.holds:
+            return None
+        layout, context = self.placed.layout, self.need.context
+        if layout.data > 1 or self.by_formula >= layout.gpus:
+            return None
+        found = self.on.smallest(context, layout.gpus - 1)
+        fewer = found and self.on.deployment(found, context)
+        return fewer if fewer and fewer.users >= self.need.users else None
+
     @property
     def engine_kv_per_user(self) -> float | None:
         """What the engine allocates for one user on all GPUs that keep its cache; None where that is not known. [B]"""

@@ -32,7 +32,7 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     yield from _spare_sentence(here)
     yield from _offload_sentence(need, here)
     yield from _pace_sentence(need, here)
-    yield from _remedies_sentence(remedies)
+    yield from _remedies_sentence(remedies, limit)
     yield from _allocation_sentence(need, here)
     yield from adapters_sentence(need.on, here.tightest.memory)
     yield from _caveats(need)
@@ -72,10 +72,18 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         asked = words.count(need.users, "user")
         take = "takes" if here.placed.layout.gpus == 1 else "take"
         return f"{alone}; under {engine} {where} {take} {_only(here)} of {asked} at full context, {_want(here)}"
-    taking = f"{alone}; {engine} needs {where}, taking {words.count(here.users, 'user')} at full context"
+    needs = "usually takes" if here.narrower else "needs"
+    taking = f"{alone}; {engine} {needs} {where}, taking {words.count(here.users, 'user')} at full context"
     if here.on.pace:
         return f"{taking} within {here.on.pace.latency}, as {_bound(here)}"
-    return f"{taking}, {here.half_users:,} at half{_longest(need, here)}"
+    return f"{taking}, {here.half_users:,} at half{_longest(need, here)}{_narrower(here)}"
+
+
+def _narrower(here: Fit) -> str:
+    """That fewer GPUs would do, in a layout that is slower than the usual one."""
+    if (fewer := here.narrower) is None:
+        return ""
+    return f"; {fewer.layout.gpus:,} would do, slower ({words.degrees(fewer.layout)})"
 
 
 def _spare_sentence(here: Fit) -> Iterator[str]:
@@ -100,7 +108,8 @@ def _want(here: Fit) -> str:
     if here.waits:
         return f"as {_late(here)} (memory: {here.by_memory:,})"
     short = here.tightest.shortfall
-    return f"for want of {words.gib(short)} of cache on each GPU" if short else _too_few(here)
+    each = " on each GPU" if here.tightest.layout.gpus > 1 else ""
+    return f"for want of {words.gib(short)} of cache{each}" if short else _too_few(here)
 
 
 def _late(here: Fit) -> str:
@@ -156,11 +165,12 @@ def _allocation_sentence(need: Need, here: Fit) -> Iterator[str]:
 
 def _refusal(here: Fit, engine: str, limit: int | None) -> str:
     """Why not even one session runs: what is left for the cache, what it takes, what is short."""
-    lacks = here.tightest
-    gpus, hold = words.devices(lacks.layout.replica, here.gpu.title), "holds" if lacks.layout.replica == 1 else "hold"
-    which = f"{gpus} {hold} no session" if limit else f"Not even {gpus} {hold} a session"
-    ends = f"{engine} {_starts(here)}, {_why(lacks)}; {words.gib(lacks.shortfall)} are short on each GPU"
-    return f"{which}: {ends}"
+    lacks, title = here.tightest, here.gpu.title
+    many = lacks.layout.replica
+    gpus, hold = words.devices(many, title), "holds" if many == 1 else "hold"
+    which = f"{gpus} {hold} no session:" if limit else f"No number of {title} holds a session: on {many:,},"
+    short = f"{words.gib(lacks.shortfall)} are short{' on each GPU' if many > 1 else ''}"
+    return f"{which} {engine} {_starts(here)}, {_why(lacks)}; {short}"
 
 
 REFUSING = ("vllm", "llama.cpp")
@@ -234,15 +244,16 @@ def _why(lacks: Busiest) -> str:
     return f"as {words.gib(pool)} are left for the cache where a session takes {words.gib(wanted)}"
 
 
-def _remedies_sentence(remedies: list[Change]) -> Iterator[str]:
+def _remedies_sentence(remedies: list[Change], limit: int | None) -> Iterator[str]:
     """Each change that makes it fit, in a clause."""
     if remedies:
-        yield f"It fits with {words.join([_clause(one) for one in remedies], last='or')}."
+        yield f"It fits with {words.join([_clause(one, limit) for one in remedies], last='or')}."
 
 
-def _clause(change: Change) -> str:
-    """One change as a clause."""
+def _clause(change: Change, limit: int | None) -> str:
+    """One change as a clause, with the GPUs that it takes where none are given."""
     ((name, value),) = change.arguments.items()
+    on = "" if limit or name in ("total_gpus", "gpu") else f" on {words.count(change.gpus, 'GPU')}"
     clauses: Mapping[str, Callable[[], str]] = {
         "context_window": lambda: f"contexts of {value:,} tokens",
         "kv_precision": lambda: f"a cache in {KV_FORMATS[str(value)].title}",
@@ -251,7 +262,7 @@ def _clause(change: Change) -> str:
         "gpu": lambda: words.devices(change.gpus, gpu_of(str(value)).title),
         "overrides": lambda: str(value).rpartition(", ")[2],
     }
-    return clauses[name]()
+    return f"{clauses[name]()}{on}"
 
 
 def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
