@@ -446,3 +446,27 @@ def test_what_nests_deeply_anywhere_is_answered_as_the_sdk_answers_it_and_stops_
         replies = said(lines)
         assert len(replies) == sum('"id"' in line for line in lines)
         assert sorted(replies) == sorted(said(lines, "--no-front"))
+
+
+WITHOUT_THE_SDK = """
+import sys
+sys.modules["mcp"] = None
+import inferplan.server.__main__ as command
+command.main([])
+"""
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_lists_and_plain_calls_are_answered_also_where_the_sdk_cannot_be_imported(revision: str) -> None:
+    """So nobody who asks for them ever waits for it. What does need it ends the server, with the reason."""
+    plain_ones = [request(1, "tools/list"), call(2, {"model": "70B"}), call(3, {"model": "70B", "precision": "fp99"})]
+    lines = opening(revision) + [enveloped(line, revision) for line in plain_ones]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_SDK],
+        input="".join(line + "\n" for line in [*lines, request(4, "no/such-method")]).encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == said(lines)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"ModuleNotFoundError: No module named 'mcp")

@@ -246,6 +246,10 @@ def test_the_report_breaks_errors_down_by_source_model_gpu_and_engine() -> None:
     assert "Abacus 9000" in report.text()
 
 
+def test_a_report_of_rows_that_measured_nothing_has_no_empty_tables() -> None:
+    assert validate([ROW]).text() == "1 row, 1 predicted, 0 skipped"
+
+
 @pytest.mark.parametrize(
     ("model", "mixers"),
     [("deepseek-ai/DeepSeek-R1", 8.7819), ("Qwen/Qwen3-235B-A22B", 4.5), ("MiniMaxAI/MiniMax-M2.5", 16)],
