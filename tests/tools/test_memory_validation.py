@@ -546,6 +546,11 @@ def test_every_quantity_is_predicted_or_left_out_with_a_reason_on_one_printable_
         ({"pp": 33}, "weights_gib_per_gpu", "`pp` is more than the model has layers"),
         ({"kv_dtype": None}, "kv_bytes_per_token", "the KV cache format is not stated"),
         ({"kv_dtype": "q9_9"}, "kv_bytes_per_token", 'the KV cache format "q9_9" is not known'),
+        (
+            {"model": "zai-org/GLM-5.3-Flash-BF16", "architecture": None},
+            "weights_gib_per_gpu",
+            "a model with an indexer",
+        ),
         ({"extra": {"lora_enabled": True}}, "weights_gib_per_gpu", "slots for LoRA adapters"),
         ({"engine": "transformers"}, "fits", "no rules are known here for the engine transformers"),
         ({"engine": "aphrodite (vLLM fork)"}, "activation_peak_gib", "the overheads of aphrodite"),

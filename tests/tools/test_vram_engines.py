@@ -280,6 +280,23 @@ def test_llama_cpp_starts_with_the_layers_that_fit_and_says_how_many() -> None:
     assert "It starts with 42 of 81 layers on the GPU and the others in host memory (-ngl 42)" in answer.summary
 
 
+def test_nothing_is_said_of_layers_in_host_memory_where_the_cache_is_not_modelled() -> None:
+    answer = TOOL.ask({"model": "deepseek v4 flash", "precision": "q4_k_m", "engine": "llama.cpp", "total_gpus": 1})
+    assert answer.fits is None
+    assert "host memory" not in answer.summary
+
+
+def test_llama_cpp_which_nobody_plans_is_not_said_to_be_placed_for_room() -> None:
+    """Two copies of 70B serve one user of 65,536 tokens each; one model over both GPUs would serve them as well."""
+    answer = ask(engine="llama.cpp", precision="q4_k_m", concurrent_users=2, context_window=65_536)
+    assert "needs 2 GPUs (data 2), taking 2 users" in answer.summary
+
+
+def test_llama_cpp_prints_no_tokens_of_its_pool() -> None:
+    (line,) = (one for one in ask(engine="llama.cpp", precision="q4_k_m").formula if one.startswith("KV pool"))
+    assert line.endswith("GiB")
+
+
 def test_of_a_mixture_llama_cpp_leaves_experts_in_host_memory() -> None:
     answer = ask(
         model="gpt-oss 120b", precision=None, engine="llama.cpp", gpu="rtx-4090", total_gpus=1, context_window=32768
@@ -528,6 +545,7 @@ def test_who_says_how_many_sequences_run_at_once_is_offered_no_other_number() ->
     asked = {"model": "llama 3.2 1b", "gpu": "l40s", "total_gpus": 1, "concurrent_users": 400, "context_window": 300}
     answer = TOOL.ask({**asked, "overrides": "max_num_seqs=64"})
     assert [(dict(one.change), one.max_concurrent_users) for one in answer.changes] == [({"total_gpus": 7}, 448)]
+    assert "1 GPU takes only 64 of 400 users" in answer.summary
 
 
 def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:
