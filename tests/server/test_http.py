@@ -262,6 +262,7 @@ async def test_nothing_is_said_behind_an_answer_that_has_begun(monkeypatch: pyte
 
     async def hear() -> Message:
         await anyio.sleep_forever()
+        return {}
 
     async def note(message: Message) -> None:
         said.append(message)
