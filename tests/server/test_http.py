@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -269,6 +270,31 @@ async def test_nothing_is_said_behind_an_answer_that_has_begun(monkeypatch: pyte
 
     await watch.Watch(begins)({"type": "http", "method": "POST", "path": "/mcp"}, hear, note)
     assert [one["type"] for one in said] == ["http.response.start"]
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked", "status"),
+    [
+        ("192.0.2.7", "192.0.2.7:8000", 200),
+        ("2001:db8::7", "[2001:db8::7]", 200),
+        ("192.0.2.7", "192.0.2.8", 421),
+        ("0.0.0.0", "0.0.0.0:8000", 421),  # noqa: S104 - nothing listens
+        ("planner.example", "planner.example", 421),
+    ],
+)
+async def test_a_server_is_asked_under_the_one_address_that_it_listens_on_and_under_no_name_unless_told(
+    listens: str, asked: str, status: int
+):
+    async with serving(Settings(host=listens)) as client:
+        assert (await client.get("/metrics", headers={"Host": asked})).status_code == status
+
+
+async def test_blanks_around_a_token_are_not_part_of_it(tmp_path: Path):
+    file = tmp_path / "tokens"
+    file.write_bytes(b"  " + TOKEN.encode() + b"\t\r\n\r\n")
+    async with serving(Settings(tokens=read_tokens(file))) as client:
+        for token, status in ((TOKEN, 200), ("", 401), (" ", 401)):
+            assert (await client.get("/metrics", headers={"Authorization": f"Bearer {token}"})).status_code == status
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
