@@ -158,6 +158,8 @@ UNUSUAL: dict[str, str] = {
     "parameters that are null": '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":null}',
     "parameters that are a list": request(1, "tools/list", []),
     "a cursor": request(1, "tools/list", {"cursor": "2"}),
+    "details that are a number": request(1, "tools/list", {"_meta": 7}),
+    "details that are a list": request(1, "tools/call", {"name": "estimate_vram", "arguments": {}, "_meta": [1]}),
     "a progress token": request(1, "tools/list", {"_meta": {"progressToken": 1}}),
     "a method that is a number": '{"jsonrpc":"2.0","id":1,"method":7}',
     "a method that nothing has": request(1, "tools/lists"),
@@ -170,6 +172,7 @@ UNUSUAL: dict[str, str] = {
     "a call with a list": request(1, "tools/call", {"name": "estimate_vram", "arguments": ["70B"]}),
     "a call with a task": request(1, "tools/call", {"name": "estimate_vram", "arguments": {}, "task": {}}),
     "a call that is traced": call(1, {"model": "70B"}, {"traceparent": "00-1-2-01"}),
+    "a call that is traced and more": call(1, {"model": "70B"}, {"com.example/a": 1, "tracestate": "a=1"}),
     "a call with a wrong token": call(1, {"model": "70B"}, {"progressToken": 1.5}),
     "a call with no number": '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":'
     '{"name":"estimate_vram","arguments":{"model":"70B","concurrent_users":NaN}}}',
@@ -345,6 +348,7 @@ def test_what_clients_say_of_themselves_is_plain(capabilities: dict[str, Any]) -
         {"sampling": {"context": True}},
         {"tasks": {"requests": {"sampling": []}}},
         {"extensions": {"com.example": 1}},
+        {"extensions": {"com.example": {}, "org.example": 1}},
     ],
 )
 def test_what_few_clients_say_of_themselves_is_not(capabilities: object) -> None:
@@ -446,3 +450,31 @@ def test_what_nests_deeply_anywhere_is_answered_as_the_sdk_answers_it_and_stops_
         replies = said(lines)
         assert len(replies) == sum('"id"' in line for line in lines)
         assert sorted(replies) == sorted(said(lines, "--no-front"))
+
+
+WITHOUT_THE_SDK = """
+import sys
+sys.modules["mcp"] = None
+import inferplan.server.__main__ as command
+command.main([])
+"""
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+def test_lists_and_plain_calls_are_answered_also_where_the_sdk_cannot_be_imported(revision: str) -> None:
+    """So nobody who asks for them ever waits for it. What does need it ends the server, with the reason."""
+    plain_ones = [
+        request("one", "tools/list"),
+        call(2, {"model": "70B"}),
+        call("3", {"model": "70B", "precision": "x"}),
+    ]
+    lines = opening(revision) + [enveloped(line, revision) for line in plain_ones]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_SDK],
+        input="".join(line + "\n" for line in [*lines, request(4, "no/such-method")]).encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == said(lines)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"ModuleNotFoundError: No module named 'mcp")

@@ -4,6 +4,8 @@ import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import anyio
@@ -12,6 +14,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import INVALID_PARAMS, PARSE_ERROR
+from starlette.types import Message, Receive, Scope, Send
 
 from inferplan.server.http import watch
 from inferplan.server.http.app import create_app
@@ -250,6 +253,50 @@ async def test_an_answer_that_takes_too_long_is_given_up_and_the_caller_told_wha
     )
 
 
+async def test_nothing_is_said_behind_an_answer_that_has_begun(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(watch, "LONGEST_S", 0.05)
+    said: list[Message] = []
+
+    async def begins(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await anyio.sleep_forever()
+
+    async def hear() -> Message:
+        await anyio.sleep_forever()
+        return {}
+
+    async def note(message: Message) -> None:
+        said.append(message)
+
+    await watch.Watch(begins)({"type": "http", "method": "POST", "path": "/mcp"}, hear, note)
+    assert [one["type"] for one in said] == ["http.response.start"]
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked", "status"),
+    [
+        ("192.0.2.7", "192.0.2.7:8000", 200),
+        ("2001:db8::7", "[2001:db8::7]", 200),
+        ("192.0.2.7", "192.0.2.8", 421),
+        ("0.0.0.0", "0.0.0.0:8000", 421),  # noqa: S104 - nothing listens
+        ("planner.example", "planner.example", 421),
+    ],
+)
+async def test_a_server_is_asked_under_the_one_address_that_it_listens_on_and_under_no_name_unless_told(
+    listens: str, asked: str, status: int
+):
+    async with serving(Settings(host=listens)) as client:
+        assert (await client.get("/metrics", headers={"Host": asked})).status_code == status
+
+
+async def test_blanks_around_a_token_are_not_part_of_it(tmp_path: Path):
+    file = tmp_path / "tokens"
+    file.write_bytes(b"  " + TOKEN.encode() + b"\t\r\n\r\n")
+    async with serving(Settings(tokens=read_tokens(file))) as client:
+        for token, status in ((TOKEN, 200), ("", 401), (" ", 401)):
+            assert (await client.get("/metrics", headers={"Authorization": f"Bearer {token}"})).status_code == status
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PUT"])
 async def test_there_is_no_stream_and_no_session_to_end(http: httpx2.AsyncClient, method: str):
     refused = await http.request(method, "/mcp", headers={"Accept": "text/event-stream"})
@@ -260,7 +307,9 @@ async def test_there_is_no_stream_and_no_session_to_end(http: httpx2.AsyncClient
     "path", ["/etc/passwd", "/../../etc/passwd", "/mcp/../../etc/passwd", "/%2e%2e/pyproject.toml", "/docs"]
 )
 async def test_no_path_leads_to_a_file(http: httpx2.AsyncClient, path: str):
-    assert (await http.get(path)).status_code in (404, 405)
+    elsewhere = await http.get(path)
+    assert elsewhere.status_code == 404
+    assert elsewhere.json()["error"]["message"] == "Nothing is here: MCP is asked at /mcp."
 
 
 async def test_no_word_of_a_caller_asks_a_model_hub(http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch):
@@ -286,7 +335,26 @@ async def test_metrics_count_requests_and_calls_by_what_is_known(http: httpx2.As
     for outcome, name in (("answered", "estimate_vram"), ("refused", "estimate_vram"), ("failed", "other")):
         key = f'inferplan_calls_total{{method="tools/call",name="{name}",outcome="{outcome}"}}'
         assert float(counts[key]) >= 1
+        timed = f'inferplan_call_seconds_count{{method="tools/call",name="{name}"}}'
+        assert float(counts[timed]) >= float(counts[key])
+    times = 'inferplan_http_request_seconds_count{path="/mcp"}'
+    assert float(counts[times]) >= 4
     assert "made" not in exposed.text.replace("made/up", "")
+
+
+@pytest.mark.parametrize("name", [7, None, ["estimate_vram"], {"estimate_vram": 1}])
+async def test_a_name_that_is_no_text_is_refused_and_counted_among_others(http: httpx2.AsyncClient, name: object):
+    refused = await ask(http, "tools/call", {"name": name, "arguments": {}})
+    assert refused.json()["error"]["code"] == INVALID_PARAMS
+    exposed = (await http.get("/metrics")).text
+    assert 'inferplan_calls_total{method="tools/call",name="other",outcome="failed"}' in exposed
+
+
+async def test_a_request_without_a_name_has_none_in_the_log(http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, "inferplan.http.requests")
+    await ask(http, "ping")
+    (line,) = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
+    assert set(line) == {"method", "path", "status", "ms", "rpc", "outcome", "revision"}
 
 
 async def test_a_request_is_one_line_of_the_log_without_what_its_caller_made_up(
@@ -295,10 +363,11 @@ async def test_a_request_is_one_line_of_the_log_without_what_its_caller_made_up(
     caplog.set_level(logging.INFO, "inferplan.http.requests")
     headers = {"Authorization": f"Bearer {TOKEN}", "User-Agent": "secret-agent"}
     asked = {"name": "estimate_vram", "arguments": {"model": "secret-model"}}
+    began = perf_counter()
     await ask(locked, "tools/call", asked, version="2026-07-28", headers=headers)
     await locked.get("/secret-path?secret=query", headers={"Authorization": "Bearer secret-token"})
     call, stray = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
-    assert call.pop("ms") >= 0
+    assert 0 < call.pop("ms") <= 1e3 * (perf_counter() - began)
     assert call == {
         "method": "POST",
         "path": "/mcp",

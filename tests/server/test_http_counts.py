@@ -55,6 +55,21 @@ def test_what_is_in_use_or_is_no_folder_of_ours_is_let_alone(scratch: Path):
     assert (elsewhere / "counter_1.db").exists()
 
 
+def test_the_folder_of_a_server_that_runs_is_let_alone_however_old_it_is(scratch: Path):
+    with shared_folder() as first:
+        old(Path(first))
+        with shared_folder() as second:
+            assert set(scratch.iterdir()) == {Path(first), Path(second)}
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="folders can be given away by root alone")
+def test_the_folder_of_another_user_is_let_alone(scratch: Path):
+    theirs = old(scratch / f"{PREFIX}theirs")
+    os.chown(theirs, 65_534, 65_534)
+    with shared_folder():
+        assert theirs.exists()
+
+
 def test_the_folder_of_a_killed_server_is_let_alone_while_a_worker_lives(
     scratch: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -152,6 +152,14 @@ def test_a_table_gives_the_same_report_as_the_same_rows_in_json(tmp_path: Path) 
     assert json.loads(read[0].stdout)["summary"]["errors"]["tpot_ms, closed loop"]["n"] == 1
 
 
+@pytest.mark.parametrize("text", ["", "\n\n", "# a comment\n", "id\tengine\n"])
+def test_a_table_without_rows_is_an_empty_report(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.tsv"
+    path.write_text(text, encoding="utf-8")
+    assert validate(["speed", str(path)], as_json=False) == 0
+    assert capsys.readouterr() == ("0 rows, 0 predicted, 0 skipped\n", "")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

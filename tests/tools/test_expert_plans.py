@@ -195,6 +195,14 @@ def test_batches_are_split_to_exchange_beside_computing_where_halves_are_quicker
     assert ("--enable-dbo" in command) is split
 
 
+@pytest.mark.parametrize(("users", "beside"), [(32 * 64, ""), (32 * 128, ", beside computing")])
+def test_an_exchange_between_nodes_is_said_to_run_beside_computing_where_it_does(users: int, beside: str) -> None:
+    busy = {"model": "deepseek r1", "precision": "fp8", "gpu": "h200", "total_gpus": 32, "objective": "throughput"}
+    found = TOOL.ask({**busy, "concurrent_users": users, "context_window": 4096})
+    assert found.communication == f"decode step: 116 all-to-alls, InfiniBand{beside}"
+    assert bool(beside) == any(one.name == "expert_exchange" for one in found.assumptions)
+
+
 def test_a_plan_that_shares_experts_comes_with_its_command() -> None:
     assert "--data-parallel-size 16 --enable-expert-parallel" in (plan().launch or "")
     assert "--enable-expert-parallel" not in (plan(overrides="expert_parallel=0").launch or "--enable-expert-parallel")

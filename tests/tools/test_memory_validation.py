@@ -569,7 +569,13 @@ def test_every_quantity_is_predicted_or_left_out_with_a_reason_on_one_printable_
         ({"gpu": "Abacus 9"}, "fits", 'the GPU "Abacus 9" is not in the catalog'),
         ({"tp": None}, "weights_gib_per_gpu", "`tp` is not stated"),
         ({"pp": 33}, "weights_gib_per_gpu", "`pp` is more than the model has layers"),
+        ({"kv_dtype": None}, "kv_bytes_per_token", "the KV cache format is not stated"),
         ({"kv_dtype": "q9_9"}, "kv_bytes_per_token", 'the KV cache format "q9_9" is not known'),
+        (
+            {"model": "zai-org/GLM-5.3-Flash-BF16", "architecture": None},
+            "weights_gib_per_gpu",
+            "a model with an indexer",
+        ),
         ({"extra": {"lora_enabled": True}}, "weights_gib_per_gpu", "slots for LoRA adapters"),
         ({"engine": "transformers"}, "fits", "no rules are known here for the engine transformers"),
         ({"engine": "aphrodite (vLLM fork)"}, "activation_peak_gib", "the overheads of aphrodite"),
@@ -630,9 +636,15 @@ def test_a_case_that_cannot_be_read_is_skipped_with_what_is_wrong(case: object, 
     assert bad.skipped is not None
     assert bad.skipped.startswith("the case cannot be read: ")
     assert said in bad.skipped
+    assert " 0 more" not in bad.skipped
     assert bad.skipped.isprintable()
     assert (bad.predicted, bad.measured) == ({}, {})
     assert good.predicted == outcomes()[LLAMA["id"]].predicted
+
+
+def test_a_case_that_cannot_be_read_is_named_by_its_id_where_it_has_one() -> None:
+    (one,) = validate([LLAMA | {"tp": 0}]).outcomes
+    assert one.id == LLAMA["id"]
 
 
 def test_a_case_without_an_id_is_named_by_its_place() -> None:

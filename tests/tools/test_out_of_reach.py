@@ -67,6 +67,33 @@ def test_of_layouts_as_close_on_as_many_gpus_the_one_that_is_split_in_fewer_ways
     assert answered.why.startswith("It splits the model in fewer ways than the one that comes closest ")
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"model": "405B", "gpu": "h100", "concurrent_users": 30, "max_tpot_ms": 5},
+            "Of the layouts on 8 GPUs this one comes closest.",
+        ),
+        (
+            {"model": "deepseek r1", "precision": "int4", "gpu": "a100-40gb", "concurrent_users": 30, "max_tpot_ms": 10}
+            | {"context_window": 32_768},
+            "Of the layouts on up to 48 GPUs none comes closer by 5 %.",
+        ),
+    ],
+)
+def test_where_no_number_of_gpus_is_quick_enough_those_that_were_looked_at_are_named(
+    asked: dict[str, Any], said: str
+) -> None:
+    assert said in TOOL.ask({**LATE, **asked}).summary
+
+
+def test_of_one_legal_layout_it_is_said_that_there_is_no_other() -> None:
+    """405 GB over RTX 4090, of which a machine has two: stages of pairs, and as few as hold the model."""
+    only = TOOL.ask({**LATE, "model": "405B", "gpu": "rtx-4090", "concurrent_users": 2, "max_tpot_ms": 5})
+    assert only.alternatives == []
+    assert only.why == "It comes closest to the latency asked for; no other layout is legal here."
+
+
 LIMITS = st.sampled_from(
     [{"max_tpot_ms": 1}, {"max_ttft_ms": 20}, {"max_tpot_ms": 4, "max_ttft_ms": 30}, {"max_tpot_ms": 2}]
 )

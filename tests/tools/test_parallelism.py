@@ -355,6 +355,39 @@ def test_the_picture_of_405b_on_32_gpus_has_4_nodes_2_replicas_and_both_layer_ra
     assert answer.diagram.count("activations, InfiniBand") == 2
 
 
+def test_times_are_those_of_the_load_or_of_the_users_that_are_held() -> None:
+    asked: dict[str, Any] = {"model": "70B", "precision": "fp8", "gpu": "l40s", "total_gpus": 2, "context_window": 500}
+    enough, few = (ask(**asked, concurrent_users=users) for users in (150, 200))
+    assert "At that load (turns of 250 tokens in and 250 out), a first token" in enough.summary
+    assert "At the users it holds (turns of 250 tokens in and 250 out), a first token" in few.summary
+    assert few.max_concurrent_users < 200
+
+
+@pytest.mark.parametrize(("gpus", "of_each"), [(None, True), (4, False)])
+def test_throughput_is_held_against_that_of_each_gpu_where_their_number_is_open(
+    gpus: int | None, *, of_each: bool
+) -> None:
+    asked = {"gpu": "b200", "concurrent_users": 30, "context_window": 4096, "objective": "throughput"}
+    found = ask("70B", "fp8", **asked, total_gpus=gpus)
+    assert found.alternatives
+    assert {str(one.loses).endswith("fewer tokens/s a GPU") for one in found.alternatives} == {of_each}
+    assert {str(one.loses).endswith("fewer tokens/s") for one in found.alternatives} == {not of_each}
+    assert ("the most tokens/s per GPU of the layouts" in found.why) is of_each
+
+
+def test_a_gpu_that_is_left_over_though_copies_would_use_it_is_said_to_be() -> None:
+    """Three copies of 70B in 16 bit give two users 46 tokens/s, two MI300X with half of it each 72."""
+    found = ask("70B", "bf16", gpu="mi300x", concurrent_users=2, context_window=32_768, total_gpus=3)
+    assert found.gpus_used == 2
+    assert found.why.endswith("so 21 users fit. 1 GPU left over: too few for another replica.")
+
+
+def test_more_stages_leave_more_room_and_are_not_said_to_have_fewer_copies() -> None:
+    """Mixtral's 93.4 GB in 16 bit leave six RTX 4090 little; one replica is all that there is either way."""
+    found = ask("mixtral 8x7b", "bf16", gpu="rtx-4090", total_gpus=8, concurrent_users=30, context_window=32_768)
+    assert "tensor 2 x pipeline 4 leaves more room, so 18 users fit" in found.why
+
+
 @pytest.mark.parametrize(
     ("model", "gpu", "total", "link"),
     [

@@ -265,6 +265,10 @@ def test_buffers_that_take_much_of_each_gpu_are_said_and_what_shorter_steps_leav
     assert told in usual.summary
     assert shorter.max_concurrent_users > 2 * usual.max_concurrent_users
     assert "buffers" not in shorter.summary
+    few = plan(
+        model="deepseek-r1", gpu="h100", precision="int4", total_gpus=8, concurrent_users=2000, context_window=500
+    )
+    assert "buffers" not in few.summary
     assert "--max-num-batched-tokens 2048" in (shorter.launch or "")
 
 

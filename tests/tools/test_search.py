@@ -50,6 +50,16 @@ def test_no_other_type_serves_the_users_on_fewer_gpus_and_none_that_serves_them_
     assert f"{len(serving)} of {len(candidates())} datacenter GPU types serve them" in best.summary
 
 
+def test_the_cheapest_type_to_rent_is_named_with_what_it_costs() -> None:
+    small = TOOL.ask({"model": "7B", "precision": "fp8", "gpu": "any"})
+    assert f"It is also the cheapest of them to rent, ${small.usd_per_hour:,.2f} an hour on demand." in small.summary
+    large = TOOL.ask({"model": "70B", "precision": "fp8", "gpu": "any", "concurrent_users": 20})
+    cheapest = min((one for one in large.alternatives if one.usd_per_hour), key=lambda one: one.usd_per_hour)
+    assert cheapest.usd_per_hour < large.usd_per_hour
+    named = f"{cheapest.gpus_used} x {GPUS[cheapest.gpu].title}, ${cheapest.usd_per_hour:,.2f} an hour on demand."
+    assert f"The cheapest of them to rent is {named}" in large.summary
+
+
 @pytest.mark.parametrize(
     ("objective", "better"), [("latency", lambda one: -one.tpot_ms), ("throughput", lambda one: one.tokens_per_s)]
 )

@@ -107,6 +107,11 @@ def test_dense_layers_come_first_and_have_their_own_width() -> None:
     assert found.expert_layers == 29
 
 
+def test_all_experts_may_be_active_and_all_layers_dense() -> None:
+    assert build(LLAMA_8B, E=2, topk=2).expert_layers == 32
+    assert build(LLAMA_8B, E=2, topk=2, dense=32, dI=9000).experts is None
+
+
 def test_layers_are_grouped_by_mixer_and_block_and_keep_their_order() -> None:
     """Six layers, two of them dense, every second one windowed: four kinds."""
     found = build(EXPERTS, L=6, dense=2, dI=9000, win=1024, pat="alt")

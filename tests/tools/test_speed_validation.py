@@ -45,6 +45,35 @@ def test_a_served_row_has_latencies_and_rates_that_belong_together() -> None:
     assert found["output_tok_s_total"] == pytest.approx(32 * 500 / found["e2e_ms"] * 1000)
 
 
+def test_a_batch_of_an_engine_gives_its_tokens_in_its_whole_time_and_one_without_a_server_those_of_a_step() -> None:
+    found = predicted(scenario="offline")
+    assert found["prefill_tok_s"] == pytest.approx(32 * 1000 / found["ttft_ms"] * 1000)
+    assert found["output_tok_s_total"] == pytest.approx(32 * 500 / found["e2e_ms"] * 1000)
+    bare = predicted(scenario="offline", engine="a script")
+    assert bare["output_tok_s_total"] == pytest.approx(32 / bare["tpot_ms"] * 1000)
+
+
+def test_one_sequence_has_times_that_belong_together_and_none_of_a_prompt_where_there_is_none() -> None:
+    found = predicted(scenario="batch1", concurrency_or_batch=1.0)
+    assert found["e2e_ms"] == pytest.approx(found["ttft_ms"] + 499 * found["tpot_ms"])
+    assert found["prefill_tok_s"] == pytest.approx(1000 / found["ttft_ms"] * 1000)
+    assert set(predicted(scenario="batch1", isl=0.0)) == {"tpot_ms", "output_tok_s_total"}
+
+
+def test_the_first_token_of_stages_has_gone_through_all_of_them() -> None:
+    """8,000 tokens in one step: over two stages of 4 GPUs each as long as over one, beside what they send."""
+    one, two = (
+        predicted(scenario="batch1", isl=8000.0, pp=pp, gpu_count=4 * pp, concurrency_or_batch=1.0) for pp in (1, 2)
+    )
+    assert 1 <= two["ttft_ms"] / one["ttft_ms"] < 1.1
+
+
+def test_an_answer_of_a_length_that_is_not_stated_is_one_token() -> None:
+    found = setup(osl=None)
+    assert predict(found)["e2e_ms"] == predict(found)["ttft_ms"]
+    assert "one token of output is taken, as none is stated" in found.notes
+
+
 def test_a_row_without_a_measurement_is_predicted_all_the_same() -> None:
     with_it, without = validate([ROW | {"measured": {"tpot_ms": 20.0}}, ROW]).outcomes
     assert with_it.predicted == without.predicted
@@ -111,6 +140,36 @@ def test_a_benchmarks_limits_are_the_load_that_it_leaves_open() -> None:
     predict(free)
     assert any("within 0.45 s to the first token and 40 ms per token" in note for note in interactive.notes)
     assert any("80% of what it can, as no load is stated" in note for note in free.notes)
+
+
+def test_a_benchmark_that_calls_the_engine_itself_pays_for_no_server() -> None:
+    model = "meta-llama/Llama-2-70b-chat-hf"
+    bare, served = (setup(model=model, note=note).efficiency for note in ("MLPerf, scenario Server", "a blog"))
+    assert bare.front_end_s == 0 < served.front_end_s
+
+
+def test_requests_of_clients_that_are_not_counted_are_no_crowd() -> None:
+    assert predicted(concurrency_or_batch=None, requests=1000.0) == predicted(concurrency_or_batch=None)
+    assert predicted(requests=64.0)["ttft_ms"] > predicted(requests=6400.0)["ttft_ms"]
+
+
+def test_the_throughput_benchmark_of_tensorrt_llm_runs_4096_sequences_at_once() -> None:
+    small = {"model": "meta-llama/Llama-3.2-1B-Instruct", "isl": 10.0, "osl": 10.0}
+    assert setup(engine="TensorRT-LLM", **small).slots == 4096
+
+
+def test_adapters_that_a_row_states_take_time() -> None:
+    assert predicted(lora_adapters=32, lora_rank=64)["tpot_ms"] > predicted()["tpot_ms"]
+
+
+def test_llama_cpp_is_taken_to_have_one_gpu_where_none_is_counted() -> None:
+    assert setup(engine="llama.cpp", weight_format="q4_k_m", gpu_count=None, tp=None).layout == Layout()
+
+
+def test_a_model_that_is_far_too_large_has_a_layout_and_a_slot_since_it_was_measured() -> None:
+    found = setup(model="deepseek-ai/DeepSeek-R1", weight_format="bf16", gpu="T4", tp=None, gpu_count=None)
+    assert (found.layout.dp, found.slots) == (32, 1)
+    assert "the memory rules leave no room for a request; one slot is taken" in found.notes
 
 
 def test_prompts_on_other_gpus_do_not_disturb_decoding() -> None:
@@ -183,6 +242,7 @@ def test_data_parallel_ranks_share_experts_and_repeat_dense_models() -> None:
 
 def test_lengths_drawn_at_random_have_nine_tenths_of_the_nominal_mean() -> None:
     assert setup(family="inferencex").lengths == (900, 450)
+    assert setup(source="InferenceX, a nightly run").lengths == (900, 450)
     assert setup().lengths == (1000, 500)
 
 
@@ -244,6 +304,10 @@ def test_the_report_breaks_errors_down_by_source_model_gpu_and_engine() -> None:
     assert found["by GPU"]["h100-sxm"]["errors"]["tpot_ms, closed loop"]["n"] == 1
     assert "median %" in report.text()
     assert "Abacus 9000" in report.text()
+
+
+def test_a_report_of_rows_that_measured_nothing_has_no_empty_tables() -> None:
+    assert validate([ROW]).text() == "1 row, 1 predicted, 0 skipped"
 
 
 @pytest.mark.parametrize(

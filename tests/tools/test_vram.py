@@ -112,6 +112,12 @@ def test_a_real_70b_fp8_checkpoint_weighs_more_because_embeddings_stay_in_16_bit
     assert "72.7 GB" in ask().summary
 
 
+def test_what_the_real_checkpoint_weighs_is_said_where_it_is_another_weight() -> None:
+    """Llama 3.3 70B has 70.55 billion parameters: in 16 bit within 2 % of 140 GB, in FP8 4 % more than 70."""
+    assert "A real" not in ask(precision="fp16").summary
+    assert "A real FP8 checkpoint weighs 72.7 GB: embeddings and head stay in 16 bit." in ask(precision="fp8").summary
+
+
 SIX = {"rtx-4090", "a100-40gb-sxm", "a100-80gb-sxm", "h100-sxm", "h200-sxm", "b200-sxm"}
 
 

@@ -179,6 +179,15 @@ def test_each_change_that_is_offered_makes_it_fit_and_as_many_users_as_it_says(c
         assert placed.deploy.gpus == change.gpus
 
 
+def test_another_format_that_is_offered_keeps_the_cache_asked_for() -> None:
+    """2 H100 have room for 28 users of Llama 3.3 70B in FP8 whose cache is in 16 bit, and for 56 in FP8."""
+    asked: dict[str, Any] = {"precision": "bf16", "total_gpus": 2, "concurrent_users": 20}
+    for cache, users in (({}, 28), ({"kv_precision": "fp8"}, 56)):
+        (offered,) = (one for one in ask(**asked, **cache).changes if "precision" in one.change)
+        assert (dict(offered.change), offered.max_concurrent_users) == ({"precision": "fp8"}, users)
+        assert row(ask(**asked | cache | dict(offered.change))).max_concurrent_users == users
+
+
 @pytest.mark.parametrize(("users", "any_context"), [(1024, True), (1025, False)])
 def test_no_context_is_short_enough_for_more_sequences_than_the_engine_runs_at_once(
     users: int, *, any_context: bool
@@ -269,6 +278,23 @@ def test_llama_cpp_starts_with_the_layers_that_fit_and_says_how_many() -> None:
     assert answer.fits is False
     assert "refuses to start with every layer on the GPU" in answer.summary
     assert "It starts with 42 of 81 layers on the GPU and the others in host memory (-ngl 42)" in answer.summary
+
+
+def test_nothing_is_said_of_layers_in_host_memory_where_the_cache_is_not_modelled() -> None:
+    answer = TOOL.ask({"model": "deepseek v4 flash", "precision": "q4_k_m", "engine": "llama.cpp", "total_gpus": 1})
+    assert answer.fits is None
+    assert "host memory" not in answer.summary
+
+
+def test_llama_cpp_which_nobody_plans_is_not_said_to_be_placed_for_room() -> None:
+    """Two copies of 70B serve one user of 65,536 tokens each; one model over both GPUs would serve them as well."""
+    answer = ask(engine="llama.cpp", precision="q4_k_m", concurrent_users=2, context_window=65_536)
+    assert "needs 2 GPUs (data 2), taking 2 users" in answer.summary
+
+
+def test_llama_cpp_prints_no_tokens_of_its_pool() -> None:
+    (line,) = (one for one in ask(engine="llama.cpp", precision="q4_k_m").formula if one.startswith("KV pool"))
+    assert line.endswith("GiB")
 
 
 def test_of_a_mixture_llama_cpp_leaves_experts_in_host_memory() -> None:
@@ -534,12 +560,21 @@ def test_as_many_more_sequences_are_offered_as_the_busiest_replica_has_users() -
     assert {"overrides": "max_num_seqs=301"} in [dict(one.change) for one in TOOL.ask(asked).changes]
 
 
+def test_who_says_how_many_sequences_run_at_once_is_offered_no_other_number() -> None:
+    """64 on each of 7 L40S take the 400."""
+    asked = {"model": "llama 3.2 1b", "gpu": "l40s", "total_gpus": 1, "concurrent_users": 400, "context_window": 300}
+    answer = TOOL.ask({**asked, "overrides": "max_num_seqs=64"})
+    assert [(dict(one.change), one.max_concurrent_users) for one in answer.changes] == [({"total_gpus": 7}, 448)]
+    assert "1 GPU takes only 64 of 400 users" in answer.summary
+
+
 def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:
     answer = TOOL.ask({"model": "deepseek v4.1 flash", "precision": "fp8", "total_gpus": 8})
     assert answer.fits is None
     assert answer.weights_gb > 0
     assert answer.changes == []
     assert (answer.gpu_gib, answer.launch, answer.engine_kv_gb_per_user) == (None, None, None)
+    assert {one.shortfall_gib_per_gpu for one in answer.hardware} == {None}
     assert "keeps no KV cache of this model that is known here" in answer.summary
 
 

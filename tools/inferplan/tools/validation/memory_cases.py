@@ -169,7 +169,8 @@ class Setup:
         """Bits of one cached element; the mean of keys and values where they differ."""
         bits = [kept.bits for kept in self.caches if kept]
         if len(bits) < len(self.caches):
-            raise CannotPredict(f'the KV cache format "{self.case.kv_dtype or ""}" is not known')
+            stated = f'"{self.case.kv_dtype}" is not known' if self.case.kv_dtype else "is not stated"
+            raise CannotPredict(f"the KV cache format {stated}")
         return sum(bits) / len(bits)
 
     @cached_property

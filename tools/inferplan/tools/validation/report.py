@@ -170,7 +170,8 @@ class Report:
         parts = [f"{words.count(len(self.outcomes), self.subject)}, {predicted} predicted, {len(self.skipped)} skipped"]
         if self.errors:
             parts.append(self.table())
-        parts += [self._table(name, groups) for name, groups in self.breakdown.items()]
+        tables = (self._table(name, groups) for name, groups in self.breakdown.items())
+        parts += filter(None, tables)  # none where no group has an error
         if self.skipped:
             parts.append("\n".join(["Skipped", *self._reasons()]))
         if left_out := self._left_out():

@@ -274,9 +274,8 @@ class SpeedSetup:
 
     @property
     def _degrees(self) -> tuple[int, ...]:
-        """Legal tensor degrees; all ranks of a node where none is."""
-        found = parallelism.tensor_degrees(self.model.architecture, domain=max(8, self.gpu.node_size))
-        return found or (1,)
+        """Legal tensor degrees, of which one GPU is always one."""
+        return parallelism.tensor_degrees(self.model.architecture, domain=max(8, self.gpu.node_size))
 
     def _offline(self, layout: Layout) -> float:
         """Tokens per second of all replicas with every slot busy."""
