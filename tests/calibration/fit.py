@@ -87,12 +87,13 @@ KNOWN: Mapping[str, float] = {
     "all_reduce_s_cdna": 4.56e-6,
     "all_to_all_s": 20e-6,
     "attention_compute": 0.29,
+    "index_compute": 0.29,
 }
 """What is known before any row is looked at: microbenchmarks of MI300X reach 81 % of its bandwidth; llama.cpp reaches
 about 60 % of stacked memory's; its layers, and those of CDNA and its all-reduces, cost what all did in a calibration of
 13 constants; an all-to-all is a few kernels, where one source alone exchanges; attention of output tokens reached 0.29
 of the best product there, and in FlashMLA's README kernels alone 0.20 (sparse, B200), 0.52 (sparse, H800) and 0.83
-(dense, H800)."""
+(dense, H800). An indexer's products are held near that too: 28 runs of one model, of up to 8K tokens, are all."""
 MEASURED: Mapping[str, float] = {
     "prompt_attention_compute": 0.57,
     "prefill_interference_local": 1.0,
@@ -165,7 +166,7 @@ class Design:
 
     @cached_property
     def parts(self) -> Floats:
-        names = ("front", "met", "steps", "prompts", "queued", "mixed", "crowd")
+        names = ("front", "met", "steps", "prompts", "queued", "mixed", "crowd", "queues")
         return np.array([[getattr(one, name) for one in self.targets] for name in names])
 
     @cached_property
@@ -198,7 +199,8 @@ class Design:
         of = np.array([[_product(values, found[field]) for field in FIELDS] for found in map(constants, self.kinds)])
         costs = np.where(IS_SHARE, 1 / of, of)[:, : len(NAMES)]
         front_s, first, queue, mix = of[self.of_kind, len(NAMES) :].T
-        front, met, steps, prompts, queued, mixed, crowd = self.parts
+        front, met, steps, prompts, queued, mixed, crowd, queues = self.parts
+        queue = queue * queues
         times = (met * first + steps, prompts + queued * (queue + crowd), mixed * mix * (1 - queue))
         passes = [total(one * costs[self.of_kind]) for one in self.passes]
         (decode, _), (prefill, _), (marginal, _) = passes

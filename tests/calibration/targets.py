@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import attention_of
 from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
-from inferplan.core.serving_laws import in_one_stage, pipelined
+from inferplan.core.serving_laws import ALL_AT_ONCE, Load, in_one_stage, pipelined
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
@@ -29,7 +29,8 @@ class Target:
          + mixed × k × (1 - q) × t(marginal prefill)
 
     `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle; those of
-    sequences that gave way are computed once more.
+    sequences that gave way are computed once more. Where clients are in step, the share q of others' prompts that come
+    first is known: it is in `crowd` and `mixed` then, `queues` is 0, and else 1.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Target:
     queued: float = 0.0
     mixed: float = 0.0
     crowd: float = 0.0
+    queues: float = 1.0
 
 
 def targets_of(raw: Sequence[object]) -> Iterator[Target]:
@@ -175,7 +177,14 @@ def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
     load = setup.load(setup.batch)
     prompts = load.running if law == "offline" else load.disturbing
     mixed = 0.0 if setup.disaggregated else (1 + load.repeated) * prompts / load.output_tokens
-    return _target(setup, law, seconds, steps=1.0, mixed=mixed, **_passes(setup))
+    return _target(setup, law, seconds, steps=1.0, **_shared(load, mixed), **_passes(setup))
+
+
+def _shared(load: Load, mixed: float) -> Mapping[str, float]:
+    """How prompts are shared out before and between one's tokens: as the fit finds, or known where all are in step."""
+    if load.in_step:
+        return {"queues": 0.0, "crowd": ALL_AT_ONCE, "mixed": mixed * (1 - ALL_AT_ONCE)}
+    return {"crowd": load.crowd, "mixed": mixed}
 
 
 def _passes(setup: SpeedSetup) -> Mapping[str, Floats]:
@@ -194,17 +203,17 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
         yield _step(setup, "tpot", given["tpot_ms"] * MILLI)
     if "ttft_ms" in given:
         waits = (load.sequences / load.running - 1) * load.output_tokens
+        repeated = (1 + load.repeated) * waits * load.running / load.output_tokens
         yield _target(
             setup,
             "ttft",
             given["ttft_ms"] * MILLI,
             front=1.0,
             met=load.met,
-            steps=waits,
-            prompts=1.0,
-            crowd=load.crowd,
+            steps=waits + load.held_steps,
+            prompts=1.0 + load.beside / setup.layout.attention_dp,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
-            mixed=0.0 if setup.disaggregated else (1 + load.repeated) * waits * load.running / load.output_tokens,
+            **_shared(load, 0.0 if setup.disaggregated else repeated),
             **_passes(setup),
         )
 

@@ -85,12 +85,12 @@ def test_sglang_by_its_defaults_on_nvidia_gives_tokens_later_than_predicted_and_
 
 
 def test_a_lone_client_of_a_model_with_plain_attention_gets_its_tokens_from_sglang_as_predicted() -> None:
-    """Gemma 4 of 2B, 4B and 31B on H200 and Qwen3-235B on eight B200: up to 8 % later."""
+    """Gemma 4 of 2B, 4B and 31B on H200 and Qwen3-235B on eight B200: up to 8.1 % later."""
     models = ("google/gemma-4-E2B-it", "google/gemma-4-E4B-it", "google/gemma-4-31B-it")
     models = (*models, "Qwen/Qwen3-235B-A22B-Instruct-2507")
     of = ratios("tpot_ms", lambda row: row["model"] in models and not on_amd(row) and is_alone(row))
     assert len(of) == 6
-    assert 0.98 <= of[0] <= of[-1] <= 1.08
+    assert 0.98 <= of[0] <= of[-1] <= 1.085
 
 
 def test_experts_on_mi300x_take_up_to_three_times_what_is_predicted() -> None:
@@ -102,8 +102,23 @@ def test_experts_on_mi300x_take_up_to_three_times_what_is_predicted() -> None:
 
 
 def test_first_tokens_of_a_lone_client_of_sglang_come_sooner_than_predicted() -> None:
-    """Its front end is fitted at 0.19 s, on runs of which some look for requests every 10 or 30 steps."""
+    """Its front end is fitted at 0.16 s; these have had theirs after 34 to 162 ms, prompt and all."""
     of = ratios("ttft_ms", lambda row: is_by_default(row) and is_alone(row))
     assert len(of) >= 10
     assert of[-1] <= 0.9
-    assert 0.4 <= median(of) <= 0.7
+    assert 0.6 <= median(of) <= 0.7
+
+
+def test_first_tokens_of_r1_under_load_come_sooner_than_predicted_but_not_half_as_late() -> None:
+    """SGLang on eight H200, 4 to 64 clients: 1.5 to 1.8 times; 2.0 to 3.4 while its queue held others' harness."""
+    of = ratios("ttft_ms", lambda row: row["family"] == "inferencex-2026-06" and "R1" in row["model"])
+    assert len(of) == 5
+    assert 0.53 <= of[0] <= of[-1] <= 0.7
+
+
+def test_first_tokens_of_gpt_oss_under_load_come_as_late_as_predicted() -> None:
+    """vLLM on H200, 15 layouts and loads: a fifth sooner to a twelfth later."""
+    of = ratios("ttft_ms", lambda row: row["family"] == "inferencex-2026-06" and "gpt-oss" in row["model"])
+    assert len(of) == 15
+    assert 0.77 <= of[0] <= of[-1] <= 1.08
+    assert 0.97 <= median(of) <= 1.03

@@ -189,7 +189,7 @@ class TestTraffic:
         assert ask().sections.parallelism.ep is None
 
     def test_one_gpu_holds_and_takes(self) -> None:
-        few, late = ask("team", total_gpus=1), ask("starter", model="70B", precision="fp8", overrides="max_tpot_ms=9")
+        few, late = ask("team", total_gpus=1), ask("starter", model="70B", precision="fp8", overrides="max_tpot_ms=8.5")
         assert "not on 1 x H100 SXM5 80GB: it holds 7 of the 10 users" in few.verdict
         assert "it holds the 1 user of a 70B-class model" in late.verdict
         assert "but takes" in late.verdict

@@ -21,7 +21,9 @@ class Load:
     Of more than `slots` sequences the others wait for a slot; None is a slot for each. Where those that run grow into a
     pool that is full, the one that began last `gives_way`: see `repeated`. Prompts of `others` come between one's
     tokens; None is the closed loop's, where every client but oneself sends its next one. Before one's own prompt a
-    share `crowd` of all others' is computed in the mean, where a run begins with all at once: see `crowd_of`.
+    share `crowd` of all others' is computed in the mean, where a run begins with all at once: see `crowd_of`. Where
+    clients are `in_step`, all at once every time, it is `ALL_AT_ONCE`. An engine that is told to take prompts together
+    keeps one for `held_steps`, and computes it with `beside` others.
     """
 
     sequences: float
@@ -32,6 +34,9 @@ class Load:
     gives_way: bool = False
     others: float | None = None
     crowd: float = 0.0
+    in_step: bool = False
+    held_steps: float = 0.0
+    beside: float = 0.0
 
     @property
     def running(self) -> float:
@@ -100,6 +105,15 @@ def crowd_of(rounds: float) -> float:
     (0.5, 0.05, 0.0)
     """
     return 1 / (2 * max(1.0, rounds))
+
+
+ALL_AT_ONCE = 0.5
+"""The share of others' prompts that come before one's own where all clients ask at once every time. [fraction]
+
+Half of n come before one in the mean; those after it come between its tokens, and no others do. An engine that computes
+all prompts before any token (SGLang) keeps clients in step whose answers have one length: all end with the same step.
+Source: SGLang, srt/managers/scheduler.py, `get_next_batch_to_run`: a batch of prompts goes before one of tokens.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -271,8 +285,8 @@ def serve(
 
     between(n) = interference × (1 - queue) × (n / output) × (1 + repeated) × t(marginal prefill)
     TPOT = t(decode) / tokens per step + between(running - 1)
-    TTFT = front end + met × steps × t(decode) + t(prefill) × (1 + (queue + crowd) × (running - 1) / ranks) + wait for
-    a slot
+    TTFT = front end + (met × steps + held) × t(decode) + t(prefill) × (1 + ((queue + crowd) × (running - 1) + beside)
+    / ranks) + wait for a slot
     wait = max(sequences / running - 1, 0) × output × turn, turn = t(decode) / tokens per step + between(running)
     tokens/s = sequences × output / (TTFT + (output - 1) × TPOT); offline = running / turn
     TTFT + (output - 1) × TPOT >= sequences × interference × (1 + repeated) × t(marginal prefill)
@@ -295,11 +309,12 @@ def serve(
     prompt = prompt or prompt_of(w, m, layout, load.input_tokens, options)
     prefill = prompt.alone
     added = (1 + load.repeated) * prompt.added_s / layout.pp
-    mixed = e.prefill_interference * (1 - e.prompt_queue) / load.output_tokens * added
+    first = ALL_AT_ONCE if load.in_step else e.prompt_queue
+    mixed = e.prefill_interference * (1 - first) / load.output_tokens * added
     step = decode.total_s / options.tokens_per_step
     turn = step + mixed * running
     tpot = step if load.is_single else step + mixed * load.disturbing
-    queue = 1 + (e.prompt_queue + load.crowd) * max(0.0, running - 1) / layout.attention_dp
+    queue = 1 + ((first + load.crowd) * max(0.0, running - 1) + load.beside) / layout.attention_dp
     wait = (load.sequences / running - 1) * load.output_tokens * turn
     ttft = first_token_s(e, load, decode, prefill.total_s * queue) + wait
     later = load.output_tokens - 1
@@ -318,8 +333,8 @@ def serve(
 
 
 def first_token_s(e: Efficiency, load: Load, decode: Pass, prompt_s: float) -> float:
-    """front end + met × steps × t(decode) + the prompt: the first token of one that has a slot. [s]"""
-    return e.front_end_s + load.met * e.first_token_steps * decode.total_s + prompt_s
+    """front end + (met × steps + held) × t(decode) + the prompt: the first token of one that has a slot. [s]"""
+    return e.front_end_s + (load.met * e.first_token_steps + load.held_steps) * decode.total_s + prompt_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -169,7 +169,7 @@ class CostsAnswer(Answer):
         "formula": 1,
         "assumptions": 7,
     }
-    _room: ClassVar[Room] = Room(pieces=1185, characters=3330)
+    _room: ClassVar[Room] = Room(pieces=1182, characters=3330)
 
     gpus_per_instance: int
     instances: int

@@ -24,34 +24,27 @@ from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_o
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_under
+from inferplan.tools.validation import harnesses
+from inferplan.tools.validation.harnesses import CACHED_IN_FP8, RANDOM_LENGTHS, ROUNDED, ROUNDS
 from inferplan.tools.validation.memory_cases import Text, catalogued
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
 
 NETWORK = 50 * GB
 """InfiniBand NDR, one way, per GPU: what no row states. [B/s]"""
-RANDOM_LENGTHS = 0.9
-"""Mean of the lengths that the InferenceX harness draws, over their nominal ones: uniform from 80 to 100 %."""
 BENCH_BATCH = 4096
 """Sequences at once that TensorRT-LLM's throughput benchmark allows by itself."""
+KEPT_FREE: Mapping[Runner, float] = {"vllm": 0.0, "sglang": 0.7 * 0.14}
+"""The share of what running requests have still to say that is kept free before another one starts; else all of it.
+
+vLLM starts whoever has blocks now. SGLang's share begins at 0.7 and falls to 0.14 of that within 600 steps, until a
+request is retracted. TensorRT-LLM evicts nobody whom it started (GUARANTEED_NO_EVICT, its default).
+Source: SGLang, srt/environ.py (`SGLANG_INIT_NEW_TOKEN_RATIO`, `SGLANG_MIN_NEW_TOKEN_RATIO_FACTOR`,
+`SGLANG_NEW_TOKEN_RATIO_DECAY_STEPS`), srt/managers/schedule_policy.py.
+"""
 MOST_WORKERS = 256
 """Decode workers that are looked at."""
-ROUNDS = 10
-"""Requests of each client in a run, of which the first come all at once, as both harnesses have it.
-
-Source: InferenceX, benchmarks/benchmark_lib.sh and its callers (`--num-prompts $(( $CONC * 10 ))`, `--request-rate
-inf`); ai-dynamo/dynamo, benchmarks/llm/perf.sh (`--request-count $(($concurrency*10))`).
-"""
-ROUNDED = ("inferencex", "nvidia-dynamo-internal")
-"""Families of rows that were measured so."""
 FEW_BITS = 8
-CACHED_IN_FP8 = ("meta-llama/Llama-3.1-70B-Instruct", "Qwen/Qwen3.5-397B-A17B")
-"""Models whose cache InferenceX has in FP8 on Hopper too, which its rows do not say.
-
-Source: InferenceX, benchmarks/70b_fp8_h100_slurm.sh and 70b_fp8_h200_slurm.sh@409e9a4 (`kv-cache-dtype: fp8`),
-benchmarks/single_node/qwen3.5_fp8_h200.sh@2116fc4 (`--kv-cache-dtype fp8_e4m3`); its scripts of gpt-oss and MiniMax on
-H200 set none then.
-"""
 Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
 Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 
@@ -293,19 +286,21 @@ class SpeedSetup:
 
     @property
     def gives_way(self) -> bool:
-        """Whether the engine starts whoever has blocks now, and takes them back from the last where others grow: vLLM.
-
-        TensorRT-LLM evicts nobody whom it started (GUARANTEED_NO_EVICT, its default). SGLang starts a request whose
-        whole answer fits beside a share of what others have still to say, of 0.7 falling to 0.1 until one is retracted
-        (schedule_policy.py, `new_token_ratio`): that is in between, and nearer to no more than a part of its runs.
-        """
+        """Whether blocks are taken back from the last where others grow, all the time that some wait: vLLM's."""
         return self.runner == "vllm"
+
+    @property
+    def _scripted(self) -> bool:
+        """Whether SGLang was started by InferenceX's scripts, on GPUs that compute prompts and tokens."""
+        return self.runner == "sglang" and self._is_inferencex and not self.disaggregated
 
     @property
     def most(self) -> int:
         """Sequences that the engine runs at once, where the pool has room for them."""
         stated = re.search(r"max-num-seqs=(\d+)", self.row.note)
         default = RULES[self.server].default_batching(self.gpu, NEWEST)[1]
+        if self._scripted and not stated:
+            return max(1, ceil(self.row.concurrency_or_batch or default))
         return int(stated[1]) if stated else BENCH_BATCH if self.server == "tensorrt-llm" else default
 
     def _held(self, layout: Layout, tokens: float) -> int:
@@ -331,6 +326,8 @@ class SpeedSetup:
             max_num_batched_tokens=RULES[self.server].default_batching(self.gpu, NEWEST)[0],
             adapters=self.row.lora_adapters or 0,
             adapter_rank=self.row.lora_rank or 1,
+            prefix_caching=not self._scripted,
+            memory_utilization=harnesses.static_share(self.precision, tp=self.row.tp) if self._scripted else None,
         )
 
     @cached_property
@@ -346,12 +343,12 @@ class SpeedSetup:
 
     @cached_property
     def slots(self) -> int:
-        """Sequences that run at once in one replica, of full length, or in the mean half through where others give way.
+        """Sequences that run at once in one replica: half through in the mean, with what is kept free of the rest.
 
         One where the rules leave no room for any, since the row was measured.
         """
         tokens_in, tokens_out = self.lengths
-        found = self._held(self.layout, tokens_in + tokens_out / 2) if self.gives_way else self._slots(self.layout)
+        found = self._held(self.layout, tokens_in + (1 + KEPT_FREE.get(self.runner, 1.0)) * tokens_out / 2)
         if found < 1:
             self.notes.append("the memory rules leave no room for a request; one slot is taken")
         return max(1, found)
@@ -395,12 +392,31 @@ class SpeedSetup:
             slots=self.slots,
             gives_way=self.gives_way and self.slots < self.most,
             crowd=self.crowd,
+            in_step=self.in_step,
+            held_steps=self.polls / 2,
+            beside=harnesses.CLUMPED * self.polls * max(0.0, sequences - 1) / tokens_out,
+        )
+
+    @property
+    def in_step(self) -> bool:
+        """Whether all clients ask at once every time."""
+        return self.runner == "sglang" and harnesses.in_step(self.row.family, *self.lengths)
+
+    @property
+    def polls(self) -> float:
+        """Steps between two looks for requests, as InferenceX has SGLang take them; else it looks after every one."""
+        if not self._scripted:
+            return 0
+        return harnesses.polled_every(
+            self.model.id, self.gpu.id, self.precision, tp=self.layout.tp, clients=self.row.concurrency_or_batch or 1
         )
 
     @property
     def crowd(self) -> float:
         """Of the first requests, which come all at once: by the number of requests, else as the harness has it."""
         row, clients = self.row, self.row.concurrency_or_batch
+        if self.in_step:
+            return 0.0
         if row.requests and clients:
             return crowd_of(row.requests / clients)
         return crowd_of(ROUNDS) if row.family in ROUNDED else 0.0
