@@ -53,7 +53,7 @@ def fewest_gpus(*, demand: float, kinds: Iterable[tuple[int, float]]) -> int:
     >>> fewest_gpus(demand=289.4, kinds=((1, 45), (2, 120)))
     6
     """
-    return min([gpus * (ceil(demand / planned) or 1) for gpus, planned in kinds])
+    return min([gpus * max(1, ceil(demand / planned)) for gpus, planned in kinds])
 
 
 def whole_machines(gpus: int, *, machine: int) -> int:

@@ -97,9 +97,7 @@ class Pool:
 
     def sessions(self, context: int) -> int:
         """How many sessions of `context` tokens it takes at once."""
-        if self.holding is None:
-            return 0
-        return min(int(self.holding.concurrency(context)), self.most) * self.groups
+        return self._sessions(self.holding.concurrency(context)) if self.holding else 0
 
     def capacity(self, context: int) -> Capacity:
         """The same with the tokens that it holds."""
@@ -109,7 +107,7 @@ class Pool:
         return Capacity(
             memory=self.memory,
             tokens=tokens * self.groups,
-            sessions=min(int(concurrency), self.most) * self.groups,
+            sessions=self._sessions(concurrency),
             concurrency=concurrency * self.groups,
             sequences=self.holding.sequences,
         )
@@ -122,6 +120,10 @@ class Pool:
         if memory.headroom >= 0:
             return replace(self, memory=memory)
         return replace(self, memory=memory, holding=replace(self.holding, concurrency=_none), most=0)
+
+    def _sessions(self, concurrency: float) -> int:
+        """Whole sequences of each group, no more than run at once."""
+        return min(int(concurrency), self.most) * self.groups
 
 
 def _none(_context: int) -> float:
@@ -199,8 +201,7 @@ class Pools(dict[tuple[Layout, int], Pool]):
 
     def of(self, layout: Layout, context: int) -> Pool:
         """The pool of each replica of a layout, started for this context: the others change nothing."""
-        images = item_images(self._tower, context) if self._tower else 1
-        found = self[layout if layout.dp == 1 else layout.alone, images]
+        found = self[layout.alone, item_images(self._tower, context) if self._tower else 1]
         return found.started_for(context)
 
 

@@ -71,7 +71,7 @@ class Layout(NamedTuple):
     @property
     def replica(self) -> int:
         """GPUs that hold one copy of the model."""
-        return self.tp * self.attention_dp * self.pp
+        return self.ranks * self.pp
 
     @property
     def gpus(self) -> int:

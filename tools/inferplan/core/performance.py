@@ -276,8 +276,7 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
     Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
     mine, tokens = batch.on_rank(layout), batch.tokens
-    local = tokens if mine is batch else mine.tokens
-    decoded, context, cached = mine.decoded, batch.context, batch.cached
+    decoded, local, context, cached = mine.decoded, mine.tokens, batch.context, batch.cached
     prompted, earlier = mine.prompts * batch.prompt, mine.prompts * w.cache_read(cached) if cached else 0.0
     sampled = decoded + mine.prompts if prompted else decoded
     touched = expert_coverage(tokens=tokens, experts=w.experts, active=w.active) if w.experts else 0.0

@@ -3,7 +3,7 @@
 from typing import cast
 
 from inferplan.catalog.hugging_face._attention import layers_of
-from inferplan.catalog.hugging_face._ffn import Blocks
+from inferplan.catalog.hugging_face._ffn import Blocks, check_active
 from inferplan.catalog.hugging_face._keys import LARGEST, MOST_LAYERS, Keys
 from inferplan.core.architecture import DenseFfn, ExpertFfn
 
@@ -38,8 +38,7 @@ def blocks(keys: Keys) -> Blocks:
     active = keys.integer("moe_k", high=MANY)
     if experts[0] != experts[1]:
         keys.contrary(f"{keys.name('moe_num_experts')} has to be the same for text and images")
-    if active > experts[0]:
-        keys.contrary(f"{keys.name('moe_k')} {active} is more than the {experts[0]} experts")
+    check_active(keys, "moe_k", active, experts[0])
     routed = ExpertFfn(
         experts=experts[0],
         active=active,

@@ -122,6 +122,12 @@ def ernie(keys: Keys, layers: int) -> Sequence[bool]:
     return [start <= number <= last and (number + 1) % step == 0 for number in range(layers)]
 
 
+def check_active(keys: Keys, key: str, active: int, experts: int) -> None:
+    """A token cannot go to more experts than there are."""
+    if active > experts:
+        keys.contrary(f"{keys.name(key)} {active} is more than the {experts} experts")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Routed:
     """Layers of experts between dense ones.
@@ -159,8 +165,7 @@ class Routed:
         experts = keys.integer(*self.count, high=MANY)
         active = keys.integer(*self.active, high=MANY)
         width = keys.integer(*self.width)
-        if active > experts:
-            keys.contrary(f"{keys.name(keys.given(self.active))} {active} is more than the {experts} experts")
+        check_active(keys, keys.given(self.active), active, experts)
         return ExpertFfn(
             experts=experts,
             active=active,

@@ -11,7 +11,7 @@ from inferplan.catalog.hugging_face._attention import (
     layers_of,
     of_decoder,
 )
-from inferplan.catalog.hugging_face._ffn import Blocks, Dense
+from inferplan.catalog.hugging_face._ffn import Blocks, Dense, check_active
 from inferplan.catalog.hugging_face._keys import HEADS, MOST_LAYERS, Keys
 from inferplan.core.architecture import Attention, ExpertFfn
 
@@ -64,8 +64,7 @@ def blocks(keys: Keys) -> Blocks:
     layers = layers_of(keys)
     experts = keys.integer("moe_num_experts", "n_routed_experts", "num_experts", high=MANY)
     active = keys.integer("moe_top_k", "num_experts_per_tok", high=MANY)
-    if active > experts:
-        keys.contrary(f"{keys.name('moe_top_k')} {active} is more than the {experts} experts")
+    check_active(keys, "moe_top_k", active, experts)
     routed = ExpertFfn(
         experts=experts,
         active=active,

@@ -94,19 +94,7 @@ class Bills:
         """
         if hourly not in self.rates.rented:
             return {}
-        return {flat: self._met(hourly, flat) for flat in self._flat}
-
-    def _met(self, hourly: OptionName, flat: OptionName) -> float | None:
-        """See `hours`, of one other option."""
-        on = (hourly, flat)
-        if on not in self._meetings:
-            self._meetings[on] = breakeven.last_hours(self._even_hours(hourly, flat))
-        return self._meetings[on]
-
-    @cached_property
-    def _meetings(self) -> dict[tuple[OptionName, OptionName], float | None]:
-        """The hours that are known so far."""
-        return {}
+        return {flat: breakeven.last_hours(self._even_hours(hourly, flat)) for flat in self._flat}
 
     @property
     def _flat(self) -> list[OptionName]:
@@ -134,15 +122,20 @@ class Bills:
         """What owned hardware costs whatever its size. [USD/month]"""
         return self.rates.owned.staff_month if self.rates.owned else 0
 
-    def cheaper_all_day(self, hourly: OptionName) -> dict[OptionName, OptionName | str]:
-        """The options that an hourly one never meets, each with the cheaper of the two; those for which it is sure."""
+    def cheaper_all_day(
+        self, hourly: OptionName, meets: Mapping[OptionName, float | None]
+    ) -> dict[OptionName, OptionName | str]:
+        """The options that an hourly one never `meets`, each with the cheaper of the two; those for which it is sure.
+
+        What it meets is what `hours` says of it.
+        """
         found: dict[OptionName, OptionName | str] = {}
         if hourly not in self.rates.rented:
             return found
         rate = self.rates.rented[hourly].usd
         for flat in self._flat:
             if flat == "api":
-                winner = self._cheaper_than_api(hourly)
+                winner = self._cheaper_than_api(hourly) if meets[flat] is None else None
             else:
                 winner = breakeven.cheaper_all_day(usd_per_hour=rate, monthly_usd=self.per_gpu[flat])
             if winner:
@@ -150,10 +143,8 @@ class Bills:
         return found
 
     def _cheaper_than_api(self, hourly: OptionName) -> breakeven.Cheaper | None:
-        """Whether an API is cheaper at any hours; that the hour is cannot be told so."""
+        """Whether an API that the hour never meets is cheaper at any; that the hour is cannot be told so."""
         traffic = self.yard.traffic
-        if self._met(hourly, "api") is not None:
-            return None
         gpus = self.yard.gpus(traffic.requests_per_day, HOURS_PER_DAY)
         day = self.month(hourly, gpus=gpus, requests=traffic.requests_per_day, hours=HOURS_PER_DAY)
         return "flat" if day > self._api(traffic.requests_per_day) else None

@@ -91,7 +91,7 @@ class Case:
     @cached_property
     def cheaper_all_day(self) -> dict[str, str]:
         """The options that never meet on-demand, each with the one of the two that is cheaper."""
-        return {**self.bills.cheaper_all_day("on_demand")}
+        return {**self.bills.cheaper_all_day("on_demand", self.crossings)}
 
     @cached_property
     def fleet_option(self) -> OptionName:

@@ -98,7 +98,7 @@ class Serving(Runnable):
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
         found = self.pools.of(layout, context)
-        return found if self.kept_off is None else replace(found, holding=None, not_modelled=self.kept_off)
+        return replace(found, holding=None, not_modelled=self.kept_off) if self.kept_off else found
 
     def capacity(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
         """The KV cache that it has room for, in sessions of full context, or of as many tokens as are `filled`."""
@@ -106,7 +106,7 @@ class Serving(Runnable):
 
     def fits(self, layout: Layout, context: int) -> bool:
         """Whether it starts and has room for a session."""
-        return self.pool(layout, context).sessions(context) > 0
+        return self.room(layout, context) > 0
 
     def room(self, layout: Layout, context: int) -> int:
         """Sessions that one replica has memory for, whatever their latency."""
@@ -114,8 +114,7 @@ class Serving(Runnable):
 
     def sessions(self, layout: Layout, context: int) -> int:
         """Sessions that one replica takes: no more than get the latency that the pace asks for."""
-        room = self.pool(layout, context).sessions(context)
-        return self._in_time(layout, context, room) if self.pace else room
+        return self._in_time(layout, context, self.room(layout, context))
 
     def held(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
         """Its capacity with so many sessions."""
