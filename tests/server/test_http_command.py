@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,32 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_are_kept():
     for pid in (second, third):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="connections are shared out by Linux")
+def test_a_crowd_is_shared_out_among_the_workers_whichever_wakes_first():
+    health = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    with http_server("--workers", "2") as server, ExitStack() as opened:
+        asleep, awake = (server.wait_for(LISTENING, times=n)["pid"] for n in (1, 2))
+        os.kill(asleep, signal.SIGSTOP)
+        crowd = [opened.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(200)]
+        for connection in crowd:
+            connection.sendall(health)
+        # By chance one of two gets fewer than 50 of 200 once in 10^12 times.
+        server.wait_for("request", times=50, pid=awake)
+        os.kill(asleep, signal.SIGCONT)
+        assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in crowd)
+        assert len(server.entries("request", pid=asleep)) >= 50
+        assert server.end() == 0
+
+
+def test_a_port_at_which_several_workers_listen_is_taken():
+    with http_server("--workers", "2") as server:
+        server.wait_for(LISTENING, times=2)
+        for workers in ("1", "2"):
+            done = command("--port", str(server.port), "--workers", workers)
+            assert (done.returncode, "cannot listen on 127.0.0.1 port" in done.stderr) == (2, True)
+        assert server.end() == 0
 
 
 def test_workers_do_not_outlive_the_process_that_watches_over_them():

@@ -46,7 +46,8 @@ def http(argv: Sequence[str]) -> int:
     if not find_spec("prometheus_client") or not find_spec("uvicorn"):
         parser.error(NO_LIBRARY)
     os.environ["HF_HUB_OFFLINE"] = "1"  # no caller's word reaches out to the network
-    from inferplan.server.http.serve import bind, serve  # noqa: PLC0415 - wrong flags are answered at once
+    from inferplan.server.http.door import bind  # noqa: PLC0415 - wrong flags are answered at once
+    from inferplan.server.http.serve import serve  # noqa: PLC0415 - wrong flags are answered at once
 
     try:
         listener = bind(settings)

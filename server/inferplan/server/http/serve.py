@@ -48,20 +48,6 @@ class Workers(Multiprocess):
         super().terminate_all()
 
 
-def bind(settings: Settings) -> socket.socket:
-    """The socket, bound; raises OSError. Clients are refused, and ask another replica, until somebody can answer."""
-    family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError:
-        bound.close()
-        raise
-    return bound
-
-
 def serve(settings: Settings, listener: socket.socket) -> int:
     """Serve until told to stop; the exit code."""
     dictConfig(configuration(requests=settings.logs_requests))
