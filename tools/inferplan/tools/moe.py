@@ -52,7 +52,7 @@ class Contestant(Part):
     active_experts: int = Field(exclude_if=_none)
     memory_gb: float
     gpus: int = Field(description="GPUs by weights alone.")
-    deploy_gpus: int | None = Field(description="Smallest legal deployment, null where none can run.")
+    deploy_gpus: int | None = Field(description="Usual legal deployment, null where none can run.")
     usd_per_million_tokens: float | None = Field(
         default=None,
         exclude_if=absent,

@@ -100,7 +100,10 @@ class VramQuestion(Question):
 
 
 class Placed(Part):
-    """The smallest legal deployment that the engine can run for this load, or the one that holds most of it."""
+    """The usual deployment that the engine can run for this load, or the one that holds most of it.
+
+    Usual is the smallest with tensor groups as wide as a node; narrower ones in more stages may take fewer GPUs.
+    """
 
     gpus: int
     nodes: int
@@ -117,7 +120,7 @@ class HardwareRow(Part):
     gpus_by_formula: int
     nodes_by_formula: int
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
-    deploy: Placed | None = Field(description="Smallest legal deployment, null where none can run or is known.")
+    deploy: Placed | None = Field(description="Usual legal deployment, null where none can run or is known.")
     max_concurrent_users: int = Field(description="Users that `deploy` takes at full context, in time.")
     users_by_memory: int | None = Field(
         default=None, exclude_if=absent, description="Of `gpu`, where latency allows fewer."
