@@ -100,10 +100,7 @@ class VramQuestion(Question):
 
 
 class Placed(Part):
-    """The usual deployment that the engine can run for this load, or the one that holds most of it.
-
-    Usual is the smallest with tensor groups as wide as a node; narrower ones in more stages may take fewer GPUs.
-    """
+    """The usual deployment that runs this load, or most of it; fewer GPUs may do, in narrower groups of more stages."""
 
     gpus: int
     nodes: int
