@@ -32,6 +32,19 @@ ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+SERVED = {
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "completion/complete",
+}
 VRAM = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8"}}
 
 
@@ -241,16 +254,20 @@ async def test_a_request_that_does_not_come_whole_is_given_up_with_a_word(
     assert given_up.json()["error"]["message"] == "The request was not complete in time."
 
 
-async def test_an_answer_that_takes_too_long_is_given_up_and_the_caller_told_what_takes_less(
-    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_an_answer_that_takes_too_long_is_given_up_and_its_caller_and_the_log_are_told_what_it_was(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, version: str
 ):
+    caplog.set_level(logging.INFO, "inferplan.http.requests")
     monkeypatch.setattr(watch, "LONGEST_S", 0.05)
     search = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": 1_000_000}
-    given_up = await ask(http, "tools/call", {"name": "plan_parallelism", "arguments": search})
+    given_up = await ask(http, "tools/call", {"name": "plan_parallelism", "arguments": search}, version=version)
     assert given_up.status_code == 503
     assert given_up.json()["error"]["message"] == (
         "This took longer than 30 s and was given up: name one `gpu` instead of any, or ask again later."
     )
+    (line,) = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
+    assert (line["status"], line["name"], line["outcome"]) == (503, "plan_parallelism", "cancelled")
 
 
 async def test_nothing_is_said_behind_an_answer_that_has_begun(monkeypatch: pytest.MonkeyPatch):
@@ -328,6 +345,8 @@ async def test_metrics_count_requests_and_calls_by_what_is_known(http: httpx2.As
     await ask(http, "tools/call", {"name": "made_up_tool"})
     await ask(http, "made/up")
     await http.get("/made-up-path")
+    for method in SERVED:
+        await ask(http, method, version="2026-07-28" if method == "server/discover" else "2025-11-25")
     exposed = await http.get("/metrics")
     assert exposed.headers["content-type"].startswith("text/plain")
     counts = dict(line.rsplit(" ", 1) for line in exposed.text.splitlines() if not line.startswith("#"))
@@ -337,6 +356,7 @@ async def test_metrics_count_requests_and_calls_by_what_is_known(http: httpx2.As
         assert float(counts[key]) >= 1
         timed = f'inferplan_call_seconds_count{{method="tools/call",name="{name}"}}'
         assert float(counts[timed]) >= float(counts[key])
+    assert {method for method in SERVED if f'inferplan_calls_total{{method="{method}",' in exposed.text} == SERVED
     times = 'inferplan_http_request_seconds_count{path="/mcp"}'
     assert float(counts[times]) >= 4
     assert "made" not in exposed.text.replace("made/up", "")
