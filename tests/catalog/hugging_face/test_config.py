@@ -323,6 +323,13 @@ def test_a_wrong_value_is_named_with_what_it_must_be(changed: Mapping[str, Any],
     assert said in problem({**LLAMA, **changed})
 
 
+@pytest.mark.parametrize("listed", [[48], [-1], [1, 1], [1, True], ["1"], 1])
+def test_layers_that_are_listed_by_number_have_to_be_there_and_are_named_once(listed: object) -> None:
+    config = json.loads(text_of("qwen3-30b-a3b"))
+    assert described(json.dumps({**config, "mlp_only_layers": [0, 47]})).model.architecture.layers == 48
+    assert "must be a list of layers from 0 to 47, none twice" in problem({**config, "mlp_only_layers": listed})
+
+
 def test_layer_types_have_to_be_as_many_as_layers() -> None:
     config = json.loads(text_of("gpt-oss-20b"))
     assert '"layer_types" has 23 entries for 24 layers' in problem({**config, "layer_types": config["layer_types"][1:]})
@@ -457,6 +464,7 @@ def test_a_dtype_is_the_native_precision() -> None:
         ({"quant_method": "fbgemm_fp8"}, "fp8", None),
         ({"quant_method": "mxfp8", "modules_to_not_convert": ["lm_head"]}, "mxfp8", None),
         ({"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head"]}, "mxfp8", None),
+        ({"config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}}}, "fp8", None),
     ],
 )
 def test_a_quantised_checkpoint_is_in_a_format_of_the_catalogue(
@@ -519,6 +527,16 @@ def test_quark_in_int8_is_read_again_as_it_was_and_weights_alone_are_said_to_hav
         assert short.notes == read.notes
 
 
+@pytest.mark.parametrize(
+    ("sides", "block"), [([128, 128], 128), ([1, 128], 128), ([1, 1], 1), ([0, 128], 0), ([10**9], 0), (["a", 128], 0)]
+)
+def test_blocks_that_share_a_scale_have_their_longer_side_and_are_none_where_a_side_cannot_be(
+    sides: list[Any], block: int
+) -> None:
+    assert llama(quantization_config={**FP8, "weight_block_size": sides}).weight_block == block
+    assert llama(quantization_config=groups(num_bits=8, type="float", block_structure=sides)).weight_block == block
+
+
 def test_groups_of_eight_bit_weights_are_cut_whole() -> None:
     """A group of inputs that would straddle ranks is refused (vLLM, marlin.py, `can_implement`)."""
     gptq = {"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True}
@@ -568,7 +586,7 @@ def test_what_quark_and_auto_round_leave_out_stays_in_16_bit() -> None:
     [
         (["model.layers.3.wobble"], '"model.layers.3.wobble".'),
         (["wobble", "lm_head", "wabble"], '"wobble" and "wabble".'),
-        (["wobble", "wabble", "x" * 100, "webble"], '"wobble", "wabble" and "webble".'),
+        (["wobble", "wabble", "x" * 61, "webble"], '"wobble", "wabble" and "webble".'),
         (["wobble", "wabble", "webble", "wibble", "wubble"], '"wobble", "wabble", "webble" and others.'),
     ],
 )
@@ -632,6 +650,7 @@ def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> 
         ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, '"MIXED_PRECISION" is not supported'),
         ({"quant_method": "compressed-tensors"}, 'needs "quantization_config.config_groups"'),
         (groups(num_bits=2, type="int"), "num_bits"),
+        ({"config_groups": {"group_0": {}}}, 'needs "quantization_config.config_groups.group_0.weights"'),
     ],
 )
 def test_a_quantisation_that_is_not_known_is_refused_by_name(quantization: Mapping[str, Any], said: str) -> None:
