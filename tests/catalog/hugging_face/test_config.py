@@ -15,7 +15,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS, model_rows
-from inferplan.core.architecture import Architecture, Attention, ExpertFfn, count
+from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, count
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.model import Model, NativeBits
@@ -346,6 +346,46 @@ def test_every_fourth_layer_of_exaone_is_full_where_a_number_says_so() -> None:
     read = described(json.dumps({**config, "sliding_window_pattern": 4})).model.architecture
     windows = [part.window for count, mixer in read.mixers for part in mixer.cached for _ in range(count)]
     assert (windows.count(None), windows.count(4096)) == (16, 48)
+
+
+@pytest.mark.parametrize(
+    ("changed", "dense"),
+    [
+        ({"moe_layer_freq": [1] * 61}, 3),
+        ({"moe_layer_freq": [0] * 5 + [1] * 56}, 5),
+        ({"first_k_dense_replace": 0, "moe_layer_freq": [0, 1, 1, 0] + [1] * 57}, 2),
+        ({"moe_layer_freq": 2}, 32),
+    ],
+)
+def test_layers_with_experts_may_be_listed_beside_the_number_of_dense_ones(changed: dict[str, Any], dense: int) -> None:
+    config = {**json.loads(text_of("deepseek-v3")), **changed}
+    model = described(json.dumps(config)).model
+    blocks = [model.architecture.groups[group].ffn for group in model.architecture.sequence]
+    assert len([block for block in blocks if isinstance(block, DenseFfn)]) == dense
+    assert described(model.id).model.architecture == model.architecture
+
+
+def test_biases_of_a_gated_block_are_those_of_its_three_matrices() -> None:
+    biased, plain = llama(mlp_bias=True), llama()
+    assert biased.total_params - plain.total_params == 32 * (2 * 14336 + 4096)
+    assert described(biased.id).model.total_params == biased.total_params
+
+
+@pytest.mark.parametrize(
+    ("changed", "width"),
+    [
+        ({}, 8192),
+        ({"block_auto_adjust_ff_dim": False}, 12288),
+        ({"block_multiple_of": 1000}, 9000),
+        ({"block_ffn_dim_multiplier": 0.5}, 4096),
+    ],
+)
+def test_a_width_of_lfm2_is_brought_down_to_two_thirds_and_up_to_a_multiple_unless_it_is_not_to_be(
+    changed: dict[str, Any], width: int
+) -> None:
+    config = {**json.loads(text_of("lfm2-1.2b")), **changed}
+    blocks = [group.ffn for group in described(json.dumps(config)).model.architecture.groups]
+    assert {block.dense_width for block in blocks if block} == {width}
 
 
 def test_experts_in_every_other_layer_stand_in_those_of_even_numbers_after_the_dense_ones() -> None:
