@@ -103,6 +103,12 @@ def test_a_published_config_caches_what_the_catalogue_caches(slug: str) -> None:
         assert kv_cache_bytes(one, context, kv_bits=16) == kv_cache_bytes(other, context, kv_bits=16)
     assert state_bytes(one) == state_bytes(other)
     assert one.sequence == other.sequence
+    assert chunks(one) == chunks(other)
+
+
+def chunks(architecture: Architecture) -> list[bool]:
+    """Whether what a layer sees begins at the last multiple of its window, of each attention."""
+    return [isinstance(mixer, Attention) and mixer.chunked for _, mixer in architecture.mixers]
 
 
 @pytest.mark.parametrize("slug", FOUND)
@@ -405,6 +411,21 @@ def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
     assert many.total_params - one.total_params == 32 * 4544 * 2 * 70 * 64
 
 
+def test_a_falcon_with_biases_whose_blocks_come_in_turn_has_the_layers_of_gpt_2() -> None:
+    """A layer of 12 h^2 + 13 h: 4 h^2 of attention, 8 h^2 behind it, 9 h of biases and 4 h of two norms."""
+    model = changed_in("falcon-7b", bias=True, multi_query=False, parallel_attn=False)
+    assert model.total_params == 65024 * 4544 + 32 * (12 * 4544**2 + 13 * 4544) + 2 * 4544
+    assert not any(group.joined for group in model.architecture.groups)
+    side_by_side = changed_in("falcon-7b", parallel_attn=None).architecture
+    assert all(group.joined for group in side_by_side.groups)
+    assert count(side_by_side) == count(read("falcon-7b").architecture)
+
+
+def test_phi_2_has_the_published_total() -> None:
+    phi = {"model_type": "phi", "num_key_value_heads": 32, "hidden_size": 2560, "intermediate_size": 10240}
+    assert llama(**phi, vocab_size=51200).total_params == MODELS["microsoft/phi-2"].total_params == 2_779_683_840
+
+
 @pytest.mark.parametrize("changed", [{"word_embed_proj_dim": 512}, {"do_layer_norm_before": False}], ids=str)
 def test_what_only_the_smallest_opt_has_is_refused(changed: dict[str, Any]) -> None:
     """OPT-350M embeds in 512 of 1,024 elements and norms after its blocks."""
@@ -598,6 +619,23 @@ def test_kinds_of_tensors_that_are_left_out_stay_in_16_bit() -> None:
     small = [f"model.layers.{layer}.{name}" for layer in range(32) for name in ("input_layernorm", "mlp.gate")]
     small += ["mtp.layers.0*", "model.visual.blocks.3.attn", "re:.*vision_tower.*", "model.layers.61.self_attn"]
     assert bits_of({**FP8, "modules_to_not_convert": small}) == ("fp8", None)
+
+
+def test_attention_is_left_out_where_its_first_and_its_last_matrix_are_named_and_is_not_by_one_alone() -> None:
+    first, last = ([f"model.layers.{layer}.self_attn.{name}" for layer in range(16)] for name in ("q_proj", "o_proj"))
+    assert bits_of({**FP8, "ignore": [*first, *last]}) == (
+        "fp8",
+        NativeBits(mixers=12.002, ffn=8.004, routed_experts=8.004),
+    )
+    assert bits_of({**FP8, "ignore": first}) == bits_of({**FP8, "ignore": last}) == ("fp8", None)
+    (note,) = described(json.dumps({**LLAMA, "quantization_config": {**FP8, "ignore": last}})).notes
+    assert note.endswith('"o_proj".')
+
+
+@pytest.mark.parametrize("name", ["gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3", "fc1", "fc2"])
+def test_a_block_is_left_out_by_any_name_of_its_matrices(name: str) -> None:
+    ignored = [f"model.layers.{layer}.mlp.{name}" for layer in range(32)]
+    assert bits_of({**FP8, "ignore": ignored}) == ("fp8", NativeBits(mixers=8.004, ffn=16, routed_experts=8.004))
 
 
 def test_experts_alone_are_quantised_in_kimi_k2_and_gpt_oss() -> None:
