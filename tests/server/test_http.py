@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from inferplan.server.http import watch
 from inferplan.server.http.app import create_app
 from inferplan.server.http.body import LARGEST_BODY
+from inferplan.server.http.log import JsonLines
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.tokens import read_tokens
 
@@ -49,9 +50,9 @@ VRAM = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncGenerator[httpx2.AsyncClient]:
-    """A client of an application with these settings."""
-    app = create_app(settings)
+async def serving(settings: Settings, server: Any = None) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client of an application with these settings, of our server or another one."""
+    app = create_app(settings, server)
     transport = httpx2.ASGITransport(app=app)
     async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url=HOST) as client:
         yield client
@@ -375,6 +376,18 @@ async def test_a_request_without_a_name_has_none_in_the_log(http: httpx2.AsyncCl
     await ask(http, "ping")
     (line,) = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
     assert set(line) == {"method", "path", "status", "ms", "rpc", "outcome", "revision"}
+
+
+async def test_a_crash_is_one_line_of_the_log_with_its_traceback(toy_server: Any, caplog: pytest.LogCaptureFixture):
+    async with serving(Settings(), toy_server) as client:
+        crashed = await ask(client, "tools/call", {"name": "weigh", "arguments": {"model": "70B", "users": 13}})
+    assert crashed.json()["result"]["isError"]
+    (line,) = [JsonLines().format(record) for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(line.splitlines()) == 1
+    found = json.loads(line)
+    assert (found["level"], found["message"]) == ("error", "weigh failed")
+    assert found["error"].startswith("Traceback")
+    assert "conftest.py" in found["error"]
 
 
 async def test_a_request_is_one_line_of_the_log_without_what_its_caller_made_up(

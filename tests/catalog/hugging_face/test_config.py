@@ -621,15 +621,38 @@ def test_kinds_of_tensors_that_are_left_out_stay_in_16_bit() -> None:
     assert bits_of({**FP8, "modules_to_not_convert": small}) == ("fp8", None)
 
 
-def test_attention_is_left_out_where_its_first_and_its_last_matrix_are_named_and_is_not_by_one_alone() -> None:
-    first, last = ([f"model.layers.{layer}.self_attn.{name}" for layer in range(16)] for name in ("q_proj", "o_proj"))
-    assert bits_of({**FP8, "ignore": [*first, *last]}) == (
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("self_attn.q_proj", "self_attn.o_proj"),
+        ("self_attn.qkv_proj", "self_attn.o_proj"),
+        ("self_attn.W_pack", "self_attn.o.weight"),
+        ("linear_attn.in_proj_qkvz", "linear_attn.out_proj"),
+        ("attention.wq", "attention.wo"),
+        ("self_attention.query_key_value", "self_attention.dense"),
+        ("attn.c_attn", "attn.c_proj"),
+    ],
+)
+def test_attention_is_left_out_where_its_first_and_its_last_matrix_are_named_and_is_not_by_one_alone(
+    first: str, last: str
+) -> None:
+    firsts, lasts = ([f"model.layers.{layer}.{name}" for layer in range(16)] for name in (first, last))
+    assert bits_of({**FP8, "ignore": [*firsts, *lasts]}) == (
         "fp8",
         NativeBits(mixers=12.002, ffn=8.004, routed_experts=8.004),
     )
-    assert bits_of({**FP8, "ignore": first}) == bits_of({**FP8, "ignore": last}) == ("fp8", None)
-    (note,) = described(json.dumps({**LLAMA, "quantization_config": {**FP8, "ignore": last}})).notes
-    assert note.endswith('"o_proj".')
+    for alone in (firsts, lasts):
+        assert bits_of({**FP8, "ignore": alone}) == ("fp8", None)
+        (note,) = described(json.dumps({**LLAMA, "quantization_config": {**FP8, "ignore": alone}})).notes
+        assert note.endswith(f'"{alone[0].split(".", 4)[-1]}".')
+
+
+def test_layers_count_by_their_own_size_among_those_that_are_left_in_16_bit() -> None:
+    """DeepSeek-V2-Lite: one dense layer of 10,944, then 26 with two shared experts of 1,408, in matrices as long."""
+    quantization = {**FP8, "ignore": ["model.layers.0.mlp.down_proj"]}
+    left = 10944 / (10944 + 26 * 2 * 1408)
+    bits = changed_in("deepseek-v2-lite", quantization_config=quantization).native_bits
+    assert bits == NativeBits(mixers=8.004, ffn=round(8.004 + 7.996 * left, 4), routed_experts=8.004)
 
 
 @pytest.mark.parametrize("name", ["gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3", "fc1", "fc2"])
