@@ -314,6 +314,7 @@ def test_help_names_every_flag_and_starts_nothing():
     assert (done.returncode, done.stderr) == (0, "")
     for flag in ("host", "port", "workers", "token-file", "no-auth", "allowed-host", "allowed-origin"):
         assert f"--{flag}" in done.stdout
+    assert "\n  inferplan http --host 0.0.0.0 --token-file tokens " in done.stdout
 
 
 def test_serving_stdio_imports_nothing_of_it():

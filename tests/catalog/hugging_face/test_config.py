@@ -336,6 +336,25 @@ def test_layers_that_are_listed_by_number_have_to_be_there_and_are_named_once(li
     assert "must be a list of layers from 0 to 47, none twice" in problem({**config, "mlp_only_layers": listed})
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ffn": None},
+        {"attention": None},
+        {"attention": {"n_heads_in_group": 8, "replace_with_linear": True}},
+        {"ffn": {"ffn_mult": 5.25, "replace_with_linear": True}},
+        {"ffn": {"ffn_mult": True}},
+        {"ffn": {"ffn_mult": 1000}},
+    ],
+    ids=str,
+)
+def test_a_layer_that_a_search_has_put_together_otherwise_is_refused(changed: dict[str, Any]) -> None:
+    config = json.loads(text_of("nemotron-super-49b"))
+    first, *others = config["block_configs"]
+    said = problem({**config, "block_configs": [{**first, **changed}, *others]})
+    assert '"block_configs" must be a list of attention and ffn' in said
+
+
 def test_layer_types_have_to_be_as_many_as_layers() -> None:
     config = json.loads(text_of("gpt-oss-20b"))
     assert '"layer_types" has 23 entries for 24 layers' in problem({**config, "layer_types": config["layer_types"][1:]})
