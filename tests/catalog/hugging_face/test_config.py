@@ -133,6 +133,11 @@ def test_a_published_config_is_cut_into_stages_as_the_catalogue_says(slug: str) 
 
 
 @pytest.mark.parametrize("slug", FOUND)
+def test_adapters_fit_a_published_config_as_the_catalogue_says(slug: str) -> None:
+    assert read(slug).lora == catalogued(slug).lora
+
+
+@pytest.mark.parametrize("slug", FOUND)
 def test_a_published_config_rotates_as_the_catalogue_says(slug: str) -> None:
     one, other = read(slug).architecture, catalogued(slug).architecture
     assert one.rope_tables == other.rope_tables
@@ -417,6 +422,14 @@ def test_experts_in_every_other_layer_stand_in_those_of_even_numbers_after_the_d
     """DeepSeek's modeling_deepseek.py: layer >= first_k_dense_replace and layer % moe_layer_freq == 0; 2 to 26."""
     every, other = (changed_in("deepseek-v2-lite", moe_layer_freq=step).architecture for step in (1, 2))
     assert [sum(g.count for g in one.groups if isinstance(g.ffn, ExpertFfn)) for one in (every, other)] == [26, 13]
+
+
+@pytest.mark.parametrize(
+    ("slug", "biases"), [("deepseek-v3", 61 * (1536 + 512 + 64 + 7168)), ("deepseek-v2-lite", 27 * (512 + 64 + 2048))]
+)
+def test_biases_of_latent_attention_are_those_of_the_projections_down_and_of_the_output(slug: str, biases: int) -> None:
+    """transformers, `DeepseekV3Attention`: `q_proj`, which stands where queries have no rank, has none."""
+    assert changed_in(slug, attention_bias=True).total_params - read(slug).total_params == biases
 
 
 def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
