@@ -167,6 +167,7 @@ def test_what_is_no_message_in_a_batch_is_told_so_in_its_place(ask: Ask):
     replies = ask(batch)
     assert [reply["id"] for reply in replies] == [None, "a", None, 2, "b", None, None, 3, "c"]
     wrong = [reply["error"] for reply in replies if "error" in reply]
+    assert {(*error,) for error in wrong} == {("code", "message")}
     assert {error["code"] for error in wrong} == {-32600}
     assert [error["message"] for error in wrong] == [
         "a message of a batch is one JSON object; got 1.",

@@ -1,8 +1,12 @@
 """Completion: names of everything that has one, in prompts and in addresses."""
 
+import json
+from typing import Any
+
 import pytest
+from jsonschema import Draft202012Validator
 from mcp import Client, MCPError
-from mcp.types import INVALID_PARAMS, Completion, PromptReference, ResourceTemplateReference
+from mcp.types import INVALID_PARAMS, Completion, PromptReference, ResourceTemplateReference, Tool
 
 from inferplan.catalog.asked_gpus import EXAMPLE
 from inferplan.prompts.workflow import Argument, Prompt, prompts
@@ -30,6 +34,20 @@ async def test_every_blank_of_every_prompt_is_completed(toy_client: Client, prom
     assert len(completion.values) <= MOST
     assert completion.total is not None
     assert completion.has_more == (completion.total > len(completion.values))
+
+
+async def test_the_values_that_are_offered_where_a_tool_takes_no_text_are_taken_and_rise(client: Client):
+    takes = {n: schema for tool in (await client.list_tools()).tools for n, schema in properties(tool).items()}
+    prompt_of = {argument.name: prompt.name for prompt, argument in BLANKS if takes[argument.name]["type"] != "string"}
+    assert len(prompt_of) >= 5
+    for argument, prompt in prompt_of.items():
+        values = [json.loads(value) for value in (await of_prompt(client, prompt, argument, "")).values]
+        Draft202012Validator({"type": "array", "minItems": 2, "items": takes[argument]}).validate(values)
+        assert values == sorted(set(values))
+
+
+def properties(tool: Tool) -> dict[str, Any]:
+    return tool.input_schema["properties"]
 
 
 @pytest.mark.parametrize("section", ["models", "gpus", "formats", "prices", "presets", "glossary"])

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from inferplan.server.http import watch
 from inferplan.server.http.app import create_app
 from inferplan.server.http.body import LARGEST_BODY
+from inferplan.server.http.log import JsonLines
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.tokens import read_tokens
 
@@ -32,13 +33,26 @@ ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+SERVED = {
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "prompts/list",
+    "prompts/get",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "completion/complete",
+}
 VRAM = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8"}}
 
 
 @asynccontextmanager
-async def serving(settings: Settings) -> AsyncGenerator[httpx2.AsyncClient]:
-    """A client of an application with these settings."""
-    app = create_app(settings)
+async def serving(settings: Settings, server: Any = None) -> AsyncGenerator[httpx2.AsyncClient]:
+    """A client of an application with these settings, of our server or another one."""
+    app = create_app(settings, server)
     transport = httpx2.ASGITransport(app=app)
     async with app.router.lifespan_context(app), httpx2.AsyncClient(transport=transport, base_url=HOST) as client:
         yield client
@@ -241,16 +255,20 @@ async def test_a_request_that_does_not_come_whole_is_given_up_with_a_word(
     assert given_up.json()["error"]["message"] == "The request was not complete in time."
 
 
-async def test_an_answer_that_takes_too_long_is_given_up_and_the_caller_told_what_takes_less(
-    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_an_answer_that_takes_too_long_is_given_up_and_its_caller_and_the_log_are_told_what_it_was(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, version: str
 ):
+    caplog.set_level(logging.INFO, "inferplan.http.requests")
     monkeypatch.setattr(watch, "LONGEST_S", 0.05)
     search = {"model": "gpt-oss 120b", "gpu": "any", "concurrent_users": 1_000_000}
-    given_up = await ask(http, "tools/call", {"name": "plan_parallelism", "arguments": search})
+    given_up = await ask(http, "tools/call", {"name": "plan_parallelism", "arguments": search}, version=version)
     assert given_up.status_code == 503
     assert given_up.json()["error"]["message"] == (
         "This took longer than 30 s and was given up: name one `gpu` instead of any, or ask again later."
     )
+    (line,) = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
+    assert (line["status"], line["name"], line["outcome"]) == (503, "plan_parallelism", "cancelled")
 
 
 async def test_nothing_is_said_behind_an_answer_that_has_begun(monkeypatch: pytest.MonkeyPatch):
@@ -328,6 +346,8 @@ async def test_metrics_count_requests_and_calls_by_what_is_known(http: httpx2.As
     await ask(http, "tools/call", {"name": "made_up_tool"})
     await ask(http, "made/up")
     await http.get("/made-up-path")
+    for method in SERVED:
+        await ask(http, method, version="2026-07-28" if method == "server/discover" else "2025-11-25")
     exposed = await http.get("/metrics")
     assert exposed.headers["content-type"].startswith("text/plain")
     counts = dict(line.rsplit(" ", 1) for line in exposed.text.splitlines() if not line.startswith("#"))
@@ -337,6 +357,7 @@ async def test_metrics_count_requests_and_calls_by_what_is_known(http: httpx2.As
         assert float(counts[key]) >= 1
         timed = f'inferplan_call_seconds_count{{method="tools/call",name="{name}"}}'
         assert float(counts[timed]) >= float(counts[key])
+    assert {method for method in SERVED if f'inferplan_calls_total{{method="{method}",' in exposed.text} == SERVED
     times = 'inferplan_http_request_seconds_count{path="/mcp"}'
     assert float(counts[times]) >= 4
     assert "made" not in exposed.text.replace("made/up", "")
@@ -355,6 +376,18 @@ async def test_a_request_without_a_name_has_none_in_the_log(http: httpx2.AsyncCl
     await ask(http, "ping")
     (line,) = [record.__dict__["fields"] for record in caplog.records if record.name == "inferplan.http.requests"]
     assert set(line) == {"method", "path", "status", "ms", "rpc", "outcome", "revision"}
+
+
+async def test_a_crash_is_one_line_of_the_log_with_its_traceback(toy_server: Any, caplog: pytest.LogCaptureFixture):
+    async with serving(Settings(), toy_server) as client:
+        crashed = await ask(client, "tools/call", {"name": "weigh", "arguments": {"model": "70B", "users": 13}})
+    assert crashed.json()["result"]["isError"]
+    (line,) = [JsonLines().format(record) for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(line.splitlines()) == 1
+    found = json.loads(line)
+    assert (found["level"], found["message"]) == ("error", "weigh failed")
+    assert found["error"].startswith("Traceback")
+    assert "conftest.py" in found["error"]
 
 
 async def test_a_request_is_one_line_of_the_log_without_what_its_caller_made_up(

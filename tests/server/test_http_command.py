@@ -227,6 +227,13 @@ def test_a_token_opens_a_server_that_others_can_reach(tmp_path: Path):
         assert TOKEN not in "".join(server.log)
 
 
+def test_a_server_that_is_to_log_no_requests_logs_none_and_says_the_rest():
+    with http_server("--no-request-log") as server:
+        assert httpx2.post(server.url, content=PING, headers=JSON, timeout=PATIENCE_S).status_code == 200
+        assert server.end() == 0
+        assert (server.entries("request"), len(server.entries(LISTENING))) == ([], 1)
+
+
 def test_workers_that_come_later_take_the_tokens_of_the_start_whatever_became_of_the_file(tmp_path: Path):
     """One that came between two writes of the file ended the server; or it knew other tokens than the others did."""
     file = tmp_path / "tokens"
@@ -273,6 +280,7 @@ def test_this_machine_alone_may_be_named_in_brackets():
         (("--host", "planner.example"), "--token-file"),
         (("--port", "99999"), "from 0 to 65535"),
         (("--port", "http"), "whole number"),
+        (("--port", "000000000099999"), "whole number"),
         (("--workers", "0"), "from 1 to 64"),
         (("--allowed-host", "https://planner.example"), "planner.example:8443"),
         (("--allowed-host", "fe80::1%eth0"), "planner.example:8443"),
@@ -282,6 +290,7 @@ def test_this_machine_alone_may_be_named_in_brackets():
         (("--token-file", "tokens", "--no-auth"), "exclude each other"),
         (("--host", "127.0.0.1", "--hots", "x"), "--hots"),
         (("--host", "no.such.host.invalid", "--no-auth"), "cannot listen"),
+        (("--host", "planner..example", "--no-auth"), "cannot listen on planner..example port 8000: No name of a host"),
     ],
 )
 def test_what_cannot_be_served_is_refused_in_one_sentence(flags: tuple[str, ...], said: str):
@@ -332,6 +341,7 @@ def test_help_names_every_flag_and_starts_nothing():
     assert (done.returncode, done.stderr) == (0, "")
     for flag in ("host", "port", "workers", "token-file", "no-auth", "allowed-host", "allowed-origin"):
         assert f"--{flag}" in done.stdout
+    assert "\n  inferplan http --host 0.0.0.0 --token-file tokens " in done.stdout
 
 
 def test_serving_stdio_imports_nothing_of_it():

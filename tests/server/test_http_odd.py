@@ -161,6 +161,12 @@ def test_what_only_begins_like_a_host_or_an_origin_of_ours_is_none(server: HttpS
     assert option in json.loads(told)["error"]["message"]
 
 
+def test_a_client_of_http_1_0_which_needs_no_host_is_told_to_name_one(server: HttpServer):
+    status, _, told = exchange(server, b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert (status, "--allowed-host" in json.loads(told)["error"]["message"]) == (421, True)
+    assert exchange(server, b"GET /health HTTP/1.0\r\n\r\n")[::2] == (200, b'{"status":"ok"}')
+
+
 def test_a_slash_at_the_end_of_a_path_changes_nothing(server: HttpServer):
     status, _, told = post(server, path="/mcp/")
     assert (status, json.loads(told)) == (200, ANSWER)

@@ -85,6 +85,8 @@ def test_each_tool_says_what_it_takes(tool: str):
         (("call", "estimate_vram", "modl=70B"), "did you mean `model`?"),
         (("call", "estimate_vram", "model=lama 3 70b"), "nearest"),
         (("call", "estimate_vram"), "`model` is missing"),
+        (("call", "estimate_vram", "model=70B", "concurrent_users=1e400", "=5"), 'got "1e400". "" is not an argument'),
+        (("call", "estimate_vram", "model=7B", "gpu=h100", "gpu=a100"), "`gpu` is given more than once"),
         (("serv",), "inferplan call"),
         (("--jsn",), "--jsn"),
     ],

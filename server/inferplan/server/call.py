@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import anyio
@@ -12,7 +13,7 @@ from mcp.types import CallToolResult, Tool
 
 from inferplan.server.app import create_server
 from inferplan.server.output import say
-from inferplan.server.words import allowed, nearest, quoted
+from inferplan.server.words import allowed, code, nearest, quoted
 from inferplan.tools._numbers import POINTED
 
 CANNOT_ANSWER = 2
@@ -46,6 +47,10 @@ async def _call(words: Sequence[str], as_json: bool, usage: bool) -> int:  # noq
 async def _ask(client: Client, tool: Tool, given: Sequence[str], *, as_json: bool) -> int:
     """The tool's answer to these arguments."""
     pairs = [word.split("=", 1) for word in given]
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        return _fail(f"{code(twice)} is given more than once; give it one value")
     schema = tool.input_schema.get("properties", {})
     try:
         result = await client.call_tool(tool.name, {n: value_of(v, schema.get(n, {})) for n, v in pairs})
@@ -60,7 +65,8 @@ async def _ask(client: Client, tool: Tool, given: Sequence[str], *, as_json: boo
 def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
     """A word of the command line as JSON: a plain number or true/false, unless the argument is a text.
 
-    What may have its thousands parted by points is left to the tool, which says so.
+    What may have its thousands parted by points is left to the tool, which says so, and so is a number that JSON cannot
+    write: it would be null, an argument that was not given.
 
     >>> value_of("200", {"type": "integer"}), value_of("70", {"type": "string"}), value_of("true", {})
     (200, '70', True)
@@ -69,7 +75,7 @@ def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
         return text
     if text in {"true", "false"}:
         return text == "true"
-    if _NUMBER.fullmatch(text) and not POINTED.fullmatch(text):
+    if _NUMBER.fullmatch(text) and not POINTED.fullmatch(text) and isfinite(float(text)):
         return float(text) if set(text) & set(".eE") else int(text)
     return text
 

@@ -68,10 +68,9 @@ def _first_of_each(error: ValidationError) -> list[ErrorDetails]:
 
 def _sentence(detail: ErrorDetails, *, tool: Tool[Any, Any], schema: Schema) -> str:
     """One problem in one sentence."""
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    kind = detail["type"]
-    if not name:
+    if not detail["loc"]:
         return _of_the_whole(detail, tool=tool)
+    name, kind = str(detail["loc"][0]), detail["type"]
     if kind == "missing":
         return _missing(name, tool=tool, schema=schema)
     if kind == "extra_forbidden":

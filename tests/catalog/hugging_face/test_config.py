@@ -15,7 +15,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS, model_rows
-from inferplan.core.architecture import Architecture, Attention, ExpertFfn, count
+from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, count
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.model import Model, NativeBits
@@ -103,6 +103,12 @@ def test_a_published_config_caches_what_the_catalogue_caches(slug: str) -> None:
         assert kv_cache_bytes(one, context, kv_bits=16) == kv_cache_bytes(other, context, kv_bits=16)
     assert state_bytes(one) == state_bytes(other)
     assert one.sequence == other.sequence
+    assert chunks(one) == chunks(other)
+
+
+def chunks(architecture: Architecture) -> list[bool]:
+    """Whether what a layer sees begins at the last multiple of its window, of each attention."""
+    return [isinstance(mixer, Attention) and mixer.chunked for _, mixer in architecture.mixers]
 
 
 @pytest.mark.parametrize("slug", FOUND)
@@ -124,6 +130,11 @@ def test_a_published_config_weighs_on_a_rank_what_the_catalogue_weighs(slug: str
 def test_a_published_config_is_cut_into_stages_as_the_catalogue_says(slug: str) -> None:
     assert read(slug).architecture.stage_copies == catalogued(slug).architecture.stage_copies
     assert read(slug).architecture.deepstack == catalogued(slug).architecture.deepstack
+
+
+@pytest.mark.parametrize("slug", FOUND)
+def test_adapters_fit_a_published_config_as_the_catalogue_says(slug: str) -> None:
+    assert read(slug).lora == catalogued(slug).lora
 
 
 @pytest.mark.parametrize("slug", FOUND)
@@ -323,6 +334,32 @@ def test_a_wrong_value_is_named_with_what_it_must_be(changed: Mapping[str, Any],
     assert said in problem({**LLAMA, **changed})
 
 
+@pytest.mark.parametrize("listed", [[48], [-1], [1, 1], [1, True], ["1"], 1])
+def test_layers_that_are_listed_by_number_have_to_be_there_and_are_named_once(listed: object) -> None:
+    config = json.loads(text_of("qwen3-30b-a3b"))
+    assert described(json.dumps({**config, "mlp_only_layers": [0, 47]})).model.architecture.layers == 48
+    assert "must be a list of layers from 0 to 47, none twice" in problem({**config, "mlp_only_layers": listed})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ffn": None},
+        {"attention": None},
+        {"attention": {"n_heads_in_group": 8, "replace_with_linear": True}},
+        {"ffn": {"ffn_mult": 5.25, "replace_with_linear": True}},
+        {"ffn": {"ffn_mult": True}},
+        {"ffn": {"ffn_mult": 1000}},
+    ],
+    ids=str,
+)
+def test_a_layer_that_a_search_has_put_together_otherwise_is_refused(changed: dict[str, Any]) -> None:
+    config = json.loads(text_of("nemotron-super-49b"))
+    first, *others = config["block_configs"]
+    said = problem({**config, "block_configs": [{**first, **changed}, *others]})
+    assert '"block_configs" must be a list of attention and ffn' in said
+
+
 def test_layer_types_have_to_be_as_many_as_layers() -> None:
     config = json.loads(text_of("gpt-oss-20b"))
     assert '"layer_types" has 23 entries for 24 layers' in problem({**config, "layer_types": config["layer_types"][1:]})
@@ -341,10 +378,58 @@ def test_every_fourth_layer_of_exaone_is_full_where_a_number_says_so() -> None:
     assert (windows.count(None), windows.count(4096)) == (16, 48)
 
 
+@pytest.mark.parametrize(
+    ("changed", "dense"),
+    [
+        ({"moe_layer_freq": [1] * 61}, 3),
+        ({"moe_layer_freq": [0] * 5 + [1] * 56}, 5),
+        ({"first_k_dense_replace": 0, "moe_layer_freq": [0, 1, 1, 0] + [1] * 57}, 2),
+        ({"moe_layer_freq": 2}, 32),
+    ],
+)
+def test_layers_with_experts_may_be_listed_beside_the_number_of_dense_ones(changed: dict[str, Any], dense: int) -> None:
+    config = {**json.loads(text_of("deepseek-v3")), **changed}
+    model = described(json.dumps(config)).model
+    blocks = [model.architecture.groups[group].ffn for group in model.architecture.sequence]
+    assert len([block for block in blocks if isinstance(block, DenseFfn)]) == dense
+    assert described(model.id).model.architecture == model.architecture
+
+
+def test_biases_of_a_gated_block_are_those_of_its_three_matrices() -> None:
+    biased, plain = llama(mlp_bias=True), llama()
+    assert biased.total_params - plain.total_params == 32 * (2 * 14336 + 4096)
+    assert described(biased.id).model.total_params == biased.total_params
+
+
+@pytest.mark.parametrize(
+    ("changed", "width"),
+    [
+        ({}, 8192),
+        ({"block_auto_adjust_ff_dim": False}, 12288),
+        ({"block_multiple_of": 1000}, 9000),
+        ({"block_ffn_dim_multiplier": 0.5}, 4096),
+    ],
+)
+def test_a_width_of_lfm2_is_brought_down_to_two_thirds_and_up_to_a_multiple_unless_it_is_not_to_be(
+    changed: dict[str, Any], width: int
+) -> None:
+    config = {**json.loads(text_of("lfm2-1.2b")), **changed}
+    blocks = [group.ffn for group in described(json.dumps(config)).model.architecture.groups]
+    assert {block.dense_width for block in blocks if block} == {width}
+
+
 def test_experts_in_every_other_layer_stand_in_those_of_even_numbers_after_the_dense_ones() -> None:
     """DeepSeek's modeling_deepseek.py: layer >= first_k_dense_replace and layer % moe_layer_freq == 0; 2 to 26."""
     every, other = (changed_in("deepseek-v2-lite", moe_layer_freq=step).architecture for step in (1, 2))
     assert [sum(g.count for g in one.groups if isinstance(g.ffn, ExpertFfn)) for one in (every, other)] == [26, 13]
+
+
+@pytest.mark.parametrize(
+    ("slug", "biases"), [("deepseek-v3", 61 * (1536 + 512 + 64 + 7168)), ("deepseek-v2-lite", 27 * (512 + 64 + 2048))]
+)
+def test_biases_of_latent_attention_are_those_of_the_projections_down_and_of_the_output(slug: str, biases: int) -> None:
+    """transformers, `DeepseekV3Attention`: `q_proj`, which stands where queries have no rank, has none."""
+    assert changed_in(slug, attention_bias=True).total_params - read(slug).total_params == biases
 
 
 def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
@@ -356,6 +441,21 @@ def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
     ]
     assert heads == [{1}, {71}]
     assert many.total_params - one.total_params == 32 * 4544 * 2 * 70 * 64
+
+
+def test_a_falcon_with_biases_whose_blocks_come_in_turn_has_the_layers_of_gpt_2() -> None:
+    """A layer of 12 h^2 + 13 h: 4 h^2 of attention, 8 h^2 behind it, 9 h of biases and 4 h of two norms."""
+    model = changed_in("falcon-7b", bias=True, multi_query=False, parallel_attn=False)
+    assert model.total_params == 65024 * 4544 + 32 * (12 * 4544**2 + 13 * 4544) + 2 * 4544
+    assert not any(group.joined for group in model.architecture.groups)
+    side_by_side = changed_in("falcon-7b", parallel_attn=None).architecture
+    assert all(group.joined for group in side_by_side.groups)
+    assert count(side_by_side) == count(read("falcon-7b").architecture)
+
+
+def test_phi_2_has_the_published_total() -> None:
+    phi = {"model_type": "phi", "num_key_value_heads": 32, "hidden_size": 2560, "intermediate_size": 10240}
+    assert llama(**phi, vocab_size=51200).total_params == MODELS["microsoft/phi-2"].total_params == 2_779_683_840
 
 
 @pytest.mark.parametrize("changed", [{"word_embed_proj_dim": 512}, {"do_layer_norm_before": False}], ids=str)
@@ -457,6 +557,7 @@ def test_a_dtype_is_the_native_precision() -> None:
         ({"quant_method": "fbgemm_fp8"}, "fp8", None),
         ({"quant_method": "mxfp8", "modules_to_not_convert": ["lm_head"]}, "mxfp8", None),
         ({"quant_method": "modelopt", "quant_algo": "MXFP8", "ignore": ["lm_head"]}, "mxfp8", None),
+        ({"config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}}}}, "fp8", None),
     ],
 )
 def test_a_quantised_checkpoint_is_in_a_format_of_the_catalogue(
@@ -519,6 +620,16 @@ def test_quark_in_int8_is_read_again_as_it_was_and_weights_alone_are_said_to_hav
         assert short.notes == read.notes
 
 
+@pytest.mark.parametrize(
+    ("sides", "block"), [([128, 128], 128), ([1, 128], 128), ([1, 1], 1), ([0, 128], 0), ([10**9], 0), (["a", 128], 0)]
+)
+def test_blocks_that_share_a_scale_have_their_longer_side_and_are_none_where_a_side_cannot_be(
+    sides: list[Any], block: int
+) -> None:
+    assert llama(quantization_config={**FP8, "weight_block_size": sides}).weight_block == block
+    assert llama(quantization_config=groups(num_bits=8, type="float", block_structure=sides)).weight_block == block
+
+
 def test_groups_of_eight_bit_weights_are_cut_whole() -> None:
     """A group of inputs that would straddle ranks is refused (vLLM, marlin.py, `can_implement`)."""
     gptq = {"quant_method": "gptq", "bits": 8, "group_size": 128, "sym": True}
@@ -540,6 +651,46 @@ def test_kinds_of_tensors_that_are_left_out_stay_in_16_bit() -> None:
     small = [f"model.layers.{layer}.{name}" for layer in range(32) for name in ("input_layernorm", "mlp.gate")]
     small += ["mtp.layers.0*", "model.visual.blocks.3.attn", "re:.*vision_tower.*", "model.layers.61.self_attn"]
     assert bits_of({**FP8, "modules_to_not_convert": small}) == ("fp8", None)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("self_attn.q_proj", "self_attn.o_proj"),
+        ("self_attn.qkv_proj", "self_attn.o_proj"),
+        ("self_attn.W_pack", "self_attn.o.weight"),
+        ("linear_attn.in_proj_qkvz", "linear_attn.out_proj"),
+        ("attention.wq", "attention.wo"),
+        ("self_attention.query_key_value", "self_attention.dense"),
+        ("attn.c_attn", "attn.c_proj"),
+    ],
+)
+def test_attention_is_left_out_where_its_first_and_its_last_matrix_are_named_and_is_not_by_one_alone(
+    first: str, last: str
+) -> None:
+    firsts, lasts = ([f"model.layers.{layer}.{name}" for layer in range(16)] for name in (first, last))
+    assert bits_of({**FP8, "ignore": [*firsts, *lasts]}) == (
+        "fp8",
+        NativeBits(mixers=12.002, ffn=8.004, routed_experts=8.004),
+    )
+    for alone in (firsts, lasts):
+        assert bits_of({**FP8, "ignore": alone}) == ("fp8", None)
+        (note,) = described(json.dumps({**LLAMA, "quantization_config": {**FP8, "ignore": alone}})).notes
+        assert note.endswith(f'"{alone[0].split(".", 4)[-1]}".')
+
+
+def test_layers_count_by_their_own_size_among_those_that_are_left_in_16_bit() -> None:
+    """DeepSeek-V2-Lite: one dense layer of 10,944, then 26 with two shared experts of 1,408, in matrices as long."""
+    quantization = {**FP8, "ignore": ["model.layers.0.mlp.down_proj"]}
+    left = 10944 / (10944 + 26 * 2 * 1408)
+    bits = changed_in("deepseek-v2-lite", quantization_config=quantization).native_bits
+    assert bits == NativeBits(mixers=8.004, ffn=round(8.004 + 7.996 * left, 4), routed_experts=8.004)
+
+
+@pytest.mark.parametrize("name", ["gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w2", "w3", "fc1", "fc2"])
+def test_a_block_is_left_out_by_any_name_of_its_matrices(name: str) -> None:
+    ignored = [f"model.layers.{layer}.mlp.{name}" for layer in range(32)]
+    assert bits_of({**FP8, "ignore": ignored}) == ("fp8", NativeBits(mixers=8.004, ffn=16, routed_experts=8.004))
 
 
 def test_experts_alone_are_quantised_in_kimi_k2_and_gpt_oss() -> None:
@@ -568,7 +719,7 @@ def test_what_quark_and_auto_round_leave_out_stays_in_16_bit() -> None:
     [
         (["model.layers.3.wobble"], '"model.layers.3.wobble".'),
         (["wobble", "lm_head", "wabble"], '"wobble" and "wabble".'),
-        (["wobble", "wabble", "x" * 100, "webble"], '"wobble", "wabble" and "webble".'),
+        (["wobble", "wabble", "x" * 61, "webble"], '"wobble", "wabble" and "webble".'),
         (["wobble", "wabble", "webble", "wibble", "wubble"], '"wobble", "wabble", "webble" and others.'),
     ],
 )
@@ -632,6 +783,7 @@ def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> 
         ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION"}, '"MIXED_PRECISION" is not supported'),
         ({"quant_method": "compressed-tensors"}, 'needs "quantization_config.config_groups"'),
         (groups(num_bits=2, type="int"), "num_bits"),
+        ({"config_groups": {"group_0": {}}}, 'needs "quantization_config.config_groups.group_0.weights"'),
     ],
 )
 def test_a_quantisation_that_is_not_known_is_refused_by_name(quantization: Mapping[str, Any], said: str) -> None:

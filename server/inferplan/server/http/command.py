@@ -51,8 +51,9 @@ def http(argv: Sequence[str]) -> int:
 
     try:
         listener = bind(settings)
-    except OSError as error:
-        parser.error(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}.")
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "No name of a host is written so"
+        parser.error(f"cannot listen on {settings.host} port {settings.port}: {why}.")
     with listener:
         return serve(settings, listener)
 
@@ -118,7 +119,7 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     """A flag's whole number within bounds."""
 
     def parse(text: str) -> int:
-        if text.isascii() and text.isdigit() and least <= int(text[:9]) <= most:
+        if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most:
             return int(text)
         raise argparse.ArgumentTypeError(f'takes a whole number from {least} to {most}; got "{text}"')
 

@@ -92,21 +92,21 @@ def note_calls(names: Collection[str]) -> ServerMiddleware[Any]:
 
     async def note(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         method, name = _known(ctx.method, MCP_METHODS), _known((ctx.params or {}).get("name", ""), {*names, ""})
-        began, outcome = perf_counter(), "failed"
+        told = {"rpc": method, "name": name, "outcome": "cancelled", "revision": ctx.protocol_version}
+        call, began = {key: value for key, value in told.items() if value}, perf_counter()
+        if ctx.request is not None:
+            ctx.request.state.call = call  # a request that is given up may be logged before its call has ended
         try:
             result = await call_next(ctx)
-        except anyio.get_cancelled_exc_class():
-            outcome = "cancelled"
+        except Exception:
+            call["outcome"] = "failed"
             raise
         else:
-            outcome = "refused" if _is_error(result) else "answered"
+            call["outcome"] = "refused" if _is_error(result) else "answered"
             return result
         finally:
-            CALLS.labels(method, name, outcome).inc()
+            CALLS.labels(method, name, call["outcome"]).inc()
             CALL_SECONDS.labels(method, name).observe(perf_counter() - began)
-            if ctx.request is not None:
-                call = {"rpc": method, "name": name, "outcome": outcome, "revision": ctx.protocol_version}
-                ctx.request.state.call = {key: value for key, value in call.items() if value}
 
     return note
 
@@ -117,5 +117,5 @@ def _known(value: object, values: Collection[str]) -> str:
 
 
 def _is_error(result: HandlerResult) -> bool:
-    """Whether a result of a tool says that it could not answer."""
-    return bool(result.get("isError") if isinstance(result, dict) else getattr(result, "is_error", False))
+    """Whether a result of a tool, which comes here as it goes out, says that it could not answer."""
+    return isinstance(result, dict) and bool(result.get("isError"))

@@ -58,14 +58,19 @@ def every_layer(_keys: Keys, layers: int) -> Sequence[bool]:
 
 
 def after_dense(*names: str, listed: str | None = "mlp_layer_types") -> Routing:
-    """The first layers are dense, as many as a key says; a list of layer kinds says it too (GLM-5)."""
+    """The first layers are dense, as many as a key says; a list of layer kinds says it too (GLM-5).
+
+    Of the others every `moe_layer_freq` has experts, or those for which it lists 1.
+    """
 
     def routed(keys: Keys, layers: int) -> Sequence[bool]:
         first = keys.integer(*names, default=0, low=0, high=MOST_LAYERS)
-        step = 1
-        if not isinstance(keys.values.get("moe_layer_freq"), list):
+        if isinstance(keys.values.get("moe_layer_freq"), list | str):
+            often = by_frequency(keys, layers)
+        else:
             step = keys.integer("moe_layer_freq", default=1, high=MOST_LAYERS)
-        default = ["sparse" if number >= first and number % step == 0 else "dense" for number in range(layers)]
+            often = [number % step == 0 for number in range(layers)]
+        default = ["sparse" if number >= first and one else "dense" for number, one in enumerate(often)]
         key = listed or "mlp_layer_types"
         kinds = keys.per_layer(key, layers, allowed=("dense", "sparse"), default=default) if listed else default
         return [kind == "sparse" for kind in kinds]

@@ -124,7 +124,7 @@ class Ignored:
 
     def _add_attention(self, layer: int, parts: set[str]) -> None:
         """Attention is left out where its first and its last matrix are both named."""
-        last = any(part.startswith(("o_", "out_", "o.", "out", "wo", "dense")) for part in parts)
+        last = any(part.startswith(("o_", "o.", "out", "wo", "dense", "c_proj")) for part in parts)
         first = any(part.startswith(("q_", "qkv", "in_proj", "wq", "query", "W_pack", "c_attn")) for part in parts)
         if first and last:
             self.layers[MIXERS].add(layer)

@@ -90,8 +90,8 @@ def _compact(value: object) -> str:
 def listed(items: Iterable[str], last: str = "and") -> str:
     """Items as a sentence has them: a few, and how many more.
 
-    >>> listed(["a", "b", "c"]), listed("abcdefgh")
-    ('a, b and c', 'a, b, c, d, e, f and 2 more')
+    >>> listed(["a", "b", "c"]), listed("abcdefg"), listed("abcdefgh")
+    ('a, b and c', 'a, b, c, d, e, f and 1 more', 'a, b, c, d, e, f and 2 more')
     """
     all_ = list(items)
     named, more = all_[:LONGEST_LIST], len(all_) - LONGEST_LIST
