@@ -100,8 +100,54 @@ def test_a_name_that_nothing_goes_by_is_answered_with_how_to_describe_the_model(
         UnknownModel, match=r'^no model "arcee afm"; .*; or pass the text of its config.json as the model$'
     ):
         model_id("arcee afm")
-    with pytest.raises(UnknownModel, match=r'^model "llama 4" could be any of 2; nearest: [^;]*$'):
+    with pytest.raises(UnknownModel, match=r'^model "llama 4" could be any of 3; nearest: [^;]*$'):
         model_id("llama 4")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("cogito:70b", "deepcogito/cogito-v1-preview-llama-70B"),
+        ("ollama run cogito-2.1:671b", "deepcogito/cogito-671b-v2.1"),
+        ("llama guard 4", "meta-llama/Llama-Guard-4-12B"),
+        ("llama guard 3", "meta-llama/Llama-Guard-3-8B"),
+        ("deepseek-coder-v2:16b", "deepseek-ai/DeepSeek-Coder-V2-Lite-Instruct"),
+        ("llama4:128x17b", "meta-llama/Llama-4-Maverick-17B-128E-Instruct"),
+        ("hermes3:8b", "NousResearch/Hermes-3-Llama-3.1-8B"),
+        ("codellama:70b", "codellama/CodeLlama-70b-Instruct-hf"),
+        ("qwen/qwen3-coder:free", "Qwen/Qwen3-Coder-480B-A35B-Instruct"),
+        ("cohere/command-r-08-2024", "CohereLabs/c4ai-command-r-08-2024"),
+        ("prime-intellect/intellect-3", "PrimeIntellect/INTELLECT-3"),
+        ("LLM360/K2-Think", "IFM/K2-Think"),
+    ],
+)
+def test_a_name_of_ollamas_library_or_of_a_router_is_the_checkpoint_it_stands_for(said: str, meant: str) -> None:
+    assert model_id(said) == meant
+
+
+@pytest.mark.parametrize(
+    ("said", "meant", "mistaken"),
+    [
+        ("devstral:24b", "mistralai/Devstral-Small-2505", "mistralai/Devstral-Small-2-24B-Instruct-2512"),
+        ("granite4:micro", "ibm-granite/granite-4.0-micro", "ibm-granite/granite-4.0-h-micro"),
+        ("smollm:1.7b", "HuggingFaceTB/SmolLM-1.7B-Instruct", "HuggingFaceTB/SmolLM2-1.7B-Instruct"),
+        ("wizardlm2:8x22b", "alpindale/WizardLM-2-8x22B", "mistralai/Mixtral-8x22B-Instruct-v0.1"),
+    ],
+)
+def test_a_name_is_not_taken_for_that_of_a_relative(said: str, meant: str, mistaken: str) -> None:
+    assert model_id(said) == meant
+    assert MODELS[meant] != MODELS[mistaken]
+
+
+@pytest.mark.parametrize("said", ["deepseek-chat", "DeepSeek Reasoner", "deepseek/deepseek-chat"])
+def test_a_name_that_only_an_api_had_is_answered_with_what_it_served_and_until_when(said: str) -> None:
+    """Both were retired on 2026-07-24; the checkpoints that were called after them have their own names."""
+    with pytest.raises(UnknownModel) as caught:
+        model_id(said)
+    told = 'was served by the API of DeepSeek until 2026-07-24, as "deepseek-ai/DeepSeek-V4-Flash" in the end'
+    assert str(caught.value).startswith(f'"{said}" {told}; ')
+    assert not only_on_hub(said)
+    assert model_id(f"{said}-v3.1".replace("DeepSeek Reasoner", "deepseek-chat")) == "deepseek-ai/DeepSeek-V3.1"
 
 
 def test_a_build_of_the_model_in_the_format_that_was_said_is_taken_for_it() -> None:
@@ -276,7 +322,10 @@ def test_bits_that_cannot_be_right_leave_those_of_the_config(stored: int) -> Non
         ("70", '"70" is a size, not a model; did you mean the size class "70B"?'),
         ("405 billion", '"405 billion" is a size, not a model; did you mean the size class "405B"?'),
         ("8B", '"8B" is a size, not a model; of about that size: "meta-llama/Llama-3.1-8B-Instruct", '),
-        ("1T", '"1T" is a size, not a model; of about that size: "inclusionAI/Ling-1T", "inclusionAI/Ring-1T", '),
+        (
+            "1T",
+            '"1T" is a size, not a model; of about that size: "inclusionAI/Ling-1T", "moonshotai/Kimi-K2-Instruct", ',
+        ),
         (
             "671b",
             '"671b" is a size, not a model; of about that size: "deepseek-ai/DeepSeek-V3", "deepseek-ai/DeepSeek-R1',

@@ -281,7 +281,7 @@ def test_a_row_that_is_like_another_has_its_layers_and_of_its_shape_what_it_stat
     older, newer = (MODELS[f"ibm-granite/granite-{version}-8b-instruct"] for version in ("3.1", "3.3"))
     assert older.architecture.groups == newer.architecture.groups
     assert newer.total_params - older.total_params == 4 * 4096
-    assert not model_rows()[older.id].aliases
+    assert set(model_rows()[older.id].aliases).isdisjoint(model_rows()[newer.id].aliases)
 
 
 def test_positions_with_sections_for_time_height_and_width_keep_four_rows_of_rotations() -> None:

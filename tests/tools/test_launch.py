@@ -89,6 +89,36 @@ def test_before_there_was_a_flag_vllm_was_told_by_the_environment_how_to_exchang
     assert "VLLM_ALL2ALL" not in command(11, **GROUPS)
 
 
+@pytest.mark.parametrize(
+    ("version", "backend"),
+    [(15, "mori"), (20, "mori"), (22, "mori"), (23, "mori_low_latency"), (31, "mori_low_latency")],
+)
+@pytest.mark.parametrize("gpu", ["mi300x", "mi355x"])
+def test_on_amd_vllm_exchanges_between_nodes_with_mori_and_never_beside_computing(
+    gpu: str, version: int, backend: str
+) -> None:
+    """`All2AllBackend` of vLLM 0.15, 0.16, 0.20 to 0.24 and 0.33; with `--enable-dbo` MoRI ends in an assertion."""
+    given = Ledger(parse_overrides(f"engine_version=0.{version}", groups=VramQuestion.settings))
+    on = serving(given, model="deepseek-ai/DeepSeek-V3", precision="fp8", gpu=gpu)
+    started = launch(on, Layout(attention_dp=32), context=4096, users=32 * 256, ledger=Ledger({}))
+    assert started.startswith("VLLM_ROCM_USE_AITER=1 vllm serve ")
+    assert f"--data-parallel-address HOST --all2all-backend {backend} --max-model-len" in started
+    assert not {"--enable-dbo", "deepep"} & {*started.replace("_", " ").split()}
+    assert max(on.sharing(1, 64)) == 64
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version"), [("mi300x", 14), ("mi250x", 28), ("gaudi-3", 28), ("tpu-v6e", 28), ("a100-80gb-sxm", 28)]
+)
+def test_where_vllm_has_no_kernels_for_it_experts_are_shared_within_what_talks_without_the_network(
+    gpu: str, version: int
+) -> None:
+    """0.14 has no MoRI, which knows CDNA3 and CDNA4 alone; DeepEP is NVIDIA's, and on A100 reaches no other node."""
+    given = Ledger(parse_overrides(f"engine_version=0.{version}", groups=VramQuestion.settings))
+    on = serving(given, model="deepseek-ai/DeepSeek-V3", precision="bf16", gpu=gpu)
+    assert max(on.sharing(1, 64), default=1) <= on.domain
+
+
 def test_stages_that_servers_cannot_share_out_evenly_are_left_to_ray() -> None:
     """Three groups of four GPUs are two on one server of eight and one on another: 12 ranks / 2 would cut a group.
 

@@ -419,13 +419,13 @@ def test_a_config_that_is_no_json_object_is_refused(hub: LoopbackHub, body: byte
 
 
 def test_a_config_that_is_too_large_is_refused(hub: LoopbackHub) -> None:
-    hub.answer(ID, "config.json", answer(200, b'{"a": "' + b"a" * 2**16 + b'"}'))
-    assert problem(hub) == f'config.json of "{ID}" is larger than the 65,536 bytes that are read of it; {ELSE[3:]}'
+    hub.answer(ID, "config.json", answer(200, b'{"a": "' + b"a" * 2**20 + b'"}'))
+    assert problem(hub) == f'config.json of "{ID}" is larger than the 1,048,576 bytes that are read of it; {ELSE[3:]}'
 
 
 def test_a_config_of_just_the_limit_is_read(hub: LoopbackHub) -> None:
-    hub.answer(ID, "config.json", answer(200, b"{" + b" " * (2**16 - 2) + b"}"))
-    assert len(read(hub).config) == 2**16
+    hub.answer(ID, "config.json", answer(200, b"{" + b" " * (2**20 - 2) + b"}"))
+    assert len(read(hub).config) == 2**20
 
 
 def test_a_compressed_config_is_read(hub: LoopbackHub) -> None:
@@ -440,7 +440,7 @@ def test_the_limit_holds_for_what_a_compressed_answer_unpacks_to(hub: LoopbackHu
     said = problem(hub)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert "is larger than the 65,536 bytes" in said
+    assert "is larger than the 1,048,576 bytes" in said
     assert peak < 2**23
 
 

@@ -1,5 +1,9 @@
-"""A model whose weights nobody can download in place of one to serve: that it is so, and what to plan instead."""
+"""A model whose weights nobody can download in place of one to serve: that it is so, and what to plan instead.
 
+And a name that an API had for whatever it served: which checkpoint that was.
+"""
+
+from datetime import date
 from functools import cache
 
 from pydantic import Field
@@ -19,10 +23,44 @@ class ClosedRow(Row):
     open: tuple[str, ...] = Field(min_length=1)
 
 
+class RetiredRow(ClosedRow):
+    """Names of a maker's API, the checkpoint that it served under them in the end, and when it ceased to."""
+
+    was: str
+    until: date
+
+
 @cache
 def closed_rows() -> tuple[ClosedRow, ...]:
-    """Every row of the file."""
+    """Every closed model of the file."""
     return read_rows(_FILE, "closed", ClosedRow)
+
+
+@cache
+def retired_rows() -> tuple[RetiredRow, ...]:
+    """Every name of an API in the file."""
+    return read_rows(_FILE, "retired", RetiredRow)
+
+
+def retired_advice(said: str) -> str | None:
+    """What to say to a name that was an API's alone; None where it is none.
+
+    >>> (retired_advice("deepseek-chat") or "").partition("; ")[0]
+    '"deepseek-chat" was served by the API of DeepSeek until 2026-07-24, as "deepseek-ai/DeepSeek-V4-Flash" in the end'
+    >>> retired_advice("deepseek-chat-v4")
+    """
+    spoken = words(said) if len(said) <= LONGEST_NAME else ()
+    row = next((row for row in retired_rows() if _bare(row, spoken) in map(words, row.names)), None)
+    if row is None:
+        return None
+    others = " or ".join(f'"{id_}"' for id_ in row.open)
+    name, was = " ".join(said.split()), f'served by the API of {row.maker} until {row.until}, as "{row.was}" in the end'
+    return f'"{name}" was {was}; no checkpoint is called so: ask for that one, or for the one you mean, as {others}'
+
+
+def _bare(row: ClosedRow, spoken: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a name without the owner that people write before it: of "deepseek/deepseek-chat" the latter."""
+    return spoken[1:] if spoken[:1] in [(owner,) for owner in row.owners] and spoken[1:2] == spoken[:1] else spoken
 
 
 def closed_advice(said: str) -> str | None:

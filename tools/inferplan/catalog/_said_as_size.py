@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from inferplan.catalog._shelf import words
 from inferplan.catalog.hugging_face._text import quoted
 from inferplan.catalog.models import MODELS, model_rows
 from inferplan.core.units import GIGA
@@ -42,9 +43,11 @@ def size_advice(said: str) -> str | None:
 
 
 def _of(said: str, billions: float) -> Iterator[str]:
-    """Models that have the size in their name, then those that have about as many parameters, the closest first."""
-    if MODELS.knows(said):
-        yield from MODELS.nearest(said, NAMED)
+    """Models that have the size in a name, then those that have about as many parameters, the closest first."""
+    spoken = frozenset(words(said))
+    for id_, row in model_rows().items():
+        if not row.size_class and any(spoken <= frozenset(words(name)) for name in (id_, *row.aliases)):
+            yield id_
     asked = billions * GIGA
     away = {id_: abs(row.params_total - asked) for id_, row in model_rows().items() if not row.size_class}
     yield from sorted((id_ for id_, far in away.items() if far <= ABOUT * asked), key=lambda id_: away[id_])

@@ -136,10 +136,10 @@ def _is_unknown_repository(name: str) -> bool:
 
 
 def _closed(name: str) -> str | None:
-    """What to say to the name of a model whose weights nobody can download."""
-    from inferplan.catalog._said_as_closed import closed_advice  # noqa: PLC0415 (only where nothing goes by a name)
+    """What to say to the name of a model whose weights nobody can download, or of what an API served."""
+    from inferplan.catalog import _said_as_closed as closed  # noqa: PLC0415 (only where nothing goes by a name)
 
-    return closed_advice(name)
+    return closed.closed_advice(name) or closed.retired_advice(name)
 
 
 def _built(said: str) -> Model | None:

@@ -54,6 +54,7 @@ class Machine:
 
     In a prompt each token attends as if over so many `beside`: see `HALF_SPEED`. llama.cpp's prompts also pay for
     `padded` tokens of each expert, and move `traffic` bytes for each token, layer and element of the hidden state.
+    Whether halves of a batch can be sent over a network beside computing: see `forward_pass`.
     """
 
     bandwidth: float
@@ -64,6 +65,7 @@ class Machine:
     beside: float = HALF_SPEED
     padded: float = 0.0
     traffic: float = 0.0
+    overlaps: bool = True
 
 
 def machine(
@@ -71,7 +73,9 @@ def machine(
 ) -> Machine | None:
     """The machine for a format: its own arithmetic where the GPU has it, else 16 bit. None where no peak is known.
 
-    llama.cpp computes with every format at a share of what 16-bit products reach.
+    llama.cpp computes with every format at a share of what 16-bit products reach. Only beside DeepEP, which is NVIDIA's
+    here, does an engine compute while it sends: not beside MoRI (vLLM 0.16 to 0.33, vllm/config/vllm.py,
+    `use_ubatching`).
     """
     half = best_half_product(gpu, engine)
     if half is None:
@@ -87,6 +91,7 @@ def machine(
         beside=0 if at_home else HALF_SPEED,
         padded=(HALF_TILE_METAL if gpu.vendor == "apple" else HALF_TILE) if at_home else 0,
         traffic=TRAFFIC if at_home else 0,
+        overlaps=gpu.vendor == "nvidia",
     )
 
 
@@ -349,7 +354,8 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     """
     if not m.fabric.wide:
         return _unsplit(w, m, layout, batch)
-    return min(_both_ways(w, m, layout, batch), key=lambda one: one.total_s)
+    both = _both_ways(w, m, layout, batch)
+    return min(both if m.overlaps else both[:1], key=lambda one: one.total_s)
 
 
 def is_split(w: Work, m: Machine, layout: Layout, batch: Batch) -> bool:
@@ -358,7 +364,7 @@ def is_split(w: Work, m: Machine, layout: Layout, batch: Batch) -> bool:
     max(2 × half, sent) < whole + sent (see `forward_pass`): as no whole is shorter than its half, the whole is only
     looked at where less is sent than a half takes.
     """
-    if not m.fabric.wide or not (sent := _sent_s(w, m, layout, batch)):
+    if not (m.fabric.wide and m.overlaps) or not (sent := _sent_s(w, m, layout, batch)):
         return False
     half = _unsplit(w, m, layout, batch.halved).total_s
     return sent > half or 2 * half < _unsplit(w, m, layout, batch).total_s + sent

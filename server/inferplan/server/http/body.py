@@ -12,7 +12,7 @@ from inferplan.server.http.message import objection
 from inferplan.server.http.watch import WHOLE
 
 LARGEST_BODY = 2**20
-"""Bytes of a request: the longest argument, a config.json of 64 KB, with every character escaped, and much air."""
+"""Bytes of a request: the longest argument, a config.json of 256 KB, many characters escaped, and much air."""
 
 _TOO_LARGE = f"A request takes at most {LARGEST_BODY:,} bytes."
 

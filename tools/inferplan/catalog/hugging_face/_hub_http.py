@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
+from inferplan.catalog.hugging_face._text import LONGEST_OF_A_HUB
 from inferplan.core.units import KIB, MIB
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Bounds:
 
     seconds: float = 15.0
     silence_seconds: float = 5.0
-    config_bytes: int = 64 * KIB
+    config_bytes: int = LONGEST_OF_A_HUB
     index_bytes: int = 16 * MIB
     header_bytes: int = 32 * MIB
     headers_bytes: int = 128 * MIB

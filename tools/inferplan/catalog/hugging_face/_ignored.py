@@ -29,7 +29,10 @@ _WIDE = frozenset({"gate_proj", "up_proj", "down_proj", "gate_up_proj", "w1", "w
 
 
 class Ignored:
-    """The layers of each kind that stay in 16 bit; names that are not understood are in `unknown`."""
+    """The layers of each kind that stay in 16 bit; names that are not understood are in `unknown`.
+
+    Of a list of what is quantised, those that are.
+    """
 
     def __init__(self, names: Iterable[str], architecture: Architecture) -> None:
         self.unknown: dict[str, None] = {}
@@ -47,6 +50,11 @@ class Ignored:
         left = sum(params for kind in kinds for layer, params in own[kind].items() if layer in self.layers[kind])
         whole = sum(params for kind in kinds for params in own[kind].values())
         return left / whole if whole else 0.0
+
+    @property
+    def parameters(self) -> int:
+        """All that is named. [parameters]"""
+        return sum(params for kind in _CLASSES for layer, params in self._params(kind) if layer in self.layers[kind])
 
     def names(self) -> list[str]:
         """A short list that says the same."""

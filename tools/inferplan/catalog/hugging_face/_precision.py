@@ -5,6 +5,7 @@ from typing import NamedTuple, cast
 
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
 from inferplan.catalog.hugging_face._keys import LARGEST, Keys
+from inferplan.catalog.hugging_face._mixed import is_mixed, mixed
 from inferplan.catalog.hugging_face._text import listed, quoted
 from inferplan.core.architecture import Architecture
 from inferplan.core.model import NativeBits
@@ -32,6 +33,10 @@ _METHODS = (
     "fp8", "fbgemm_fp8", "mxfp4", "mxfp8", "gptq", "awq", "auto-round", "bitsandbytes", "compressed-tensors",
     "modelopt", "modelopt_fp4", "quark",
 )  # fmt: skip
+_MODELOPT: Mapping[str, str] = {
+    "FP8": "fp8", "NVFP4": "nvfp4", "W4A16_NVFP4": "nvfp4", "MXFP4": "mxfp4", "MXFP8": "mxfp8", "FP8_PB_WO": "fp8",
+}  # fmt: skip
+"""What NVIDIA Model Optimizer calls the formats."""
 _LISTS = (
     "modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers", "llm_int8_skip_modules", "exclude",
 )  # fmt: skip
@@ -71,6 +76,8 @@ def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Rele
     if one is None or not one.values:
         where.read.pop("quantization_config", None)
         return Released(_dtype(root, body))
+    if one.values.get("quant_method", "modelopt") == "modelopt" and is_mixed(one):
+        return _mixed(one, architecture)
     format_, bits = _stored(one)
     if apart := _experts_apart(body, one, format_):
         return apart
@@ -78,6 +85,13 @@ def native_precision(root: Keys, body: Keys, architecture: Architecture) -> Rele
         return Released(format_, NativeBits(routed_experts=bits), _cache(one))
     kinds = _by_kind(one, format_, bits, Ignored(_names(one), architecture))
     return Released(format_, kinds, _cache(one), _block(one, format_))
+
+
+def _mixed(one: Keys, architecture: Architecture) -> Released:
+    """Each module in a format of its own."""
+    one.keep("quant_method", "modelopt", None)
+    found = mixed(one, architecture, {name: _named(format_) for name, format_ in _MODELOPT.items()})
+    return Released(found[0], found[1], _cache(one)) if found else Released("bf16")
 
 
 def _experts_apart(body: Keys, one: Keys, format_: str) -> Released | None:
@@ -292,20 +306,12 @@ def _bitsandbytes(one: Keys) -> Stored:
 def _modelopt(one: Keys) -> Stored:
     """NVIDIA Model Optimizer names its format."""
     inner = one.child("quantization", defaults={}) or one
-    known = {
-        "FP8": "fp8",
-        "NVFP4": "nvfp4",
-        "W4A16_NVFP4": "nvfp4",
-        "MXFP4": "mxfp4",
-        "MXFP8": "mxfp8",
-        "FP8_PB_WO": "fp8",
-    }
     algorithm = inner.text("quant_algo") or ""
-    if algorithm not in known:
-        inner.unsupported("quant_algo", "known: " + ", ".join(known))
+    if algorithm not in _MODELOPT:
+        inner.unsupported("quant_algo", "known: " + ", ".join(_MODELOPT))
         return "bf16", SIXTEEN
     inner.keep("quant_algo", algorithm, None)
-    return _named(known[algorithm])
+    return _named(_MODELOPT[algorithm])
 
 
 def _groups(one: Keys) -> Stored:

@@ -36,7 +36,7 @@ from inferplan.core.architecture import (
 from inferplan.core.attention import Latent
 from inferplan.core.model import Model
 
-__all__ = ["LONGEST_CONFIG", "ConfigProblem", "Described", "described", "known_model_types"]
+__all__ = ["LONGEST_CONFIG", "ConfigProblem", "Described", "described", "known_model_types", "read"]
 
 TEXT = ("text_config", "llm_config", "language_config")
 """Where wrappers keep the config of their text decoder."""
@@ -68,8 +68,13 @@ def described(text: str) -> Described:
 
     Remembered by text. The id of the model is a config itself: the few keys that everything follows from.
     """
+    return read(parsed(text))
+
+
+def read(config: dict[str, object]) -> Described:
+    """The same of what the text holds."""
     problems = Problems()
-    root = Keys(parsed(text), problems=problems, defaults={})
+    root = Keys(config, problems=problems, defaults={})
     body, type_ = _body(root)
     layers = _layers(body, _family(type_))
     problems.raise_any()

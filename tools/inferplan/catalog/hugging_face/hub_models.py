@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from inferplan.catalog.hugging_face._hub_reading import Repository
 from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors
-from inferplan.catalog.hugging_face.config import Described, described
+from inferplan.catalog.hugging_face._text import LONGEST_OF_A_HUB, parsed
+from inferplan.catalog.hugging_face.config import Described, read
 from inferplan.core.model import Model, NativeBits
 
 UNQUANTISED = frozenset({"fp32", "bf16", "fp16"})
@@ -22,7 +23,7 @@ BITS = (1.0, 33.0)
 
 def hub_model(repository: Repository) -> Described:
     """The model of a repository; raises `ConfigProblem` where its config is not understood."""
-    one = described(repository.config)
+    one = read(parsed(repository.config, LONGEST_OF_A_HUB))
     bits = _stored_bits(one.model, repository.tensors)
     model = Model(
         id=repository.id,

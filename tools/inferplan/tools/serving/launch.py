@@ -18,7 +18,7 @@ from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
-from inferplan.tools.serving.launch_flags import EARLIER, EXCHANGE, FLAGS
+from inferplan.tools.serving.launch_flags import AITER, EARLIER, EXCHANGE, FLAGS
 from inferplan.tools.serving.serving import Serving
 
 ANY_MODEL = "MODEL"
@@ -87,12 +87,14 @@ def _spelled(on: Serving, flag: str) -> str:
 def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
     """What lets the engine go beyond the context that a checkpoint was trained for (see `words.beyond_training`).
 
-    And how older versions of vLLM exchange tokens of experts between nodes.
+    And how older versions of vLLM exchange tokens of experts between nodes, and all of them on AMD's GPUs.
     """
     if on.model.is_beyond_training(context):
         yield FLAGS[on.engine.name].beyond
     if on.fabric(layout).wide and not ENGINES[on.engine.name].has("exchange", on.engine.version):
-        yield EXCHANGE
+        yield EXCHANGE.format(_exchange(on))
+    if on.fabric(layout).wide and on.gpu.vendor == "amd":
+        yield AITER
 
 
 def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
@@ -271,12 +273,13 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
 def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
     """Groups of data-parallel attention that share experts, on one server or several.
 
-    DeepEP, which vLLM uses over a network, wants as many experts on each rank, and so does SGLang: copies make up for
-    what is missing, and take the room that is counted for the fullest ranks.
+    DeepEP and MoRI, which vLLM uses over a network, want as many experts on each rank, and so does SGLang: copies make
+    up for what is missing, and take the room that is counted for the fullest ranks.
 
-    Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch` (num_experts % num_ranks == 0); vLLM documentation, expert
-    parallel deployment, EPLB; SGLang 0.5.23, fused_moe_triton/layer.py, and documentation, expert parallelism (without
-    a backend for its exchange tokens are gathered); `--help`, `--moe-dense-tp-size`.
+    Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch` (num_experts % num_ranks == 0); vLLM, all2all.py (MoRI's
+    `num_experts_per_rank`), and documentation, expert parallel deployment, EPLB; SGLang 0.5.23,
+    fused_moe_triton/layer.py, and documentation, expert parallelism (without a backend for its exchange tokens are
+    gathered); `--help`, `--moe-dense-tp-size`.
     """
     flags = FLAGS[on.engine.name]
     yield flags.shared.format(groups=layout.attention_dp)
@@ -292,7 +295,18 @@ def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[st
     if on.fabric(layout).wide:
         replica = on.replica(layout.alone)
         overlaps = replica is None or replica.is_split(Batch(decode=in_one_stage(each, layout)))
-        yield from filter(None, (_spelled(on, "exchange"), _spelled(on, "overlap") if overlaps else ""))
+        exchange = _spelled(on, "exchange").format(_exchange(on))
+        yield from filter(None, (exchange, _spelled(on, "overlap") if overlaps else ""))
+
+
+def _exchange(on: Serving) -> str:
+    """What vLLM exchanges tokens of experts with between nodes: DeepEP, on AMD's GPUs MoRI, one kernel of it at first.
+
+    Source: vLLM 0.15 to 0.33, vllm/config/parallel.py (`All2AllBackend`); pull request 41751 (which kernel is meant).
+    """
+    if on.gpu.vendor != "amd":
+        return "deepep_low_latency"
+    return "mori_low_latency" if ENGINES[on.engine.name].has("mori_kernels", on.engine.version) else "mori"
 
 
 def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) -> Iterator[str]:

@@ -76,7 +76,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         text_alone="--language-model-only",
         shared="--data-parallel-size {groups} --enable-expert-parallel",
         shared_nodes="--data-parallel-size-local {local} --data-parallel-address HOST",
-        exchange="--all2all-backend deepep_low_latency",
+        exchange="--all2all-backend {}",
         overlap="--enable-dbo",
         spare="--enable-eplb --eplb-config.num_redundant_experts {}",
         whole="--enable-expert-parallel",
@@ -159,5 +159,10 @@ EARLIER: Mapping[str, str] = {
 
 Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes are those of the Ray cluster.
 """
-EXCHANGE = "VLLM_ALL2ALL_BACKEND=deepep_low_latency"
+EXCHANGE = "VLLM_ALL2ALL_BACKEND={}"
 """What versions of vLLM without the flag `exchange` are told in the environment."""
+AITER = "VLLM_ROCM_USE_AITER=1"
+"""What vLLM's MoRI wants of the environment: it hands tokens to experts of AITER alone.
+
+Source: vLLM 0.16 to 0.33, fused_moe/config.py and layer.py ("Mori needs to be used with aiter fused_moe for now").
+"""

@@ -29,6 +29,8 @@ SHARED_TOKENS = "decode_context_parallel"
 
 WITHIN_A_NODE = ("Volta", "Ampere")
 """What has a scale-up link and is too old for DeepEP to exchange tokens between nodes."""
+MORI = ("CDNA3", "CDNA4")
+"""What MoRI exchanges tokens on. Source: vLLM 0.16 to 0.33, all2all.py ("only support arch gfx942 and gfx950")."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,29 +256,42 @@ class Runnable:
         """How many tensor groups of this degree may share experts on at most so many GPUs; none of a dense model.
 
         llama.cpp spreads no experts, and tokens of a cache that ranks share out are not modelled beside it. Between
-        nodes, GPUs need a scale-up link and to be newer than A100. vLLM shares experts since 0.8, between servers since
-        0.9, and beside computing, as is counted of networks, since 0.11; its ranks may have an expert more than others,
-        but for DeepSeek-V4. Other engines' have as many each. TensorRT-LLM's groups are of one GPU; its exchange over
-        a network is not modelled. SGLang gathers tokens where it does not send them (see `sends_tokens`), and then
-        slices shared experts over all ranks; dense layers it slices over them, or keeps whole on each, which is what is
-        counted of groups of one GPU.
+        nodes GPUs need kernels of their own (see `_sends_over_network`). vLLM shares experts since 0.8, between servers
+        since 0.9; its ranks may have an expert more than others, but for DeepSeek-V4. Other engines' have as many each.
+        TensorRT-LLM's groups are of one GPU; its exchange over a network is not modelled. SGLang gathers tokens where
+        it does not send them (see `sends_tokens`), and then slices shared experts over all ranks; dense layers it
+        slices over them, or keeps whole on each, which is what is counted of groups of one GPU.
 
-        Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); TensorRT-LLM, attention.py,
-        fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py (`use_dp`); SGLang 0.5.23, deepseek_v2.py
-        and fused_moe_triton/layer.py (experts % moe_ep_size == 0); vLLM, models/deepseek_v4/nvidia/model.py
-        (n_physical_experts % ep_size == 0) and the review of pull request 57465 (others need not divide).
+        Source: TensorRT-LLM, attention.py, fused_moe/interface.py and, of MXFP4 on Hopper, fused_moe_triton.py
+        (`use_dp`); SGLang 0.5.23, deepseek_v2.py and fused_moe_triton/layer.py (experts % moe_ep_size == 0); vLLM,
+        models/deepseek_v4/nvidia/model.py (n_physical_experts % ep_size == 0) and the review of pull request 57465
+        (others need not divide).
         """
         experts = self.experts
         if experts is None or not self.expert_parallel or not self._exchanges(tp):
             return []
-        wide = self.gpu.link is not None and self.gpu.architecture not in WITHIN_A_NODE and self._has("overlap")
         within = self.domain if self._has("shared_nodes") else self.node_size
-        most = most if wide and self.sends_tokens and not self.engine.adapters else min(most, within)
+        most = most if self._sends_over_network and not self.engine.adapters else min(most, within)
         found = parallelism.sharing_degrees(experts.experts, tp=tp, domain=self.domain, most=most)
         if self.engine.name == "vllm" and not is_compressed(self.model.architecture):
             return found
         even = [groups for groups in found if experts.experts % (tp * groups) == 0]
         return [groups for groups in even if self._cuts(tp, tp * groups)] if self.engine.name == "sglang" else even
+
+    @property
+    def _sends_over_network(self) -> bool:
+        """Whether the engine sends tokens to experts on other nodes of these GPUs: gathering them there is too slow.
+
+        With DeepEP on NVIDIA's that have a scale-up link and are newer than A100: in vLLM beside computing, as is
+        counted of networks, since 0.11. With MoRI on AMD's in vLLM since 0.15. No other maker's are known to.
+
+        Source: DeepEP, README, "Requirements", and setup.py (SM80: within a node alone); vLLM, vllm/config/parallel.py.
+        """
+        if self.gpu.link is None or not self.sends_tokens:
+            return False
+        if self.gpu.vendor == "nvidia":
+            return self.gpu.architecture not in WITHIN_A_NODE and self._has("overlap")
+        return self.gpu.architecture in MORI and self._has("mori")
 
     def _cuts(self, tp: int, ranks: int) -> bool:
         """Whether SGLang can cut over all ranks what it does not keep whole."""
