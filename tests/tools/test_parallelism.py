@@ -449,6 +449,44 @@ def test_a_picture_shows_exactly_its_layout(case: dict[str, Any]) -> None:
         assert f"1/{answer.tp} of each layer" in answer.diagram
 
 
+@pytest.mark.parametrize(
+    ("asked", "groups", "bound"),
+    [
+        ({"model": "70B", "precision": "fp8", "total_gpus": 8}, 1, ""),
+        ({"model": "deepseek r1", "gpu": "h200", "concurrent_users": 64, "context_window": 32768}, 4, ""),
+        ({"model": "kimi k2", "gpu": "b200", "concurrent_users": 300, "context_window": 65536}, 24, ""),
+        (
+            {"model": "deepseek r1", "gpu": "h200", "total_gpus": 16, "overrides": "engine=sglang"}
+            | {"concurrent_users": 200, "context_window": 16384},
+            16,
+            "",
+        ),
+        (
+            {"model": "llama 3.1 8b", "gpu": "h200", "context_window": 128, "concurrent_users": 2000}
+            | {"total_gpus": 1, "input_tokens": 64, "output_tokens": 32},
+            1,
+            "at most 1,024 at once",
+        ),
+    ],
+)
+def test_the_line_of_users_comes_out_by_hand(asked: dict[str, Any], groups: int, bound: str) -> None:
+    """Groups of data-parallel attention hold whole sessions each: all their tokens over a session's were too many."""
+    answer = TOOL.ask(asked)
+    (line,) = (one for one in answer.formula if one.startswith("users "))
+    found = re.fullmatch(
+        r"users +(?:(?P<groups>\d+) x \()?(?P<tokens>[\d,]+) tokens / (?P<context>[\d,]+)(?:, (?P<bound>[^,]+(?:,\d+)?"
+        r"[^,]*),)?(?: = (?P<each>[\d,]+)\))? = (?P<replica>[\d,]+) a replica x (?P<copies>\d+) = (?P<all>[\d,]+)",
+        line,
+    )
+    assert found, line
+    number = {name: int((text or "1").replace(",", "")) for name, text in found.groupdict().items() if name != "bound"}
+    assert (number["groups"], found["bound"] or "") == (groups, bound)
+    each = min(number["tokens"] // number["context"], 1024 if bound else 1 << 30)
+    assert number["replica"] == number["groups"] * each
+    assert number["all"] == number["replica"] * number["copies"] == answer.max_concurrent_users
+    assert found["each"] is None or number["each"] == each
+
+
 @given(a=st.integers(1, 64), b=st.integers(1, 64))
 @settings(max_examples=40)
 def test_pictures_of_different_layouts_differ(a: int, b: int) -> None:
