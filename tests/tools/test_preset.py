@@ -204,7 +204,7 @@ class TestLatency:
         assert tpot > 20
         assert "they hold all 40 users" in answer.verdict
         assert f"{tpot:.0f} ms a token where TPOT <= 20 ms is asked for" in answer.verdict
-        assert "12 x H100 SXM5 80GB (tensor 4 x data 3) would serve them all" in answer.verdict
+        assert "16 x H100 SXM5 80GB (tensor 8 x data 2) would serve them all" in answer.verdict
         assert ask(concurrent_users=40, total_gpus=16, overrides="max_tpot_ms=20").serves
 
     def test_the_same_users_in_less_time_take_more_gpus(self) -> None:
