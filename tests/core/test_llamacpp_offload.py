@@ -73,7 +73,7 @@ def test_a_model_without_experts_and_several_gpus_are_told_layers_alone() -> Non
     ],
 )
 def test_several_gpus_keep_all_but_the_experts_where_the_host_then_reads_less(
-    model: str, gpus: int, told: bool
+    model: str, gpus: int, *, told: bool
 ) -> None:
     """Two 24 GB cards were told 6 of 62 layers of DeepSeek V3.1, of which all but the experts are 9.2 GB.
 
