@@ -493,6 +493,11 @@ def test_the_line_of_users_comes_out_by_hand(asked: dict[str, Any], groups: int,
         ({"model": "llama 3.3 70b", "total_gpus": 3, "concurrent_users": 10}, (1, 3), 30),
         ({"model": "qwen3-235b-a22b", "precision": "fp8", "total_gpus": 5, "concurrent_users": 50}, (1, 5), 81),
         ({"model": "qwen3-235b-a22b", "precision": "fp8", "total_gpus": 7, "concurrent_users": 60}, (2, 3), 116),
+        (
+            {"model": "qwen2.5 72b", "precision": "gptq", "gpu": "rtx-3090", "total_gpus": 3, "concurrent_users": 4},
+            (1, 3),
+            8,
+        ),
         ({"model": "llama 3.3 70b", "total_gpus": 3, "concurrent_users": 31}, (2, 1), 2),
         ({"model": "llama 3.3 70b", "total_gpus": 3, "concurrent_users": 2}, (2, 1), 2),
         ({"model": "llama 3.3 70b", "total_gpus": 4, "concurrent_users": 50}, (4, 1), 58),
@@ -508,7 +513,7 @@ def test_stages_inside_a_server_serve_users_that_no_tensor_group_of_an_odd_numbe
     plan, memory = TOOL.ask(asked), TOOLS_BY_NAME["estimate_vram"].ask(asked)
     assert (plan.tp, plan.pp, plan.max_concurrent_users) == (*degrees, users)
     assert plan.serves_users is (users >= asked["concurrent_users"]) is memory.structured()["fits"]
-    (row,) = (one for one in memory.structured()["hardware"] if one["gpu"] == "h100-sxm")
+    (row,) = (one for one in memory.structured()["hardware"] if one["gpu"] == asked.get("gpu", "h100-sxm"))
     assert row["max_concurrent_users"] == users
     assert (row["deploy"]["tp"], row["deploy"]["pp"]) == degrees
 

@@ -157,7 +157,7 @@ class TestTraffic:
     def test_the_traffic_that_takes_more_than_the_users_is_said_beside_a_no_as_well(self) -> None:
         """16 GPUs would hold the user, the day's requests take 24, and the bill is for those."""
         answer = ask("enterprise", concurrent_users=1, total_gpus=4)
-        assert "16 x H100 SXM5 80GB (tensor 8 x pipeline 2) would serve them all" in answer.verdict
+        assert "16 x H100 SXM5 80GB (tensor 8 x pipeline 2) would serve the user" in answer.verdict
         assert "But 500,000 requests a day take 24 GPUs, which the bill is for." in answer.verdict
         assert "24 GPUs cost" in answer.summary
 
@@ -193,6 +193,14 @@ class TestTraffic:
         assert "not on 1 x H100 SXM5 80GB: it holds 7 of the 10 users" in few.verdict
         assert "it holds the 1 user of a 70B-class model" in late.verdict
         assert "but takes" in late.verdict
+
+    def test_gpus_that_do_not_serve_are_named_where_others_were_said_to(self) -> None:
+        """ "2 x H100 would serve them all ...; these GPUs take 0 users" was said of the one H100 asked about."""
+        none, few = ask("starter", model="llama 3.3 70b", total_gpus=1), ask(concurrent_users=200, total_gpus=8)
+        assert "2 x H100 SXM5 80GB (tensor 2) would serve the user, first token" in none.summary
+        assert "at full context" not in none.summary
+        assert "; 8 x H100 SXM5 80GB take 98 users at full context." in few.summary
+        assert not any("these GPUs take" in answer.summary for answer in (none, few))
 
 
 class TestLatency:

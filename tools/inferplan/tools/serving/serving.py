@@ -25,6 +25,10 @@ NEAREST: Mapping[Law, Law] = {"ttft": "prompt", "tpot": "slots", "offline": "slo
 """What runs of llama.cpp a law is held against that no run of it was published for."""
 
 
+FEW_GPUS = 8
+"""GPUs in stages of narrow groups that are looked at where the usual server has fewer still: desktops of one or two."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """A layout with its replicas, the sessions that each holds at full context, and its nodes."""
@@ -192,12 +196,12 @@ class Serving(Runnable):
         return [self._filled(narrow, context, gpus)] if narrow else held
 
     def narrow(self, users: int, context: int, gpus: int) -> list[Deployment]:
-        """Tensor groups of any degree in stages inside a domain, as often as the GPUs hold them, that hold all users.
+        """Tensor groups of any degree in stages, as often as the GPUs hold them, that hold all users.
 
-        Fewest stages first. Source: vLLM, docs/serving/parallelism_scaling.md: on a number of GPUs that does not divide
-        the model evenly, as many stages as there are GPUs.
+        Fewest stages first, and on no more GPUs than the domain has, or `FEW_GPUS`. Source: vLLM,
+        docs/serving/parallelism_scaling.md: where their number does not divide the model, as many stages as GPUs.
         """
-        inside = (one for one in self._stages(self.degrees, 2) if one.replica <= min(gpus, self.domain))
+        inside = (one for one in self._stages(self.degrees, 2) if one.replica <= min(gpus, max(self.domain, FEW_GPUS)))
         filled = (self._filled(one, context, gpus) for one in inside)
         return sorted((one for one in filled if one.users >= users), key=lambda one: (one.layout.pp, -one.users))
 
