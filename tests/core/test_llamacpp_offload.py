@@ -9,7 +9,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
 from inferplan.core.llamacpp_memory import memory
-from inferplan.core.llamacpp_offload import expert_layers_out, layers_held
+from inferplan.core.llamacpp_offload import all_experts_out, expert_layers_out, layers_held
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 
@@ -25,6 +25,11 @@ def layers(model: str, form: str, *, gpu: str = "rtx-4090", context: int = 8192,
 def experts(model: str, form: str, *, gpu: str = "rtx-4090", context: int = 8192, gpus: int = 1) -> int | None:
     on = (MODELS[model], FORMATS[form], GPUS[gpu], Layout(pp=gpus), ENGINE)
     return expert_layers_out(*on, context=context, kv_bits=16)
+
+
+def all_experts(model: str, form: str, *, gpu: str = "rtx-4090", gpus: int = 2) -> bool:
+    on = (MODELS[model], FORMATS[form], GPUS[gpu], Layout(pp=gpus), ENGINE)
+    return all_experts_out(*on, context=8192, kv_bits=16)
 
 
 LLAMA_70B = "meta-llama/Llama-3.3-70B-Instruct"
@@ -54,6 +59,33 @@ def test_the_experts_of_25_layers_of_gpt_oss_leave_24_gb() -> None:
 def test_a_model_without_experts_and_several_gpus_are_told_layers_alone() -> None:
     assert experts(LLAMA_70B, "q4_k_m") is None
     assert experts(GPT_OSS, "mxfp4", gpus=2) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "told"),
+    [
+        ("deepseek-ai/DeepSeek-V3.1", 2, True),
+        ("deepseek-ai/DeepSeek-V3.1", 8, True),
+        ("Qwen/Qwen3-235B-A22B", 2, True),
+        ("Qwen/Qwen3-235B-A22B", 4, False),
+        (GPT_OSS, 2, False),
+        (LLAMA_70B, 1, False),
+    ],
+)
+def test_several_gpus_keep_all_but_the_experts_where_the_host_then_reads_less(
+    model: str, gpus: int, *, told: bool
+) -> None:
+    """Two 24 GB cards were told 6 of 62 layers of DeepSeek V3.1, of which all but the experts are 9.2 GB.
+
+    The host reads 8 of 256 of 392 GB of experts a token, 12.3 GB; of 56 layers it would read 19.7 GB. Of gpt-oss two
+    cards hold 25 of 36 layers, and the host reads less of the other 11 than of the experts of all.
+    """
+    assert all_experts(model, "mxfp4" if model == GPT_OSS else "q4_k_m", gpus=gpus) is told
+
+
+def test_cards_without_room_for_all_but_the_experts_are_not_told_so() -> None:
+    assert not all_experts("deepseek-ai/DeepSeek-V3", "q8_0", gpu="rtx-5080", gpus=1)
+    assert all_experts("deepseek-ai/DeepSeek-V3", "q8_0", gpu="rtx-5080", gpus=4)
 
 
 def test_what_a_card_cannot_hold_even_without_experts_is_told_layers() -> None:

@@ -449,6 +449,89 @@ def test_a_picture_shows_exactly_its_layout(case: dict[str, Any]) -> None:
         assert f"1/{answer.tp} of each layer" in answer.diagram
 
 
+@pytest.mark.parametrize(
+    ("asked", "groups", "bound"),
+    [
+        ({"model": "70B", "precision": "fp8", "total_gpus": 8}, 1, ""),
+        ({"model": "deepseek r1", "gpu": "h200", "concurrent_users": 64, "context_window": 32768}, 4, ""),
+        ({"model": "kimi k2", "gpu": "b200", "concurrent_users": 300, "context_window": 65536}, 24, ""),
+        (
+            {"model": "deepseek r1", "gpu": "h200", "total_gpus": 16, "overrides": "engine=sglang"}
+            | {"concurrent_users": 200, "context_window": 16384},
+            16,
+            "",
+        ),
+        (
+            {"model": "llama 3.1 8b", "gpu": "h200", "context_window": 128, "concurrent_users": 2000}
+            | {"total_gpus": 1, "input_tokens": 64, "output_tokens": 32},
+            1,
+            "at most 1,024 at once",
+        ),
+    ],
+)
+def test_the_line_of_users_comes_out_by_hand(asked: dict[str, Any], groups: int, bound: str) -> None:
+    """Groups of data-parallel attention hold whole sessions each: all their tokens over a session's were too many."""
+    answer = TOOL.ask(asked)
+    (line,) = (one for one in answer.formula if one.startswith("users "))
+    found = re.fullmatch(
+        r"users +(?:(?P<groups>\d+) x \()?(?P<tokens>[\d,]+) tokens / (?P<context>[\d,]+)(?:, (?P<bound>[^,]+(?:,\d+)?"
+        r"[^,]*),)?(?: = (?P<each>[\d,]+)\))? = (?P<replica>[\d,]+) a replica x (?P<copies>\d+) = (?P<all>[\d,]+)",
+        line,
+    )
+    assert found, line
+    number = {name: int((text or "1").replace(",", "")) for name, text in found.groupdict().items() if name != "bound"}
+    assert (number["groups"], found["bound"] or "") == (groups, bound)
+    each = min(number["tokens"] // number["context"], 1024 if bound else 1 << 30)
+    assert number["replica"] == number["groups"] * each
+    assert number["all"] == number["replica"] * number["copies"] == answer.max_concurrent_users
+    assert found["each"] is None or number["each"] == each
+
+
+@pytest.mark.parametrize(
+    ("asked", "degrees", "users"),
+    [
+        ({"model": "llama 3.3 70b", "total_gpus": 3, "concurrent_users": 10}, (1, 3), 30),
+        ({"model": "qwen3-235b-a22b", "precision": "fp8", "total_gpus": 5, "concurrent_users": 50}, (1, 5), 81),
+        ({"model": "qwen3-235b-a22b", "precision": "fp8", "total_gpus": 7, "concurrent_users": 60}, (2, 3), 116),
+        (
+            {"model": "qwen2.5 72b", "precision": "gptq", "gpu": "rtx-3090", "total_gpus": 3, "concurrent_users": 4},
+            (1, 3),
+            8,
+        ),
+        ({"model": "llama 3.3 70b", "total_gpus": 3, "concurrent_users": 31}, (2, 1), 2),
+        ({"model": "llama 3.3 70b", "total_gpus": 3, "concurrent_users": 2}, (2, 1), 2),
+        ({"model": "llama 3.3 70b", "total_gpus": 4, "concurrent_users": 50}, (4, 1), 58),
+    ],
+)
+def test_stages_inside_a_server_serve_users_that_no_tensor_group_of_an_odd_number_does(
+    asked: dict[str, Any], degrees: tuple[int, int], users: int
+) -> None:
+    """Two of three H100 held 2 users of 70B: "too few for the 10 asked for", where three stages hold 30.
+
+    A stage has 47.0 GB of 141.1 GB, and room for 249,440 tokens of 80 / 3 layers x 4,096 B beside it.
+    """
+    plan, memory = TOOL.ask(asked), TOOLS_BY_NAME["estimate_vram"].ask(asked)
+    assert (plan.tp, plan.pp, plan.max_concurrent_users) == (*degrees, users)
+    assert plan.serves_users is (users >= asked["concurrent_users"]) is memory.structured()["fits"]
+    (row,) = (one for one in memory.structured()["hardware"] if one["gpu"] == asked.get("gpu", "h100-sxm"))
+    assert row["max_concurrent_users"] == users
+    assert (row["deploy"]["tp"], row["deploy"]["pp"]) == degrees
+
+
+def test_a_turn_attends_over_the_past_turns_of_its_session() -> None:
+    """500 tokens over 130,072 cached ones of Llama 3.1 8B: 34.1 TFLOP more, and 17.0 GB read.
+
+    4 x 500 x 130,072 x 32 layers x 32 heads x 128 FLOP take an H100 34.5 ms at its peak of 989 TFLOP/s, and four times
+    as long at 30 % of it (FlashAttention-3 reached 75 % with long queries); 131,072 B a token take 5.1 ms at 3.35 TB/s.
+    """
+    asked = {"model": "llama 3.1 8b", "total_gpus": 1, "input_tokens": 500, "output_tokens": 500}
+    first, long = (TOOL.ask({**asked, "context_window": context}) for context in (1000, 131_072))
+    assert 34.5 + 5.1 < (long.ttft_ms or 0) - (first.ttft_ms or 0) < 4 * 34.5 + 2 * 5.1
+    many = [TOOL.ask({**asked, "context_window": n, "concurrent_users": 4, "total_gpus": 4}) for n in (1000, 131_072)]
+    mixed = [float(re.findall(r"new prompts ([\d.]+)", "".join(one.formula))[0]) for one in many]
+    assert mixed[1] > 2 * mixed[0]
+
+
 @given(a=st.integers(1, 64), b=st.integers(1, 64))
 @settings(max_examples=40)
 def test_pictures_of_different_layouts_differ(a: int, b: int) -> None:

@@ -157,7 +157,7 @@ class TestTraffic:
     def test_the_traffic_that_takes_more_than_the_users_is_said_beside_a_no_as_well(self) -> None:
         """16 GPUs would hold the user, the day's requests take 24, and the bill is for those."""
         answer = ask("enterprise", concurrent_users=1, total_gpus=4)
-        assert "16 x H100 SXM5 80GB (tensor 8 x pipeline 2) would serve them all" in answer.verdict
+        assert "16 x H100 SXM5 80GB (tensor 8 x pipeline 2) would serve the user" in answer.verdict
         assert "But 500,000 requests a day take 24 GPUs, which the bill is for." in answer.verdict
         assert "24 GPUs cost" in answer.summary
 
@@ -194,6 +194,14 @@ class TestTraffic:
         assert "it holds the 1 user of a 70B-class model" in late.verdict
         assert "but takes" in late.verdict
 
+    def test_gpus_that_do_not_serve_are_named_where_others_were_said_to(self) -> None:
+        """ "2 x H100 would serve them all ...; these GPUs take 0 users" was said of the one H100 asked about."""
+        none, few = ask("starter", model="llama 3.3 70b", total_gpus=1), ask(concurrent_users=200, total_gpus=8)
+        assert "2 x H100 SXM5 80GB (tensor 2) would serve the user, first token" in none.summary
+        assert "at full context" not in none.summary
+        assert "; 8 x H100 SXM5 80GB take 98 users at full context." in few.summary
+        assert not any("these GPUs take" in answer.summary for answer in (none, few))
+
 
 class TestLatency:
     def test_gpus_that_hold_the_users_but_not_in_time_are_a_no_with_the_gpus_that_would(self) -> None:
@@ -204,7 +212,7 @@ class TestLatency:
         assert tpot > 20
         assert "they hold all 40 users" in answer.verdict
         assert f"{tpot:.0f} ms a token where TPOT <= 20 ms is asked for" in answer.verdict
-        assert "12 x H100 SXM5 80GB (tensor 4 x data 3) would serve them all" in answer.verdict
+        assert "16 x H100 SXM5 80GB (tensor 8 x data 2) would serve them all" in answer.verdict
         assert ask(concurrent_users=40, total_gpus=16, overrides="max_tpot_ms=20").serves
 
     def test_the_same_users_in_less_time_take_more_gpus(self) -> None:

@@ -304,6 +304,11 @@ def test_of_a_mixture_llama_cpp_leaves_experts_in_host_memory() -> None:
     assert "It starts with the experts of the first 25 layers in host memory (--n-cpu-moe 25)" in answer.summary
 
 
+def test_of_a_large_mixture_two_cards_keep_all_but_the_experts() -> None:
+    answer = ask(model="deepseek v3.1", precision="q4_k_m", engine="llama.cpp", gpu="rtx-4090", total_gpus=2)
+    assert "It starts with all experts in host memory (--cpu-moe), far slower" in answer.summary
+
+
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
 def test_no_other_engine_is_said_to_leave_layers_in_host_memory(engine: str) -> None:
     assert "host memory" not in ask(engine=engine, total_gpus=1, context_window=131_072).summary

@@ -3,6 +3,8 @@
 The rest is in host memory, where the CPU computes it. How fast that is depends on that memory, and is not said here.
 """
 
+from collections.abc import Sequence
+
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.llamacpp_memory import (
@@ -38,13 +40,15 @@ def layers_held(
     sizes = [weights + cache for weights, cache in zip(layer_weights(model, precision), caches, strict=True)]
     sizes.append(head_bytes(model, precision))
 
-    def busiest(last: int) -> float:
-        held_by = [0.0] * gpus
-        for place, size in enumerate(sizes[-last:]):
-            held_by[place * gpus // last] += size
-        return max(held_by)
+    return next((last for last in range(len(sizes), 0, -1) if _busiest(sizes[-last:], gpus) <= room), 0)
 
-    return next((last for last in range(len(sizes), 0, -1) if busiest(last) <= room), 0)
+
+def _busiest(sizes: Sequence[float], gpus: int) -> float:
+    """The most that one GPU has of layers that are spread evenly over all. [B]"""
+    held_by = [0.0] * gpus
+    for place, size in enumerate(sizes):
+        held_by[place * gpus // len(sizes)] += size
+    return max(held_by)
 
 
 def expert_layers_out(
@@ -58,17 +62,47 @@ def expert_layers_out(
     Limits: one GPU. Source: llama.cpp, common/arg.cpp (`--n-cpu-moe`); logs of DeepSeek-V3 for the tensor's room.
     """
     architecture = model.architecture
-    if architecture.experts is None or layout.replica > 1:
+    experts = _experts(model, precision)
+    if not any(experts) or layout.replica > 1:
         return None
     budget = memory(model, precision, gpu, layout, engine).budget
     room = budget - compute_buffer(architecture, engine, context=padded(context))
     taken = sum(layer_weights(model, precision)) + head_bytes(model, precision)
     taken += sum(layer_caches(architecture, engine, context=context, kv_bits=kv_bits))
-    of_kind = [group_bytes(model, precision, group, "routed_experts") for group in architecture.groups]
-    experts = [of_kind[kind] for kind in architecture.sequence]
     taken += max(experts) / EXPERT_TENSORS
     for out, size in enumerate(experts, start=1):
         taken -= size
         if taken <= room:
             return out
     return None
+
+
+def all_experts_out(
+    model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
+) -> bool:
+    """Whether these GPUs hold everything but the experts (`--cpu-moe`), whose host then has less to read of a token.
+
+    On several GPUs layers are spread evenly, so that the first ones alone without experts would leave the last ones
+    too many. Less than where whole layers are left out (`layers_held`), of which the host reads all but idle experts.
+
+    Source: llama.cpp, common/arg.cpp (`--cpu-moe`).
+    """
+    experts, on = _experts(model, precision), (model, precision, gpu, layout, engine)
+    if not any(experts):
+        return False
+    layers, gpus = layer_weights(model, precision), layout.replica
+    caches = layer_caches(model.architecture, engine, context=context, kv_bits=kv_bits)
+    rest = [weights - out + cache for weights, out, cache in zip(layers, experts, caches, strict=True)]
+    room = memory(*on).budget - compute_buffer(model.architecture, engine, context=padded(context), gpus=gpus)
+    if _busiest([*rest, head_bytes(model, precision)], gpus) > room - max(experts) / EXPERT_TENSORS:
+        return False
+    out = len(layers) + 1 - layers_held(*on, context=context, kv_bits=kv_bits)
+    ffn = model.architecture.experts
+    share = ffn.active / ffn.experts if ffn else 1.0
+    return sum(experts) * share < sum(layers[:out]) - (1 - share) * sum(experts[:out])
+
+
+def _experts(model: Model, precision: Precision) -> list[float]:
+    """The experts of every layer, in the order of the forward pass. [B]"""
+    of_kind = [group_bytes(model, precision, group, "routed_experts") for group in model.architecture.groups]
+    return [of_kind[kind] for kind in model.architecture.sequence]

@@ -111,7 +111,7 @@ class _Replica:
     @classmethod
     def of(cls, w: Work, m: Machine, layout: Layout, load: Load, options: Options) -> "_Replica":
         """The replica, whose prompts take the same however many are in flight."""
-        prompt = prompt_of(w, m, layout, load.input_tokens, options)
+        prompt = prompt_of(w, m, layout, load.input_tokens, options, past=load.past)
         return cls(on=(w, m, layout), load=load, options=options, prompt=prompt)
 
     def queue(self, rate: float) -> Queue:

@@ -18,6 +18,7 @@ from inferplan.core.work import Work
 class Load:
     """What one replica is asked for: sequences at once, the context they attend over, tokens in and out.
 
+    Each prompt follows so many cached tokens of the `past` turns of its session, over which it attends.
     Of more than `slots` sequences the others wait for a slot; None is a slot for each. Where those that run grow into a
     pool that is full, the one that began last `gives_way`: see `repeated`. Prompts of `others` come between one's
     tokens; None is the closed loop's, where every client but oneself sends its next one. Before one's own prompt a
@@ -30,6 +31,7 @@ class Load:
     context: float
     input_tokens: float
     output_tokens: float
+    past: float = 0.0
     slots: float | None = None
     gives_way: bool = False
     others: float | None = None
@@ -191,10 +193,12 @@ AT_ONCE: Mapping[str, int] = {"llama.cpp": 4}
 """Steps of one prompt that an engine has in the stages of a pipeline at once; of others one."""
 
 
-def marginal_s(w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN) -> float:
+def marginal_s(
+    w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN, *, past: float = 0
+) -> float:
     """t(one prompt per data-parallel rank, without fixed times) / ranks: what a prompt adds to running steps. [s]"""
     ranks = layout.attention_dp
-    return _beside(prefill_pass(w, m, layout, prompt, options, prompts=ranks)) / ranks
+    return _beside(prefill_pass(w, m, layout, prompt, options, past=past, prompts=ranks)) / ranks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -205,13 +209,16 @@ class Prompt:
     added_s: float
 
 
-def prompt_of(w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN) -> Prompt:
-    """A prompt of so many tokens alone and beside others."""
-    alone = prefill_pass(w, m, layout, prompt, options)
+def prompt_of(
+    w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN, *, past: float = 0
+) -> Prompt:
+    """A prompt of so many tokens, after those of past turns, alone and beside others."""
+    alone = prefill_pass(w, m, layout, prompt, options, past=past)
     if layout.pp > 1 and options.at_once > 1:
         alone = alone.times(pipelined(layout, prompt, options))
     apart = layout.attention_dp > 1
-    return Prompt(alone=alone, added_s=marginal_s(w, m, layout, prompt, options) if apart else _beside(alone))
+    added = marginal_s(w, m, layout, prompt, options, past=past) if apart else _beside(alone)
+    return Prompt(alone=alone, added_s=added)
 
 
 def _beside(one: Pass) -> float:
@@ -221,16 +228,17 @@ def _beside(one: Pass) -> float:
 
 @lru_cache(maxsize=2048)
 def prefill_pass(
-    w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN, *, prompts: int = 1
+    w: Work, m: Machine, layout: Layout, prompt: float, options: Options = PLAIN, *, past: float = 0, prompts: int = 1
 ) -> Pass:
     """One prompt alone (or so many): the first token of an idle engine, without a server's front end.
 
-    A prompt that is longer than a step takes several, each of which reads the weights and what is cached before it.
+    A prompt that is longer than a step takes several, each of which reads the weights and what is cached before it, of
+    past turns too.
 
-    Limits: running sequences take a part of each step, which is not counted.
+    Limits: running sequences take a part of each step, which is not counted; nor is the expansion of cached latents.
     """
     steps, each, before = options.chunks(prompt)
-    one = forward_pass(w, m, layout, Batch(prompts=prompts, prompt=each, cached=before))
+    one = forward_pass(w, m, layout, Batch(prompts=prompts, prompt=each, cached=past + before))
     return one if steps == 1 else one.plus(one, steps - 1)
 
 
@@ -306,7 +314,7 @@ def serve(
     e, running = m.efficiency, load.running
     at_once = in_one_stage(running, layout)
     decode = decode_pass(w, m, layout, running=at_once, context=load.context, options=options)
-    prompt = prompt or prompt_of(w, m, layout, load.input_tokens, options)
+    prompt = prompt or prompt_of(w, m, layout, load.input_tokens, options, past=load.past)
     prefill = prompt.alone
     added = (1 + load.repeated) * prompt.added_s / layout.pp
     first = ALL_AT_ONCE if load.in_step else e.prompt_queue

@@ -130,8 +130,11 @@ class Plan:
     @cached_property
     def prompt(self) -> list[Collective]:
         """What GPUs tell each other over one prompt, of which cached tokens are not computed."""
-        tokens = self.load.input_tokens
-        return self._told(Batch(prompts=1, prompt=self.replica.options.computed(tokens) if self.replica else tokens))
+        if self.replica is None:
+            return []
+        before, tokens = self.load.past, self.load.input_tokens
+        computed = self.replica.options.computed(tokens)
+        return self._told(Batch(prompts=1, prompt=computed, cached=before + tokens - computed))
 
     @property
     def passes(self) -> list[list[Collective]]:

@@ -205,21 +205,27 @@ def formula(case: Case) -> Iterator[str]:
 
 
 def _room(case: Case) -> str:
-    """The tokens that the engine prints over those of a session; of compressed keys it prints fewer than there are."""
-    on, context, held = case.on, case.demand.context, case.chosen.deployment.capacity
+    """The tokens that the engine prints over those of a session; of compressed keys it prints fewer than there are.
+
+    Each group of data-parallel attention has whole sessions of its own.
+    """
+    on, layout, context = case.on, case.chosen.layout, case.demand.context
+    held, groups = case.chosen.deployment.capacity, layout.attention_dp
     if on.engine.name == "vllm" and is_compressed(on.model.architecture):
         return _room_of_compressed(case, held)
-    return f"{held.tokens:,} tokens / {context:,}{_bound_by(case)}"
+    sessions, tokens = held.sessions // groups, held.tokens // groups
+    bound = _bound_by(on, on.pool(layout, context).most, sessions) if sessions < tokens // context else ""
+    room = f"{tokens:,} tokens / {context:,}{bound}"
+    return f"{groups} x ({room} = {sessions:,})" if groups > 1 else room
 
 
-def _bound_by(case: Case) -> str:
-    """What bounds sessions under SGLang where its pool of tokens does not: that of states, or of windows."""
-    on, held = case.on, case.chosen.deployment.capacity
-    bound = held.sessions < min(held.tokens // case.demand.context, on.engine.max_num_seqs)
-    if on.engine.name != "sglang" or not bound:
+def _bound_by(on: Serving, most: int, sessions: int) -> str:
+    """What bounds sessions where the pool of tokens does not: how many run at once, or SGLang's other pools."""
+    if sessions == most:
+        return f", at most {most:,} at once,"
+    if on.engine.name != "sglang":
         return ""
-    has_states = on.model.architecture.has_states
-    return f", fewer by its pool of {'states' if has_states else 'windows'},"
+    return f", fewer by its pool of {'states' if on.model.architecture.has_states else 'windows'},"
 
 
 def _room_of_compressed(case: Case, held: Capacity) -> str:

@@ -60,7 +60,11 @@ class Pace:
     output_tokens: int
 
     def load(self, context: int, sequences: int) -> Load:
-        """A replica with this many sessions, all of them at full context."""
+        """A replica with this many sessions, all of which are at full context when their turn ends."""
         return Load(
-            sequences=sequences, context=context, input_tokens=self.input_tokens, output_tokens=self.output_tokens
+            sequences=sequences,
+            context=context,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            past=max(0, context - self.input_tokens - self.output_tokens),
         )

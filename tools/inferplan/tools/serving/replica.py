@@ -29,14 +29,14 @@ class Replica:
     machine: Machine
     layout: Layout
     options: Options
-    prompts: dict[float, Prompt] = field(default_factory=dict[float, Prompt], repr=False)
+    prompts: dict[tuple[float, float], Prompt] = field(default_factory=dict[tuple[float, float], Prompt], repr=False)
 
     def serve(self, load: Load) -> Service:
         """What it delivers under a load; a prompt is computed once."""
-        tokens = load.input_tokens
-        if tokens not in self.prompts:
-            self.prompts[tokens] = prompt_of(self.work, self.machine, self.layout, tokens, self.options)
-        return serve(self.work, self.machine, self.layout, load, self.options, prompt=self.prompts[tokens])
+        on, key = (self.work, self.machine, self.layout), (load.input_tokens, load.past)
+        if key not in self.prompts:
+            self.prompts[key] = prompt_of(*on, load.input_tokens, self.options, past=load.past)
+        return serve(*on, load, self.options, prompt=self.prompts[key])
 
     def open(self, load: Load, requests_per_s: float) -> tuple[Open | None, float]:
         """What it delivers under random arrivals, None where they are too many; and the most that it keeps up with."""

@@ -25,6 +25,10 @@ NEAREST: Mapping[Law, Law] = {"ttft": "prompt", "tpot": "slots", "offline": "slo
 """What runs of llama.cpp a law is held against that no run of it was published for."""
 
 
+FEW_GPUS = 8
+"""GPUs in stages of narrow groups that are looked at where the usual server has fewer still: desktops of one or two."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """A layout with its replicas, the sessions that each holds at full context, and its nodes."""
@@ -167,12 +171,15 @@ class Serving(Runnable):
         return _fewest(self, users, context)
 
     def within(self, users: int, context: int, gpus: int | None) -> Deployment | None:
-        """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most."""
+        """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most.
+
+        Stages of narrow groups are looked at only where they hold users that nothing else does.
+        """
         if gpus is None:
             return self.for_users(users, context)
         most = max(self.filling(context, gpus), key=lambda one: (one.users, -one.layout.gpus), default=None)
         if most is None or most.users < users:
-            return most
+            return next(iter(self.narrow(users, context, gpus)), most)
         fewest = self.for_users(users, context)
         return fewest if fewest and fewest.layout.gpus <= gpus else most
 
@@ -188,6 +195,16 @@ class Serving(Runnable):
         narrow = None if held else self.smallest(context, gpus)
         return [self._filled(narrow, context, gpus)] if narrow else held
 
+    def narrow(self, users: int, context: int, gpus: int) -> list[Deployment]:
+        """Tensor groups of any degree in stages, as often as the GPUs hold them, that hold all users.
+
+        Fewest stages first, and on no more GPUs than the domain has, or `FEW_GPUS`. Source: vLLM,
+        docs/serving/parallelism_scaling.md: where their number does not divide the model, as many stages as GPUs.
+        """
+        inside = (one for one in self._stages(self.degrees, 2) if one.replica <= min(gpus, max(self.domain, FEW_GPUS)))
+        filled = (self._filled(one, context, gpus) for one in inside)
+        return sorted((one for one in filled if one.users >= users), key=lambda one: (one.layout.pp, -one.users))
+
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica, as often as the GPUs hold it."""
         return self.deployment(one.times(gpus // one.replica), context)
@@ -202,13 +219,14 @@ class Serving(Runnable):
         return self.deeper(max(2, first.pp)) if first else ()
 
     def deeper(self, least: int) -> Sequence[Layout]:
-        """Pipelines of `stage_degrees` in at least so many stages, smallest first.
+        """Pipelines of `stage_degrees` in at least so many stages, smallest first."""
+        return self._stages(self.stage_degrees, least)
 
-        llama.cpp splits the output head with the layers, as one more.
-        """
+    def _stages(self, degrees: tuple[int, ...], least: int) -> Sequence[Layout]:
+        """Pipelines of these degrees that the engine can start; llama.cpp splits the output head with the layers."""
         layers = self.model.architecture.layers
         split = layers + 1 if self.engine.name == "llama.cpp" else layers
-        found = pipelines(self.stage_degrees, layers, split, least)
+        found = pipelines(degrees, layers, split, least)
         return found if self.engine.name != "sglang" else tuple(self._started(found))
 
     def fabric(self, layout: Layout) -> Fabric:

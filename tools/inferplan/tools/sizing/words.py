@@ -210,6 +210,8 @@ def _offload_sentence(need: Need, here: Fit) -> Iterator[str]:
     slower = "far slower: the host's memory decides"
     if out := llamacpp_offload.expert_layers_out(*model, context=need.context, kv_bits=on.kv_bits):
         yield f"It starts with the experts of the first {out} layers in host memory (--n-cpu-moe {out}), {slower}."
+    elif llamacpp_offload.all_experts_out(*model, context=need.context, kv_bits=on.kv_bits):
+        yield f"It starts with all experts in host memory (--cpu-moe), {slower}."
     elif held := llamacpp_offload.layers_held(*model, context=need.context, kv_bits=on.kv_bits):
         of = on.model.architecture.layers + 1
         yield f"It starts with {held} of {of} layers on the GPU and the others in host memory (-ngl {held}), {slower}."

@@ -35,7 +35,8 @@ def verdict(case: Case) -> Iterator[str]:
         return
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
     if case.enough.serves_users:
-        yield f"{_hardware(case, case.enough)} would serve them all{_pace(case, case.enough)}."
+        whom = "the user" if case.controls["concurrent_users"] == 1 else "them all"
+        yield f"{_hardware(case, case.enough)} would serve {whom}{_pace(case, case.enough)}."
         yield from _traffic_sentence(case)
     elif case.fewest is None:
         yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
@@ -130,15 +131,21 @@ def details(case: Case) -> Iterator[str]:
 
 
 def _memory_sentence(case: Case) -> str:
-    """Weights, KV cache, the total, and the users that the GPUs take where that is known."""
+    """Weights, KV cache, the total, and the users that the GPUs take where that is known.
+
+    Where they do not serve all, those that would have just been named: it says which are meant.
+    """
     need, plan = case.need, case.plan
     text = (
         f"Memory: {words.gb(need.weights)} of weights and {words.gb(need.kv_cache)} of KV cache, "
         f"{words.gb(need.total)} with overhead"
     )
-    if case.on.not_modelled:
+    if case.on.not_modelled or not plan.fits:
         return f"{text}."
     these = "this GPU takes" if plan.gpus_used == 1 else "these GPUs take"
+    if not plan.serves_users:
+        given = case.controls["total_gpus"]
+        these = f"{words.devices(given, case.on.gpu.title)} {'takes' if given == 1 else 'take'}"
     spare = plan.max_concurrent_users - case.controls["concurrent_users"]
     more = f", {spare:,} more than asked" if spare > 0 else ""
     held = f" within {case.latency} (memory holds {plan.users_held:,})" if plan.users_by_memory else ""
