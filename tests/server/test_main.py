@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -11,6 +12,8 @@ import pytest
 from command_line import inferplan
 from data_files import DATA
 from inferplan.server.call import value_of
+from inferplan.server.schema import arguments_schema
+from inferplan.tools.registry import TOOLS_BY_NAME
 
 TOOLS = (
     "estimate_vram",
@@ -20,6 +23,8 @@ TOOLS = (
     "compare_moe_dense",
     "run_preset",
 )
+
+KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 
 def test_the_version_is_that_of_the_package_and_imports_nothing_heavy():
@@ -65,7 +70,8 @@ def test_the_structured_answer_is_one_line_of_json_wherever_the_flag_stands(plac
 def test_the_tools_are_listed_a_line_each():
     done = inferplan("call")
     assert done.returncode == 0
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == list(TOOLS)
+    lines = [tuple(re.split("  +", line.strip())) for line in done.stdout.splitlines()[1:]]
+    assert lines == [(tool, TOOLS_BY_NAME[tool].title) for tool in TOOLS]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -73,7 +79,15 @@ def test_each_tool_says_what_it_takes(tool: str):
     done = inferplan("call", tool, "--help")
     assert done.returncode == 0
     assert f"inferplan call {tool} name=value" in done.stdout
-    assert "overrides" in done.stdout
+    assert TOOLS_BY_NAME[tool].description in done.stdout
+    taken = arguments_schema(TOOLS_BY_NAME[tool].question)
+    for name, schema in taken["properties"].items():
+        kind = "one of" if "enum" in schema else KINDS[schema["type"]]
+        notes = ["required"] * (name in taken.get("required", ()))
+        notes += [f"default {schema.get('default')}"] * ("default" in schema)
+        end = "".join(f", {re.escape(note)}" for note in notes)
+        said = rf"^  {name}  \({kind}.*{end}\)\n      \S"
+        assert re.search(said, done.stdout, re.MULTILINE), name
 
 
 @pytest.mark.parametrize(

@@ -454,6 +454,46 @@ def test_a_falcon_with_biases_whose_blocks_come_in_turn_has_the_layers_of_gpt_2(
     assert count(side_by_side) == count(read("falcon-7b").architecture)
 
 
+@pytest.mark.parametrize(("word", "size"), [("float32", 4), ("float", 4), ("bfloat16", 2), ("float16", 2), ("auto", 2)])
+def test_a_config_says_in_how_many_bytes_a_value_of_its_states_is_kept(word: str, size: int) -> None:
+    """36 layers of 32 heads, each with a state of 128 x 128 values, which are in 16 bit where nothing is said."""
+    told, untold = changed_in("qwen3-next-80b-a3b", mamba_ssm_dtype=word), read("qwen3-next-80b-a3b")
+    more = state_bytes(told.architecture) - state_bytes(untold.architecture)
+    assert more == 36 * 32 * 128 * 128 * (size - 2)
+    assert state_bytes(described(told.id).model.architecture) == state_bytes(told.architecture)
+
+
+def test_gemma_4_e2b_has_the_published_total_with_blocks_twice_as_wide_where_layers_reuse_keys() -> None:
+    config = {
+        "model_type": "gemma4_text",
+        "global_head_dim": 512,
+        "head_dim": 256,
+        "hidden_size": 1536,
+        "hidden_size_per_layer_input": 256,
+        "intermediate_size": 6144,
+        "layer_types": [*["sliding_attention"] * 4, "full_attention"] * 7,
+        "max_position_embeddings": 131072,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 35,
+        "num_key_value_heads": 1,
+        "num_kv_shared_layers": 20,
+        "sliding_window": 512,
+        "tie_word_embeddings": True,
+        "use_double_wide_mlp": True,
+        "vocab_size": 262144,
+        "vocab_size_per_layer_input": 262144,
+    }
+    one, other = described(json.dumps(config)).model, MODELS["google/gemma-4-E2B-it"]
+    assert one.total_params == other.total_params == 4_628_569_344
+    assert (one.architecture.groups, one.architecture.sequence) == (
+        other.architecture.groups,
+        other.architecture.sequence,
+    )
+    assert '"num_kv_shared_layers" 35 leaves none of 35 layers with keys' in problem(
+        {**config, "num_kv_shared_layers": 35}
+    )
+
+
 def test_phi_2_has_the_published_total() -> None:
     phi = {"model_type": "phi", "num_key_value_heads": 32, "hidden_size": 2560, "intermediate_size": 10240}
     assert llama(**phi, vocab_size=51200).total_params == MODELS["microsoft/phi-2"].total_params == 2_779_683_840
