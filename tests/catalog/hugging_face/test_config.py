@@ -805,6 +805,26 @@ def test_the_short_config_leaves_out_what_the_long_one_leaves_out(slug: str) -> 
     assert described(read(slug).id).notes == described(text_of(slug)).notes
 
 
+@pytest.mark.parametrize(
+    ("id_", "layers", "reusing", "width"),
+    [("google/gemma-3n-E4B-it", 35, 15, 16384), ("google/gemma-3n-E2B-it", 30, 10, 8192)],
+)
+def test_gemma_3n_counts_to_its_published_total(*, id_: str, layers: int, reusing: int, width: int) -> None:
+    """Its encoders of images and sound, of which no config says how large they are, are said to stand beside."""
+    text = {
+        "model_type": "gemma3n_text",
+        "num_hidden_layers": layers,
+        "num_kv_shared_layers": reusing,
+        "intermediate_size": [width] * layers,
+        "layer_types": (["sliding_attention"] * 4 + ["full_attention"]) * (layers // 5),
+    }
+    one = described(json.dumps({"model_type": "gemma3n", "text_config": text, "vision_config": {}, "audio_config": {}}))
+    assert one.model.architecture == replace(MODELS[id_].architecture, vision_params=0)
+    assert [note.split()[1] for note in one.notes] == ["audio", "vision"]
+    assert described(one.model.id).model.architecture == one.model.architecture
+    assert "no published model has several widths" in problem({**text, "intermediate_size": [width, 2 * width]})
+
+
 def mixed(formats: Mapping[str, str]) -> dict[str, Any]:
     """What NVIDIA's Model Optimizer writes where modules are in several formats."""
     layers = {name: {"quant_algo": format_} for name, format_ in formats.items()}

@@ -63,6 +63,9 @@ gemma2: head_dim=256 hidden_size=2304 intermediate_size=9216 max_position_embedd
     num_hidden_layers=26 num_key_value_heads=4 sliding_window=4096 vocab_size=256000
 gemma3_text: head_dim=256 hidden_size=2304 intermediate_size=9216 max_position_embeddings=131072 num_attention_heads=8
     num_hidden_layers=26 num_key_value_heads=4 sliding_window=4096 vocab_size=262208
+gemma3n_text: altup_num_inputs=4 head_dim=256 hidden_size=2048 hidden_size_per_layer_input=256
+    intermediate_size=16384 laurel_rank=64 max_position_embeddings=32768 num_attention_heads=8 num_hidden_layers=35
+    num_key_value_heads=2 num_kv_shared_layers=15 sliding_window=512 vocab_size=262400 vocab_size_per_layer_input=262144
 gemma4_text: head_dim=256 hidden_size=2304 hidden_size_per_layer_input=256 intermediate_size=9216
     max_position_embeddings=131072 num_attention_heads=8 num_hidden_layers=30 num_key_value_heads=4 sliding_window=512
     vocab_size=262144 vocab_size_per_layer_input=262144

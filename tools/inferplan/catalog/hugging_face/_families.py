@@ -7,6 +7,7 @@ from inferplan.catalog.hugging_face import _ernie as ernie_vl
 from inferplan.catalog.hugging_face import _family as own
 from inferplan.catalog.hugging_face import _ffn as ffn
 from inferplan.catalog.hugging_face import _gemma as gemma
+from inferplan.catalog.hugging_face import _gemma3n as gemma3n
 from inferplan.catalog.hugging_face import _nas as nas
 from inferplan.catalog.hugging_face import _recurrent as recurrent
 from inferplan.catalog.hugging_face import _step as step
@@ -213,6 +214,15 @@ FAMILIES: Mapping[str, Family] = {
     "gemma": Family(mixers=Plain(heads=BOTH), tied=True),
     "gemma2": Family(mixers=Plain(heads=BOTH, windows=one_full_in(2, None)), norms=4, tied=True),
     "gemma3_text": GEMMA3,
+    "gemma3n_text": Family(
+        unlike=("attention_bias",),
+        mixers=gemma3n.mixers,
+        blocks=gemma3n.blocks,
+        norms=4,
+        tied=True,
+        local_rope=True,
+        ends=gemma3n.ends,
+    ),
     "gemma4_text": GEMMA4,
     "glm": Family(mixers=Plain(heads=QUERY)),
     "glm4": Family(mixers=Plain(heads=QUERY), norms=4),

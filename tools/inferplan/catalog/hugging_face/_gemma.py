@@ -36,11 +36,11 @@ def mixers(keys: Keys) -> Mixers:
     near = replace(near, window=keys.integer("sliding_window"))
     default = [FULL if (number + 1) % 6 == 0 or number == layers - 1 else SLIDING for number in range(layers)]
     kinds = keys.per_layer("layer_types", layers, allowed=(FULL, SLIDING), default=default)
-    own = layers - _reusing(keys, layers)
+    own = layers - reusing(keys, layers)
     return [(replace(far if kind == FULL else near, reuses_cache=number >= own),) for number, kind in enumerate(kinds)]
 
 
-def _reusing(keys: Keys, layers: int) -> int:
+def reusing(keys: Keys, layers: int) -> int:
     """How many of the last layers reuse the keys and values of earlier ones."""
     reusing = keys.integer("num_kv_shared_layers", default=0, low=0)
     if reusing >= layers:
@@ -53,7 +53,7 @@ def blocks(keys: Keys) -> Blocks:
     layers, width = layers_of(keys), keys.integer("intermediate_size")
     if keys.flag("enable_moe_block"):
         return [_experts(keys, width)] * layers
-    own = layers - (_reusing(keys, layers) if keys.flag("use_double_wide_mlp") else 0)
+    own = layers - (reusing(keys, layers) if keys.flag("use_double_wide_mlp") else 0)
     return [DenseFfn(intermediate=width * (2 if number >= own else 1)) for number in range(layers)]
 
 
