@@ -117,6 +117,29 @@ def test_what_a_long_result_leaves_out_stands_in_the_text(name: str) -> None:
         assert part in text or not getattr(answer, part)
 
 
+@pytest.mark.parametrize(
+    ("name", "question", "gone"),
+    [
+        (
+            "plan_parallelism",
+            {"model": "deepseek v3", "gpu": "h200", "concurrent_users": 64, "context_window": 32768},
+            "collectives",
+        ),
+        (
+            "compare_costs",
+            {"model": "llama 3.3 70b", "requests_per_day": 500_000, "gpu": "h200", "precision": "fp8"},
+            "payback_months",
+        ),
+    ],
+)
+def test_what_gave_way_altogether_is_not_said_to_be_none(name: str, question: dict[str, Any], gone: str) -> None:
+    """`"collectives": []` stood beside 64 all-reduces: a client that reads the object alone took it for none."""
+    answer = TOOLS_BY_NAME[name].ask(question)
+    assert getattr(answer, gone)
+    assert gone not in answer.structured()
+    assert gone in answer.text()
+
+
 def test_overrides_share_a_line_in_the_structured_result_and_have_one_each_in_the_text() -> None:
     tool = TOOLS_BY_NAME["plan_parallelism"]
     answer = tool.ask(

@@ -136,7 +136,11 @@ class Answer(Part):
         dumped = self.model_dump(mode="json")
         whole = dumped | {"assumptions": together(dumped["assumptions"])}
         ordered = {name: plain(whole[name]) for name in (*self._head, *self.section(), *self._tail) if name in whole}
-        return shortened(ordered, self._gives_way, self._room), self._text(dumped)
+        shown = shortened(ordered, self._gives_way, self._room)
+        for name in self._may_lack():
+            if shown.get(name) in ([], {}):
+                del shown[name]
+        return shown, self._text(dumped)
 
     def structured(self) -> dict[str, Any]:
         """The object for a client that reads structured content: headline first, workings last."""
@@ -151,6 +155,12 @@ class Answer(Part):
     def section(cls) -> tuple[str, ...]:
         """The names of the section's own numbers."""
         return tuple(name for name in cls.model_fields if name not in (*cls._head, *cls._tail))
+
+    @classmethod
+    @cache
+    def _may_lack(cls) -> tuple[str, ...]:
+        """The fields that a result need not have: of an empty one a reader would think that there is none."""
+        return tuple(name for name, field in cls.model_fields.items() if field.exclude_if)
 
     @classmethod
     @cache

@@ -196,14 +196,18 @@ class Serving(Runnable):
         return [self._filled(narrow, context, gpus)] if narrow else held
 
     def narrow(self, users: int, context: int, gpus: int) -> list[Deployment]:
-        """Tensor groups of any degree in stages, as often as the GPUs hold them, that hold all users.
+        """Tensor groups of any degree in stages, as few as hold all users; none on more GPUs than a domain has.
 
-        Fewest stages first, and on no more GPUs than the domain has, or `FEW_GPUS`. Source: vLLM,
+        Fewest stages first. Of a domain that is smaller than that, `FEW_GPUS`. Source: vLLM,
         docs/serving/parallelism_scaling.md: where their number does not divide the model, as many stages as GPUs.
         """
-        inside = (one for one in self._stages(self.degrees, 2) if one.replica <= min(gpus, max(self.domain, FEW_GPUS)))
-        filled = (self._filled(one, context, gpus) for one in inside)
-        return sorted((one for one in filled if one.users >= users), key=lambda one: (one.layout.pp, -one.users))
+        if gpus > max(self.domain, FEW_GPUS):
+            return []
+        inside = (one for one in self._stages(self.degrees, 2) if one.replica <= gpus)
+        held = ((one, self.sessions(one, context)) for one in inside)
+        fewest = (one.times(ceil(users / each)) for one, each in held if each)
+        found = (self.deployment(one, context) for one in fewest if one.gpus <= gpus)
+        return sorted(found, key=lambda one: (one.layout.pp, -one.users))
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica, as often as the GPUs hold it."""
