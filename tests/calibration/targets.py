@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import attention_of
-from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
+from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
+from inferplan.core.performance import FIXED
 from inferplan.core.serving_laws import ALL_AT_ONCE, Load, in_one_stage, pipelined
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
+from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Batch, Machine, Pass, machine, pass_amounts
+from inferplan.core.pass_amounts import Batch, pass_amounts
+from inferplan.core.performance import Pass
 from inferplan.core.serving_laws import Load, Options, Service, decode_pass, prefill_pass, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
@@ -33,7 +35,7 @@ OPTIONS = st.builds(
 
 def on(reached: Efficiency = FITTED, gpu: Gpu | None = None) -> Machine:
     links = fabric(h100(), LAYOUT, node_size=8, network=50e9)
-    found = machine(gpu or h100(), BF16, links, reached)
+    found = machine_of(gpu or h100(), BF16, links, reached)
     assert found is not None
     return found
 

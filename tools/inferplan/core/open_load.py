@@ -8,8 +8,8 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from inferplan.core.bracket import crossing, last_within
+from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine
 from inferplan.core.serving_laws import PLAIN, Load, Options, Prompt, Service, first_token_s, prompt_of, serve
 from inferplan.core.work import Work
 

@@ -9,8 +9,10 @@ from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.efficiency import Efficiency
+from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch, Machine, Pass, forward_pass, pass_amounts, taken, telling_of_cache
+from inferplan.core.pass_amounts import Batch, pass_amounts
+from inferplan.core.performance import Pass, forward_pass, pass_time, with_context_parallelism
 from inferplan.core.work import Work
 
 
@@ -247,8 +249,8 @@ def decode_pass(
     if not options.drafted:
         return step
     draft = w.drafting(options.draft_share)
-    each = taken(pass_amounts(draft, *on, batch)._replace(sequences=0.0), m.efficiency)
-    return step.plus(telling_of_cache(each, draft, *on, batch), options.drafted)
+    each = pass_time(pass_amounts(draft, *on, batch)._replace(sequences=0.0), m.efficiency)
+    return step.plus(with_context_parallelism(each, draft, *on, batch), options.drafted)
 
 
 def pipelined(layout: Layout, prompt: float, options: Options) -> float:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from inferplan.core import performance
 from inferplan.core.collectives import Collective
+from inferplan.core.machine import Machine
 from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch, Machine
+from inferplan.core.pass_amounts import Batch
+from inferplan.core.performance import all_collectives, is_split
 from inferplan.core.serving_laws import (
     Load,
     Options,
@@ -56,12 +57,12 @@ class Replica:
 
     def is_split(self, batch: Batch) -> bool:
         """Whether a pass over a batch is shorter in halves, which exchange over a network beside computing."""
-        return performance.is_split(self.work, self.machine, self.layout, batch)
+        return is_split(self.work, self.machine, self.layout, batch)
 
-    def told(self, batch: Batch) -> list[Collective]:
+    def collectives(self, batch: Batch) -> list[Collective]:
         """What its GPUs tell each other in a pass over a batch."""
-        return performance.all_told(self.work, self.machine, self.layout, batch)
+        return all_collectives(self.work, self.machine, self.layout, batch)
 
-    def told_s(self, one: Collective) -> float:
+    def collective_s(self, one: Collective) -> float:
         """The time that a collective takes, beside computing or not. [s]"""
         return one.taken_s(self.machine.efficiency)

@@ -6,12 +6,12 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.core import engine_memory, memory, parallelism, performance
+from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
+from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.performance import Machine
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Load, Options, Service
@@ -243,7 +243,7 @@ class Serving(Runnable):
     def machine(self, layout: Layout) -> Machine | None:
         """What computes a replica of a layout; None where no time is known."""
         reached, links = self._reached(layout), self.fabric(layout)
-        found = performance.machine(self.gpu, self.precision, links, reached, engine=self.engine.name)
+        found = machine_of(self.gpu, self.precision, links, reached, engine=self.engine.name)
         return None if self.untimed else found
 
 

@@ -11,14 +11,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core import engine_memory, parallelism
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
+from inferplan.core.machine import Machine, machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine
+from inferplan.core.pass_amounts import Batch
+from inferplan.core.performance import forward_pass
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_of, marginal_s, serve
 from inferplan.core.units import GB
@@ -242,8 +244,8 @@ class SpeedSetup:
         tokens_in, tokens_out = self.lengths
         on = (self._work(layout), self._machine(layout), layout)
         running = max(1.0, (self.row.concurrency_or_batch or 1) / layout.dp)
-        batch = performance.Batch(decode=running, context=tokens_in + tokens_out / 2)
-        step = performance.forward_pass(*on, batch).total_s
+        batch = Batch(decode=running, context=tokens_in + tokens_out / 2)
+        step = forward_pass(*on, batch).total_s
         prompts = max(1, others) / layout.replica / marginal_s(*on, tokens_in, self.options)
         return min(prompts, layout.dp * running / (tokens_out * step))
 
@@ -358,7 +360,7 @@ class SpeedSetup:
 
     def _machine(self, layout: Layout) -> Machine:
         links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
-        found = performance.machine(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
+        found = machine_of(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
         if found is None:
             raise CannotPredict(f"the arithmetic peak of {self.gpu.title} is not known")
         return found
