@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.core.efficiency import Kind, efficiency
+from inferplan.core.load import Load
 from inferplan.core.machine import Machine, machine_of
 from inferplan.core.open_load import Open, Queue, arrivals, in_flight
 from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.serving_laws import Load, marginal_s, serve
+from inferplan.core.serving_laws import marginal_s, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision
 

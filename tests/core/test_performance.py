@@ -13,13 +13,14 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import all_reduce_amount
 from inferplan.core.efficiency import Efficiency, Kind, best_product, efficiency
 from inferplan.core.hardware import Gpu
+from inferplan.core.load import Load
 from inferplan.core.machine import Machine, machine_of
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.performance import PARTS, SHARES, TIMES, Pass, forward_pass, roofline
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Options, Service, marginal_s, pipelined, serve, static_batch
+from inferplan.core.serving_laws import Options, Service, marginal_s, pipelined, serve, static_batch
 from inferplan.core.work import work_of
 from shapes import dense, h100, layouts, model, precision, sparse
 
@@ -495,7 +496,7 @@ def test_who_gives_way_while_others_wait_is_computed_again() -> None:
     """40 clients, 32 slots: 500 tokens of every request once more, a whole prompt, so that prompts disturb twice."""
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
     load = Load(sequences=40, context=750, input_tokens=500, output_tokens=500, slots=32)
-    kept, given = (serve(one, m, layout, replace(load, gives_way=ways)) for ways in (False, True))
+    kept, given = (serve(one, m, layout, replace(load, preempts=ways)) for ways in (False, True))
     step_s = kept.decode.total_s
     assert given.decode == kept.decode
     assert given.tpot_s - step_s == pytest.approx(2 * (kept.tpot_s - step_s))
@@ -506,8 +507,8 @@ def test_who_gives_way_while_others_wait_is_computed_again() -> None:
 @pytest.mark.parametrize("sequences", [1, 31, 32])
 def test_nobody_gives_way_where_nobody_waits(sequences: int) -> None:
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
-    load = Load(sequences=sequences, context=750, input_tokens=500, output_tokens=500, slots=32, gives_way=True)
-    assert serve(one, m, layout, load) == serve(one, m, layout, replace(load, gives_way=False))
+    load = Load(sequences=sequences, context=750, input_tokens=500, output_tokens=500, slots=32, preempts=True)
+    assert serve(one, m, layout, load) == serve(one, m, layout, replace(load, preempts=False))
 
 
 def test_a_batch_without_prompts_takes_a_step_for_each_token() -> None:

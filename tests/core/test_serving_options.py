@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.hardware import Gpu
+from inferplan.core.load import Load
 from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Layout, fabric
 from inferplan.core.pass_amounts import Batch, pass_amounts
 from inferplan.core.performance import Pass
-from inferplan.core.serving_laws import Load, Options, Service, decode_pass, prefill_pass, serve
+from inferplan.core.serving_laws import Options, Service, decode_pass, prefill_pass, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
 

@@ -10,11 +10,12 @@ from inferplan.core import engine_memory, memory, parallelism
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
+from inferplan.core.load import Load
 from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Fabric, Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
-from inferplan.core.serving_laws import PLAIN, Load, Options, Service
+from inferplan.core.serving_laws import PLAIN, Options, Service
 from inferplan.core.work import Work, work_under
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.offered import band_of, pipelines

@@ -16,13 +16,14 @@ from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.hardware import Gpu
+from inferplan.core.load import Load, burst_share
 from inferplan.core.machine import Machine, machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.pass_amounts import Batch
 from inferplan.core.performance import forward_pass
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_of, marginal_s, serve
+from inferplan.core.serving_laws import AT_ONCE, Options, Service, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_under
@@ -287,7 +288,7 @@ class SpeedSetup:
         return self._held(layout, sum(self.lengths))
 
     @property
-    def gives_way(self) -> bool:
+    def preempts(self) -> bool:
         """Whether blocks are taken back from the last where others grow, all the time that some wait: vLLM's."""
         return self.runner == "vllm"
 
@@ -392,17 +393,17 @@ class SpeedSetup:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             slots=self.slots,
-            gives_way=self.gives_way and self.slots < self.most,
-            crowd=self.crowd,
-            in_step=self.in_step,
+            preempts=self.preempts and self.slots < self.most,
+            burst=self.burst,
+            synchronized=self.synchronized,
             held_steps=self.polls / 2,
-            beside=harnesses.CLUMPED * self.polls * max(0.0, sequences - 1) / tokens_out,
+            batched=harnesses.CLUMPED * self.polls * max(0.0, sequences - 1) / tokens_out,
         )
 
     @property
-    def in_step(self) -> bool:
+    def synchronized(self) -> bool:
         """Whether all clients ask at once every time."""
-        return self.runner == "sglang" and harnesses.in_step(self.row.family, *self.lengths)
+        return self.runner == "sglang" and harnesses.synchronized(self.row.family, *self.lengths)
 
     @property
     def polls(self) -> float:
@@ -414,14 +415,14 @@ class SpeedSetup:
         )
 
     @property
-    def crowd(self) -> float:
+    def burst(self) -> float:
         """Of the first requests, which come all at once: by the number of requests, else as the harness has it."""
         row, clients = self.row, self.row.concurrency_or_batch
-        if self.in_step:
+        if self.synchronized:
             return 0.0
         if row.requests and clients:
-            return crowd_of(row.requests / clients)
-        return crowd_of(ROUNDS) if row.family in ROUNDED else 0.0
+            return burst_share(row.requests / clients)
+        return burst_share(ROUNDS) if row.family in ROUNDED else 0.0
 
     def served(self, sequences: float) -> Service:
         """One replica under a closed load."""
