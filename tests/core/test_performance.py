@@ -12,11 +12,12 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import all_reduce_amount
 from inferplan.core.efficiency import Efficiency, Kind, best_product, efficiency
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
 from inferplan.core.load import Load
 from inferplan.core.machine import Machine, machine_of
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
-from inferplan.core.parallelism import Layout, fabric
+from inferplan.core.parallelism import Layout
 from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.performance import PARTS, SHARES, TIMES, Pass, forward_pass, roofline
 from inferplan.core.precision import Precision
@@ -38,7 +39,7 @@ LAYOUTS = layouts(pp=st.sampled_from([1, 2, 4]))
 
 
 def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = None) -> Machine:
-    links = fabric(h100(), layout, node_size=8, network=50e9)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
     found = machine_of(h100(), form, links, reached or FITTED)
     assert found is not None
     return found
@@ -133,7 +134,7 @@ def test_a_batch_that_is_sent_between_nodes_takes_the_shorter_of_whole_and_halve
     """
     layout = Layout(attention_dp=16)
     one = work_of(model(sparse(experts=64, active=8, width=2048)), BF16, tp=1, kv_bits=16, attention_dp=16)
-    links = fabric(h100(), layout, node_size=8, network=network)
+    links = fabric_of(h100(), layout, node_size=8, network=network)
     near = replace(links, wide=False, exchange_bandwidth=inf)
     on, apart = (machine_of(h100(), BF16, joins, IDEAL) for joins in (links, near))
     assert on is not None
@@ -183,7 +184,7 @@ def test_more_ranks_than_kv_heads_read_copies_of_the_cache() -> None:
 
 
 def test_a_format_is_computed_in_its_own_arithmetic_only_where_the_gpu_has_it() -> None:
-    links = fabric(h100(), Layout(), node_size=8, network=50e9)
+    links = fabric_of(h100(), Layout(), node_size=8, network=50e9)
 
     def flops(gpu: Gpu, form: Precision) -> float:
         found = machine_of(gpu, form, links, FITTED)
@@ -233,7 +234,7 @@ def test_check_bits_among_the_data_take_a_sixteenth_of_what_is_read() -> None:
 
 
 def test_a_gpu_of_unknown_arithmetic_gives_no_machine() -> None:
-    links = fabric(h100(), Layout(), node_size=8, network=50e9)
+    links = fabric_of(h100(), Layout(), node_size=8, network=50e9)
     assert machine_of(replace(h100(), flops={"int8": 1e12}), BF16, links, FITTED) is None
 
 
@@ -426,7 +427,7 @@ DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]
 
 def amounts(layout: Layout, *, decode: float = 0, prompts: int = 0, tokens: int = 1000) -> Amounts:
     one = work_of(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
-    links = fabric(h100(), layout, node_size=8, network=50e9)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
     on = machine_of(h100(), FP8, links, FITTED)
     assert on is not None
     return pass_amounts(one, on, layout, Batch(decode=decode, context=4096, prompts=prompts, prompt=tokens))

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
 from inferplan.core.load import Load
 from inferplan.core.machine import Machine, machine_of
-from inferplan.core.parallelism import Layout, fabric
+from inferplan.core.parallelism import Layout
 from inferplan.core.pass_amounts import Batch, pass_amounts
 from inferplan.core.performance import Pass
 from inferplan.core.serving_laws import Options, Service, decode_pass, prefill_pass, serve
@@ -35,7 +36,7 @@ OPTIONS = st.builds(
 
 
 def on(reached: Efficiency = FITTED, gpu: Gpu | None = None) -> Machine:
-    links = fabric(h100(), LAYOUT, node_size=8, network=50e9)
+    links = fabric_of(h100(), LAYOUT, node_size=8, network=50e9)
     found = machine_of(gpu or h100(), BF16, links, reached)
     assert found is not None
     return found

@@ -8,7 +8,8 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from inferplan.core.efficiency import Efficiency
-from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.fabric import Fabric
+from inferplan.core.parallelism import Layout
 from inferplan.core.rings import LONG, LONG_SHARE
 
 ACTIVATION_BYTES = 2

@@ -6,8 +6,8 @@ Units: bytes, FLOP, seconds, tokens.
 from dataclasses import dataclass
 
 from inferplan.core.efficiency import Efficiency, Runner, best_half_product, best_product
+from inferplan.core.fabric import Fabric
 from inferplan.core.hardware import Gpu
-from inferplan.core.parallelism import Fabric
 from inferplan.core.precision import Precision
 
 HALF_SPEED_TOKENS = 4096

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.core import engine_memory, parallelism
+from inferplan.core import engine_memory, parallelism, placement
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
 from inferplan.core.load import Load, burst_share
 from inferplan.core.machine import Machine, machine_of
@@ -257,7 +258,7 @@ class SpeedSetup:
         """
         row = self.row
         if self.sparse and row.ep and row.ep > 1:
-            layout = Layout(tp=min(row.ep, parallelism.domain_size(self.gpu, node_size=self.gpu.node_size)))
+            layout = Layout(tp=min(row.ep, placement.domain_size(self.gpu, node_size=self.gpu.node_size)))
         else:
             offered = list(map(Layout.tensor, self._degrees))
             holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
@@ -360,7 +361,7 @@ class SpeedSetup:
         return work_under(self._engine, self.model, self.precision, layout, kv_bits=self.kv_bits)
 
     def _machine(self, layout: Layout) -> Machine:
-        links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
+        links = fabric_of(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
         found = machine_of(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
         if found is None:
             raise CannotPredict(f"the arithmetic peak of {self.gpu.title} is not known")
