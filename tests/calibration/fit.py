@@ -10,7 +10,7 @@ from scipy.optimize import least_squares  # pyright: ignore[reportMissingTypeStu
 from targets import NAMES, Floats, Target
 
 from inferplan.core.efficiency import Kind, constants
-from inferplan.core.performance import CORNER, MEETING, SHARES, TIMES
+from inferplan.core.performance import COMPUTED_WITH, CORNER, SHARES, TIMES
 
 SCALE = 0.1
 """Log residuals well below count squared, those well above in proportion."""
@@ -63,8 +63,8 @@ START: Mapping[str, float] = {
     "bus": 0.6,
     "all_reduce_s": 4.56e-6,
     "all_to_all_s": 20e-6,
-    "hand_over_s": 20e-6,
-    "hand_over_s_local": 20e-6,
+    "stage_send_s": 20e-6,
+    "stage_send_s_local": 20e-6,
     "layer_s": 78.1e-6,
     "layer_s_other": 78.1e-6,
     "expert_layer_s": 16.8e-6,
@@ -234,7 +234,7 @@ class Design:
 
 FIELDS = (*(SHARES[name] if name in SHARES else TIMES[name] for name in NAMES), *LAWS)
 IS_SHARE = np.array([name in SHARES for name in NAMES] + [False] * len(LAWS))
-PAIRS = tuple(([NAMES.index(read)], [NAMES.index(one) for one in computed]) for read, computed in MEETING.items())
+PAIRS = tuple(([NAMES.index(read)], [NAMES.index(one) for one in computed]) for read, computed in COMPUTED_WITH.items())
 
 
 def _product(values: Mapping[str, float], names: Sequence[str]) -> float:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import attention_of
-from inferplan.core.performance import FIXED, Amounts, Batch, pass_amounts
-from inferplan.core.serving_laws import ALL_AT_ONCE, Load, in_one_stage, pipelined
+from inferplan.core.load import SYNCHRONIZED_SHARE, Load
+from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
+from inferplan.core.performance import FIXED
+from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
@@ -175,16 +177,16 @@ def _calibrates(setup: SpeedSetup, law: str) -> bool:
 def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
     """The time of an output token while prompts join."""
     load = setup.load(setup.batch)
-    prompts = load.running if law == "offline" else load.disturbing
-    mixed = 0.0 if setup.disaggregated else (1 + load.repeated) * prompts / load.output_tokens
+    prompts = load.running if law == "offline" else load.interfering
+    mixed = 0.0 if setup.disaggregated else (1 + load.recomputed) * prompts / load.output_tokens
     return _target(setup, law, seconds, steps=1.0, **_shared(load, mixed), **_passes(setup))
 
 
 def _shared(load: Load, mixed: float) -> Mapping[str, float]:
     """How prompts are shared out before and between one's tokens: as the fit finds, or known where all are in step."""
-    if load.in_step:
-        return {"queues": 0.0, "crowd": ALL_AT_ONCE, "mixed": mixed * (1 - ALL_AT_ONCE)}
-    return {"crowd": load.crowd, "mixed": mixed}
+    if load.synchronized:
+        return {"queues": 0.0, "crowd": SYNCHRONIZED_SHARE, "mixed": mixed * (1 - SYNCHRONIZED_SHARE)}
+    return {"crowd": load.burst, "mixed": mixed}
 
 
 def _passes(setup: SpeedSetup) -> Mapping[str, Floats]:
@@ -203,15 +205,15 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
         yield _step(setup, "tpot", given["tpot_ms"] * MILLI)
     if "ttft_ms" in given:
         waits = (load.sequences / load.running - 1) * load.output_tokens
-        repeated = (1 + load.repeated) * waits * load.running / load.output_tokens
+        repeated = (1 + load.recomputed) * waits * load.running / load.output_tokens
         yield _target(
             setup,
             "ttft",
             given["ttft_ms"] * MILLI,
             front=1.0,
-            met=load.met,
+            met=load.busy,
             steps=waits + load.held_steps,
-            prompts=1.0 + load.beside / setup.layout.attention_dp,
+            prompts=1.0 + load.batched / setup.layout.attention_dp,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
             **_shared(load, 0.0 if setup.disaggregated else repeated),
             **_passes(setup),

@@ -10,9 +10,12 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_bytes, collectives
 from inferplan.core.efficiency import GENERATIONS, Efficiency, Kind, efficiency
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
-from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Batch, Machine, all_told, forward_pass, is_split, machine, told, told_of_cache
+from inferplan.core.machine import Machine, machine_of
+from inferplan.core.parallelism import Layout
+from inferplan.core.pass_amounts import Batch, context_parallel_collectives, pass_collectives
+from inferplan.core.performance import all_collectives, forward_pass, is_split
 from inferplan.core.serving_laws import Options, decode_pass
 from inferplan.core.work import Work, work_of
 from shapes import h100, layouts, precision
@@ -28,7 +31,7 @@ LAYOUTS = layouts(
 
 def of(layout: Layout, tokens: float = 64) -> dict[str, Collective]:
     """The collectives of DeepSeek-V3: 61 layers of 7,168, 58 of them with 256 experts, 8 active."""
-    links = fabric(h100(), layout, node_size=8, network=50e9)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
     found = collectives(layout, links, tokens=tokens, hidden=7168, sums=122, expert_layers=58, active=8)
     return {one.what: one for one in found}
 
@@ -49,9 +52,9 @@ def test_tensor_groups_reduce_twice_a_layer_what_every_token_holds() -> None:
 def test_blocks_that_read_the_same_input_are_reduced_once(name: str, sums: int) -> None:
     """Falcon 180B: 80 layers, attention and feed-forward summed first. Falcon H1: 72 layers, each with two mixers."""
     work = work_of(MODELS[name], FP8, tp=8, kv_bits=16)
-    device = machine(h100(), FP8, fabric(h100(), Layout(tp=8), node_size=8, network=50e9), FITTED)
+    device = machine_of(h100(), FP8, fabric_of(h100(), Layout(tp=8), node_size=8, network=50e9), FITTED)
     assert device
-    assert [one.number for one in told(work, device, Layout(tp=8), 64)] == [sums]
+    assert [one.number for one in pass_collectives(work, device, Layout(tp=8), 64)] == [sums]
 
 
 def test_a_bus_reaches_another_share_of_its_speed_than_a_fast_link() -> None:
@@ -59,7 +62,7 @@ def test_a_bus_reaches_another_share_of_its_speed_than_a_fast_link() -> None:
     layout, bus = Layout(tp=8), replace(h100(), link=None, link_bandwidth=None, pcie_bandwidth=50e9)
     fast = replace(h100(), link_bandwidth=50e9)
     (slow,), (quick,) = (
-        tuple(collectives(layout, fabric(one, layout, node_size=8, network=1e9), tokens=64, hidden=7168, sums=122))
+        tuple(collectives(layout, fabric_of(one, layout, node_size=8, network=1e9), tokens=64, hidden=7168, sums=122))
         for one in (bus, fast)
     )
     assert (slow.over_bus, quick.over_bus) == (True, False)
@@ -79,7 +82,7 @@ def test_groups_that_share_experts_exchange_twice_in_each_layer_of_experts() -> 
 def test_two_groups_exchange_what_goes_to_one_expert_of_each_token() -> None:
     """Llama 4 routes to one expert: 64 tokens x 1 other rank x 5,120 x 1.5 B, twice in each of 48 layers."""
     layout = Layout(attention_dp=2)
-    links = fabric(h100(), layout, node_size=8, network=50e9)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
     (one,) = collectives(layout, links, tokens=64, hidden=5120, sums=96, expert_layers=48, active=1)
     assert (one.what, one.number, one.payload) == ("all-to-all", 96, 64 * 5120 * 1.5)
 
@@ -93,7 +96,7 @@ def test_the_ranks_of_a_tensor_group_share_out_the_tokens_that_it_exchanges() ->
 
 def test_without_a_fast_link_experts_are_exchanged_over_the_bus() -> None:
     """L40S: PCIe Gen4 x16 of 32 GB/s one way, no NVLink."""
-    links = fabric(GPUS["l40s"], Layout(attention_dp=4), node_size=8, network=50e9)
+    links = fabric_of(GPUS["l40s"], Layout(attention_dp=4), node_size=8, network=50e9)
     found = collectives(Layout(attention_dp=4), links, tokens=64, hidden=7168, sums=122, expert_layers=58, active=8)
     (one,) = found
     assert (one.what, one.link, one.over_bus, one.over_network) == ("all-to-all", "PCIe Gen4 x16", True, False)
@@ -122,7 +125,7 @@ def test_exchange_over_a_network_takes_what_deepep_publishes(ranks: int, dispatc
 
     20 us of latency is PERFORMANCE.md's constant of an all-to-all. Within 15 %, nothing fitted on these.
     """
-    links = fabric(h100(), Layout(attention_dp=ranks), node_size=8, network=50e9)
+    links = fabric_of(h100(), Layout(attention_dp=ranks), node_size=8, network=50e9)
     both = all_to_all_bytes(128, hidden=7168, active=8, ranks=ranks) / links.exchange_bandwidth / NETWORK_SHARE
     assert 20 + both / 1.5 * 1e6 == pytest.approx(dispatch_us, rel=0.15)
     assert 20 + both / 1.5 * 2 * 1e6 == pytest.approx(combine_us, rel=0.15)
@@ -142,17 +145,17 @@ def test_the_forward_pass_takes_the_time_of_these_collectives_and_no_other(
     one = work_of(
         DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp, sharing=min(sharing, layout.tp)
     )
-    on = machine(gpu, FP8, fabric(gpu, layout, node_size=8, network=50e9), FITTED)
+    on = machine_of(gpu, FP8, fabric_of(gpu, layout, node_size=8, network=50e9), FITTED)
     assert on is not None
     batch = Batch(decode=decode, context=1000, prompts=prompts, prompt=500, cached=cached)
-    step, sent = forward_pass(one, on, layout, batch), all_told(one, on, layout, batch)
+    step, sent = forward_pass(one, on, layout, batch), all_collectives(one, on, layout, batch)
     if not is_split(one, on, layout, batch):
         assert not any(c.hidden for c in sent)
         assert step.collectives_s == pytest.approx(sum(c.taken_s(FITTED) for c in sent))
         return
     assert all(c.hidden == c.over_network for c in sent)
     beside = sum(c.rated_s / NETWORK_SHARE for c in sent if c.hidden)
-    half = all_told(one, on, layout, batch.halved)
+    half = all_collectives(one, on, layout, batch.halved)
     halves = 2 * sum(c.number * FITTED.all_to_all_s if c.over_network else c.taken_s(FITTED) for c in half)
     rest = step.total_s - step.collectives_s + halves
     assert step.collectives_s == pytest.approx(halves + max(0.0, beside - rest))
@@ -164,10 +167,10 @@ def test_a_batch_over_a_network_is_split_where_that_is_quicker(sequences: int, r
     """Never quicker than where nothing is sent, never slower than all of it on top, and never quicker with more."""
     layout, near = Layout(attention_dp=ranks), Batch(decode=sequences * ranks, context=2000)
     one = work_of(DEEPSEEK, FP8, tp=1, kv_bits=16, attention_dp=ranks)
-    links = fabric(h100(), layout, node_size=8, network=50e9)
-    on = machine(h100(), FP8, links, FITTED)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
+    on = machine_of(h100(), FP8, links, FITTED)
     assert on is not None
-    (exchange,) = (c for c in told(one, on, layout, sequences) if c.over_network)
+    (exchange,) = (c for c in pass_collectives(one, on, layout, sequences) if c.over_network)
     sent, alone = exchange.rated_s / NETWORK_SHARE, replace(links, exchange_bandwidth=1e30)
     free = forward_pass(one, replace(on, fabric=alone), layout, near).total_s
     step = forward_pass(one, on, layout, near).total_s
@@ -178,7 +181,7 @@ def test_a_batch_over_a_network_is_split_where_that_is_quicker(sequences: int, r
 def decode_tokens_per_gpu(groups: int, sequences: int, context: int, reached: Efficiency) -> float:
     layout = Layout(attention_dp=groups)
     one = work_of(DEEPSEEK, FP8, tp=1, kv_bits=16, attention_dp=groups)
-    on = machine(h100(), FP8, fabric(h100(), layout, node_size=8, network=50e9), reached)
+    on = machine_of(h100(), FP8, fabric_of(h100(), layout, node_size=8, network=50e9), reached)
     assert on is not None
     return sequences / forward_pass(one, on, layout, Batch(decode=sequences * groups, context=context)).total_s
 
@@ -195,7 +198,7 @@ def sharing_out(ranks: int, gpu: str = "h200-sxm", model: str = DEEPSEEK.id) -> 
     """A model on 8 GPUs of which so many share out the tokens of the cache."""
     one, layout = GPUS[gpu], Layout(tp=8)
     reached = efficiency(Kind(generation=GENERATIONS[one.architecture], engine="vllm", arithmetic="native"))
-    on = machine(one, FP8, fabric(one, layout, node_size=8, network=50e9), reached)
+    on = machine_of(one, FP8, fabric_of(one, layout, node_size=8, network=50e9), reached)
     assert on is not None
     return work_of(MODELS[model], FP8, tp=8, kv_bits=16, sharing=ranks), on
 
@@ -207,7 +210,7 @@ def pass_s(ranks: int, batch: Batch) -> float:
 def told_by(
     ranks: int, batch: Batch, gpu: str = "h200-sxm", model: str = "deepseek-ai/DeepSeek-V3"
 ) -> list[Collective]:
-    return list(told_of_cache(*sharing_out(ranks, gpu, model), Layout(tp=8), batch))
+    return list(context_parallel_collectives(*sharing_out(ranks, gpu, model), Layout(tp=8), batch))
 
 
 def test_ranks_that_share_out_a_cache_gather_queries_and_sums_and_scatter_results() -> None:
@@ -254,7 +257,7 @@ def test_the_queries_of_32_sequences_are_gathered_in_what_was_measured_on_8_b200
     (work, on), batch = sharing_out(8, "b200-sxm"), Batch(decode=32, context=32768)
     queries = on.fabric.ring.gather_s(8) + 7 * 32 * 16 * 576 * 2 / 900e9 / on.efficiency.link
     assert queries == pytest.approx(32e-6, rel=0.05)
-    step = sum(one.taken_s(on.efficiency) for one in told_of_cache(work, on, Layout(tp=8), batch))
+    step = sum(one.taken_s(on.efficiency) for one in context_parallel_collectives(work, on, Layout(tp=8), batch))
     assert step == pytest.approx(5.0e-3, rel=0.15)
 
 
@@ -302,7 +305,7 @@ def test_a_layer_that_predicts_tokens_is_told_of_its_cache_too() -> None:
     ]
     work, on = sharing_out(8)
     verified = told_by(8, batch._replace(drafted=1))
-    predicted = list(told_of_cache(work.drafting(0.02), on, Layout(tp=8), batch))
+    predicted = list(context_parallel_collectives(work.drafting(0.02), on, Layout(tp=8), batch))
     assert [one.number for one in predicted] == [2, 1]
     told_s = sum(one.taken_s(on.efficiency) for one in (*verified, *predicted))
     assert spent[1] - spent[0] == pytest.approx(told_s)

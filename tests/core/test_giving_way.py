@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from inferplan.core.serving_laws import Load
+from inferplan.core.load import Load
 
 BLOCK = 16
 
@@ -29,7 +29,7 @@ class Request:
 @dataclass
 class Replayed:
     running: float
-    repeated: float
+    recomputed: float
 
 
 def replay(*, slots: int, clients: int, prompt: int, answer: int, requests: int = 600) -> Replayed:
@@ -70,7 +70,7 @@ def replay(*, slots: int, clients: int, prompt: int, answer: int, requests: int 
         done += len(ended)
         if done > requests / 3:
             steps, ran = steps + 1, ran + len(running)
-    return Replayed(running=ran / steps, repeated=again / (requests * 2 / 3) / prompt)
+    return Replayed(running=ran / steps, recomputed=again / (requests * 2 / 3) / prompt)
 
 
 @pytest.mark.parametrize(("prompt", "answer"), [(1024, 256), (1024, 1024), (2048, 256), (256, 512)])
@@ -88,14 +88,14 @@ def test_as_many_run_as_fit_half_way_through_their_answers_and_grow_at_the_cost_
         input_tokens=prompt,
         output_tokens=answer,
         slots=fit,
-        gives_way=True,
+        preempts=True,
     )
     assert found.running == pytest.approx(load.running, rel=0.05)
-    assert 0.4 * load.repeated <= found.repeated <= 1.2 * load.repeated
+    assert 0.4 * load.recomputed <= found.recomputed <= 1.2 * load.recomputed
 
 
 def test_nobody_gives_way_where_fewer_ask_than_fit_half_way_through_their_answers() -> None:
     """40 of full length, 53 half way through as long answers as prompts: 47 run, and none is computed again."""
     found = replay(slots=40, clients=47, prompt=512, answer=512)
     assert found.running == pytest.approx(47, rel=0.01)
-    assert found.repeated < 0.02
+    assert found.recomputed < 0.02

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.core.efficiency import Kind, efficiency
+from inferplan.core.fabric import fabric_of
+from inferplan.core.load import Load
+from inferplan.core.machine import Machine, machine_of
 from inferplan.core.open_load import Open, Queue, arrivals, in_flight
-from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Machine, machine
-from inferplan.core.serving_laws import Load, marginal_s, serve
+from inferplan.core.parallelism import Layout
+from inferplan.core.serving_laws import marginal_s, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision
 
@@ -23,7 +25,7 @@ LOAD = Load(sequences=256, context=750, input_tokens=500, output_tokens=500)
 
 
 def on(layout: Layout) -> Machine:
-    found = machine(h100(), FORM, fabric(h100(), layout, node_size=8, network=50e9), FITTED)
+    found = machine_of(h100(), FORM, fabric_of(h100(), layout, node_size=8, network=50e9), FITTED)
     assert found is not None
     return found
 

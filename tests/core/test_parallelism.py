@@ -10,18 +10,16 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
+from inferplan.core.fabric import fabric_of
 from inferplan.core.parallelism import (
     Layout,
-    domain_size,
-    fabric,
-    first_gpu,
-    nodes,
     pipeline_bubble,
     replica_layouts,
     smallest_replica,
     stage_ranges,
     tensor_degrees,
 )
+from inferplan.core.placement import domain_size, first_gpu, nodes
 from shapes import dense, h100, layouts, sparse
 
 LLAMA_405B = dense(layers=126, hidden=16384, heads=128, ffn=53248)
@@ -202,7 +200,7 @@ def test_where_a_link_joins_nodes_groups_take_few_of_them_and_leave_no_domain(la
     assert len(taken) == nodes(layout, node_size=node_size)
     replicas = batched(firsts, layout.pp * layout.attention_dp)
     reaches = any(one[0] // domain != one[-1] // domain for one in replicas)
-    joined = fabric(RACK, layout, node_size=node_size, network=50e9)
+    joined = fabric_of(RACK, layout, node_size=node_size, network=50e9)
     assert (joined.stage_link == "InfiniBand") == reaches
     assert joined.tensor_link == "NVLink 4"
 
@@ -224,45 +222,45 @@ def test_stages_use_the_network_exactly_where_some_replica_reaches_into_another_
         return first_gpu(layout, replica=replica, stage=stage, node_size=node_size, domain=node_size) // node_size
 
     reaches = any(node(replica, 0) != node(replica, layout.pp - 1) for replica in range(layout.dp))
-    joined = fabric(h100(), layout, node_size=node_size, network=50e9)
+    joined = fabric_of(h100(), layout, node_size=node_size, network=50e9)
     assert (joined.stage_bandwidth == 50e9) == reaches
     assert (joined.stage_link == "InfiniBand") == reaches
 
 
 def test_a_tensor_group_within_the_span_talks_over_the_scale_up_link() -> None:
-    joined = fabric(h100(), Layout(tp=8), node_size=8, network=50e9)
+    joined = fabric_of(h100(), Layout(tp=8), node_size=8, network=50e9)
     assert (joined.tensor_link, joined.tensor_bandwidth) == ("NVLink 4", 450e9)
 
 
 def test_a_tensor_group_beyond_the_span_talks_over_the_host_bus() -> None:
-    joined = fabric(h100(link_span=2), Layout(tp=4), node_size=8, network=50e9)
+    joined = fabric_of(h100(link_span=2), Layout(tp=4), node_size=8, network=50e9)
     assert (joined.tensor_link, joined.tensor_bandwidth) == ("PCIe Gen5 x16", 64e9)
 
 
 @pytest.mark.parametrize(("tp", "groups", "leaving"), [(1, 16, 1 / 2), (2, 8, 1 / 2), (8, 2, 1 / 2), (8, 4, 3 / 4)])
 def test_of_an_exchange_what_is_sent_to_the_ranks_of_other_nodes_leaves(tp: int, groups: int, leaving: float) -> None:
     """16 ranks in nodes of 8 send half of it over the network, 32 three quarters, however wide their tensor groups."""
-    joined = fabric(h100(), Layout(tp=tp, attention_dp=groups), node_size=8, network=50e9)
+    joined = fabric_of(h100(), Layout(tp=tp, attention_dp=groups), node_size=8, network=50e9)
     assert joined.wide
     assert joined.exchange_bandwidth == pytest.approx(50e9 / leaving)
 
 
 def test_without_link_and_bus_everything_goes_over_the_network() -> None:
     bare = replace(h100(), link=None, link_bandwidth=None, link_span=1, pcie=None, pcie_bandwidth=None)
-    joined = fabric(bare, Layout(tp=4), node_size=8, network=12.5e9)
+    joined = fabric_of(bare, Layout(tp=4), node_size=8, network=12.5e9)
     assert (joined.tensor_link, joined.tensor_bandwidth) == ("InfiniBand", 12.5e9)
 
 
 def test_in_a_mesh_a_tensor_group_has_the_wires_between_its_own_gpus() -> None:
     """MI300X: seven links of 64 GB/s, one to each peer, so that two GPUs have one of them and four have three each."""
     mi300x = GPUS["mi300x"]
-    joined = [fabric(mi300x, Layout(tp=tp), node_size=8, network=50e9).tensor_bandwidth for tp in (2, 4, 8)]
+    joined = [fabric_of(mi300x, Layout(tp=tp), node_size=8, network=50e9).tensor_bandwidth for tp in (2, 4, 8)]
     assert joined == pytest.approx([64e9, 192e9, 448e9])
-    staged = fabric(mi300x, Layout(tp=4, pp=2), node_size=8, network=50e9)
+    staged = fabric_of(mi300x, Layout(tp=4, pp=2), node_size=8, network=50e9)
     assert (staged.stage_link, staged.stage_bandwidth) == ("Infinity Fabric mesh", pytest.approx(64e9))
-    exchanged = fabric(mi300x, Layout(attention_dp=4), node_size=8, network=50e9)
+    exchanged = fabric_of(mi300x, Layout(attention_dp=4), node_size=8, network=50e9)
     assert (exchanged.exchange_link, exchanged.exchange_bandwidth) == ("Infinity Fabric mesh", pytest.approx(192e9))
-    assert fabric(GPUS["h100-sxm"], Layout(tp=2), node_size=8, network=50e9).tensor_bandwidth == 450e9
+    assert fabric_of(GPUS["h100-sxm"], Layout(tp=2), node_size=8, network=50e9).tensor_bandwidth == 450e9
 
 
 def test_of_gaudi_3_each_pair_has_three_ports_of_200_gigabits() -> None:

@@ -12,24 +12,16 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.collectives import all_reduce_amount
 from inferplan.core.efficiency import Efficiency, Kind, best_product, efficiency
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
+from inferplan.core.load import Load
+from inferplan.core.machine import Machine, machine_of
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
-from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import (
-    PARTS,
-    SHARES,
-    TIMES,
-    Amounts,
-    Batch,
-    Machine,
-    Pass,
-    forward_pass,
-    machine,
-    meeting,
-    pass_amounts,
-)
+from inferplan.core.parallelism import Layout
+from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
+from inferplan.core.performance import PARTS, SHARES, TIMES, Pass, forward_pass, roofline
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import Load, Options, Service, marginal_s, pipelined, serve, static_batch
+from inferplan.core.serving_laws import Options, Service, marginal_s, pipelined, serve, static_batch
 from inferplan.core.work import work_of
 from shapes import dense, h100, layouts, model, precision, sparse
 
@@ -47,8 +39,8 @@ LAYOUTS = layouts(pp=st.sampled_from([1, 2, 4]))
 
 
 def joined(layout: Layout, form: Precision = BF16, reached: Efficiency | None = None) -> Machine:
-    links = fabric(h100(), layout, node_size=8, network=50e9)
-    found = machine(h100(), form, links, reached or FITTED)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
+    found = machine_of(h100(), form, links, reached or FITTED)
     assert found is not None
     return found
 
@@ -97,7 +89,7 @@ def test_an_ideal_prefill_computes_two_operations_per_parameter_and_token() -> N
 
 @given(read=st.floats(1e-9, 10), computed=st.floats(1e-9, 10))
 def test_computing_hides_partly_behind_reading(read: float, computed: float) -> None:
-    together = meeting(read, computed)
+    together = roofline(read, computed)
     assert max(read, computed) <= together * (1 + 1e-9)
     assert together <= (read + computed) * (1 + 1e-9)
 
@@ -142,9 +134,9 @@ def test_a_batch_that_is_sent_between_nodes_takes_the_shorter_of_whole_and_halve
     """
     layout = Layout(attention_dp=16)
     one = work_of(model(sparse(experts=64, active=8, width=2048)), BF16, tp=1, kv_bits=16, attention_dp=16)
-    links = fabric(h100(), layout, node_size=8, network=network)
+    links = fabric_of(h100(), layout, node_size=8, network=network)
     near = replace(links, wide=False, exchange_bandwidth=inf)
-    on, apart = (machine(h100(), BF16, joins, IDEAL) for joins in (links, near))
+    on, apart = (machine_of(h100(), BF16, joins, IDEAL) for joins in (links, near))
     assert on is not None
     assert apart is not None
     whole, half = (
@@ -192,10 +184,10 @@ def test_more_ranks_than_kv_heads_read_copies_of_the_cache() -> None:
 
 
 def test_a_format_is_computed_in_its_own_arithmetic_only_where_the_gpu_has_it() -> None:
-    links = fabric(h100(), Layout(), node_size=8, network=50e9)
+    links = fabric_of(h100(), Layout(), node_size=8, network=50e9)
 
     def flops(gpu: Gpu, form: Precision) -> float:
-        found = machine(gpu, form, links, FITTED)
+        found = machine_of(gpu, form, links, FITTED)
         assert found is not None
         return found.matrix_flops
 
@@ -242,8 +234,8 @@ def test_check_bits_among_the_data_take_a_sixteenth_of_what_is_read() -> None:
 
 
 def test_a_gpu_of_unknown_arithmetic_gives_no_machine() -> None:
-    links = fabric(h100(), Layout(), node_size=8, network=50e9)
-    assert machine(replace(h100(), flops={"int8": 1e12}), BF16, links, FITTED) is None
+    links = fabric_of(h100(), Layout(), node_size=8, network=50e9)
+    assert machine_of(replace(h100(), flops={"int8": 1e12}), BF16, links, FITTED) is None
 
 
 def test_the_answer_to_a_lone_request_is_its_first_token_and_the_others() -> None:
@@ -435,8 +427,8 @@ DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]
 
 def amounts(layout: Layout, *, decode: float = 0, prompts: int = 0, tokens: int = 1000) -> Amounts:
     one = work_of(DEEPSEEK, FP8, tp=layout.tp, kv_bits=16, attention_dp=layout.attention_dp)
-    links = fabric(h100(), layout, node_size=8, network=50e9)
-    on = machine(h100(), FP8, links, FITTED)
+    links = fabric_of(h100(), layout, node_size=8, network=50e9)
+    on = machine_of(h100(), FP8, links, FITTED)
     assert on is not None
     return pass_amounts(one, on, layout, Batch(decode=decode, context=4096, prompts=prompts, prompt=tokens))
 
@@ -454,14 +446,14 @@ def test_data_parallel_attention_shares_experts_and_sequences_and_repeats_the_re
 def test_data_parallel_attention_exchanges_tokens_instead_of_reducing() -> None:
     """2 x 58 all-to-alls of 8 tokens x 7 other ranks x 7,168 x 1.5 B at 450 GB/s; no all-reduce at TP 1."""
     found = amounts(Layout(attention_dp=8), decode=64)
-    assert (found.reduces, found.exchanges) == (0, 2 * 58)
+    assert (found.all_reduces, found.all_to_alls) == (0, 2 * 58)
     assert found.link_s == pytest.approx(116 * 8 * 7 * 7168 * 1.5 / 450e9)
-    assert amounts(Layout(tp=2, attention_dp=4), decode=64).reduces == 2 * 61 - 58
+    assert amounts(Layout(tp=2, attention_dp=4), decode=64).all_reduces == 2 * 61 - 58
 
 
 def test_only_the_boundary_of_stages_is_handed_over() -> None:
-    assert amounts(Layout(tp=2, pp=4), decode=8).hand_overs == 3
-    assert amounts(Layout(attention_dp=8), decode=8).hand_overs == amounts(Layout(), decode=8).exchanges == 0
+    assert amounts(Layout(tp=2, pp=4), decode=8).stage_sends == 3
+    assert amounts(Layout(attention_dp=8), decode=8).stage_sends == amounts(Layout(), decode=8).all_to_alls == 0
 
 
 def test_a_lone_sequence_is_on_one_rank() -> None:
@@ -505,7 +497,7 @@ def test_who_gives_way_while_others_wait_is_computed_again() -> None:
     """40 clients, 32 slots: 500 tokens of every request once more, a whole prompt, so that prompts disturb twice."""
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
     load = Load(sequences=40, context=750, input_tokens=500, output_tokens=500, slots=32)
-    kept, given = (serve(one, m, layout, replace(load, gives_way=ways)) for ways in (False, True))
+    kept, given = (serve(one, m, layout, replace(load, preempts=ways)) for ways in (False, True))
     step_s = kept.decode.total_s
     assert given.decode == kept.decode
     assert given.tpot_s - step_s == pytest.approx(2 * (kept.tpot_s - step_s))
@@ -516,8 +508,8 @@ def test_who_gives_way_while_others_wait_is_computed_again() -> None:
 @pytest.mark.parametrize("sequences", [1, 31, 32])
 def test_nobody_gives_way_where_nobody_waits(sequences: int) -> None:
     one, m, layout = work_of(LLAMA_70B, BF16, tp=4, kv_bits=16), joined(Layout(tp=4)), Layout(tp=4)
-    load = Load(sequences=sequences, context=750, input_tokens=500, output_tokens=500, slots=32, gives_way=True)
-    assert serve(one, m, layout, load) == serve(one, m, layout, replace(load, gives_way=False))
+    load = Load(sequences=sequences, context=750, input_tokens=500, output_tokens=500, slots=32, preempts=True)
+    assert serve(one, m, layout, load) == serve(one, m, layout, replace(load, preempts=False))
 
 
 def test_a_batch_without_prompts_takes_a_step_for_each_token() -> None:

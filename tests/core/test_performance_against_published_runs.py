@@ -59,7 +59,7 @@ def test_prompts_of_10k_to_a_million_tokens_alone_take_what_was_published() -> N
 
 
 def test_a_lone_user_with_91k_tokens_of_prompt_on_a_gaming_card_gets_tokens_as_published() -> None:
-    """RTX 5090, vLLM: 14.3 ms a token, within 25 %; 17.6 s to the first, within a factor of two: see `HALF_SPEED`."""
+    """RTX 5090, vLLM: 14.3 ms a token, within 25 %; TTFT 17.6 s, within a factor of two: see `HALF_SPEED_TOKENS`."""
     (served,) = [row for row in published("published_long_prompts.tsv") if row["scenario"] == "server"]
     (found,) = validate([served]).outcomes
     assert found.predicted["tpot_ms"] == pytest.approx(found.measured["tpot_ms"], rel=0.25)

@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.core.efficiency import Efficiency, Kind, efficiency
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
-from inferplan.core.parallelism import Layout, fabric
-from inferplan.core.performance import Batch, Machine, Pass, machine, pass_amounts
-from inferplan.core.serving_laws import Load, Options, Service, decode_pass, prefill_pass, serve
+from inferplan.core.load import Load
+from inferplan.core.machine import Machine, machine_of
+from inferplan.core.parallelism import Layout
+from inferplan.core.pass_amounts import Batch, pass_amounts
+from inferplan.core.performance import Pass
+from inferplan.core.serving_laws import Options, Service, decode_pass, prefill_pass, serve
 from inferplan.core.work import work_of
 from shapes import dense, h100, model, precision, sparse
 
@@ -32,8 +36,8 @@ OPTIONS = st.builds(
 
 
 def on(reached: Efficiency = FITTED, gpu: Gpu | None = None) -> Machine:
-    links = fabric(h100(), LAYOUT, node_size=8, network=50e9)
-    found = machine(gpu or h100(), BF16, links, reached)
+    links = fabric_of(h100(), LAYOUT, node_size=8, network=50e9)
+    found = machine_of(gpu or h100(), BF16, links, reached)
     assert found is not None
     return found
 

@@ -320,7 +320,7 @@ def _setups() -> Iterator[SpeedSetup]:
         if regime(row) != "closed loop" or not row.tp or max(row.dp or 1, row.pp or 1) > 1:
             continue
         try:
-            is_usual = not setup.disaggregated and not setup.in_step and not setup.polls
+            is_usual = not setup.disaggregated and not setup.synchronized and not setup.polls
             if setup.runner in ENGINES and is_usual and setup.layout.gpus == row.tp:
                 yield setup
         except CannotPredict:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from targets import slower_when_shorter, superseded
 
 from inferplan.catalog.gpus import GPUS
+from inferplan.core.machine import ACTIVATION_TRAFFIC, HALF_TILE
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import HALF_TILE, TRAFFIC, Batch, pass_amounts
+from inferplan.core.pass_amounts import Batch, pass_amounts
 from inferplan.core.serving_laws import Options, pipelined, prompt_of
 from inferplan.core.sparsity import expert_coverage
 from inferplan.tools._assumptions import Ledger
@@ -143,7 +144,7 @@ def test_each_expert_lacks_half_a_tile_of_tokens_and_a_prompt_moves_what_is_betw
     assert touched == pytest.approx(1)
     tokens = 512 + HALF_TILE * touched * 128 / 8
     assert found.expert_matrix_s == pytest.approx(2 * tokens * w.active_expert_params / m.matrix_flops)
-    assert found.cache_read_s == pytest.approx(512 * 48 * 2048 * TRAFFIC / m.bandwidth)
+    assert found.cache_read_s == pytest.approx(512 * 48 * 2048 * ACTIVATION_TRAFFIC / m.bandwidth)
     short = pass_amounts(w, m, Layout(), Batch(prompts=1, prompt=1))
     assert short.expert_matrix_s == pytest.approx(2 * (1 + 64) * w.active_expert_params / m.matrix_flops)
     step = pass_amounts(w, m, Layout(), Batch(decode=1, context=512))

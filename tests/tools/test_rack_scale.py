@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
+from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
-from inferplan.core.serving_laws import Load
 from inferplan.core.speed_constants import PARAMETERS
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._tool import Answer

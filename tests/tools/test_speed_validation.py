@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
-from inferplan.core.serving_laws import Load, serve
+from inferplan.core.serving_laws import serve
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
 from inferplan.tools.validation.speed_names import gpu_of
@@ -253,7 +254,7 @@ def test_sglang_that_looks_for_requests_every_so_many_steps_lets_prompts_wait_ha
         load = one.load(clients)
         together = 2.3 * steps * (clients - 1) / (0.9 * 1024)
         assert load.held_steps == steps / 2
-        assert load.beside == pytest.approx(together)
+        assert load.batched == pytest.approx(together)
         found, at_once = one.served(clients), serve(one.work, one.machine, one.layout, at_once_of(load), one.options)
         waited = steps / 2 * found.decode.total_s + together * found.prefill.total_s
         assert found.ttft_s - at_once.ttft_s == pytest.approx(waited)
@@ -266,7 +267,7 @@ def test_sglang_that_looks_for_requests_every_so_many_steps_lets_prompts_wait_ha
 
 def at_once_of(load: Load) -> Load:
     """The same load of an engine that takes each prompt as it comes."""
-    return replace(load, held_steps=0.0, beside=0.0)
+    return replace(load, held_steps=0.0, batched=0.0)
 
 
 def test_half_of_all_prompts_come_before_the_first_token_where_answers_end_together() -> None:
@@ -274,13 +275,13 @@ def test_half_of_all_prompts_come_before_the_first_token_where_answers_end_toget
     sweep = {"family": "nvidia-dynamo-internal", "model": "Qwen/Qwen3-32B", "isl": 2048.0, "osl": 256.0}
     one, other = (setup(engine=engine, concurrency_or_batch=64.0, **sweep) for engine in ("SGLang", "vLLM"))
     found, load = one.served(64.0), one.load(64.0)
-    assert (load.in_step, other.load(64.0).in_step) == (True, False)
+    assert (load.synchronized, other.load(64.0).synchronized) == (True, False)
     steps = one.efficiency.first_token_steps * found.decode.total_s
     assert found.ttft_s == pytest.approx(one.efficiency.front_end_s + steps + (1 + 63 / 2) * found.prefill.total_s)
     between = one.efficiency.prefill_interference / 2 * 63 / 256
     added = found.prefill.total_s - found.prefill.fixed_s
     assert found.tpot_s == pytest.approx(found.decode.total_s + between * added)
-    assert not setup(engine="SGLang", **sweep | {"isl": 2000.0}).load(64.0).in_step
+    assert not setup(engine="SGLang", **sweep | {"isl": 2000.0}).load(64.0).synchronized
 
 
 def test_a_harness_without_a_prefix_cache_runs_as_many_requests_as_clients() -> None:
@@ -298,10 +299,10 @@ def test_sequences_give_way_where_the_pool_ends_before_the_sequences_that_run_at
     """Twice the clients of a pool give way to each other; those of an engine that runs 64 wait, and none gives way."""
     crowded, capped = (setup(concurrency_or_batch=2000.0, note=note) for note in ("", "max-num-seqs=64"))
     assert crowded.slots < crowded.most
-    assert crowded.load(2000).repeated == 0.5
-    assert crowded.load(crowded.slots).repeated == 0
-    assert (capped.slots, capped.load(2000).repeated) == (64, 0)
-    assert setup(engine="SGLang", concurrency_or_batch=2000.0).load(2000).repeated == 0
+    assert crowded.load(2000).recomputed == 0.5
+    assert crowded.load(crowded.slots).recomputed == 0
+    assert (capped.slots, capped.load(2000).recomputed) == (64, 0)
+    assert setup(engine="SGLang", concurrency_or_batch=2000.0).load(2000).recomputed == 0
 
 
 def test_clients_of_vllm_beyond_what_a_pool_holds_wait_as_long_as_published() -> None:

@@ -1,4 +1,4 @@
-"""What the GPUs of a layout tell each other in one pass: how often, how many bytes, over which link, how long.
+"""The collectives of one forward pass: how many, how many bytes, over which link, and how long they take.
 
 Units: bytes, seconds, tokens.
 """
@@ -8,18 +8,20 @@ from math import inf
 from typing import Literal, NamedTuple
 
 from inferplan.core.efficiency import Efficiency
-from inferplan.core.parallelism import Fabric, Layout
+from inferplan.core.fabric import Fabric
+from inferplan.core.parallelism import Layout
 from inferplan.core.rings import LONG, LONG_SHARE
 
 ACTIVATION_BYTES = 2
+"""An element of the hidden state, in 16 bit. [B]"""
 EXCHANGE_BYTES = 1.5
-"""Per element of an all-to-all: dispatched in FP8, combined in 16 bit. [B]"""
+"""An element of an all-to-all, on average: dispatched in FP8 (1 B), combined in 16 bit (2 B). [B]"""
 NETWORK_SHARE = 0.9
-"""What an all-to-all over a network reaches of its rated speed: DeepEP's published latencies on 8 to 256 GPUs."""
+"""The share of the network's rated speed that an all-to-all reaches: DeepEP's published latencies on 8 to 256 GPUs."""
 
 
 def all_reduce_amount(payload: float, *, tp: int, bandwidth: float) -> float:
-    """2 (tp - 1) / tp × payload / bandwidth: a ring over `tp` ranks at rated speed. [s]
+    """2 (tp - 1) / tp × payload / bandwidth: a ring all-reduce over `tp` ranks at rated speed. [s]
 
     Source: NVIDIA nccl-tests, doc/PERFORMANCE.md (bus bandwidth of all-reduce).
 
@@ -30,9 +32,9 @@ def all_reduce_amount(payload: float, *, tp: int, bandwidth: float) -> float:
 
 
 def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> float:
-    """tokens × min(active, ranks - 1) × hidden × 1.5 B: what a rank sends to the experts of its tokens, or back. [B]
+    """tokens × min(active, ranks - 1) × hidden × 1.5 B: one dispatch of a rank's tokens to their experts, or back. [B]
 
-    With fewer ranks than active experts it is also what gathering all tokens on every rank takes.
+    With no more other ranks than active experts every token goes to all of them: the same as an all-gather.
 
     >>> all_to_all_bytes(64, hidden=7168, active=8, ranks=8) / 1e6
     4.816896
@@ -41,11 +43,12 @@ def all_to_all_bytes(tokens: float, *, hidden: int, active: int, ranks: int) -> 
 
 
 class Collective(NamedTuple):
-    """One kind of exchange in a pass: how often, over which link, and what a GPU puts in each time. [B]
+    """All collectives of one kind in a pass: their `number`, their link, and the `payload` of a GPU in each. [B]
 
-    `rated_s` is all of them at the rated speed of a fast link, `over_network` or, `over_bus`, the host's bus. `ring_s`
-    is the latency of one that is no fitted constant, and `long_s` what all take by the protocol of long messages, where
-    that is quicker. `hidden` says that they run beside computing, as far as that lasts: see `performance.all_told`.
+    `rated_s` is the time of all of them at the rated speed of the link: the network (`over_network`), the host's bus
+    (`over_bus`) or else a fast link. `ring_s` is the latency of each where no latency of its kind was fitted. `long_s`
+    is what all take by NCCL's protocol for long messages, which counts where it is shorter. `hidden` ones overlap with
+    computation, as far as that lasts: see `performance.all_collectives`.
     """
 
     what: Literal["all-reduce", "all-to-all", "stage send", "all-gather", "reduce-scatter"]
@@ -61,12 +64,12 @@ class Collective(NamedTuple):
 
     @property
     def bytes(self) -> float:
-        """What a GPU puts in, all times together. [B]"""
+        """What one GPU puts into all of them. [B]"""
         return self.number * self.payload
 
     def taken_s(self, e: Efficiency) -> float:
-        """number × latency + time at what is reached of the link's speed, or as long messages. [s]"""
-        each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.hand_over_s}
+        """number × latency + rated time / share of the link's speed that is reached, or `long_s` if shorter. [s]"""
+        each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.stage_send_s}
         reached = NETWORK_SHARE if self.over_network else e.bus if self.over_bus else e.link
         return min(self.number * each.get(self.what, self.ring_s) + self.rated_s / reached, self.long_s)
 
@@ -81,11 +84,12 @@ def collectives(
     expert_layers: int = 0,
     active: int = 0,
 ) -> Iterator[Collective]:
-    """What the ranks of a replica tell each other in a pass over so many `tokens` on each tensor group.
+    """The collectives of a replica in a pass over so many `tokens` on each tensor group.
 
-    An all-reduce over the tensor group for each of `sums`, the blocks whose outputs its ranks add up: two a layer, of
-    Falcon one. With data-parallel attention two all-to-alls take the place of that of each layer of experts, for which
-    the ranks of a group share out its tokens. One hand-over between neighbouring stages.
+    Tensor parallelism: an all-reduce for each of `sums`, the blocks whose outputs the ranks add up: two a layer, one in
+    Falcon. Expert parallelism over data-parallel attention: two all-to-alls (dispatch, combine) in place of the
+    all-reduce of each expert layer; each rank of a tensor group sends its share of the group's tokens. Pipeline
+    parallelism: one send between neighbouring stages.
 
     Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`; falcon.py, `reduce_row_parallel_results`.
     """
@@ -128,11 +132,11 @@ def collectives(
 
 
 class Shared(NamedTuple):
-    """Ranks of a tensor group that share out the tokens of a cache: vLLM's decode context parallelism.
+    """Decode context parallelism (vLLM): `ranks` of a tensor group each cache a part of every sequence's tokens.
 
-    In each of `layers`, for each decoded token, a rank shows the others its queries and then its softmax sums: in
-    `gathers` all-gathers, `gathered` bytes in all. What each makes of its own tokens for the heads of all is added up:
-    `scattered` bytes.
+    In each of `layers`, for each decoded token, every rank gathers the queries of all, attends over its own tokens with
+    them, then gathers the softmax sums: `gathers` all-gathers, to which a rank contributes `gathered` bytes in all. The
+    partial outputs are added up by reduce-scatters of `scattered` bytes in all.
     """
 
     ranks: int
@@ -142,7 +146,7 @@ class Shared(NamedTuple):
     scattered: float
 
     def in_one_layer(self) -> "Shared":
-        """The mean layer's."""
+        """The mean of the layers."""
         n = self.layers
         return self._replace(
             layers=1, gathers=round(self.gathers / n), gathered=self.gathered / n, scattered=self.scattered / n
@@ -152,13 +156,13 @@ class Shared(NamedTuple):
 def cache_exchanges(
     shared: Shared, links: Fabric, *, decoded: float, cached_bytes: float = 0.0
 ) -> Iterator[Collective]:
-    """What ranks that share out a cache tell each other about so many `decoded` tokens, and to compute a prompt.
+    """The collectives of decode context parallelism in a pass of so many `decoded` tokens, and of prompts.
 
-    A ring: (n - 1) × what each rank gathers, (n - 1) / n × what it scatters. Before a prompt's attention the cached
-    tokens of all ranks are gathered on each, `cached_bytes` from each.
+    As rings: (n - 1) × what each rank contributes to gathers, (n - 1) / n × what it scatters. Before the attention of a
+    prompt every rank gathers the cached tokens of all, `cached_bytes` from each.
 
-    Limits: prompts of models with KV heads gather queries in place of caches, which is not told apart. The queries of
-    latents go through the switch since vLLM 0.28, quicker than in a ring.
+    Limits: prompts of models with KV heads gather queries instead of caches; both are computed alike. MLA queries go
+    through the switch since vLLM 0.28, which is faster than a ring.
     Source: vLLM 0.28, mla_attention.py (`query_gather`, `combine`, `kv_gather`), attention/ops/common.py
     (`cp_lse_ag_out_rs`), sparse_attn_indexer.py (`_merge_dcp_topk_global`).
     """
@@ -180,7 +184,7 @@ def _in_a_ring(
     put_in: float,
     sent: float,
 ) -> Collective:
-    """So many collectives, into which a rank puts so many bytes in all and sends so many to the next."""
+    """`number` ring collectives: a rank contributes `put_in` bytes to all of them and sends `sent` to its neighbour."""
     over_bus, rated_s = links.tensor_link == links.bus_link, sent / links.tensor_bandwidth
     return Collective(
         what=what,

@@ -132,7 +132,7 @@ class Efficiency:
     index_layer_s: float
     all_reduce_s: float
     all_to_all_s: float
-    hand_over_s: float
+    stage_send_s: float
     sequence_s: float
     prefill_interference: float
     front_end_s: float
@@ -199,7 +199,7 @@ def constants(kind: Kind) -> Mapping[str, tuple[str, ...]]:
         "index_layer_s": ("index_layer_s", *slower),
         "all_reduce_s": ("all_reduce_s_cdna" if on == "cdna" else "all_reduce_s",),
         "all_to_all_s": ("all_to_all_s",),
-        "hand_over_s": ("hand_over_s",),
+        "stage_send_s": ("stage_send_s",),
         "sequence_s": (f"sequence_s_{_server(engine)}",),
         "prefill_interference": (f"prefill_interference_{_server(engine)}",),
         "front_end_s": (f"front_end_s_{_server(engine)}",),
@@ -233,7 +233,7 @@ def _of_llamacpp(on: Generation) -> Mapping[str, tuple[str, ...]]:
         "index_layer_s": ("index_layer_s",),
         "all_reduce_s": ("all_reduce_s",),
         "all_to_all_s": ("all_to_all_s",),
-        "hand_over_s": ("hand_over_s_local",),
+        "stage_send_s": ("stage_send_s_local",),
         "sequence_s": ("sequence_s_vllm",),
         "prefill_interference": ("prefill_interference_local",),
         "front_end_s": ("front_end_s_local",),

@@ -1,4 +1,4 @@
-"""A replica under requests that arrive at random: how many are in flight, and how long their prompts wait.
+"""A replica under an open load (random arrivals): how many requests are in flight, and how long prompts wait.
 
 Units: seconds, requests per second of one replica.
 """
@@ -8,20 +8,23 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from inferplan.core.bracket import crossing, last_within
+from inferplan.core.load import Load
+from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine
-from inferplan.core.serving_laws import PLAIN, Load, Options, Prompt, Service, first_token_s, prompt_of, serve
+from inferplan.core.serving_laws import PLAIN, Options, Prompt, Service, first_token_s, prompt_of, serve
 from inferplan.core.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """Prompts that arrive at random, each of which takes `each_s` and goes to the idlest of so many replicas.
+    """The queue of prompts: random arrivals, each taking `each_s`, each sent to the least loaded of `replicas`.
 
-    `busy` is the share of time that prompts take. One replica is the M/D/1 queue (Pollaczek and Khinchine).
+    `busy` is ρ, the share of time that a replica spends on prompts. With one replica it is the M/D/1 queue of Pollaczek
+    and Khinchine.
 
-    Source: Sakasegawa, An approximation formula for M/M/c, 1977, halved as every prompt takes as long; its tail in
-    heavy traffic. Limits: chunks of several prompts share steps; a balancer that does not look makes M/D/1 of each.
+    Source: Sakasegawa, An approximation formula for M/M/c, 1977, halved because all prompts take equally long; the tail
+    is that of heavy traffic. Limits: chunks of several prompts share steps, which is not modelled; a load balancer that
+    ignores load makes each replica an M/D/1 queue of its own.
     """
 
     busy: float
@@ -30,27 +33,27 @@ class Queue:
 
     @classmethod
     def at(cls, rate: float, prompt: Prompt, layout: Layout) -> "Queue":
-        """Of prompts that come at a rate to each replica, whose stages share out what one of them adds."""
+        """The queue at `rate` prompts per second and replica; the stages of a pipeline work on different prompts."""
         return cls(busy=rate * prompt.added_s / layout.pp, each_s=prompt.alone.total_s, replicas=layout.dp)
 
     @property
     def waiting(self) -> float:
-        """ρ^(√(2 (c + 1)) - 1): prompts that wait at all, ρ for one replica. [fraction]"""
+        """ρ^(√(2 (c + 1)) - 1): the share of prompts that wait at all; ρ for one replica. [fraction]"""
         return self.busy ** (sqrt(2 * (self.replicas + 1)) - 1)
 
     @property
-    def _met_s(self) -> float:
-        """each / 2 / c: what is left of the prompt that is computed when another one comes. [s]"""
+    def _residual_s(self) -> float:
+        """each / 2 / c: the mean time until a replica finishes its current prompt. [s]"""
         return self.each_s / 2 / self.replicas
 
     @property
     def _further_s(self) -> float:
-        """each / 2 / c / (1 - ρ): how long those wait that wait at all. [s]"""
-        return self._met_s / (1 - self.busy)
+        """each / 2 / c / (1 - ρ): the mean wait of those that wait at all. [s]"""
+        return self._residual_s / (1 - self.busy)
 
     @property
     def mean_s(self) -> float:
-        """How long a prompt waits for those before it. [s]
+        """The mean wait of a prompt for those before it. [s]
 
         >>> Queue(busy=0.5, each_s=0.1).mean_s, Queue(busy=0.5, each_s=0.1, replicas=7).mean_s
         (0.05, 0.0017857142857142859)
@@ -58,15 +61,17 @@ class Queue:
         return self.waiting * self._further_s
 
     def room(self, rate: float, flight: float, besides_s: float) -> float:
-        """(1 - ρ) × (flight - rate × (besides + mean)), finite where ρ reaches 1: above 0 while fewer are in flight.
+        """(1 - ρ) × (flight - rate × (besides + mean)): positive while Little's law gives fewer than `flight`.
+
+        `besides_s` is what a request takes beside waiting. The factor 1 - ρ keeps it finite where ρ reaches 1.
 
         >>> Queue(busy=0.5, each_s=0.1).room(5, 10, 1.95), Queue(busy=1.0, each_s=0.1).room(10, 10, 0.5)
         (0.0, -0.5)
         """
-        return (1 - self.busy) * (flight - rate * besides_s) - rate * self.waiting * self._met_s
+        return (1 - self.busy) * (flight - rate * besides_s) - rate * self.waiting * self._residual_s
 
     def wait_s(self, share: float) -> float:
-        """What a `share` of prompts do not wait longer than: some for nobody, the others exponentially long. [s]
+        """The quantile of the wait at `share`: 0 for those that do not wait, exponential for the others. [s]
 
         >>> [round(Queue(busy=0.5, each_s=0.1).wait_s(share), 3) for share in (0.5, 0.9, 0.99)]
         [0.0, 0.161, 0.391]
@@ -76,32 +81,32 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Open:
-    """One of the replicas under requests that arrive at random, and the queue in which their prompts wait."""
+    """One of the replicas under random arrivals, and the queue in which their prompts wait."""
 
     service: Service
     queue: Queue
 
     def ttft_s(self, share: float) -> float:
-        """The time to the first token that a `share` of requests do not exceed. [s]"""
+        """The quantile of TTFT at `share`, 0.99 for p99. [s]"""
         return self.service.ttft_s - self.queue.mean_s + self.queue.wait_s(share)
 
 
 class _Pace(NamedTuple):
-    """A replica with so many in flight, and what each of them takes besides waiting: to its first token, in all. [s]"""
+    """A replica at a number in flight, and what a request takes beside waiting: to its first token, in all. [s]"""
 
     service: Service
     first_s: float
     whole_s: float
 
     def at(self, rate: float, queue: Queue, output: float) -> Open:
-        """The same at the rate that keeps so many in flight."""
+        """The open service at the rate that keeps this number in flight."""
         rates = {"requests_per_s": rate, "tokens_per_s": rate * output}
         return Open(service=replace(self.service, ttft_s=self.first_s + queue.mean_s, **rates), queue=queue)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Replica:
-    """One of the replicas, which its requests find computing this load's prompts and tokens."""
+    """One of the replicas under random arrivals of this load's requests."""
 
     on: tuple[Work, Machine, Layout]
     load: Load
@@ -110,23 +115,23 @@ class _Replica:
 
     @classmethod
     def of(cls, w: Work, m: Machine, layout: Layout, load: Load, options: Options) -> "_Replica":
-        """The replica, whose prompts take the same however many are in flight."""
+        """The replica; the prefill of a prompt is computed once, as it is the same however many are in flight."""
         prompt = prompt_of(w, m, layout, load.input_tokens, options, past=load.past)
         return cls(on=(w, m, layout), load=load, options=options, prompt=prompt)
 
     def queue(self, rate: float) -> Queue:
-        """What its prompts wait in."""
+        """The queue of its prompts at `rate` requests per second."""
         return Queue.at(rate, self.prompt, self.on[2])
 
     def pace(self, flight: float) -> _Pace:
-        """With so many in flight, of which who arrives finds all, and none is its own: as many disturb."""
+        """The replica with `flight` requests in flight: an arrival finds all of them, so that all interfere with it."""
         asked = replace(self.load, sequences=max(1.0, flight), slots=None, others=flight)
         one = serve(*self.on, asked, self.options, prompt=self.prompt)
         first = first_token_s(self.on[1].efficiency, asked, one.decode, one.prefill.total_s)
         return _Pace(service=one, first_s=first, whole_s=first + asked.output_tokens * one.tpot_s)
 
     def opened(self, flight: float) -> Open:
-        """At the rate that keeps so many in flight."""
+        """The open service at the rate that keeps `flight` requests in flight."""
         pace = self.pace(flight)
         most = min(1 / self.queue(1).busy, flight / pace.whole_s)
         rate = crossing(lambda rate: self.queue(rate).room(rate, flight, pace.whole_s), 0.0, most)
@@ -134,10 +139,10 @@ class _Replica:
 
 
 def in_flight(w: Work, m: Machine, layout: Layout, load: Load, *, flight: float, options: Options = PLAIN) -> Open:
-    """The service under random arrivals at the rate at which so many requests are in flight on each replica.
+    """The service under random arrivals at the rate that keeps `flight` requests in flight on each replica.
 
-    C = rate × (alone + wait(rate) + output × TPOT(C)) by Little's law, where a prompt alone takes front end + met ×
-    steps × t(decode) + t(prefill) to its first token, and prompts take ρ = rate × t(marginal) / pp of the time.
+    Little's law: flight = rate × (TTFT without waiting + wait(rate) + output × TPOT(flight)), where TTFT without
+    waiting is front end + busy × steps × t(decode) + t(prefill), and ρ = rate × t(marginal prefill) / pp.
     """
     return _Replica.of(w, m, layout, load, options).opened(flight)
 
@@ -145,11 +150,12 @@ def in_flight(w: Work, m: Machine, layout: Layout, load: Load, *, flight: float,
 def arrivals(
     w: Work, m: Machine, layout: Layout, load: Load, *, requests_per_s: float, options: Options = PLAIN
 ) -> Open | None:
-    """The service under requests that arrive at random at a rate; None where the replica cannot keep up with them.
+    """The service under random arrivals at a rate; None where the replica cannot keep up with them.
 
-    Of more than `load.sequences` in flight some would have no slot. How long prompts wait follows from the rate alone,
-    so that Little's law is one equation for how many are. The stages of a pipeline work on as many whole sequences each
-    as it takes, which jumps, and may be met by more than one number: it is the fewest, which an idle replica comes to.
+    At most `load.sequences` may be in flight: more would have no slot. The wait of prompts follows from the rate alone,
+    so that Little's law is one equation for the number in flight. The batch of a pipeline stage is rounded up to whole
+    sequences, so that the equation jumps and may have several solutions: the smallest is the one that an idle replica
+    grows into.
     """
     one = _Replica.of(w, m, layout, load, options)
     if one.opened(load.sequences).service.requests_per_s < requests_per_s:

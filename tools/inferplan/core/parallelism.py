@@ -1,7 +1,6 @@
-"""Legal layouts: which degrees an engine accepts, what each GPU then holds, and who talks to whom."""
+"""Legal layouts: which tensor, pipeline, data and expert parallel degrees an engine accepts, and what each splits."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from math import ceil
@@ -9,12 +8,8 @@ from typing import Literal, NamedTuple
 
 from inferplan.core.architecture import Architecture, Attention
 from inferplan.core.attention import Latent
-from inferplan.core.hardware import Gpu
-from inferplan.core.rings import RINGS, Ring, ring_of
 
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
-NETWORK = "InfiniBand"
-"""What joins nodes, and GPUs of which neither a link nor the host's bus is known."""
 
 
 class Layout(NamedTuple):
@@ -36,12 +31,12 @@ class Layout(NamedTuple):
         return cls(tp=degree)
 
     def times(self, copies: int) -> "Layout":
-        """The replica so many times."""
+        """So many copies of the replica."""
         return Layout(tp=self.tp, pp=self.pp, dp=copies, attention_dp=self.attention_dp)
 
     @property
     def alone(self) -> "Layout":
-        """One replica without the others."""
+        """A single replica of this layout."""
         return self if self.dp == 1 else self.times(1)
 
     @property
@@ -51,21 +46,21 @@ class Layout(NamedTuple):
 
     @property
     def ep(self) -> int:
-        """Ranks that share out whole experts; 1 where each rank holds a slice of every expert.
+        """The expert-parallel degree: ranks that each hold whole experts; 1 where each holds a slice of every expert.
 
-        Whole experts over the ranks of one tensor group take the same memory and the same all-reduce as slices (vLLM
-        dispatches nothing without data parallelism), so that these are not told apart.
+        Expert parallelism within one tensor group takes the same memory and the same all-reduce as slices (vLLM
+        dispatches no tokens without data parallelism): it counts as 1.
         """
         return self.ranks if self.attention_dp > 1 else 1
 
     @property
     def group(self) -> int:
-        """GPUs of a replica that keep the cache of one session: a tensor group in all its stages."""
+        """GPUs that hold the KV cache of one session: a tensor group in each of its stages."""
         return self.tp * self.pp
 
     @property
     def data(self) -> int:
-        """Groups of GPUs that take different requests: those of a replica, in all replicas."""
+        """Data-parallel groups that serve different requests: those of all replicas."""
         return self.attention_dp * self.dp
 
     @property
@@ -80,7 +75,7 @@ class Layout(NamedTuple):
 
     @property
     def ways(self) -> int:
-        """In how many ways a replica is split: tensors, stages, groups that share experts.
+        """Kinds of parallelism within a replica: tensor, pipeline, data-parallel attention.
 
         >>> Layout(tp=8).ways, Layout(tp=4, pp=2, dp=3).ways, Layout(dp=2).ways
         (1, 2, 0)
@@ -89,7 +84,7 @@ class Layout(NamedTuple):
 
     @property
     def strategy(self) -> Strategy:
-        """What the guide calls this combination. Pipeline without tensor counts as the guide's rule 4."""
+        """The guide's name for this combination; pipeline without tensor parallelism counts as its rule 4."""
         if self.pp > 1:
             return "tensor+pipeline+data" if self.data > 1 else "tensor+pipeline"
         if self.tp > 1:
@@ -98,11 +93,11 @@ class Layout(NamedTuple):
 
 
 def tensor_degrees(architecture: Architecture, *, domain: int, block: int = 0) -> tuple[int, ...]:
-    """The tensor-parallel degrees that an engine accepts within a domain (see `domain_size`), smallest first.
+    """The tensor-parallel degrees that an engine accepts within a domain (see `placement.domain_size`), ascending.
 
     Powers of two up to the domain that divide the attention heads and every feed-forward width, and that divide
-    the KV heads or are a multiple of them (KV heads are then replicated). Where `block` inputs share a scale, what is
-    sliced is cut into whole blocks: all that every token passes through; routed experts can be left whole.
+    the KV heads or are a multiple of them (KV heads are then replicated). Where `block` weights share a scale, slices
+    of attention and dense blocks must be whole blocks; routed experts need not, as ranks can hold whole experts.
 
     Source: vLLM, vllm/config/model.py, `verify_with_parallel_config`, and `QKVParallelLinear` (replication); pull
     requests 46392 and 53318 (groups of 8 over two and of 16 over four trays of a GB300 NVL72). Of blocks: vLLM 0.24 and
@@ -133,7 +128,7 @@ def _divides(tp: int, architecture: Architecture) -> Iterator[bool]:
 
 
 def _sliced(architecture: Architecture) -> Iterator[int]:
-    """The widths that a tensor group slices, but for routed experts. [elements]"""
+    """The widths that tensor parallelism slices, except those of routed experts. [elements]"""
     for group in architecture.groups:
         yield from (mixer.output_width for mixer in group.mixers if isinstance(mixer, Attention | Latent))
         if group.ffn is not None:
@@ -143,8 +138,8 @@ def _sliced(architecture: Architecture) -> Iterator[int]:
 def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tuple[int, int], ...]:
     """First and last layer of each pipeline stage, counted from 1: as even as the layers allow.
 
-    What is left over goes to the stages before the last, from the back: the last one also holds the output head, the
-    first one the embedding. Up to vLLM 0.7 it went to the last one (`last_longer`).
+    Remaining layers go to the stages before the last one, from the back, as the last also holds the output head and
+    the first the embedding. Up to vLLM 0.7 they all went to the last (`last_longer`).
 
     Source: vLLM, vllm/distributed/utils.py, `get_pp_indices`.
 
@@ -163,10 +158,10 @@ def stage_ranges(layers: int, pp: int, *, last_longer: bool = False) -> tuple[tu
 
 @lru_cache(maxsize=1024)
 def depths(layers: int, least: int = 1) -> tuple[int, ...]:
-    """Numbers of pipeline stages worth having, from `least` on, smallest first.
+    """Pipeline depths worth trying, from `least` stages on, ascending.
 
-    Of depths whose longest, first and last stages have as many layers, only the shallowest: the others take more GPUs
-    for nothing. The ends count, as they hold the embedding and the output head beside their layers.
+    Of depths whose longest, first and last stages have equally many layers, only the shallowest: deeper ones take more
+    GPUs and save no memory. First and last stages count because they also hold the embedding and the output head.
 
     >>> depths(8), depths(8, 3)
     ((1, 2, 3, 4, 5, 8), (3, 4, 5, 8))
@@ -195,7 +190,7 @@ def expert_share(layout: Layout, experts: int) -> float:
 
 
 def shared_share(layout: Layout) -> float:
-    """1 / tp of the shared experts; all of them where tensor groups exchange tokens: each rank has its own tokens.
+    """1 / tp of the shared experts; all of them under expert parallelism, where each rank computes its own tokens.
 
     Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`.
     """
@@ -216,12 +211,12 @@ def expert_ranges(experts: int, ranks: int) -> tuple[range, ...]:
 
 
 def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[int]:
-    """How many tensor groups may share experts: powers of two within a fast-link domain, equal parts of it; several.
+    """How many tensor groups may share experts (two or more), at most one rank per expert and `most` GPUs in all.
 
-    Parts leave no GPU of a rack of 72 over: 3 times 24 ranks, where 4 times 16 leave 8. In those, and beyond a domain,
-    each rank has as many experts, so that 256 are not shared by 24 ranks; beyond it each domain has as many ranks: all
-    that it has room for, or the power of two below, as 64 of a rack of 72. No more ranks than experts; of more GPUs
-    than `most` they are left out, and none is added for these.
+    Within a domain of `domain` GPUs: powers of two, and divisors of the domain, which leave no GPU of a rack of 72 idle
+    (3 times 24 ranks; 4 times 16 would leave 8). Beyond it: multiples of whole domains, or of the largest power of two
+    in one (64 of 72). Except for powers of two within a domain and the whole domain, all ranks must hold equally many
+    experts: 24 ranks do not share 256.
 
     Limits: copies of experts that would make their number divisible are not looked at.
     Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch`: num_experts % num_ranks == 0.
@@ -241,7 +236,7 @@ def sharing_degrees(experts: int, *, tp: int, domain: int, most: int) -> list[in
 
 
 def idle_stages(pp: int, batches: int) -> float:
-    """1 - min(batches, pp) / pp: stages that wait in steady decode with so many batches in flight. [fraction]
+    """1 - min(batches, pp) / pp: the share of stages that idle in steady decode with so many batches. [fraction]
 
     >>> idle_stages(4, 1), idle_stages(4, 64)
     (0.75, 0.0)
@@ -250,10 +245,11 @@ def idle_stages(pp: int, batches: int) -> float:
 
 
 def pipeline_bubble(pp: int, microbatches: int) -> float:
-    """(pp - 1) / (microbatches + pp - 1): the time that a stage waits for its neighbours. [fraction]
+    """(pp - 1) / (microbatches + pp - 1): the share of time that a stage idles while a pipeline fills and drains.
 
-    Source: Huang et al., GPipe, arXiv 1811.06965, section 2.3. It is what filling and draining costs a burst, such as
-    the steps of one prompt; for steady decode see `idle_stages`.
+    It applies to a burst, such as the chunks of one prompt; for steady decode see `idle_stages`. [fraction]
+
+    Source: Huang et al., GPipe, arXiv 1811.06965, section 2.3.
 
     >>> pipeline_bubble(2, 8), pipeline_bubble(1, 1)
     (0.1111111111111111, 0.0)
@@ -287,131 +283,3 @@ def smallest_replica(
     """
     layouts = replica_layouts(architecture, degrees=degrees)
     return next((one for one in layouts if (gpus is None or one.replica <= gpus) and fits(one)), None)
-
-
-def nodes(layout: Layout, *, node_size: int) -> int:
-    """⌈pp × attention_dp × dp / ⌊node_size / tp⌋⌉, or ⌈tp / node_size⌉ for each of wider tensor groups. [nodes]
-
-    Tensor groups straddle no nodes, or as few as they can; pipelines and groups that share experts may.
-
-    >>> nodes(Layout(tp=8, pp=2, dp=2), node_size=8), nodes(Layout(tp=2, pp=3, dp=4), node_size=8)
-    (4, 3)
-    >>> nodes(Layout(tp=8, dp=2), node_size=4)
-    4
-    """
-    groups = layout.pp * layout.attention_dp * layout.dp
-    return ceil(groups / groups_per_node(layout, node_size=node_size)) * nodes_per_group(layout, node_size=node_size)
-
-
-def is_even(layout: Layout, *, node_size: int) -> bool:
-    """Whether all nodes of a replica have as many of its stages, or all stages as many nodes.
-
-    >>> [is_even(Layout(tp=4, pp=pp), node_size=8) for pp in (2, 3, 4, 5)], is_even(Layout(tp=8, pp=2), node_size=4)
-    ([True, False, True, False], True)
-    """
-    servers = nodes(layout.alone, node_size=node_size)
-    return layout.pp % servers == 0 or servers % layout.pp == 0
-
-
-def nodes_per_group(layout: Layout, *, node_size: int) -> int:
-    """⌈tp / node_size⌉: nodes that one tensor group takes, or shares with others. [nodes]"""
-    return ceil(layout.tp / node_size)
-
-
-def groups_per_node(layout: Layout, *, node_size: int) -> int:
-    """⌊node_size / tp⌋, at least 1: tensor groups in the nodes that one takes. [tensor groups]"""
-    return max(1, node_size // layout.tp)
-
-
-def groups_per_domain(layout: Layout, *, node_size: int, domain: int) -> int:
-    """⌊domain / nodes of a group⌋ × groups there: whole tensor groups that talk without the network. [tensor groups]
-
-    >>> [groups_per_domain(Layout(tp=tp), node_size=4, domain=72) for tp in (2, 8, 16, 64)]
-    [36, 9, 4, 1]
-    """
-    taken = nodes_per_group(layout, node_size=node_size) * node_size
-    return max(1, domain // taken) * groups_per_node(layout, node_size=node_size)
-
-
-def first_gpu(layout: Layout, *, replica: int, stage: int, node_size: int, domain: int, group: int = 0) -> int:
-    """The number, from 0, of the first GPU of a tensor group of a stage: groups are placed one after the other.
-
-    >>> first_gpu(Layout(tp=8, pp=2, dp=2), replica=1, stage=0, node_size=8, domain=8)
-    16
-    >>> first_gpu(Layout(tp=4, dp=2), replica=1, stage=0, node_size=6, domain=6)
-    6
-    >>> first_gpu(Layout(tp=64, dp=2), replica=1, stage=0, node_size=4, domain=72)
-    72
-    """
-    before = (replica * layout.pp + stage) * layout.attention_dp + group
-    full, slot = divmod(before, groups_per_domain(layout, node_size=node_size, domain=domain))
-    taken, place = divmod(slot, groups_per_node(layout, node_size=node_size))
-    return full * domain + taken * nodes_per_group(layout, node_size=node_size) * node_size + place * layout.tp
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Fabric:
-    """What joins the GPUs of a layout; `exchange` those that share experts. Bandwidths are one way, per GPU. [B/s]
-
-    Any of the links may be the host's bus, `bus_link`. An exchange is `wide` where it leaves the domain of the fast
-    link; its bandwidth then counts what stays inside. Small collectives take what the `ring` does.
-    """
-
-    tensor_link: str
-    tensor_bandwidth: float
-    stage_link: str
-    stage_bandwidth: float
-    exchange_link: str = ""
-    exchange_bandwidth: float = 0.0
-    wide: bool = False
-    bus_link: str = ""
-    ring: Ring = RINGS["Hopper"]
-
-
-@lru_cache(maxsize=1024)
-def fabric(gpu: Gpu, layout: Layout, *, node_size: int, network: float) -> Fabric:
-    """The links that this layout uses: the scale-up link where it joins the tensor group, else the host's bus.
-
-    Stages that lie in one domain talk over the same links; where a replica reaches into another domain, all of them
-    are counted over the network. Of an exchange among N ranks, 1 - those in a domain / N leaves it.
-    """
-    scale_up = gpu.link is not None and gpu.link_bandwidth is not None and layout.tp <= gpu.link_span
-    bus = gpu.pcie_bandwidth or network
-    tensor = (gpu.link_among(layout.tp) if scale_up else None) or bus
-    stage = (gpu.link_among(2) if scale_up else None) or bus
-    name = gpu.link if scale_up and gpu.link else _bus_name(gpu) or NETWORK
-    domain = domain_size(gpu, node_size=node_size)
-    slots = groups_per_domain(layout, node_size=node_size, domain=domain)
-    groups = layout.pp * layout.attention_dp
-    across = groups > slots or (slots % groups > 0 and groups * layout.dp > slots)
-    leaving = max(0.0, 1 - slots * layout.tp / layout.ranks)
-    close = scale_up and layout.ranks <= gpu.link_span
-    near = (gpu.link_among(layout.ranks) if close else None) or bus
-    return Fabric(
-        tensor_link=name,
-        tensor_bandwidth=tensor,
-        stage_link=NETWORK if across else name,
-        stage_bandwidth=network if across else stage,
-        exchange_link=NETWORK if leaving else name if close else _bus_name(gpu) or NETWORK,
-        exchange_bandwidth=network / leaving if leaving else near,
-        wide=leaving > 0,
-        bus_link=_bus_name(gpu),
-        ring=ring_of(gpu.architecture),
-    )
-
-
-def domain_size(gpu: Gpu, *, node_size: int) -> int:
-    """GPUs that talk without the network: those of a node, or of the whole nodes that a scale-up link joins. [GPUs]"""
-    return max(node_size, gpu.link_span // node_size * node_size) if gpu.joins_nodes else node_size
-
-
-def is_wide(gpu: Gpu, layout: Layout) -> bool:
-    """Whether the ranks that share experts reach beyond what talks without the network, in the usual node."""
-    return layout.ep > domain_size(gpu, node_size=gpu.node_size)
-
-
-def _bus_name(gpu: Gpu) -> str:
-    """`PCIe Gen5 x16`; empty where the host's bus is not known."""
-    if gpu.pcie is None or gpu.pcie_bandwidth is None:
-        return ""
-    return f"PCIe {gpu.pcie}" if gpu.pcie.startswith("Gen") else gpu.pcie

@@ -14,9 +14,10 @@ from inferplan.core import compressed_memory, kv_blocks
 from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
+from inferplan.core.fabric import is_wide
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
-from inferplan.core.parallelism import Layout, is_wide
+from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.rank_weights import Loader, stage_weights

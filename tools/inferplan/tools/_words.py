@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
-from inferplan.core.parallelism import Layout, domain_size
+from inferplan.core.parallelism import Layout
+from inferplan.core.placement import domain_size
 from inferplan.core.units import GB, GIB, MILLI, MILLION, TB
 
 

@@ -6,9 +6,10 @@ from math import ceil, inf
 from typing import Literal
 
 from inferplan.core.collectives import Collective
+from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch
-from inferplan.core.serving_laws import Load, Service, in_one_stage
+from inferplan.core.pass_amounts import Batch
+from inferplan.core.serving_laws import Service, in_one_stage
 from inferplan.tools._arguments import USERS_AT_MOST
 from inferplan.tools.serving.latency import WHENEVER, Latency, Pace
 from inferplan.tools.serving.replica import Replica
@@ -124,26 +125,26 @@ class Plan:
 
     @cached_property
     def step(self) -> list[Collective]:
-        """What GPUs tell each other in a decode step of the load."""
-        return self._told(Batch(decode=in_one_stage(self.load.running, self.layout)))
+        """The collectives of a decode step of the load."""
+        return self._collectives(Batch(decode=in_one_stage(self.load.running, self.layout)))
 
     @cached_property
     def prompt(self) -> list[Collective]:
-        """What GPUs tell each other over one prompt, of which cached tokens are not computed."""
+        """The collectives of one prompt's prefill, without the tokens that the prefix cache has."""
         if self.replica is None:
             return []
         before, tokens = self.load.past, self.load.input_tokens
         computed = self.replica.options.computed(tokens)
-        return self._told(Batch(prompts=1, prompt=computed, cached=before + tokens - computed))
+        return self._collectives(Batch(prompts=1, prompt=computed, cached=before + tokens - computed))
 
     @property
     def passes(self) -> list[list[Collective]]:
         """Both; of a prompt alone where nothing is decoded."""
         return [self.prompt] if self.load.is_single else [self.step, self.prompt]
 
-    def _told(self, batch: Batch) -> list[Collective]:
+    def _collectives(self, batch: Batch) -> list[Collective]:
         """The collectives of a pass, where the replica's speed is known."""
-        return self.replica.told(batch) if self.replica else []
+        return self.replica.collectives(batch) if self.replica else []
 
     @cached_property
     def most_tokens_per_s(self) -> float | None:

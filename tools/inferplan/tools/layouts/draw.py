@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 
-from inferplan.core.parallelism import Layout, expert_ranges, first_gpu, nodes_per_group, stage_ranges
+from inferplan.core.parallelism import Layout, expert_ranges, stage_ranges
+from inferplan.core.placement import first_gpu, nodes_per_group
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words

@@ -80,7 +80,7 @@ def told(plan: Plan) -> Iterator[Told]:
         yield Told(
             what=passes[0].what,
             mb=[_digits(one.bytes / MB) for one in passes],
-            ms=[_digits(replica.told_s(one) / MILLI) for one in passes],
+            ms=[_digits(replica.collective_s(one) / MILLI) for one in passes],
         )
 
 

@@ -11,9 +11,10 @@ from typing import Literal
 from inferplan.catalog import prices
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core import cost, memory, performance
+from inferplan.core import cost, memory
 from inferplan.core.efficiency import VENDORS
 from inferplan.core.hardware import Gpu
+from inferplan.core.machine import machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.work import work_of
@@ -116,7 +117,7 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
     as prompts slow what runs and wait for each other, or all of it where one's own is the only one; no weights to read,
     no links, no fixed times. Infinite where no peak is known.
     """
-    device = performance.machine(on.gpu, on.precision, on.fabric(Layout()), on.efficiency, engine=on.engine.name)
+    device = machine_of(on.gpu, on.precision, on.fabric(Layout()), on.efficiency, engine=on.engine.name)
     if device is None:
         return inf
     work, e = work_of(on.model, on.precision, tp=1, kv_bits=on.kv_bits), on.efficiency

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from inferplan.core import performance
 from inferplan.core.collectives import Collective
+from inferplan.core.load import Load
+from inferplan.core.machine import Machine
 from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Batch, Machine
+from inferplan.core.pass_amounts import Batch
+from inferplan.core.performance import all_collectives, is_split
 from inferplan.core.serving_laws import (
-    Load,
     Options,
     Prompt,
     Service,
@@ -23,7 +24,7 @@ from inferplan.core.work import Work
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Replica:
-    """One replica of a layout: its work, its machine, how it computes, and what all make of a load."""
+    """One replica of a layout, and its speed under any load."""
 
     work: Work
     machine: Machine
@@ -32,36 +33,36 @@ class Replica:
     prompts: dict[tuple[float, float], Prompt] = field(default_factory=dict[tuple[float, float], Prompt], repr=False)
 
     def serve(self, load: Load) -> Service:
-        """What it delivers under a load; a prompt is computed once."""
+        """What it delivers under a closed load; the prefill of a prompt is computed once."""
         on, key = (self.work, self.machine, self.layout), (load.input_tokens, load.past)
         if key not in self.prompts:
             self.prompts[key] = prompt_of(*on, load.input_tokens, self.options, past=load.past)
         return serve(*on, load, self.options, prompt=self.prompts[key])
 
     def open(self, load: Load, requests_per_s: float) -> tuple[Open | None, float]:
-        """What it delivers under random arrivals, None where they are too many; and the most that it keeps up with."""
+        """Its service under random arrivals (None where it cannot keep up), and the rate that it sustains. [1/s]"""
         on = (self.work, self.machine, self.layout, load)
         most = in_flight(*on, flight=load.sequences, options=self.options).service.requests_per_s
         return arrivals(*on, requests_per_s=requests_per_s, options=self.options), most
 
     def decode_s(self, sequences: float, context: int) -> float:
-        """The time between two tokens of so many sequences, without prompts. [s]"""
+        """TPOT of so many sequences, without prompts between their tokens. [s]"""
         running, on = in_one_stage(sequences, self.layout), (self.work, self.machine, self.layout)
         step = decode_pass(*on, running=running, context=context, options=self.options)
         return step.total_s / self.options.tokens_per_step
 
     def prefill_s(self, prompts: int, prompt: int) -> float:
-        """The time of so many prompts at once. [s]"""
+        """The time of so many prompts computed together. [s]"""
         return prefill_pass(self.work, self.machine, self.layout, prompt, self.options, prompts=prompts).total_s
 
     def is_split(self, batch: Batch) -> bool:
-        """Whether a pass over a batch is shorter in halves, which exchange over a network beside computing."""
-        return performance.is_split(self.work, self.machine, self.layout, batch)
+        """Whether two-batch overlap makes a pass over this batch shorter."""
+        return is_split(self.work, self.machine, self.layout, batch)
 
-    def told(self, batch: Batch) -> list[Collective]:
-        """What its GPUs tell each other in a pass over a batch."""
-        return performance.all_told(self.work, self.machine, self.layout, batch)
+    def collectives(self, batch: Batch) -> list[Collective]:
+        """The collectives of a pass over a batch."""
+        return all_collectives(self.work, self.machine, self.layout, batch)
 
-    def told_s(self, one: Collective) -> float:
-        """The time that a collective takes, beside computing or not. [s]"""
+    def collective_s(self, one: Collective) -> float:
+        """The time that a collective takes, overlapped with computation or not. [s]"""
         return one.taken_s(self.machine.efficiency)

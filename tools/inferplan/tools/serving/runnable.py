@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.catalog.formats import FORMATS
-from inferplan.core import engine_memory, memory, parallelism
+from inferplan.core import engine_memory, memory, parallelism, placement
 from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn
 from inferplan.core.attention import Latent
@@ -226,7 +226,7 @@ class Runnable:
     @property
     def domain(self) -> int:
         """GPUs that talk without the network: those of a node, of the rack where its link joins nodes."""
-        return parallelism.domain_size(self.gpu, node_size=self.node_size)
+        return placement.domain_size(self.gpu, node_size=self.node_size)
 
     def common(self) -> Iterator[Layout]:
         """The replicas that people compare: every tensor group, and the widest in a few stages."""
@@ -243,7 +243,7 @@ class Runnable:
 
         Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py.
         """
-        return self.engine.name != "sglang" or parallelism.is_even(layout, node_size=self.node_size)
+        return self.engine.name != "sglang" or placement.is_even(layout, node_size=self.node_size)
 
     def shared(self, most: int) -> list[Layout]:
         """Tensor groups that share experts, on at most so many GPUs, smallest first; none of a dense model."""

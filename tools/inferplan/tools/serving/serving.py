@@ -6,15 +6,17 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from math import ceil
 
-from inferplan.core import engine_memory, memory, parallelism, performance
+from inferplan.core import engine_memory, memory, parallelism, placement
 from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
-from inferplan.core.parallelism import Fabric, Layout
-from inferplan.core.performance import Machine
+from inferplan.core.fabric import Fabric, fabric_of
+from inferplan.core.load import Load
+from inferplan.core.machine import Machine, machine_of
+from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
-from inferplan.core.serving_laws import PLAIN, Load, Options, Service
+from inferplan.core.serving_laws import PLAIN, Options, Service
 from inferplan.core.work import Work, work_under
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.offered import band_of, pipelines
@@ -160,7 +162,7 @@ class Serving(Runnable):
 
     def nodes(self, layout: Layout) -> int:
         """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
-        return parallelism.nodes(layout, node_size=self.node_size)
+        return placement.nodes(layout, node_size=self.node_size)
 
     def for_users(self, users: int, context: int) -> Deployment | None:
         """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
@@ -235,7 +237,7 @@ class Serving(Runnable):
 
     def fabric(self, layout: Layout) -> Fabric:
         """The links of a layout on this GPU."""
-        return parallelism.fabric(self.gpu, layout, node_size=self.node_size, network=self.network)
+        return fabric_of(self.gpu, layout, node_size=self.node_size, network=self.network)
 
     def service(self, layout: Layout, load: Load) -> Service | None:
         """What one replica delivers; None where no time is known (`untimed`)."""
@@ -265,7 +267,7 @@ class Serving(Runnable):
     def machine(self, layout: Layout) -> Machine | None:
         """What computes a replica of a layout; None where no time is known."""
         reached, links = self._reached(layout), self.fabric(layout)
-        found = performance.machine(self.gpu, self.precision, links, reached, engine=self.engine.name)
+        found = machine_of(self.gpu, self.precision, links, reached, engine=self.engine.name)
         return None if self.untimed else found
 
 

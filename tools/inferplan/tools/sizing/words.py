@@ -7,7 +7,7 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import llamacpp_offload, memory
-from inferplan.core.serving_laws import Load
+from inferplan.core.load import Load
 from inferplan.core.units import GB, GIB
 from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words

@@ -72,7 +72,7 @@ def polled_every(model: str, gpu: str, precision: Precision, *, tp: int, clients
     return MORE_SELDOM if clients >= MANY and not always else SELDOM
 
 
-def in_step(family: str, tokens_in: float, tokens_out: float) -> bool:
+def synchronized(family: str, tokens_in: float, tokens_out: float) -> bool:
     """Whether clients of SGLang ask all at once every time: in Dynamo's older sweep, over lengths in powers of two.
 
     Its answers are taken to have one length, which the source does not say. Its 78 runs with a stated layout do: where

@@ -11,16 +11,20 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.core import engine_memory, parallelism, performance
+from inferplan.core import engine_memory, parallelism, placement
 from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
+from inferplan.core.load import Load, burst_share
+from inferplan.core.machine import Machine, machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Machine
+from inferplan.core.pass_amounts import Batch
+from inferplan.core.performance import forward_pass
 from inferplan.core.precision import Precision
-from inferplan.core.serving_laws import AT_ONCE, Load, Options, Service, crowd_of, marginal_s, serve
+from inferplan.core.serving_laws import AT_ONCE, Options, Service, marginal_s, serve
 from inferplan.core.units import GB
 from inferplan.core.vllm_defaults import NEWEST
 from inferplan.core.work import Work, work_under
@@ -242,8 +246,8 @@ class SpeedSetup:
         tokens_in, tokens_out = self.lengths
         on = (self._work(layout), self._machine(layout), layout)
         running = max(1.0, (self.row.concurrency_or_batch or 1) / layout.dp)
-        batch = performance.Batch(decode=running, context=tokens_in + tokens_out / 2)
-        step = performance.forward_pass(*on, batch).total_s
+        batch = Batch(decode=running, context=tokens_in + tokens_out / 2)
+        step = forward_pass(*on, batch).total_s
         prompts = max(1, others) / layout.replica / marginal_s(*on, tokens_in, self.options)
         return min(prompts, layout.dp * running / (tokens_out * step))
 
@@ -254,7 +258,7 @@ class SpeedSetup:
         """
         row = self.row
         if self.sparse and row.ep and row.ep > 1:
-            layout = Layout(tp=min(row.ep, parallelism.domain_size(self.gpu, node_size=self.gpu.node_size)))
+            layout = Layout(tp=min(row.ep, placement.domain_size(self.gpu, node_size=self.gpu.node_size)))
         else:
             offered = list(map(Layout.tensor, self._degrees))
             holding = [one for one in offered if self._slots(one) >= 1] or offered[-1:]
@@ -285,7 +289,7 @@ class SpeedSetup:
         return self._held(layout, sum(self.lengths))
 
     @property
-    def gives_way(self) -> bool:
+    def preempts(self) -> bool:
         """Whether blocks are taken back from the last where others grow, all the time that some wait: vLLM's."""
         return self.runner == "vllm"
 
@@ -357,8 +361,8 @@ class SpeedSetup:
         return work_under(self._engine, self.model, self.precision, layout, kv_bits=self.kv_bits)
 
     def _machine(self, layout: Layout) -> Machine:
-        links = parallelism.fabric(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
-        found = performance.machine(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
+        links = fabric_of(self.gpu, layout, node_size=self.gpu.node_size, network=NETWORK)
+        found = machine_of(self.gpu, self.precision, links, self.efficiency, engine=self.runner)
         if found is None:
             raise CannotPredict(f"the arithmetic peak of {self.gpu.title} is not known")
         return found
@@ -390,17 +394,17 @@ class SpeedSetup:
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             slots=self.slots,
-            gives_way=self.gives_way and self.slots < self.most,
-            crowd=self.crowd,
-            in_step=self.in_step,
+            preempts=self.preempts and self.slots < self.most,
+            burst=self.burst,
+            synchronized=self.synchronized,
             held_steps=self.polls / 2,
-            beside=harnesses.CLUMPED * self.polls * max(0.0, sequences - 1) / tokens_out,
+            batched=harnesses.CLUMPED * self.polls * max(0.0, sequences - 1) / tokens_out,
         )
 
     @property
-    def in_step(self) -> bool:
+    def synchronized(self) -> bool:
         """Whether all clients ask at once every time."""
-        return self.runner == "sglang" and harnesses.in_step(self.row.family, *self.lengths)
+        return self.runner == "sglang" and harnesses.synchronized(self.row.family, *self.lengths)
 
     @property
     def polls(self) -> float:
@@ -412,14 +416,14 @@ class SpeedSetup:
         )
 
     @property
-    def crowd(self) -> float:
+    def burst(self) -> float:
         """Of the first requests, which come all at once: by the number of requests, else as the harness has it."""
         row, clients = self.row, self.row.concurrency_or_batch
-        if self.in_step:
+        if self.synchronized:
             return 0.0
         if row.requests and clients:
-            return crowd_of(row.requests / clients)
-        return crowd_of(ROUNDS) if row.family in ROUNDED else 0.0
+            return burst_share(row.requests / clients)
+        return burst_share(ROUNDS) if row.family in ROUNDED else 0.0
 
     def served(self, sequences: float) -> Service:
         """One replica under a closed load."""
