@@ -825,6 +825,49 @@ def test_gemma_3n_counts_to_its_published_total(*, id_: str, layers: int, reusin
     assert "no published model has several widths" in problem({**text, "intermediate_size": [width, 2 * width]})
 
 
+LONGCAT = {
+    "architectures": ["LongcatFlashForCausalLM"],
+    "attention_bias": False,
+    "attention_method": "MLA",
+    "expert_ffn_hidden_size": 2048,
+    "ffn_hidden_size": 12288,
+    "hidden_size": 6144,
+    "kv_lora_rank": 512,
+    "max_position_embeddings": 131072,
+    "mla_scale_kv_lora": True,
+    "mla_scale_q_lora": True,
+    "model_type": "longcat_flash",
+    "moe_topk": 12,
+    "n_routed_experts": 512,
+    "num_attention_heads": 64,
+    "num_layers": 28,
+    "q_lora_rank": 1536,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "rope_theta": 10000000.0,
+    "routed_scaling_factor": 6.0,
+    "v_head_dim": 128,
+    "vocab_size": 131072,
+    "zero_expert_num": 256,
+    "zero_expert_type": "identity",
+}
+"""Published of LongCat-Flash-Chat, what has no bearing on tensors left out."""
+
+
+def test_each_layer_of_longcat_flash_is_two_of_which_one_has_experts() -> None:
+    """560,664,958,976 parameters without the layer that predicts, of which its config says nothing."""
+    model = described(json.dumps(LONGCAT)).model
+    catalogued = MODELS["meituan-longcat/LongCat-Flash-Chat"]
+    assert model.architecture == replace(catalogued.architecture, multi_token=None)
+    assert (model.total_params, model.active_params) == (560_664_958_976, 27_954_796_544)
+    assert described(model.id).model.architecture == model.architecture
+    assert described(json.dumps({**LONGCAT, "num_hidden_layers": 56})).model.architecture == model.architecture
+    experts = described(json.dumps({**LONGCAT, "zero_expert_num": 0})).model.architecture.experts
+    assert experts is not None
+    assert (experts.active, experts.router_outputs) == (12, 512)
+    assert '"moe_topk" 800 is more than the 768 experts' in problem({**LONGCAT, "moe_topk": 800})
+
+
 def mixed(formats: Mapping[str, str]) -> dict[str, Any]:
     """What NVIDIA's Model Optimizer writes where modules are in several formats."""
     layers = {name: {"quant_algo": format_} for name, format_ in formats.items()}

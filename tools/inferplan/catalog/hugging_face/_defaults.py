@@ -131,6 +131,9 @@ llama: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num
 llama4_text: hidden_size=5120 intermediate_size=8192 intermediate_size_mlp=16384 max_position_embeddings=131072
     num_attention_heads=40 num_experts_per_tok=1 num_hidden_layers=48 num_key_value_heads=8 num_local_experts=16
     vocab_size=202048
+longcat_flash: expert_ffn_hidden_size=2048 ffn_hidden_size=12288 hidden_size=6144 kv_lora_rank=512
+    max_position_embeddings=131072 moe_topk=12 n_routed_experts=512 num_attention_heads=64 num_layers=28
+    q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 v_head_dim=128 vocab_size=131072 zero_expert_num=256
 mellum: head_dim=128 hidden_size=2304 max_position_embeddings=131072 moe_intermediate_size=896 num_attention_heads=32
     num_experts=64 num_experts_per_tok=8 num_hidden_layers=28 num_key_value_heads=4 sliding_window=1024
     vocab_size=98304

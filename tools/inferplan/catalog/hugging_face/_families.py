@@ -8,6 +8,7 @@ from inferplan.catalog.hugging_face import _family as own
 from inferplan.catalog.hugging_face import _ffn as ffn
 from inferplan.catalog.hugging_face import _gemma as gemma
 from inferplan.catalog.hugging_face import _gemma3n as gemma3n
+from inferplan.catalog.hugging_face import _longcat as longcat
 from inferplan.catalog.hugging_face import _nas as nas
 from inferplan.catalog.hugging_face import _recurrent as recurrent
 from inferplan.catalog.hugging_face import _step as step
@@ -294,6 +295,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "llama": LLAMA,
     "llama4_text": Family(mixers=llama4, blocks=ffn.LLAMA4),
+    "longcat_flash": Family(unlike=("router_bias",), mixers=longcat.mixers, blocks=longcat.blocks),
     "mellum": Family(
         mixers=Plain(heads=QK, windows=full_unless_typed),
         blocks=Routed(count=("num_local_experts", "num_experts")),
