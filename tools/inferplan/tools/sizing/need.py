@@ -205,8 +205,7 @@ class Fit:
             fewer = self.on.deployment(found, context)
             if fewer.users >= users:
                 return fewer
-        inside = self.on.narrow(users, context, min(layout.gpus - 1, max(self.on.domain, FEW_GPUS)))
-        return min(inside, key=lambda one: one.layout.gpus, default=None)
+        return self.on.fewest_inside(users, context, min(layout.gpus - 1, max(self.on.domain, FEW_GPUS)))
 
     @property
     def engine_kv_per_user(self) -> float | None:
