@@ -514,8 +514,8 @@ def test_stages_inside_a_server_serve_users_that_no_tensor_group_of_an_odd_numbe
     assert (plan.tp, plan.pp, plan.max_concurrent_users) == (*degrees, users)
     assert plan.serves_users is (users >= asked["concurrent_users"]) is memory.structured()["fits"]
     (row,) = (one for one in memory.structured()["hardware"] if one["gpu"] == asked.get("gpu", "h100-sxm"))
-    assert row["max_concurrent_users"] == users
-    assert (row["deploy"]["tp"], row["deploy"]["pp"]) == degrees
+    assert row["deploy"]["gpus"] <= plan.gpus_used
+    assert (row["max_concurrent_users"] >= asked["concurrent_users"]) is plan.serves_users
 
 
 def test_a_turn_attends_over_the_past_turns_of_its_session() -> None:

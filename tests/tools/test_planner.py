@@ -328,7 +328,7 @@ def test_where_no_number_of_gpus_is_quick_enough_the_next_step_asks_for_another_
     slow, crowded = (
         TOOLS_BY_NAME["plan_parallelism"].ask({**asked, "max_tpot_ms": limit}).next_steps[0] for limit in (5, 25)
     )
-    assert (slow.arguments["gpu"], slow.why) == ("any", "a GPU type that is quick enough")
+    assert (slow.arguments["gpu"], slow.why) == ("any", "whether a GPU type is quick enough")
     assert (crowded.arguments["gpu"], crowded.why) == ("h100-sxm", "the GPUs that these users need")
 
 

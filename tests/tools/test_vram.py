@@ -471,8 +471,6 @@ FEWER = re.compile(r"usually takes (\d+) GPUs.*; ([\d,]+) would do, slower \(([^
         ({"model": "deepseek r1", "concurrent_users": 10}, 16, 12, "tensor 4 x pipeline 3"),
         ({"model": "405B", "precision": "fp8"}, 8, 6, "tensor 2 x pipeline 3"),
         ({"model": "kimi k2", "gpu": "b200"}, 8, 7, "pipeline 7"),
-        ({"model": "70B", "precision": "fp8", "concurrent_users": 200}, 8, 5, "pipeline 5"),
-        ({"model": "llama 3.3 70b", "concurrent_users": 10}, 4, 3, "pipeline 3"),
         ({"model": "glm 4.7", "gpu": "l4", "concurrent_users": 3, "context_window": 20_000}, 40, 38, "2 x pipeline 19"),
     ],
 )

@@ -362,7 +362,7 @@ def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list
     steps = _shared_cache(same, case)
     if not serves and not (q.total_gpus is None and is_any(q.gpu)):
         faster = q.total_gpus is None or _no_number_helps(case)
-        why = "a GPU type that is quick enough" if faster else "the GPUs that these users need"
+        why = "whether a GPU type is quick enough" if faster else "the GPUs that these users need"
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
     countable = case.chosen.layout.gpus <= GPUS_AT_MOST
     if countable and price_problem(Ledger({}), case.on.gpu, must_own=False) is None:

@@ -199,8 +199,9 @@ def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case
     replicas = _replicas(on, demand, fewest, total)
     plans = tuple(plan_of(on, demand, one, total // one.replica) for one in replicas)
     if demand.gpus and plans and all(plan.users < demand.users for plan in plans):
-        narrow = (one.layout.alone for one in on.narrow(demand.users, demand.context, total))
-        plans += tuple(plan_of(on, demand, one, total // one.replica) for one in narrow)
+        copies = ((one, total // one.replica) for one in on.inside(total))
+        enough = ((one, n) for one, n in copies if n * on.room(one, demand.context) >= demand.users)
+        plans += tuple(plan_of(on, demand, one, n) for one, n in enough)
     return Case(on=on, demand=demand, plans=plans)
 
 

@@ -62,7 +62,7 @@ def _sizing_sentence(case: Case) -> str:
     peak = f" at a peak of {traffic.peak_factor:g} times the mean" if traffic.peak_factor != 1 else ""
     return (
         f"{words.count(case.requests, 'request')} a day ({words.count(request.input_tokens, 'token')} in, "
-        f"{request.output_tokens:,} out) to {served}{within} need "
+        f"{request.output_tokens:,} out) to {served}{within} {'needs' if case.requests == 1 else 'need'} "
         f"{words.significant(case.demand)} output tokens/s{peak}: {carrying} "
         f"planned at {100 * traffic.utilization:g} % of "
         f"{words.significant(instance.tokens_per_s)} tokens/s{each}{paid}{short}."

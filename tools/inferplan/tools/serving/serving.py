@@ -181,7 +181,7 @@ class Serving(Runnable):
             return self.for_users(users, context)
         most = max(self.filling(context, gpus), key=lambda one: (one.users, -one.layout.gpus), default=None)
         if most is None or most.users < users:
-            return next(iter(self.narrow(users, context, gpus)), most)
+            return self.fewest_inside(users, context, gpus) or most
         fewest = self.for_users(users, context)
         return fewest if fewest and fewest.layout.gpus <= gpus else most
 
@@ -197,19 +197,22 @@ class Serving(Runnable):
         narrow = None if held else self.smallest(context, gpus)
         return [self._filled(narrow, context, gpus)] if narrow else held
 
-    def narrow(self, users: int, context: int, gpus: int) -> list[Deployment]:
-        """Tensor groups of any degree in stages, as few as hold all users; none on more GPUs than a domain has.
+    def inside(self, gpus: int) -> list[Layout]:
+        """Tensor groups of any degree in stages on at most so many GPUs, smallest first; none where a domain has fewer.
 
-        Fewest stages first. Of a domain that is smaller than that, `FEW_GPUS`. Source: vLLM,
-        docs/serving/parallelism_scaling.md: where their number does not divide the model, as many stages as GPUs.
+        Of a domain that is smaller than that, `FEW_GPUS`. Source: vLLM, docs/serving/parallelism_scaling.md: where the
+        number of GPUs does not divide the model, as many stages as GPUs.
         """
         if gpus > max(self.domain, FEW_GPUS):
             return []
-        inside = (one for one in self._stages(self.degrees, 2) if one.replica <= gpus)
-        held = ((one, self.sessions(one, context)) for one in inside)
-        fewest = (one.times(ceil(users / each)) for one, each in held if each)
-        found = (self.deployment(one, context) for one in fewest if one.gpus <= gpus)
-        return sorted(found, key=lambda one: (one.layout.pp, -one.users))
+        return [one for one in self._stages(self.degrees, 2) if one.replica <= gpus]
+
+    def fewest_inside(self, users: int, context: int, gpus: int) -> Deployment | None:
+        """The fewest GPUs of those layouts that hold all users; of those, fewest stages."""
+        best = _best(self, self.inside(gpus), users, context)
+        if best is None or best[0] > gpus:
+            return None
+        return self.deployment(best[3].times(best[0] // best[3].replica), context)
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica, as often as the GPUs hold it."""

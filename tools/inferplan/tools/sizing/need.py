@@ -12,7 +12,7 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import RankMemory
-from inferplan.tools.serving.serving import FEW_GPUS, Deployment, Serving
+from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.stand_in import falls_short
 
 
@@ -196,17 +196,16 @@ class Fit:
     def narrower(self) -> Deployment | None:
         """What serves the users on fewer GPUs than the usual layout, in narrower tensor groups of more stages, if any.
 
-        One replica where the load takes one, and memory alone would leave some of its GPUs over; else inside a server.
+        Looked at where the load takes one replica, and memory alone would leave some of its GPUs over.
         """
         if self.placed is None or self.limit or self.on.pace or not self.holds:
             return None
-        layout, context, users = self.placed.layout, self.need.context, self.need.users
-        if layout.data == 1 and self.by_formula < layout.gpus and (found := self.on.smallest(context, layout.gpus - 1)):
-            fewer = self.on.deployment(found, context)
-            if fewer.users >= users:
-                return fewer
-        inside = self.on.narrow(users, context, min(layout.gpus - 1, max(self.on.domain, FEW_GPUS)))
-        return min(inside, key=lambda one: one.layout.gpus, default=None)
+        layout, context = self.placed.layout, self.need.context
+        if layout.data > 1 or self.by_formula >= layout.gpus:
+            return None
+        found = self.on.smallest(context, layout.gpus - 1)
+        fewer = found and self.on.deployment(found, context)
+        return fewer if fewer and fewer.users >= self.need.users else None
 
     @property
     def engine_kv_per_user(self) -> float | None:
