@@ -11,7 +11,8 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
 from inferplan.core.attention import Latent
 from inferplan.core.drafts import with_draft
-from inferplan.core.kv_blocks import Blocks, Kind, Spec, batches_in_flight, cut, not_modelled
+from inferplan.core.kv_blocks import Blocks, Kind, Spec, batches_in_flight, cut
+from inferplan.core.kv_coverage import not_modelled
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB

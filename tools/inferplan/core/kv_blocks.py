@@ -2,7 +2,7 @@
 
 The rules reproduce what vLLM 0.10 to 0.29 printed for models with windows, latents, sparse latents, Gated DeltaNet, and
 Kimi Delta Attention beside latents; Mamba and short convolutions follow from the same code, and are held against three
-starts of 0.24. What they do not cover is said by `not_modelled`, and nothing is counted for it.
+starts of 0.24. `kv_coverage` says what they do not cover.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,13 @@ from functools import cached_property
 from math import ceil
 from typing import Literal
 
-from inferplan.core.architecture import Architecture, Attention, Latent, Mixer
+from inferplan.core.architecture import Architecture, Latent, Mixer
 from inferplan.core.engine import Engine
+from inferplan.core.kv_coverage import picks_pages, pools_index_keys
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE
-from inferplan.core.recurrence import GatedDelta, KimiDelta, Lightning, Mamba2
+from inferplan.core.recurrence import GatedDelta, KimiDelta, Mamba2
 from inferplan.core.vllm_defaults import CHECKPOINT_KEYS, FIRST_CHECKPOINTS, is_on_second_runner
 
 BLOCK_TOKENS = 16
@@ -43,28 +44,17 @@ CLOSE_COUNTS = 1.25
 """Up to 0.17, layer counts of two kinds that differ by less than this make groups of the larger count; 1.5 since."""
 LAST_BLIND_COUNT = 20
 """The last vLLM (0.20) whose printed KV cache size leaves out what windows and states save."""
-FIRST_POOLED = 30
-"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
-
-Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut."""
-FIRST_READ = 28
-"""The first vLLM (0.28) whose pages are known of index keys beside keys and values and of values narrower than keys.
-
-Source: vLLM 0.28 and 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.state_content_size_bytes`, and
-`UniformTypeKVCacheSpecs`: index keys are full attention of one vector a token, in one group with keys and values."""
 FIRST_IN_FLIGHT = 26
 """The first vLLM (0.26) that sizes a window for all tokens that are scheduled and not settled."""
-LAST_LIGHTNING = 23
-"""The last vLLM (0.23) that serves lightning attention."""
 
 Kind = Literal["full", "sliding", "chunked", "state"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spec:
-    """Layers of one rank that are cached alike: `bytes` per token and layer, of a state per sequence and layer.
+    """Layers of one rank that are cached alike: `bytes` per token and layer, or per sequence and layer for states.
 
-    `beside` is what pooled index keys take in the page of a latent, and what no block is sized by. [B/token]
+    `beside` is what pooled index keys add to the page of a latent; block sizes are computed without it. [B/token]
     """
 
     kind: Kind
@@ -101,10 +91,10 @@ class Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class Blocks:
-    """The cut of one rank's cache: bytes of a block over all its layers, and groups that each take blocks.
+    """How one rank's cache is cut: the bytes of a block, and the layer groups, each of which takes blocks of its own.
 
-    `in_flight` tokens are scheduled and not yet settled; `context_parallel` ranks share out the tokens of a sequence.
-    `pooling` blocks of a sequence keep the index keys that are not pooled yet.
+    `in_flight` tokens are scheduled but not finished; `context_parallel` ranks each cache a part of a sequence's
+    tokens. `pooling` blocks per sequence hold index keys that are not pooled yet.
     """
 
     block_bytes: float
@@ -149,93 +139,16 @@ class Blocks:
 
     @cached_property
     def is_uniform(self) -> bool:
-        """Whether blocks are tokens: one group, and it keeps every token."""
+        """Whether one group keeps every token, so that blocks translate directly into tokens."""
         return len(self.groups) == 1 and self.groups[0][1].kind == "full"
 
 
-def not_modelled(architecture: Architecture, *, version: int) -> str | None:
-    """Why vLLM's cache of this architecture is not computed here, None where it is."""
-    reasons = (_reason(mixer, version=version) for _, mixer in architecture.mixers)
-    found = next((reason for reason in reasons if reason), None)
-    if found:
-        return found
-    states = architecture.has_states
-    if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
-        return "states beside a windowed cache or index keys: vLLM's pages for that mix are not known here"
-    if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):
-        return "pooled index keys beside a latent: vLLM's layout of them without states is not known here"
-    if not any(mixer.cached for _, mixer in architecture.mixers):
-        return "no layer keeps keys and values: vLLM's pages for states alone are not known here"
-    return _odd_pages(architecture)
-
-
-def _odd_pages(architecture: Architecture) -> str | None:
-    """Pages of windowed and full layers have to be multiples of each other on every rank."""
-    pages = {part.elements for _, mixer in architecture.mixers for part in mixer.cached if part.heads}
-    if any(max(pages) % page for page in pages):
-        return "the layers' pages are no multiples of each other: vLLM refuses them, or pads in a way not known here"
-    return None
-
-
-def _stands_beside_states(mixer: Mixer) -> bool:
-    """Plain attention, and latents without an indexer or with one that pools."""
-    if isinstance(mixer, Latent):
-        return mixer.indexer is None or pools_index_keys(mixer)
-    return isinstance(mixer, Attention) and mixer.is_plain
-
-
-def pools_index_keys(mixer: Mixer) -> bool:
-    """Whether a layer keeps index keys of several tokens as one beside its latent."""
-    return isinstance(mixer, Latent) and mixer.indexer is not None and mixer.indexer.compress > 1
-
-
-def _reason(mixer: Mixer, *, version: int) -> str | None:
-    """What about one mixer is not covered."""
-    if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
-        return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
-    if pools_index_keys(mixer) and version < FIRST_POOLED:
-        return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
-    return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None
-
-
-def is_read_alone(architecture: Architecture) -> bool:
-    """Whether the cache is as vLLM's source cuts it, and no published log is known to hold it against.
-
-    >>> from inferplan.catalog.models import MODELS
-    >>> [is_read_alone(MODELS[id_].architecture) for id_ in ("XiaomiMiMo/MiMo-V2-Flash", "Qwen/Qwen3-8B")]
-    [True, False]
-    """
-    return any(isinstance(mixer, Attention) and _is_unusual(mixer) for _, mixer in architecture.mixers)
-
-
-def picks_pages(architecture: Architecture) -> bool:
-    """Whether an indexer picks keys and values by pages, which vLLM has to be told the size of."""
-    return any(isinstance(mixer, Attention) and mixer.indexer for _, mixer in architecture.mixers)
-
-
-def _is_unusual(attention: Attention) -> bool:
-    """Whether index keys stand beside keys and values, or those differ in width."""
-    return bool(attention.indexer) or attention.value_width != attention.kv_width
-
-
-def _attention_reason(attention: Attention, *, version: int) -> str | None:
-    """What about keys and values is not covered."""
-    if attention.indexer and version < FIRST_READ:
-        return "index keys beside keys and values: vLLM's layout of them is not known here"
-    if attention.convolution_state:
-        return "convolutions on keys and values: vLLM's layout of their state is not known here"
-    if attention.cross:
-        return "cross-attention to an image: what vLLM keeps of it is not known here"
-    if attention.value_width != attention.kv_width and version < FIRST_READ:
-        return "values narrower than keys: vLLM's pages for them are not known here"
-    return None
-
-
 def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: Engine) -> Blocks:
-    """The blocks of the fullest stage of a replica, on one rank.
+    """The blocks of one rank of the pipeline stage with most layers.
 
-    One kind of layer: a block holds its tokens in all layers. Several: groups of equally many layers, each with
-    its own blocks of equal bytes (see `_group_size`). With states the attention's block grows to the state's page.
+    One kind of layer: a block holds its tokens in all layers. Several kinds: groups of equally many layers, each with
+    blocks of its own, all of the same bytes (see `_group_size`). Beside recurrent states a block of attention grows to
+    the size of a state.
 
     Source: vLLM, vllm/v1/core/kv_cache_utils.py, `get_kv_cache_groups`.
     """
@@ -259,9 +172,9 @@ def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: E
 
 
 def batches_in_flight(architecture: Architecture, layout: Layout, engine: Engine) -> int:
-    """Steps that are scheduled before the first is settled since 0.26: one a stage, and one more.
+    """Steps that vLLM schedules before the first has finished, since 0.26: one per pipeline stage, and one more.
 
-    On the first runner several stages have no more than one each.
+    With several stages the first model runner schedules only one per stage.
 
     Source: vLLM 0.26 to 0.33, vllm/config/vllm.py, `max_concurrent_batches` (scheduling is asynchronous by default) and
     `max_in_flight_tokens`; before 0.26 a window was sized for one step.
@@ -272,10 +185,10 @@ def batches_in_flight(architecture: Architecture, layout: Layout, engine: Engine
 
 
 def _state_blocks(architecture: Architecture, engine: Engine) -> int:
-    """Blocks of a sequence in a group of states: 1 and 1 per drafted token, with prefix caching 1 or 2 more.
+    """Blocks of a sequence in a group of states: 1, one per drafted token, and with prefix caching 1 or 2 more.
 
-    One of those keeps the state at the end of a block; the other one, since 0.32 of Mamba-2 and 0.33 of Gated DeltaNet,
-    one inside the prompt, which is then read in one step.
+    The first of those keeps the state at the end of a block; the second, since 0.32 for Mamba-2 and 0.33 for Gated
+    DeltaNet, a state inside the prompt.
 
     Source: vLLM 0.28 to 0.33, vllm/v1/kv_cache_interface.py, `MambaSpec.max_memory_usage_bytes`.
     """
@@ -298,7 +211,7 @@ def _keeps_checkpoints(mixer: Mixer, engine: Engine) -> bool:
 
 
 def _specs(architecture: Architecture, layout: Layout, engine: Engine, *, kv_bits: float) -> list[Spec]:
-    """Layers by how they are cached, on one rank of a stage."""
+    """The layers of a stage by how one rank caches them."""
     counts: dict[Spec, int] = {}
     for layers, mixer in architecture.mixers:
         for cached in _cached(mixer, architecture, engine, tp=layout.tp, kv_bits=kv_bits):
@@ -308,7 +221,7 @@ def _specs(architecture: Architecture, layout: Layout, engine: Engine, *, kv_bit
 
 
 def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int, kv_bits: float) -> Iterator[Spec]:
-    """How one layer is cached. Latents and index keys are on every rank; heads and states are shared out.
+    """How one rank caches one layer: latents and index keys are replicated, KV heads and states are split over ranks.
 
     Source of scales: vLLM 0.20 to 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.page_size_bytes`.
     """
@@ -335,7 +248,7 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
 
 
 def _block_tokens(mixer: Mixer, architecture: Architecture, engine: Engine) -> int:
-    """Tokens of one block, or by which it grows to the page of a state."""
+    """Tokens of one block; beside states, the step in which a block grows to the size of a state."""
     if picks_pages(architecture):
         return PAIRED_BLOCK_TOKENS
     if not isinstance(mixer, Latent):
@@ -348,7 +261,7 @@ def _block_tokens(mixer: Mixer, architecture: Architecture, engine: Engine) -> i
 
 
 def _state_bytes(mixer: Mixer, architecture: Architecture, engine: Engine) -> float:
-    """A recurrent matrix, and the tail of a convolution, which is a token longer for each that is drafted. [B]
+    """The recurrent matrix and the convolution's tail, which is one token longer for each drafted token. [B]
 
     Source: vLLM, vllm/model_executor/layers/mamba/mamba_utils.py, `conv_kernel_size - 1 + num_spec`.
     """
@@ -361,16 +274,16 @@ def _state_bytes(mixer: Mixer, architecture: Architecture, engine: Engine) -> fl
 
 
 def _with_one_page(specs: list[Spec]) -> list[Spec]:
-    """Blocks of layers with smaller pages take as many more tokens, so that every page has the same bytes."""
+    """Give blocks of layers with smaller pages more tokens, so that all pages have the same bytes."""
     page = max(spec.page for spec in specs)
     return [replace(spec, block_tokens=round(spec.block_tokens * page / spec.page)) for spec in specs]
 
 
 def _with_state_pages(specs: list[Spec]) -> list[Spec]:
-    """16 × ⌈page / (16 × bytes per token)⌉ tokens in a block of attention: the state's page fits in it.
+    """16 × ⌈page / (16 × bytes per token)⌉ tokens in a block of attention, so that a state fits into it.
 
-    Of latents 64 or 128 for the 16, 64 where states inside a prompt are kept; pooled index keys make the page larger,
-    and the block no smaller.
+    For latents the 16 is 64 or 128, and 64 where states inside a prompt are kept (`_block_tokens`). Pooled index keys
+    enlarge the page but do not shrink the block.
 
     Source: vLLM, vllm/model_executor/models/config.py, `HybridAttentionMambaModelConfig`.
     """
@@ -384,7 +297,7 @@ def _with_state_pages(specs: list[Spec]) -> list[Spec]:
 
 
 def _group_size(layers: list[int], *, version: int) -> int:
-    """The layers of a group: the fewest of any kind, or the most where they are close.
+    """Layers in each group: the smallest count of any kind, or the largest where all counts are close.
 
     Source: vLLM, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_page_size`, 0.11 to 0.33.
 

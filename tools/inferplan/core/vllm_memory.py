@@ -10,7 +10,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 
-from inferplan.core import compressed_memory, kv_blocks
+from inferplan.core import compressed_memory, kv_blocks, kv_coverage
 from inferplan.core.adapters import adapter_stages
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
@@ -187,13 +187,13 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
         return "decode context parallelism takes no windowed or recurrent layers"
     if is_compressed(architecture):
         return compressed_memory.not_modelled(architecture, engine)
-    return kv_blocks.not_modelled(architecture, version=engine.version)
+    return kv_coverage.not_modelled(architecture, version=engine.version)
 
 
 def versions(architecture: Architecture) -> tuple[int, int]:
     """The first and the last version (28 is 0.28) that serve attention of this kind, as far as the kind tells."""
     kept = [mixer for _, mixer in architecture.mixers]
-    last = kv_blocks.LAST_LIGHTNING if any(isinstance(mixer, Lightning) for mixer in kept) else sys.maxsize
+    last = kv_coverage.LAST_LIGHTNING if any(isinstance(mixer, Lightning) for mixer in kept) else sys.maxsize
     if is_compressed(architecture):
         return compressed_memory.FIRST_SERVED, last
-    return kv_blocks.FIRST_POOLED if any(map(kv_blocks.pools_index_keys, kept)) else 0, last
+    return kv_coverage.FIRST_POOLED if any(map(kv_coverage.pools_index_keys, kept)) else 0, last

@@ -7,7 +7,7 @@ from inferplan.catalog.engines import ENGINES
 from inferplan.core import vllm_activation, vllm_defaults
 from inferplan.core.compressed_memory import covers
 from inferplan.core.engine import EngineName
-from inferplan.core.kv_blocks import is_read_alone
+from inferplan.core.kv_coverage import is_read_alone
 from inferplan.core.model import Model
 from inferplan.core.vision import Kind, item_images, profiled_images
 from inferplan.tools import _words as words

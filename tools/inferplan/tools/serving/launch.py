@@ -9,7 +9,8 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
 from inferplan.core.engine_memory import as_run
-from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS, picks_pages
+from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
+from inferplan.core.kv_coverage import picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.pass_amounts import Batch
