@@ -198,12 +198,12 @@ class Serving(Runnable):
         return [self._filled(narrow, context, gpus)] if narrow else held
 
     def inside(self, gpus: int) -> list[Layout]:
-        """Tensor groups of any degree in stages on at most so many GPUs, smallest first; none where a domain has fewer.
+        """Tensor groups of any degree in stages on at most so many GPUs, where one group cannot take them all.
 
-        Of a domain that is smaller than that, `FEW_GPUS`. Source: vLLM, docs/serving/parallelism_scaling.md: where the
-        number of GPUs does not divide the model, as many stages as GPUs.
+        Smallest first; none where a domain has fewer GPUs, or `FEW_GPUS`. Source: vLLM,
+        docs/serving/parallelism_scaling.md: where their number does not divide the model, as many stages as GPUs.
         """
-        if gpus > max(self.domain, FEW_GPUS):
+        if gpus in self.degrees or gpus > max(self.domain, FEW_GPUS):
             return []
         return [one for one in self._stages(self.degrees, 2) if one.replica <= gpus]
 
