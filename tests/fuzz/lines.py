@@ -63,6 +63,7 @@ class Lines:
         self._next = 0
         self._sent = Counter[str]()
         self._due: dict[str, bytes] = {}
+        self._owed = Counter[str]()
         self._has_batches = era == BATCHES
         self.kinds = Counter[str]()
 
@@ -88,7 +89,7 @@ class Lines:
         for line in self.server.end():
             self._judged_all(line)
         due = {id_: line for id_, line in self._due.items() if self._has_batches or not line.lstrip().startswith(b"[")}
-        silent = {id_: line for id_, line in due.items() if self._sent[id_] > 0}
+        silent = {id_: line for id_, line in due.items() if self._owed[id_] > 0}
         if silent:
             raise BrokenPromiseError(
                 f"{len(silent)} requests without a reply, such as {next(iter(silent.values()))[:300]!r}"
@@ -118,6 +119,7 @@ class Lines:
         self._has_batches &= reply.get("result", {}).get("protocolVersion", BATCHES) == BATCHES
         if id_ is not None and not str(id_).startswith("plain"):
             self._sent[json.dumps(id_)] -= 1
+            self._owed[json.dumps(id_)] -= 1
             if self._sent[json.dumps(id_)] < 0:
                 raise BrokenPromiseError(f"an id that was not sent, or answered twice: {line[:300]!r}")
         return reply
@@ -175,6 +177,7 @@ class Lines:
             self._sent[json.dumps(found["id"])] += 1
             if is_due and not {"result", "error"} & found.keys() and "\\ud" not in json.dumps(found["id"]):
                 self._due[json.dumps(found["id"])] = line
+                self._owed[json.dumps(found["id"])] += 1
 
     def _marked(self, node: Any) -> Any:
         """The same with a mark somewhere, in place of which comes what nests deeply."""
