@@ -4,7 +4,7 @@ Source: transformers 5.24, `LongcatFlashDecoderLayer`, `LongcatFlashTopkRouter`;
 """
 
 from inferplan.catalog.hugging_face._attention import Mixers
-from inferplan.catalog.hugging_face._ffn import MANY, Blocks
+from inferplan.catalog.hugging_face._ffn import MANY, Blocks, check_active
 from inferplan.catalog.hugging_face._keys import MOST_LAYERS, Keys
 from inferplan.catalog.hugging_face._latent import latent
 from inferplan.core.architecture import DenseFfn, ExpertFfn
@@ -28,8 +28,7 @@ def blocks(keys: Keys) -> Blocks:
     width, experts = keys.integer("ffn_hidden_size"), keys.integer("n_routed_experts", high=MANY)
     outputs = experts + (keys.optional("zero_expert_num", high=MANY) or 0)
     chosen = keys.integer("moe_topk", high=MANY)
-    if chosen > outputs:
-        keys.contrary(f"{keys.name('moe_topk')} {chosen} is more than the {outputs} experts")
+    check_active(keys, "moe_topk", chosen, outputs)
     routed = ExpertFfn(
         experts=experts,
         active=max(1, round(min(chosen, outputs) * experts / outputs)),

@@ -125,8 +125,9 @@ class Plan:
 
     @cached_property
     def step(self) -> list[Collective]:
-        """The collectives of a decode step of the load."""
-        return self._collectives(Batch(decode=in_one_stage(self.load.running, self.layout)))
+        """The collectives of a decode step of the load, where the replica's speed is known."""
+        batch = Batch(decode=in_one_stage(self.load.running, self.layout))
+        return self.replica.collectives(batch) if self.replica else []
 
     @cached_property
     def prompt(self) -> list[Collective]:
@@ -135,16 +136,12 @@ class Plan:
             return []
         before, tokens = self.load.past, self.load.input_tokens
         computed = self.replica.options.computed(tokens)
-        return self._collectives(Batch(prompts=1, prompt=computed, cached=before + tokens - computed))
+        return self.replica.collectives(Batch(prompts=1, prompt=computed, cached=before + tokens - computed))
 
     @property
     def passes(self) -> list[list[Collective]]:
         """Both; of a prompt alone where nothing is decoded."""
         return [self.prompt] if self.load.is_single else [self.step, self.prompt]
-
-    def _collectives(self, batch: Batch) -> list[Collective]:
-        """The collectives of a pass, where the replica's speed is known."""
-        return self.replica.collectives(batch) if self.replica else []
 
     @cached_property
     def most_tokens_per_s(self) -> float | None:
