@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from inferplan.server.stdio import StdioServer
+    from inferplan.server.stdio.server import StdioServer
 
 HELP = """\
 usage: inferplan [--no-front]                          serve an MCP client over stdio
@@ -123,7 +123,7 @@ def _serve(*, front: bool) -> int:
 def _server(*, front: bool) -> "StdioServer | None":
     """The server; None where the input has ended before one was needed. What this imports must not print."""
     if front:
-        from inferplan.server import early  # noqa: PLC0415
+        from inferplan.server.stdio import early  # noqa: PLC0415
 
         words = early.known()
         if words:

@@ -19,7 +19,7 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from inferplan.server.wire import LongLineError
+from inferplan.server.stdio.wire import LongLineError
 from inferplan.server.words import shown
 
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
