@@ -387,7 +387,7 @@ def test_without_the_file_there_is_no_front(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_the_lists_are_answered_with_nothing_heavy_imported() -> None:
     code = (
-        "import sys; from inferplan.server import __main__; from inferplan.server.stdio import early, front;"
+        "import sys; from inferplan.server import __main__, early; from inferplan.server.stdio import front;"
         "f = front.Front(front.baked(), lambda *_: None);"
         "assert all(f.answer(line) is not None for line in sys.stdin.buffer);"
         "print({'mcp', 'pydantic', 'pydantic_core', 'anyio', 'asyncio', 'argparse', 'pathlib', 'importlib.metadata',"
@@ -400,7 +400,7 @@ def test_the_lists_are_answered_with_nothing_heavy_imported() -> None:
 
 DOCTORED = """
 import sys
-import inferplan.server.stdio.early as early
+import inferplan.server.early as early
 import inferplan.server.stdio.front as front
 text = open(front.FILE, "rb").read().replace(b'"tools":{"listChanged":false}', b'"tools":{"listChanged":true}', 1)
 early.baked = lambda: front.Baked(text)

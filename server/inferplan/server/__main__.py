@@ -123,7 +123,7 @@ def _serve(*, front: bool) -> int:
 def _server(*, front: bool) -> "StdioServer | None":
     """The server; None where the input has ended before one was needed. What this imports must not print."""
     if front:
-        from inferplan.server.stdio import early  # noqa: PLC0415
+        from inferplan.server import early  # noqa: PLC0415
 
         words = early.known()
         if words:

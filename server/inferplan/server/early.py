@@ -2,7 +2,7 @@
 
 A client that asks for the lists has them before the SDK would have been imported, and a session of lists and plain
 calls never waits for it. Anything else ends this: the SDK takes the pipes over, is told how the session was opened,
-and hears the rest (see `server`).
+and hears the rest (see `stdio.server`).
 """
 
 import sys
