@@ -321,11 +321,11 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
     yield flags.context.format(context * each if slots else context)
     if flags.longer and on.model.is_beyond_training(context):
         yield flags.longer.format(context)
-    told = on.pool(layout, context).told
-    if told:
-        ledger.note("max_num_seqs", told, why=STATES.format(on.engine.max_num_seqs))
-    if slots or told or ledger.given("max_num_seqs"):
-        yield flags.sequences.format(each if slots else told or on.engine.max_num_seqs)
+    lowered = on.pool(layout, context).lowered_max_num_seqs
+    if lowered:
+        ledger.note("max_num_seqs", lowered, why=STATES.format(on.engine.max_num_seqs))
+    if slots or lowered or ledger.given("max_num_seqs"):
+        yield flags.sequences.format(each if slots else lowered or on.engine.max_num_seqs)
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
