@@ -13,14 +13,16 @@ from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
+from inferplan.core.allocator import allocated
 from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
+from inferplan.core.expert_slices import cuts_blocks, padded_experts
 from inferplan.core.memory import HALF_BYTES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, shared_share, stage_ranges
 from inferplan.core.precision import Precision
-from inferplan.core.rank_weights import allocated, at_stages, cuts_blocks, padded_experts
+from inferplan.core.rank_weights import at_stages
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """The ranks that vLLM has room for: adapters of another one take that of the next. Source: `MaxLoRARanks`."""

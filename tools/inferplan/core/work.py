@@ -9,13 +9,14 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from inferplan.core.adapter_time import AdapterWork, adapter_work
-from inferplan.core.architecture import Architecture, Mixer, Parameters
+from inferplan.core.architecture import Architecture, Mixer
 from inferplan.core.attention import Attention, Cached, Latent
 from inferplan.core.collectives import ACTIVATION_BYTES, ContextParallel
 from inferplan.core.engine import Engine
 from inferplan.core.memory import WeightBytes, cached_parts, class_bits, state_bytes, weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, expert_share, shared_share
+from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CANDIDATE_BYTES = 8

@@ -9,13 +9,13 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import room
 from inferplan.core.engine_memory import as_run
+from inferplan.core.expert_slices import cuts_blocks
 from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
 from inferplan.core.kv_coverage import picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.pass_amounts import Batch
 from inferplan.core.placement import is_even
-from inferplan.core.rank_weights import cuts_blocks
 from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
