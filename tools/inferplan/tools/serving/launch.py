@@ -7,7 +7,7 @@ from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import room
+from inferplan.core.adapters import buffer_rank
 from inferplan.core.engine_memory import as_run
 from inferplan.core.expert_slices import cuts_blocks
 from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
@@ -369,5 +369,5 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     if not engine.images:
         yield flags.text_alone
     if engine.adapters:
-        yield flags.adapters.format(engine.adapters, room(engine))
+        yield flags.adapters.format(engine.adapters, buffer_rank(engine))
         yield flags.adapters_sharded if engine.adapters_sharded else ""
