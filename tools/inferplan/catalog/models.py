@@ -24,10 +24,9 @@ from inferplan.core.architecture import (
     LayerGroup,
     Mixer,
     MultiToken,
-    QkNorm,
     StageCopies,
 )
-from inferplan.core.attention import Compressed, Latent
+from inferplan.core.attention import Compressed, Latent, QkNorm
 from inferplan.core.model import Adapted, Model, NativeBits, Nominal
 from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower

@@ -1,11 +1,11 @@
-"""What LoRA adapters take of a GPU: buffers that the engine sets aside for each that a batch may hold at once.
+"""The memory of LoRA adapters on a GPU: buffers that an engine allocates for all adapters of a batch at start-up.
 
-For every matrix that can be adapted, all adapters share a tensor of their A (rank × inputs) and one of their B
-(outputs × rank), in the type that the model runs in, zeros until an adapter is put there: they take the same room with
-one adapter loaded as with all. Further adapters wait in the host's memory.
+For every matrix that can be adapted there is one tensor with the A (rank × inputs) and one with the B (outputs × rank)
+of all adapters, in the type that the model runs in. Their size does not depend on how many adapters are loaded; further
+adapters wait in the host's memory.
 
-Held against four published logs of vLLM 0.8 to 0.12: weights with the buffers within 0.3 %, and the buffers of
-experts that two logs of Qwen3-Coder 30B on four GPUs differ by, 27.0 GiB, exactly.
+Compared with four published logs of vLLM 0.8 to 0.12: weights with buffers agree within 0.3 %, and the buffers of
+experts by which two logs of Qwen3-Coder 30B on four GPUs differ, 27.0 GiB, exactly.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,39 +13,41 @@ from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
+from inferplan.core.allocator import allocated
 from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
+from inferplan.core.expert_slices import cuts_blocks, padded_experts
 from inferplan.core.memory import HALF_BYTES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, shared_share, stage_ranges
 from inferplan.core.precision import Precision
-from inferplan.core.rank_weights import allocated, at_stages, cuts_blocks, padded_experts
+from inferplan.core.rank_weights import at_stages
 
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""The ranks that vLLM has room for: adapters of another one take that of the next. Source: `MaxLoRARanks`."""
+"""The ranks that vLLM makes buffers for; an adapter of another rank takes the next. Source: `MaxLoRARanks`."""
 FIRST_WITHOUT_VOCABULARY = 12
 """The first vLLM (0.12) whose adapters bring no tokens of their own."""
 EXTRA_VOCABULARY = 256
-"""Tokens that each adapter might bring before: `lora_extra_vocab_size`."""
+"""Tokens that an adapter could add before: `lora_extra_vocab_size`."""
 LARGEST_VOCABULARY = 258_048
-"""The largest vocabulary whose output head vLLM adapts; it refuses to start beyond. [tokens]"""
+"""The largest vocabulary whose output head vLLM adapts; with a larger one it does not start. [tokens]"""
 
 
 class Call(NamedTuple):
-    """What engines adapt by one call: A and B of each matrix of it, of one adapter of rank 1 on a rank. [elements]
+    """The matrices that one call adapts: sizes of A and B of each, for one adapter of rank 1 on a GPU. [elements]
 
-    Of so many `experts` that the rank holds, where each has its own; 0 where it is no experts'.
+    Of all `experts` that the GPU holds where they are experts' matrices, else `experts` is 0.
     """
 
     pairs: tuple[tuple[float, float], ...]
     experts: int = 0
 
 
-def room(engine: Engine) -> int:
-    """The rank that buffers are made for: as asked in SGLang, the next of `RANKS` in vLLM.
+def buffer_rank(engine: Engine) -> int:
+    """The rank that buffers are made for: as asked for in SGLang, the next of `RANKS` in vLLM.
 
-    >>> room(Engine(adapters=1, adapter_rank=24, max_num_seqs=1, max_num_batched_tokens=1))
+    >>> buffer_rank(Engine(adapters=1, adapter_rank=24, max_num_seqs=1, max_num_batched_tokens=1))
     32
     """
     if engine.name != "vllm":
@@ -55,17 +57,16 @@ def room(engine: Engine) -> int:
 
 @lru_cache(maxsize=1024)
 def adapter_stages(model: Model, precision: Precision, layout: Layout, engine: Engine) -> Sequence[float]:
-    """Σ tensors of adapters × rank × inputs (A) and of adapters × outputs × rank (B), on a rank of each stage. [B]
+    """Σ adapters × rank × (inputs + outputs) × element of all adapted matrices, on a GPU of each pipeline stage. [B]
 
-    What is cut by outputs (query, key, value, gate, up) has its B cut too and its A whole, what is cut by inputs
-    (output, down) its A cut and its B whole; `adapters_sharded` (--fully-sharded-loras) cuts the others as well, by
-    rank and by outputs. Experts have an adapter each, router and projections to latents are whole on every rank.
-    Embedding and head are whole on every rank too, where the class has them adapted.
+    Matrices that tensor parallelism splits by outputs (query, key, value, gate, up) have B split and A whole; those
+    split by inputs (output, down) A split and B whole. With `adapters_sharded` (--fully-sharded-loras) the other one is
+    split as well, by rank or by outputs. Each expert has an adapter of its own. Adapters of router, projections to
+    latents, and of embedding and head where the model's class adapts them, are whole on every GPU.
 
-    Limits: adapters of an image encoder, which vLLM has to be told of, the lists that say which token has which adapter
-    (under 10 MiB) and what products of A wait in (4 B × 3 × batched tokens × rank) are not counted. The router of GLM-4
-    MoE counts, though vLLM does not adapt it. SGLang has buffers of all layers on every pipeline stage, and here none
-    for embedding and head.
+    Limits: not counted are adapters of an image encoder (an option of vLLM), the map from tokens to adapters (under
+    10 MiB) and the buffer between A and B (4 B × 3 × batched tokens × rank). The router of GLM-4 MoE counts, though
+    vLLM does not adapt it. SGLang has the buffers of all layers on every stage, and here none of embedding and head.
     Source: vLLM 0.11.2, 0.24 and 0.28, vllm/lora/layers (`create_lora_weights`, `slice_lora_a`), lora/model_manager.py
     (`_create_lora_modules`); SGLang 0.5.23, srt/lora/mem_pool.py, `get_lora_A_shape` and `get_lora_B_shape`.
     """
@@ -85,26 +86,30 @@ def adapter_stages(model: Model, precision: Precision, layout: Layout, engine: E
 def layer_calls(
     model: Model, precision: Precision, layout: Layout, *, sharded: bool = False
 ) -> tuple[tuple[Call, ...], ...]:
-    """What is adapted in a layer of each group, on one rank; `sharded` as vLLM's --fully-sharded-loras has it."""
+    """What is adapted in a layer of each group, on one GPU; `sharded` as by vLLM's --fully-sharded-loras."""
     shard = Layout(tp=layout.tp, attention_dp=layout.attention_dp)
     groups = model.architecture.groups
     return tuple(tuple(_layer(model, precision, group, shard, sharded=sharded)) for group in groups)
 
 
 def _slot(precision: Precision, engine: Engine) -> float:
-    """adapters × rank × element: what one row or column of a matrix takes. [B]"""
-    return engine.adapters * room(engine) * precision.element_bytes
+    """adapters × rank × element: what each input of a matrix takes in A, each output in B. [B]"""
+    return engine.adapters * buffer_rank(engine) * precision.element_bytes
 
 
 def _with_vocabulary(engine: Engine) -> int:
-    """Adapters that may bring tokens of their own."""
+    """The adapters that may add tokens of their own to the vocabulary, 0 from vLLM 0.12 on."""
     return engine.adapters if engine.version < FIRST_WITHOUT_VOCABULARY else 0
 
 
-def _ends(model: Model, slot: float, old: int) -> tuple[float, float]:
-    """The buffers of the embedding, A for each token and B for each width, and of the output head. [B]"""
-    architecture, own = model.architecture, old * EXTRA_VOCABULARY * model.architecture.hidden * HALF_BYTES
-    rows = architecture.vocab + (EXTRA_VOCABULARY if old else 0)
+def _ends(model: Model, slot: float, with_vocabulary: int) -> tuple[float, float]:
+    """The buffers of the embedding, with vocabulary inputs and hidden outputs, and of the output head. [B]
+
+    Each adapter `with_vocabulary` of its own has also the rows of its tokens in both.
+    """
+    architecture = model.architecture
+    own = with_vocabulary * EXTRA_VOCABULARY * architecture.hidden * HALF_BYTES
+    rows = architecture.vocab + (EXTRA_VOCABULARY if with_vocabulary else 0)
     embedding = allocated(slot * rows) + allocated(slot * architecture.hidden) + own
     head = allocated(slot * architecture.hidden) + allocated(slot * architecture.vocab) + own
     first, last = adapted_ends(model)
@@ -112,13 +117,13 @@ def _ends(model: Model, slot: float, old: int) -> tuple[float, float]:
 
 
 def adapted_ends(model: Model) -> tuple[bool, bool]:
-    """Whether the embedding is adapted, and the output head."""
+    """Whether vLLM adapts the embedding, and whether the output head."""
     both = model.lora in ("ends", "joined")
     return both or model.lora == "embedding", both
 
 
 def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, sharded: bool) -> Iterator[Call]:
-    """What is adapted of one layer on one rank."""
+    """The calls of one layer on one GPU; where `sharded`, the matrices that are else whole are cut into tp parts."""
     hidden, cut = model.architecture.hidden, shard.tp if sharded else 1
     joined = model.lora == "joined"
     for mixer in group.mixers:
@@ -138,13 +143,13 @@ def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout,
 
 
 def _call(inputs: float, outputs: Sequence[float], experts: int = 0) -> Call:
-    """One call for matrices of the same inputs; all of so many experts."""
+    """One call for matrices with the same inputs, of all `experts` that the GPU holds, or of none."""
     held = max(1, experts)
     return Call(tuple([(held * inputs, held * width) for width in outputs]), experts)
 
 
 def _latent(hidden: int, mixer: Latent, tp: int, cut: int) -> Iterator[Call]:
-    """Projections to latents, which are whole, and from them to heads."""
+    """Projections to latents, whole on every GPU; from latents to heads; and the output projection."""
     if mixer.query_rank:
         yield _call(hidden, (mixer.query_rank,))
     yield _call(hidden, (mixer.kv_rank + mixer.rope_dim,))
@@ -154,7 +159,7 @@ def _latent(hidden: int, mixer: Latent, tp: int, cut: int) -> Iterator[Call]:
 
 
 def _block(hidden: int, width: float, ffn: DenseFfn | ExpertFfn, cut: int, *, joined: bool) -> Iterator[Call]:
-    """A feed-forward block of so many columns on the rank; nothing where there is none."""
+    """A feed-forward block of which the GPU holds `width` columns; nothing for 0."""
     if width:
         outputs = ((2 * width,) if joined else (width, width)) if ffn.gated else (width,)
         yield _call(hidden / cut, outputs)
@@ -162,10 +167,10 @@ def _block(hidden: int, width: float, ffn: DenseFfn | ExpertFfn, cut: int, *, jo
 
 
 def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, *, sharded: bool) -> Iterator[Call]:
-    """Routed experts, each with its own adapter, as wide as their kernels take them; and the router.
+    """Routed experts, each with adapters of its own, padded as their kernels need; and the router.
 
-    Where gate and up have one adapter (`stacked`), they share its A. Where slices would end within a block of scales,
-    the ranks of a tensor group hold whole experts.
+    Gate and up of a `stacked` model share one A. Ranks of a tensor group hold whole experts where slices would end
+    within a block that shares a scale.
     """
     whole = shard.ep > 1 or cuts_blocks(model, precision, shard.tp)
     slices, ranks = (1, max(shard.ep, shard.tp)) if whole else (shard.tp, 1)
@@ -179,16 +184,16 @@ def _experts(model: Model, precision: Precision, ffn: ExpertFfn, shard: Layout, 
 
 
 def can_share_out(model: Model, precision: Precision, engine: Engine, tp: int) -> bool:
-    """Whether so many ranks may share out all matrices of the adapters: where they cut rank and experts evenly.
+    """Whether vLLM can shard all adapter matrices over `tp` ranks: tp divides the rank, and no expert stays whole.
 
     Source: vLLM 0.24 and 0.28, vllm/lora/layers/base_linear.py (`divide`) and fused_moe.py (`_verify_ep_fs`: no whole
     experts).
     """
-    return room(engine) % tp == 0 and not cuts_blocks(model, precision, tp)
+    return buffer_rank(engine) % tp == 0 and not cuts_blocks(model, precision, tp)
 
 
 def unknown(model: Model, engine: Engine) -> str | None:
-    """Why it is not known here what adapters of this model take in this engine, None where it is. A clause."""
+    """Why the memory of this model's adapters in this engine is not known, as a clause; None where it is."""
     if engine.name not in ("vllm", "sglang"):
         return "only vLLM's and SGLang's are"
     if not model.lora:
@@ -199,7 +204,7 @@ def unknown(model: Model, engine: Engine) -> str | None:
 
 
 def _unknown_to_vllm(model: Model, engine: Engine) -> str | None:
-    """The same of vLLM alone."""
+    """`unknown` for what depends on vLLM."""
     if engine.version < FIRST_WITHOUT_VOCABULARY:
         return f"only those of vLLM 0.{FIRST_WITHOUT_VOCABULARY} and later are"
     if model.lora in ("ends", "joined") and model.architecture.vocab > LARGEST_VOCABULARY:
@@ -208,14 +213,14 @@ def _unknown_to_vllm(model: Model, engine: Engine) -> str | None:
 
 
 def _unknown_to_sglang(model: Model) -> str | None:
-    """The same of SGLang alone."""
+    """`unknown` for what depends on SGLang."""
     if model.architecture.experts or model.lora == "joined" or model.architecture.has_latents:
         return "of SGLang only those of dense models with separate query, key and value are"
     return None
 
 
 def _is_known(mixer: Mixer) -> bool:
-    """Whether its matrices are those that are counted here: no indexer, no gate beside, no keys of other layers."""
+    """Whether all its matrices are counted here: no indexer, no further gate, no keys of another layer."""
     if isinstance(mixer, Latent):
         return not (mixer.indexer or mixer.output_gate or mixer.head_gate)
     if not isinstance(mixer, Attention):

@@ -1,7 +1,8 @@
-"""Attention in all its kinds: the parameters of one layer, and what it keeps for every token of the context.
+"""Attention in all its kinds: the parameters of one layer, and what it caches of the context.
 
-Query, key and value heads (MHA, GQA, MQA; windowed, chunked, shared, crossed), one low-rank latent for all heads
-(MLA, with or without a sparse indexer), and one compressed key that is also the value (DeepSeek-V4).
+`Attention` has query, key and value heads (MHA, GQA, MQA; with windows, chunks, shared caches, cross-attention),
+`Latent` one low-rank latent for all heads (MLA, with or without a sparse indexer), `Compressed` one compressed key that
+is also the value (DeepSeek-V4). Units: elements, parameters.
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ What = Literal["keys and values", "latent", "index keys", "window", "compressed 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cached:
-    """What one layer keeps: `elements` for every token, or for every `compress` tokens, or for the last `window`.
+    """One part of a layer's cache: entries of `elements`, one per token or per `compress` tokens, of the last `window`.
 
-    `heads` are the KV heads that tensor parallelism shares out; with None every rank holds all of it. A token
-    reads at most `read` of the entries where an indexer picks them. `flops` is what one entry costs one query, and
-    `prefill_flops` what it costs in a prompt where that differs.
+    Tensor parallelism splits the entries by `heads` (KV heads); None puts all of them on every rank. A query reads at
+    most `read` entries, which an indexer picks. Attention over one entry costs a query `flops`, in prefill
+    `prefill_flops` where that differs. [FLOP]
     """
 
     what: What
@@ -31,7 +32,7 @@ class Cached:
     prefill_flops: int | None = None
 
     def entries(self, context: int) -> int:
-        """min(context, window) in a windowed layer, ⌊context / compress⌋ elsewhere. [entries]
+        """Entries at a context: min(context, window) in a windowed layer, ⌊context / compress⌋ elsewhere.
 
         >>> Cached(what="keys and values", elements=2048, window=4096).entries(32768)
         4096
@@ -41,7 +42,7 @@ class Cached:
         return min(context, self.window) if self.window else context // self.compress
 
     def on_rank(self, tp: int) -> float:
-        """elements × max(1, heads / tp) / heads: a rank holds at least one KV head; a latent is never split.
+        """elements × max(1, heads / tp) / heads, as a rank holds at least one KV head; latents are never split.
 
         Source: vLLM, `get_num_kv_heads(parallel_config)`; MLA has one head for all ranks.
 
@@ -55,7 +56,7 @@ class Cached:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """What one layer keeps per sequence, however long: a convolution's tail and a recurrent matrix. [elements]"""
+    """What one layer keeps per sequence of any length: the tail of a convolution, a recurrent state. [elements]"""
 
     convolution: int = 0
     recurrent: int = 0
@@ -63,10 +64,11 @@ class State:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Indexer:
-    """Scores all past tokens and lets attention read the best `top`; its keys are cached every `compress` tokens.
+    """Sparse attention's indexer: it scores all past tokens, and attention reads the `top` ones.
 
-    A layer that does not own one reuses the choice of an earlier layer, and caches no keys for it. What its
-    projections take beyond the regular form is `extra_params`.
+    It caches one key of its own per `compress` tokens. A layer that has not `owned` one uses the choice of an earlier
+    layer, and caches no index keys. `extra_params` are those of its projections beyond the form counted in
+    `Latent.params`.
     """
 
     heads: int
@@ -78,7 +80,7 @@ class Indexer:
 
     @property
     def cached(self) -> tuple[Cached, ...]:
-        """One key for all index heads, on every rank."""
+        """One index key for all heads, on every rank."""
         flops = 2 * self.heads * self.head_dim
         one = Cached(what="index keys", elements=self.head_dim, compress=self.compress, flops=flops)
         return (one,) if self.owned else ()
@@ -86,14 +88,14 @@ class Indexer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attention:
-    """Multi-head attention: MHA where kv_heads = heads, MQA where kv_heads = 1, GQA between.
+    """Attention with query and KV heads: MHA where kv_heads = heads, MQA where kv_heads = 1, GQA between.
 
-    heads × head_dim differs from the hidden width in many models: it is read, never divided. `window` tokens are
-    seen by a sliding layer, and those since the last multiple of `window` by a `chunked` one. A layer that
-    `reuses_cache` of an earlier one has no keys and values of its own; a `cross` layer keeps those of the image
-    only; where the value is the key (`value_is_key`) one projection makes both, and both are cached.
-    `convolution_state` is kept per sequence by short convolutions on keys and values. What a family adds beyond
-    this form is `extra_params`, as its published tensors have it.
+    `head_dim` is as published: heads × head_dim differs from the hidden width in many models. `value_dim` is None where
+    values are as wide as keys. A layer attends over the last `window` tokens, a `chunked` one over those since the last
+    multiple of `window`. A layer that `reuses_cache` reads the keys and values of an earlier one; a `cross` layer reads
+    those of an image, which are no part of the cache here. With `value_is_key` one projection makes key and value, and
+    both are cached. Short convolutions on keys and values keep `convolution_state` elements per sequence.
+    `extra_params` are tensors of a family beyond this form.
     """
 
     heads: int
@@ -137,18 +139,18 @@ class Attention:
 
     @property
     def attended(self) -> tuple[int, int]:
-        """What all heads compare with keys, and what they make of values, for one token. [elements]"""
+        """The widths of all heads' queries and of their results, as attention computes them. [elements]"""
         return self.query_width, self.output_width
 
     @property
     def is_plain(self) -> bool:
-        """Whether each token of the context has its own key and value here, all of them of one width, all read."""
+        """Whether every token's key and value are cached in this layer, as wide as each other, and all read."""
         special = self.window or self.cross or self.reuses_cache or self.indexer or self.convolution_state
         return not special and self.value_width == self.kv_width
 
     @property
     def cached(self) -> tuple[Cached, ...]:
-        """A key and a value per KV head; nothing where another layer's, or an image's, are read."""
+        """A key and a value per KV head, and index keys; nothing where those of another layer or an image are read."""
         if self.cross or self.reuses_cache:
             return ()
         keys = Cached(
@@ -164,15 +166,15 @@ class Attention:
 
     @property
     def state(self) -> State | None:
-        """The tail of short convolutions, where keys and values pass through any."""
+        """The tail of short convolutions on keys and values, None without any."""
         return State(convolution=self.convolution_state) if self.convolution_state else None
 
     def params(self, hidden: int) -> int:
-        """The formula is `attention_params`. [parameters]"""
+        """See `attention_params`. [parameters]"""
         return attention_params(hidden, self)
 
     def share(self, hidden: int, tp: int) -> float:
-        """The share of the layer on one of `tp` ranks: 1 / tp, with KV projections repeated from tp > kv_heads."""
+        """The share of the parameters on one of `tp` ranks: 1 / tp, but at least one KV head on each. [fraction]"""
         if tp <= self.kv_heads:
             return 1 / tp
         split = hidden * (self.query_width + self.output_width) / tp
@@ -182,7 +184,7 @@ class Attention:
 
 
 def attention_params(hidden: int, attention: Attention) -> int:
-    """hidden × (query + output width + kv + value width), plus gates, biases, sinks and norms. [parameters]
+    """hidden × (query + output + key + value width), and gates, biases, sinks, norms. [parameters]
 
     Source: Hugging Face transformers, `LlamaAttention`, `Qwen2Attention` (q, k, v bias), `Qwen3Attention`
     (per-head norm), `Olmo2Attention` (full-width norm), `Qwen3NextAttention` (gate), `GptOssAttention` (sinks),
@@ -203,7 +205,7 @@ def attention_params(hidden: int, attention: Attention) -> int:
 
 
 def _norm_params(attention: Attention) -> int:
-    """Query and key norms; a layer that reuses keys has the query's only. [parameters]"""
+    """Norms of query and key; of the query alone in a layer that reuses keys. [parameters]"""
     if attention.qk_norm == "none":
         return 0
     if attention.qk_norm == "per_head":
@@ -213,7 +215,11 @@ def _norm_params(attention: Attention) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latent:
-    """Multi-head latent attention (MLA): one latent of `kv_rank` and one rotary key of `rope_dim` for all heads."""
+    """Multi-head latent attention (MLA): one latent of `kv_rank` and one rotary key of `rope_dim` for all heads.
+
+    A head's query has `nope_dim` elements without rotation and `rope_dim` with; queries are projected through a latent
+    of `query_rank`, or directly where that is None. `extra_params` are tensors of a family beyond this form.
+    """
 
     heads: int
     kv_rank: int
@@ -234,17 +240,17 @@ class Latent:
 
     @property
     def output_width(self) -> int:
-        """heads × value width: what the output projection reads. [elements]"""
+        """heads × value_dim: what the output projection reads. [elements]"""
         return self.heads * self.value_dim
 
     @property
     def attended(self) -> tuple[int, int]:
-        """heads × (kv_rank + rope) and heads × kv_rank: queries and results in the latent's own width. [elements]"""
+        """heads × (kv_rank + rope) and heads × kv_rank: the widths of queries and results on the latent. [elements]"""
         return self.heads * (self.kv_rank + self.rope_dim), self.heads * self.kv_rank
 
     @property
     def cached(self) -> tuple[Cached, ...]:
-        """kv_rank + rope elements for all heads, and index keys; a query works on the latent itself (absorbed).
+        """kv_rank + rope elements for all heads, and index keys; decode attends over the latent itself (absorbed).
 
         Source: DeepSeek-V2, arXiv 2405.04434, section 2.1; vLLM, `MLAAttentionSpec` (one head, not sharded).
         """
@@ -259,11 +265,11 @@ class Latent:
 
     @property
     def state(self) -> State | None:
-        """Nothing is kept per sequence."""
+        """None: nothing is kept per sequence."""
         return None
 
     def params(self, hidden: int) -> int:
-        """Query, latent, up-projection and output, plus indexer, gates and sinks. [parameters]
+        """Query, latent, up-projection and output projection, and indexer, gates, sinks. [parameters]
 
         q: hidden × rank + rank + rank × query width, or hidden × query width; latent: hidden × (kv_rank + rope)
         + kv_rank; up: kv_rank × heads × (nope + value); output: heads × value × hidden.
@@ -277,12 +283,12 @@ class Latent:
         return self._replicated(hidden) + self._sharded(hidden) + self.extra_params
 
     def share(self, hidden: int, tp: int) -> float:
-        """The share on one of `tp` ranks: what makes the latents, and the indexer, is on every rank."""
+        """The share of the parameters on one of `tp` ranks: what makes latents, and indexers, are on all. [fraction]"""
         kept, split = self._replicated(hidden), self._sharded(hidden)
         return (kept + split / tp) / (kept + split)
 
     def absorbed_params(self, tp: int) -> float:
-        """kv_rank × heads / tp × (nope + value): the up-projection, which vLLM copies to absorb it. [parameters]"""
+        """kv_rank × heads / tp × (nope + value): a rank's up-projection, which vLLM absorbs as a copy. [parameters]"""
         return self.kv_rank * self.heads / tp * (self.nope_dim + self.value_dim)
 
     def _replicated(self, hidden: int) -> int:
@@ -291,14 +297,14 @@ class Latent:
         return query + hidden * (self.kv_rank + self.rope_dim) + self.kv_rank + self._indexer_params(hidden)
 
     def _sharded(self, hidden: int) -> int:
-        """Everything that has heads. [parameters]"""
+        """Projections with heads, gates and sinks, which tensor parallelism splits. [parameters]"""
         query = (self.query_rank or hidden) * self.query_width
         up = self.kv_rank * self.heads * (self.nope_dim + self.value_dim)
         gates = hidden * ((self.output_width if self.output_gate else 0) + (self.heads if self.head_gate else 0))
         return query + up + self.output_width * hidden + gates + (self.heads if self.sinks else 0)
 
     def _indexer_params(self, hidden: int) -> int:
-        """query_rank × heads × dim + hidden × dim + 2 × dim + hidden × heads, in the layer that owns it."""
+        """query_rank × heads × dim + (hidden + 2) × dim + hidden × heads, in a layer that owns it. [parameters]"""
         one = self.indexer
         if one is None or not one.owned:
             return 0
@@ -308,11 +314,12 @@ class Latent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compressed:
-    """DeepSeek-V4 attention: one key that is also the value, in a window, and beyond it one per `compress` tokens.
+    """DeepSeek-V4 attention: one key that is also the value, per token of a window and beyond it per `compress` tokens.
 
-    `pooled` compressors weigh the tokens they pool, `overlapping` ones pool each token twice (V4: every 4 tokens
-    with an indexer, every 128 without). In V4.1 a few layers are the `source` of compressed keys for all, and an
-    indexer scores keys that are projected from them.
+    V4 pools 4 tokens into a key where it has an indexer, each token twice (windows overlap), and 128 where it has none;
+    with `compress` None a layer has the window alone. With `learned_positions` compressors have embeddings for the
+    places of the tokens that they pool. In V4.1 a few layers are the `source` of compressed keys for all, and their
+    indexers score projections of those.
     """
 
     heads: int
@@ -328,27 +335,27 @@ class Compressed:
 
     @property
     def cached(self) -> tuple[Cached, ...]:
-        """The window of this layer, and its compressed and index keys where it is their source."""
+        """The window, and compressed and index keys where this layer is their source."""
         flops = 4 * self.heads * self.head_dim
-        near = Cached(what="window", elements=self.head_dim, window=self.window, flops=flops)
+        window = Cached(what="window", elements=self.head_dim, window=self.window, flops=flops)
         if self.compress is None or not self.source:
-            return (near,)
-        far = Cached(
+            return (window,)
+        compressed = Cached(
             what="compressed keys",
             elements=self.head_dim,
             compress=self.compress,
             read=self.indexer.top if self.indexer else None,
             flops=flops,
         )
-        return (near, far, *(self.indexer.cached if self.indexer else ()))
+        return (window, compressed, *(self.indexer.cached if self.indexer else ()))
 
     @property
     def state(self) -> State | None:
-        """Nothing is kept per sequence."""
+        """None: nothing is kept per sequence."""
         return None
 
     def params(self, hidden: int) -> int:
-        """Low-rank query, one key, grouped low-rank output and sinks; compressor and indexer. [parameters]
+        """Low-rank query, one key, grouped low-rank output, sinks; compressor and indexer. [parameters]
 
         Source: DeepSeek-V4 inference/model.py (`Attention`, `Compressor`, `Indexer`); the sums are the published
         tensor totals.
@@ -357,15 +364,18 @@ class Compressed:
         query = (hidden + 1 + width) * self.query_rank
         key = (hidden + 1) * self.head_dim
         output = (width + self.output_groups * hidden) * self.output_rank
-        return query + key + output + self.heads + self._far_params(hidden)
+        return query + key + output + self.heads + self._compressor_params(hidden)
 
     def share(self, hidden: int, tp: int) -> float:
-        """Query heads and output groups are split; latents, key, compressor and indexer are on every rank."""
+        """The share of the parameters on one of `tp` ranks, which split query heads and output groups. [fraction]
+
+        What makes query latent and key, compressor and indexer are on every rank.
+        """
         width = self.heads * self.head_dim
         split = width * self.query_rank + (width + self.output_groups * hidden) * self.output_rank
         return 1 - (1 - 1 / tp) * split / self.params(hidden)
 
-    def _far_params(self, hidden: int) -> int:
+    def _compressor_params(self, hidden: int) -> int:
         """Compressor and indexer. [parameters]"""
         if self.compress is None:
             return 0
@@ -382,6 +392,6 @@ class Compressed:
         return keys + ((self.query_rank * one.head_dim + hidden) * one.heads if one else 0)
 
     def _pooled(self, hidden: int, width: int) -> int:
-        """2 × hidden × w + compress × w, w twice the key where windows overlap, and a norm. [parameters]"""
+        """2 × hidden × w + compress × w and a norm, w the key's width, twice where windows overlap. [parameters]"""
         wide = width * (2 if self.indexer else 1)
         return (2 * hidden + (self.compress or 0)) * wide + width

@@ -1,4 +1,4 @@
-"""The collectives of one forward pass: how many, how many bytes, over which link, and how long they take.
+"""The collectives of one forward pass: their number, bytes, link and time.
 
 Units: bytes, seconds, tokens.
 """
@@ -13,19 +13,19 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.rings import LONG, LONG_SHARE
 
 ACTIVATION_BYTES = 2
-"""An element of the hidden state, in 16 bit. [B]"""
+"""An element of an activation, in 16 bit. [B]"""
 EXCHANGE_BYTES = 1.5
 """An element of an all-to-all, on average: dispatched in FP8 (1 B), combined in 16 bit (2 B). [B]"""
 NETWORK_SHARE = 0.9
 """The share of the network's rated speed that an all-to-all reaches: DeepEP's published latencies on 8 to 256 GPUs."""
 
 
-def all_reduce_amount(payload: float, *, tp: int, bandwidth: float) -> float:
+def ring_all_reduce_s(payload: float, *, tp: int, bandwidth: float) -> float:
     """2 (tp - 1) / tp × payload / bandwidth: a ring all-reduce over `tp` ranks at rated speed. [s]
 
     Source: NVIDIA nccl-tests, doc/PERFORMANCE.md (bus bandwidth of all-reduce).
 
-    >>> round(all_reduce_amount(16384, tp=8, bandwidth=450e9) * 1e9, 2)
+    >>> round(ring_all_reduce_s(16384, tp=8, bandwidth=450e9) * 1e9, 2)
     63.72
     """
     return 2 * (tp - 1) / tp * payload / bandwidth
@@ -47,8 +47,8 @@ class Collective(NamedTuple):
 
     `rated_s` is the time of all of them at the rated speed of the link: the network (`over_network`), the host's bus
     (`over_bus`) or else a fast link. `ring_s` is the latency of each where no latency of its kind was fitted. `long_s`
-    is what all take by NCCL's protocol for long messages, which counts where it is shorter. `hidden` ones overlap with
-    computation, as far as that lasts: see `performance.all_collectives`.
+    is the time of all by NCCL's protocol for long messages, which counts where it is shorter. `hidden` ones overlap
+    with computation while that lasts: see `performance.all_collectives`.
     """
 
     what: Literal["all-reduce", "all-to-all", "stage send", "all-gather", "reduce-scatter"]
@@ -94,49 +94,59 @@ def collectives(
     Source: vLLM, vllm/config/parallel.py, `use_sequence_parallel_moe`; falcon.py, `reduce_row_parallel_results`.
     """
     payload = tokens * hidden * ACTIVATION_BYTES
-    shared = layout.ep > 1 and active > 0
+    dispatches = layout.ep > 1 and active > 0
     if layout.tp > 1:
-        number = sums - expert_layers if shared else sums
-        each_s = all_reduce_amount(payload, tp=layout.tp, bandwidth=links.tensor_bandwidth)
-        yield Collective(
-            what="all-reduce",
-            link=links.tensor_link,
-            number=number,
-            payload=payload,
-            rated_s=number * each_s,
-            over_bus=links.tensor_link == links.bus_link,
-        )
-    if shared:
-        number = 2 * expert_layers
+        yield _all_reduces(links, layout.tp, number=sums - expert_layers if dispatches else sums, payload=payload)
+    if dispatches:
         sent = all_to_all_bytes(tokens / layout.tp, hidden=hidden, active=active, ranks=layout.ranks)
-        yield Collective(
-            what="all-to-all",
-            link=links.exchange_link,
-            number=number,
-            payload=sent,
-            rated_s=number * sent / links.exchange_bandwidth,
-            over_network=links.wide,
-            over_bus=links.exchange_link == links.bus_link,
-        )
+        yield _all_to_alls(links, number=2 * expert_layers, payload=sent)
     if layout.pp > 1:
-        hops = layout.pp - 1
-        rated_s = hops * payload / links.stage_bandwidth
-        yield Collective(
-            what="stage send",
-            link=links.stage_link,
-            number=hops,
-            payload=payload,
-            rated_s=rated_s,
-            over_bus=links.stage_link == links.bus_link,
-        )
+        yield _stage_sends(links, number=layout.pp - 1, payload=payload)
 
 
-class Shared(NamedTuple):
+def _all_reduces(links: Fabric, tp: int, *, number: int, payload: float) -> Collective:
+    """The all-reduces of a tensor group of `tp` ranks."""
+    return Collective(
+        what="all-reduce",
+        link=links.tensor_link,
+        number=number,
+        payload=payload,
+        rated_s=number * ring_all_reduce_s(payload, tp=tp, bandwidth=links.tensor_bandwidth),
+        over_bus=links.tensor_link == links.bus_link,
+    )
+
+
+def _all_to_alls(links: Fabric, *, number: int, payload: float) -> Collective:
+    """The dispatches and combines between the ranks that share experts."""
+    return Collective(
+        what="all-to-all",
+        link=links.exchange_link,
+        number=number,
+        payload=payload,
+        rated_s=number * payload / links.exchange_bandwidth,
+        over_network=links.wide,
+        over_bus=links.exchange_link == links.bus_link,
+    )
+
+
+def _stage_sends(links: Fabric, *, number: int, payload: float) -> Collective:
+    """The sends of the hidden state from each pipeline stage to the next."""
+    return Collective(
+        what="stage send",
+        link=links.stage_link,
+        number=number,
+        payload=payload,
+        rated_s=number * payload / links.stage_bandwidth,
+        over_bus=links.stage_link == links.bus_link,
+    )
+
+
+class ContextParallel(NamedTuple):
     """Decode context parallelism (vLLM): `ranks` of a tensor group each cache a part of every sequence's tokens.
 
     In each of `layers`, for each decoded token, every rank gathers the queries of all, attends over its own tokens with
     them, then gathers the softmax sums: `gathers` all-gathers, to which a rank contributes `gathered` bytes in all. The
-    partial outputs are added up by reduce-scatters of `scattered` bytes in all.
+    partial outputs are added up by reduce-scatters of `scattered` bytes in all. [B/token]
     """
 
     ranks: int
@@ -145,8 +155,8 @@ class Shared(NamedTuple):
     gathered: float
     scattered: float
 
-    def in_one_layer(self) -> "Shared":
-        """The mean of the layers."""
+    def in_one_layer(self) -> "ContextParallel":
+        """The exchanges of one layer, as the mean of all."""
         n = self.layers
         return self._replace(
             layers=1, gathers=round(self.gathers / n), gathered=self.gathered / n, scattered=self.scattered / n
@@ -154,24 +164,24 @@ class Shared(NamedTuple):
 
 
 def cache_exchanges(
-    shared: Shared, links: Fabric, *, decoded: float, cached_bytes: float = 0.0
+    parallel: ContextParallel, links: Fabric, *, decoded: float, cached_bytes: float = 0.0
 ) -> Iterator[Collective]:
-    """The collectives of decode context parallelism in a pass of so many `decoded` tokens, and of prompts.
+    """The collectives of decode context parallelism in a pass over `decoded` tokens and the prompts beside them.
 
-    As rings: (n - 1) × what each rank contributes to gathers, (n - 1) / n × what it scatters. Before the attention of a
-    prompt every rank gathers the cached tokens of all, `cached_bytes` from each.
+    Rings: a rank sends (n - 1) × what it contributes to all-gathers, (n - 1) / n × what it puts into reduce-scatters.
+    Before the attention of a prompt every rank gathers the cached tokens of all, `cached_bytes` from each.
 
-    Limits: prompts of models with KV heads gather queries instead of caches; both are computed alike. MLA queries go
-    through the switch since vLLM 0.28, which is faster than a ring.
+    Limits: prompts of models with KV heads gather queries instead of caches; both are computed alike. Queries of MLA go
+    through the NVLink switch since vLLM 0.28, which is faster than a ring.
     Source: vLLM 0.28, mla_attention.py (`query_gather`, `combine`, `kv_gather`), attention/ops/common.py
     (`cp_lse_ag_out_rs`), sparse_attn_indexer.py (`_merge_dcp_topk_global`).
     """
-    n = shared.ranks
-    gathers = shared.gathers if decoded else shared.layers if cached_bytes else 0
-    gathered = decoded * shared.gathered + cached_bytes
+    n = parallel.ranks
+    gathers = parallel.gathers if decoded else parallel.layers if cached_bytes else 0
+    gathered = decoded * parallel.gathered + cached_bytes
     yield _in_a_ring("all-gather", links, n, number=gathers, put_in=gathered, sent=(n - 1) * gathered)
-    scattered = decoded * shared.scattered
-    scatters = shared.layers if decoded else 0
+    scattered = decoded * parallel.scattered
+    scatters = parallel.layers if decoded else 0
     yield _in_a_ring("reduce-scatter", links, n, number=scatters, put_in=scattered, sent=(n - 1) / n * scattered)
 
 

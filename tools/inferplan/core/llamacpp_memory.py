@@ -13,19 +13,12 @@ from dataclasses import replace
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import (
-    Architecture,
-    Attention,
-    Compressed,
-    LayerGroup,
-    Mixer,
-    count,
-    layer_params,
-)
+from inferplan.core.architecture import Architecture, Attention, Compressed, LayerGroup, Mixer
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Build, Model, NativeBits
 from inferplan.core.parallelism import Layout
+from inferplan.core.parameters import count, layer_params
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.rank_memory import Holding, RankMemory
 from inferplan.core.units import GIB

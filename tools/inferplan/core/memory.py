@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Parameters
+from inferplan.core.architecture import Architecture
 from inferplan.core.attention import Cached
 from inferplan.core.model import Model, NativeBits
+from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CONVOLUTION_BYTES = 2

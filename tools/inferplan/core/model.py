@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Literal
 
-from inferplan.core.architecture import Architecture, Parameters, count, idle_params
+from inferplan.core.architecture import Architecture
+from inferplan.core.parameters import Parameters, count, idle_params
 from inferplan.core.sparsity import routed_params
 
 Adapted = Literal["", "linear", "embedding", "ends", "joined", "stacked"]

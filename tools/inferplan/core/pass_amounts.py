@@ -148,7 +148,7 @@ def pass_collectives(w: Work, m: Machine, layout: Layout, tokens: float) -> Iter
 
 def context_parallel_collectives(w: Work, m: Machine, layout: Layout, batch: Batch) -> Iterator[Collective]:
     """The collectives of ranks that each hold a part of a sequence's tokens, in a pass over this batch."""
-    if w.shared:
+    if w.context_parallel:
         local = batch.on_rank(layout)
         cached_bytes = local.prompts * batch.cached * w.kv_bytes_per_token if batch.cached else 0.0
-        yield from cache_exchanges(w.shared, m.fabric, decoded=local.decoded, cached_bytes=cached_bytes)
+        yield from cache_exchanges(w.context_parallel, m.fabric, decoded=local.decoded, cached_bytes=cached_bytes)

@@ -199,7 +199,7 @@ def _with_adapters(spent: Pass, adapted: AdapterWork, m: Machine, layout: Layout
 
 def with_context_parallelism(spent: Pass, w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     """A pass over this batch with the collectives of ranks that each hold a part of a sequence's tokens, if any do."""
-    if not w.shared:
+    if not w.context_parallel:
         return spent
-    told = context_parallel_collectives(w, m, layout, batch)
-    return spent._replace(collectives_s=spent.collectives_s + sum(one.taken_s(m.efficiency) for one in told))
+    exchanges = context_parallel_collectives(w, m, layout, batch)
+    return spent._replace(collectives_s=spent.collectives_s + sum(one.taken_s(m.efficiency) for one in exchanges))

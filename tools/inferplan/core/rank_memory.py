@@ -1,4 +1,4 @@
-"""Where the memory of one GPU goes, and what its KV pool holds: the form in which every engine's rules answer."""
+"""The memory of one GPU and what its KV pool holds: the types in which every engine's rules answer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from inferplan.core.precision import Precision
 class RankMemory:
     """The memory of the busiest GPU of a replica. [B]
 
-    `budget` is what the engine lets itself fill; `weights`, `adapters` (buffers for LoRA, which engines print with the
-    weights), `activation`, `non_torch` and `graphs` are what it counts against it, and the KV cache takes `pool_share`
-    of the rest. `non_torch` has the name that vLLM's logs have for it; answers call it runtime: what libraries and,
-    since vLLM 0.27, the model runner hold. What it needs beyond its budget (the CUDA context, buffers of collectives,
-    graphs or activations that it does not count) is `outside`.
+    Of `total` the engine fills at most its `budget`. It counts against the budget `weights`, `adapters` (LoRA buffers,
+    which engines print with the weights), `activation` (the peak of a forward pass), `non_torch` (vLLM's name for what
+    libraries and, since 0.27, the model runner hold; answers call it runtime) and CUDA `graphs`. The KV cache gets
+    `pool_share` of the rest. `outside` is what the engine takes beyond its budget: the CUDA context, buffers of
+    collectives, and graphs or activations that it does not count.
     """
 
     total: float
@@ -35,22 +35,22 @@ class RankMemory:
 
     @property
     def pool(self) -> float:
-        """What is left for the KV cache; negative where the engine refuses to start. [B]"""
+        """The KV pool; negative where the rest alone exceeds the budget, and the engine refuses to start. [B]"""
         return self.pool_share * (self.budget - self._counted)
 
     @property
     def _counted(self) -> float:
-        """What stands against the budget before any cache. [B]"""
+        """What counts against the budget before the KV cache. [B]"""
         return self.weights + self.adapters + self.activation + self.non_torch + self.graphs
 
     @property
     def headroom(self) -> float:
-        """What the device has beyond budget and `outside`; negative where warm-up runs out of memory. [B]"""
+        """total - budget - outside; negative where the engine runs out of memory as it warms up. [B]"""
         return self.total - self.budget - self.outside
 
 
 class Held(NamedTuple):
-    """What a pool holds: tokens as the engine prints them, and sequences of one context at once, parts counted."""
+    """What a pool holds: tokens as the engine prints them, and sequences of one context at once, fractions included."""
 
     tokens: int
     concurrency: float
@@ -58,10 +58,10 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Holding:
-    """The same by the context of its sequences.
+    """What a pool holds as functions of the context of its sequences. [tokens]
 
-    `sequences` are those that the engine may be told to run at once, None where the pool does not bound them. `tables`
-    are what an engine that is started for this context takes beyond its budget, where it takes any. [B]
+    `sequences` is the largest `max_num_seqs` that the engine accepts, None where the pool sets no bound. `tables` is
+    what an engine started for a context takes beyond its budget for it, None where that does not depend on it. [B]
     """
 
     tokens: Callable[[int], int]
@@ -70,29 +70,29 @@ class Holding:
     tables: Callable[[int], float] | None = None
 
     def at(self, context: int) -> Held:
-        """Of sequences of so many tokens."""
+        """What it holds of sequences of `context` tokens each."""
         return Held(self.tokens(context), self.concurrency(context))
 
 
 class Rules(Protocol):
-    """What a module says of its engine's memory."""
+    """What a module of one engine's memory rules provides."""
 
     def default_batching(self, gpu: Gpu, version: int, /) -> tuple[int, int]:
-        """Tokens of a step and sequences at once that the engine takes by default on this GPU; `version` is vLLM's."""
+        """The engine's default `max_num_batched_tokens` and `max_num_seqs` on this GPU; `version` is vLLM's."""
         ...
 
     def utilization(self, architecture: Architecture, gpu: Gpu, layout: Layout, engine: Engine, /) -> float:
-        """The share that the engine may fill: as set, or its own default for this model, GPU and layout. [fraction]"""
+        """The share of memory that the engine may fill: as set, or its default for model, GPU and layout. [fraction]"""
         ...
 
     def memory(self, model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-        """Where the memory of the busiest GPU goes."""
+        """Where the memory of the busiest GPU goes. [B]"""
         ...
 
     def holding(self, model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
-        """What a pool of so many bytes on one GPU holds, by the context of its sequences."""
+        """What a pool of `pool` bytes on one GPU holds."""
         ...
 
     def not_modelled(self, architecture: Architecture, engine: Engine, /) -> str | None:
-        """Why the engine's cache of this architecture is not computed here, None where it is."""
+        """Why the engine's cache of this architecture cannot be computed, None where it can."""
         ...

@@ -20,7 +20,7 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rank_memory import Holding, RankMemory
-from inferplan.core.rank_weights import Loader, stage_weights
+from inferplan.core.rank_weights import stage_weights
 from inferplan.core.recurrence import Lightning
 from inferplan.core.vllm_activation import LOGIT_BYTES, activation_peak, tuning_peak
 from inferplan.core.vllm_buffers import (
@@ -39,6 +39,7 @@ from inferplan.core.vllm_defaults import (
     is_compressed,
     utilization,
 )
+from inferplan.core.weight_loading import Loader
 
 __all__ = [
     "default_batching",

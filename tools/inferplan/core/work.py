@@ -1,36 +1,41 @@
-"""What one token costs on one rank of a replica, whatever the machine: bytes to read, FLOPs to do, elements to send.
+"""What one token costs on one rank of a replica, on any machine: bytes to read, FLOPs to do, elements to send.
 
-Units: bytes, FLOP, tokens.
+Units: bytes, FLOP, tokens. A pair is a token and one that it attends over.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from inferplan.core.adapter_time import AdapterWork, adapter_work
-from inferplan.core.architecture import Mixer
+from inferplan.core.architecture import Architecture, Mixer
 from inferplan.core.attention import Attention, Cached, Latent
-from inferplan.core.collectives import ACTIVATION_BYTES, Shared
+from inferplan.core.collectives import ACTIVATION_BYTES, ContextParallel
 from inferplan.core.engine import Engine
 from inferplan.core.memory import WeightBytes, cached_parts, class_bits, state_bytes, weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, expert_share, shared_share
+from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CANDIDATE_BYTES = 8
-"""A token that an indexer picks among a rank's, with its score. [B]"""
-
+"""The index and the score of a token that an indexer picks among those of a rank. [B]"""
 SUM_BYTES = 4
-"""The logarithm of the softmax's sum of one head and token. [B]"""
+"""The log-sum-exp of the softmax, per head and token. [B]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Work:
     """What one token costs on one rank of a replica: bytes to read, FLOPs to do, elements to send.
 
-    `half_params` are products in 16 bit: the attention of checkpoints that quantise experts only, or a part of it.
-    `endless_layers` keep something of every token. Of a cache whose tokens are `shared` out it reads its own. `adapted`
-    is what LoRA adapters add.
+    Layers are counted by what costs extra time: `sums` are the blocks whose outputs ranks add up (all-reduces),
+    `endless_layers` cache something of every token. `*_bytes` are read once a pass: `expert_bytes` if a batch activates
+    all experts. `*_params` take 2 FLOP a token: `half_params` in 16 bit (attention that the checkpoint leaves
+    unquantised), `dense_params` and `active_expert_params` in the arithmetic of the weights. The KV cache that is read
+    grows with the context by `kv_bytes_per_token`, and up to a bound in `bounded` layers; `prompt_saving_per_pair` is
+    what attention in prefill costs less than in decode. With `context_parallel` a rank reads its own tokens of the
+    cache and exchanges results. `adapted` is what LoRA adapters add.
     """
 
     layers: int
@@ -56,33 +61,31 @@ class Work:
     index_layers: int = 0
     index_flops_per_pair: float = 0.0
     endless_layers: int = 0
-    shared: Shared | None = None
+    context_parallel: ContextParallel | None = None
     adapted: AdapterWork | None = None
 
     def cache_read(self, context: float) -> float:
-        """KV cache that one decoded token reads at this context, and the state that it reads and writes. [B]"""
-        near = sum([min(context, part.tokens) * part.bytes_per_token for part in self.bounded])
-        return context * self.kv_bytes_per_token + near + 2 * self.state_bytes
+        """KV cache that a decoded token reads at this context, and the recurrent state that it reads and writes. [B]"""
+        bounded = sum([min(context, part.tokens) * part.bytes_per_token for part in self.bounded])
+        return context * self.kv_bytes_per_token + bounded + 2 * self.state_bytes
 
     def decode_flops(self, context: float) -> float:
         """Attention arithmetic of one decoded token. [FLOP]"""
-        near = sum([min(context, part.tokens) * part.flops_per_pair for part in self.bounded])
-        return context * self.attention_flops_per_pair + near
+        bounded = sum([min(context, part.tokens) * part.flops_per_pair for part in self.bounded])
+        return context * self.attention_flops_per_pair + bounded
 
     def prompt_flops(self, prompt: float, cached: float = 0) -> float:
-        """Attention arithmetic of one token in the middle of a prompt that follows `cached` tokens. [FLOP]"""
+        """Attention arithmetic of the middle token of a prompt that follows `cached` tokens, its mean. [FLOP]"""
         before = cached + prompt / 2
-        near = sum([min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded])
-        return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + near
+        bounded = sum([min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded])
+        return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + bounded
 
     def drafting(self, share: float) -> "Work":
-        """What predicts a further token: one layer, a share of the parameters of all, and the whole head.
+        """The work of drafting one token: a layer with this share of the decoder's parameters, and the whole head.
 
-        It keeps the cache of one that keeps every token (see `drafts.with_draft`), and where layers have an indexer,
-        its own.
+        The layer caches every token (see `drafts.with_draft`), and index keys where the model's layers have an indexer.
 
-        Limits: what it reads of a window, or of what its indexer picks, is not counted. Adapters are those of the model
-        alone.
+        Limits: no window, and no bound by an indexer, is applied to what it reads; adapters are on the model alone.
         Source: vLLM, qwen3_next_mtp.py (`full_attention`); deepseek_mtp.py, `topk_indices_buffer`.
         """
         kept, indexed = max(1, self.endless_layers), max(1, self.index_layers)
@@ -106,14 +109,17 @@ class Work:
             recurrent_layers=0,
             index_layers=min(1, self.index_layers),
             index_flops_per_pair=self.index_flops_per_pair / indexed,
-            shared=self.shared and self.shared.in_one_layer(),
+            context_parallel=self.context_parallel and self.context_parallel.in_one_layer(),
             adapted=None,
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounded:
-    """Layers that read no more than `tokens` of the context: windows, and what an indexer picks."""
+    """One part of the cache that a decoded token reads, of all its layers; at most `tokens` of it, 0 for no bound.
+
+    A window bounds it, or an indexer that picks tokens.
+    """
 
     tokens: int
     bytes_per_token: float
@@ -125,59 +131,60 @@ class Bounded:
 def work_of(
     model: Model, precision: Precision, *, tp: int, kv_bits: float, attention_dp: int = 1, sharing: int = 1
 ) -> Work:
-    """The work of a model in a format on one of `tp` ranks, all pipeline stages together.
+    """The work of a model in a weight format on one of `tp` ranks, all pipeline stages together.
 
-    Experts are shared by tp × attention_dp ranks; everything else, and the cache, is repeated `attention_dp` times. The
-    tokens of the cache are those of `sharing` ranks together: each attends for all their heads over its own.
+    Routed experts are spread over tp × attention_dp ranks; everything else, and the cache, is replicated `attention_dp`
+    times. With decode context parallelism `sharing` ranks share out the tokens of the cache: each attends over its own
+    with the heads of all.
     """
-    architecture, parts = model.architecture, model.parameters
-    stored: WeightBytes = weights(model, precision)
-    experts = architecture.experts
+    architecture, parts, stored = model.architecture, model.parameters, weights(model, precision)
+    experts, layout = architecture.experts, Layout(tp=tp, attention_dp=attention_dp)
+    share, half = _mixer_share(model, tp), _half_share(class_bits(model, precision).mixers, precision)
     mixing = parts.attention + parts.linear_attention
-    share = _mixer_share(model, tp)
-    half = _half_share(class_bits(model, precision).mixers, precision)
-    attention = [(n, part) for n, part in cached_parts(architecture) if part.what != "index keys"]
-    index = [(n, part) for n, part in cached_parts(architecture) if part.what == "index keys"]
-    parts_read = [_read(layers, part, tp=tp, kv_bits=kv_bits / sharing) for layers, part in attention]
-    keys_read = [_read(layers, part, tp=sharing, kv_bits=kv_bits / sharing) for layers, part in index]
-    endless = [part for part in parts_read if part.tokens == 0]
-    active = experts.active / experts.experts if experts else 0.0
     other = (parts.dense_ffn + parts.shared_experts + parts.router) / tp
-    layout = Layout(tp=tp, attention_dp=attention_dp)
+    active = experts.active / experts.experts if experts else 0.0
     routed = expert_share(layout, experts.experts) * experts.text_share if experts else 0.0
-    shared = stored.ffn * parts.shared_experts / max(1, parts.dense_ffn + parts.shared_experts)
+    reads = _cache_reads(architecture, tp=tp, kv_bits=kv_bits, sharing=sharing)
     return Work(
         layers=architecture.layers,
         expert_layers=architecture.expert_layers,
         sums=architecture.sums,
         hidden=architecture.hidden,
-        dense_bytes=stored.attention * share
-        + (stored.ffn - shared + stored.replicated) / tp
-        + shared * shared_share(layout),
+        dense_bytes=_dense_bytes(stored, parts, layout, share),
         expert_bytes=stored.routed_experts * routed,
         head_bytes=(stored.output_head or stored.embedding) / tp,
         dense_params=other + mixing * share * (1 - half),
         half_params=mixing * share * half,
         active_expert_params=parts.routed_experts * active * routed,
         head_params=(parts.output_head or parts.embedding) / tp,
-        kv_bytes_per_token=sum(part.bytes_per_token for part in [*endless, *keys_read]),
-        attention_flops_per_pair=sum(part.flops_per_pair for part in endless),
-        prompt_saving_per_pair=sum(part.flops_per_pair - part.prompt_flops_per_pair for part in endless),
-        bounded=tuple(part for part in parts_read if part.tokens > 0),
+        kv_bytes_per_token=sum(part.bytes_per_token for part in [*reads.endless, *reads.index_keys]),
+        attention_flops_per_pair=sum(part.flops_per_pair for part in reads.endless),
+        prompt_saving_per_pair=sum(part.flops_per_pair - part.prompt_flops_per_pair for part in reads.endless),
+        bounded=reads.bounded,
         state_bytes=state_bytes(architecture) / tp,
         experts=experts.experts if experts else 0,
         active=experts.active if experts else 0,
         latent_layers=_layers(model, lambda mixer: isinstance(mixer, Latent)),
         recurrent_layers=_layers(model, lambda mixer: bool(mixer.state and mixer.state.recurrent)),
-        index_layers=sum(layers for layers, _ in index),
-        index_flops_per_pair=sum(part.flops_per_pair for part in keys_read),
+        index_layers=sum(layers for layers, part in cached_parts(architecture) if part.what == "index keys"),
+        index_flops_per_pair=sum(part.flops_per_pair for part in reads.index_keys),
         endless_layers=_layers(model, lambda mixer: any(_limit(part) == 0 for part in mixer.cached)),
-        shared=_shared(model, tp, sharing) if sharing > 1 else None,
+        context_parallel=_context_parallel(model, tp, sharing) if sharing > 1 else None,
+    )
+
+
+def _dense_bytes(stored: WeightBytes, parts: Parameters, layout: Layout, mixer_share: float) -> float:
+    """Weights that a rank reads for every batch: all of its layers but routed experts. [B]"""
+    shared = stored.ffn * parts.shared_experts / max(1, parts.dense_ffn + parts.shared_experts)
+    return (
+        stored.attention * mixer_share
+        + (stored.ffn - shared + stored.replicated) / layout.tp
+        + shared * shared_share(layout)
     )
 
 
 def work_under(engine: Engine, model: Model, precision: Precision, layout: Layout, *, kv_bits: float) -> Work:
-    """The work of a layout under an engine: ranks share out its cache as it says, and adapters add to it."""
+    """The work of a layout under an engine: with its decode context parallelism, and with LoRA adapters."""
     work = work_of(
         model,
         precision,
@@ -189,11 +196,11 @@ def work_under(engine: Engine, model: Model, precision: Precision, layout: Layou
     return replace(work, adapted=adapter_work(model, precision, layout, engine)) if engine.adapters else work
 
 
-def _shared(model: Model, tp: int, ranks: int) -> Shared:
-    """What ranks that share out the tokens of a cache tell each other of one token: see `cache_exchanges`.
+def _context_parallel(model: Model, tp: int, ranks: int) -> ContextParallel:
+    """The exchanges of decode context parallelism per decoded token: see `cache_exchanges`.
 
-    In 16 bit, heads / tp queries of each rank, as wide as a latent where there is one; what each makes for the heads of
-    all ranks, with a sum of 4 bytes for each; the tokens that an indexer picks of its own.
+    A rank gathers, in 16 bit, its heads / tp queries, as wide as the latent where there is one, a log-sum-exp for each
+    head of all ranks, and the candidates of its indexer; it scatters what it computed for the heads of all ranks.
     """
     gathered, scattered, kept, picks = 0.0, 0.0, 0, 0
     for layers, mixer in model.architecture.mixers:
@@ -206,16 +213,16 @@ def _shared(model: Model, tp: int, ranks: int) -> Shared:
         if mixer.indexer and mixer.indexer.owned:
             gathered += layers * mixer.indexer.top * CANDIDATE_BYTES
             picks += layers
-    return Shared(ranks=ranks, layers=kept, gathers=2 * kept + picks, gathered=gathered, scattered=scattered)
+    return ContextParallel(ranks=ranks, layers=kept, gathers=2 * kept + picks, gathered=gathered, scattered=scattered)
 
 
 def _layers(model: Model, has: Callable[[Mixer], bool]) -> int:
-    """Layers with a mixer that `has` something."""
+    """Layers with at least one mixer of which `has` is true."""
     return sum(group.count for group in model.architecture.groups if any(map(has, group.mixers)))
 
 
 def _mixer_share(model: Model, tp: int) -> float:
-    """The share of all mixers that one rank holds: what makes latents, and KV heads beyond one, is repeated."""
+    """The share of the mixers' parameters on one rank: at least one KV head, all of what makes latents. [fraction]"""
     hidden = model.architecture.hidden
     sizes = [(layers * mixer.params(hidden), mixer) for layers, mixer in model.architecture.mixers]
     total = sum(size for size, _ in sizes)
@@ -223,10 +230,10 @@ def _mixer_share(model: Model, tp: int) -> float:
 
 
 def _half_share(bits: float, precision: Precision) -> float:
-    """(bits - own) / (16 - own): the share of a class in 16 bit where its mean is `bits` and the rest is as the format.
+    """(bits - own) / (16 - own): the share of a class in 16 bit, whose mean is `bits` and whose rest is in the format.
 
-    A class in FP8 beside FP4 comes out at 0.3, which takes as long as FP8 at half the rate of FP4: 0.3 + 0.7 / 4 is
-    about 1/2.
+    A class in FP8 beside FP4 comes out at 0.3, which takes about as long as FP8 at half the rate of FP4:
+    0.3 + 0.7 / 4 is about 1/2.
 
     >>> from inferplan.catalog.formats import FORMATS
     >>> [round(_half_share(bits, FORMATS["nvfp4"]), 3) for bits in (4.5, 8.0, 16.0)]
@@ -236,8 +243,31 @@ def _half_share(bits: float, precision: Precision) -> float:
     return min(1.0, max(0.0, (bits - own) / (REST_BITS - own))) if own < REST_BITS else 0.0
 
 
+class _CacheReads(NamedTuple):
+    """What a decoded token reads of the cache: parts that grow with the context, bounded parts, index keys."""
+
+    endless: list[Bounded]
+    bounded: tuple[Bounded, ...]
+    index_keys: list[Bounded]
+
+
+def _cache_reads(architecture: Architecture, *, tp: int, kv_bits: float, sharing: int) -> _CacheReads:
+    """The parts of the cache that one of `tp` ranks reads, of which `sharing` ranks share out the tokens.
+
+    Every rank has the index keys of all heads; their scores are shared out with the tokens.
+    """
+    parts = [(layers, part) for layers, part in cached_parts(architecture)]
+    attended = [_read(n, part, tp=tp, kv_bits=kv_bits / sharing) for n, part in parts if part.what != "index keys"]
+    index = [_read(n, part, tp=sharing, kv_bits=kv_bits / sharing) for n, part in parts if part.what == "index keys"]
+    return _CacheReads(
+        endless=[part for part in attended if part.tokens == 0],
+        bounded=tuple(part for part in attended if part.tokens > 0),
+        index_keys=index,
+    )
+
+
 def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
-    """What a pass reads and computes of one part of the cache, on one rank; 0 tokens stands for no bound."""
+    """What a pass reads and computes of one part of the cache in all its layers, on one rank."""
     prompt = part.flops if part.prefill_flops is None else part.prefill_flops
     return Bounded(
         tokens=_limit(part),
@@ -248,5 +278,5 @@ def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
 
 
 def _limit(part: Cached) -> int:
-    """Tokens that are read of a part of the cache at most; 0 where there is no bound."""
+    """The most tokens of a part of the cache that a decoded token reads; 0 for no bound. [tokens]"""
     return part.window or (part.read or 0) * part.compress

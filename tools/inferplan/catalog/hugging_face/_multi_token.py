@@ -4,17 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from inferplan.catalog.hugging_face._keys import Keys
-from inferplan.core.architecture import (
-    Architecture,
-    Attention,
-    DenseFfn,
-    ExpertFfn,
-    LayerGroup,
-    Mixer,
-    MultiToken,
-    layer_params,
-)
+from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, MultiToken
 from inferplan.core.attention import Compressed, Latent
+from inferplan.core.parameters import layer_params
 
 DENSE_WIDTH = "intermediate_size"
 

@@ -214,7 +214,7 @@ def _room(case: Case) -> str:
     if on.engine.name == "vllm" and is_compressed(on.model.architecture):
         return _room_of_compressed(case, held)
     sessions, tokens = held.sessions // groups, held.tokens // groups
-    bound = _bound_by(on, on.pool(layout, context).most, sessions) if sessions < tokens // context else ""
+    bound = _bound_by(on, on.pool(layout, context).max_sequences, sessions) if sessions < tokens // context else ""
     room = f"{tokens:,} tokens / {context:,}{bound}"
     return f"{groups} x ({room} = {sessions:,})" if groups > 1 else room
 

@@ -7,15 +7,15 @@ from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import ENGINES, plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import room
+from inferplan.core.adapters import buffer_rank
 from inferplan.core.engine_memory import as_run
+from inferplan.core.expert_slices import cuts_blocks
 from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
 from inferplan.core.kv_coverage import picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.pass_amounts import Batch
 from inferplan.core.placement import is_even
-from inferplan.core.rank_weights import cuts_blocks
 from inferplan.core.serving_laws import in_one_stage
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
@@ -321,11 +321,11 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
     yield flags.context.format(context * each if slots else context)
     if flags.longer and on.model.is_beyond_training(context):
         yield flags.longer.format(context)
-    told = on.pool(layout, context).told
-    if told:
-        ledger.note("max_num_seqs", told, why=STATES.format(on.engine.max_num_seqs))
-    if slots or told or ledger.given("max_num_seqs"):
-        yield flags.sequences.format(each if slots else told or on.engine.max_num_seqs)
+    lowered = on.pool(layout, context).lowered_max_num_seqs
+    if lowered:
+        ledger.note("max_num_seqs", lowered, why=STATES.format(on.engine.max_num_seqs))
+    if slots or lowered or ledger.given("max_num_seqs"):
+        yield flags.sequences.format(each if slots else lowered or on.engine.max_num_seqs)
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
@@ -369,5 +369,5 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     if not engine.images:
         yield flags.text_alone
     if engine.adapters:
-        yield flags.adapters.format(engine.adapters, room(engine))
+        yield flags.adapters.format(engine.adapters, buffer_rank(engine))
         yield flags.adapters_sharded if engine.adapters_sharded else ""

@@ -252,7 +252,7 @@ class Setup:
             adapters=self.extra.lora_adapters or 1 if self.extra.lora_rank else 0,
             adapter_rank=self.extra.lora_rank or 1,
             adapters_sharded=bool(self.extra.lora_sharded),
-            as_told=True,
+            keeps_max_num_seqs=True,
             first_runner=self.extra.first_runner is True,
             first_start=self.extra.first_start is True,
         )
