@@ -71,6 +71,7 @@ from inferplan.tools.money.rates import price_problem
 from inferplan.tools.serving.adapters import refuse_adapters
 from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
@@ -256,7 +257,7 @@ def _fits(
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(on, layout),
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
         strategy=layout.strategy,
@@ -313,7 +314,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(on, layout),
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
         strategy=layout.strategy,

@@ -30,7 +30,7 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import SAID_SO, TAKEN, UNUSED, Assumption, parse_overrides, settings
-from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
+from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._size import Room
@@ -204,8 +204,12 @@ def _compared(q: PresetQuestion) -> Comparison:
 
 
 def _paired(q: PresetQuestion) -> Pair:
-    """The model beside its opposite."""
-    question = _ask(MoeQuestion, q, precision=q.moe_precision())
+    """The model beside its opposite, by parameters and weights: neither adapters nor a cache of one bear on those.
+
+    What the opposite would refuse of them is no reason to refuse the question.
+    """
+    kept = (part for part in overrides_for(q, MoeQuestion).split(", ") if part.partition("=")[0] not in HELD_BY_EACH)
+    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=", ".join(kept))
     return paired(question, question.ledger())
 
 
@@ -253,9 +257,9 @@ def _no_bill(problem: Mapping[str, Any]) -> str:
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:
     """One section's question out of the controls."""
-    controls = q.controls | arguments_for(q, kind) | _pair(q) | changes
+    said = {"overrides": overrides_for(q, kind)}
+    controls = q.controls | arguments_for(q, kind) | _pair(q) | said | changes
     arguments = {name: controls[name] for name in kind.model_fields if controls.get(name) is not None}
-    arguments["overrides"] = overrides_for(q, kind)
     return kind.model_validate(arguments)
 
 

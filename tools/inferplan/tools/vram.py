@@ -39,6 +39,7 @@ from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.serving.evidence import memory_evidence
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.settings import FIRST, is_usual, note_node, note_share, serving
@@ -347,16 +348,17 @@ def _row(one: Fit, **more: Any) -> HardwareRow:
         gpus_by_formula=one.by_formula,
         nodes_by_formula=one.nodes_by_formula,
         fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
-        deploy=_placed(one.placed) if one.placed else None,
+        deploy=_placed(one.on, one.placed) if one.placed else None,
         max_concurrent_users=one.users,
         **more,
     )
 
 
-def _placed(deployment: Deployment) -> Placed:
+def _placed(on: Serving, deployment: Deployment) -> Placed:
     """A deployment as results show it."""
     layout = deployment.layout
-    shared = layout.ep if layout.ep > 1 else None
+    over = experts_over(on, layout)
+    shared = over if over > 1 else None
     return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp, ep=shared)
 
 

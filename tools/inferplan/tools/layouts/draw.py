@@ -9,6 +9,7 @@ from inferplan.core.placement import first_gpu, nodes_per_group
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Deployment, Serving
 
 COLUMN = 38
@@ -55,7 +56,8 @@ def _title(on: Serving, layout: Layout) -> list[str]:
     """What is laid out, and the degrees."""
     what = f"{words.title(on.model)}, {on.precision.title}"
     size = f"{words.devices(layout.gpus, on.gpu.title)}:"
-    return [*draw.wrap_items([f"{what},", size, words.degrees(layout)], draw.WIDTH, separator=" "), ""]
+    degrees = words.degrees(layout, experts_over(on, layout))
+    return [*draw.wrap_items([f"{what},", size, degrees], draw.WIDTH, separator=" "), ""]
 
 
 def _replicas(on: Serving, layout: Layout) -> list[str]:
@@ -164,7 +166,7 @@ def _share(on: Serving, layout: Layout) -> str:
     part = f"1/{layout.tp} of each layer" if split else whole
     if experts is None:
         return part
-    if layout.ep > 1:
+    if experts_over(on, layout) > 1:
         return f"{part}, its experts whole"
     return f"{part}, {'of ' if split else ''}all {experts.experts} experts"
 

@@ -12,6 +12,7 @@ from inferplan.tools import _words as words
 from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.layouts.words_aims import left_over
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
@@ -32,7 +33,7 @@ def summary(case: Case) -> Iterator[str]:
     on, plan, layout = case.on, case.chosen, case.chosen.layout
     yield (
         f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
-        f"{words.degrees(layout)}, "
+        f"{words.degrees(layout, experts_over(on, layout))}, "
         f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
         f"{words.nodes(plan.deployment.nodes, on.gpu, size=on.node_size)}."
     )

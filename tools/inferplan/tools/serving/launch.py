@@ -1,7 +1,6 @@
 """The command that starts a deployment, with the flags that follow from the answer."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import ENGINES, plugin
@@ -21,12 +20,11 @@ from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools.serving.launch_flags import AITER, EARLIER, EXCHANGE, FLAGS
+from inferplan.tools.serving.published import as_published, experts_over
 from inferplan.tools.serving.serving import Serving
 
 ANY_MODEL = "MODEL"
 """In place of a checkpoint that is not known."""
-RELEASED_BESIDE = "fp8"
-"""The format in which checkpoints are released beside those of 16 bit."""
 WIDE = "fp32"
 """The format that engines have to be told: they load a checkpoint of 32 bit in 16 as well.
 
@@ -58,7 +56,7 @@ def launch(
 
     What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
     """
-    on, needed = _as_published(on, layout), plugin(on.engine.name, on.gpu)
+    on, needed = as_published(on, layout), plugin(on.engine.name, on.gpu)
     form = "gguf" if on.precision.is_gguf else on.precision.id
     first, loader = LOADERS.get(form, (0, ""))
     if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
@@ -123,27 +121,6 @@ def _checkpoint(model: Model, context: int) -> str:
     if real is not None:
         return real.id if context <= real.architecture.max_positions else ANY_MODEL
     return ANY_MODEL if model.is_size_class or is_config(model.id) else model.id
-
-
-def _as_published(on: Serving, layout: Layout) -> Serving:
-    """The same of the checkpoint in FP8 that is released beside one of 16 bit, where one is: it is what people serve.
-
-    Not where it leaves layers in 16 bit, which the format counted does not, nor where this layout would divide its
-    blocks of scales, nor where tensor groups share experts under other engines than vLLM: SGLang exchanges tokens
-    otherwise of a checkpoint in blocks, and takes room for it.
-
-    Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
-    """
-    own = MODELS.get(f"{on.model.id}-{RELEASED_BESIDE.upper()}") or MODELS.get(f"{on.model.id}-{RELEASED_BESIDE}")
-    if (
-        on.precision.id != RELEASED_BESIDE
-        or own is None
-        or own.native_bits
-        or (layout.ep > 1 and on.engine.name != "vllm")
-    ):
-        return on
-    published = replace(on, model=own)
-    return published if layout.tp in published.degrees else on
 
 
 def _is_invented(on: Serving) -> bool:
@@ -260,7 +237,7 @@ def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
-    if layout.ep == 1 and cuts_blocks(on.model, on.precision, layout.tp):
+    if layout.ep < experts_over(on, layout):
         yield flags.whole.format(layout.tp)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)

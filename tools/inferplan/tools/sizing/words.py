@@ -12,6 +12,7 @@ from inferplan.core.units import GB, GIB
 from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.serving.adapters import adapters_sentence
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Deployment
 from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.serving.words_speed import around
@@ -131,7 +132,7 @@ def _where(here: Fit, placed: Deployment) -> str:
         return gpus
     nodes = f" on {words.nodes(placed.nodes, on.gpu, size=on.node_size)}" if placed.nodes > 1 else ""
     picked = ", picked for room" if here.has_rivals else ""
-    return f"{gpus}{nodes} ({words.degrees(layout)}{picked})"
+    return f"{gpus}{nodes} ({words.degrees(layout, experts_over(on, layout))}{picked})"
 
 
 def _engine(need: Need, here: Fit) -> str:
