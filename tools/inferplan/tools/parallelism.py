@@ -29,10 +29,12 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import TAKEN, Ledger, beside
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._following import following, in_version
 from inferplan.tools._models import note_release
+from inferplan.tools._overrides import with_override
+from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools.costs import REQUESTS_PER_USER, CostsQuestion
@@ -387,7 +389,7 @@ def _shared_cache(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """The same with a cache that ranks share out, where that serves the users, or on fewer GPUs."""
     if (there := case.shared_out) is None:
         return []
-    overrides = beside(q.overrides, SHARED_TOKENS, there.on.engine.context_parallel)
+    overrides = with_override(q.overrides, SHARED_TOKENS, there.on.engine.context_parallel)
     why = f"{words.count(there.chosen.layout.gpus, 'GPU')}, of which ranks share out a cache"
     return [following(q, ParallelismQuestion, why, gpu=case.on.gpu.id, overrides=overrides)]
 

@@ -10,8 +10,9 @@ from inferplan.catalog.gpus import GPUS, GUIDE_MENU
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
 from inferplan.core.vllm_defaults import SHORT_STEP
-from inferplan.tools._assumptions import Ledger, beside
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools._overrides import with_override
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.runnable import SHARED_TOKENS
@@ -58,7 +59,7 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
             yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
 
     def told(what: str, name: str, value: int, there: Serving) -> Iterator[Way]:
-        return way(what, {"overrides": beside(overrides, name, value)}, there)
+        return way(what, {"overrides": with_override(overrides, name, value)}, there)
 
     def other(**changed: str) -> Serving:
         names = {name: controls.get(name) for name in ("model", "precision", "gpu", "kv_precision")} | changed
