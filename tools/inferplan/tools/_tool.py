@@ -165,13 +165,15 @@ class Answer(Part):
 
     @classmethod
     @cache
-    def _said(cls) -> Mapping[str, str]:
+    def _descriptions(cls) -> Mapping[str, str]:
         """What the schema says of each field: text stands above its lists, which no client reads a schema beside."""
         return {name: field.description for name, field in cls.model_fields.items() if field.description}
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
         """Paragraph, picture, numbers, workings of what was dumped."""
-        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped}, said=self._said())
+        numbers = draw.numbers(
+            {name: dumped[name] for name in self.section() if name in dumped}, descriptions=self._descriptions()
+        )
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)

@@ -34,6 +34,7 @@ from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuest
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._overrides import parse_overrides
+from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._settings import TAKEN, settings
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
@@ -42,7 +43,7 @@ from inferplan.tools.layouts.ways import ways
 from inferplan.tools.moe import Pair, paired
 from inferplan.tools.money.words import formula as costs_formula
 from inferplan.tools.number_formats.forms import Comparison
-from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
+from inferplan.tools.parallelism import ParallelismAnswer, plan_parallelism
 from inferplan.tools.quantization import compared
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.refusals import refuse, refuse_cache
