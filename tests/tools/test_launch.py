@@ -13,7 +13,8 @@ from inferplan.catalog.asked_models import model_id, model_of
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
 from inferplan.core.parallelism import Layout
-from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.preset import TOOL as PRESET
 from inferplan.tools.serving.launch import launch

@@ -5,8 +5,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
-from inferplan.tools._assumptions import TAKEN
 from inferplan.tools._models import usual_format
+from inferplan.tools._settings import TAKEN
 from inferplan.tools._tool import Question
 from inferplan.tools.serving.adapters import NAMES, refuse_adapters
 from inferplan.tools.serving.refusals import refuse_cache, refuse_sharing

@@ -8,6 +8,10 @@ from typing import Any, cast
 
 WIDTH = 80
 """Columns that a diagram may take."""
+COLUMN = 38
+"""Columns of a box: two of them stand side by side in a diagram."""
+INSIDE = COLUMN - 4
+"""Columns of the text in a box."""
 PROSE = 40
 """Characters from which a text is a paragraph rather than a cell."""
 
@@ -52,18 +56,18 @@ def nice_ceiling(value: float) -> float:
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-12))
 
 
-def box(title: str, lines: Sequence[str], width: int) -> list[str]:
-    """A box of `width` columns with its title in the upper edge.
+def box(title: str, lines: Sequence[str]) -> list[str]:
+    """The lines in a box of `COLUMN` columns, with its title in the upper edge; what is too long is cut off.
 
-    >>> for line in box("node 1", ["[ 0][ 1]"], 16):
+    >>> for line in box("node 1", ["[0][1]"]):
     ...     print(line)
-    +-- node 1 ----+
-    | [ 0][ 1]     |
-    +--------------+
+    +-- node 1 --------------------------+
+    | [0][1]                             |
+    +------------------------------------+
     """
-    edge = f"+-- {title} ".ljust(width - 1, "-")[: width - 1] + "+" if title else "+" + "-" * (width - 2) + "+"
-    body = [f"| {line[: width - 4].ljust(width - 4)} |" for line in lines]
-    return [edge, *body, "+" + "-" * (width - 2) + "+"]
+    edge = f"+-- {title} ".ljust(COLUMN - 1, "-")[: COLUMN - 1] + "+"
+    body = [f"| {line[:INSIDE].ljust(INSIDE)} |" for line in lines]
+    return [edge, *body, "+" + "-" * (COLUMN - 2) + "+"]
 
 
 def beside(left: Sequence[str], right: Sequence[str]) -> list[str]:
@@ -86,20 +90,21 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
     return lines
 
 
-def numbers(section: Mapping[str, Any], *, said: Mapping[str, str]) -> str:
+def numbers(section: Mapping[str, Any], *, descriptions: Mapping[str, str]) -> str:
     """The numbers of an answer as text: single values line by line, then sentences, then lists as tables.
 
-    The first list of a field has above it what is `said` of the field. A value that is not known, or that there is
-    not, is left to the paragraph.
+    Above the first list of a field stands its description. Nulls are left out: the summary says why there is no value.
     """
-    unsaid = dict(said)
+    unused = dict(descriptions)
     singles: dict[str, object] = {}
     prose: list[str] = []
     lists: list[str] = []
     for name, value in _flat(section).items():
         if isinstance(value, list):
-            told = unsaid.pop(name.partition(".")[0], None)
-            lists += [f"{name}{f': {told}' if told else ''}\n{_rows(cast('list[Any]', value))}"] if value else []
+            described = unused.pop(name.partition(".")[0], None)
+            lists += (
+                [f"{name}{f': {described}' if described else ''}\n{_rows(cast('list[Any]', value))}"] if value else []
+            )
         elif isinstance(value, str) and len(value) > PROSE:
             prose.append(f"{name}: {value}")
         elif value is not None:

@@ -83,14 +83,14 @@ def plain_name(said: str) -> str:
     return said.strip().lstrip("-").replace("-", "_").casefold()
 
 
-def meant(said: str, value: str, *, arguments: Collection[str], overrides: Collection[str]) -> str | None:
+def flag_advice(said: str, value: str, *, arguments: Collection[str], overrides: Collection[str]) -> str | None:
     """How a tool that takes these is told what others call so; None where nothing is known to be called so.
 
-    >>> meant("--max-model-len", "8192", arguments=("context_window",), overrides=())
+    >>> flag_advice("--max-model-len", "8192", arguments=("context_window",), overrides=())
     'give context_window=8192'
-    >>> meant("enforce_eager", "true", arguments=(), overrides=("cuda_graphs",))
+    >>> flag_advice("enforce_eager", "true", arguments=(), overrides=("cuda_graphs",))
     'give overrides="cuda_graphs=0"'
-    >>> meant("enforce_eager", "false", arguments=(), overrides=("cuda_graphs",))
+    >>> flag_advice("enforce_eager", "false", arguments=(), overrides=("cuda_graphs",))
     'give overrides="cuda_graphs=1"'
     """
     name = plain_name(said)

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from inferplan.tools._assumptions import beside, parse_overrides, settings
+from inferplan.tools._overrides import parse_overrides, with_override
+from inferplan.tools._settings import settings
 from inferplan.tools._tool import NextStep, Question
 
 
@@ -26,7 +27,7 @@ def following(q: Question, taken: type[Question], why: str, **changes: Any) -> N
 def in_version(q: Question, taken: type[Question], version: int, **changes: Any) -> NextStep:
     """The same with the version of vLLM that serves what this one does not."""
     kept = (part for part in overrides_for(q, taken).split(", ") if not part.startswith("engine_version="))
-    overrides = beside(", ".join(kept), "engine_version", version)
+    overrides = with_override(", ".join(kept), "engine_version", version)
     return following(q, taken, "a version that runs it", overrides=overrides, **changes)
 
 

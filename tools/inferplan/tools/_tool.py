@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.catalog.asked_models import is_config
 from inferplan.tools import _draw as draw
-from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, plainly, together
+from inferplan.tools._assumptions import Assumption, Ledger, merged_overrides
 from inferplan.tools._described_gpu import note_gpu
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
+from inferplan.tools._overrides import canonical, parse_overrides
 from inferplan.tools._size import ROOM, Room, shortened
 
 
@@ -68,7 +69,7 @@ class Question(BaseModel):
     @classmethod
     def _known_assumptions(cls, text: str) -> str:
         parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
-        return plainly(text)
+        return canonical(text)
 
     def ledger(self) -> Ledger:
         """The assumptions of this question: defaults, and what the caller said instead."""
@@ -134,7 +135,7 @@ class Answer(Part):
     def contents(self) -> tuple[dict[str, Any], str]:
         """The same answer twice, each enough alone: as structured content, headline first, and as text."""
         dumped = self.model_dump(mode="json")
-        whole = dumped | {"assumptions": together(dumped["assumptions"])}
+        whole = dumped | {"assumptions": merged_overrides(dumped["assumptions"])}
         ordered = {name: plain(whole[name]) for name in (*self._head, *self.section(), *self._tail) if name in whole}
         shown = shortened(ordered, self._gives_way, self._room)
         for name in self._may_lack():
@@ -164,13 +165,15 @@ class Answer(Part):
 
     @classmethod
     @cache
-    def _said(cls) -> Mapping[str, str]:
+    def _descriptions(cls) -> Mapping[str, str]:
         """What the schema says of each field: text stands above its lists, which no client reads a schema beside."""
         return {name: field.description for name, field in cls.model_fields.items() if field.description}
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
         """Paragraph, picture, numbers, workings of what was dumped."""
-        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped}, said=self._said())
+        numbers = draw.numbers(
+            {name: dumped[name] for name in self.section() if name in dumped}, descriptions=self._descriptions()
+        )
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)

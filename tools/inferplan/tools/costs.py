@@ -25,11 +25,12 @@ from inferplan.tools._arguments import (
     as_released,
     refuse_pace,
 )
-from inferplan.tools._assumptions import TAKEN, Ledger
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import MoeQuestion
 from inferplan.tools._figures import to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint, note_release
+from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
 from inferplan.tools.money.bills import Bills, worth_showing

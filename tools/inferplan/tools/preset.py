@@ -29,10 +29,13 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, TAKEN, UNUSED, Assumption, parse_overrides, settings
+from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed
 from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
+from inferplan.tools._overrides import parse_overrides
+from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._settings import TAKEN, settings
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
 from inferplan.tools.costs import CostsQuestion, billed, options
@@ -40,7 +43,7 @@ from inferplan.tools.layouts.ways import ways
 from inferplan.tools.moe import Pair, paired
 from inferplan.tools.money.words import formula as costs_formula
 from inferplan.tools.number_formats.forms import Comparison
-from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
+from inferplan.tools.parallelism import ParallelismAnswer, plan_parallelism
 from inferplan.tools.quantization import compared
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.refusals import refuse, refuse_cache
@@ -281,8 +284,8 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     bill = case.bill.assumptions if case.bill else []
     listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
     for name, value in q.limits.items():
-        listed[name] = settings()[name].assumed(value, why=SAID_SO)
-    ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))
+        listed[name] = assumed(settings()[name], value, why=OVERRIDDEN)
+    ordered = sorted(listed.values(), key=lambda entry: entry.why not in (OVERRIDDEN, UNUSED))
     return ordered[:ASSUMPTIONS]
 
 

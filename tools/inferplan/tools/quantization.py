@@ -21,13 +21,13 @@ from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb, to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import evidence
+from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
 from inferplan.tools.money.unit_cost import PRICED
 from inferplan.tools.number_formats.draw import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools.number_formats.forms import Comparison, Form, compare
 from inferplan.tools.number_formats.words import formula, gb, note_limits, rounding, summary
-from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.serving.settings import note_node
 
 SHOWN = 6

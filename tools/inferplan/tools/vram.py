@@ -28,14 +28,15 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import TAKEN, Ledger
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following, in_version
 from inferplan.tools._models import HALF, cache_reason, note_release
+from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
-from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.serving.evidence import memory_evidence
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.launch import is_beyond_one_command, launch

@@ -12,7 +12,8 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Service
 from inferplan.core.units import MILLI
-from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.serving.latency import WHENEVER, Latency
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import serving

@@ -18,7 +18,8 @@ from inferplan.core.machine import machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.work import work_of
-from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.money.fleet import Request, Traffic, Yard, instances, on_gpu
 from inferplan.tools.money.owning import ALL_IN, take_owned
 from inferplan.tools.money.rates import machine

@@ -7,8 +7,9 @@ from inferplan.core.adapters import FIRST_WITHOUT_VOCABULARY, buffer_rank, unkno
 from inferplan.core.engine import EngineName
 from inferplan.core.rank_memory import RankMemory
 from inferplan.tools import _words as words
-from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools._settings import settings
 from inferplan.tools.serving.serving import Serving
 
 NAMES = ("lora_adapters", "lora_rank", "lora_sharded")

@@ -8,7 +8,6 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import buffer_rank
 from inferplan.core.engine_memory import as_run
-from inferplan.core.expert_slices import cuts_blocks
 from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
 from inferplan.core.kv_coverage import picks_pages
 from inferplan.core.model import Model

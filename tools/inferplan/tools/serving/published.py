@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from inferplan.catalog.models import MODELS
+from inferplan.core.expert_slices import cuts_blocks
 from inferplan.core.parallelism import Layout
-from inferplan.core.rank_weights import cuts_blocks
 from inferplan.tools.serving.serving import Serving
 
 RELEASED_BESIDE = "fp8"

@@ -10,7 +10,7 @@ from inferplan.core.kv_coverage import pools_index_keys
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
-from inferplan.tools._assumptions import settings
+from inferplan.tools._settings import settings
 from inferplan.tools.serving.adapters import offered_engines, refuse_adapters
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving

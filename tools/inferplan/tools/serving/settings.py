@@ -23,8 +23,9 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.core.vllm_activation import tunes
-from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import cache_reason, note_checkpoint
+from inferplan.tools._settings import settings
 from inferplan.tools.serving.adapters import asked, note_adapted_speed, note_adapters
 from inferplan.tools.serving.evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools.serving.latency import Pace

@@ -10,8 +10,8 @@ from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.precision import Precision
 from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._arguments import GPUS_AT_MOST
-from inferplan.tools._assumptions import beside
 from inferplan.tools._models import is_original
+from inferplan.tools._overrides import with_override
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.sizing.need import Fit, Need, fit, longest_context
@@ -149,7 +149,7 @@ def _set_to(here: Fit, field: str, values: Iterable[float], overrides: str) -> I
     """The first of these values of a field of the engine with which it holds."""
     tried = ((value, here.on.set_to(**{field: value})) for value in values)
     yield from _first_that_holds(
-        (fit(here.need, on, here.limit), {"overrides": beside(overrides, SPELLED.get(field, field), value)})
+        (fit(here.need, on, here.limit), {"overrides": with_override(overrides, SPELLED.get(field, field), value)})
         for value, on in tried
     )
 
@@ -160,7 +160,7 @@ def _shared_cache(here: Fit, overrides: str) -> Iterator[Change]:
         return
     tried = ((n, here.on.set_to(context_parallel=n)) for n in here.on.token_ranks)
     yield from _first_that_holds(
-        (fit(here.need, one, here.limit), {"overrides": beside(overrides, SHARED_TOKENS, n)}) for n, one in tried
+        (fit(here.need, one, here.limit), {"overrides": with_override(overrides, SHARED_TOKENS, n)}) for n, one in tried
     )
 
 
