@@ -7,15 +7,8 @@ from collections.abc import Sequence
 
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
-from inferplan.core.llamacpp_memory import (
-    compute_buffer,
-    group_bytes,
-    head_bytes,
-    layer_caches,
-    layer_weights,
-    memory,
-    padded,
-)
+from inferplan.core.llamacpp_files import group_bytes, head_bytes, layer_weights
+from inferplan.core.llamacpp_memory import compute_buffer, layer_caches, memory, padded
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
