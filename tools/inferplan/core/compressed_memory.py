@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES, Blocks, Spec, batches_in_flight

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.memory import HALF_BYTES, multi_token_bytes
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout

@@ -12,7 +12,8 @@ them.
 
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Attention, Compressed, LayerGroup, Mixer
+from inferplan.core.architecture import Architecture, Attention, LayerGroup, Mixer
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.llamacpp_files import head_bytes, layer_weights

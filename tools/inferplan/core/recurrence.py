@@ -5,7 +5,7 @@ Units: elements, parameters.
 
 from dataclasses import dataclass
 
-from inferplan.core.attention import Cached, State
+from inferplan.core.cache_parts import Cached, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

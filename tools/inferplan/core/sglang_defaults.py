@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from math import inf
 
 from inferplan.core.architecture import Architecture, Attention
-from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.latent_attention import Latent
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta, KimiDelta
 from inferplan.core.units import GIB, MIB

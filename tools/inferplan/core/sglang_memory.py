@@ -14,11 +14,13 @@ from dataclasses import replace
 from math import ceil
 
 from inferplan.core.adapters import adapter_stages
-from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Architecture, Attention, Mixer
+from inferplan.core.cache_parts import Cached
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES, SPARSE_LATENT_BYTES
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout

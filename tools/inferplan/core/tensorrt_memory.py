@@ -12,11 +12,13 @@ collectives and CUDA graphs are taken to be as in vLLM; no log shows them.
 from dataclasses import replace
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Architecture, Attention, Mixer
+from inferplan.core.cache_parts import Cached
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES
+from inferplan.core.latent_attention import Latent
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision

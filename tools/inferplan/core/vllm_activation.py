@@ -2,7 +2,7 @@
 
 from inferplan.core import compressed_memory
 from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup
-from inferplan.core.attention import Compressed
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB

@@ -3,10 +3,11 @@
 from math import ceil
 
 from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup
-from inferplan.core.attention import Compressed, Latent
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.fabric import is_wide
 from inferplan.core.hardware import Gpu
+from inferplan.core.latent_attention import Latent
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB, KIB, MIB

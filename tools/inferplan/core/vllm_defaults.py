@@ -4,7 +4,7 @@ Read in the sources of 0.6 to 0.33, which each function names.
 """
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.parallelism import Layout
