@@ -13,8 +13,8 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
 from inferplan.catalog.models import MODELS
-from inferplan.core.attention import Latent
 from inferplan.core.engine_memory import capacity, default_kv_bits
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import multi_token_bytes, vision_bytes, weights
 from inferplan.core.model import Build, NativeBits
 from inferplan.core.parallelism import Layout

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from data_files import rows
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
-from inferplan.core.attention import Latent
 from inferplan.core.drafts import with_draft
 from inferplan.core.kv_blocks import Blocks, Kind, Spec, batches_in_flight, cut
 from inferplan.core.kv_coverage import not_modelled
+from inferplan.core.latent_attention import Latent
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB

@@ -11,17 +11,14 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
+from inferplan.core.llamacpp_files import EMBEDDING_BITS, embedding_bits, head_bits, layer_weights
 from inferplan.core.llamacpp_memory import (
     CONTEXT,
-    EMBEDDING_BITS,
     compute_buffer,
     default_batching,
-    embedding_bits,
     gpu_of,
     gpu_weights,
-    head_bits,
     holding,
-    layer_weights,
     memory,
     not_modelled,
     padded,

@@ -11,8 +11,8 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.allocator import allocated
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout

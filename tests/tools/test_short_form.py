@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from data_files import memory_cases
 from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, vision_bytes
 from inferplan.core.model import Model
 from inferplan.core.parameters import count

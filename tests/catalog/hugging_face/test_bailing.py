@@ -12,7 +12,7 @@ import pytest
 from data_files import DATA
 from inferplan.catalog.hugging_face.config import ConfigProblem, described
 from inferplan.catalog.models import MODELS
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 from inferplan.core.model import Model
 from inferplan.core.parameters import count
 from inferplan.core.recurrence import KimiDelta

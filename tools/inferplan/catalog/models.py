@@ -26,7 +26,9 @@ from inferplan.core.architecture import (
     MultiToken,
     StageCopies,
 )
-from inferplan.core.attention import Compressed, Latent, QkNorm
+from inferplan.core.attention import QkNorm
+from inferplan.core.compressed_attention import Compressed
+from inferplan.core.latent_attention import Latent
 from inferplan.core.model import Adapted, Model, NativeBits, Nominal
 from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from inferplan.core.allocator import allocated
 from inferplan.core.architecture import Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
-from inferplan.core.attention import Latent
 from inferplan.core.engine import Engine
 from inferplan.core.expert_slices import cuts_blocks, padded_experts
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import HALF_BYTES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, shared_share, stage_ranges

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from math import ceil
 
 from inferplan.core.architecture import Attention, ExpertFfn, LayerGroup
-from inferplan.core.attention import Latent
 from inferplan.core.expert_slices import MXFP4_COLUMNS, MXFP4_HIDDEN, expert_slices, round_up
+from inferplan.core.latent_attention import Latent
 from inferplan.core.model import NativeBits
 from inferplan.core.parallelism import Layout, expert_share, shared_share
 from inferplan.core.precision import BITS_PER_BYTE, Precision

@@ -6,7 +6,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from inferplan.core.attention import Attention, Compressed, Latent
+from inferplan.core.attention import Attention
+from inferplan.core.compressed_attention import Compressed
+from inferplan.core.latent_attention import Latent
 from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
 from inferplan.core.vision import VisionTower
 

@@ -1,8 +1,7 @@
-"""Where two bills are equal, though the fleet behind them grows in whole machines as requests do, or as hours shrink.
+"""Break-even of two bills whose fleet grows in whole machines with the requests, or as the hours of a day shrink.
 
-An `even` function gives the hours, or the requests, at which two bills would be equal on the fleet that its argument
-needs. It never falls as its argument grows, so that its fixed points are the break-evens; the walk from one end
-finds the outermost one.
+An `even` function gives the hours, or the requests, at which two bills are equal on the fleet that its argument needs.
+It never falls as its argument grows, and its fixed points are break-evens: iteration from one end finds the outermost.
 """
 
 from collections.abc import Callable
@@ -15,18 +14,18 @@ Cheaper = Literal["hourly", "flat", "equal"]
 """Which of two bills is the lower one."""
 
 STEPS = 1000
-"""Walks end long before: each step changes the fleet."""
+"""A bound of the iterations, which end long before: each step changes the fleet."""
 SHORTEST = 0.01
-"""Hours a day below which nobody runs a service; a walk that gets there has found no break-even. [h]"""
+"""Hours a day below which no break-even is looked for. [h/day]"""
 MOST_REQUESTS = 1e12
-"""The same for requests a day."""
+"""Requests a day beyond which none is looked for. [1/day]"""
 
 
 def even_hours(*, usd_per_hour: float, monthly_usd: float) -> float:
-    """flat / (rate × 730 / 24): hours a day at which renting by the hour costs a flat bill. [h/day]
+    """flat / (rate × 730 / 24): the hours a day at which renting by the hour costs as much as a flat bill. [h/day]
 
-    Below, renting is cheaper, above the flat bill is. More than 24 means that renting is cheaper all day; infinite
-    where renting is free.
+    With fewer hours renting is cheaper, with more the flat bill. Beyond 24 renting is always cheaper; infinite where it
+    is free.
 
     >>> round(even_hours(usd_per_hour=3.50, monthly_usd=2.10 * 730), 6)
     14.4
@@ -36,7 +35,7 @@ def even_hours(*, usd_per_hour: float, monthly_usd: float) -> float:
 
 
 def cheaper_all_day(*, usd_per_hour: float, monthly_usd: float) -> Cheaper | None:
-    """Which bill is the lower one at every number of hours up to 24, or None where they cross on the way.
+    """The bill that is lower at any number of hours up to 24, None where they cross.
 
     >>> cheaper_all_day(usd_per_hour=2.00, monthly_usd=2.10 * 730)
     'hourly'
@@ -48,9 +47,9 @@ def cheaper_all_day(*, usd_per_hour: float, monthly_usd: float) -> Cheaper | Non
 
 
 def last_hours(even: Callable[[float], float]) -> float | None:
-    """The most hours at which renting by the hour costs what the other way does; beyond, the other is cheaper. [h/day]
+    """The most hours at which renting by the hour costs as much as the other way, cheaper beyond them. [h/day]
 
-    None where renting is still the cheaper one at 24 hours, or the dearer one at any.
+    None where renting is cheaper at 24 hours, or dearer at any number.
 
     >>> last_hours(lambda hours: 14.4), last_hours(lambda hours: 30.0), last_hours(lambda hours: hours / 2)
     (14.4, None, None)
@@ -69,9 +68,9 @@ def last_hours(even: Callable[[float], float]) -> float | None:
 
 
 def first_requests(even: Callable[[float], float]) -> float | None:
-    """The fewest requests at which paying by the token costs what a fleet does; below, the token is cheaper. [1/day]
+    """The fewest requests at which paying by the token costs as much as a fleet, cheaper below them. [1/day]
 
-    None where the token is the cheaper one at any number.
+    None where paying by the token is cheaper at any number.
 
     >>> from math import ceil
     >>> first_requests(lambda requests: 30.0 * max(1, ceil(requests / 100)))

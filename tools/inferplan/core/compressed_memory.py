@@ -1,10 +1,10 @@
-"""vLLM's memory for DeepSeek-V4: blocks of compressed keys, windows or what compressors still pool; and its peak.
+"""vLLM's memory for DeepSeek-V4: KV cache blocks of compressed keys, windows and compressor states; activation peak.
 
 The rules are those of vLLM 0.20, the first to serve it, to 0.28; 0.29 to 0.33 group and pack the same pages alike.
-Two published starts of DeepSeek-V4-Flash are reproduced: on 0.22 what a sequence takes, on 0.26 the tokens printed.
+Two published starts of DeepSeek-V4-Flash are reproduced: on 0.22 the cache of a sequence, on 0.26 the tokens printed.
 
-Limits: other cache formats than FP8, which FlashInfer's kernels read where they are asked for, and index keys in FP4,
-an option on Blackwell, are not counted; nor are V4.1's keys, which vLLM lays out otherwise.
+Limits: not modelled are cache formats other than FP8 (an option with FlashInfer's kernels), index keys in FP4 (an
+option on Blackwell) and the keys of V4.1, which vLLM lays out otherwise.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES, Blocks, Spec, batches_in_flight
@@ -23,38 +23,38 @@ from inferplan.core.vllm_defaults import is_compressed
 FIRST_SERVED = 20
 """The first vLLM (0.20) that serves DeepSeek-V4."""
 LAST_WHOLE_TUPLES = 22
-"""The last vLLM (0.22) whose blocks hold a page of every size for each layer of the largest group."""
+"""The last vLLM (0.22) whose blocks have a page of every size for each layer of the largest group."""
 LAST_SHARED_PAGES = 26
-"""The last vLLM (0.26) that pads pages to sizes which groups share, and prints groups by their bytes."""
+"""The last vLLM (0.26) that pads pages to sizes common to all groups, and prints tokens by the bytes of groups."""
 BLOCK_TOKENS = 256
-"""Tokens in a block of compressed keys, whatever they are compressed by."""
+"""Tokens in a block of compressed keys of any ratio."""
 WINDOW_TOKENS = 64
 """Tokens in a block of a window."""
 STATE_TOKENS: Mapping[int, int] = {4: 4, 128: 8}
-"""Tokens in a block of what a compressor still pools, by how many tokens it pools."""
+"""Tokens in a block of compressor states, by the tokens that a compressor pools."""
 OVERLAPPING = 4
-"""The compressor that pools each token twice, and keeps twice as many."""
+"""The ratio of the compressor that pools each token twice, and so keeps twice the state."""
 KEY_BYTES = 584
 """vLLM's `fp8_ds_mla` for DeepSeek-V4: 448 elements of 1 B, 64 rotary ones of 2 B and 8 B of scales."""
 STATE_BYTES = 4
-"""What is still pooled is kept in fp32: a key and its weight, element by element."""
+"""An element of compressor states, in fp32: they keep a key and its weight for each token not yet pooled."""
 ALIGNMENT = 576
-"""Pages are multiples of this, which FlashMLA asks for. [B]"""
+"""Pages are a multiple of this, as FlashMLA needs. [B]"""
 STREAMS = 4
-"""Hidden states of a token that DeepSeek-V4's hyper-connections pass from layer to layer (`hc_mult`)."""
+"""Hidden states per token that DeepSeek-V4's hyper-connections pass from layer to layer (`hc_mult`)."""
 KERNELS: Mapping[str, int] = {"Hopper": 20, "Blackwell": 20, "Blackwell Ultra": 20, "CDNA4": 20}
-"""GPUs whose kernels vLLM has, by generation, with its first version."""
+"""The first vLLM with kernels for a GPU architecture."""
 FIRST_ON_CARDS = 24
-"""The first vLLM (0.24) with kernels for Blackwell cards without NVLink (compute capability 12)."""
+"""The first vLLM (0.24) with kernels for Blackwell GPUs without NVLink (compute capability 12)."""
 QUERY_HEADS = (64, 128)
-"""Heads that FlashMLA's kernel takes: a rank's queries and outputs are padded to them."""
+"""Numbers of heads that FlashMLA's kernel has; a rank's queries and outputs are padded to the next."""
 INDEX_LOGITS = 512 * MIB
-"""What the indexer's scores may take, tried out before the pool is cut: `VLLM_SPARSE_INDEXER_MAX_LOGITS_MB`. [B]"""
+"""The largest buffer of the indexer's scores, allocated in the profile run: `VLLM_SPARSE_INDEXER_MAX_LOGITS_MB`. [B]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """One block of one layer: its tokens, the window that it is a part of (0: every token is kept) and its bytes."""
+    """One block of one layer: its tokens, its bytes, and the window whose part it is, 0 where every token is cached."""
 
     tokens: int
     window: int = 0
@@ -62,16 +62,16 @@ class Page:
 
 
 Bucket = tuple[tuple[int, int], Mapping[int, int]]
-"""Layers that keep the same tokens, by tokens of a block and window: how many have pages of which bytes."""
+"""Layers that cache the same tokens: (tokens of a block, window), and the number of layers by bytes of their page."""
 
 
 class CompressedBlocks(Blocks):
-    """The cut of one rank's cache: the first group keeps every token, in compressed keys and index keys."""
+    """The blocks of one rank; the first group caches every token, as compressed keys and index keys."""
 
     def printed(self, number: int, *, context: int, version: int) -> int:
-        """The KV cache size that vLLM prints: concurrency × context, with a step in flight in each sequence. [tokens]
+        """The KV cache size that vLLM prints: concurrency × context, with a whole step in flight per sequence. [tokens]
 
-        Up to 0.26 blocks of a group count by its bytes over those of the first, and not as the whole blocks they are.
+        Up to 0.26 it weights the blocks of a group by its bytes over those of the first group.
         """
         if version > LAST_SHARED_PAGES:
             return int(number / self.per_sequence(context) * context)
@@ -80,13 +80,13 @@ class CompressedBlocks(Blocks):
         return int(number / ceil(weighted) * context)
 
     def concurrency(self, number: int, context: int) -> float:
-        """1 + (blocks - first) / each: one sequence with a whole step in flight, others that decode. [sequences]
+        """1 + (blocks - first) / each: one sequence with a whole step in flight, the others decoding. [sequences]
 
-        The tokens in flight are those of all sequences together. vLLM's own figure gives each sequence all of them,
-        which in blocks of 4 and 8 tokens is up to a hundred times what a decoding one holds.
+        The tokens in flight are those of all sequences together. vLLM's printed figure gives all of them to each
+        sequence, which in blocks of 4 and 8 tokens is up to a hundred times what a decoding one takes.
 
-        Limits: each prompt that is read beside others may take a block more of each group. On start-up vLLM asks for
-        5 % more than the first sequence takes since 0.27, and 1 % since 0.23: it counts whole tuples of pages.
+        Limits: each prompt in prefill beside others may take one block more of each group. To start, vLLM needs 5 %
+        more than the first sequence takes since 0.27, and 1 % since 0.23, as it counts whole tuples of pages.
         Source: vLLM, vllm/v1/core/single_type_kv_cache_manager.py, `remove_skipped_blocks`.
         """
         first = self.per_sequence(context)
@@ -96,11 +96,12 @@ class CompressedBlocks(Blocks):
         return 1 + (number - first) / each
 
     def _of(self, spec: Spec, context: int, in_flight: int) -> int:
+        """The blocks of one group that a sequence takes."""
         return spec.blocks(context, in_flight=in_flight, state_blocks=self.state_blocks)
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
-    """Why vLLM's cache of compressed keys is not computed here, None where it is."""
+    """Why vLLM's cache of compressed keys cannot be computed, as a clause; None where it can."""
     mixers = [mixer for _, mixer in architecture.mixers]
     if engine.version < FIRST_SERVED:
         return f"compressed keys (DeepSeek-V4): vLLM serves them since 0.{FIRST_SERVED}"
@@ -114,9 +115,9 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
 
 
 def lacks_kernels(architecture: Architecture, gpu: Gpu, engine: Engine) -> str | None:
-    """Why vLLM does not run compressed keys on a GPU, None where it does.
+    """Why vLLM does not run compressed keys on a GPU, as a clause; None where it does.
 
-    Limits: CDNA3 is left out, of which vLLM's recipe names MI325X for V4-Flash alone, and says MI300X is unsupported.
+    Limits: CDNA3 is left out: vLLM's recipe names MI325X for V4-Flash alone, and MI300X as unsupported.
     Source: vllm-project/recipes, DeepSeek-V4-Flash.yaml; vLLM 0.22 to 0.28, `_select_dsv4_attn_cls`, and
     vllm/v1/attention/ops/flashmla.py.
     """
@@ -132,7 +133,7 @@ def lacks_kernels(architecture: Architecture, gpu: Gpu, engine: Engine) -> str |
 
 
 def _is_known(mixer: Compressed) -> bool:
-    """Whether a layer is as in DeepSeek-V4: its own keys, every 4 tokens with an indexer or every 128 without."""
+    """Whether a layer is as in DeepSeek-V4: own keys, one per 4 tokens with an indexer or per 128 without."""
     if mixer.compress is None:
         return True
     indexed = mixer.indexer is not None
@@ -140,15 +141,15 @@ def _is_known(mixer: Compressed) -> bool:
 
 
 def covers(architecture: Architecture, engine: Engine) -> bool:
-    """Whether these rules say how a model's cache is cut."""
+    """Whether these rules give the blocks of a model's cache."""
     return is_compressed(architecture) and not_modelled(architecture, engine) is None
 
 
 def cut(architecture: Architecture, layout: Layout, *, engine: Engine) -> CompressedBlocks:
-    """The blocks of the fullest stage of a replica, on one rank, which has all heads of the keys.
+    """The blocks of one rank in the fullest pipeline stage; keys are not split over ranks.
 
-    Groups are compressed and index keys; the windows, in as many groups as pad least; the states of each compressor.
-    A block holds any group's pages: the bytes of the largest since 0.27, of pages of shared sizes before.
+    The groups are: compressed keys and index keys; windows, in the number of groups that pads least; the states of each
+    compressor. A block has the bytes of the largest group since 0.27, and before of pages in sizes common to all.
 
     Source: vLLM 0.20 to 0.29, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_groups`,
     `_get_kv_cache_config_deepseek_v4` and `_get_packed_kv_cache_layout`; models/deepseek_v4/attention.py,
@@ -170,9 +171,10 @@ def cut(architecture: Architecture, layout: Layout, *, engine: Engine) -> Compre
 def forward_peak(mixer: Compressed, *, hidden: int, tokens: int, tp: int, element: int) -> float:
     """512 MiB of scores + element × T × (2 × 4 × hidden + (heads / tp + 2 × padded heads) × head_dim). [B]
 
-    What a layer takes beside what every other does: its streams before and after, queries, padded queries and outputs.
+    What a layer adds to the activation peak, with T batched tokens: hidden states of its streams before and after,
+    queries, padded queries and outputs.
 
-    Limits: read in the source. Workspaces that follow the longest context are not counted, 1.3 GiB at 1M tokens.
+    Limits: read in the source. Workspaces that grow with the longest context are not counted, 1.3 GiB at 1M tokens.
     Source: vLLM 0.28, vllm/models/deepseek_v4/attention.py, nvidia/model.py and nvidia/flashmla.py;
     vllm/model_executor/layers/sparse_attn_indexer.py.
 
@@ -187,7 +189,7 @@ def forward_peak(mixer: Compressed, *, hidden: int, tokens: int, tp: int, elemen
 
 
 def _pages(mixer: Compressed) -> Iterator[Page]:
-    """Every page of a layer: its window, compressed keys and index keys, and what their compressors still pool."""
+    """The pages of a layer: its window, compressed keys, index keys, and the states of their compressors."""
     yield Page(tokens=WINDOW_TOKENS, window=mixer.window, bytes=_aligned(WINDOW_TOKENS * KEY_BYTES))
     if mixer.compress:
         yield from _compressed(mixer.compress, width=mixer.head_dim, key=KEY_BYTES)
@@ -196,7 +198,7 @@ def _pages(mixer: Compressed) -> Iterator[Page]:
 
 
 def _compressed(compress: int, *, width: int, key: int) -> Iterator[Page]:
-    """256 / compress keys; tokens × 2 × width × 4 B of what is pooled, twice as wide where each token is pooled twice.
+    """A page of 256 / compress keys, and one of states: tokens × 2 × width × 4 B, twice that where windows overlap.
 
     >>> [page.bytes for page in _compressed(4, width=512, key=584)]
     [37440, 32832]
@@ -208,12 +210,12 @@ def _compressed(compress: int, *, width: int, key: int) -> Iterator[Page]:
 
 
 def _aligned(size: int) -> int:
-    """Up to the next multiple of 576. [B]"""
+    """⌈size / 576⌉ × 576. [B]"""
     return ceil(size / ALIGNMENT) * ALIGNMENT
 
 
 def _buckets(architecture: Architecture) -> list[Bucket]:
-    """Layers by the tokens they keep, those that keep every token first."""
+    """Layers by the tokens they cache, those that cache every token first."""
     found: dict[tuple[int, int], dict[int, int]] = {(BLOCK_TOKENS, 0): {}}
     for layers, mixer in architecture.mixers:
         for page in _pages(mixer) if isinstance(mixer, Compressed) else ():
@@ -223,7 +225,7 @@ def _buckets(architecture: Architecture) -> list[Bucket]:
 
 
 def _padded(pages: Mapping[int, int], sizes: Iterable[int]) -> dict[int, int]:
-    """The same with each page as large as the next of the sizes."""
+    """A bucket's pages, each padded to the next of `sizes`."""
     padded: dict[int, int] = {}
     for page, layers in pages.items():
         size = next(size for size in sizes if size >= page)
@@ -232,7 +234,7 @@ def _padded(pages: Mapping[int, int], sizes: Iterable[int]) -> dict[int, int]:
 
 
 def _repeats(layers: list[int]) -> int:
-    """Layers of one page size in a group: as many as the first bucket has or more, so that the least is padded.
+    """Layers of one page size in a group: at least as many as in the first bucket, so that padding is least.
 
     Source: vLLM, vllm/v1/core/kv_cache_utils.py, `_approximate_gcd`.
 
@@ -244,7 +246,7 @@ def _repeats(layers: list[int]) -> int:
 
 
 def _split(pages: Mapping[int, int], repeats: int) -> Iterator[dict[int, int]]:
-    """A bucket in groups of no more than so many layers of a page size, taken in turn.
+    """A bucket in groups with at most `repeats` layers of one page size, dealt out in turn.
 
     >>> list(_split({37_440: 43, 8_640: 21}, 22))
     [{37440: 22, 8640: 11}, {37440: 21, 8640: 10}]
@@ -255,11 +257,12 @@ def _split(pages: Mapping[int, int], repeats: int) -> Iterator[dict[int, int]]:
 
 
 def _on_stage(pages: Mapping[int, int], pp: int) -> dict[int, int]:
+    """The layers of a group in the fullest of `pp` stages."""
     return {page: ceil(layers / pp) for page, layers in pages.items()}
 
 
 def _block_bytes(groups: list[dict[int, int]], *, version: int) -> int:
-    """One block, of any group. [B]"""
+    """The bytes of a block, which may be of any group. [B]"""
     if version > LAST_SHARED_PAGES:
         return max(sum(page * layers for page, layers in pages.items()) for pages in groups)
     most = {size: max(pages.get(size, 0) for pages in groups) for size in groups[0]}
@@ -269,7 +272,7 @@ def _block_bytes(groups: list[dict[int, int]], *, version: int) -> int:
 
 
 def _spec(kept: tuple[int, int], pages: Mapping[int, int]) -> Spec:
-    """A group as one layer that takes as much."""
+    """A group as one layer with the bytes of all of its layers."""
     tokens, window = kept
     total = sum(page * layers for page, layers in pages.items())
     kind = "sliding" if window else "full"

@@ -1,15 +1,17 @@
-"""What drafts tokens for speculative decoding, and what it takes of a GPU: weights, and a layer more of cache.
+"""Speculative decoding: what drafts tokens, its weights and its KV cache.
 
-Limits: weights are held against no published log, the cache against three. A draft is the model's own prediction
-layers, or one further layer like its others, as EAGLE's heads are; embedding and output head are the model's. The
-tokens that are drafted take blocks beside recurrent states alone (see `kv_blocks`).
+A draft is the model's own multi-token-prediction layers, or one further layer like its others, as EAGLE's heads are;
+embedding and output head are the model's.
+
+Limits: weights were compared with no published log, the cache with three. Drafted tokens take blocks of their own only
+with recurrent states (see `kv_blocks`).
 """
 
 from dataclasses import replace
 from functools import lru_cache
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.memory import HALF_BYTES, multi_token_bytes
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
@@ -17,23 +19,24 @@ from inferplan.core.precision import Precision
 
 
 def draft_layers(model: Model) -> int:
-    """The model's own prediction layers, else one. [layers]"""
+    """The model's own prediction layers, or 1 where it has none. [layers]"""
     own = model.architecture.multi_token
     return own.layers if own else 1
 
 
 def draft_share(model: Model) -> float:
-    """A layer that drafts over all layers, by parameters: one of the model's own, or one as the others. [fraction]"""
+    """Parameters of one drafting layer / those of all decoder layers. [fraction]"""
     own, parts = model.architecture.multi_token, model.parameters
     decoder = parts.linear + parts.router + parts.norms
     return own.params / own.layers / decoder if own else 1 / model.architecture.layers
 
 
 def draft_bytes(model: Model, precision: Precision, layout: Layout) -> float:
-    """What a rank loads beside the model: own layers in the checkpoint's format, another one in 16 bit. [B]
+    """Weights of the draft on one rank: the model's own layers in the checkpoint's format, another layer in 16 bit. [B]
 
-    Shared out over the tensor group, and with expert parallelism over all ranks; the last stage holds it, which is
-    taken to be the busiest.
+    They are split over the tensor group, under expert parallelism over all ranks of a stage.
+
+    Limits: they are on the last stage, which is taken to be the busiest.
 
     Source: vLLM, vllm/v1/spec_decode (`MTP` and `EAGLE` proposers load into the target's process); EAGLE-3 heads of
     Llama 3.3 70B are one layer in 16 bit.
@@ -45,14 +48,15 @@ def draft_bytes(model: Model, precision: Precision, layout: Layout) -> float:
 
 @lru_cache(maxsize=1024)
 def with_draft(model: Model) -> Model:
-    """The model as its cache sees it: with the layers that draft, like its last one that keeps every token."""
+    """The model with the drafting layers, for its KV cache: like its last layer that caches every token."""
     return replace(model, architecture=_longer(model.architecture, draft_layers(model)))
 
 
 def _longer(architecture: Architecture, layers: int) -> Architecture:
-    """So many layers more of the last kind that keeps keys and values without a window; as it is where none does.
+    """The architecture with `layers` more of the last group that caches every token; unchanged where none does.
 
-    Beside compressed keys a draft keeps a window alone: vLLM, vllm/models/deepseek_v4/attention.py, `compress_ratio`.
+    With compressed keys a draft caches a window alone.
+    Source: vLLM, vllm/models/deepseek_v4/attention.py, `compress_ratio`.
     """
     last = architecture.groups[architecture.sequence[-1]]
     if isinstance(last.attention, Compressed):

@@ -13,6 +13,7 @@ from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.drafts import draft_bytes, with_draft
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.hardware import Gpu
+from inferplan.core.llamacpp_files import in_files
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
@@ -47,8 +48,8 @@ def as_run(engine: Engine, precision: Precision) -> Engine:
 
 
 def stored_for(model: Model, engine: EngineName) -> Model:
-    """The model as the engine's files store it: llama.cpp's files in MXFP4 differ (see `llamacpp_memory.in_files`)."""
-    return llamacpp_memory.in_files(model) if engine == "llama.cpp" else model
+    """The model as the engine's files store it: llama.cpp's files in MXFP4 differ (see `llamacpp_files.in_files`)."""
+    return in_files(model) if engine == "llama.cpp" else model
 
 
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:

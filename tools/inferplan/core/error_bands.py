@@ -6,8 +6,9 @@ from math import sqrt
 from typing import Literal
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed, Latent
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.efficiency import LOCAL, Kind
+from inferplan.core.latent_attention import Latent
 from inferplan.core.speed_bands import BANDS
 
 Law = Literal["tpot", "ttft", "offline", "static", "single", "prompt", "slots"]

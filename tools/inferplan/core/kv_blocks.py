@@ -11,9 +11,10 @@ from functools import cached_property
 from math import ceil
 from typing import Literal
 
-from inferplan.core.architecture import Architecture, Latent, Mixer
+from inferplan.core.architecture import Architecture, Mixer
 from inferplan.core.engine import Engine
 from inferplan.core.kv_coverage import picks_pages, pools_index_keys
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE

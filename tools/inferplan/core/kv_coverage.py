@@ -1,6 +1,7 @@
 """Which caches vLLM's rules here cover: what is not modelled, and what is known from its source alone."""
 
-from inferplan.core.architecture import Architecture, Attention, Latent, Mixer
+from inferplan.core.architecture import Architecture, Attention, Mixer
+from inferplan.core.latent_attention import Latent
 from inferplan.core.recurrence import Lightning
 
 FIRST_POOLED = 30

@@ -6,7 +6,7 @@ from functools import lru_cache
 from math import ceil
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Cached
+from inferplan.core.cache_parts import Cached
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision

@@ -1,4 +1,4 @@
-"""What owning a GPU costs: capital written off at a rate of interest, and what running it takes.
+"""The cost of owning a GPU: capital, written off with interest, and running it.
 
 Conventions: a month is `HOURS_PER_MONTH` hours; money is USD, per GPU unless it says otherwise.
 """
@@ -13,11 +13,11 @@ from inferplan.core.units import HOURS_PER_MONTH, MONTHS_PER_YEAR
 class Ownership:
     """One GPU bought and hosted, with its shares of server and network.
 
-    `purchase_usd` is the GPU, with its share of a server where a server's price is meant; else `server_usd` adds it.
-    `network_fraction` of both comes on top. `residual_fraction` of that outlay comes back after `depreciation_years`;
-    what is tied up costs `cost_of_capital` a year, and keeping it in repair `maintenance_fraction` of GPU and server.
-    `power_kw` is what the server draws per GPU; the facility draws `pue` times that. `colocation_usd_per_kw_month`
-    rents the space by server power, without metered energy.
+    `purchase_usd` is the GPU; `server_usd` is its share of the server, 0 where the purchase price includes it. The
+    network adds `network_fraction` of both. After `depreciation_years` the residual value is `residual_fraction` of
+    this outlay. Capital costs `cost_of_capital` a year, maintenance `maintenance_fraction` of GPU and server a year.
+    The server draws `power_kw` per GPU, the facility `pue` times that. `colocation_usd_per_kw_month` is the rent of
+    rack space by server power, without metered energy.
     """
 
     purchase_usd: float
@@ -39,12 +39,12 @@ class Ownership:
 
     @property
     def outlay_usd(self) -> float:
-        """What is paid on the first day: GPU, server, network. [USD/GPU]"""
+        """The purchase of GPU, server and network. [USD/GPU]"""
         return self.hardware_usd * (1 + self.network_fraction)
 
     @property
     def capital_month(self) -> float:
-        """The outlay, written off. [USD/GPU/month]"""
+        """The outlay written off with interest: see `capital_month`. [USD/GPU/month]"""
         return capital_month(
             outlay_usd=self.outlay_usd,
             depreciation_years=self.depreciation_years,
@@ -69,16 +69,16 @@ class Ownership:
 
     @property
     def running_month(self) -> float:
-        """Energy, space and maintenance: what is paid every month once it is bought. [USD/GPU/month]"""
+        """Energy, colocation and maintenance. [USD/GPU/month]"""
         return self.energy_month + self.colocation_month + self.maintenance_month
 
 
 def capital_month(
     *, outlay_usd: float, depreciation_years: float, residual_fraction: float, cost_of_capital: float = 0.0
 ) -> float:
-    """(outlay - residual / (1 + i)^n) × i / (1 - (1 + i)^-n), with i = rate / 12, n = months. [USD/month]
+    """(outlay - residual / (1 + i)^n) × i / (1 - (1 + i)^-n), with i = cost of capital / 12, n = months. [USD/month]
 
-    The even payment that returns the outlay with interest and leaves the residual; without interest it is
+    The constant payment that returns the outlay with interest and leaves the residual value; without interest
     (outlay - residual) / n.
 
     Source: capital recovery factor, as in any textbook of engineering economics.
@@ -97,9 +97,9 @@ def capital_month(
 
 
 def energy_month(*, power_kw: float, pue: float, electricity_usd_per_kwh: float) -> float:
-    """power × PUE × 730 h × price: powered round the clock, busy or idle. [USD/GPU/month]
+    """power × PUE × 730 h × price. [USD/GPU/month]
 
-    Limits: the draw counts as constant; an idle server takes less.
+    Limits: the draw is taken to be constant, round the clock; an idle server draws less.
 
     >>> round(energy_month(power_kw=1.275, pue=1.4, electricity_usd_per_kwh=0.08), 2)
     104.24
@@ -108,7 +108,7 @@ def energy_month(*, power_kw: float, pue: float, electricity_usd_per_kwh: float)
 
 
 def colocation_month(*, power_kw: float, colocation_usd_per_kw_month: float) -> float:
-    """power × price per kW: rack space is sold by the power it is provisioned for. [USD/GPU/month]
+    """power × price per kW, as rack space is sold by provisioned power. [USD/GPU/month]
 
     >>> round(colocation_month(power_kw=1.275, colocation_usd_per_kw_month=195.94), 2)
     249.82
@@ -119,7 +119,7 @@ def colocation_month(*, power_kw: float, colocation_usd_per_kw_month: float) -> 
 def owned_month(owned: Ownership, *, gpus: float) -> float:
     """gpus × (capital + energy + colocation + maintenance). [USD/month]
 
-    Limits: no spare GPUs and no network transit; staff, which does not scale with GPUs, comes on top.
+    Limits: no spare GPUs, no network transit, no staff.
 
     >>> h100 = Ownership(
     ...     purchase_usd=39_625,
@@ -137,9 +137,9 @@ def owned_month(owned: Ownership, *, gpus: float) -> float:
 
 
 def payback_months(*, outlay_usd: float, running_usd: float, instead_usd: float) -> float | None:
-    """outlay / (what is paid instead - running cost); None where nothing is saved. [months]
+    """outlay / (instead - running): simple pay-back, without interest and residual; None without a saving. [months]
 
-    Simple pay-back: without interest and residual value. Both bills are a month's.
+    `running_usd` and `instead_usd` are monthly bills, of owning and of what is paid otherwise.
 
     >>> payback_months(outlay_usd=36_000, running_usd=500, instead_usd=2_500)
     18.0

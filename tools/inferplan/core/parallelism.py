@@ -7,7 +7,7 @@ from math import ceil
 from typing import Literal, NamedTuple
 
 from inferplan.core.architecture import Architecture, Attention
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
 

@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from inferplan.core.allocator import layer_rounding
 from inferplan.core.architecture import Architecture, Attention, LayerGroup, StageCopies
-from inferplan.core.attention import Latent
 from inferplan.core.expert_slices import expert_padding, round_up
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import HALF_BYTES, class_bits, vision_bytes, weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges

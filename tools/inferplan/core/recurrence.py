@@ -1,27 +1,33 @@
-"""Layers that keep a state of constant size instead of a cache: delta nets, Mamba, lightning, short convolutions."""
+"""Recurrent mixers, with a state of constant size instead of a KV cache: delta nets, Mamba, lightning, convolutions.
+
+Units: elements, parameters.
+"""
 
 from dataclasses import dataclass
 
-from inferplan.core.attention import Cached, State
+from inferplan.core.cache_parts import Cached, State
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recurrence:
-    """What all of them share: nothing is kept per token, and tensor parallelism splits channels evenly."""
+    """What all recurrent mixers share: nothing is cached per token, and tensor parallelism splits channels evenly."""
 
     @property
     def cached(self) -> tuple[Cached, ...]:
-        """Nothing is kept per token."""
+        """Empty: nothing is cached per token."""
         return ()
 
     def share(self, _hidden: int, tp: int) -> float:
-        """1 / tp: what a rank holds of the projections. [fraction]"""
+        """1 / tp: the share of the parameters on one of `tp` ranks. [fraction]"""
         return 1 / tp
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GatedDelta(Recurrence):
-    """Gated DeltaNet (Qwen3-Next, OLMo-Hybrid): one key × value matrix per value head."""
+    """Gated DeltaNet (Qwen3-Next, OLMo-Hybrid): a state of key_dim × value_dim per value head.
+
+    `convolution` is the width of the short convolution. [tokens]
+    """
 
     key_heads: int
     value_heads: int
@@ -31,17 +37,17 @@ class GatedDelta(Recurrence):
 
     @property
     def heads(self) -> int:
-        """What tensor parallelism has to divide."""
+        """Key heads, whose number the tensor-parallel degree has to divide."""
         return self.key_heads
 
     @property
     def channels(self) -> int:
-        """2 × keys + values: what the convolution runs over. [elements]"""
+        """2 × keys + values: the width that the convolution runs over. [elements]"""
         return 2 * self.key_heads * self.key_dim + self.value_heads * self.value_dim
 
     @property
     def state(self) -> State:
-        """(convolution - 1) × channels, and value_heads × key_dim × value_dim. [elements]"""
+        """(convolution - 1) × channels; value_heads × key_dim × value_dim. [elements]"""
         recurrent = self.value_heads * self.key_dim * self.value_dim
         return State(convolution=(self.convolution - 1) * self.channels, recurrent=recurrent)
 
@@ -57,7 +63,7 @@ class GatedDelta(Recurrence):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KimiDelta(Recurrence):
-    """Kimi Delta Attention: a delta net with one decay per channel; low-rank decay and gate unless full."""
+    """Kimi Delta Attention: a delta net with a decay per channel; gate and decay are low-rank unless `full_*`."""
 
     heads: int
     head_dim: int
@@ -67,7 +73,7 @@ class KimiDelta(Recurrence):
 
     @property
     def state(self) -> State:
-        """(convolution - 1) × 3 × width, and heads × head_dim². [elements]"""
+        """(convolution - 1) × 3 × width; heads × head_dim². [elements]"""
         width = self.heads * self.head_dim
         return State(convolution=(self.convolution - 1) * 3 * width, recurrent=width * self.head_dim)
 
@@ -95,12 +101,12 @@ class Mamba1(Recurrence):
 
     @property
     def heads(self) -> int:
-        """Channels, which tensor parallelism has to divide."""
+        """Channels, whose number the tensor-parallel degree has to divide."""
         return self.width
 
     @property
     def state(self) -> State:
-        """(convolution - 1) × width, and width × state_dim. [elements]"""
+        """(convolution - 1) × width; width × state_dim. [elements]"""
         return State(convolution=(self.convolution - 1) * self.width, recurrent=self.width * self.state_dim)
 
     def params(self, hidden: int) -> int:
@@ -115,7 +121,7 @@ class Mamba1(Recurrence):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mamba2(Recurrence):
-    """Mamba-2 (Nemotron-H, Granite 4, Falcon-H1): a head_dim × state_dim matrix per head."""
+    """Mamba-2 (Nemotron-H, Granite 4, Falcon-H1): a state of head_dim × state_dim per head."""
 
     heads: int
     head_dim: int
@@ -130,12 +136,12 @@ class Mamba2(Recurrence):
 
     @property
     def channels(self) -> int:
-        """width + 2 × groups × state_dim: what the convolution runs over. [elements]"""
+        """width + 2 × groups × state_dim: the width that the convolution runs over. [elements]"""
         return self.width + 2 * self.groups * self.state_dim
 
     @property
     def state(self) -> State:
-        """(convolution - 1) × channels, and width × state_dim. [elements]"""
+        """(convolution - 1) × channels; width × state_dim. [elements]"""
         return State(convolution=(self.convolution - 1) * self.channels, recurrent=self.width * self.state_dim)
 
     def params(self, hidden: int) -> int:
@@ -170,7 +176,7 @@ class Lightning(Recurrence):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupedLightning(Recurrence):
-    """Lightning attention with normed queries and keys, its output normed in `groups` of heads (Ling 2.5 and 2.6)."""
+    """Lightning attention with norms of queries and keys, and of its output in `groups` of heads (Ling 2.5, 2.6)."""
 
     state_heads: int
     head_dim: int
@@ -178,7 +184,7 @@ class GroupedLightning(Recurrence):
 
     @property
     def heads(self) -> int:
-        """Groups, which tensor parallelism has to divide: each is normed on one rank.
+        """Groups, whose number the tensor-parallel degree has to divide, as each is normed on one rank.
 
         Source: vLLM 0.17 to 0.33, `BailingMoELinearAttention`; SGLang 0.5.23, bailing_moe_linear.py (both assert it).
         """
@@ -200,14 +206,14 @@ class GroupedLightning(Recurrence):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShortConv(Recurrence):
-    """A gated short convolution (LFM2), without any recurrent matrix."""
+    """A gated short convolution (LFM2), without a recurrent state."""
 
     width: int
     convolution: int
 
     @property
     def heads(self) -> int:
-        """Channels, which tensor parallelism has to divide."""
+        """Channels, whose number the tensor-parallel degree has to divide."""
         return self.width
 
     @property

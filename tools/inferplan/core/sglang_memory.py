@@ -1,24 +1,26 @@
 """SGLang's memory: a static share for weights and caches, and a reserve in which activations and graphs have to fit.
 
-The rules were read in SGLang 0.5.23. A model's cache is one pool of tokens, two where it has windowed layers that
-SGLang recognises, and a pool of states beside it where layers are recurrent.
+The rules were read in SGLang 0.5.23. The KV cache is one pool of tokens, or two where SGLang recognises windowed
+layers; recurrent states have a pool beside it.
 
-Held against 42 published SGLang logs: bytes per token and token pools within 0.2 %, states exact, weights within 0.14
-GiB. End to end pools of 1 to 8 H100, H200, B200 and GB300 are within 0.8 % but of two older ones (1.8 and 2.5 %), of
-one MI355X within 0.1 % and of several within 2.8 %; on Ada, whose constants are from the same logs, within 1.4 % on one
-GPU and 0.5 % on four. What the system takes of unified memory, 9 GiB on a GB10, is not counted. Graphs were seen once
-with the forward pass: 0.6 GiB above what is counted here, and well inside SGLang's reserve.
+Compared with 42 published logs: bytes per token and token pools agree within 0.2 %, states exactly, weights within
+0.14 GiB. End to end, pools of 1 to 8 H100, H200, B200 and GB300 are within 0.8 % but for two older ones (1.8 and
+2.5 %), of one MI355X within 0.1 % and of several within 2.8 %; on Ada, whose constants are from the same logs, within
+1.4 % on one GPU and 0.5 % on four. What the system takes of unified memory, 9 GiB on a GB10, is not counted. Graphs
+were logged once, together with the forward pass: 0.6 GiB more than counted here, and well within SGLang's reserve.
 """
 
 from dataclasses import replace
 from math import ceil
 
 from inferplan.core.adapters import adapter_stages
-from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Architecture, Attention, Mixer
+from inferplan.core.cache_parts import Cached
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES, SPARSE_LATENT_BYTES
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import CONVOLUTION_BYTES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
@@ -35,65 +37,66 @@ from inferplan.core.vllm_defaults import NEWEST
 __all__ = ["default_batching", "holding", "memory", "not_modelled", "utilization"]
 
 CONTEXT = 0.45 * GIB
-"""What runtime and start-up take of a GPU before weights load: 0.34 to 0.46 GiB in three logs, all of Ada. [B]"""
+"""What is used of a GPU before weights load: 0.34 to 0.46 GiB in three logs, all of Ada. [B]"""
 LARGE_CONTEXT = 0.7 * GIB
 """The same on larger ones: 78.43 to 78.48 GiB are free on H100, 177.57 on B200, 275.75 on GB300, 287.26 on MI355X.
 [B]
 """
 LARGE_CONTEXTS = ("Hopper", "Blackwell", "Blackwell Ultra", "Rubin", "CDNA3", "CDNA4")
-"""The generations that it is taken for, where they have NVLink or Infinity Fabric; Rubin and CDNA3 are inferences."""
+"""The GPU architectures of `LARGE_CONTEXT`, with NVLink or Infinity Fabric; Rubin and CDNA3 are inferences."""
 UNSWITCHED_COLLECTIVES = 0.13 * GIB
-"""What NCCL takes of a rank over PCIe or a bridge, as logged between four L4. [B]"""
+"""NCCL's memory on a rank over PCIe or a bridge, as logged on four L4. [B]"""
 BUFFERS = 0.1 * GIB
-"""By how much more than its tensors loading a model lowers free memory: 0.01 to 0.15 GiB in 19 logs. [B]"""
+"""Free memory lost on loading a model beyond its tensors: 0.01 to 0.15 GiB in 19 logs. [B]"""
 IMAGE_CACHE = 100 * MIB
-"""Encoded images that are kept, whose room is taken from the pool: `SGLANG_VLM_CACHE_SIZE_MB`. [B]"""
+"""The cache of encoded images, which comes out of the pool: `SGLANG_VLM_CACHE_SIZE_MB`. [B]"""
 WINDOW_RATIO = 0.8
-"""Tokens in windowed layers per token in the others: `swa_full_tokens_ratio`."""
+"""Tokens in the pool of windowed layers per token in that of the others: `swa_full_tokens_ratio`."""
 EVICTION_INTERVAL = 128
-"""Tokens after which a window lets go of what it left: `SGLANG_SWA_EVICTION_INTERVAL`."""
+"""Tokens between evictions of what has left a window: `SGLANG_SWA_EVICTION_INTERVAL`."""
 STATE_RATIO = 0.9
-"""Memory of states per memory of keys and values: `mamba_full_memory_ratio`."""
+"""Memory of recurrent states per memory of keys and values: `mamba_full_memory_ratio`."""
 STATE_BYTES = 4
-"""SGLang keeps recurrent states in fp32 unless a config says otherwise. [B]"""
+"""An element of recurrent states, in fp32 unless a config says otherwise. [B]"""
 SLOTS = 5
-"""State slots of a running request with the radix cache: 3, and 2 that track its prefix while the next step runs."""
+"""State slots of a running request with the radix cache: 3, and 2 for the state of its prefix while a step runs."""
 CONVOLUTION_SLOTS = 3
-"""The same without tracking, as for layers that keep a convolution only (LFM2)."""
+"""The same without those 2, for models with short convolutions (LFM2)."""
 LOGIT_BYTES = 4
+"""An fp32 logit. [B]"""
 MOST_RUNNING = 4096
 CONTEXTS_RUNNING = 512
 """Requests at once by default: 512 for each context that the pool holds, at least 2,048 and at most 4,096."""
 ENTRY_BYTES = 4
 SPARE_ENTRIES = 4
-"""What the table of requests has of each token, and beyond a context. [B], [tokens]"""
+"""In the table of requests, the bytes of a token, and the entries beyond the context."""
 WINDOWED_FAMILIES = ("llama4", "gptoss", "mimov2", "step35", "step37", "gemma4", "laguna", "mellum", "glimmer")
-"""What the names of the models hold whose windows SGLang exploits; windowed layers of all others keep every token."""
+"""Parts of the names of models whose windows SGLang recognises; windowed layers of all others cache every token."""
 
 
 def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> float:
-    """max(forward pass of a chunk, fp32 logits of a step) and the experts' workspace. [B]
+    """max(forward pass of a prefill chunk with the experts' workspace, fp32 logits of a decode step). [B]
 
-    The forward pass is that of vLLM's profile run, which the same kernels make; the softmax is in place. The groups
-    of data-parallel attention share out a chunk.
+    The forward pass is taken to be that of vLLM's profile run, as the kernels are the same; the softmax works in place.
+    The groups of data-parallel attention share out a chunk.
 
     Source: SGLang 0.5.23, srt/layers/logits_processor.py (`logits.float()`), srt/layers/sampler.py;
     srt/arg_groups/parallel_hook.py, `handle_data_parallelism`.
     """
     chunk = engine.max_num_batched_tokens // layout.attention_dp
-    warm = replace(engine, version=NEWEST, max_num_seqs=0, max_num_batched_tokens=chunk)
-    forward = activation_peak(architecture, warm, tp=layout.tp, attention_dp=layout.attention_dp)
+    prefill = replace(engine, version=NEWEST, max_num_seqs=0, max_num_batched_tokens=chunk)
+    forward = activation_peak(architecture, prefill, tp=layout.tp, attention_dp=layout.attention_dp)
     return max(forward, LOGIT_BYTES * engine.max_num_seqs * architecture.vocab)
 
 
 def taken_before(gpu: Gpu, layout: Layout) -> float:
-    """What runtime, and with several ranks NCCL, take before weights load: no share of it is filled. [B]
+    """What the CUDA context, and on several ranks NCCL, take before weights load; the share is of what is left. [B]
 
     NCCL takes 1.02 GiB over a switched link, 0.13 GiB over PCIe or a bridge.
 
-    Limits: the first is that of vLLM's logs; of SGLang were logged in all, for 1.72 here, 1.75 GiB on eight H100, 2.07
-    on four B200, 2.07 to 2.43 on four and eight H200. A mesh counts as switched: on MI355X RCCL and AMD's all-reduce
-    took 1.0 to 8.0 GiB of two ranks and 3.7 of eight. No log of a bridge was found.
+    Limits: the 1.02 GiB are from vLLM's logs. SGLang's logs have in all, where 1.72 GiB are counted here, 1.75 on eight
+    H100, 2.07 on four B200 and 2.07 to 2.43 on four and eight H200. A mesh counts as switched: on MI355X RCCL and AMD's
+    all-reduce took 1.0 to 8.0 GiB on two ranks and 3.7 on eight. No log of a bridge was found.
     """
     large = gpu.link is not None and gpu.architecture in LARGE_CONTEXTS
     switched = gpu.link is not None and "bridge" not in gpu.link
@@ -102,13 +105,13 @@ def taken_before(gpu: Gpu, layout: Layout) -> float:
 
 
 def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-    """Where the memory of the busiest GPU goes: free after loading - (1 - share) × free before.
+    """Where the memory of the busiest GPU goes; the pool is free memory after loading - (1 - share) × before. [B]
 
-    Activations and graphs are not counted, they have to fit in the reserve that the share leaves. The cache of encoded
-    images is: on Hopper Qwen3-VL has none.
+    Activations and graphs do not count against the budget: they have to fit in the reserve that the share leaves. The
+    cache of encoded images does; on Hopper Qwen3-VL has none.
 
     Limits: with data-parallel attention each group is taken to hold dense blocks and head of its own, as with
-    --moe-dense-tp-size and --enable-dp-lm-head; else SGLang spreads them over all ranks.
+    --moe-dense-tp-size and --enable-dp-lm-head; otherwise SGLang spreads them over all ranks.
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_profile_available_bytes`,
     `mm_runtime_reservation_gb`.
     """
@@ -126,7 +129,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
 
 
 def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
-    """Tokens of the pool (`max_total_num_tokens`), and sequences of a context with their windows and states.
+    """What a pool of `pool` bytes holds: tokens (`max_total_num_tokens`), and sequences with their windows and states.
 
     Source: SGLang 0.5.23, srt/model_executor/pool_configurator.py, `DefaultPoolConfigurator`,
     `HybridSWAPoolConfigurator`.
@@ -152,7 +155,7 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
 
 
 def _running(engine: Engine, contexts: float) -> int:
-    """`max_running_requests` as it is set, else by how many contexts the pool holds.
+    """`max_running_requests` as set, or its default by the number of contexts that the pool holds.
 
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `resolve_max_num_reqs`.
     """
@@ -161,10 +164,10 @@ def _running(engine: Engine, contexts: float) -> int:
 
 
 def request_table(running: int, context: int, *, drafts: int = 0) -> float:
-    """(requests + 1) × (context + 4 + drafts) × 4 B: where each token of each request is in the pool. [B]
+    """(requests + 1) × (context + 4 + drafts) × 4 B: the table from each request's tokens to places in the pool. [B]
 
-    It is made after the pool is cut, out of the reserve. Logs from before the pool to after it: 1.05 GiB of a Qwen2 for
-    131,072 tokens (2,049 requests), 4.10 GiB of Kimi K2.5 for 262,144 (4,096), 0.03 of a Granite with 8.
+    It is allocated after the pool, out of the reserve. Free memory in logs fell by 1.05 GiB for a Qwen2 with 131,072
+    tokens (2,049 requests), 4.10 GiB for Kimi K2.5 with 262,144 (4,096), 0.03 for a Granite with 8 requests.
 
     Source: SGLang 0.5.23, srt/mem_cache/memory_pool.py, `ReqToTokenPool`; srt/mem_cache/allocation_sizing.py,
     `get_req_to_token_extra_context_len`.
@@ -176,9 +179,9 @@ def request_table(running: int, context: int, *, drafts: int = 0) -> float:
 
 
 def _slots(architecture: Architecture, engine: Engine, pool: float, state: float) -> tuple[int, int]:
-    """Slots for states in the pool, and what a running request takes of them.
+    """Slots for recurrent states, and how many of them a running request takes.
 
-    Without the radix cache one for each of `max_num_seqs`; with it 0.9 / 1.9 of the pool, less one slot of padding.
+    Without the radix cache one per request of `max_num_seqs`; with it the slots in 0.9 / 1.9 of the pool, less one.
 
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `_handle_max_mamba_cache`,
     `_calculate_mamba_ratio`.
@@ -191,7 +194,7 @@ def _slots(architecture: Architecture, engine: Engine, pool: float, state: float
 
 
 def state_bytes(architecture: Architecture, layout: Layout) -> float:
-    """Σ layers × (convolution × 2 B + recurrent × 4 B) / tp of the fullest stage: one slot. [B]
+    """Σ layers × (convolution × 2 B + recurrent × 4 B) / tp of the fullest stage: one slot of states. [B]
 
     Source: SGLang 0.5.23, srt/configs/mamba_utils.py, `mamba_cache_per_req`, `mamba2_state_dtype`.
     """
@@ -204,10 +207,10 @@ def state_bytes(architecture: Architecture, layout: Layout) -> float:
 
 
 def token_bytes(model: Model, layout: Layout, *, kv_bits: float) -> tuple[float, float, int]:
-    """What a token takes on one rank in full layers and in windowed ones [B], and the window [tokens].
+    """KV cache on one rank in layers without and with a window [B/token], and the longest window [tokens].
 
-    Windows count where SGLang recognises the family, else every layer is a full one. A layer that reads the cache of
-    another one has room of its own all the same.
+    Windows count where SGLang recognises the family. Layers that read the cache of another layer have one allocated all
+    the same.
 
     Source: SGLang 0.5.23, srt/configs/model_config.py, `is_hybrid_swa_model`, `get_hybrid_layer_ids` (by the type of
     every layer, sharers included); of Gemma 4 E4B 79.94 GiB were logged for 997,846 and 798,276 tokens.
@@ -227,13 +230,13 @@ def token_bytes(model: Model, layout: Layout, *, kv_bits: float) -> tuple[float,
 
 
 def _allocated(mixer: Mixer) -> tuple[Cached, ...]:
-    """What a layer has room for: what it caches, or would if it shared no other layer's."""
+    """What a layer has allocated: what it caches, or would if it did not read another layer's."""
     own = replace(mixer, reuses_cache=False) if isinstance(mixer, Attention) and mixer.reuses_cache else mixer
     return own.cached
 
 
 def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float:
-    """One token of one layer on one rank: its KV heads, a whole latent (656 B under an indexer in 8 bit), 132 B. [B]
+    """One token of one layer on one rank: KV heads, a whole latent (656 B in 8 bit under an indexer), index key. [B]
 
     Source: SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py, `calculate_mla_kv_cache_dim`;
     srt/model_executor/pool_configurator.py, `_compute_dsa_indexer_cell_size`.
@@ -246,7 +249,7 @@ def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float
 
 
 def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
-    """Why SGLang's cache of this architecture is not computed here, None where it is."""
+    """Why SGLang's cache of this architecture cannot be computed, as a clause; None where it can."""
     reasons = (_reason(mixer) for _, mixer in architecture.mixers)
     found = next((reason for reason in reasons if reason), None)
     if found:
@@ -257,7 +260,7 @@ def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
 
 
 def _reason(mixer: Mixer) -> str | None:
-    """What about one mixer is not covered."""
+    """Why the cache of one mixer cannot be computed, None where it can."""
     if isinstance(mixer, Compressed):
         return "compressed keys (DeepSeek-V4): SGLang sizes four pools for them, by rules that are not held here"
     if isinstance(mixer, Mamba1 | Lightning):
@@ -266,7 +269,7 @@ def _reason(mixer: Mixer) -> str | None:
 
 
 def _attention_reason(attention: Attention) -> str | None:
-    """What about keys and values is not covered."""
+    """Why the cache of attention with KV heads cannot be computed, None where it can."""
     if attention.indexer:
         return "index keys beside keys and values: SGLang's pools for them are not held here"
     if attention.convolution_state:

@@ -1,22 +1,24 @@
-"""TensorRT-LLM's memory (PyTorch backend, 1.x): a share of what a dry run leaves free, cut into blocks of 32 tokens.
+"""TensorRT-LLM's memory (PyTorch backend, 1.x): the KV pool is a share of what a dry run leaves free.
 
 The rules were read in the source of 1.1 and of main in 2026 (tensorrt_llm/_torch/pyexecutor). Few logs of this backend
-are public; those of the older engine backend bear out the pool and its rounding, with blocks of 64 tokens.
+are public; those of the older engine backend confirm the pool and its rounding, with blocks of 64 tokens.
 
-Held against 14 published TensorRT-LLM logs, 6 of them surely of the PyTorch backend: bytes per token and blocks
-within 0.2 %; of one model on one GPU weights 1.6 % over and the dry run's peak 0.15 GiB short. End to end the pool of
-one H100 came out 2.8 % too large (0.20), that of a card under Windows 0.8 GiB, with nothing counted for Windows.
-What runtime, collectives and CUDA graphs take is carried over from vLLM, and no log here shows it.
+Compared with 14 published logs, 6 of them surely of the PyTorch backend: bytes per token and blocks agree within 0.2 %;
+of one model on one GPU weights are 1.6 % over and the dry run's peak is 0.15 GiB short. End to end the pool of one H100
+came out 2.8 % too large (0.20), that of a GPU under Windows 0.8 GiB, with nothing counted for Windows. Runtime,
+collectives and CUDA graphs are taken to be as in vLLM; no log shows them.
 """
 
 from dataclasses import replace
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Attention, Compressed, Latent, Mixer
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Architecture, Attention, Mixer
+from inferplan.core.cache_parts import Cached
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
 from inferplan.core.kv_blocks import INDEX_KEY_BYTES
+from inferplan.core.latent_attention import Latent
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -32,9 +34,9 @@ FREE_FRACTION = 0.9
 BLOCK_TOKENS = 32
 """`tokens_per_block` by default; the older engine backend takes 64."""
 GRAPH_BATCHES = (1, 2, 4, *range(8, 129, 8))
-"""The batches that CUDA graphs are captured for, up to `max_batch_size`."""
+"""Batch sizes that CUDA graphs are captured for, up to `max_batch_size`. [sequences]"""
 PER_LAYER_AND_GRAPH = 0.17 * MIB
-"""What a captured size takes for each layer, as vLLM's logs have it. [B]"""
+"""The memory of one graph per layer, as in vLLM's logs. [B]"""
 
 
 def default_batching(_gpu: Gpu, _version: int) -> tuple[int, int]:
@@ -46,7 +48,7 @@ def default_batching(_gpu: Gpu, _version: int) -> tuple[int, int]:
 
 
 def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine: Engine) -> float:
-    """`free_gpu_memory_fraction`, 0.9 unless set: a share of what is left free, not of the GPU. [fraction]
+    """`free_gpu_memory_fraction` as set, or 0.9: a share of what the dry run leaves free, not of the GPU. [fraction]
 
     Source: TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py, `KvCacheConfig`.
     """
@@ -54,12 +56,12 @@ def utilization(_architecture: Architecture, _gpu: Gpu, _layout: Layout, engine:
 
 
 def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> float:
-    """The dry run: `max_num_tokens` of context requests through all layers, and logits of their last tokens. [B]
+    """The activation peak of the dry run: a prefill of `max_num_tokens`. [B]
 
-    The forward pass is taken to be that of vLLM's profile run; it samples for no more than a few sequences. With
-    attention data parallelism a rank's experts are ready for the tokens of all ranks (`moe_max_num_tokens`).
+    It is taken to be that of vLLM's profile run, without the sampler, as only a few sequences are sampled. With
+    attention data parallelism a rank's expert workspace fits the tokens of all ranks (`moe_max_num_tokens`).
 
-    Limits: no log of attention data parallelism was found; what NVLink's exchange keeps for itself is not counted.
+    Limits: no log of attention data parallelism was found; buffers of the all-to-all over NVLink are not counted.
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `KvCacheCreator._create_dummy_context_requests`;
     0.85 GiB logged for gpt-oss-120b on one GB10.
     """
@@ -68,9 +70,9 @@ def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> 
 
 
 def graph_memory(architecture: Architecture, layout: Layout, engine: Engine) -> float:
-    """0.17 MiB × layers on the rank × captured batches of up to 128 sequences. [B]
+    """0.17 MiB × layers of a stage × captured batch sizes, up to 128 sequences. [B]
 
-    Limits: the rate is vLLM's.
+    Limits: the 0.17 MiB are vLLM's.
     Source: TensorRT-LLM, tensorrt_llm/llmapi/llm_args.py, `CudaGraphConfig`; the sizes are in the logs of 1.1.
     """
     if not engine.cuda_graphs:
@@ -80,7 +82,7 @@ def graph_memory(architecture: Architecture, layout: Layout, engine: Engine) -> 
 
 
 def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-    """Where the memory of the busiest GPU goes: the pool is a share of what weights, dry run and graphs leave.
+    """Where the memory of the busiest GPU goes: the KV pool is a share of what weights, dry run and graphs leave. [B]
 
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `KvCacheCreator.configure_kv_cache_capacity`,
     `_cal_max_memory`.
@@ -104,7 +106,7 @@ def holding(
     *,
     kv_bits: float,
 ) -> Holding:
-    """⌈tokens / 32⌉ blocks, the last one rounded up, and ⌈context / 32⌉ of them for a sequence.
+    """What a pool of `pool` bytes holds: ⌈tokens / 32⌉ blocks, of which a sequence takes ⌈context / 32⌉.
 
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/resource_manager.py,
     `KVCacheManager.calculate_max_num_blocks`.
@@ -117,9 +119,9 @@ def holding(
 
 
 def token_bytes(architecture: Architecture, layout: Layout, *, kv_bits: float) -> float:
-    """What a token takes on one rank of the fullest stage; windowed layers keep every token. [B]
+    """KV cache on one rank of the fullest stage; windowed layers cache every token. [B/token]
 
-    Limits: windows are let go where `max_attention_window` is set, which it is not by default.
+    Limits: with `max_attention_window`, which is not set by default, they would cache their window alone.
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/resource_manager.py, `get_cache_size_per_token`;
     73,728 B logged for gpt-oss-120b, whose windowed half is in it, and 9,217 B for two layers of MiMo-V2-Flash of 4
     and of 8 heads.
@@ -132,9 +134,9 @@ def token_bytes(architecture: Architecture, layout: Layout, *, kv_bits: float) -
 
 
 def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float:
-    """One token of one layer on one rank: its KV heads, a whole latent, 132 B of index key. [B]
+    """One token of one layer on one rank: its share of KV heads, a whole latent, or an index key of 132 B. [B]
 
-    Values that are narrower than their keys are padded to them.
+    Values narrower than their keys are padded to the width of keys.
 
     Source: TensorRT-LLM, tensorrt_llm/_torch/pyexecutor/_util.py, `_create_kv_cache_manager` (`SELFKONLY` for MLA);
     the cache manager of DSA beside it, `_get_indexer_k_cache_bytes_per_token`.
@@ -146,7 +148,7 @@ def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float
 
 
 def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
-    """Why TensorRT-LLM's cache of this architecture is not computed here, None where it is."""
+    """Why TensorRT-LLM's cache of this architecture cannot be computed, as a clause; None where it can."""
     reasons = (_reason(mixer) for _, mixer in architecture.mixers)
     found = next((reason for reason in reasons if reason), None)
     if found:
@@ -157,7 +159,7 @@ def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
 
 
 def _reason(mixer: Mixer) -> str | None:
-    """What about one mixer is not covered."""
+    """Why the cache of one mixer cannot be computed, None where it can."""
     if mixer.state:
         return "states of recurrent layers: TensorRT-LLM has four managers for them, none of which is held here"
     if isinstance(mixer, Compressed):
@@ -169,7 +171,7 @@ def _reason(mixer: Mixer) -> str | None:
 
 
 def _attention_reason(attention: Attention) -> str | None:
-    """What about keys and values is not covered."""
+    """Why the cache of attention with KV heads cannot be computed, None where it can."""
     if attention.indexer:
         return "index keys beside keys and values: TensorRT-LLM's layout of them is not known here"
     if attention.cross:

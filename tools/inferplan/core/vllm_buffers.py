@@ -1,12 +1,13 @@
-"""What vLLM takes beside weights, activations and cache: CUDA, NCCL, kernels' buffers, its model runner, graphs."""
+"""vLLM's memory beside weights, activations and KV cache: CUDA context, NCCL, kernels, model runner, CUDA graphs."""
 
 from math import ceil
 
 from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup
-from inferplan.core.attention import Compressed, Latent
+from inferplan.core.compressed_attention import Compressed
 from inferplan.core.engine import Engine
 from inferplan.core.fabric import is_wide
 from inferplan.core.hardware import Gpu
+from inferplan.core.latent_attention import Latent
 from inferplan.core.parallelism import Layout
 from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB, KIB, MIB
@@ -20,45 +21,47 @@ from inferplan.core.vllm_defaults import (
 )
 
 SMALL_GPU = 16 * GIB
-"""Below this memory the buffers were 0.03 GiB (T4)."""
+"""GPUs with less memory had buffers of 0.03 GiB (T4). [B]"""
 CONTEXT = 0.51 * GIB
-"""What the CUDA runtime takes of an H100 before vLLM measures anything: 79.19 GiB in all, 78.68 free. [B]"""
+"""The CUDA context on an H100: of 79.19 GiB 78.68 are free when vLLM starts to measure. [B]"""
 COLLECTIVES = 1.02 * GIB
-"""What NCCL takes on each of several ranks of an H100: 77.66 GiB free in place of 78.68. [B]"""
+"""NCCL on each of several H100: 77.66 GiB are free in place of 78.68. [B]"""
 FIRST_COLLECTIVES_OUTSIDE = 11
-"""The first vLLM (0.11) that starts NCCL before it measures what is free: pull request 25359, of September 2025."""
-DISPATCHED = 256
-"""Tokens that a rank sends at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`. [tokens]"""
+"""The first vLLM (0.11) that starts NCCL before it measures free memory: pull request 25359."""
+DISPATCHED_TOKENS = 256
+"""Tokens that a rank dispatches at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`."""
 FEW_GRAPHS = 18
-"""Fewer CUDA graphs share what graphs take of memory once; 32 sequences at once capture so many."""
+"""With fewer CUDA graphs their common memory is smaller in proportion; 32 sequences at once capture 18."""
 FIRST_ESTIMATE = 20
-"""The first vLLM (0.20) whose first model runner sets an estimate aside for graphs; the second does since 0.29."""
+"""The first vLLM (0.20) whose first model runner reserves an estimate for CUDA graphs; the second does since 0.29."""
 GRAPH = 5 * MIB
-"""What that estimate has for a graph of no layers. [B]"""
+"""What vLLM estimates for a graph, beside its layers. [B]"""
 GRAPH_OF_LAYER = MIB / 20
-"""What it has more for each layer of a graph. [B]"""
+"""What vLLM estimates for each layer of a graph. [B]"""
 FIRST_SPECIALIZED = 11
 """The first vLLM (0.11.1) that captures each graph with LoRA adapters and without: `cudagraph_specialize_lora`."""
 WITH_ADAPTERS = 2
-"""What a graph with adapters takes, in graphs without: 1.6, 1.9 and 2.3 in three published logs."""
-TRIED_STATES = range(26, 29)
-"""The versions (0.26 to 0.28) whose estimate has what Gated DeltaNet works on in the first trial of a whole graph."""
-TRIED_STATE = 2 * KIB
-"""What that is for each value head on the rank and each batched token. [B]"""
-TRIED_BEFORE = 0.375 * GIB
-"""What the first trial of graphs by pieces takes already: only what is above it is set aside beside. [B]"""
+"""The memory of a graph with adapters over one without: 1.6, 1.9 and 2.3 in three published logs."""
+DELTA_IN_ESTIMATE = range(26, 29)
+"""The versions (0.26 to 0.28) whose estimate includes a transient of Gated DeltaNet in the first full graph."""
+DELTA_TRANSIENT = 2 * KIB
+"""That transient for each value head on the rank and each batched token. [B]"""
+DELTA_BEFORE = 0.375 * GIB
+"""What the piecewise graphs before it have allocated already: the estimate has only what is above. [B]"""
 FIRST_ASKED_DRIVER = 27
-"""The first vLLM (0.27) that takes what the driver says is gone, whoever holds it, and not weights and peaks alone."""
+"""The first vLLM (0.27) that counts all memory that the driver reports as used, not weights and peaks alone."""
 COUNTED_LOGIT = 4 + 2 / 8
-"""What the second runner's sampler keeps for each sequence and entry of the vocabulary. [B]"""
+"""What the second model runner's sampler keeps per sequence and vocabulary entry. [B]"""
 
 
 def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
-    """Library buffers inside the budget: NCCL and kernels' workspaces, by GPU, ranks of a stage and version. [B]
+    """Buffers of libraries within the budget: NCCL and workspaces of kernels, by GPU, ranks of a stage, version. [B]
 
-    Source: published logs. On H100 0.13 GiB, 0.25 GiB since 0.18; 0.09 GiB on older and smaller cards, 0.03 GiB on
-    T4. Between two H100 0.55 GiB, 2.07 GiB since 0.19; 0.23 GiB between older or PCIe cards. Two GiB on Blackwell
-    are an inference. Up to 0.6 the runtime's context counts in.
+    One H100 has 0.13 GiB, 0.25 since 0.18; older and smaller GPUs 0.09, a T4 0.03. Each of several H100 has 0.55 GiB,
+    2.07 to 2.15 since 0.19; older or PCIe GPUs 0.23. Up to 0.6 the CUDA context is included.
+
+    Limits: 2 GiB on Blackwell are an inference.
+    Source: published logs.
     """
     context = 0.26 if engine.version <= 6 else 0.0
     stages = 0.07 if layout.pp > 1 else 0.0
@@ -72,7 +75,7 @@ def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
 
 
 def _buffers_of_wide_links(engine: Engine, ranks: int) -> float:
-    """Buffers on GPUs of the H100's kind. [GiB]"""
+    """Buffers on datacenter GPUs with NVLink from Hopper on. [GiB]"""
     if ranks == 1:
         return 0.25 if engine.version >= 18 else 0.13
     if engine.version >= 19:
@@ -86,7 +89,7 @@ def _buffers(ranks: int) -> float:
 
 
 def collectives(engine: Engine, layout: Layout, gpu: Gpu) -> float:
-    """What NCCL takes beside the budget on each of several ranks, where it starts before vLLM measures. [B]
+    """What NCCL takes outside the budget on each of several ranks, since it starts before vLLM measures (0.11). [B]
 
     Source: published logs, the free memory printed on start-up less that of one such GPU alone. H100 1.02 and 1.04 GiB;
     RTX PRO 6000 0.42 and 0.64; RTX 3090 0.02 and 0.12; before 0.11 L40S 0.0 and H200 0.09. Up to 4.5 were seen once.
@@ -97,20 +100,20 @@ def collectives(engine: Engine, layout: Layout, gpu: Gpu) -> float:
 
 
 def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, samples: bool = True) -> float:
-    """What the model runner holds before its trial, and is counted since 0.27. [B]
+    """What the model runner allocates before the profile run, which is counted since 0.27. [B]
 
-    The second runner: sequences × vocabulary × (4 B of counts + 1 bit of prompt + 1 bit of grammar), on the stage that
-    `samples`, and element × batched tokens × hidden where there are images. The first one: the latter for all models.
+    The second runner: sequences × vocabulary × (4 B of counts + 1 bit of prompt + 1 bit of grammar) on the stage that
+    `samples`, and for images element × batched tokens × hidden. The first runner: the latter for all models.
 
-    Limits: tables of blocks, up to 64 MiB, are left out, and what a first start leaves outside PyTorch while it
-    compiles (see `vllm_activation.tuning_peak`).
+    Limits: block tables, up to 64 MiB, are left out, and what compilation leaves outside PyTorch in a first start (see
+    `vllm_activation.tuning_peak`).
     Source: vLLM 0.27 to 0.33, vllm/utils/mem_utils.py, `memory_profiling`; vllm/v1/worker/gpu/sample/penalties.py,
     `PenaltiesState`; vllm/v1/worker/gpu/structured_outputs.py; vllm/v1/worker/gpu_model_runner.py, `inputs_embeds`.
 
     >>> from inferplan.catalog.models import MODELS
     >>> qwen = MODELS["Qwen/Qwen3-32B"].architecture
-    >>> told = Engine(version=27, max_num_seqs=1024, max_num_batched_tokens=8192)
-    >>> round(runner_buffers(qwen, told, element=2) / GIB, 2)
+    >>> engine = Engine(version=27, max_num_seqs=1024, max_num_batched_tokens=8192)
+    >>> round(runner_buffers(qwen, engine, element=2) / GIB, 2)
     0.62
     """
     if engine.version < FIRST_ASKED_DRIVER:
@@ -123,9 +126,9 @@ def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, 
 
 
 def exchange_buffers(architecture: Architecture, gpu: Gpu, layout: Layout) -> float:
-    """4 × experts × 256 × (2 B × hidden + header): what DeepEP sends and receives between nodes, each twice. [B]
+    """4 × experts × 256 × (2 B × hidden + header): DeepEP's send and receive buffers between nodes, two of each. [B]
 
-    Within a node vLLM gathers tokens with NCCL and keeps no buffers of its own.
+    Within a node vLLM all-gathers tokens with NCCL and has no buffers of its own.
 
     Limits: other libraries (MoRI, NIXL) are taken to need as much.
     Source: DeepEP, csrc/config.hpp, `LowLatencyLayout`; for 128 tokens it gives DeepSeek's 1.8 GiB, of which SGLang
@@ -134,7 +137,7 @@ def exchange_buffers(architecture: Architecture, gpu: Gpu, layout: Layout) -> fl
     experts = architecture.experts
     if experts is None or not is_wide(gpu, layout):
         return 0.0
-    return 4 * experts.experts * DISPATCHED * (2 + 4 / 128) * architecture.hidden
+    return 4 * experts.experts * DISPATCHED_TOKENS * (2 + 4 / 128) * architecture.hidden
 
 
 def largest_graph(gpu: Gpu, engine_version: int = NEWEST) -> int:
@@ -146,9 +149,9 @@ def largest_graph(gpu: Gpu, engine_version: int = NEWEST) -> int:
 
 
 def captured_graphs(engine: Engine, largest: int = 512) -> int:
-    """Graphs that are captured: by pieces up to min(largest, 2 × max_num_seqs) tokens, and whole for decode since 0.11.
+    """CUDA graphs: piecewise up to min(largest, 2 × max_num_seqs) tokens, and full ones for decode since 0.11. [graphs]
 
-    Sizes are 1, 2, 4, every 8 up to 256, every 16 beyond; every 8 throughout up to 0.11. [graphs]
+    Sizes are 1, 2, 4, every 8 up to 256 and every 16 beyond, or every 8 in versions up to 0.11.
 
     Source: vLLM 0.14 to 0.28, vllm/config/vllm.py, and 0.10 and 0.11, vllm/config/__init__.py, `_set_cudagraph_sizes`.
 
@@ -158,22 +161,21 @@ def captured_graphs(engine: Engine, largest: int = 512) -> int:
     most = min(largest, 2 * engine.max_num_seqs)
     step = 8 if engine.version <= 11 else 16
     sizes = [size for size in (1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, step)) if size <= most]
-    whole = [size for size in sizes if size <= engine.max_num_seqs] if engine.version >= 11 else []
-    return len(sizes) + len(whole)
+    full = [size for size in sizes if size <= engine.max_num_seqs] if engine.version >= 11 else []
+    return len(sizes) + len(full)
 
 
 def graph_memory(
     architecture: Architecture, engine: Engine, layout: Layout, *, packed_experts: bool = False, largest: int = 512
 ) -> float:
-    """What vLLM sets aside for CUDA graphs, or what they take where it sets nothing aside. [B]
+    """What vLLM reserves for CUDA graphs, or what they take where it reserves nothing. [B]
 
-    Since 0.20 the first model runner tries two graphs of each kind out and multiplies, and since 0.29 the second does
-    so with whole ones: `_estimate`. Up to 0.19, on several ranks (where buffers of collectives come with the first
-    graph) and with latents on the first runner it is `_taken`.
+    Since 0.20 the first model runner captures two graphs of each kind and extrapolates, since 0.29 the second one does:
+    `_estimated`. Up to 0.19, on several ranks (where the first graph allocates buffers of collectives) and with latents
+    on the first runner it is `_captured`. With LoRA each size is captured twice, with adapters (about twice the memory)
+    and without.
 
-    With LoRA each size is captured with adapters, which takes about twice as much, and without.
-
-    Limits: on several ranks the estimate was what `_taken` says, up to 1.6 GiB more (GLM-5.2 on four GB200).
+    Limits: on several ranks vLLM's estimate was between `_captured` and 1.6 GiB more (GLM-5.2 on four GB200).
     Source of adapters: vLLM 0.24 and 0.28, vllm/v1/cudagraph_dispatcher.py (`_get_lora_cases`, `get_capture_descs`);
     pull request 25914 (1.62 GiB with, 2.38 with and without); Qwen3 8B on 0.10 and Llama 3.2 1B on 0.11, on L4.
     """
@@ -182,17 +184,17 @@ def graph_memory(
     graphs = captured_graphs(engine, largest)
     if engine.adapters:
         graphs *= _with_adapters(engine.version)
-    states = _tried_states(architecture, engine, layout) if engine.version in TRIED_STATES else 0.0
+    transient = _delta_transient(architecture, engine, layout) if engine.version in DELTA_IN_ESTIMATE else 0.0
     if layout.ranks == 1 and _is_estimated(architecture, engine):
-        return _estimate(architecture, graphs, layout) + states
-    return _taken(architecture, engine, layout, graphs=graphs, packed_experts=packed_experts) + states
+        return _estimated(architecture, graphs, layout) + transient
+    return _captured(architecture, engine, layout, graphs=graphs, packed_experts=packed_experts) + transient
 
 
 def _with_adapters(version: int) -> int:
-    """How many plain graphs one size stands for with LoRA: one with adapters, since 0.11.1 one without as well.
+    """Graphs without adapters that one size counts as with LoRA: one with adapters, and since 0.11.1 one without.
 
-    On the first engine logs show none of it. The estimate has one with and one without at the price of the latter,
-    which is the second of the two that are tried.
+    Logs of the first engine show no difference. vLLM's estimate has both at the size of the one without, the second of
+    the two that it captures.
     """
     if version <= LAST_OF_THE_FIRST_ENGINE:
         return 1
@@ -202,7 +204,7 @@ def _with_adapters(version: int) -> int:
 
 
 def _is_estimated(architecture: Architecture, engine: Engine) -> bool:
-    """Whether a runner estimates the graphs of a model: the first one without latents, the second one since 0.29."""
+    """Whether `_estimated` holds: on the first runner for models without latents, on the second one since 0.29."""
     if engine.version < FIRST_ESTIMATE or has_second_runner(architecture, engine):
         return False
     if is_on_second_runner(architecture, engine):
@@ -210,21 +212,20 @@ def _is_estimated(architecture: Architecture, engine: Engine) -> bool:
     return not any(isinstance(mixer, Latent | Compressed) for _, mixer in architecture.mixers)
 
 
-def _estimate(architecture: Architecture, graphs: int, layout: Layout) -> float:
-    """graphs × (5 MiB + 1/20 MiB × layers): the estimate of one GPU, for any kind of layer. [B]
+def _estimated(architecture: Architecture, graphs: int, layout: Layout) -> float:
+    """graphs × (5 MiB + 1/20 MiB × layers): vLLM's own estimate on one GPU, for any kind of layer. [B]
 
-    The engine takes the larger first graph of either kind, and what the second one adds for each further graph, in the
-    driver's steps of 2 MiB: the second decides. Neither experts nor recurrent states nor MXFP4 show in it. Since 0.29
-    all graphs by pieces are tried out, and the second whole one stands for the others.
+    vLLM takes the larger first graph of either kind, and for each further graph what the second one allocates, in the
+    driver's steps of 2 MiB: the second decides. Experts, recurrent states and MXFP4 make no difference. Since 0.29 all
+    piecewise graphs are captured, and the second full one stands for the others.
 
-    Limits: 0.08 GiB from what was estimated on average of 12 starts, 0.19 too little (Gemma 4 E4B) to 0.24 too much
-    (Qwen2.5 0.5B), where `_taken` was 0.43 too much; what graphs took then is within 0.17 of it. Of gpt-oss vLLM
-    captures up to 1,024 tokens: its 166 graphs were estimated at 0.66 GiB, which the 102 counted here have, and took
-    1.22. FlashInfer's attention (8-bit caches on workstation Blackwell) has its workspace of 0.38 GiB in it and smaller
-    graphs, which is not told apart; GB10's estimates are noisy, its memory is the host's. Of the second
-    runner Gemma 4 31B is held (0.13 and 0.09 GiB on 0.30, 0.12 and 0.07 here), of its latents one start on GB10; first
-    starts of Llama 3.1 8B (A100, 0.31) and Qwen3 8B (A10G, 0.30) leave 0.46 and 0.43 GiB for it where this says 0.55
-    and 0.57.
+    Limits: 0.08 GiB from vLLM's estimate on average of 12 starts, 0.19 too little (Gemma 4 E4B) to 0.24 too much
+    (Qwen2.5 0.5B); `_captured` was 0.43 too much there, and graphs took within 0.17 of this. For gpt-oss vLLM captures
+    up to 1,024 tokens: its 166 graphs were estimated at 0.66 GiB, as are the 102 counted here, and took 1.22. Not
+    modelled: FlashInfer's attention (8-bit caches on workstation Blackwell), with a workspace of 0.38 GiB in the
+    estimate and smaller graphs. GB10's estimates are noisy, as its memory is the host's. Of the second runner known
+    are Gemma 4 31B (0.13 and 0.09 GiB on 0.30, 0.12 and 0.07 here), one start with latents on GB10, and first starts of
+    Llama 3.1 8B (A100, 0.31) and Qwen3 8B (A10G, 0.30), which leave 0.46 and 0.43 GiB, with 0.55 and 0.57 here.
     Source: vLLM 0.24 to 0.27, vllm/v1/worker/gpu_model_runner.py, and 0.29 to 0.33,
     vllm/v1/worker/gpu/cudagraph_utils.py, `profile_cudagraph_memory`; nine published logs of 0.22 to 0.26, and three
     starts on 0.24.
@@ -232,29 +233,31 @@ def _estimate(architecture: Architecture, graphs: int, layout: Layout) -> float:
     return graphs * (GRAPH + GRAPH_OF_LAYER * ceil(architecture.layers / layout.pp))
 
 
-def _tried_states(architecture: Architecture, engine: Engine, layout: Layout) -> float:
-    """max(0, 2 KiB × value heads / tp × batched tokens - 0.375 GiB): a transient that is counted as graphs. [B]
+def _delta_transient(architecture: Architecture, engine: Engine, layout: Layout) -> float:
+    """max(0, 2 KiB × value heads / tp × batched tokens - 0.375 GiB): Gated DeltaNet's part of the estimate. [B]
 
-    The first whole graph is tried out on contexts that fill a batch; what Gated DeltaNet works on meanwhile is never
-    given back to the driver.
+    The first full graph is captured on contexts that fill a batch; the memory that Gated DeltaNet works in meanwhile is
+    not returned to the driver, and counts as graphs.
 
-    Limits: which tensors these are is not known; read off two reports, 128 KiB a token with 64 heads, and with 48
-    heads 0.37 GiB more for 8,192 tokens than for 4,096 and fewer. Whether several ranks share it is not known.
+    Limits: which tensors these are is not known; read off two reports: 128 KiB a token with 64 heads, and with 48 heads
+    0.37 GiB more for 8,192 tokens than for 4,096 and fewer. That ranks share it is an assumption.
     Source: vLLM's issues 50780 (Qwen3.5 122B) and 52872 (27B on RTX 5090). An H100 with 8,192 tokens and 256
-    sequences left 0.87 GiB for all graphs of Qwen3.8 27B on 0.27, of which 1.06 are said here.
+    sequences had 0.87 GiB for all graphs of Qwen3.8 27B on 0.27, where 1.06 are predicted.
     """
     heads = max((mixer.value_heads for _, mixer in architecture.mixers if isinstance(mixer, GatedDelta)), default=0)
-    return max(0.0, TRIED_STATE * heads / layout.tp * engine.max_num_batched_tokens - TRIED_BEFORE)
+    return max(0.0, DELTA_TRANSIENT * heads / layout.tp * engine.max_num_batched_tokens - DELTA_BEFORE)
 
 
-def _taken(architecture: Architecture, engine: Engine, layout: Layout, *, graphs: int, packed_experts: bool) -> float:
-    """0.37 GiB, and for each layer on the rank and each captured size 0.16 MiB: what graphs take. [B]
+def _captured(
+    architecture: Architecture, engine: Engine, layout: Layout, *, graphs: int, packed_experts: bool
+) -> float:
+    """0.37 GiB + graphs × 0.16 MiB × weighted layers of a stage: what captured graphs take. [B]
 
-    With 102 graphs, as H100s capture by default, 0.016 GiB a layer. A layer with experts takes 0.4 of that more, one
-    with a latent as much again, MXFP4 experts (`packed_experts`) twice as much. Of the 0.37 GiB fewer than 18 graphs
-    take their share since 0.11: with 1, 10 and 16 sequences logs have 0.05, 0.19 and 0.2 GiB in all.
+    The 102 graphs that an H100 captures by default take 0.016 GiB a layer. A layer counts 1, with experts 0.4 more,
+    with a latent 1 more, with experts in MXFP4 (`packed_experts`) 2 more. Since 0.11 fewer than 18 graphs take their
+    part of the 0.37 GiB: logs with 1, 10 and 16 sequences have 0.05, 0.19 and 0.2 GiB in all.
 
-    Limits: that a graph of over 512 tokens takes what a smaller one does is not held against a log.
+    Limits: that a graph of over 512 tokens takes what a smaller one does was not checked against a log.
     Source: 49 published runs of dense models on vLLM 0.19, mean error 0.08 GiB; the additions are from seven runs, the
     share of few graphs from three of 0.19 to 0.26, which would have it at up to 67.
     """
@@ -264,7 +267,7 @@ def _taken(architecture: Architecture, engine: Engine, layout: Layout, *, graphs
 
 
 def _graph_weight(group: LayerGroup, *, packed_experts: bool) -> float:
-    """What the graphs of a layer take, in those of a dense layer with plain attention. [layers]"""
+    """The weight of one layer in `_captured`: 1 for a dense layer without latents. [layers]"""
     experts = isinstance(group.ffn, ExpertFfn)
     latent = any(isinstance(mixer, Latent) for mixer in group.mixers)
     return 1 + (0.4 if experts else 0) + (1 if latent else 0) + (2 if experts and packed_experts else 0)

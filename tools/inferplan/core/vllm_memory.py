@@ -1,9 +1,8 @@
-"""vLLM's memory: where that of a GPU goes, and the KV pool that is left.
+"""vLLM's memory: where that of a GPU goes, and what its KV pool holds.
 
-The rules are read off published logs of vLLM 0.5 to 0.28 on H100, A100, L4, T4 and RTX cards; what differs by version
-was read in the sources of those versions, and of 0.29 to 0.33. What it does by default is in `vllm_defaults`, the peak
-of its trial run in `vllm_activation`, runtime and graphs in `vllm_buffers`; how the cache is cut into blocks in
-`kv_blocks`.
+The rules follow published logs of vLLM 0.5 to 0.28 on H100, A100, L4, T4 and RTX cards; what differs by version was
+read in the sources of those versions, and of 0.29 to 0.33. Defaults are in `vllm_defaults`, the activation peak of the
+profile run in `vllm_activation`, runtime and CUDA graphs in `vllm_buffers`, KV cache blocks in `kv_blocks`.
 """
 
 import sys
@@ -53,27 +52,27 @@ __all__ = [
 ]
 
 FIRST_COUNTED_GRAPHS = 20
-"""The first vLLM (0.20) that takes CUDA graphs out of its budget before the pool is cut."""
+"""The first vLLM (0.20) that counts CUDA graphs against its budget before it sizes the pool."""
 FIRST_LATENT_VIEWS = 24
-"""The first vLLM (0.24) that was seen to work on latents with 16-bit weights as they are; 0.19 seems to copy them."""
+"""The first vLLM (0.24) that was seen to use 16-bit weights of latents without copies; 0.19 seems to copy them."""
 FIRST_WIDE_ZEROS = 22
-"""The first vLLM (0.22; not 0.18, 0.19 to 0.21 were not read) that takes Machete for AWQ on Hopper.
+"""The first vLLM (0.22; not 0.18, 0.19 to 0.21 were not read) that uses Machete for AWQ on Hopper.
 
-It multiplies zero points by their scales beforehand. Source: vllm/model_executor/layers/quantization/awq_marlin.py
-(since 0.26 auto_awq.py); vllm/model_executor/kernels/linear/mixed_precision/machete.py, `transform_w_zp`.
+Machete keeps zero points multiplied by their scales, in 16 bit. Source:
+vllm/model_executor/layers/quantization/awq_marlin.py (since 0.26 auto_awq.py);
+vllm/model_executor/kernels/linear/mixed_precision/machete.py, `transform_w_zp`.
 """
 FIRST_COUNTED_STATES = 20
-"""The first vLLM (0.20) that refuses to start with more sequences at once than it has blocks for their states."""
+"""The first vLLM (0.20) that refuses a `max_num_seqs` beyond its blocks for recurrent states."""
 
 
 def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-    """Where the memory of the busiest GPU goes: that of the stage which leaves the smallest pool.
+    """Where the memory of the busiest GPU goes, in the pipeline stage that leaves the smallest pool. [B]
 
-    Only the last stage samples. Graphs are taken from the engine's budget since 0.20, and from the memory outside it
-    before.
+    The last stage alone samples. CUDA graphs count against the budget since 0.20, and before were outside it.
 
-    Limits: the second model runner takes them from outside again; they are smaller there by amounts that two logs leave
-    open, and not held against what is free.
+    Limits: with the second model runner they are outside again up to 0.28; their size, smaller by amounts that two logs
+    leave open, is not counted then.
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
     stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
@@ -108,7 +107,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
 
 
 def _loaded(model: Model, engine: Engine) -> Model:
-    """The model as it is loaded: without its image encoder where there are no images.
+    """The model that is loaded: without its image encoder where the engine serves no images.
 
     Source: vLLM 0.17 to 0.28, vllm/model_executor/models/interfaces.py, `_mark_tower_model`.
     """
@@ -118,9 +117,9 @@ def _loaded(model: Model, engine: Engine) -> Model:
 
 
 def loader(gpu: Gpu, engine: Engine) -> Loader:
-    """How this version loads weights on this GPU.
+    """How this version of vLLM loads weights on this GPU.
 
-    Triton's kernels for MXFP4, which Hopper takes, come with vLLM since 0.12; before it worked with Marlin there too.
+    On Hopper Triton's kernels multiply MXFP4 since 0.12; before, and on all other GPUs, Marlin's do.
 
     Source: vLLM 0.10 to 0.14, vllm/model_executor/layers/quantization/mxfp4.py, `get_mxfp4_backend`; pull request
     28788; gpt-oss-120b on one H100 took 65.97 GiB on 0.10 and 64.38 GiB on 0.14.
@@ -137,7 +136,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
 
 
 def _peak(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, last: bool) -> float:
-    """The activation peak of one stage. [B]"""
+    """The activation peak of one pipeline stage, the `last` of which samples. [B]"""
     return activation_peak(
         model.architecture,
         engine,
@@ -152,7 +151,7 @@ def _peak(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: 
 
 
 def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:
-    """Whole blocks in the pool, and how many sequences of a context they hold at once."""
+    """What the pool of `pool` bytes on one GPU holds in whole KV cache blocks."""
     if compressed_memory.covers(model.architecture, engine):
         blocks = compressed_memory.cut(model.architecture, layout, engine=engine)
     else:
@@ -166,12 +165,12 @@ def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bit
 
 
 def sequences_at_most(architecture: Architecture, engine: Engine, blocks: int) -> int | None:
-    """What `max_num_seqs` may be: with recurrent states the blocks of the pool, of which each sequence needs one.
+    """The largest `max_num_seqs` that vLLM accepts with recurrent states: one block each; None where it checks nothing.
 
-    That is checked before graphs of decode steps are captured: "max_num_seqs (1024) exceeds available Mamba cache
-    blocks (856)". None where nothing is checked.
+    It checks before it captures graphs of decode: "max_num_seqs (1024) exceeds available Mamba cache blocks (856)".
 
-    Limits: whatever keeps a state is counted, short convolutions too. Up to 0.19 graphs were capped in silence.
+    Limits: all layers with a state count, those with short convolutions too. Up to 0.19 vLLM captured fewer graphs
+    instead, without a word.
     Source: vLLM, vllm/config/compilation.py, `resolve_cudagraph_mode_and_sizes`; pull request 38270.
     """
     checked = engine.cuda_graphs and engine.version >= FIRST_COUNTED_STATES
@@ -179,7 +178,7 @@ def sequences_at_most(architecture: Architecture, engine: Engine, blocks: int) -
 
 
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
-    """Why vLLM's cache of this architecture is not computed here, None where it is.
+    """Why vLLM's cache of this architecture cannot be computed, as a clause; None where it can.
 
     Source of the first reason: vLLM, vllm/v1/kv_cache_interface.py, `SlidingWindowSpec.max_memory_usage_bytes`.
     """
@@ -192,7 +191,7 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
 
 
 def versions(architecture: Architecture) -> tuple[int, int]:
-    """The first and the last version (28 is 0.28) that serve attention of this kind, as far as the kind tells."""
+    """The first and the last version (28 is 0.28) that serve this kind of attention; 0 and sys.maxsize for no bound."""
     kept = [mixer for _, mixer in architecture.mixers]
     last = kv_coverage.LAST_LIGHTNING if any(isinstance(mixer, Lightning) for mixer in kept) else sys.maxsize
     if is_compressed(architecture):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from inferplan.core.architecture import Architecture, Attention, LayerGroup
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import HALF_BYTES, class_bits
 from inferplan.core.model import Build, Model, NativeBits
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision

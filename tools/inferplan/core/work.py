@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from inferplan.core.adapter_time import AdapterWork, adapter_work
 from inferplan.core.architecture import Architecture, Mixer
-from inferplan.core.attention import Attention, Cached, Latent
+from inferplan.core.attention import Attention
+from inferplan.core.cache_parts import Cached
 from inferplan.core.collectives import ACTIVATION_BYTES, ContextParallel
 from inferplan.core.engine import Engine
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import WeightBytes, cached_parts, class_bits, state_bytes, weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout, expert_share, shared_share

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.llamacpp_memory import MXFP4_MOE
+from inferplan.core.llamacpp_files import MXFP4_MOE
 from inferplan.core.memory import class_bits
 from inferplan.core.model import Model
 from inferplan.core.precision import Precision

@@ -5,7 +5,7 @@ from dataclasses import replace
 from inferplan.catalog.hugging_face._attention import Mixers, layers_of
 from inferplan.catalog.hugging_face._keys import MOST_LAYERS, Keys
 from inferplan.catalog.hugging_face._latent import latent
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 from inferplan.core.recurrence import GroupedLightning, KimiDelta
 
 CONVOLUTION = "short_conv_kernel_size"

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from inferplan.catalog.hugging_face._keys import Keys
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer, MultiToken
-from inferplan.core.attention import Compressed, Latent
+from inferplan.core.compressed_attention import Compressed
+from inferplan.core.latent_attention import Latent
 from inferplan.core.parameters import layer_params
 
 DENSE_WIDTH = "intermediate_size"

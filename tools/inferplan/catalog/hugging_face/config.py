@@ -25,7 +25,7 @@ from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, 
 from inferplan.catalog.hugging_face._vision import OWN_DECODER, WRAPPERS, vision_of
 from inferplan.catalog.hugging_face.titles import title
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 from inferplan.core.model import Model
 from inferplan.core.parameters import count
 

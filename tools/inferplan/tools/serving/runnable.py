@@ -8,10 +8,10 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.core import engine_memory, memory, parallelism, placement
 from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn, ExpertFfn
-from inferplan.core.attention import Latent
 from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.engine import USUAL, Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.latent_attention import Latent
 from inferplan.core.memory import WeightBytes
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout

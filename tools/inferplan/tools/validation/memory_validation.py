@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_buffers, vllm_memory
 from inferplan.core.adapters import adapter_stages
-from inferplan.core.attention import Latent
 from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
+from inferplan.core.latent_attention import Latent
 from inferplan.core.rank_memory import RankMemory
 from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog.models import towers
 from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
-from inferplan.core.attention import Latent
+from inferplan.core.latent_attention import Latent
 from inferplan.core.recurrence import GatedDelta
 
 Size = Annotated[int, Field(strict=True, ge=1, le=10**9)]
