@@ -49,12 +49,12 @@ from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Deployment
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.sizing.words import formula
+from inferplan.tools.sizing.words_formula import formula
 from inferplan.tools.verdict.draw import draw_preset
 from inferplan.tools.verdict.room import Changed, Headroom, changes, headroom
 from inferplan.tools.verdict.sections import Bill, Case, Sections, in_short
 from inferplan.tools.verdict.words import details, verdict
-from inferplan.tools.vram import VramQuestion, sized
+from inferplan.tools.vram import VramQuestion, need_of
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
 """The guide's pair: the model asked for takes the place of the one that it resembles."""
@@ -190,7 +190,7 @@ def _case(q: PresetQuestion) -> Case:
             way for way in ways(timed, pace, controls, ledger, overrides=q.overrides) if way.gpus < (needed or inf)
         ),
         sizing=sizing,
-        need=sized(sizing, assumed),
+        need=need_of(sizing, assumed),
         assumed=assumed.entries(),
         quantization=_compared(q),
         plan=plan,
