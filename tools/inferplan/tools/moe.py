@@ -253,7 +253,7 @@ def _lower(dense: float, moe: float) -> Better:
 def _deployment(side: Side) -> str:
     """`24 x H100, tensor 8 x pipeline 3`."""
     if side.placed is None:
-        return "not known" if side.on.not_modelled and not side.on.kept_off else "none can run"
+        return "not known" if side.on.not_modelled and not side.on.obstacle else "none can run"
     layout = words.degrees(side.placed)
     return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
 

@@ -47,7 +47,8 @@ from inferplan.tools.layouts.words import (
 )
 from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
 from inferplan.tools.layouts.words_search import type_sentences
-from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.launch_layout import is_beyond_one_command
 from inferplan.tools.serving.settings import note_node
 from inferplan.tools.serving.words_speed import range_ms
 

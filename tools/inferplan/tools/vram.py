@@ -39,7 +39,8 @@ from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools.serving.evidence import memory_evidence
 from inferplan.tools.serving.latency import Latency, Pace
-from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.launch_layout import is_beyond_one_command
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import FIRST, is_usual, note_node, note_share, serving
@@ -280,7 +281,7 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
         return [*steps, in_version(q, VramQuestion, here.on.other_version)]
     if here.on.lacks_kernels:
         return [*steps, following(q, ParallelismQuestion, "GPU types that run it", gpu=ANY, total_gpus=None)]
-    if here.on.overflows:
+    if here.on.needs_fp32:
         return [following(q, VramQuestion, "the format that it runs in", precision="fp32")]
     if here.on.not_modelled:
         return steps or [following(q, QuantizationQuestion, "the memory of its formats", precision=None)]

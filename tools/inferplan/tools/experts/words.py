@@ -179,7 +179,7 @@ def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
     devices = f"{side.on.gpus_by_weights:,} {side.on.gpu.title}"
     if side.placed is None:
-        unknown = side.on.not_modelled and not side.on.kept_off
+        unknown = side.on.not_modelled and not side.on.obstacle
         devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
     elif side.placed.gpus != side.on.gpus_by_weights:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"

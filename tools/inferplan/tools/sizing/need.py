@@ -153,7 +153,7 @@ class Fit:
     @property
     def fits(self) -> bool | None:
         """Whether it takes all users: False where the engine does not run the model, None where that is not known."""
-        return None if self.on.not_modelled and not self.on.kept_off else self.holds and not self.on.kept_off
+        return None if self.on.not_modelled and not self.on.obstacle else self.holds and not self.on.obstacle
 
     @property
     def is_enough(self) -> bool:

@@ -30,7 +30,7 @@ def verdict(case: Case) -> Iterator[str]:
         return
     title = case.on.gpu.title
     if case.on.not_modelled:
-        start = f"No, not on {title}, for" if case.on.kept_off else "Not known for"
+        start = f"No, not on {title}, for" if case.on.obstacle else "Not known for"
         yield f"{start} {_subject(case)}: {case.on.not_modelled}."
         return
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
