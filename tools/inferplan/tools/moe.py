@@ -99,7 +99,7 @@ class MoeAnswer(Answer):
 def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
     """Put two models side by side: parameters that are loaded and that compute, memory, GPUs, bytes per step."""
     ledger = q.ledger()
-    pair = paired(q, ledger)
+    pair = pair_of(q, ledger)
     dense, moe = pair.dense, pair.moe
     _note_releases(q, ledger, pair)
     _note_limits(ledger, dense, moe)
@@ -144,7 +144,7 @@ class Pair:
         return round(self.moe.on.weights.total / self.dense.on.weights.total, 6)
 
 
-def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
+def pair_of(q: MoeQuestion, ledger: Ledger) -> Pair:
     """Both models; what is said of them is computed when it is asked for."""
     pair = Pair(dense=_side(q, ledger, q.dense_model), moe=_side(q, ledger, q.moe_model))
     for name, side in (("dense_checkpoint", pair.dense), ("moe_checkpoint", pair.moe)):

@@ -38,13 +38,14 @@ from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._settings import TAKEN, settings
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools.costs import CostsQuestion, billed, options
+from inferplan.tools.costs import CostsQuestion, case_of
 from inferplan.tools.layouts.ways import ways
-from inferplan.tools.moe import Pair, paired
+from inferplan.tools.moe import Pair, pair_of
+from inferplan.tools.money.rows import options
 from inferplan.tools.money.words import formula as costs_formula
 from inferplan.tools.number_formats.forms import Comparison
 from inferplan.tools.parallelism import ParallelismAnswer, plan_parallelism
-from inferplan.tools.quantization import compared
+from inferplan.tools.quantization import comparison_of
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Deployment
@@ -203,13 +204,13 @@ def _case(q: PresetQuestion) -> Case:
 def _compared(q: PresetQuestion) -> Comparison:
     """The model in every format."""
     question = _ask(QuantizationQuestion, q, concurrent_users=None)
-    return compared(question, question.ledger())
+    return comparison_of(question, question.ledger())
 
 
 def _paired(q: PresetQuestion) -> Pair:
     """The model beside its opposite."""
     question = _ask(MoeQuestion, q, precision=q.moe_precision())
-    return paired(question, question.ledger())
+    return pair_of(question, question.ledger())
 
 
 def _plans(
@@ -244,7 +245,7 @@ def _bill(q: PresetQuestion, gpus: int | None) -> Bill | str:
     except ValidationError as error:
         return "No bill: " + "; ".join(map(_no_bill, error.errors())) + "."
     ledger = question.ledger()
-    case = billed(question, ledger)
+    case = case_of(question, ledger)
     return Bill(case=case, options=options(case), assumptions=ledger.entries())
 
 

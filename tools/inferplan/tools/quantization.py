@@ -99,7 +99,7 @@ class QuantizationAnswer(Answer):
 def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     """Put number formats side by side: memory, GPUs, speed, quality, and one weight bit by bit."""
     ledger = q.ledger()
-    case = compared(q, ledger)
+    case = comparison_of(q, ledger)
     note_limits(ledger, case)
     note_node(ledger, case.fp32.on, case.fp32.on.gpus_by_weights)
     rows = [_row(case, form) for form in case.forms]
@@ -115,7 +115,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     )
 
 
-def compared(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
+def comparison_of(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
     """The formats; what is said of them is computed when it is asked for."""
     return compare(
         ledger,

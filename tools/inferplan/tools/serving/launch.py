@@ -86,7 +86,7 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
 
 
 def _checkpoint(model: Model, context: int) -> str:
-    """The id of the checkpoint to load; a placeholder where the caller described it, or no checkpoint fits the class."""
+    """The id of the checkpoint to load; a placeholder for a described model, or where a class has none so long."""
     real = MODELS.get(model.stands_for or "")
     if real is not None:
         return real.id if context <= real.architecture.max_positions else ANY_MODEL

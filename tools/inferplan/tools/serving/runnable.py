@@ -170,7 +170,7 @@ class Runnable(Target):
         return self.engine.name == "vllm" or (self.engine.name == "sglang" and self.gpu.link is not None)
 
     def _can_adapt(self, tp: int) -> bool:
-        """Whether tensor groups of this degree may share experts with the adapters asked for: in vLLM groups of one GPU.
+        """Whether tensor groups of this degree may share experts with the adapters asked for: in vLLM those of one GPU.
 
         Source: vLLM 0.24 and 0.28, vllm/lora/layers/fused_moe.py, `_ep_check` (no sequence parallelism, which comes
         with wider groups, and no exchange but that of one node) and `_verify_ep_fs`.

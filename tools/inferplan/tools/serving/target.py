@@ -128,7 +128,7 @@ class Target:
 
     @property
     def needs_fp32(self) -> str | None:
-        """That vLLM serves the model in FP32 alone, twice the memory, on a GPU without BF16; else None. GGUF is unaffected.
+        """That vLLM serves the model in FP32 alone, twice the memory, on a GPU without BF16; else None. GGUF is exempt.
 
         Source: vLLM 0.28, vllm/config/model.py, `_resolve_auto_dtype`, and platforms/cuda.py (`supported_dtypes`).
         """

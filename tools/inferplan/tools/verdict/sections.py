@@ -12,12 +12,12 @@ from inferplan.catalog.presets import Preset
 from inferplan.tools._assumptions import Assumption
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._tool import Part, absent
-from inferplan.tools.costs import CostOption
 from inferplan.tools.experts import words as words_moe
 from inferplan.tools.layouts.ways import Way
 from inferplan.tools.moe import Pair
 from inferplan.tools.money import words as words_costs
 from inferplan.tools.money.case import Case as CostCase
+from inferplan.tools.money.rows import CostOption
 from inferplan.tools.number_formats import words as words_quantization
 from inferplan.tools.number_formats.forms import Comparison
 from inferplan.tools.parallelism import ParallelismAnswer
