@@ -169,7 +169,7 @@ def compare_costs(q: CostsQuestion) -> CostsAnswer:
 
 
 def case_of(q: CostsQuestion, ledger: Ledger) -> Case:
-    """The fleet and its bills, with their assumptions in the ledger; the rest of the case is computed when asked for."""
+    """The fleet and its bills, with their assumptions in the ledger; the rest of a case is computed on demand."""
     on = q.serving(ledger)
     note_checkpoint(ledger, on.model, on.precision)
     sizing = q.sizing(on, ledger)

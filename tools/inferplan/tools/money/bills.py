@@ -163,7 +163,7 @@ class Bills:
 
     @property
     def payback(self) -> dict[OptionName, float]:
-        """Months after which buying has cost no more than each other option; without options that it never undercuts."""
+        """Months after which buying has cost no more than each other option, for options that it ever undercuts."""
         owned, gpus = self.rates.owned, self.sizing.fleet.gpus
         if owned is None or owned.gpu is None:
             return {}

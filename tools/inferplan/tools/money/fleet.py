@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """The requests of a day, the hours within which they come, their peak over the mean, and the planned utilization."""
+    """The requests of a day, the hours within which they come, peak over mean, and the utilization planned."""
 
     requests_per_day: float
     usage_hours_per_day: float
@@ -162,7 +162,7 @@ def instances(on: Serving, request: Request) -> tuple[Instance, ...]:
 
 
 def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
-    """A replica at its best batch: the most in time, or a multiple of its stages where that delivers more; else None."""
+    """A replica at its best batch: the most in time, or a multiple of its stages if that delivers more; or None."""
     held, replica = on.room(layout, request.tokens), on.replica(layout)
     if replica is None:
         return None
