@@ -55,12 +55,12 @@ class MoeQuestion(Question):
         return self
 
     def format_of(self, model: str) -> str:
-        """The format that a model is compared in: the one asked for, or that of a narrow release, or FP16."""
+        """The format that a model is compared in: the one asked for, else its narrow release's, else FP16."""
         return self.precision or usual_format(model, "fp16")
 
 
 def _refuse(q: Question, gpu: str, *models: str) -> None:
-    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models.
+    """Raise a ValueError where adapters, or the KV cache's format, asked for do not go with one of the models.
 
     Or where the engine keeps no KV cache of one in the format asked for.
     """
@@ -72,5 +72,5 @@ def _refuse(q: Question, gpu: str, *models: str) -> None:
 
 
 def _on(q: Question, gpu: str, model: str) -> Serving:
-    """A model on the GPU of a question, in any format."""
+    """A model on the GPU of a question; its weight format does not matter here."""
     return serving(q.ledger(), model=model, precision="fp16", gpu=gpu, quiet=True, timed=False)

@@ -16,7 +16,7 @@ from inferplan.tools._models import note_release
 from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, Tool, absent
-from inferplan.tools.layouts.arriving import Arriving, sized
+from inferplan.tools.layouts.arriving import Arriving, demand_at_rate
 from inferplan.tools.layouts.assumed import note_load
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
 from inferplan.tools.layouts.next_steps import next_steps, ways_out
@@ -47,7 +47,8 @@ from inferplan.tools.layouts.words import (
 )
 from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
 from inferplan.tools.layouts.words_search import type_sentences
-from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.launch_layout import is_beyond_one_command
 from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.settings import note_node
 from inferplan.tools.serving.words_speed import range_ms
@@ -123,7 +124,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
-    demand, planned = sized(q.demand, rate, q.planned) if rate else (q.demand, None)
+    demand, planned = demand_at_rate(q.demand, rate, q.planned) if rate else (q.demand, None)
     if demand.rate:
         why = "the most at once" if demand.is_capped else "kept busy by these requests: rate x time of an answer"
         ledger.note("planned_users", f"{demand.users:,}", why=why)

@@ -90,7 +90,7 @@ class Arriving:
         )
 
 
-def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[Demand, Case | None]:
+def demand_at_rate(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[Demand, Case | None]:
     """The demand, with more users where the requests keep more of them busy; and its case, None where not planned yet.
 
     By Little's law a rate keeps rate × (TTFT + output × TPOT) users busy: at the limits where both times are limited,

@@ -213,7 +213,7 @@ def draw_shortage(on: Serving, needed: Deployment | None, *, total: int) -> str:
     """The diagram where nothing fits: the GPUs given against those of the smallest legal layout, node by node."""
     what = f"{words.title(on.model)}, {on.precision.title}:"
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
-    unknown = "does not run" if on.kept_off else "not known to fit"
+    unknown = "does not run" if on.obstacle else "not known to fit"
     verdict = f"{unknown if on.not_modelled else 'does not fit'} on {have}"
     lines = [*draw.wrap_items([what, verdict], draw.WIDTH, separator=" "), ""]
     if on.not_modelled:

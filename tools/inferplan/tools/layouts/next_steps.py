@@ -78,12 +78,12 @@ def ways_out(q: ParallelismQuestion, case: Case, setting: Change | None) -> list
 
 def _elsewhere(q: ParallelismQuestion, on: Serving) -> list[NextStep]:
     """What the engine runs instead: another format, GPU or version; or the memory of the model's formats."""
-    if on.overflows:
+    if on.needs_fp32:
         why = "the format that it runs in"
         return [following(q.with_turn(), ParallelismQuestion, why, gpu=on.gpu.id, precision="fp32")]
     if on.lacks_kernels:
         why = "GPU types that run it"
         return [] if is_any(q.gpu) else [following(q.with_turn(), ParallelismQuestion, why, gpu=ANY, total_gpus=None)]
-    if on.kept_off:
+    if on.obstacle:
         return [in_version(q.with_turn(), ParallelismQuestion, on.other_version)] if on.other_version else []
     return [following(q, QuantizationQuestion, "the memory of its formats", gpu=on.gpu.id, precision=None)]

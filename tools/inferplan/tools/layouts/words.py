@@ -276,7 +276,7 @@ def shortage(case: Case) -> Iterator[str]:
     """The sentences of the summary where the GPUs do not hold the model."""
     on, total, needed = case.on, case.demand.gpus, case.needed
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
-    if on.kept_off:
+    if on.obstacle:
         yield f"{_subject(on)} does not run on {have}. {why_not(case)}"
         return
     if on.not_modelled:
