@@ -23,6 +23,7 @@ from inferplan.core.architecture import (
     layer_params,
 )
 from inferplan.core.engine import Engine
+from inferplan.core.gguf_rows import MIXES, TYPES, head_more, head_type, tensors_more
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Build, Model, NativeBits
 from inferplan.core.parallelism import Layout
@@ -82,8 +83,6 @@ MXFP4_MOE = Build(
 Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type` (`LLAMA_FTYPE_MOSTLY_MXFP4_MOE`); the files of gpt-oss
 are 11.27 and 59.02 GiB (pull requests' tables), 0.3 % more than counted, which are biases and routers in FP32.
 """
-SMALL_MIXES = ("iq3_xxs", "iq2_m")
-"""Mixes whose head is Q5_K; it is Q6_K in the others, and Q8_0 in Q8_0."""
 
 
 def default_batching(_gpu: Gpu, _version: int) -> tuple[int, int]:
@@ -125,10 +124,7 @@ def head_bits(precision: Precision) -> float:
 
     Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type_impl`.
     """
-    if precision.id in SMALL_MIXES:
-        return Q5_K
-    own = precision.id not in EMBEDDING_BITS or embedding_bits(precision) == Q8_0
-    return embedding_bits(precision) if own else Q6_K
+    return TYPES[head_type(precision.id)][0] if precision.id in MIXES else embedding_bits(precision)
 
 
 def layer_bits(precision: Precision, tensors: str) -> float:
@@ -145,8 +141,9 @@ def layer_bits(precision: Precision, tensors: str) -> float:
 
 def head_bytes(model: Model, precision: Precision) -> float:
     """The head, or the embedding in its type where they are one. [B]"""
-    parts = model.parameters
-    return (parts.output_head or parts.embedding) * head_bits(precision) / BITS_PER_BYTE
+    parts, mix = model.parameters, precision.id
+    more = head_more(model.architecture.hidden, mix) if mix in MIXES and not model.is_size_class else 0.0
+    return (parts.output_head or parts.embedding) * (head_bits(precision) + more) / BITS_PER_BYTE
 
 
 @lru_cache(maxsize=1024)
@@ -160,12 +157,16 @@ def layer_weights(model: Model, precision: Precision) -> tuple[float, ...]:
 def group_bytes(model: Model, precision: Precision, group: LayerGroup, only: str | None = None) -> float:
     """One layer of a kind: its parameters, stretched to the total of a size class, by the bits of their class. [B]
 
-    `only` one class of tensors, where it is named.
+    `only` one class of tensors, where it is named. Rows of a checkpoint that are no whole blocks take more.
     """
-    exact, parts = count(model.architecture), model.parameters
-    own = ((name, params) for name, params in layer_params(model.architecture.hidden, group) if params)
+    exact, parts, hidden = count(model.architecture), model.parameters, model.architecture.hidden
+    own = ((name, params) for name, params in layer_params(hidden, group) if params)
+    mix = precision.id if precision.id in MIXES and not model.is_size_class else None
     bits = sum(
-        params * getattr(parts, name) / getattr(exact, name) * layer_bits(precision, name)
+        params
+        * getattr(parts, name)
+        / getattr(exact, name)
+        * (layer_bits(precision, name) + (tensors_more(hidden, group, mix, name) if mix else 0.0))
         for name, params in own
         if only in (None, name)
     )
