@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from math import ceil
 from typing import Any, cast
 
@@ -17,11 +17,13 @@ from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.sizing.changes import Change, engine_settings
+from inferplan.tools.sizing.changes import LESS_FILLED, Change, engine_settings
 from inferplan.tools.sizing.need import Need, fit, is_larger
 
 FEW_SEQUENCES = 64
 """The fewest at once that is offered, where those of the engine leave no room. [sequences]"""
+SHARE = "memory_utilization"
+"""The override that says how much of a GPU's memory is filled."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +48,8 @@ class Way:
 def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *, overrides: str = "") -> Iterator[Way]:
     """What serves all users in time: half the context, a smaller cache, FP8 weights, small steps, the next larger GPU.
 
-    Steps where experts are shared out, of latents also a cache that ranks share out, and fewer sequences at once where
-    nothing fits. `overrides` are those of the question, which stay.
+    Steps where experts are shared out, of latents also a cache that ranks share out; fewer sequences at once, or a
+    smaller share of memory, where nothing fits. `overrides` are those of the question, which stay.
     """
     users, context = controls["concurrent_users"], controls["context_window"]
 
@@ -57,7 +59,7 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
             service = there.service(found.layout, load)
             yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
 
-    def told(what: str, name: str, value: int, there: Serving) -> Iterator[Way]:
+    def told(what: str, name: str, value: float, there: Serving) -> Iterator[Way]:
         return way(what, {"overrides": beside(overrides, name, value)}, there)
 
     def other(**changed: str) -> Serving:
@@ -83,6 +85,12 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
     if on.smallest(context) is None and on.engine.max_num_seqs > FEW_SEQUENCES and "max_num_seqs" not in overrides:
         few = on.set_to(max_num_seqs=FEW_SEQUENCES)
         yield from told(f"{FEW_SEQUENCES} sequences at once", "max_num_seqs", FEW_SEQUENCES, few)
+    if on.smallest(context) is None and SHARE not in overrides:
+        filled = (
+            told(f"{100 * share:g} % of memory filled", SHARE, share, on.set_to(memory_utilization=share))
+            for share in LESS_FILLED
+        )
+        yield from islice(chain.from_iterable(filled), 1)
     if larger := next_larger(on):
         yield from way(GPUS[larger].title, {"gpu": larger}, other(gpu=larger))
 
