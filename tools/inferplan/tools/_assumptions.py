@@ -15,7 +15,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from inferplan.catalog._shelf import Shelf
-from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.engines import ENGINES, served_by
 from inferplan.catalog.formats import KV_FORMATS
 from inferplan.tools._flags import meant, plain_name
 from inferplan.tools._numbers import POINTED, measured, plain, times_ten, whole
@@ -148,11 +148,13 @@ class Setting(BaseModel):
     def _place(self, text: str) -> float:
         """The place of the name that is meant; else a ValueError with the names that there are and the nearest."""
         shelf = SHELVES[self.name]
-        meant = shelf.only(text) or ""
+        behind = served_by(text) if self.name == "engine" else None
+        meant = shelf.only(text) or behind or ""
         if meant in self.choices:
             return self.choices.index(meant)
         if meant in self.elsewhere:
-            raise ValueError(f'"{self.name}" does not take {meant} here: {self.elsewhere[meant]}')
+            by = f", by which {text} serves" if behind else ""
+            raise ValueError(f'"{self.name}" does not take {meant} here{by}: {self.elsewhere[meant]}')
         near = next((f"; nearest: {name}" for name in shelf.nearest(text) if name in self.choices), "")
         raise ValueError(f'"{self.name}" takes {join([*self.choices], last="or")}; got "{text}"{near}')
 
