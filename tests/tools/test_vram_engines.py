@@ -605,6 +605,14 @@ def test_an_unknown_engine_is_answered_with_those_there_are() -> None:
         ask(engine="tgi")
 
 
+@pytest.mark.parametrize("said", ["ollama", "LM Studio", "lmstudio"])
+def test_a_program_that_serves_by_llamacpp_is_answered_with_that(said: str) -> None:
+    with pytest.raises(ValueError, match=f'"{said}" serves by llama.cpp, with defaults of its own; take "llama.cpp"'):
+        ask(engine=said)
+    with pytest.raises(ValueError, match=f"does not take llama.cpp here, by which {said} serves: .*estimate_vram"):
+        TOOLS_BY_NAME["plan_parallelism"].ask({"model": "70B", "overrides": f"engine={said}"})
+
+
 @given(utilization=st.floats(0.5, 0.92), more=st.floats(0.5, 0.92))
 @settings(max_examples=30)
 def test_a_larger_share_never_takes_fewer_users(utilization: float, more: float) -> None:

@@ -7,6 +7,7 @@ from math import ceil
 
 from inferplan.core.architecture import Architecture
 from inferplan.core.cache_parts import Cached
+from inferplan.core.gguf_rows import more
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
@@ -45,7 +46,8 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
 
     A size class spends the guide's nominal bits on everything; a checkpoint spends the format's real bits, scales
     included, on its linear layers, and 16 bit on the rest where the format's scope is "linear". A checkpoint that is
-    quantised in parts, as released or as published in this format, spends its own bits on each class.
+    quantised in parts, as released or as published in this format, spends its own bits on each class, and a mix of
+    GGUF more where rows are no whole blocks (`gguf_rows`).
 
     Limits: of a model without a published build in the format, every linear layer is taken to be quantised.
 
@@ -57,19 +59,32 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
         return own
     else:
         linear, rest = precision.bits_per_weight, precision.rest_bits
-    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest, embedding=rest)
+    wider = more(model, precision.id)
+    return NativeBits(
+        mixers=linear + wider.mixers,
+        ffn=linear + wider.ffn,
+        routed_experts=linear + wider.routed_experts,
+        lookup=rest,
+        output_head=rest + wider.output_head,
+        embedding=rest + wider.embedding,
+    )
 
 
-def params_by_bits(model: Model, own: NativeBits) -> Iterator[tuple[float, int]]:
+def is_uneven(model: Model, precision: Precision) -> bool:
+    """Whether a format spends more on some classes of tensors than on others of its scope."""
+    return model.own_bits(precision.id) is not None or any(more(model, precision.id))
+
+
+def params_by_bits(model: Model, precision: Precision) -> Iterator[tuple[float, int]]:
     """The parameters of each class of a checkpoint that is quantised in parts, with the bits spent on them."""
-    parts = model.parameters
+    own, parts = class_bits(model, precision), model.parameters
     yield own.mixers, parts.attention + parts.linear_attention
     yield own.ffn, parts.dense_ffn + parts.shared_experts
     yield own.routed_experts, parts.routed_experts
     yield own.output_head, parts.output_head
     yield own.lookup, parts.lookup
     yield own.embedding, parts.embedding
-    yield REST_BITS, parts.router + parts.norms + parts.other
+    yield precision.rest_bits, parts.router + parts.norms + parts.other
 
 
 @lru_cache(maxsize=1024)

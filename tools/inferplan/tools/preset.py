@@ -297,7 +297,8 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
-    steps = [following(layout, ParallelismQuestion, "the layout drawn, and its alternatives")]
+    why = "the layout drawn, and its alternatives" if case.plan.fits else "what keeps it from fitting"
+    steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)
         steps.append(following(bill, CostsQuestion, "rent or buy, with break-even hours"))

@@ -142,7 +142,7 @@ def formula(case: Comparison) -> Iterator[str]:
 
 def _mean_bits(model: Model, form: Precision) -> tuple[float, float]:
     """Mean bits of a weight in linear layers, and elsewhere. [bits]"""
-    if model.own_bits(form.id) is None:
+    if not memory.is_uneven(model, form):
         return form.bits_per_weight, form.rest_bits
     stored, parts = memory.weights(model, form), model.parameters
     linear = stored.attention + stored.ffn + stored.routed_experts
