@@ -1,8 +1,8 @@
 """How vLLM cuts the KV cache of a rank into blocks: one rate, groups of windowed layers, pages of states.
 
 The rules reproduce what vLLM 0.10 to 0.29 printed for models with windows, latents, sparse latents, Gated DeltaNet, and
-Kimi Delta Attention beside latents; Mamba and short convolutions follow from the same code, and are held against three
-starts of 0.24. `kv_coverage` says what they do not cover.
+Kimi Delta Attention beside latents; Mamba and short convolutions follow from the same code, and were compared with
+three starts of 0.24. `kv_coverage` says what they do not cover.
 """
 
 from collections.abc import Iterator
@@ -200,7 +200,7 @@ def _state_blocks(architecture: Architecture, engine: Engine) -> int:
 def _keeps_checkpoints(mixer: Mixer, engine: Engine) -> bool:
     """Whether states inside a prompt are kept: of Mamba-2, and of Qwen's Gated DeltaNet where kernels hand them out.
 
-    Limits: Kimi K3's delta attention, which keeps them since 0.29, is not told from that of others.
+    Limits: Kimi K3's delta attention, which keeps them since 0.29, is taken to be like others.
     Source: vLLM 0.32 and 0.33, vllm/model_executor/layers/mamba/mamba_mixer2.py, and 0.33 gdn/qwen_gdn_linear_attn.py,
     `get_kv_cache_spec`; issue 52959, pull requests 52789 and 57329.
     """

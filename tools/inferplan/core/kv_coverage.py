@@ -1,4 +1,4 @@
-"""Which caches vLLM's rules here cover: what is not modelled, and what is known from its source alone."""
+"""The KV caches that the rules for vLLM cover: what is not modelled, and what was read in its source alone."""
 
 from inferplan.core.architecture import Architecture, Attention, Mixer
 from inferplan.core.latent_attention import Latent
@@ -7,22 +7,20 @@ from inferplan.core.recurrence import Lightning
 FIRST_POOLED = 30
 """The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
 
-Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut."""
-
-
+Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut.
+"""
 FIRST_READ = 28
 """The first vLLM (0.28) whose pages are known of index keys beside keys and values and of values narrower than keys.
 
 Source: vLLM 0.28 and 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.state_content_size_bytes`, and
-`UniformTypeKVCacheSpecs`: index keys are full attention of one vector a token, in one group with keys and values."""
-
-
+`UniformTypeKVCacheSpecs`: index keys are full attention of one vector a token, in one group with keys and values.
+"""
 LAST_LIGHTNING = 23
 """The last vLLM (0.23) that serves lightning attention."""
 
 
 def not_modelled(architecture: Architecture, *, version: int) -> str | None:
-    """Why vLLM's cache of this architecture is not computed here, None where it is."""
+    """Why vLLM's cache of this architecture cannot be computed, as a clause; None where it can."""
     reasons = (_reason(mixer, version=version) for _, mixer in architecture.mixers)
     found = next((reason for reason in reasons if reason), None)
     if found:
@@ -38,7 +36,7 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
 
 
 def _odd_pages(architecture: Architecture) -> str | None:
-    """Why vLLM cannot cut pages of these sizes: the largest has to be a multiple of every other."""
+    """Why vLLM cannot have pages of these sizes: the largest has to be a multiple of every other."""
     pages = {part.elements for _, mixer in architecture.mixers for part in mixer.cached if part.heads}
     if any(max(pages) % page for page in pages):
         return "the layers' pages are no multiples of each other: vLLM refuses them, or pads in a way not known here"

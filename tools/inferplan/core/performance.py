@@ -130,7 +130,7 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     One batch spends the all-to-alls over the network on top: whole + sent. With two-batch overlap one half computes
     while the other is sent, but each half reads the weights and waits for its kernels: max(2 × half, sent).
 
-    Limits: the engine has to be told to overlap, and then splits from a fixed number of tokens on (vLLM: 32); a lone
+    Limits: overlap is an option of the engine, which then splits from a fixed number of tokens on (vLLM: 32); a lone
     prompt, beside which the other groups have none, is not split.
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
     DeepEP, pull request 390: halves gain from 64 to 128 tokens on.

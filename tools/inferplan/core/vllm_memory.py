@@ -8,6 +8,7 @@ profile run in `vllm_activation`, runtime and CUDA graphs in `vllm_buffers`, KV 
 import sys
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from inferplan.core import compressed_memory, kv_blocks, kv_coverage
 from inferplan.core.adapters import adapter_stages
@@ -75,35 +76,52 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     leave open, is not counted then.
     Source: vLLM, vllm/v1/worker/gpu_worker.py, `determine_available_memory`.
     """
-    stages = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
-    peaks = [_peak(model, precision, gpu, layout, engine, last=False)] * (layout.pp - 1)
-    peaks.append(_peak(model, precision, gpu, layout, engine, last=True))
-    element = precision.element_bytes
-    peaks[0] = max(peaks[0], tuning_peak(model.architecture, engine, tp=layout.tp, element=element))
-    held = [runner_buffers(model.architecture, engine, element=element, samples=False)] * (layout.pp - 1)
-    held.append(runner_buffers(model.architecture, engine, element=element))
-    adapted = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp
-    weights, activation, buffers, adapters = max(zip(stages, peaks, held, adapted, strict=True), key=sum)
-    share, total = utilization(model.architecture, gpu, layout, engine), gpu.engine_memory
-    counted = engine.version >= FIRST_COUNTED_GRAPHS
-    inside = counted and not has_second_runner(model.architecture, engine)
-    graphs = 0.0
-    if inside or not counted:
-        packed, largest = precision.id == "mxfp4", largest_graph(gpu, engine.version)
-        graphs = graph_memory(model.architecture, engine, layout, packed_experts=packed, largest=largest)
+    stage = _fullest_stage(model, precision, gpu, layout, engine)
+    total = gpu.engine_memory
+    counted, graphs = engine.version >= FIRST_COUNTED_GRAPHS, _graphs(model, precision, gpu, layout, engine)
+    library_buffers = non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout)
     return RankMemory(
         total=total,
-        budget=share * total,
-        weights=weights,
-        adapters=adapters,
-        activation=activation,
-        non_torch=non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout) + buffers,
-        graphs=graphs if inside else 0.0,
+        budget=utilization(model.architecture, gpu, layout, engine) * total,
+        weights=stage.weights,
+        adapters=stage.adapters,
+        activation=stage.activation,
+        non_torch=library_buffers + stage.runner,
+        graphs=graphs if counted else 0.0,
         outside=CONTEXT
         + collectives(engine, layout, gpu)
         + (0.0 if counted else graphs)
         + LOGIT_BYTES * engine.max_num_seqs * model.architecture.vocab,
     )
+
+
+class _Stage(NamedTuple):
+    """What differs between pipeline stages on a GPU: `runner` are the model runner's buffers. [B]"""
+
+    weights: float
+    activation: float
+    runner: float
+    adapters: float
+
+
+def _fullest_stage(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> _Stage:
+    """The pipeline stage that takes most; the first tunes kernels, the last samples."""
+    architecture, element = model.architecture, precision.element_bytes
+    is_last = [number == layout.pp for number in range(1, layout.pp + 1)]
+    peaks = [_peak(model, precision, gpu, layout, engine, last=last) for last in is_last]
+    peaks[0] = max(peaks[0], tuning_peak(architecture, engine, tp=layout.tp, element=element))
+    runner = [runner_buffers(architecture, engine, element=element, samples=last) for last in is_last]
+    weights = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
+    adapters = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp
+    return max(map(_Stage, weights, peaks, runner, adapters), key=sum)
+
+
+def _graphs(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> float:
+    """CUDA graphs; 0 on the second model runner of versions in which that does not count them. [B]"""
+    if engine.version >= FIRST_COUNTED_GRAPHS and has_second_runner(model.architecture, engine):
+        return 0.0
+    packed, largest = precision.id == "mxfp4", largest_graph(gpu, engine.version)
+    return graph_memory(model.architecture, engine, layout, packed_experts=packed, largest=largest)
 
 
 def _loaded(model: Model, engine: Engine) -> Model:
