@@ -1,6 +1,6 @@
 """Can this model serve these users? All five sections on one set of inputs, and one verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.engines import refusal
 from inferplan.catalog.presets import PRESETS
 from inferplan.tools._arguments import (
     GPUS_AT_MOST,
@@ -302,7 +303,14 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)
         steps.append(following(bill, CostsQuestion, "rent or buy, with break-even hours"))
-    return steps
+    return [*steps, *_in_llamacpp(case, layout)]
+
+
+def _in_llamacpp(case: Case, layout: ParallelismQuestion) -> Iterator[NextStep]:
+    """The memory under llama.cpp, which GGUF is made for, where it runs on the GPU: a verdict is of the others."""
+    if case.on.precision.is_gguf and refusal("llama.cpp", case.on.gpu, case.on.precision, version=0) is None:
+        apart = {"engine": "llama.cpp", "overrides": None, "kv_precision": None}
+        yield following(layout, VramQuestion, "llama.cpp, which GGUF is made for", **apart)
 
 
 def _gpus(plan: ParallelismAnswer, fewest: Deployment | None) -> int | None:
