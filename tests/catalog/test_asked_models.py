@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from inferplan.catalog import asked_models
-from inferplan.catalog._said_as_closed import closed_advice, closed_rows
+from inferplan.catalog._advice_closed import closed_advice, closed_rows
 from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, only_on_hub, provenance, shown_id
 from inferplan.catalog.builds import BuildRow, build_rows
 from inferplan.catalog.formats import FORMATS

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from inferplan.catalog.asked_gpus import Description
 from inferplan.server.contents import CONTENTS
 from inferplan.server.schema import arguments_schema
-from inferplan.tools._assumptions import Setting, settings
+from inferplan.tools._settings import Setting, settings
 from inferplan.tools._tool import Tool
 
 Schema = Mapping[str, Any]

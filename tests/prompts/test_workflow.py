@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inferplan.prompts.workflow import Prompt, prompts
-from inferplan.tools._assumptions import settings
+from inferplan.tools._settings import settings
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 

@@ -6,11 +6,11 @@ import pytest
 from mcp import Client
 
 from inferplan.server.app import create_server
-from inferplan.tools._assumptions import takers
+from inferplan.tools._settings import tools_taking
 
 pytestmark = pytest.mark.anyio
 
-TAKERS = takers("engine")
+TAKERS = tools_taking("engine")
 ASKED: dict[str, dict[str, Any]] = {
     "compare_quantization": {"model": "70B"},
     "plan_parallelism": {"model": "70B", "precision": "fp8", "total_gpus": 4},

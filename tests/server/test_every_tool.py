@@ -307,7 +307,7 @@ def test_an_unknown_argument_is_refused_never_dropped(tool: Tool[Any, Any], extr
 
 @every_tool
 def test_an_assumption_given_as_an_argument_is_told_where_it_belongs(tool: Tool[Any, Any]):
-    from inferplan.tools._assumptions import settings
+    from inferplan.tools._settings import settings
 
     taken = [setting for setting in settings().values() if setting.group in tool.question.settings]
     for own in taken:

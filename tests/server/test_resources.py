@@ -14,7 +14,7 @@ from inferplan.catalog import prices
 from inferplan.server.contents import CONTENTS, Content
 from inferplan.server.resources import resource_problem
 from inferplan.server.sections import SECTIONS
-from inferplan.tools._assumptions import settings
+from inferplan.tools._settings import settings
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inferplan.catalog.formats import KV_FORMATS
-from inferplan.tools._assumptions import TAKEN, Ledger, Setting, parse_overrides, settings
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
+from inferplan.tools._settings import TAKEN, Setting, settings
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 
@@ -102,7 +104,9 @@ def test_a_version_is_read_as_people_write_it(text: str, minor: int | None) -> N
         assert setting.shown(minor) == f"0.{minor}"
 
 
-@pytest.mark.parametrize("name", [name for name, setting in settings().items() if setting.whole and not setting.coded])
+@pytest.mark.parametrize(
+    "name", [name for name, setting in settings().items() if setting.whole and not setting.is_coded]
+)
 def test_a_whole_number_is_written_as_one(name: str) -> None:
     setting = settings()[name]
     assert setting.written(float(setting.high)) == str(int(setting.high))
@@ -229,7 +233,7 @@ def test_an_override_is_listed_with_the_value_given_and_that_the_caller_said_so(
     asked = {**tool.example, **(latent if setting.name == "decode_context_parallel" else {})}
     answer = tool.ask({**asked, "overrides": f"{setting.name}={setting.written(value)}"})
     listed = {entry.name: entry for entry in answer.assumptions}[setting.name]
-    assert listed.value == (setting.shown(value) if setting.coded else pytest.approx(value))
+    assert listed.value == (setting.shown(value) if setting.is_coded else pytest.approx(value))
     assert listed.unit == setting.unit
     assert listed.why in ("you said so", "given, but nothing here depends on it")
 
@@ -275,7 +279,7 @@ def moved(tool: Tool[Any, Any], setting: Setting, case: dict[str, Any]) -> bool:
     section = tool.answer.section()
     plain = numbers(tool.ask(case))
     for value in values(setting):
-        said = f"{setting.name}={setting.written(value) if setting.coded else repr(value)}"
+        said = f"{setting.name}={setting.written(value) if setting.is_coded else repr(value)}"
         given = {**case, "overrides": ", ".join(filter(None, (case.get("overrides"), said)))}
         if setting.name in case.get("overrides", ""):
             continue

@@ -15,7 +15,7 @@ from inferplan.catalog.asked_models import model_id
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.prices import api, discount, purchase, rental
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools.costs import TOOL, CostsAnswer, billed
+from inferplan.tools.costs import TOOL, CostsAnswer, case_of
 from inferplan.tools.money.fleet import Request, instances
 from inferplan.tools.money.gpu_ranking import fastest_tokens_per_s
 from inferplan.tools.money.rates import today
@@ -313,7 +313,7 @@ class TestBills:
     def test_what_is_drawn_by_hour_is_what_the_bill_would_be_at_that_hour(self, overrides: str) -> None:
         asked = {"model": "70B", "requests_per_day": 3_000_000, "overrides": overrides}
         question = TOOL.question.model_validate(asked)
-        bills = billed(question, question.ledger()).bills
+        bills = case_of(question, question.ledger()).bills
         drawn = bills.by_hour(bills.names)
         for hour in (1, 7, 24):
             at = bills.at(question.requests_per_day, hour)

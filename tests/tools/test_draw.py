@@ -44,9 +44,9 @@ def test_an_axis_ends_at_a_round_number_less_than_twice_the_value(value: float) 
 
 
 @given(lines=st.lists(st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=60), max_size=5))
-def test_a_box_is_as_wide_as_asked_for_whatever_it_holds(lines: list[str]) -> None:
-    drawn = draw.box("node 1", lines, 38)
-    assert {len(line) for line in drawn} == {38}
+def test_a_box_is_a_column_wide_whatever_it_holds(lines: list[str]) -> None:
+    drawn = draw.box("node 1", lines)
+    assert {len(line) for line in drawn} == {draw.COLUMN}
     assert len(drawn) == len(lines) + 2
 
 
@@ -67,18 +67,18 @@ def test_items_flow_into_lines_without_loss(items: list[str], width: int) -> Non
     [(1490.0, "1,490"), (389.2, "389.2"), (50.77, "50.77"), (0.25, "0.25"), (0.000131072, "0.0001311"), (0.0, "0.00")],
 )
 def test_numbers_of_any_size_keep_four_digits(value: float, text: str) -> None:
-    assert draw.numbers({"x": value}, said={}).split()[-1] == text
+    assert draw.numbers({"x": value}, descriptions={}).split()[-1] == text
 
 
 @given(value=st.floats(1e-12, 1e15))
 def test_a_number_in_the_text_is_within_a_two_hundredth_of_its_value(value: float) -> None:
-    shown = draw.numbers({"x": value}, said={}).split()[-1]
+    shown = draw.numbers({"x": value}, descriptions={}).split()[-1]
     assert float(shown.replace(",", "")) == pytest.approx(value, rel=5.1e-3)
 
 
 def test_single_numbers_come_line_by_line_and_lists_of_objects_as_tables() -> None:
     rows = [{"a": 1, "b": {"c": 2}}, {"a": 30, "b": {"c": 4}}]
-    text = draw.numbers({"fits": True, "none": None, "rows": rows}, said={})
+    text = draw.numbers({"fits": True, "none": None, "rows": rows}, descriptions={})
     assert [line.split() for line in text.splitlines()] == [
         ["fits", "yes"],
         [],
@@ -90,7 +90,6 @@ def test_single_numbers_come_line_by_line_and_lists_of_objects_as_tables() -> No
 
 
 def test_the_first_list_of_a_field_has_above_it_what_is_said_of_the_field() -> None:
-    text = draw.numbers(
-        {"rows": [1, 2], "of": {"each": [3], "one": 4, "all": [5]}}, said={"rows": "Two.", "of": "More."}
-    )
+    section = {"rows": [1, 2], "of": {"each": [3], "one": 4, "all": [5]}}
+    text = draw.numbers(section, descriptions={"rows": "Two.", "of": "More."})
     assert text == "of.one  4\n\nrows: Two.\n1, 2\n\nof.each: More.\n3\n\nof.all\n5"

@@ -5,8 +5,9 @@ from dataclasses import astuple
 
 import pytest
 
-from inferplan.tools._assumptions import parse_overrides, settings
-from inferplan.tools._flags import CALLED, UNSET, meant
+from inferplan.tools._flags import CALLED, UNSET, flag_advice
+from inferplan.tools._overrides import parse_overrides
+from inferplan.tools._settings import settings
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 from inferplan.tools.serving.launch_flags import FLAGS
 
@@ -71,7 +72,7 @@ def test_our_own_names_are_taken_as_flags_are_written() -> None:
 def test_every_flag_that_our_own_commands_have_is_known() -> None:
     said = {name for flags in FLAGS.values() for name in re.findall(r"--([\w-]+)", str(astuple(flags)))}
     known = {*settings(), *ARGUMENTS}
-    unknown = {name for name in said if meant(name, "1", arguments=(), overrides=()) is None}
+    unknown = {name for name in said if flag_advice(name, "1", arguments=(), overrides=()) is None}
     assert {name.replace("-", "_") for name in unknown} - known == NO_PLACE
 
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from data_files import DATA
 from inferplan.catalog.asked_models import UnknownModel, model_id, model_of
 from inferplan.core.parallelism import Layout
-from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.parallelism import TOOL, ParallelismQuestion
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.serving import Serving

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.tools._assumptions import together
+from inferplan.tools._assumptions import merged_overrides
 from inferplan.tools._size import ROOM, Room, pieces, shortened
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
@@ -47,7 +47,7 @@ def kept(tool: Tool[Any, Any], question: dict[str, Any]) -> dict[str, tuple[int,
     """Entries of each part that may give way: as computed, overrides in one line, and as the structured result has."""
     answer = tool.ask(question)
     whole, shown = answer.model_dump(mode="json"), answer.structured()
-    whole["assumptions"] = together(whole["assumptions"])
+    whole["assumptions"] = merged_overrides(whole["assumptions"])
     return {name: (len(whole.get(name) or ()), len(shown.get(name) or ())) for name in tool.answer._gives_way}
 
 

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from inferplan.server.words import allowed, code, listed, lower_first, nearest, not_an_object, printable, quoted, shown
-from inferplan.tools._assumptions import settings, takers
-from inferplan.tools._flags import meant
+from inferplan.tools._flags import flag_advice
+from inferplan.tools._settings import settings, tools_taking
 from inferplan.tools._tool import Tool
 from inferplan.tools._words import join
 from inferplan.tools.registry import TOOLS
@@ -103,7 +103,7 @@ def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) 
         return f"{code(name)} is an assumption, not an argument; {_as_override(name, _plain(value))}"
     names = list(schema["properties"])
     overrides = [one for one, setting in settings().items() if setting.group in tool.question.settings]
-    if flag := None if name in settings() else meant(name, _plain(value), arguments=names, overrides=overrides):
+    if flag := None if name in settings() else flag_advice(name, _plain(value), arguments=names, overrides=overrides):
         return f"{code(name)} is not an argument; {flag}"
     near = [] if name in settings() else nearest(name, names, count=1)
     hint = f"did you mean {listed(near)}?" if near else f"{_taken_elsewhere(name)}{tool.name} takes {listed(names)}"
@@ -119,7 +119,7 @@ def _as_override(name: str, value: str) -> str:
 def _taken_elsewhere(name: str) -> str:
     """The tools that take an argument of this name, and those that take such an assumption, in a clause each."""
     arguments = [one.name for one in TOOLS if name in one.question.model_fields]
-    assumptions = takers(settings()[name].group) if name in settings() else []
+    assumptions = tools_taking(settings()[name].group) if name in settings() else []
     own = "its overrides" if len(assumptions) == 1 else "their overrides"
     clauses = _clause(arguments, "it"), _clause(assumptions, f"it among {own}")
     return "".join(f"{clause}; " for clause in clauses if clause)

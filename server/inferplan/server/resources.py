@@ -52,9 +52,9 @@ def workflow() -> str:
 def assumptions() -> str:
     """Every setting with its unit, default, bounds, source and the tools that take it."""
     from inferplan.server.contents import compact  # noqa: PLC0415 - nothing is read before it is asked for
-    from inferplan.tools._assumptions import settings, takers  # noqa: PLC0415
+    from inferplan.tools._settings import settings, tools_taking  # noqa: PLC0415
 
-    rows = [setting.row() | {"tools": takers(setting.group)} for setting in settings().values()]
+    rows = [setting.row() | {"tools": tools_taking(setting.group)} for setting in settings().values()]
     return compact({"change": 'overrides="name=value, name=value" on a tool that takes it', "assumptions": rows})
 
 

@@ -445,6 +445,15 @@ def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
     assert many.total_params - one.total_params == 32 * 4544 * 2 * 70 * 64
 
 
+def test_starcoders_share_one_kv_head_unless_a_config_says_otherwise_and_are_four_times_as_wide_inside() -> None:
+    """transformers, `GPTBigCodeAttention`: 47 KV heads more in 40 layers are 2 x 47 x 128 columns, each with a bias."""
+    one, many = (changed_in("starcoder", multi_query=flag) for flag in (None, False))
+    assert many.total_params - one.total_params == 40 * 2 * 47 * 128 * (6144 + 1)
+    assert changed_in("starcoder", n_inner=None).total_params == one.total_params == 15_517_456_384
+    half = changed_in("starcoder", n_inner=12288).total_params
+    assert one.total_params - half == 40 * 12288 * (2 * 6144 + 1)
+
+
 def test_a_falcon_with_biases_whose_blocks_come_in_turn_has_the_layers_of_gpt_2() -> None:
     """A layer of 12 h^2 + 13 h: 4 h^2 of attention, 8 h^2 behind it, 9 h of biases and 4 h of two norms."""
     model = changed_in("falcon-7b", bias=True, multi_query=False, parallel_attn=False)

@@ -1,4 +1,4 @@
-"""JSON in which an object has each key once: who keeps the last of two drops what somebody wrote."""
+"""JSON without repeated keys: Python's parser would drop all but the last."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def loads(text: str, *, twice: Callable[[str], Exception]) -> Any:
-    """What a text of JSON holds; raises what `twice` makes of a key that stands twice in one object.
+    """The document of a JSON text. Raises `twice(key)` for a key that occurs twice in an object.
 
     >>> loads('{"a": [{"b": 1}, {"b": 2}]}', twice=KeyError)
     {'a': [{'b': 1}, {'b': 2}]}

@@ -17,7 +17,7 @@ OfferKind = Literal["on_demand", "on_demand_marketplace", "spot", "capacity_bloc
 
 @cache
 def day_of(date: str) -> datetime.date:
-    """A day, or of a month its first one.
+    """The day of a date; of a month its first.
 
     >>> day_of("2026-11-09").isoformat(), day_of("2026-11").isoformat()
     ('2026-11-09', '2026-11-01')
@@ -26,7 +26,7 @@ def day_of(date: str) -> datetime.date:
 
 
 class PriceRow(Row):
-    """A figure that ages: `date` is a day, or a month where its source says no more."""
+    """A figure that ages; `date` is a day, or a month where the source says no more."""
 
     date: str = Field(pattern=_DAY_OR_MONTH)
     note: str | None = None
@@ -47,7 +47,7 @@ GpuPriceT = TypeVar("GpuPriceT", bound=GpuPriceRow)
 
 
 class RentalRow(GpuPriceRow):
-    """One offer of one provider. "on_demand_marketplace" hosts are peers, without a service level."""
+    """One offer of one provider; "on_demand_marketplace" is by peers, without a service level."""
 
     provider: str
     instance: str
@@ -77,7 +77,7 @@ class PurchaseRow(GpuPriceRow):
 
 
 class OwnershipRow(GpuPriceRow):
-    """What one GPU costs its owner per hour, all in, and the power set aside for it."""
+    """The all-in cost of owning one GPU per hour, and the power set aside for it."""
 
     all_in_kw: PositiveFloat
     hyperscaler_usd_per_hour: PositiveFloat

@@ -1,4 +1,4 @@
-"""Things that people ask for by name, found the way people speak, never guessed."""
+"""Shelves: rows that are asked for by name, found by what people call them, never by a guess."""
 
 import re
 import unicodedata
@@ -11,12 +11,12 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 LONGEST_NAME = 200
-"""Names beyond this length are refused before anything is compared. [characters]"""
+"""Longer names are refused before anything is compared. [characters]"""
 
 FEW = 8
-"""Names that are all listed to who gives one that is none of them, or any of them; of more, the first few."""
+"""Names up to which all are listed in an error; of more, the first few."""
 CLOSE_ENOUGH = 0.55
-"""Share of matching characters from which a known name is worth suggesting."""
+"""Share of matching characters from which a name is suggested."""
 
 _GLUE = re.compile(r"(?<=\d)\s+(?=(?:b|gb|gib)\b)|(?:(?<=\bint)|(?<=fp)|(?<=\bbf))[\s_-]+(?=\d)")
 _VERSION = re.compile(r"(?<=\d)(?<!q\d)_(?=\d\b)")
@@ -36,9 +36,9 @@ class UnknownName(LookupError):  # noqa: N818 - the name says what it is: a name
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry(Generic[T]):
-    """One thing on a shelf: its id, its title, the other names it goes by, and itself.
+    """A row on a shelf: id, title, other names, and its value.
 
-    Words of its `kin` are those that it shares with others, such as who made it: they suggest it and never name it.
+    The words in `kin` are shared with other rows, such as the vendor's: they suggest the row but never name it.
     """
 
     id: str
@@ -49,21 +49,21 @@ class Entry(Generic[T]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name, none twice; of "owner/name", the name too."""
+        """All names, each once; of "owner/name" also the name alone."""
         given = (self.id, self.title, *self.aliases)
         return tuple(dict.fromkeys((*given, *(name.rpartition("/")[2] for name in given))))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stock(Generic[T]):
-    """What a shelf holds, and the words that change nothing in its names ("nvidia", "instruct")."""
+    """The rows of a shelf, and words without meaning in its names, as "nvidia" or "instruct"."""
 
     entries: tuple[Entry[T], ...]
     noise: frozenset[str] = frozenset()
 
 
 def words(name: str) -> tuple[str, ...]:
-    """The words of a name: case, spaces, dashes and underscores do not matter; numbers stay whole.
+    """The words of a name, in lower case and without spaces, dashes and underscores; numbers stay whole.
 
     So do formats and active parameters: the 4 of "Int4" is no version, the 14B of "A14B" no size.
 
@@ -79,7 +79,7 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def key(spoken: Iterable[str]) -> str:
-    """One spelling for words that are written in many ways: a dot counts as a space.
+    """The words as one key, in which dots count as spaces.
 
     >>> key(words("Llama-3.3-70B")) == key(words("llama 3 3 70b"))
     True
@@ -88,10 +88,9 @@ def key(spoken: Iterable[str]) -> str:
 
 
 class Shelf(Mapping[str, T], Generic[T]):
-    """Rows by id in the order of their file, loaded when first looked at.
+    """Rows by id in the order of their file, loaded when first used.
 
-    Indexing takes an id; `find` takes whatever people say. To a name of nothing `advice` may have more to say than
-    what is near.
+    Indexing takes an id, `find` any name. `advice` may replace the error for a name that no row has.
     """
 
     def __init__(
@@ -120,15 +119,15 @@ class Shelf(Mapping[str, T], Generic[T]):
         return f"Shelf(kind={self.kind!r})"
 
     def find(self, name: str) -> T:
-        """The one thing that goes by this name; raises `UnknownName` where there is none, or more than one."""
+        """The row's value for a name. Raises `UnknownName` where no row, or more than one, goes by it."""
         return self[self.id_of(name)]
 
     def knows(self, name: str) -> bool:
-        """Whether any row goes by this name, or more than one."""
+        """Whether at least one row goes by this name."""
         return len(name) <= LONGEST_NAME and bool(self._candidates(name))
 
     def id_of(self, name: str) -> str:
-        """The id behind a name; raises `UnknownName` where there is none, or more than one."""
+        """The id of the row for a name. Raises `UnknownName` where no row, or more than one, goes by it."""
         if len(name) > LONGEST_NAME:
             raise self._too_long(name)
         candidates = self._candidates(name)
@@ -137,27 +136,27 @@ class Shelf(Mapping[str, T], Generic[T]):
         return candidates[0]
 
     def only(self, name: str) -> str | None:
-        """The same, or None where there is none, or more than one: nothing is compared to say what is near."""
+        """The id of the one row that goes by this name; None where there is none, or more than one."""
         candidates = self._candidates(name) if len(name) <= LONGEST_NAME else []
         return candidates[0] if len(candidates) == 1 else None
 
     def named(self, name: str) -> str | None:
-        """The id of the one row that has this very name, and not only its words among others."""
+        """The id of the one row that has exactly this name, not only its words; else None."""
         ids = self._named(name) if len(name) <= LONGEST_NAME else []
         return ids[0] if len(ids) == 1 else None
 
     def holding(self, name: str) -> list[str]:
-        """Ids of all rows that have every word of this name in their id or title."""
+        """Ids of the rows whose id and title hold every word of this name."""
         return self._holding(self._meant(words(name))) if len(name) <= LONGEST_NAME else []
 
     def nearest(self, name: str, n: int = 3) -> list[str]:
-        """Ids that this name may mean: all that it fits, else those that read like it, the closest first."""
+        """Ids of rows that a name may mean: those that go by it, else those that read like it, closest first."""
         if len(name) > LONGEST_NAME:
             return []
         return (self._candidates(name) or self._alike(name))[:n]
 
     def complete(self, prefix: str, limit: int = 100) -> list[str]:
-        """Ids of which some name begins as typed, then those that hold what was typed anywhere."""
+        """Ids of rows for what somebody has typed: those with a name that begins so, then those that contain it."""
         typed = key(words(prefix[:LONGEST_NAME]))
         begins = [id_ for id_, keys in self._keys.items() if any(k.startswith(typed) for k in keys)]
         holds = [id_ for id_, keys in self._keys.items() if any(typed in k for k in keys)]
@@ -169,6 +168,7 @@ class Shelf(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _entries(self) -> dict[str, Entry[T]]:
+        """The rows by id. Raises a ValueError where two rows have the same id."""
         entries = {entry.id: entry for entry in self._stock.entries}
         if len(entries) != len(self._stock.entries):
             raise ValueError(f"two rows of one id among the {self.kind} rows")
@@ -176,28 +176,29 @@ class Shelf(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _spoken(self) -> dict[str, list[tuple[str, ...]]]:
-        """The names of each row as words."""
+        """The words of every name, by id."""
         return {entry.id: [words(name) for name in entry.names] for entry in self._stock.entries}
 
     @cached_property
     def _keys(self) -> dict[str, list[str]]:
+        """The key of every name, by id."""
         return {id_: [key(name) for name in names] for id_, names in self._spoken.items()}
 
     @cached_property
     def _index(self) -> dict[str, list[str]]:
-        """Ids by every name."""
+        """Ids by the keys of all names."""
         return self._by_key(self._spoken)
 
     @cached_property
     def _repositories(self) -> dict[str, list[str]]:
-        """Ids by names with an owner, with and without it: who names a repository means no other one."""
+        """Ids by the keys of names with an owner, with and without it: a repository name means no other row."""
         owned = ((entry.id, [name for name in entry.names if "/" in name]) for entry in self._stock.entries)
         return self._by_key(
             {id_: [words(part) for name in names for part in (name, name.rpartition("/")[2])] for id_, names in owned}
         )
 
     def _by_key(self, names: Mapping[str, Iterable[tuple[str, ...]]]) -> dict[str, list[str]]:
-        """Ids by the key of each of their names, with and without the words that change nothing."""
+        """Ids by the key of each of their names, with and without words that have no meaning."""
         index: dict[str, list[str]] = {}
         for id_, spoken in names.items():
             for k in {key(form) for name in spoken for form in (name, self._meant(name))}:
@@ -206,36 +207,37 @@ class Shelf(Mapping[str, T], Generic[T]):
 
     @cached_property
     def _vocabulary(self) -> dict[str, frozenset[str]]:
-        """The words of each row's id and title: an alias ("kimi dev 72b") answers only when said in full."""
+        """The words of each row's id and title; an alias ("kimi dev 72b") has to be given in full."""
         return {entry.id: frozenset((*words(entry.id), *words(entry.title))) for entry in self._stock.entries}
 
     @cached_property
     def _kin(self) -> dict[str, frozenset[str]]:
-        """The words that each row shares with others of its kind."""
+        """The words that each row shares with others, of rows that have any."""
         return {entry.id: entry.kin for entry in self._stock.entries if entry.kin}
 
     def _kindred(self, name: str) -> tuple[list[str], bool]:
-        """The rows of the kind that a name speaks of, none where of none; and whether it says nothing else."""
+        """Ids of the rows that share words with a name, and whether it consists of shared words alone."""
         spoken = frozenset(words(name))
         asked = spoken & frozenset().union(*self._kin.values())
         return [id_ for id_, kin in self._kin.items() if asked and asked <= kin], spoken == asked
 
     def _meant(self, spoken: Sequence[str]) -> tuple[str, ...]:
-        """The words without those that change nothing."""
+        """The words without those that have no meaning."""
         return tuple(word for word in spoken if word not in self._stock.noise)
 
     def _candidates(self, name: str) -> list[str]:
-        """Rows that go by this name, from the strictest reading that any row answers; of a kind alone, all of it."""
+        """Ids of the rows that go by a name, by the strictest reading that any row answers."""
         if (found := self._named(name)) or self._is_repository(name):
             return found
         kindred, alone = self._kindred(name) if self._kin else ([], False)
         return kindred if alone and len(kindred) > 1 else self._holding(self._meant(words(name)))
 
     def _is_repository(self, name: str) -> bool:
+        """Whether a name is "owner/name", on a shelf that has such names."""
         return "/" in name and bool(self._repositories)
 
     def _named(self, name: str) -> list[str]:
-        """Rows that have this name."""
+        """Ids of the rows that have this name."""
         if name in self._entries:
             return [name]
         index = self._repositories if self._is_repository(name) else self._index
@@ -247,16 +249,16 @@ class Shelf(Mapping[str, T], Generic[T]):
         return []
 
     def _holding(self, spoken: Sequence[str]) -> list[str]:
-        """Rows whose id and title hold all of these words; bare numbers name nothing."""
+        """Ids of the rows whose id and title hold all of these words; numbers alone match nothing."""
         if not any(word[:1].isalpha() or word[-1:].isalpha() for word in spoken):
             return []
         asked = frozenset(spoken)
         return [id_ for id_, known in self._vocabulary.items() if asked <= known]
 
     def _alike(self, name: str) -> list[str]:
-        """Ids whose names read like this one, the closest first, in shelf order where equally close.
+        """Ids of rows whose names read like this one, closest first.
 
-        Of a name that speaks of a kind they are those of that kind, however they read.
+        For a name with words of a kin, the rows of that kin, however they read.
         """
         kindred, _ = self._kindred(name) if self._kin else ([], False)
         matcher = SequenceMatcher(autojunk=False)
@@ -266,30 +268,33 @@ class Shelf(Mapping[str, T], Generic[T]):
         return sorted(close, key=lambda id_: -score[id_])
 
     def _unknown(self, name: str, candidates: Sequence[str]) -> UnknownName:
+        """The error for a name without a row, or with several, with the nearest names or the advice."""
         said = " ".join(name.split())
         nearest = self.nearest(name)
         lead = f'no {self.kind} "{said}"'
         if len(candidates) > 1:
             lead = f'{self.kind} "{said}" could be any of {len(candidates)}'
             nearest = list(candidates) if len(candidates) <= FEW else nearest
-        close = f"nearest: {_quoted(nearest)}{self._hint}"
-        known = f"known are: {_quoted(list(self))}"
+        close = f"nearest: {quoted_list(nearest)}{self._hint}"
+        known = f"known are: {quoted_list(list(self))}"
         if len(self) > FEW:
-            known = f"known are, among {len(self)}: {_quoted(list(self)[:3])}"
+            known = f"known are, among {len(self)}: {quoted_list(list(self)[:3])}"
         message = (None if candidates else self._advice(said)) or f"{lead}; {close if nearest else known}"
         return UnknownName(kind=self.kind, name=said, nearest=nearest, message=message)
 
     def _too_long(self, name: str) -> UnknownName:
+        """The error for a name beyond `LONGEST_NAME`."""
         message = f"a {self.kind} name has at most {LONGEST_NAME} characters, not {len(name):,}"
         return UnknownName(kind=self.kind, name=name[:40], nearest=(), message=message)
 
 
-def _quoted(ids: Iterable[str]) -> str:
+def quoted_list(ids: Iterable[str]) -> str:
+    """`"a", "b"`: ids in quotes, as errors list them."""
     return ", ".join(f'"{id_}"' for id_ in ids)
 
 
 def _ratio(matcher: SequenceMatcher[str], text: str) -> float:
-    """How alike two keys are, from 0 to 1; 0 at once where they cannot be close."""
+    """The similarity of two keys, from 0 to 1; 0 at once where they cannot be close enough."""
     matcher.set_seq1(text)
     if matcher.real_quick_ratio() < CLOSE_ENOUGH or matcher.quick_ratio() < CLOSE_ENOUGH:
         return 0.0

@@ -1,4 +1,4 @@
-"""Rows of a TOML file, each checked once against a closed model; a bad row is named by file, table and id."""
+"""Rows of a TOML file, each checked once against a closed model; errors name file, table and id."""
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -13,14 +13,14 @@ from inferplan.catalog._shelf import Entry, Stock
 
 
 class CatalogError(ValueError):
-    """A row of the catalog that is not what its model asks for."""
+    """A row of the catalogue does not match its model."""
 
 
 class Row(BaseModel):
-    """What every row holds: where it was read, and when it was last checked.
+    """What every row has: its sources, and the day it was last checked.
 
-    In the file `source` is a list of keys of its `[sources]` table; here it is their text. Fields that most
-    rows share stand once in the file's `[defaults]`.
+    In the file `source` lists keys of the `[sources]` table; here it is their text. Fields that most rows share stand
+    once in `[defaults]`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -31,7 +31,7 @@ class Row(BaseModel):
     @field_validator("source", mode="before")
     @classmethod
     def _spell_out(cls, keys: list[str], info: ValidationInfo[Mapping[str, str]]) -> list[str]:
-        """The text behind each key of `[sources]`."""
+        """The text of each key of `[sources]`. Raises a ValueError for unknown keys."""
         sources = info.context or {}
         unknown = [key for key in keys if key not in sources]
         if unknown:
@@ -47,7 +47,7 @@ class NamedRow(Row):
 
 
 class TitledRow(NamedRow):
-    """A row that stands on a shelf."""
+    """A row that can stand on a shelf."""
 
     title: str
 
@@ -59,7 +59,7 @@ TitledRowT = TypeVar("TitledRowT", bound=TitledRow)
 
 @cache
 def document(file: str) -> Mapping[str, Any]:
-    """A TOML file beside this module, parsed once."""
+    """A TOML file of this package, parsed once."""
     return tomllib.loads(Path(__file__).with_name(file).read_text(encoding="utf-8"))
 
 
@@ -69,7 +69,7 @@ def read_rows(file: str, table: str, row: type[RowT]) -> tuple[RowT, ...]:
 
 
 def parse_rows(tables: Mapping[str, Any], table: str, row: type[RowT], *, file: str = "(text)") -> tuple[RowT, ...]:
-    """The rows of `[[table]]`, defaults filled in, sources spelled out."""
+    """The rows of `[[table]]`, with defaults and sources filled in. Raises `CatalogError` for a row that is wrong."""
     defaults: Mapping[str, Any] = tables.get("defaults", {})
     shared = {key: value for key, value in defaults.items() if key in row.model_fields}
     sources: Mapping[str, str] = tables.get("sources", {})
@@ -80,13 +80,13 @@ def parse_rows(tables: Mapping[str, Any], table: str, row: type[RowT], *, file: 
 
 
 def stock(rows: Iterable[TitledRowT], value: Callable[[TitledRowT], T], *, noise: Iterable[str] = ()) -> Stock[T]:
-    """Rows as a shelf holds them, each by what it is to the formulas."""
+    """The rows as the stock of a shelf; `value` makes of each what the tools use."""
     entries = tuple(Entry(id=row.id, title=row.title, aliases=row.aliases, value=value(row)) for row in rows)
     return Stock(entries=entries, noise=frozenset(noise))
 
 
 def _row(row: type[RowT], raw: Mapping[str, Any], *, sources: Mapping[str, str], where: str) -> RowT:
-    """One row, or an error that says which field of which row is wrong."""
+    """One row. Raises a `CatalogError` that names the row and the field that is wrong."""
     try:
         return row.model_validate(raw, context=sources)
     except ValidationError as error:

@@ -1,7 +1,6 @@
-"""Any GPU that can be asked for: of the catalogue, or the caller's own, described by how it differs from one of those.
+"""GPUs that can be asked for: those of the catalogue, and the caller's own, described by how they differ from one.
 
-A description is the text of a JSON object: what it is like, and whatever of memory, speed and links is otherwise. The
-id of a described GPU is the description itself, so that an answer can echo it.
+A description is the text of a JSON object. It is also the id of the GPU, so that answers can echo it.
 """
 
 import json
@@ -36,16 +35,16 @@ __all__ = [
 DESCRIBED = "described"
 """The status of a GPU that the caller describes."""
 LONGEST_DESCRIPTION = 1000
-"""Texts beyond this length are refused before they are read. [characters]"""
+"""Longer descriptions are refused unread. [characters]"""
 EXAMPLE = '{"like": "l40s", "memory_gib": 48, "bandwidth_gb_s": 864, "tflops": 119.5}'
-"""What a description looks like."""
+"""An example of a description."""
 OWN = f"describe your own by one it is like, as gpu={EXAMPLE}"
 
 UNITS = (
     "memory_gib as sold or memory_mib as the driver prints; tflops dense, in BF16 where the other has it, else FP16, "
     "else FP32; links one way per GPU, 0 for none"
 )
-"""What the keys are counted in."""
+"""The units of the keys."""
 
 _COUNT = re.compile(
     r"(?P<first>\d{1,6})(?:\s*[x×*]\s*|\s+)(?P<name>.+)"
@@ -55,11 +54,11 @@ _COUNT = re.compile(
 _MEMORY = re.compile(r"(?P<name>.+?)[ _(-]*\b(?P<label>\d{1,5}) ?(?:g|gb|gib)\)?")
 _SIZE = re.compile(r"\s*(?P<label>\d{1,5}) ?(?:g|gb|gib)\s*", re.IGNORECASE)
 SIZED = 3
-"""GPUs that a size alone is answered with."""
+"""GPUs named for a size of memory alone."""
 
 
 class GpuProblem(ValueError):  # noqa: N818 - the name says what it is: what is wrong with a name or a description
-    """Nothing could be made of what was said. The message is one actionable sentence."""
+    """A name or description that is not understood. The message is one actionable sentence."""
 
 
 class Description(BaseModel):
@@ -85,16 +84,16 @@ class Description(BaseModel):
 
 
 KEYS = tuple(Description.model_fields)
-"""What a description may say."""
+"""The keys of a description."""
 
 
 def describe_your_own() -> dict[str, Any]:
-    """How a GPU that is not here is described: what one looks like, and all keys with their units."""
+    """How to describe a GPU that is not catalogued: an example, and all keys with their units."""
     return {"gpu": json.loads(EXAMPLE), "keys": list(KEYS), "units": UNITS}
 
 
 def is_described(said: str) -> bool:
-    """Whether this is meant to be a description.
+    """Whether a text is meant as a description.
 
     >>> is_described(EXAMPLE), is_described("H200")
     (True, False)
@@ -103,7 +102,7 @@ def is_described(said: str) -> bool:
 
 
 def gpu_id(said: str) -> str:
-    """The id behind what people say; raises `GpuProblem` with one sentence where there is none.
+    """The id of a GPU by name or description. Raises `GpuProblem` where there is none.
 
     >>> gpu_id("H200"), gpu_id("l40s 48 GB")
     ('h200-sxm', 'l40s')
@@ -115,8 +114,8 @@ def gpu_id(said: str) -> str:
         return _described(_text(_read(said))).id
     if id_ := _known(said):
         return id_
-    if told := _counted(said) or _with_other_memory(said):
-        raise GpuProblem(told)
+    if advice := _counted(said) or _with_other_memory(said):
+        raise GpuProblem(advice)
     try:
         return GPUS.id_of(said)
     except UnknownName as unknown:
@@ -124,17 +123,17 @@ def gpu_id(said: str) -> str:
 
 
 def gpu_of(id_: str) -> Gpu:
-    """The GPU of this id: of a described one the same object as long as it is remembered."""
+    """The GPU of an id; a described one is cached."""
     return _described(id_) if is_described(id_) else GPUS[id_]
 
 
 def shown_gpu(gpu: Gpu) -> str:
-    """The id of a GPU where a table shows one: of a described one, its title."""
+    """A GPU's id for a table; of a described one, its title."""
     return gpu.title if gpu.status == DESCRIBED else gpu.id
 
 
 def _known(said: str) -> str | None:
-    """The one GPU that goes by a name, or by a name and the memory that it has, as labels have it: "L40S 48GB".
+    """The id of the one GPU with this name, also with its memory behind it ("L40S 48GB"); None where there is none.
 
     Raises `GpuProblem` for a size alone.
     """
@@ -151,26 +150,26 @@ def _known(said: str) -> str | None:
 
 
 def _sized(said: str, label: int) -> str:
-    """What to say to a size alone, which names no GPU even where one of that size alone has it in its name."""
+    """The advice for a size alone, which names no GPU even where only one has it in its name."""
     ids = [id_ for id_ in GPUS if _has(id_, label)]
     near = f"with so much: {', '.join(map(quoted, ids[:SIZED]))}; or " if ids else ""
     return f"{quoted(said)} is the memory of a GPU, not its name; {near}{OWN}"
 
 
 def _labelled(said: str) -> tuple[str, int] | None:
-    """A name, and the memory that stands behind it. [GB or GiB]"""
+    """A name, and the memory that stands behind it [GB or GiB]; None without."""
     found = _MEMORY.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
     return found and (found["name"], int(found["label"]))
 
 
 def _has(id_: str, label: int) -> bool:
-    """Whether this GPU has about as much memory."""
+    """Whether a GPU has about this much memory, in GB or GiB."""
     held = GPUS[id_].memory
     return any(abs(held - label * unit) <= LABEL_TOLERANCE * held for unit in (GB, GIB))
 
 
 def _with_other_memory(said: str) -> str | None:
-    """What to say to the name of a GPU with memory that it does not have: how to describe that one."""
+    """The advice for a GPU's name with another memory than it has: how to describe that one; else None."""
     if (found := _labelled(said)) is None or (id_ := GPUS.only(found[0])) is None or not found[1]:
         return None
     own = json.dumps({"like": id_, "memory_gib": found[1]})
@@ -178,11 +177,11 @@ def _with_other_memory(said: str) -> str | None:
 
 
 LABEL_TOLERANCE = 0.07
-"""By how much the memory of a GPU may differ from its label: of a T4, 15 GiB are left of 16."""
+"""How far a GPU's memory may be from its label: of a T4, 15 of 16 GiB are left. [fraction]"""
 
 
 def _counted(said: str) -> str | None:
-    """What to say to a name with a number of GPUs: "8x H100", "H100:8", "a3-highgpu-8g"."""
+    """The advice for a name with a number of GPUs: "8x H100", "H100:8", "a3-highgpu-8g"; else None."""
     found = _COUNT.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
     if found is None:
         return None
@@ -193,7 +192,7 @@ def _counted(said: str) -> str | None:
 
 
 def _read(said: str) -> Description:
-    """The description that a text holds."""
+    """The description in a text. Raises `GpuProblem` where it is not one."""
     if len(said) > LONGEST_DESCRIPTION:
         raise GpuProblem(
             f"a description has at most {LONGEST_DESCRIPTION:,} characters, not {len(said):,}; as {EXAMPLE}"
@@ -214,13 +213,13 @@ def _read(said: str) -> Description:
 
 
 SLOWEST_LINK = 0.1
-"""The slowest link that is one: Ethernet of 1 Gb/s has 0.125. [GB/s]"""
+"""The slowest link that counts as one: Ethernet of 1 Gb/s has 0.125. [GB/s]"""
 MOST_PROBLEMS = 3
-"""Problems of one description that are worded."""
+"""Problems of a description that are reported."""
 
 
 def _parsed(said: str) -> Any:
-    """What the text holds."""
+    """The JSON document of a text. Raises `GpuProblem` where it is none."""
     try:
         return loads(said, twice=lambda _: GpuProblem("a description has each key once"))
     except GpuProblem:
@@ -230,7 +229,7 @@ def _parsed(said: str) -> Any:
 
 
 def _problem(detail: Mapping[str, Any]) -> str:
-    """One problem in words: which key, and what it takes."""
+    """One problem as a clause: the key, and what it takes."""
     name = str(detail["loc"][0])
     if detail["type"] == "missing":
         return f'a description says what GPU of the catalogue it is "like", as {EXAMPLE}'
@@ -243,7 +242,7 @@ def _problem(detail: Mapping[str, Any]) -> str:
 
 
 def _takes(name: str) -> str:
-    """What a key takes."""
+    """`a number from 1 to 100,000`: the values of a key."""
     schema = Description.model_json_schema()["properties"][name]
     value = schema.get("anyOf", [schema])[0]
     if value["type"] == "string":
@@ -253,7 +252,7 @@ def _takes(name: str) -> str:
 
 
 def _text(found: Description) -> str:
-    """A description in its shortest form."""
+    """A description in its canonical form."""
     given = found.model_dump(exclude_none=True)
     short = {name: int(v) if isinstance(v, float) and v.is_integer() else v for name, v in given.items()}
     return json.dumps(short, separators=(",", ":"))
@@ -261,7 +260,7 @@ def _text(found: Description) -> str:
 
 @lru_cache(maxsize=256)
 def _described(id_: str) -> Gpu:
-    """The GPU of a description in its shortest form."""
+    """The GPU of a description in its canonical form."""
     found = _read(id_)
     like = GPUS[found.like]
     memory = _memory(like, found)
@@ -283,7 +282,7 @@ def _described(id_: str) -> Gpu:
 
 
 def _memory(like: Gpu, found: Description) -> int:
-    """What the driver reports: of a label as large a share as of the label of the GPU that it is like. [B]
+    """Memory that the driver reports: the same share of its label as of the GPU that it is like. [B]
 
     Drivers report 99.56 % of the 80 GiB of an H100, and within 0.02 % as much of an H20's 96 and an H200's 141.
     """
@@ -293,7 +292,7 @@ def _memory(like: Gpu, found: Description) -> int:
 
 
 def _flops(like: Gpu, tflops: float | None) -> dict[str, float]:
-    """Peaks of each format: those of the GPU that it is like, times how its peak in 16 bit compares. [FLOP/s]"""
+    """Peaks by format: those of the GPU that it is like, scaled by the ratio of the 16-bit peaks. [FLOP/s]"""
     if tflops is None:
         return dict(like.flops)
     own = like.half_flops
@@ -301,14 +300,14 @@ def _flops(like: Gpu, tflops: float | None) -> dict[str, float]:
 
 
 def _bus(like: Gpu, found: Description) -> dict[str, Any]:
-    """The link to the host, where something is said of it: at another rate it is of no generation that is known."""
+    """The fields of the host link, where its rate is another: then its generation is not known."""
     if found.pcie_gb_s is None or found.pcie_gb_s * GB == like.pcie_bandwidth:
         return {}
     return {"pcie": "PCIe", "pcie_bandwidth": found.pcie_gb_s * GB}
 
 
 def _link(like: Gpu, found: Description) -> dict[str, Any]:
-    """The scale-up link: what is said of it, else that of the GPU that it is like, as far as the server goes."""
+    """The fields of the scale-up link: as described, else that of the GPU that it is like, within a node."""
     rate = like.link_bandwidth if found.link_gb_s is None else found.link_gb_s * GB
     if not rate:
         if found.link_gpus:
@@ -321,7 +320,7 @@ def _link(like: Gpu, found: Description) -> dict[str, Any]:
 
 
 def _span(like: Gpu, node_size: int) -> int:
-    """How many GPUs its link joins where that is not said: a link that stays in a server joins no more than it has."""
+    """GPUs joined by the link where not described: a link that stays within a node joins no more than it has."""
     if like.link is None:
         return node_size
     return like.link_span if like.joins_nodes else min(like.link_span, node_size)

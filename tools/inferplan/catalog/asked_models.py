@@ -1,6 +1,6 @@
-"""Any model that can be asked for: of the catalogue, described by the text of its config.json, or on a model hub.
+"""Models that can be asked for: of the catalogue, described by the text of a config.json, or on a model hub.
 
-An id is all that an answer has to echo: that of a row or a published build, the short text of a config, "owner/name".
+An id is all that an answer has to echo: that of a row or a published build, the canonical config, or "owner/name".
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from functools import cache
 from threading import Lock
 from time import monotonic
 
-from inferplan.catalog._said_as_size import size_advice
-from inferplan.catalog._said_with_format import advice, from_page, other_advice
-from inferplan.catalog._said_with_tag import tag_advice, untagged
+from inferplan.catalog._advice_format import format_advice, from_page, sibling_advice
+from inferplan.catalog._advice_size import size_advice
+from inferplan.catalog._advice_tag import tag_advice, untagged
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
@@ -33,18 +33,18 @@ __all__ = [
 ]
 
 ASK_AGAIN_SECONDS = 60.0
-"""A repository whose tensors were not to be had is asked for again, but not within one question. [s]"""
+"""Time after which a repository is read again whose tensors were not to be had: longer than one question. [s]"""
 REMEMBERED = 64
-"""Models on a hub that are kept for the life of the process."""
+"""Models from a hub that are kept in memory."""
 
 
 class UnknownModel(ValueError):  # noqa: N818 - the name says what it is: a model that is not known
-    """Nothing could be made of what was said. The message is one actionable sentence."""
+    """A name that no model goes by. The message is one actionable sentence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Held:
-    """A model as a hub describes it, and when it was read there. [s]"""
+    """A model read from a hub, and when: a monotonic time. [s]"""
 
     repository: Repository
     model: Described
@@ -52,19 +52,19 @@ class Held:
 
     @property
     def will_do(self) -> bool:
-        """Whether there is no need to ask again."""
+        """Whether it need not be read again yet."""
         return self.repository.tensors is not None or monotonic() - self.at < ASK_AGAIN_SECONDS
 
 
 FENCE = "```"
-"""What Markdown begins and ends a block of code with."""
+"""What opens and closes a block of code in Markdown."""
 
 _held: dict[str, Held] = {}
 _lock = Lock()
 
 
 def unfenced(said: str) -> str:
-    """What stands between the fences of Markdown, as which assistants show the text of a file.
+    """The text between Markdown's fences, with which assistants quote a file; any other text as it is.
 
     >>> unfenced('```json {"model_type": "llama"} ```'), unfenced("llama 3")
     ('{"model_type": "llama"}', 'llama 3')
@@ -75,7 +75,7 @@ def unfenced(said: str) -> str:
 
 
 def is_config(said: str) -> bool:
-    """Whether this is meant to be the text of a config.json.
+    """Whether a text is meant as that of a config.json.
 
     >>> is_config('{"model_type": "llama"}'), is_config("70B")
     (True, False)
@@ -84,7 +84,7 @@ def is_config(said: str) -> bool:
 
 
 def only_on_hub(said: str) -> bool:
-    """Whether a hub has to be asked: this names a repository, and nothing in the catalogue goes by the name.
+    """Whether a name is that of a repository that only a hub knows.
 
     >>> only_on_hub("meta-llama/Llama-3.1-8B-Instruct"), only_on_hub("70B"), only_on_hub("nobody/nothing-1b")
     (False, False, True)
@@ -93,7 +93,7 @@ def only_on_hub(said: str) -> bool:
 
 
 def model_id(said: str) -> str:
-    """The id behind what people say; raises `UnknownModel` with one sentence where there is none.
+    """The id of a model by name, repository or config. Raises `UnknownModel` where there is none.
 
     >>> model_id("llama 3.3 70b")
     'meta-llama/Llama-3.3-70B-Instruct'
@@ -113,15 +113,15 @@ def model_id(said: str) -> str:
 
 
 def _catalogued(said: str) -> str:
-    """The row that goes by this name, unless it names another model and a format."""
+    """The id of the row for a name. Raises `UnknownModel` where it is rather another model's name with a format."""
     id_ = MODELS.id_of(said)
-    if told := other_advice(said, id_):
-        raise UnknownModel(f'no model "{" ".join(said.split())}"; {told}')
+    if advice := sibling_advice(said, id_):
+        raise UnknownModel(f'no model "{" ".join(said.split())}"; {advice}')
     return id_
 
 
 def model_of(id_: str) -> Model:
-    """The model of this id: the same object as long as it is remembered."""
+    """The model of an id, the same object as long as it is cached."""
     if id_ in MODELS:
         return MODELS[id_]
     if built := _built(id_):
@@ -130,20 +130,20 @@ def model_of(id_: str) -> Model:
 
 
 def _is_unknown_repository(name: str) -> bool:
-    """Whether this is "owner/name", and no row, no published build and no closed model goes by it."""
+    """Whether a name is "owner/name", and no row, published build or closed model goes by it."""
     known = not is_repository_id(name) or _built(name) is not None or MODELS.knows(name)
     return not known and _closed(name) is None
 
 
 def _closed(name: str) -> str | None:
-    """What to say to the name of a model whose weights nobody can download, or of what an API served."""
-    from inferplan.catalog import _said_as_closed as closed  # noqa: PLC0415 (only where nothing goes by a name)
+    """The advice for a closed model or a retired name of an API; None for any other name."""
+    from inferplan.catalog import _advice_closed as closed  # noqa: PLC0415 (only where nothing goes by a name)
 
     return closed.closed_advice(name) or closed.retired_advice(name)
 
 
 def _built(said: str) -> Model | None:
-    """The published build of this repository; NVIDIA's were called "-FP4" before they were called "-NVFP4".
+    """The model of a published build, by repository; NVIDIA's "-FP4" were renamed "-NVFP4". None where there is none.
 
     Source: vllm-project/recipes and the guides of TensorRT-LLM, which name the same checkpoints in both ways.
     """
@@ -154,7 +154,7 @@ def _built(said: str) -> Model | None:
 
 @cache
 def _builds() -> Mapping[str, Model]:
-    """The published builds by their repositories in lower case: models that are released in the format of the build."""
+    """The published builds by repository in lower case, as models whose native format is the build's."""
     return {
         row.id.casefold(): replace(
             MODELS[row.model],
@@ -170,12 +170,12 @@ def _builds() -> Mapping[str, Model]:
 
 
 def shown_id(model: Model) -> str:
-    """The id of a model where a table shows one: of a described model, its title."""
+    """A model's id for a table; of a described one, its title."""
     return model.title if is_config(model.id) else model.id
 
 
 def provenance(id_: str) -> tuple[str, tuple[str, ...]] | None:
-    """Where a model was read that the catalogue does not hold, and what was assumed or left out of it."""
+    """Where a model outside the catalogue was read, and what was assumed or left out; None of a catalogued one."""
     if is_config(id_):
         notes = described(id_).notes
         return ("your config.json", notes) if notes else None
@@ -184,13 +184,13 @@ def provenance(id_: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def forget() -> None:
-    """Forget every model that was read from a hub."""
+    """Forget all models read from a hub."""
     with _lock:
         _held.clear()
 
 
 def _on_hub(repo_id: str) -> Model:
-    """The model of a repository; raises `UnknownModel` with the nearest names where the hub does not give it."""
+    """The model of a repository. Raises `UnknownModel`, with the nearest names, where the hub does not have it."""
     held = _held.get(repo_id)
     if held and held.will_do:
         return held.model.model
@@ -208,7 +208,7 @@ def _on_hub(repo_id: str) -> Model:
 
 
 def _hold(repository: Repository, model: Described) -> Model:
-    """Keep a model, and of all only the latest."""
+    """Keep a model from a hub, and drop the oldest beyond `REMEMBERED`."""
     with _lock:
         _held.pop(repository.id, None)
         _held[repository.id] = Held(repository=repository, model=model, at=monotonic())
@@ -218,15 +218,15 @@ def _hold(repository: Repository, model: Described) -> Model:
 
 
 def _not_catalogued(name: str, own: str = "") -> str:
-    """What to ask for instead of a name that nothing in the catalogue goes by, if it tells, or the nearest names.
+    """The advice for a name that is not catalogued, or the nearest names; `own` says how to describe one's own.
 
     To a name that does not fit several models either, how to describe one's `own`.
     """
     try:
         return f'no model "{MODELS.id_of(name)}"'
     except UnknownName as unknown:
-        if told := size_advice(name) or _closed(name) or tag_advice(name):
-            return told
-        if told := advice(name):
-            return f'no model "{unknown.name}"; {told}'
+        if advice := size_advice(name) or _closed(name) or tag_advice(name):
+            return advice
+        if advice := format_advice(name):
+            return f'no model "{unknown.name}"; {advice}'
         return f"{unknown}{'' if MODELS.knows(name) else own}"

@@ -1,4 +1,4 @@
-"""Checkpoints published beside the release: what each of them really quantises, by the model that it was made of."""
+"""Checkpoints published beside a release: what each of them quantises, by the model that it was made of."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,10 +12,10 @@ _FILE = "builds.toml"
 
 
 class BuildRow(NamedRow):
-    """One published checkpoint; `also` are models of the same layers, of which it is as well a checkpoint.
+    """One published checkpoint; `also` are models with the same layers, of which it counts as a checkpoint too.
 
-    One that is `apart` goes by its own name, and is not what its format means of the model.
-    `unverified` names what its source does not state of it.
+    One that is `apart` goes by its own name alone: its format does not stand for it. `unverified` names what its source
+    does not state.
     """
 
     model: str
@@ -34,7 +34,7 @@ class BuildRow(NamedRow):
 
 @cache
 def build_rows() -> tuple[BuildRow, ...]:
-    """Every row: what `Build` leaves out is here (sources, what is not verified)."""
+    """Every row, with what `Build` leaves out: sources, and what is not verified."""
     return read_rows(_FILE, "build", BuildRow)
 
 

@@ -1,4 +1,4 @@
-"""Serving engines whose memory rules are known: versions, how far the rules are off, and what they do not run."""
+"""Serving engines whose memory rules are known: versions, error of the rules, and what they do not run."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic import Field, field_validator
 
-from inferplan.catalog._shelf import Shelf, Stock
+from inferplan.catalog._shelf import Shelf, Stock, key, words
 from inferplan.catalog._table import Row, TitledRow, document, read_rows, stock
 from inferplan.catalog.gpus import VENDORS
 from inferplan.core.engine import ENGINES as NAMES
@@ -17,14 +17,14 @@ from inferplan.core.precision import Precision
 
 _FILE = "engines.toml"
 GGUF = "gguf"
-"""All mixes of GGUF, in a refusal."""
+"""All GGUF formats, in a refusal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class EngineInfo:
-    """What answers say of an engine: its name, the version that its rules cover, and their error by vendor of GPUs.
+    """An engine's title, the version that its rules cover, and their error by vendor of the GPU.
 
-    `since` names what not every version has, and the first that does.
+    `since` has the first version of features that not every version has.
     """
 
     id: EngineName
@@ -35,20 +35,20 @@ class EngineInfo:
     since: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def has(self, what: str, version: int) -> bool:
-        """Whether this version of vLLM (28 is 0.28) has what `since` names; those of others are not told apart."""
+        """Whether a version of vLLM (28 is 0.28) has a feature of `since`; other engines are taken to have it."""
         return version >= self.since.get(what, 0)
 
     def held_against(self, vendor: str) -> str:
-        """How far the rules are off on a vendor's hardware, or that nobody has looked."""
+        """The error of the rules on a vendor's GPUs, or that no log was compared."""
         return self.evidence.get(vendor) or f"not held against logs on {VENDORS[vendor]} hardware"
 
     def is_newer(self, version: int) -> bool:
-        """Whether this (28 is 0.28) is a later version than the one that the evidence is of; `newer` is of those."""
+        """Whether a version (28 is 0.28) is later than the one covered; `newer` is the evidence for those."""
         return bool(self.newer) and version > int(self.covers.rpartition(".")[2])
 
 
 class EngineRow(TitledRow):
-    """One engine as its file states it; its id is one that core has rules for."""
+    """An engine as its file states it; core has rules for its id."""
 
     covers: str
     evidence: dict[str, str] = Field(min_length=1)
@@ -75,7 +75,7 @@ class EngineRow(TitledRow):
 
 
 class RefusalRow(Row):
-    """What an engine is known not to run: all `formats`, or some, on GPUs of a vendor, an architecture or an id."""
+    """What an engine does not run: `formats`, or all, on GPUs given by vendor, architecture or id."""
 
     engine: EngineName
     gpus: tuple[str, ...] = Field(min_length=1)
@@ -83,14 +83,14 @@ class RefusalRow(Row):
     since: int = 0
 
     def covers(self, gpu: Gpu, form: Precision) -> bool:
-        """Whether it speaks of this format on this GPU."""
+        """Whether the refusal applies to a format on a GPU."""
         return _among(gpu, self.gpus) and (
             not self.formats or form.id in self.formats or (form.is_gguf and GGUF in self.formats)
         )
 
 
 class PluginRow(Row):
-    """What an engine needs beside its usual package, or the image it comes in, on GPUs named as in a refusal."""
+    """What an engine needs beside its usual package, or the image it comes in, on GPUs given as in a refusal."""
 
     engine: EngineName
     gpus: tuple[str, ...] = Field(min_length=1)
@@ -98,13 +98,13 @@ class PluginRow(Row):
 
 
 def _among(gpu: Gpu, named: tuple[str, ...]) -> bool:
-    """Whether a GPU is one of those that are named by vendor, architecture or id."""
+    """Whether a GPU is among those given by vendor, architecture or id."""
     return not {gpu.product, gpu.architecture, gpu.vendor}.isdisjoint(named)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refusal:
-    """What stands in the way: the GPU, the format, or the one on the other; the first version in which it does."""
+    """What a refusal is due to, the GPU, the format or both, and the first version that it applies to."""
 
     gpu: bool
     form: bool
@@ -113,35 +113,35 @@ class Refusal:
 
 @cache
 def engine_rows() -> dict[str, EngineRow]:
-    """Every row by id: what `EngineInfo` leaves out is here (sources, date)."""
+    """Every row by id, with what `EngineInfo` leaves out: sources and date."""
     return {row.id: row for row in read_rows(_FILE, "engine", EngineRow)}
 
 
 @cache
 def refusal_rows() -> tuple[RefusalRow, ...]:
-    """Every refusal with its source."""
+    """Every refusal, with its source."""
     return read_rows(_FILE, "refusal", RefusalRow)
 
 
 @cache
 def plugin_rows() -> tuple[PluginRow, ...]:
-    """Every plugin and image with its source."""
+    """Every plugin and image, with its source."""
     return read_rows(_FILE, "plugin", PluginRow)
 
 
 def plugin(engine: EngineName, gpu: Gpu) -> str | None:
-    """What an engine is installed with on a GPU that its usual package does not run on."""
+    """What an engine needs on a GPU that its usual package does not support; None where it supports it."""
     return next((row.name for row in plugin_rows() if row.engine == engine and _among(gpu, row.gpus)), None)
 
 
 @lru_cache(maxsize=8192)
 def refusal(engine: EngineName, gpu: Gpu, form: Precision, *, version: int) -> Refusal | None:
-    """Why an engine does not run a format on a GPU; None where it does, or nothing is known. `version` is vLLM's."""
+    """Why an engine does not run a format on a GPU; None where it does, as far as is known. `version` is vLLM's."""
     return min(_refusals(engine, gpu, form, version), key=lambda one: (one.form, one.gpu), default=None)
 
 
 def _refusals(engine: EngineName, gpu: Gpu, form: Precision, version: int) -> Iterator[Refusal]:
-    """All that stands in the way: of a GPU, of a format, of a format on a GPU."""
+    """Every refusal that applies: of the GPU, of the format, of the format on the GPU."""
     if engine not in form.engines:
         yield Refusal(gpu=False, form=True)
     for row in refusal_rows():
@@ -153,4 +153,20 @@ def _stock() -> Stock[EngineInfo]:
     return stock(engine_rows().values(), EngineRow.info, noise=document(_FILE)["noise"])
 
 
-ENGINES: Shelf[EngineInfo] = Shelf(kind="engine", load=_stock)
+def served_by(said: str) -> str | None:
+    """The engine by which a program serves that is none itself; None where none is known.
+
+    >>> served_by("LM Studio"), served_by("tgi")
+    ('llama.cpp', None)
+    """
+    names = {key(words(name)) for name in document(_FILE)["by_llamacpp"]}
+    return "llama.cpp" if key(words(said)) in names else None
+
+
+def _advice(said: str) -> str | None:
+    """What to take in place of such a program."""
+    engine = served_by(said)
+    return engine and f'"{said}" serves by {engine}, with defaults of its own; take "{engine}"'
+
+
+ENGINES: Shelf[EngineInfo] = Shelf(kind="engine", load=_stock, advice=_advice)

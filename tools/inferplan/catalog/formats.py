@@ -1,11 +1,11 @@
-"""Number formats of weights and of the KV cache: what they cost, what computes them, how well they hold."""
+"""Number formats of weights and of the KV cache: bits, units that compute them, quality."""
 
 from functools import cache
 from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from inferplan.catalog._said_as_width import width_advice
+from inferplan.catalog._advice_width import width_advice
 from inferplan.catalog._shelf import Shelf, Stock
 from inferplan.catalog._table import TitledRow, document, read_rows, stock
 from inferplan.core.engine import EngineName
@@ -15,7 +15,7 @@ _FILE = "formats.toml"
 
 
 class PrecisionRow(TitledRow):
-    """One weight format as its file states it."""
+    """A weight format as its file states it."""
 
     bits: PositiveFloat
     nominal_bits: PositiveFloat | None = None
@@ -53,9 +53,8 @@ class PrecisionRow(TitledRow):
 class KvFormat(TitledRow):
     """A format of the KV cache; `bits` of one element, block scales included.
 
-    `stored_by` names the engines that have it, with what each calls it; empty where nothing needs to be said. Of vLLM
-    `since` is the first version (0.x). One that keeps `head_scale_bytes` beside the keys and the values of each head
-    has no place for latents.
+    `stored_by` has, by engine, its own name for the format, empty where no flag is needed. `since` is the first vLLM
+    (0.x) that has it. A format with `head_scale_bytes` beside the keys and values of each head cannot hold latents.
     """
 
     bits: PositiveFloat
@@ -64,13 +63,13 @@ class KvFormat(TitledRow):
     since: int = 0
 
     def is_kept_by(self, engine: EngineName, version: int) -> bool:
-        """Whether an engine keeps a cache in it; the version is vLLM's."""
+        """Whether an engine has this format; the version is vLLM's."""
         return engine in self.stored_by and (engine != "vllm" or version >= self.since)
 
 
 @cache
 def format_rows() -> dict[str, PrecisionRow]:
-    """Every weight format by id: what `Precision` leaves out is here (note, sources, GGUF type)."""
+    """Every weight format by id, with what `Precision` leaves out: note, sources, GGUF type."""
     return {row.id: row for row in read_rows(_FILE, "format", PrecisionRow)}
 
 

@@ -1,11 +1,11 @@
-"""What the terms of LLM serving mean, in a few sentences each."""
+"""The terms of LLM serving, explained in a few sentences each."""
 
 from inferplan.catalog._shelf import Shelf, Stock
 from inferplan.catalog._table import TitledRow, read_rows, stock
 
 
 class Term(TitledRow):
-    """One term: what it means, and the ids of terms that explain it further."""
+    """A term: its meaning, and the ids of related terms."""
 
     meaning: str
     see_also: tuple[str, ...] = ()

@@ -15,19 +15,19 @@ from inferplan.core.units import GB, GIB, MIB, TERA
 _FILE = "gpus.toml"
 
 LABEL_SHARE = 0.98
-"""Assumed share of the label [GiB] that a driver reports, where no log of it was found.
+"""Assumed share of the label [GiB] that a driver reports, where no log was found.
 
 Drivers that were read report 93.8 % (T4, ECC on) to 100 % of the label in GiB.
 """
 
 ENGINE_SHARE = 0.985
-"""Assumed share of the driver's total that a serving engine sees, where no log of it was found.
+"""Assumed share of the driver's total that an engine sees, where no log was found.
 
 Devices that were read: 98.1 % (A10G) to 99.7 % (B300), all of it on cards of AMD; the CUDA runtime keeps the rest.
 """
 
 KIN = 3
-"""Letters from which a word of an architecture or a machine says something of its own: not the M of Apple's M4."""
+"""Letters from which a word of an architecture or machine identifies it: not the M of Apple's M4."""
 
 VENDORS = {
     "nvidia": "NVIDIA",
@@ -38,7 +38,7 @@ VENDORS = {
     "aws": "AWS",
     "huawei": "Huawei",
 }
-"""How the vendors of the rows are written."""
+"""The vendors' names as they are written."""
 
 Compute = Literal["fp32", "bf16", "fp16", "fp8", "int8", "int4", "fp4"]
 
@@ -58,7 +58,7 @@ class Link(BaseModel):
 
 
 class HostLink(BaseModel):
-    """The link to the host, one way [GB/s]; without a figure where its width is not known."""
+    """The link to the host, one way [GB/s]; without a rate where its width is not known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -107,14 +107,14 @@ class GpuRow(TitledRow):
 
     @property
     def memory(self) -> int:
-        """What the driver reports of an empty device. [B]"""
+        """Memory that the driver reports of an empty device. [B]"""
         if self.memory_mib is not None:
             return self.memory_mib * MIB
         return round((self.memory_label_gib or 0) * LABEL_SHARE * GIB)
 
     @property
     def engine_memory(self) -> int:
-        """What a serving engine sees of the device. [B]"""
+        """Memory that a serving engine sees. [B]"""
         if self.engine_gib is not None:
             return round(self.engine_gib * GIB)
         if self.engine_share_of_label is not None and self.memory_label_gib is not None:
@@ -123,7 +123,7 @@ class GpuRow(TitledRow):
 
     @property
     def label_gib(self) -> float:
-        """What it is sold with: the word of its row, else the next whole GiB, plus the sixteenth for check bits. [GiB]
+        """Memory as sold: the row's label, else the next whole GiB, check bits included. [GiB]
 
         An L40S, of which the driver reports 44.99 GiB, is sold as 48; an H100 of 79.65 as 80.
         """
@@ -131,13 +131,13 @@ class GpuRow(TitledRow):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it goes by: its aliases, and what it is sold in with the first of them on either side."""
+        """Other names: its aliases, and each machine with the first alias, on either side."""
         sold = ((f"{one} {chip}", f"{chip} {one}") for one in self.machines for chip in self.aliases[:1])
         return (*self.aliases, *chain.from_iterable(sold))
 
     @property
     def kin(self) -> frozenset[str]:
-        """Who made it, its architecture ("hopper") and the words of its machines: with these it is only suggested."""
+        """Words that suggest it but never name it: vendor, architecture ("hopper"), machines."""
         said = (VENDORS[self.vendor], self.architecture.partition(" ")[0], *self.machines)
         return frozenset(word for one in said for word in words(one) if word.isalpha() and len(word) >= KIN)
 
@@ -169,7 +169,7 @@ class GpuRow(TitledRow):
 
 @cache
 def gpu_rows() -> dict[str, GpuRow]:
-    """Every row by id: what `Gpu` leaves out is here (year, engine basis, note, sources)."""
+    """Every row by id, with what `Gpu` leaves out: year, basis of the engine's memory, note, sources."""
     return {row.id: row for row in read_rows(_FILE, "gpu", GpuRow)}
 
 

@@ -35,14 +35,14 @@ from inferplan.core.vision import VisionTower
 
 _FILE = "models.toml"
 _OWN = frozenset({"aliases", "released", "license", "note", "source", "checked"})
-"""What a row does not take from the one that it is like."""
+"""Fields that a row does not inherit from the one that it is `like`."""
 _TOKEN = re.compile(r"\(([^()]*)\)(\d+)|(\S)(\d*)")
 
 Verification = Literal["exact", "exact-elsewhere", "vision-derived", "published-rounding", "within-0.03%"]
 
 
 def layer_letters(text: str) -> str:
-    """One letter per layer: a number repeats a letter or what stands in parentheses, `-` is a block left out.
+    """One letter per layer: a number repeats a letter or a group in parentheses, `-` is a block left out.
 
     >>> layer_letters("D (L3 F)2")
     'DLLLFLLLF'
@@ -99,7 +99,7 @@ class Shape(BaseModel):
     stage_copies: StageCopies = "none"
 
     def attention(self) -> Attention | None:
-        """The attention that every layer has, where they share one."""
+        """The attention that all layers share; None where they differ."""
         if self.heads is None or self.kv_heads is None or self.head_dim is None:
             return None
         return Attention(
@@ -116,7 +116,7 @@ class Shape(BaseModel):
         )
 
     def dense(self, width: int) -> DenseFfn:
-        """The feed-forward block of a layer without experts."""
+        """A dense feed-forward block of this intermediate width."""
         return DenseFfn(intermediate=width, gated=self.gated, bias=self.ffn_bias)
 
 
@@ -132,7 +132,7 @@ class Experts(BaseModel):
     dense_layers: int = Field(default=0, ge=0)
 
     def ffn(self) -> ExpertFfn:
-        """The feed-forward block of a layer with experts."""
+        """The routed feed-forward block."""
         return ExpertFfn(
             experts=self.count,
             active=self.active,
@@ -243,13 +243,13 @@ class ModelRow(TitledRow):
         )
 
     def _multi_token(self) -> MultiToken | None:
-        """The layers that predict further tokens, where it has some."""
+        """The layers that predict further tokens; None without any."""
         if not self.mtp_layers:
             return None
         return MultiToken(layers=self.mtp_layers, params=self.mtp_params, method=self.mtp_method)
 
     def _groups(self) -> tuple[tuple[LayerGroup, ...], tuple[int, ...]]:
-        """The kinds of layers, those met first in front, and the kind of each layer where kinds alternate."""
+        """The distinct kinds of layers in order of appearance, and the kind of each layer where kinds alternate."""
         pairs = list(zip(self._mix(), self._blocks(), strict=True))
         counts = Counter(pairs)
         kinds = {pair: number for number, pair in enumerate(counts)}
@@ -270,14 +270,14 @@ class ModelRow(TitledRow):
         return groups, order if list(order) != sorted(order) else ()
 
     def _mix(self) -> Iterator[tuple[str, ...]]:
-        """The letters of what mixes tokens in each layer: none, one, or two in parallel."""
+        """The letters of each layer's token mixers: none, one, or two in parallel."""
         only = next(iter(self.parallel or self._mixers()))
         letters = layer_letters(self.mix) if self.mix else only * self.shape.layers
         for letter in letters:
             yield () if letter == "-" else self.parallel.get(letter, (letter,))
 
     def _mixers(self) -> Mapping[str, Mixer]:
-        """What each letter of `mix` stands for; F is the attention of the shape."""
+        """The token mixer of each letter of `mix`; F is the attention of the shape."""
         shared = self.shape.attention()
         tables: Mapping[str, Mixer] = {
             **self.attention,
@@ -294,7 +294,7 @@ class ModelRow(TitledRow):
         return {"F": shared, **tables} if shared else tables
 
     def _blocks(self) -> str:
-        """The letter of the feed-forward block of each layer: dense layers first where nothing else is said."""
+        """The letter of each layer's feed-forward block; by default dense layers first."""
         if self.blocks:
             return layer_letters(self.blocks)
         if self.dense or self.routed:
@@ -303,7 +303,7 @@ class ModelRow(TitledRow):
         return "D" * first + "M" * (self.shape.layers - first)
 
     def _ffns(self) -> Mapping[str, DenseFfn | ExpertFfn]:
-        """What each letter of `blocks` stands for; D is the shape's dense block, M its experts."""
+        """The feed-forward block of each letter of `blocks`; D is the shape's dense block, M its experts."""
         tables: dict[str, DenseFfn | ExpertFfn] = {**self.dense, **self.routed}
         if self.shape.ffn is not None:
             tables.setdefault("D", self.shape.dense(self.shape.ffn))
@@ -317,13 +317,13 @@ class ModelRow(TitledRow):
 
 @cache
 def towers() -> Mapping[str, VisionTower]:
-    """The image encoders by the names that rows have for them."""
+    """The image encoders by the names that rows use."""
     return TypeAdapter(dict[str, VisionTower]).validate_python(document(_FILE)["towers"])
 
 
 @cache
 def model_rows() -> dict[str, ModelRow]:
-    """Every row by id: what `Model` leaves out is here (license, release, sources, published totals)."""
+    """Every row by id, with what `Model` leaves out: license, release, sources, published totals."""
     tables = document(_FILE)
     raws = {raw["id"]: raw for raw in tables["model"]}
     whole = [_whole(raw, raws.get(raw.get("like", ""), {})) for raw in tables["model"]]
@@ -331,7 +331,7 @@ def model_rows() -> dict[str, ModelRow]:
 
 
 def _whole(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with the layers of the one that it is like; of its shape it states what differs."""
+    """A row completed from the one that it is `like`; of its shape it states what differs."""
     layers = {key: value for key, value in like.items() if key not in _OWN}
     return {**layers, **raw, "shape": {**like.get("shape", {}), **raw.get("shape", {})}}
 

@@ -1,4 +1,4 @@
-"""The guide's presets: scenarios that set every control of the five sections at once."""
+"""The guide's presets: scenarios that set every control of the five sections."""
 
 from pydantic import PositiveFloat, PositiveInt
 
@@ -7,7 +7,7 @@ from inferplan.catalog._table import TitledRow, read_rows, stock
 
 
 class Preset(TitledRow):
-    """One scenario, in the words and the arguments of the tools; `moe_precision` is for the MoE section."""
+    """A scenario, by the arguments of the tools; `moe_precision` is the format of the section on experts."""
 
     scenario: str
     model: str

@@ -1,4 +1,4 @@
-"""What GPUs, power and tokens cost: the few figures that a plan takes from dated rows."""
+"""Prices of GPUs, power and tokens: the figures that tools take from dated rows."""
 
 import datetime
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ from inferplan.catalog._shelf import Shelf, Stock
 from inferplan.catalog._table import stock
 
 AS_OF = datetime.date(2026, 11, 23)
-"""The day up to which the prices were gathered; ages are counted from it."""
+"""The day up to which prices were gathered: ages are counted from it."""
 
 ASKED = 1024
-"""Answers by GPU that are kept: callers may describe any number of their own."""
+"""Cached answers by GPU: callers may describe any number of their own."""
 OLDEST_RENTAL = datetime.timedelta(days=365)
 """Rentals older than this are left out: H100 prices halved in 2025 and rose by half in 2026."""
 
@@ -38,10 +38,10 @@ RentalKind = Literal["on_demand", "spot", "reserved_1y", "reserved_3y"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Quote:
-    """What a GPU rents for, over providers. [USD per GPU-hour]
+    """The rent of a GPU over providers. [USD per GPU-hour]
 
     `kind` is "on_demand_marketplace" where only peer-to-peer offers are known. `rows` are the offers counted, one per
-    provider; `machine` is the smallest instance that anybody of these sells [GPUs].
+    provider; `machine` is the smallest instance among them. [GPUs]
     """
 
     gpu: str
@@ -57,7 +57,7 @@ class Quote:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Discount:
-    """What a commitment takes off, as a ratio to the on-demand price of the same machine."""
+    """The price of a commitment over that of the same machine on demand. [ratio]"""
 
     kind: str
     ratio: float
@@ -67,7 +67,7 @@ class Discount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Purchase:
-    """What a GPU costs to buy: as its share of a server, a card that still needs one, or a machine. [USD per GPU]"""
+    """The purchase price of a GPU: its share of a server, a card that still needs one, or a machine. [USD per GPU]"""
 
     gpu: str
     usd_per_gpu: float
@@ -81,7 +81,7 @@ class Purchase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fact:
-    """A constant with the range it is quoted in; both ends equal the value where no range is known."""
+    """A constant with its quoted range; both ends equal the value where no range is known."""
 
     value: float
     low: float
@@ -103,7 +103,7 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiPrice:
-    """What tokens of an open model cost behind an API. [USD per million tokens]"""
+    """The price of tokens of an open model behind an API. [USD per million tokens]"""
 
     id: str
     title: str
@@ -116,10 +116,10 @@ class ApiPrice:
 
 @lru_cache(maxsize=ASKED)
 def rental(gpu_id: str, kind: RentalKind) -> Quote | None:
-    """Low, median and high over providers, each with its newest price of the last year, its cheapest of that day.
+    """The rent of a GPU over providers, each by its newest offer of the last year, the cheapest of its day; or None.
 
-    Prices without a firm date count only where no firmly dated one is known, peer-to-peer offers only where no
-    provider offers the GPU on demand.
+    Offers without a firm date count only where no firmly dated one is known, peer-to-peer offers only where no provider
+    offers the GPU on demand.
     """
     offers = _fresh(gpu_id, kind)
     if not offers and kind == "on_demand":
@@ -129,9 +129,9 @@ def rental(gpu_id: str, kind: RentalKind) -> Quote | None:
 
 @cache
 def discount(kind: Literal["reserved_1y", "reserved_3y"]) -> Discount:
-    """The mean ratio of committed to on-demand price, like for like: one provider, one GPU, one machine family.
+    """The mean ratio of committed to on-demand prices of one provider, GPU and machine family.
 
-    The assumption to make where no reserved price of a GPU is known. The pairs are Google Cloud's committed use.
+    Assumed where no committed price of a GPU is known. The pairs are Google Cloud's committed use.
     """
     pairs = tuple(
         (committed, demand)
@@ -145,7 +145,7 @@ def discount(kind: Literal["reserved_1y", "reserved_3y"]) -> Discount:
 
 @lru_cache(maxsize=ASKED)
 def purchase(gpu_id: str) -> Purchase | None:
-    """The newest price of a new GPU: as a share of a server where one is known, else as a card or a machine."""
+    """The newest price of a new GPU, as a share of a server where known, else as a card or machine; or None."""
     new = [row for row in _of(gpu_id, purchase_rows()) if not row.used]
     priced = [row for row in new if row.basis == "server"] or new
     return _purchase(priced) if priced else None
@@ -153,9 +153,9 @@ def purchase(gpu_id: str) -> Purchase | None:
 
 @cache
 def server_share() -> float:
-    """What server and network adapters add to a card, as a share of its price: of the GPUs that are priced as both.
+    """The price that server and network add to a card, from the GPUs priced as both. [fraction of the card's price]
 
-    The assumption to make where only a card's price is known.
+    Assumed where only a card's price is known.
     """
     both = [
         (bought, max(cards, key=lambda row: row.day))
@@ -168,14 +168,14 @@ def server_share() -> float:
 
 @lru_cache(maxsize=ASKED)
 def all_in_kw(gpu_id: str) -> Fact | None:
-    """Power set aside for one GPU: its share of server, network and cooling. [kW]"""
+    """Power set aside for one GPU, with its share of server, network and cooling; None where not known. [kW]"""
     row = next(iter(_of(gpu_id, ownership_rows())), None)
     return row and _fact(row, value=row.all_in_kw, low=row.all_in_kw, high=row.all_in_kw, unit="kW")
 
 
 @lru_cache(maxsize=ASKED)
 def ownership_cost(gpu_id: str) -> Fact | None:
-    """What one owned GPU costs, all in: a smaller cloud's figure, down to a hyperscaler's. [USD per GPU-hour]"""
+    """The all-in cost of one owned GPU: a smaller cloud's, down to a hyperscaler's; or None. [USD per GPU-hour]"""
     row = next(iter(_of(gpu_id, ownership_rows())), None)
     return row and _fact(
         row,
@@ -187,18 +187,18 @@ def ownership_cost(gpu_id: str) -> Fact | None:
 
 
 def api(model_id: str) -> ApiPrice | None:
-    """What the tokens of a catalogued model, or of an API's model id, cost."""
+    """The API price of a catalogued model, or of an API's own model id; None where there is none."""
     return _api_prices()[0].get(model_id)
 
 
 def api_like(model_id: str) -> ApiPrice | None:
-    """What the tokens of the nearest model that an API offers cost, for a size class that none does."""
+    """The API price of the model nearest to a size class; None where there is none."""
     return _api_prices()[1].get(model_id)
 
 
 @cache
 def _api_prices() -> tuple[Mapping[str, ApiPrice], Mapping[str, ApiPrice]]:
-    """Prices by the ids that go by them, and by those of models that they are like; of two the first in the file."""
+    """Prices by the ids of models, and by those of size classes that are like them; of two the first in the file."""
     priced = [(row, _api_price(row)) for row in reversed(api_rows())]
     same = {id_: price for row, price in priced for id_ in (*row.models, row.id)}
     return same, {id_: price for row, price in priced for id_ in row.like}
@@ -221,13 +221,13 @@ def _of(gpu_id: str, rows: tuple[GpuPriceT, ...]) -> list[GpuPriceT]:
 
 
 def _fresh(gpu_id: str, kind: str) -> list[RentalRow]:
-    """Offers of the last year; those of a guessed month only where there are no others."""
+    """Offers of the last year; those whose month is a guess only where there are no others."""
     offers = [row for row in _of(gpu_id, rental_rows()) if row.kind == kind and AS_OF - row.day <= OLDEST_RENTAL]
     return [row for row in offers if not row.month_is_guess] or offers
 
 
 def _quote(offers: list[RentalRow]) -> Quote:
-    """One offer per provider, the newest, of equally new ones the cheapest; then the range over providers."""
+    """The quote of some offers: one per provider, its newest and of those the cheapest."""
     ranked = sorted(offers, key=lambda row: (row.provider, -row.day.toordinal(), row.usd_per_gpu_hour))
     chosen = [next(rows) for _, rows in groupby(ranked, key=lambda row: row.provider)]
     chosen.sort(key=lambda row: row.usd_per_gpu_hour)
@@ -246,7 +246,7 @@ def _quote(offers: list[RentalRow]) -> Quote:
 
 
 def _purchase(rows: list[PurchaseRow]) -> Purchase:
-    """The newest row, with the range over all of them."""
+    """The newest of some prices, with the range over all of them."""
     row = max(rows, key=lambda row: row.day)
     return Purchase(
         gpu=row.gpu,
@@ -261,7 +261,7 @@ def _purchase(rows: list[PurchaseRow]) -> Purchase:
 
 
 def _same_machine_on_demand(committed: RentalRow) -> RentalRow | None:
-    """The same provider's on-demand offer of the same GPU in the same machine family, the newest."""
+    """The newest on-demand offer of the same provider, GPU and machine family; None where there is none."""
     same = [
         row
         for row in _of(committed.gpu, rental_rows())

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from inferplan.core.architecture import LayerGroup
+from inferplan.core.gguf_rows import MIXES, TYPES, head_more, head_type, tensors_more
 from inferplan.core.model import Build, Model, NativeBits
 from inferplan.core.parameters import count, layer_params
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -51,8 +52,6 @@ MXFP4_MOE = Build(
 Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type` (`LLAMA_FTYPE_MOSTLY_MXFP4_MOE`); the files of gpt-oss
 are 11.27 and 59.02 GiB (pull requests' tables), 0.3 % more than counted, which are biases and routers in FP32.
 """
-SMALL_MIXES = ("iq3_xxs", "iq2_m")
-"""Mixes with an output head in Q5_K; that of the others is in Q6_K, of Q8_0 in Q8_0."""
 
 
 @lru_cache(maxsize=1024)
@@ -74,10 +73,7 @@ def head_bits(precision: Precision) -> float:
 
     Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type_impl`.
     """
-    if precision.id in SMALL_MIXES:
-        return Q5_K
-    own = precision.id not in EMBEDDING_BITS or embedding_bits(precision) == Q8_0
-    return embedding_bits(precision) if own else Q6_K
+    return TYPES[head_type(precision.id)][0] if precision.id in MIXES else embedding_bits(precision)
 
 
 def layer_bits(precision: Precision, tensors: str) -> float:
@@ -94,8 +90,9 @@ def layer_bits(precision: Precision, tensors: str) -> float:
 
 def head_bytes(model: Model, precision: Precision) -> float:
     """The output head, or a copy of a tied embedding in the head's type. [B]"""
-    parts = model.parameters
-    return (parts.output_head or parts.embedding) * head_bits(precision) / BITS_PER_BYTE
+    parts, mix = model.parameters, precision.id
+    more = head_more(model.architecture.hidden, mix) if mix in MIXES and not model.is_size_class else 0.0
+    return (parts.output_head or parts.embedding) * (head_bits(precision) + more) / BITS_PER_BYTE
 
 
 @lru_cache(maxsize=1024)
@@ -109,12 +106,17 @@ def layer_weights(model: Model, precision: Precision) -> tuple[float, ...]:
 def group_bytes(model: Model, precision: Precision, group: LayerGroup, only: str | None = None) -> float:
     """The weights of one layer of a group, or `only` those of one tensor class: Σ parameters × bits / 8. [B]
 
-    The parameters of a size class are scaled class by class to its nominal total.
+    The parameters of a size class are scaled class by class to its nominal total. Rows of a checkpoint that are no
+    whole blocks take more (`gguf_rows`).
     """
-    exact, parts = count(model.architecture), model.parameters
-    own = ((name, params) for name, params in layer_params(model.architecture.hidden, group) if params)
+    exact, parts, hidden = count(model.architecture), model.parameters, model.architecture.hidden
+    own = ((name, params) for name, params in layer_params(hidden, group) if params)
+    mix = precision.id if precision.id in MIXES and not model.is_size_class else None
     bits = sum(
-        params * getattr(parts, name) / getattr(exact, name) * layer_bits(precision, name)
+        params
+        * getattr(parts, name)
+        / getattr(exact, name)
+        * (layer_bits(precision, name) + (tensors_more(hidden, group, mix, name) if mix else 0.0))
         for name, params in own
         if only in (None, name)
     )

@@ -7,6 +7,7 @@ from math import ceil
 
 from inferplan.core.architecture import Architecture
 from inferplan.core.cache_parts import Cached
+from inferplan.core.gguf_rows import more
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
@@ -47,7 +48,8 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
 
     A size class has the guide's nominal bits throughout. A checkpoint has the format's bits in its linear layers, and
     16 bit in the rest where the format's scope is "linear". A checkpoint that is quantised in parts, as released or as
-    published in this format, has its own bits in each class.
+    published in this format, has its own bits in each class; a mix of GGUF has more where rows are no whole blocks
+    (`gguf_rows`).
 
     Limits: without a published build in the format, every linear layer is taken to be quantised.
 
@@ -59,19 +61,32 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
         return own
     else:
         linear, rest = precision.bits_per_weight, precision.rest_bits
-    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest, embedding=rest)
+    wider = more(model, precision.id)
+    return NativeBits(
+        mixers=linear + wider.mixers,
+        ffn=linear + wider.ffn,
+        routed_experts=linear + wider.routed_experts,
+        lookup=rest,
+        output_head=rest + wider.output_head,
+        embedding=rest + wider.embedding,
+    )
 
 
-def params_by_bits(model: Model, own: NativeBits) -> Iterator[tuple[float, int]]:
+def is_uneven(model: Model, precision: Precision) -> bool:
+    """Whether a format has more bits in some classes of tensors than in others of its scope."""
+    return model.own_bits(precision.id) is not None or any(more(model, precision.id))
+
+
+def params_by_bits(model: Model, precision: Precision) -> Iterator[tuple[float, int]]:
     """The bits and the parameters of each class of a checkpoint that is quantised in parts. [bits, parameters]"""
-    parts = model.parameters
+    own, parts = class_bits(model, precision), model.parameters
     yield own.mixers, parts.attention + parts.linear_attention
     yield own.ffn, parts.dense_ffn + parts.shared_experts
     yield own.routed_experts, parts.routed_experts
     yield own.output_head, parts.output_head
     yield own.lookup, parts.lookup
     yield own.embedding, parts.embedding
-    yield REST_BITS, parts.router + parts.norms + parts.other
+    yield precision.rest_bits, parts.router + parts.norms + parts.other
 
 
 @lru_cache(maxsize=1024)

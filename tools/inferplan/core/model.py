@@ -14,7 +14,7 @@ from inferplan.core.parameters import Parameters, count, idle_params
 from inferplan.core.sparsity import routed_params
 
 Adapted = Literal["", "linear", "embedding", "ends", "joined", "stacked"]
-"""What vLLM adapts by LoRA: `linear` layers; these and the `embedding`; these and both `ends`, also the output head;
+"""What vLLM adapts by LoRA: `linear` layers; these and the `embedding`; these and both `ends`, the head too;
 `joined` the same with query, key, value fused and gate and up fused; `stacked` linear layers with gate and up of an
 expert fused. Empty where no source says."""
 

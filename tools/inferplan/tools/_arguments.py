@@ -1,4 +1,4 @@
-"""The arguments that tools share: the same name, type, unit and words everywhere."""
+"""The arguments that tools share: one name, type, unit, bounds and description for each."""
 
 import json
 import re
@@ -24,7 +24,7 @@ _SHORT_WINDOW = re.compile(r"(\d{1,9}(?:\.\d{1,2})?)\s?([km])", re.IGNORECASE)
 
 
 def _known(shelf: Shelf[Any]) -> AfterValidator:
-    """The id behind a name that people say, or one sentence with the nearest names."""
+    """A validator that resolves a name to its id on a shelf. It raises a ValueError with the nearest names."""
 
     def check(name: str) -> str:
         try:
@@ -40,12 +40,12 @@ ANY = "any"
 
 
 def is_any(gpu: object) -> bool:
-    """Whether every GPU type is asked for."""
+    """Whether the argument asks for all GPU types."""
     return isinstance(gpu, str) and gpu.strip().casefold() == ANY
 
 
 def _gpu_or_any(name: str) -> str:
-    """`any`, or the id behind a GPU's name."""
+    """`any`, or the id of a GPU. Raises a ValueError where no GPU goes by the name."""
     if is_any(name):
         return ANY
     try:
@@ -55,26 +55,26 @@ def _gpu_or_any(name: str) -> str:
 
 
 def _one_gpu(name: str) -> str:
-    """The id behind a GPU's name, or which tool takes all of them."""
+    """The id of a GPU. Raises a ValueError for `any`, with the tool that takes it."""
     if is_any(name):
         raise ValueError(f'"{ANY}" is for plan_parallelism, which names the type to ask for here; name one')
     return gpu_id(name)
 
 
 def _number(value: object) -> object:
-    """Numbers as people type them ("50,000"); true and false are no numbers."""
+    """A number, also as text with grouped thousands ("50,000"). Raises a ValueError for booleans."""
     if isinstance(value, bool):
         raise ValueError(f"a number is needed, not {str(value).lower()}")  # noqa: TRY004 (pydantic words ValueErrors)
     return plain(value) if isinstance(value, str) else value
 
 
 def _count(value: object) -> object:
-    """The same of what has no decimals, also in short: "2M" requests a day are 2,000,000."""
+    """A whole number, also as text in short form: "2M" is 2,000,000."""
     return whole(value) if isinstance(value, str) else _number(value)
 
 
 def _as_text(value: object) -> object:
-    """The text of a description, which is short and so is taken as the object that it is, too."""
+    """A GPU description given as an object, as JSON text; any other value as it is."""
     if isinstance(value, dict):
         with suppress(ValueError, TypeError, RecursionError):
             return json.dumps(value)
@@ -82,7 +82,7 @@ def _as_text(value: object) -> object:
 
 
 def _tokens(value: object) -> object:
-    """The same, but "32k" as people say context windows: 32 × 1,024."""
+    """A number of tokens; "32k" is 32 × 1,024, as people say context windows."""
     value = _bare(value, "tokens")
     if isinstance(value, str) and (short := _SHORT_WINDOW.fullmatch(value.strip())):
         return int(float(short[1]) * _SUFFIXES[short[2].lower()])
@@ -90,35 +90,35 @@ def _tokens(value: object) -> object:
 
 
 def _at_least_a_second(hours: float) -> float:
-    """Hours of service that are no rounding error of none."""
+    """Hours a day. Raises a ValueError below a second, which is a rounding error of none. [h]"""
     if hours < 1 / SECONDS_PER_HOUR:
         raise ValueError(f"a service runs for at least a second a day ({1 / SECONDS_PER_HOUR:.6f}); got {hours:g}")
     return hours
 
 
 def _no_rounding_error(milliseconds: float) -> float:
-    """A limit that some answer could meet."""
+    """A latency limit. Raises a ValueError below `SHORTEST_MS`. [ms]"""
     if milliseconds < SHORTEST_MS:
         raise ValueError(f"a limit takes {SHORTEST_MS:g} ms or more; got {milliseconds:g}")
     return milliseconds
 
 
 SHORTEST_MS = 0.1
-"""The strictest limit of a latency that can be asked for. [ms]"""
+"""The strictest latency limit that is accepted. [ms]"""
 
 
 def _counted(unit: str) -> BeforeValidator:
-    """Numbers without decimals, also with what they count behind them: "8 gpus"."""
+    """A validator of whole numbers that accepts their unit behind them: "8 gpus"."""
     return BeforeValidator(lambda value: _count(_bare(value, unit)))
 
 
 def _bare(value: object, unit: str) -> object:
-    """A number without its unit, where it is a text that ends in one."""
+    """A number without the unit that its text ends in, if any."""
     return measured(value, unit)[0] if isinstance(value, str) else value
 
 
 def _milliseconds(value: object) -> object:
-    """A time as people write it: "20 ms", "0.5s"."""
+    """A time in milliseconds, also as text with a unit: "20 ms", "0.5s". [ms]"""
     if isinstance(value, str):
         number, power = measured(value, "ms")
         if power:
@@ -140,7 +140,7 @@ PrecisionName = Annotated[str, _known(FORMATS), Field(description="fp16, fp8, in
 
 
 def as_released(otherwise: str) -> Any:
-    """The format of a checkpoint that is released in fewer than 16 bits, unless the caller names one."""
+    """A field for the weight format whose default is the release's, where narrower than 16 bit, else `otherwise`."""
     others = ", ".join(name for name in ("fp16", "fp8", "int4") if name != otherwise)
     return Field(
         default_factory=lambda given: usual_format(given.get("model"), otherwise),
@@ -154,17 +154,17 @@ KvPrecisionName = Annotated[
     Field(description="KV cache: fp16, fp8…"),
 ]
 USUAL_GPU = "h100-sxm"
-"""The GPU that is planned on where none is named."""
+"""The GPU that is planned for by default."""
 GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200."), GPU_TEXT]
 GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any."), GPU_TEXT]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 USERS_AT_MOST = 1_000_000
-"""Sessions that can be asked about."""
+"""The most sessions that can be asked for."""
 Users = Annotated[int, Field(ge=1, le=USERS_AT_MOST, description="Sessions at once."), _counted("users")]
 ContextWindow = Annotated[int, Field(ge=1, le=100_000_000, description="Tokens per session."), BeforeValidator(_tokens)]
 GPUS_AT_MOST = 100_000
-"""GPUs that can be asked about."""
+"""The most GPUs that can be asked for."""
 Gpus = Annotated[int, Field(ge=1, le=GPUS_AT_MOST, description="GPUs available."), _counted("GPUs")]
 Requests = Annotated[
     int,
@@ -188,11 +188,11 @@ Milliseconds = Annotated[
 
 
 TURN_TOKENS = 500
-"""The guide's average request: 500 tokens in, 500 out."""
+"""The guide's average request: 500 tokens in, 500 out. [tokens]"""
 
 
 def refuse_pace(output_tokens: int, max_tpot_ms: float | None) -> None:
-    """Raise a ValueError where the time between tokens is bounded, and answers have one token."""
+    """Raise a ValueError where TPOT is limited, though answers of one token have none."""
     if output_tokens == 1 and max_tpot_ms is not None:
         raise ValueError(
             "`max_tpot_ms` bounds the time between tokens, and answers of 1 token have none; leave it out or take "
@@ -201,9 +201,9 @@ def refuse_pace(output_tokens: int, max_tpot_ms: float | None) -> None:
 
 
 def turn(context_window: int, input_tokens: int | None, output_tokens: int | None) -> tuple[int, int]:
-    """Tokens in and out of one request, each 500 unless given, or what the context leaves.
+    """Input and output tokens of one request: as given, else 500 each or what the context leaves. [tokens]
 
-    Raises a ValueError where what is given does not fit into the context.
+    Raises a ValueError where those given do not fit into the context.
 
     >>> turn(8192, None, None), turn(600, None, None), turn(8192, 8000, None), turn(1, None, 1)
     ((500, 500), (300, 300), (8000, 192), (1, 1))

@@ -5,14 +5,17 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
-from inferplan.tools._assumptions import TAKEN
 from inferplan.tools._models import usual_format
+from inferplan.tools._settings import TAKEN
 from inferplan.tools._tool import Question
 from inferplan.tools.serving.adapters import NAMES, refuse_adapters
 from inferplan.tools.serving.refusals import refuse_cache, refuse_sharing
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import chosen_cache, serving
+
+HELD_BY_EACH = (*NAMES, "kv_precision")
+"""The settings that not every model takes under every engine: its adapters, and the format of its cache."""
 
 
 class QuantizationQuestion(Question):
@@ -52,16 +55,16 @@ class MoeQuestion(Question):
         return self
 
     def format_of(self, model: str) -> str:
-        """The format that a model is compared in: the one asked for, or that of a narrow release, or FP16."""
+        """The format that a model is compared in: the one asked for, else its narrow release's, else FP16."""
         return self.precision or usual_format(model, "fp16")
 
 
 def _refuse(q: Question, gpu: str, *models: str) -> None:
-    """Raise a ValueError where it is not known what the LoRA adapters asked for take of one of the models.
+    """Raise a ValueError where adapters, or the KV cache's format, asked for do not go with one of the models.
 
     Or where the engine keeps no KV cache of one in the format asked for.
     """
-    if any(name in q.overrides for name in (*NAMES, "kv_precision")):
+    if any(name in q.overrides for name in HELD_BY_EACH):
         cache = chosen_cache(q.ledger())
         for on in (_on(q, gpu, model) for model in models):
             refuse_cache(on, cache)
@@ -69,5 +72,5 @@ def _refuse(q: Question, gpu: str, *models: str) -> None:
 
 
 def _on(q: Question, gpu: str, model: str) -> Serving:
-    """A model on the GPU of a question, in any format."""
+    """A model on the GPU of a question; its weight format does not matter here."""
     return serving(q.ledger(), model=model, precision="fp16", gpu=gpu, quiet=True, timed=False)

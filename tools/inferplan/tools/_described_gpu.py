@@ -6,7 +6,7 @@ from inferplan.tools._assumptions import Ledger
 
 
 def note_gpu(ledger: Ledger, id_: str) -> None:
-    """List what stands in for all that a description leaves out."""
+    """List which GPU stands in for what a described one leaves out."""
     if is_described(id_):
         like = GPUS[gpu_of(id_).product]
         ledger.note("gpu", "described", why=f"what it does not say is that of {like.title}; no published run is on it")

@@ -1,4 +1,4 @@
-"""ASCII drawing: figures, tables, bars. Nothing here knows what the numbers mean."""
+"""ASCII drawing: bars, boxes, tables. Nothing here knows what the numbers mean."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -7,9 +7,13 @@ from types import NoneType
 from typing import Any, cast
 
 WIDTH = 80
-"""Columns that a diagram may take."""
+"""Columns of a diagram, at most."""
+COLUMN = 38
+"""Columns of a box: two of them stand side by side in a diagram."""
+INSIDE = COLUMN - 4
+"""Columns of the text in a box."""
 PROSE = 40
-"""Characters from which a text is a paragraph rather than a cell."""
+"""Characters beyond which a text is set as a paragraph, not as a cell."""
 
 
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: int = 1) -> str:
@@ -27,7 +31,7 @@ def table(rows: Sequence[Sequence[str]], *, header: Sequence[str] = (), left: in
 
 
 def bar(value: float, full: float, width: int, *, mark: str = "#", start: float = 0) -> str:
-    """`width` columns in which `value` of `full` is filled, from `start` on; anything above zero shows.
+    """A bar of `width` columns, filled from `start` for `value` of `full`; anything above zero fills a column.
 
     >>> bar(50, 100, 10), bar(25, 100, 8, start=50), bar(0.001, 100, 4)
     ('#####     ', '    ##  ', '#   ')
@@ -39,7 +43,7 @@ def bar(value: float, full: float, width: int, *, mark: str = "#", start: float 
 
 
 def nice_ceiling(value: float) -> float:
-    """The next 1, 2, 4, 6 or 8 times a power of ten: where an axis may end that is cut in four.
+    """The least 1, 2, 4, 6, 8 or 10 times a power of ten that is not below a value: the end of an axis in quarters.
 
     >>> nice_ceiling(389.2), nice_ceiling(34.6), nice_ceiling(0.7)
     (400.0, 40.0, 0.8)
@@ -52,22 +56,22 @@ def nice_ceiling(value: float) -> float:
     return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= value * (1 - 1e-12))
 
 
-def box(title: str, lines: Sequence[str], width: int) -> list[str]:
-    """A box of `width` columns with its title in the upper edge.
+def box(title: str, lines: Sequence[str]) -> list[str]:
+    """The lines in a box of `COLUMN` columns, with its title in the upper edge; what is too long is cut off.
 
-    >>> for line in box("node 1", ["[ 0][ 1]"], 16):
+    >>> for line in box("node 1", ["[0][1]"]):
     ...     print(line)
-    +-- node 1 ----+
-    | [ 0][ 1]     |
-    +--------------+
+    +-- node 1 --------------------------+
+    | [0][1]                             |
+    +------------------------------------+
     """
-    edge = f"+-- {title} ".ljust(width - 1, "-")[: width - 1] + "+" if title else "+" + "-" * (width - 2) + "+"
-    body = [f"| {line[: width - 4].ljust(width - 4)} |" for line in lines]
-    return [edge, *body, "+" + "-" * (width - 2) + "+"]
+    edge = f"+-- {title} ".ljust(COLUMN - 1, "-")[: COLUMN - 1] + "+"
+    body = [f"| {line[:INSIDE].ljust(INSIDE)} |" for line in lines]
+    return [edge, *body, "+" + "-" * (COLUMN - 2) + "+"]
 
 
 def beside(left: Sequence[str], right: Sequence[str]) -> list[str]:
-    """Two blocks next to each other, their top lines level."""
+    """Two blocks of lines side by side, their top lines level."""
     height = max(len(left), len(right))
     width = max((len(line) for line in left), default=0)
     pairs = zip([*left, *[""] * (height - len(left))], [*right, *[""] * (height - len(right))], strict=True)
@@ -75,7 +79,7 @@ def beside(left: Sequence[str], right: Sequence[str]) -> list[str]:
 
 
 def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list[str]:
-    """Items flowed into lines of at most `width` columns."""
+    """Items joined into lines of at most `width` columns; an item is never broken."""
     lines = [""]
     for item in items:
         joined = lines[-1] + (separator if lines[-1] else "") + item
@@ -86,20 +90,21 @@ def wrap_items(items: Sequence[str], width: int, *, separator: str = "") -> list
     return lines
 
 
-def numbers(section: Mapping[str, Any], *, said: Mapping[str, str]) -> str:
+def numbers(section: Mapping[str, Any], *, descriptions: Mapping[str, str]) -> str:
     """The numbers of an answer as text: single values line by line, then sentences, then lists as tables.
 
-    The first list of a field has above it what is `said` of the field. A value that is not known, or that there is
-    not, is left to the paragraph.
+    Above the first list of a field stands its description. Nulls are left out: the summary says why there is no value.
     """
-    unsaid = dict(said)
+    unused = dict(descriptions)
     singles: dict[str, object] = {}
     prose: list[str] = []
     lists: list[str] = []
     for name, value in _flat(section).items():
         if isinstance(value, list):
-            told = unsaid.pop(name.partition(".")[0], None)
-            lists += [f"{name}{f': {told}' if told else ''}\n{_rows(cast('list[Any]', value))}"] if value else []
+            described = unused.pop(name.partition(".")[0], None)
+            lists += (
+                [f"{name}{f': {described}' if described else ''}\n{_rows(cast('list[Any]', value))}"] if value else []
+            )
         elif isinstance(value, str) and len(value) > PROSE:
             prose.append(f"{name}: {value}")
         elif value is not None:
@@ -110,7 +115,7 @@ def numbers(section: Mapping[str, Any], *, said: Mapping[str, str]) -> str:
 
 
 def _flat(section: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Nested objects as dotted names."""
+    """A mapping without nesting: the inner names are dotted."""
     if dict not in map(type, section.values()):
         return section
     flat: dict[str, Any] = {}
@@ -123,7 +128,7 @@ def _flat(section: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _rows(items: Sequence[Any]) -> str:
-    """A list of flat objects as a table with a column per field, or a list of words as one line."""
+    """A list of mappings as a table with a column for each field; a list of values as one line."""
     if not isinstance(items[0], Mapping):
         return ", ".join(_cells(items))
     flat = [_flat(item) for item in items]
@@ -134,7 +139,7 @@ def _rows(items: Sequence[Any]) -> str:
 
 
 def _decimal(value: float) -> str:
-    """Three decimals and more below 1, fewer above, so that four digits are seen.
+    """A number to about four digits: three decimals and more below 1, fewer above.
 
     >>> _decimal(1490.0), _decimal(389.219), _decimal(50.765), _decimal(0.25), _decimal(0.000131072)
     ('1,490', '389.2', '50.77', '0.25', '0.0001311')
@@ -155,9 +160,9 @@ _WRITTEN: Mapping[type[Any], Callable[[Any], str]] = {
     bool: lambda value: "yes" if value else "no",
     int: "{:,}".format,
 }
-"""How a value is written, by its type."""
+"""How a value is formatted, by type."""
 
 
 def _cells(values: Iterable[object]) -> list[str]:
-    """Values as text."""
+    """Values formatted for a table."""
     return [_WRITTEN.get(type(value), str)(value) for value in values]

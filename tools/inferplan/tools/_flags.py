@@ -1,4 +1,4 @@
-"""What serving engines and people call the arguments and assumptions of these tools, and what is not to be set here."""
+"""What serving engines and people call the arguments and settings of the tools, and flags that have no counterpart."""
 
 from collections.abc import Collection, Mapping
 
@@ -56,7 +56,7 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     "purchase_usd_per_gpu": ("purchase_price", "gpu_cost", "capex"),
     "gpus_per_node": ("gpus_per_server", "gpus_per_host"),
 }
-"""The names of others by ours; a value behind ours is what such a flag stands for.
+"""Names of others, by ours; a value behind ours is what giving the flag means.
 
 Source: the `--help` of vLLM 0.28, SGLang 0.5.23, TensorRT-LLM 1.1 and llama.cpp of late 2026; names of benchmarks
 (`isl`) and of daily speech.
@@ -71,7 +71,7 @@ UNSET: Mapping[str, tuple[str, ...]] = {
     HOST: ("swap_space", "cpu_offload_gb", "n_gpu_layers", "ngl", "n_cpu_moe"),
     CHUNKS: ("enable_chunked_prefill",),
 }
-"""What has no place here, by the reason."""
+"""Flags that cannot be set here, by the reason."""
 NO = ("0", "false", "no", "off")
 """Values that turn a flag off."""
 _OURS = {other: ours for ours, others in CALLED.items() for other in others}
@@ -79,18 +79,18 @@ _REASONS = {other: why for why, others in UNSET.items() for other in others}
 
 
 def plain_name(said: str) -> str:
-    """A name as Python writes it: `--max-num-seqs` is max_num_seqs."""
+    """A name in Python's spelling: `--max-num-seqs` is max_num_seqs."""
     return said.strip().lstrip("-").replace("-", "_").casefold()
 
 
-def meant(said: str, value: str, *, arguments: Collection[str], overrides: Collection[str]) -> str | None:
-    """How a tool that takes these is told what others call so; None where nothing is known to be called so.
+def flag_advice(said: str, value: str, *, arguments: Collection[str], overrides: Collection[str]) -> str | None:
+    """What to give instead of a flag of others, to a tool with these arguments and overrides; None for unknown flags.
 
-    >>> meant("--max-model-len", "8192", arguments=("context_window",), overrides=())
+    >>> flag_advice("--max-model-len", "8192", arguments=("context_window",), overrides=())
     'give context_window=8192'
-    >>> meant("enforce_eager", "true", arguments=(), overrides=("cuda_graphs",))
+    >>> flag_advice("enforce_eager", "true", arguments=(), overrides=("cuda_graphs",))
     'give overrides="cuda_graphs=0"'
-    >>> meant("enforce_eager", "false", arguments=(), overrides=("cuda_graphs",))
+    >>> flag_advice("enforce_eager", "false", arguments=(), overrides=("cuda_graphs",))
     'give overrides="cuda_graphs=1"'
     """
     name = plain_name(said)

@@ -1,17 +1,18 @@
-"""The calls that follow an answer, with all of its question that the next tool takes, be it as an override there."""
+"""Next steps: calls of other tools with all of this question that they take, as arguments or as overrides."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from inferplan.tools._assumptions import beside, parse_overrides, settings
+from inferplan.tools._overrides import parse_overrides, with_override
+from inferplan.tools._settings import settings
 from inferplan.tools._tool import NextStep, Question
 
 
 def following(q: Question, taken: type[Question], why: str, **changes: Any) -> NextStep:
-    """A call of the tool that takes such a question, with all that was asked here and means something there.
+    """A call of the tool that takes `taken`, with all of this question that it takes.
 
-    `changes` come first; a change to None leaves an argument out, as are overrides that the tool does not take.
+    `changes` replace arguments; a change to None leaves one out. Overrides that the tool does not take are left out.
     """
     asked = dict(q) | arguments_for(q, taken) | {"overrides": overrides_for(q, taken)} | changes
     arguments = {
@@ -24,15 +25,15 @@ def following(q: Question, taken: type[Question], why: str, **changes: Any) -> N
 
 
 def in_version(q: Question, taken: type[Question], version: int, **changes: Any) -> NextStep:
-    """The same with the version of vLLM that serves what this one does not."""
+    """A call with the version of vLLM that serves what this one does not."""
     kept = (part for part in overrides_for(q, taken).split(", ") if not part.startswith("engine_version="))
-    overrides = beside(", ".join(kept), "engine_version", version)
+    overrides = with_override(", ".join(kept), "engine_version", version)
     return following(q, taken, "a version that runs it", overrides=overrides, **changes)
 
 
 @cache
 def _defaults(taken: type[Question]) -> Mapping[str, Any]:
-    """What each argument is unless given; None where there is no one such value."""
+    """The default of each argument; None where it is required or has none."""
     return {name: None if field.is_required() else field.default for name, field in taken.model_fields.items()}
 
 
@@ -43,7 +44,7 @@ def arguments_for(q: Question, taken: type[Question]) -> dict[str, Any]:
 
 
 def overrides_for(q: Question, taken: type[Question]) -> str:
-    """The overrides of a question that another kind takes as well, and its arguments that are overrides there."""
+    """The overrides of a question that another kind takes too, and its arguments that are overrides there."""
     if not q.overrides and not _elsewhere(type(q), taken):
         return ""
     given = parse_overrides(q.overrides, groups=q.settings)
@@ -53,7 +54,7 @@ def overrides_for(q: Question, taken: type[Question]) -> str:
 
 
 def _as_overrides(q: Question, taken: type[Question]) -> Iterator[str]:
-    """The arguments of a question that another kind takes as overrides, where it takes their values."""
+    """`name=value` for the arguments of a question that another kind takes as overrides, where valid there."""
     for name in _elsewhere(type(q), taken):
         value = getattr(q, name)
         given = value is not None and value != type(q).model_fields[name].default

@@ -1,4 +1,4 @@
-"""What an answer says of the models asked for: the format of their release, and what was read of unknown ones."""
+"""The models of a question: the format of their release, and what was read or assumed of those not catalogued."""
 
 from collections.abc import Mapping
 
@@ -13,15 +13,15 @@ from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools._assumptions import Ledger
 
 SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})
-"""Formats of 16 bit or more: engines take one for another while they load, and FP8 halves them, or more."""
+"""Formats of 16 bit or more: engines load one as another, and FP8 halves them at least."""
 HALF = 16
-"""Bits of a weight from which fewer are worth a look. [bits]"""
+"""Bits per weight below which a release counts as narrow. [bits]"""
 MODEL_ARGUMENTS = frozenset({"model", "dense_model", "moe_model"})
-"""The arguments that take a model."""
+"""The arguments that name a model."""
 
 
 def note_models(ledger: Ledger, models: Mapping[str, str | None]) -> None:
-    """List where each model was read, and all that was assumed or left out: `model_config`, by its argument."""
+    """List where each model that is not catalogued was read, and what was assumed or left out of it."""
     for argument, id_ in models.items():
         read = provenance(id_) if id_ else None
         if read:
@@ -36,7 +36,7 @@ def released(model: str) -> Precision:
 
 
 def narrow_release(model: str) -> str | None:
-    """The same where its weights have fewer than 16 bits.
+    """The id of the format of a release with fewer than 16 bits per weight; None of any other.
 
     >>> narrow_release("openai/gpt-oss-120b"), narrow_release("70B")
     ('mxfp4', None)
@@ -46,11 +46,11 @@ def narrow_release(model: str) -> str | None:
 
 
 MADE_LATER = frozenset({"awq", "gptq", "gptq-int8", "bnb-int8"})
-"""Formats into which models are quantised after their release, also by those who release them."""
+"""Formats into which models are quantised after their release, even by their makers."""
 
 
 def is_original(model: Model, precision: Precision) -> bool:
-    """Whether a catalogued model was first released in this format, of fewer than 16 bits: it has lost nothing by it.
+    """Whether a catalogued model was trained for this format of fewer than 16 bits, so that it loses nothing by it.
 
     >>> from inferplan.catalog.models import MODELS
     >>> is_original(MODELS["openai/gpt-oss-120b"], FORMATS["mxfp4"])
@@ -64,27 +64,27 @@ def is_original(model: Model, precision: Precision) -> bool:
 
 
 def evidence(model: Model, precision: Precision) -> str:
-    """What the rating of a format goes by."""
+    """The evidence for the rating of a format for a model."""
     return "The model was released in it." if is_original(model, precision) else precision.quality_evidence
 
 
 def usual_format(model: str | None, otherwise: str) -> str:
-    """The format for a model where the caller names none: that of a narrow release, else another."""
+    """The default format of a model: that of a narrow release, else `otherwise`."""
     return (narrow_release(model) if model else None) or otherwise
 
 
 def note_release(ledger: Ledger, model: str, precision: str) -> None:
-    """List that the format is that of the release, which stands in for one that the caller does not name."""
+    """List that the format is that of the release, where that is narrow."""
     if precision == narrow_release(model):
         ledger.note("precision", FORMATS[precision].title, why="as released")
 
 
 PARTLY_USED = frozenset({"nvfp4"})
-"""Formats whose published checkpoints use them for a part of the layers only."""
+"""Formats that published checkpoints use for part of the layers only."""
 
 
 def note_checkpoint(ledger: Ledger, model: Model, precision: Precision, name: str = "checkpoint") -> None:
-    """List the published checkpoint that a format stands for and what it leaves in more bits; or that none is known."""
+    """List the published checkpoint of a format with what it leaves in more bits, or that none is known."""
     if model.is_size_class or precision.id == model.native_precision:
         return
     if build := model.build(precision.id):
@@ -94,7 +94,7 @@ def note_checkpoint(ledger: Ledger, model: Model, precision: Precision, name: st
 
 
 def left_out(model: Model, precision: Precision) -> str:
-    """The classes of tensors that a checkpoint stores in other bits than the format's, with their mean.
+    """The classes of tensors that a checkpoint keeps in other bits than the format's, with their mean bits.
 
     >>> from inferplan.catalog.models import MODELS
     >>> left_out(MODELS["zai-org/GLM-5.2"], FORMATS["nvfp4"])
@@ -116,7 +116,7 @@ def left_out(model: Model, precision: Precision) -> str:
 
 
 def cache_reason(model: Model, precision: Precision) -> str:
-    """Why the KV cache of a checkpoint is stored as it is, where the caller does not say how."""
+    """Why the KV cache of a checkpoint has its default format."""
     if not model.own_kv_bits(precision.id):
         return "as vLLM reads compressed keys" if is_compressed(model.architecture) else "engine default"
     build = model.build(precision.id)

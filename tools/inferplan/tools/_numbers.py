@@ -1,13 +1,13 @@
-"""Numbers as people write them, taken where they can be read in one way only."""
+"""Numbers as people write them, accepted where they can be read in only one way."""
 
 import re
 from collections.abc import Mapping
 from functools import cache
 
 POINTED = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
-"""What is a whole number where points part thousands, and a fraction where a point parts decimals."""
+"""A number that is whole where points group thousands, and a fraction where a point marks decimals."""
 LONGEST = 60
-"""Characters of what may be a number."""
+"""Characters beyond which a text is not read as a number."""
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?")
 _COMMA = re.compile(r"-?[\d.]+,[\d.,]*")
 _SHORT = re.compile(r"(\d+)(?:\.(\d+))?\s?([km])", re.IGNORECASE)
@@ -39,11 +39,11 @@ UNITS: Mapping[str, Mapping[str, int]] = {
     "USD/kW/month": {rf"{_USD}(?:{_PER}kw)?(?:{_PER}mo(?:nth)?)?": 0},
     "USD/M": {rf"{_USD}(?:{_PER}(?:1 ?)?m(?:illion|tok)?(?: tok(?:en)?s?)?)?": 0},
 }
-"""What people write behind a number for each unit, and the power of ten of the unit that it stands for."""
+"""By unit: patterns of what people write behind a number, and the power of ten that each stands for."""
 
 
 def measured(text: str, unit: str) -> tuple[str, int]:
-    """A number without its unit, and the power of ten of the unit that it is written in.
+    """The number in a text without its unit, and the power of ten that the unit stands for.
 
     >>> measured("95%", "share"), measured("$2.50/h", "USD/h"), measured("0.5 s", "ms"), measured("8", "GPUs")
     (('95', -2), ('2.50', 0), ('0.5', 3), ('8', 0))
@@ -62,12 +62,12 @@ def measured(text: str, unit: str) -> tuple[str, int]:
 
 @cache
 def _patterns(unit: str) -> tuple[tuple[re.Pattern[str], int], ...]:
-    """What may stand behind a number of this unit."""
+    """The compiled patterns of a unit, with their powers of ten."""
     return tuple((re.compile(rf"\s*(?:{said})$", re.IGNORECASE), power) for said, power in UNITS[unit].items())
 
 
 def times_ten(number: str, power: int) -> float:
-    """The number times a power of ten, rounded once.
+    """The number times a power of ten, rounded to binary once.
 
     >>> times_ten("12.3", -2), times_ten("0.5", 3)
     (0.123, 500.0)
@@ -76,7 +76,7 @@ def times_ten(number: str, power: int) -> float:
 
 
 def plain(text: str) -> str:
-    """A number without what parts its thousands. Raises a ValueError where that may as well part its decimals.
+    """A number without thousands separators. Raises a ValueError where one may be a decimal mark.
 
     >>> plain("50,000"), plain(" 1_000 "), plain("1 000"), plain("10,00,000"), plain("1.000.000"), plain("0.5")
     ('50000', '1000', '1000', '1000000', '1000000', '0.5')
@@ -99,7 +99,7 @@ def plain(text: str) -> str:
 
 
 def whole(text: str) -> str | int:
-    """The same of a number that has no decimals; "50k" and "2M" are 50,000 and 2,000,000.
+    """A whole number without thousands separators; "50k" and "2M" in full. Raises a ValueError where ambiguous.
 
     >>> whole("50,000"), whole("50k"), whole("1.5M"), whole("many")
     ('50000', 50000, 1500000, 'many')
@@ -117,7 +117,7 @@ def whole(text: str) -> str | int:
 
 
 def _without_points(said: str, *, fraction: bool) -> str:
-    """Several points part thousands; one may part decimals, and does where it can be a `fraction`."""
+    """A number without the points that group thousands; one point is a decimal mark where `fraction` allows it."""
     if said.count(".") > 1:
         return said.replace(".", "")
     if fraction:
@@ -126,7 +126,7 @@ def _without_points(said: str, *, fraction: bool) -> str:
 
 
 def _in_full(said: str) -> str | int:
-    """`2M` as 2,000,000; what is not short, or would not be whole, as it is."""
+    """`2M` as 2000000; what has no suffix, or would not be whole, as it is."""
     short = _SHORT.fullmatch(said)
     if short is None:
         return said

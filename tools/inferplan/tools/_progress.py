@@ -1,4 +1,4 @@
-"""How far a long search has come: told to whoever listens, who may stop it by raising."""
+"""Progress of a long search, reported to a listener that may stop it by raising."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -7,11 +7,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LISTENER: ContextVar[Callable[[int, int], None] | None] = ContextVar("listens to progress", default=None)
-"""Is told, before each step, how many of how many are done; what it raises ends the search."""
+"""Called before each step with the steps done and the steps in all; what it raises ends the search."""
 
 
 def steps(things: Sequence[T]) -> Iterator[T]:
-    """The things one by one, each announced before it is worked on.
+    """The things one by one, each reported before it is worked on.
 
     >>> heard = []
     >>> mark = LISTENER.set(lambda done, total: heard.append((done, total)))

@@ -1,4 +1,4 @@
-"""How much a result takes of a model's context, without a tokenizer; and how a long one gives way."""
+"""The size of a result in tokens, estimated without a tokenizer; and the shortening of results that are too long."""
 
 import re
 from collections.abc import Mapping
@@ -8,21 +8,21 @@ from pydantic import TypeAdapter
 
 
 class Room(NamedTuple):
-    """How long a result may be: in pieces, and in bytes of JSON up to which there is no need to count them."""
+    """The longest a result may be, in pieces (about tokens), and the bytes of JSON up to which no count is needed."""
 
     pieces: int
     characters: int
 
 
 ROOM = Room(pieces=1170, characters=3330)
-"""1,200 tokens of o200k: in our answers a piece is 0.95 to 1.02 of them, and 2.8 bytes and more are one."""
+"""1,200 tokens of o200k: in our answers a piece is 0.95 to 1.02 tokens, and a token 2.8 bytes or more."""
 _ANYTHING = TypeAdapter[object](object)
 PARAGRAPH = "\n\n"
 _DESCRIBED = re.compile(rb'"\{(?:[^"\\]|\\.)*"')
 
 
 def _kind(code: int) -> str:
-    """A byte's: letter, digit, underscore, space; anything else is a sign."""
+    """The class of a byte: letter, digit, underscore, space, or other sign."""
     byte = chr(code) if code < 128 else "?"
     return "L" if byte.isalpha() else "D" if byte.isdigit() else "U" if byte == "_" else "S" if byte.isspace() else "P"
 
@@ -36,17 +36,18 @@ _MERGED = (
     *((b"PPPP", b"p"), (b"PPP", b"p"), (b"PP", b"p")),
     *((b"PL", b"L"), (b"Pl", b"l"), (b"SL", b"L"), (b"Sl", b"l")),
 )
-"""What becomes one piece, in this order: up to eight letters, three digits, 128 spaces, four signs with the space that
-stands before them; then letters take the one space or sign that is left before them."""
+"""Runs that make one piece, replaced in this order: up to eight letters, three digits, 128 spaces, four signs with the
+space before them; then letters take the one space or sign that is left before them.
+"""
 
 _LINE = b"-" * 16
-"""What diagrams draw boxes of: one token."""
+"""A piece of the lines of boxes in diagrams: one token."""
 
 
 def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room) -> dict[str, Any]:
-    """The document without the last entries of lists and tables, in the order in which they give way, where it is long.
+    """The document without the last entries of what `gives_way`, in that order, as far as it exceeds the room.
 
-    The entries of a text are its paragraphs: of a diagram, pictures. One that is gone leaves no name behind.
+    `gives_way` has the entries that stay of each. The entries of a text are its paragraphs; an empty text is removed.
 
     >>> shortened({"a": [1, 2, 3], "b": {"x": 1, "y": 2}}, {"b": 1, "a": 2}, Room(10, 0))
     {'a': [1, 2], 'b': {'x': 1}}
@@ -63,7 +64,7 @@ def shortened(document: dict[str, Any], gives_way: Mapping[str, int], room: Room
 
 
 def pieces(text: bytes) -> int:
-    """Words, groups of three digits, signs: about as many as tokens.
+    """The number of words, groups of three digits and signs: about that of tokens.
 
     >>> pieces(b'{"gpu":"h100-sxm","users":1200}')
     12
@@ -75,7 +76,7 @@ def pieces(text: bytes) -> int:
 
 
 def _own(value: object) -> bytes:
-    """The JSON, lines of diagrams cut short, without what callers describe their models with.
+    """The value as JSON, without the callers' own descriptions, which displace nothing; lines of diagrams cut short.
 
     That is theirs, and displaces nothing.
     """
@@ -84,12 +85,12 @@ def _own(value: object) -> bytes:
 
 
 def _entries(listed: Any) -> int:
-    """Entries of a list or a table, paragraphs of a text; none of what is empty."""
+    """The entries of a list or a table, or the paragraphs of a text."""
     return bool(listed) + listed.count(PARAGRAPH) if isinstance(listed, str) else len(listed)
 
 
 def _parted(listed: Any) -> tuple[Any, Any]:
-    """A list, a table or a text without its last entry, and that entry."""
+    """A list, table or text without its last entry, and that entry."""
     if isinstance(listed, str):
         rest, _, last = listed.rpartition(PARAGRAPH)
         return rest, last

@@ -10,14 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from inferplan.catalog.asked_models import is_config
 from inferplan.tools import _draw as draw
-from inferplan.tools._assumptions import Assumption, Ledger, parse_overrides, plainly, together
+from inferplan.tools._assumptions import Assumption, Ledger, merged_overrides
 from inferplan.tools._described_gpu import note_gpu
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
+from inferplan.tools._overrides import canonical, parse_overrides
 from inferplan.tools._size import ROOM, Room, shortened
 
 
 def plain(value: Any) -> Any:
-    """A JSON document whose whole numbers are written as such: 16.0 is 16.
+    """A JSON document with floats that are whole as integers: 16.0 becomes 16.
 
     >>> plain({"gb": 16.0, "ms": [0.5, 2.0], "name": "x"})
     {'gb': 16, 'ms': [0.5, 2], 'name': 'x'}
@@ -33,17 +34,16 @@ def plain(value: Any) -> Any:
 
 
 _MIXED = frozenset((float, dict, list))
-"""What may be a number that is whole without being written so, or hold one."""
+"""Types whose values may be, or contain, floats that are whole."""
 
 absent: Callable[[object], bool] = partial(is_, None)
-"""Whether a field has nothing to say: `Field(exclude_if=absent)` leaves it out of results."""
+"""Whether a field is None: `Field(exclude_if=absent)` leaves it out of results."""
 
 
 class Question(BaseModel):
-    """The arguments of a tool: flat, closed, every one described with its unit.
+    """The arguments of a tool: flat, closed, each described with its unit. An explicit null is an argument not given.
 
-    An explicit null is an argument not given. `tool` is the name of the tool that takes it; `settings` names the groups
-    of assumptions that `overrides` may change: see `TAKEN`.
+    `tool` is the name of the tool; `settings` are the groups of settings that `overrides` may change: see `TAKEN`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, str_strip_whitespace=True)
@@ -68,10 +68,10 @@ class Question(BaseModel):
     @classmethod
     def _known_assumptions(cls, text: str) -> str:
         parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
-        return plainly(text)
+        return canonical(text)
 
     def ledger(self) -> Ledger:
-        """The assumptions of this question: defaults, and what the caller said instead."""
+        """A ledger of the overrides, with what models and GPUs outside the catalogue assume noted in it."""
         ledger = Ledger(parse_overrides(self.overrides, groups=self.settings))
         note_models(ledger, {name: getattr(self, name) for name in self._models()})
         note_gpu(ledger, getattr(self, "gpu", ""))
@@ -84,7 +84,7 @@ class Question(BaseModel):
         return tuple(name for name in cls.model_fields if name in MODEL_ARGUMENTS)
 
     def inputs(self, **resolved: Any) -> dict[str, Any]:
-        """The normalized arguments, defaults included and empties left out, fit to call a tool with."""
+        """The normalized arguments, defaults included and empty ones left out: fit to call the tool with."""
         given = self.model_dump(mode="json") | resolved
         return {name: value for name, value in given.items() if value not in (None, "")}
 
@@ -125,16 +125,16 @@ class Answer(Part):
     @field_validator("next_steps")
     @classmethod
     def _describing_once(cls, steps: list[NextStep]) -> list[NextStep]:
-        """A model that is described in full, which takes many words, stands in the first step that names it alone."""
+        """The steps without those that repeat a model's full description, which takes many tokens."""
         described = [
             step for step in steps if any(is_config(str(step.arguments.get(name))) for name in MODEL_ARGUMENTS)
         ]
         return [step for step in steps if step not in described[1:]]
 
     def contents(self) -> tuple[dict[str, Any], str]:
-        """The same answer twice, each enough alone: as structured content, headline first, and as text."""
+        """The answer as structured content, shortened to its room, and as text: each sufficient alone."""
         dumped = self.model_dump(mode="json")
-        whole = dumped | {"assumptions": together(dumped["assumptions"])}
+        whole = dumped | {"assumptions": merged_overrides(dumped["assumptions"])}
         ordered = {name: plain(whole[name]) for name in (*self._head, *self.section(), *self._tail) if name in whole}
         shown = shortened(ordered, self._gives_way, self._room)
         for name in self._may_lack():
@@ -143,34 +143,36 @@ class Answer(Part):
         return shown, self._text(dumped)
 
     def structured(self) -> dict[str, Any]:
-        """The object for a client that reads structured content: headline first, workings last."""
+        """The answer as structured content: headline first, workings last."""
         return self.contents()[0]
 
     def text(self) -> str:
-        """The answer for a client that reads text."""
+        """The answer as text."""
         return self.contents()[1]
 
     @classmethod
     @cache
     def section(cls) -> tuple[str, ...]:
-        """The names of the section's own numbers."""
+        """The names of the fields that are the section's own."""
         return tuple(name for name in cls.model_fields if name not in (*cls._head, *cls._tail))
 
     @classmethod
     @cache
     def _may_lack(cls) -> tuple[str, ...]:
-        """The fields that a result need not have: of an empty one a reader would think that there is none."""
+        """The fields that a result may lack; an empty list of one is left out."""
         return tuple(name for name, field in cls.model_fields.items() if field.exclude_if)
 
     @classmethod
     @cache
-    def _said(cls) -> Mapping[str, str]:
-        """What the schema says of each field: text stands above its lists, which no client reads a schema beside."""
+    def _descriptions(cls) -> Mapping[str, str]:
+        """The description of each field, for the text above its lists."""
         return {name: field.description for name, field in cls.model_fields.items() if field.description}
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
-        """Paragraph, picture, numbers, workings of what was dumped."""
-        numbers = draw.numbers({name: dumped[name] for name in self.section() if name in dumped}, said=self._said())
+        """The dumped answer as text: summary, diagram, numbers, workings, assumptions, next steps."""
+        numbers = draw.numbers(
+            {name: dumped[name] for name in self.section() if name in dumped}, descriptions=self._descriptions()
+        )
         workings = "\n".join(self.formula)
         assumed = "\n".join(assumption.line() for assumption in self.assumptions)
         following = "\n".join(_call(step) for step in self.next_steps)
@@ -193,7 +195,7 @@ A = TypeVar("A", bound=Answer)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tool(Generic[Q, A]):
-    """A tool as the server publishes it: one question type, one answer type. It is like no other."""
+    """A tool as the server publishes it, with its types of question and answer. Compared by identity."""
 
     title: str
     description: str
@@ -204,9 +206,9 @@ class Tool(Generic[Q, A]):
 
     @property
     def name(self) -> str:
-        """The name that a model calls."""
+        """The name that clients call."""
         return self.question.tool
 
     def ask(self, arguments: Mapping[str, Any]) -> A:
-        """Validate the arguments and answer. Raises pydantic's ValidationError for arguments it cannot take."""
+        """The answer to unvalidated arguments. Raises pydantic's ValidationError for arguments that it cannot take."""
         return self.run(self.question.model_validate(dict(arguments)))

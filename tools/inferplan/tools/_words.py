@@ -1,4 +1,4 @@
-"""Quantities as an engineer writes them in a sentence."""
+"""Quantities as engineers write them in sentences."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from inferplan.core.units import GB, GIB, MILLI, MILLION, TB
 
 
 def gb(value: float) -> str:
-    """Bytes in decimal gigabytes.
+    """Bytes as decimal gigabytes.
 
     >>> gb(389.2e9), gb(1_490e9), gb(5.37e9), gb(268_435)
     ('389 GB', '1,490 GB', '5.4 GB', '0.00027 GB')
@@ -19,7 +19,7 @@ def gb(value: float) -> str:
 
 
 def gib(value: float) -> str:
-    """Bytes in binary gibibytes.
+    """Bytes as binary gibibytes.
 
     >>> gib(8 * 2**30)
     '8 GiB'
@@ -28,7 +28,7 @@ def gib(value: float) -> str:
 
 
 def significant(value: float) -> str:
-    """Whole above 100, one decimal above 1, two significant digits below; thousands grouped.
+    """A number: whole above 100, one decimal above 1, two significant digits below; thousands grouped.
 
     >>> [significant(x) for x in (0, 0.0123, 1.34, 8.0, 72.7, 389.2, 34669.6)]
     ['0', '0.012', '1.3', '8', '72.7', '389', '34,670']
@@ -41,7 +41,7 @@ def significant(value: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """A number with its noun.
+    """A number with its noun, in the plural unless it is 1.
 
     >>> count(1, "user"), count(1200, "user")
     ('1 user', '1,200 users')
@@ -50,7 +50,7 @@ def count(number: int, noun: str) -> str:
 
 
 def nodes(number: int, gpu: Gpu, *, size: int) -> str:
-    """Servers of `size` GPUs, with the link that joins them where one does."""
+    """`2 nodes`, with the link that joins them where one does: `2 nodes of one NVLink 5 domain`."""
     said, domain = count(number, "node"), domain_size(gpu, node_size=size)
     if number == 1 or domain == size:
         return said
@@ -67,7 +67,7 @@ def devices(number: int, title: str) -> str:
 
 
 def title(model: Model) -> str:
-    """A model in a heading: the name of a size class, or a checkpoint's title.
+    """A model's name in a heading: of a size class its id, else its title.
 
     >>> from inferplan.catalog.models import MODELS
     >>> title(MODELS["70B"]), title(MODELS["Qwen/Qwen3-8B"])
@@ -77,7 +77,7 @@ def title(model: Model) -> str:
 
 
 def subject(model: Model, article: str = "a") -> str:
-    """A model in a sentence, a size class with its article.
+    """A model's name in a sentence; a size class with its article.
 
     >>> from inferplan.catalog.models import MODELS
     >>> subject(MODELS["70B"]), subject(MODELS["Qwen/Qwen3-8B"])
@@ -87,7 +87,7 @@ def subject(model: Model, article: str = "a") -> str:
 
 
 def params(number: float) -> str:
-    """Parameters as models are named by.
+    """A number of parameters as in the names of models.
 
     >>> params(70_553_706_496), params(745e9), params(494_032_768)
     ('70.6B', '745B', '494M')
@@ -100,7 +100,7 @@ def params(number: float) -> str:
 
 
 def usd(value: float) -> str:
-    """Money: cents below 100 dollars, whole dollars above.
+    """US dollars: with cents below 100, whole above, two significant digits below ten cents.
 
     >>> usd(3.894), usd(22743.4), usd(0.0021), usd(0.0998)
     ('$3.89', '$22,743', '$0.0021', '$0.10')
@@ -111,7 +111,7 @@ def usd(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration: milliseconds below a second.
+    """A duration; in milliseconds below a second.
 
     >>> seconds(0.0243), seconds(0.0031), seconds(1.25), seconds(95)
     ('24 ms', '3.1 ms', '1.2 s', '95 s')
@@ -123,7 +123,7 @@ def seconds(value: float) -> str:
 
 
 def layout(tp: int, pp: int, dp: int, ep: int = 1) -> str:
-    """Degrees in words.
+    """Parallel degrees above 1 in words.
 
     >>> layout(8, 2, 3), layout(1, 1, 1), layout(1, 1, 4, 4)
     ('tensor 8 x pipeline 2 x data 3', 'one GPU', 'data 4, experts over 4')
@@ -132,13 +132,15 @@ def layout(tp: int, pp: int, dp: int, ep: int = 1) -> str:
     return (" x ".join(named) or "one GPU") + (f", experts over {ep:,}" if ep > 1 else "")
 
 
-def degrees(of: Layout) -> str:
-    """The degrees of a layout; groups of data-parallel attention are data, and their ranks share the experts.
+def degrees(of: Layout, experts_over: int = 0) -> str:
+    """The degrees of a layout in words; groups of data-parallel attention count as data, and share the experts.
+
+    `experts_over` are the GPUs that share them where those are a tensor group.
 
     >>> degrees(Layout(tp=2, attention_dp=4, dp=2))
     'tensor 2 x data 8, experts over 8'
     """
-    return layout(of.tp, of.pp, of.data, of.ep)
+    return layout(of.tp, of.pp, of.data, max(of.ep, experts_over))
 
 
 def printable(text: str) -> str:
@@ -151,7 +153,7 @@ def printable(text: str) -> str:
 
 
 def join(items: list[str], *, last: str = "and") -> str:
-    """A list in a sentence.
+    """Items as a list in a sentence.
 
     >>> join(["a"]), join(["a", "b"]), join(["a", "b", "c"], last="or")
     ('a', 'a and b', 'a, b or c')
@@ -160,9 +162,9 @@ def join(items: list[str], *, last: str = "and") -> str:
 
 
 def beyond_training(model: Model, context: int, *, cuts: bool = False) -> Iterator[str]:
-    """That a context is longer than what a checkpoint was trained for; nothing of a size class.
+    """That a context exceeds what the checkpoint was trained for; nothing for a size class.
 
-    Most engines do not start then; one that `cuts` starts, and gives each user the shorter context.
+    Most engines refuse to start then; one that `cuts` gives each user the shorter context.
     """
     if model.is_beyond_training(context):
         does = "llama-server cuts each user's context to that" if cuts else "engines refuse more"

@@ -25,17 +25,17 @@ from inferplan.tools.money.unit_cost import PRICED, take_rent
 from inferplan.tools.serving.settings import serving
 
 BATCHES = (FEW, 8, MANY, 128, 512)
-"""Sequences in a decode step, from one user to a busy server."""
+"""Batch sizes of the decode steps compared, from one user to a busy server. [sequences]"""
 READ = 4
-"""Significant digits of what a batch reads, as many as a router that is not uniform leaves of it."""
+"""Significant digits of the bytes read: as many as a router that is not uniform leaves."""
 SESSION_TOKENS = 8192
-"""The one session that a deployment has to hold, or the longest that the model takes where that is shorter."""
+"""Context of the one session that a deployment has to hold, unless the model takes only less. [tokens]"""
 
 Better = Literal["dense", "moe", "equal"]
 
 
 def _none(number: int) -> bool:
-    """Whether there are none, as of a dense model's experts."""
+    """Whether a count is zero, so that the field is left out."""
     return number == 0
 
 
@@ -99,7 +99,7 @@ class MoeAnswer(Answer):
 def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
     """Put two models side by side: parameters that are loaded and that compute, memory, GPUs, bytes per step."""
     ledger = q.ledger()
-    pair = paired(q, ledger)
+    pair = pair_of(q, ledger)
     dense, moe = pair.dense, pair.moe
     _note_releases(q, ledger, pair)
     _note_limits(ledger, dense, moe)
@@ -123,29 +123,29 @@ def compare_moe_dense(q: MoeQuestion) -> MoeAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
-    """The two models, and their ratios as results show them."""
+    """The two models compared, and their ratios as results show them."""
 
     dense: Side
     moe: Side
 
     @property
     def is_mixed(self) -> bool:
-        """Whether each is in a format of its own."""
+        """Whether the two are in different formats."""
         return self.dense.on.precision.id != self.moe.on.precision.id
 
     @property
     def compute_ratio(self) -> float:
-        """Arithmetic per token, the second model over the first."""
+        """Compute per token of the second model over that of the first. [ratio]"""
         return round(compute_ratio(self.dense, self.moe), 6)
 
     @property
     def memory_ratio(self) -> float:
-        """Weights, the second model over the first."""
+        """Weights of the second model over those of the first. [ratio]"""
         return round(self.moe.on.weights.total / self.dense.on.weights.total, 6)
 
 
-def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
-    """Both models; what is said of them is computed when it is asked for."""
+def pair_of(q: MoeQuestion, ledger: Ledger) -> Pair:
+    """The two models that a question compares, with their assumptions in the ledger."""
     pair = Pair(dense=_side(q, ledger, q.dense_model), moe=_side(q, ledger, q.moe_model))
     for name, side in (("dense_checkpoint", pair.dense), ("moe_checkpoint", pair.moe)):
         note_checkpoint(ledger, side.on.model, side.on.precision, name)
@@ -153,21 +153,21 @@ def paired(q: MoeQuestion, ledger: Ledger) -> Pair:
 
 
 def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
-    """One model in the format and on the GPUs of the question."""
+    """One model in its format on the GPUs of the question, with its smallest deployment and its price."""
     on = serving(ledger, model=name, precision=q.format_of(name), gpu=q.gpu, quiet=True)
     context = min(SESSION_TOKENS, on.model.architecture.max_positions)
     return Side(on=on, placed=on.smallest(context), rent=take_rent(ledger, on.gpu))
 
 
 def _note_releases(q: MoeQuestion, ledger: Ledger, pair: Pair) -> None:
-    """The formats that stand in for one that the caller does not name, where a release has its own."""
+    """List the formats that were taken because the models are released in them."""
     for name, side in (("dense_precision", pair.dense), ("moe_precision", pair.moe)):
         if q.precision is None and side.release is not None:
             ledger.note(name, side.on.precision.title, why="as released")
 
 
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
-    """What the comparison takes for granted."""
+    """List what the comparison assumes: deployment, routing, quality."""
     why = f"one session of {SESSION_TOKENS:,} tokens, {moe.on.engine_name}"
     ledger.note("deploy_gpus", "none" if moe.on.refused else "by the guide's rules", why=moe.on.refused or why)
     if dense.experts or moe.experts:
@@ -178,7 +178,7 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
 
 
 def _contestant(side: Side, *, names_format: bool) -> Contestant:
-    """A side as results show it."""
+    """A model as a part of the answer."""
     model, experts = side.model, side.experts
     return Contestant(
         model=shown_id(model),
@@ -197,7 +197,7 @@ def _contestant(side: Side, *, names_format: bool) -> Contestant:
 
 
 def _batches(dense: Side, moe: Side) -> Batches:
-    """What decode steps read of each model."""
+    """The weights that a decode step reads of each model per sequence, batch by batch."""
     mixture = moe if moe.experts else dense
     touched = [experts for batch in BATCHES if (experts := mixture.touched(batch)) is not None]
     return Batches(
@@ -209,7 +209,7 @@ def _batches(dense: Side, moe: Side) -> Batches:
 
 
 def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
-    """The guide's table: compute, memory, hardware, quality; and what a step reads."""
+    """The guide's table row by row: compute, memory, deployment, KV cache, quality."""
     flops = [side.flop_per_token for side in (dense, moe)]
     change = relative(compute_ratio(dense, moe))
     yield TradeOff(
@@ -240,26 +240,26 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
 
 
 def _quality(dense: Side, moe: Side) -> TradeOff:
-    """That the guide expects more quality per FLOP of experts."""
+    """The row on quality: the guide expects more per FLOP of experts."""
     said = ["experts specialize" if side.experts else "every parameter in use" for side in (dense, moe)]
     return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better="moe" if moe.experts else "dense")
 
 
 def _lower(dense: float, moe: float) -> Better:
-    """The side with the lower figure."""
+    """The side with the lower figure, or `equal`."""
     return "equal" if dense == moe else "dense" if dense < moe else "moe"
 
 
 def _deployment(side: Side) -> str:
-    """`24 x H100, tensor 8 x pipeline 3`."""
+    """`24 GPUs, tensor 8 x pipeline 3`, or why there is none."""
     if side.placed is None:
-        return "not known" if side.on.not_modelled and not side.on.kept_off else "none can run"
+        return "not known" if side.on.not_modelled and not side.on.obstacle else "none can run"
     layout = words.degrees(side.placed)
     return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
 
 
 def _portrait(side: Side) -> Portrait:
-    """A side as the drawing shows it."""
+    """A model as the drawing shows it."""
     model, experts = side.model, side.experts
     return Portrait(
         name=side.name,
@@ -272,7 +272,7 @@ def _portrait(side: Side) -> Portrait:
 
 
 def _next(q: MoeQuestion, pair: Pair) -> list[NextStep]:
-    """One format for two, or the other end of the guide's toggle; what traffic costs on a second model with a price."""
+    """The same comparison in another format; the bill of the second model, where its tokens have a price."""
     moe = pair.moe
     shared = next((side.release.id for side in (moe, pair.dense) if pair.is_mixed and side.release), None)
     other = "fp8" if shared == "fp8" else "fp16" if q.precision == "int4" else "int4"

@@ -5,51 +5,31 @@ from math import inf
 from operator import not_
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from inferplan.core.parallelism import Layout, Strategy
-from inferplan.core.units import HOURS_PER_DAY, SECONDS_PER_HOUR
-from inferplan.tools import _words as words
 from inferplan.tools._arguments import (
-    ANY,
-    GPUS_AT_MOST,
-    USUAL_GPU,
-    ContextWindow,
-    GpuOrAny,
-    Gpus,
-    InputTokens,
-    KvPrecisionName,
-    Milliseconds,
-    ModelName,
-    OutputTokens,
-    PrecisionName,
-    Users,
-    as_released,
     is_any,
-    refuse_pace,
-    turn,
 )
-from inferplan.tools._assumptions import TAKEN, Ledger, beside
-from inferplan.tools._comparison_questions import QuantizationQuestion
-from inferplan.tools._following import following, in_version
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import note_release
+from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
-from inferplan.tools.costs import REQUESTS_PER_USER, CostsQuestion
-from inferplan.tools.layouts.arriving import Arriving, sized
+from inferplan.tools._tool import Answer, Tool, absent
+from inferplan.tools.layouts.arriving import Arriving, demand_at_rate
 from inferplan.tools.layouts.assumed import note_load
-from inferplan.tools.layouts.demand import Demand, Objective
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
+from inferplan.tools.layouts.next_steps import next_steps, ways_out
 from inferplan.tools.layouts.plans import Case, compare
 from inferplan.tools.layouts.rows import (
     Alternative,
-    Told,
+    CollectiveRow,
     alternatives,
     bubble_percent,
+    collective_rows,
     compared,
     stages,
     tokens_per_s,
-    told,
     tpot_ms,
     ttft_ms,
 )
@@ -67,85 +47,11 @@ from inferplan.tools.layouts.words import (
 )
 from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
 from inferplan.tools.layouts.words_search import type_sentences
-from inferplan.tools.money.rates import price_problem
-from inferplan.tools.serving.adapters import refuse_adapters
-from inferplan.tools.serving.latency import Latency
-from inferplan.tools.serving.launch import is_beyond_one_command, launch
-from inferplan.tools.serving.refusals import refuse, refuse_cache
-from inferplan.tools.serving.runnable import SHARED_TOKENS
-from inferplan.tools.serving.serving import Serving
-from inferplan.tools.serving.settings import note_node, serving
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.launch_layout import is_beyond_one_command
+from inferplan.tools.serving.published import experts_over
+from inferplan.tools.serving.settings import note_node
 from inferplan.tools.serving.words_speed import range_ms
-from inferplan.tools.sizing.changes import Change
-
-
-class ParallelismQuestion(Question):
-    """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""
-
-    tool = "plan_parallelism"
-    settings = TAKEN[tool]
-
-    model: ModelName
-    precision: PrecisionName = as_released("fp16")
-    kv_precision: KvPrecisionName | None = None
-    gpu: GpuOrAny = USUAL_GPU
-    total_gpus: Gpus | None = None
-    concurrent_users: Users = 1
-    context_window: ContextWindow = 8192
-    input_tokens: InputTokens | None = None
-    output_tokens: OutputTokens | None = None
-    objective: Objective | None = Field(default=None, description="Aim.")
-    max_ttft_ms: Milliseconds | None = None
-    max_tpot_ms: Milliseconds | None = None
-
-    @model_validator(mode="after")
-    def _fits_into_the_context(self) -> "ParallelismQuestion":
-        _, tokens_out = turn(self.context_window, self.input_tokens, self.output_tokens)
-        refuse_pace(tokens_out, self.max_tpot_ms)
-        return self
-
-    @model_validator(mode="after")
-    def _runs(self) -> "ParallelismQuestion":
-        on = self.on(USUAL_GPU if is_any(self.gpu) else self.gpu)
-        refuse_cache(on, self.kv_precision)
-        may_load_elsewhere = is_any(self.gpu) and (on.refusal is None or on.refusal.gpu)
-        (refuse_adapters if may_load_elsewhere else refuse)(on)
-        return self
-
-    @property
-    def demand(self) -> Demand:
-        """What the layout is planned for."""
-        tokens_in, tokens_out = turn(self.context_window, self.input_tokens, self.output_tokens)
-        return Demand(
-            users=self.concurrent_users,
-            context=self.context_window,
-            input_tokens=tokens_in,
-            output_tokens=tokens_out,
-            gpus=self.total_gpus,
-            objective=self.objective or ("fewest_gpus" if is_any(self.gpu) and self.total_gpus is None else None),
-            latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
-            ranks_given=SHARED_TOKENS in self.overrides,
-        )
-
-    def serving(self, ledger: Ledger, gpu: str | None = None, *, quiet: bool = False) -> Serving:
-        """The model on the GPU type asked for, or on another one."""
-        return serving(
-            ledger,
-            model=self.model,
-            precision=self.precision,
-            gpu=gpu or self.gpu,
-            kv_precision=self.kv_precision,
-            quiet=quiet,
-            context=self.context_window,
-        )
-
-    def on(self, gpu: str) -> Serving:
-        """The same, with what it assumes listed nowhere."""
-        return self.serving(self.ledger(), gpu, quiet=True)
-
-    def planned(self, demand: Demand) -> Case:
-        """The layouts for a demand, on the GPU type asked for or on the best of all."""
-        return compare(self.on(search(self.on, demand).gpu if is_any(self.gpu) else self.gpu), demand)
 
 
 class ParallelismAnswer(Answer):
@@ -180,7 +86,7 @@ class ParallelismAnswer(Answer):
         exclude_if=lambda stages: len(stages) == 1, description="Layer range of each pipeline stage, of many the ends."
     )
     communication: str
-    collectives: list[Told] = Field(
+    collectives: list[CollectiveRow] = Field(
         exclude_if=not_, description="What a GPU sends in a step; the last figure: over one prompt."
     )
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
@@ -218,7 +124,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
-    demand, planned = sized(q.demand, rate, q.planned) if rate else (q.demand, None)
+    demand, planned = demand_at_rate(q.demand, rate, q.planned) if rate else (q.demand, None)
     if demand.rate:
         why = "the most at once" if demand.is_capped else "kept busy by these requests: rate x time of an answer"
         ledger.note("planned_users", f"{demand.users:,}", why=why)
@@ -242,7 +148,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
 def _fits(
     q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None, arriving: Arriving | None
 ) -> ParallelismAnswer:
-    """The answer for a model that the GPUs hold."""
+    """The answer where the GPUs hold the model."""
     on, chosen, layout, service = case.on, case.chosen, case.chosen.layout, case.chosen.service
     return ParallelismAnswer(
         summary=" ".join(_said(case, found, arriving)),
@@ -256,13 +162,13 @@ def _fits(
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(on, layout),
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
         strategy=layout.strategy,
         stages=stages(on, layout),
         communication=communication(chosen),
-        collectives=list(told(chosen)),
+        collectives=list(collective_rows(chosen)),
         bubble_percent=bubble_percent(chosen),
         why=why_aimed(case) if case.demand.is_aimed else why(case),
         max_concurrent_users=chosen.in_time,
@@ -282,13 +188,13 @@ def _fits(
         alternatives=alternatives(case, found),
         formula=list(formula(case)),
         assumptions=ledger.entries(),
-        inputs=_with_turn(q).inputs(),
-        next_steps=_next(q, case, arriving),
+        inputs=q.with_turn().inputs(),
+        next_steps=next_steps(q, case, arriving),
     )
 
 
 def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterator[str]:
-    """The sentences of the summary."""
+    """The sentences of the summary: layout, aim, GPU types searched, arrivals."""
     yield from summary(case)
     yield from aim_sentences(case)
     if found:
@@ -298,7 +204,7 @@ def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterat
 
 
 def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
-    """The answer for a model that the GPUs do not hold: what is missing, and what would hold it."""
+    """The answer where the GPUs do not hold the model: what is missing, and what would hold it."""
     on, needed, setting = case.on, case.needed, None if is_any(q.gpu) else setting_that_helps(case, q.overrides)
     layout = needed or Layout()
     deployment = on.deployment(layout, q.context_window)
@@ -313,7 +219,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(on, layout),
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
         strategy=layout.strategy,
@@ -336,95 +242,18 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         alternatives=[],
         formula=[weights_line(case)],
         assumptions=ledger.entries(),
-        inputs=_with_turn(q).inputs(),
-        next_steps=_ways_out(q, case, setting),
+        inputs=q.with_turn().inputs(),
+        next_steps=ways_out(q, case, setting),
     )
 
 
 def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
-    """What starts one replica; none where groups that share experts reach over servers, which takes more than that."""
+    """The command that starts one replica; None where groups that share experts take more than one command a node."""
     plan = case.chosen
     if is_beyond_one_command(case.on, plan.layout):
         return None
     load = {"context": q.context_window, "users": min(case.demand.users, max(1, plan.in_time))}
     return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)
-
-
-def _with_turn(q: ParallelismQuestion) -> ParallelismQuestion:
-    """The same question with the turn filled in."""
-    tokens_in, tokens_out = turn(q.context_window, q.input_tokens, q.output_tokens)
-    return q.model_copy(update={"input_tokens": tokens_in, "output_tokens": tokens_out})
-
-
-def _next(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list[NextStep]:
-    """More GPUs where those given do not serve the users; the bill of what was planned, where it has a price."""
-    on, same, serves = case.on.gpu.id, _with_turn(q), case.serves(case.chosen)
-    steps = _shared_cache(same, case)
-    if not serves and not (q.total_gpus is None and is_any(q.gpu)):
-        faster = q.total_gpus is None or _no_number_helps(case)
-        why = "whether a GPU type is quick enough" if faster else "the GPUs that these users need"
-        steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
-    countable = case.chosen.layout.gpus <= GPUS_AT_MOST
-    if countable and price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
-        a_day, asked = (arriving.per_day, "") if arriving else _usual_requests(case)
-        planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
-        whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
-        late = "" if serves or not case.demand.has_targets else ", however long it takes"
-        why = f"their bill{asked}{late}"
-        steps.append(following(same, CostsQuestion, why, **planned, **whenever))
-    return steps
-
-
-def _usual_requests(case: Case) -> tuple[int, str]:
-    """Requests a day of all users, and what each of several makes: the guide's, or as many as a day has time for."""
-    plan, users, day = case.chosen, case.demand.users, HOURS_PER_DAY * SECONDS_PER_HOUR
-    turn_s = plan.service.ttft_s + (plan.load.output_tokens - 1) * plan.service.tpot_s if plan.service else 0
-    each = max(1, int(min(REQUESTS_PER_USER, day / turn_s))) if turn_s else REQUESTS_PER_USER
-    return each * users, f" at {words.count(each, 'request')} a day for each user" if users > 1 else ""
-
-
-def _shared_cache(q: ParallelismQuestion, case: Case) -> list[NextStep]:
-    """The same with a cache that ranks share out, where that serves the users, or on fewer GPUs."""
-    if (there := case.shared_out) is None:
-        return []
-    overrides = beside(q.overrides, SHARED_TOKENS, there.on.engine.context_parallel)
-    why = f"{words.count(there.chosen.layout.gpus, 'GPU')}, of which ranks share out a cache"
-    return [following(q, ParallelismQuestion, why, gpu=case.on.gpu.id, overrides=overrides)]
-
-
-def _no_number_helps(case: Case) -> bool:
-    """Whether nobody is served in time on any layout, though the GPUs make the widest group that is legal."""
-    return not any(plan.in_time for plan in case.plans) and max(case.on.degrees, default=1) <= (case.demand.gpus or 0)
-
-
-def _ways_out(q: ParallelismQuestion, case: Case, setting: Change | None) -> list[NextStep]:
-    """A setting of the engine, more GPUs, or fewer bits; where no number of GPUs helps, what the engine does run."""
-    if case.on.not_modelled:
-        return _elsewhere(q, case.on)
-    gpu, needed = case.on.gpu.id, case.on.for_users(q.concurrent_users, q.context_window)
-    smaller = following(q, QuantizationQuestion, "formats that need fewer GPUs", gpu=gpu, precision=None)
-    if setting:
-        why, gpus = "a setting with which it fits", q.total_gpus and max(q.total_gpus, setting.gpus)
-        return [following(_with_turn(q), ParallelismQuestion, why, **setting.arguments, total_gpus=gpus), smaller]
-    if needed is None:
-        return [smaller]
-    why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"
-    gpus = needed.layout.gpus if needed.layout.gpus <= GPUS_AT_MOST else None
-    more = following(_with_turn(q), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus)
-    return [*_shared_cache(_with_turn(q), case), more, smaller]
-
-
-def _elsewhere(q: ParallelismQuestion, on: Serving) -> list[NextStep]:
-    """What the engine runs instead: another format or GPU; the memory of all formats where its cache is not known."""
-    if on.overflows:
-        why = "the format that it runs in"
-        return [following(_with_turn(q), ParallelismQuestion, why, gpu=on.gpu.id, precision="fp32")]
-    if on.lacks_kernels:
-        why = "GPU types that run it"
-        return [] if is_any(q.gpu) else [following(_with_turn(q), ParallelismQuestion, why, gpu=ANY, total_gpus=None)]
-    if on.kept_off:
-        return [in_version(_with_turn(q), ParallelismQuestion, on.other_version)] if on.other_version else []
-    return [following(q, QuantizationQuestion, "the memory of its formats", gpu=on.gpu.id, precision=None)]
 
 
 TOOL = Tool(

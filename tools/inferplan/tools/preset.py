@@ -29,44 +29,48 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import SAID_SO, TAKEN, UNUSED, Assumption, parse_overrides, settings
-from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
+from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed
+from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
+from inferplan.tools._overrides import parse_overrides
+from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._settings import TAKEN, settings
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
-from inferplan.tools.costs import CostsQuestion, billed, options
+from inferplan.tools.costs import CostsQuestion, case_of
 from inferplan.tools.layouts.ways import ways
-from inferplan.tools.moe import Pair, paired
+from inferplan.tools.moe import Pair, pair_of
+from inferplan.tools.money.rows import options
 from inferplan.tools.money.words import formula as costs_formula
 from inferplan.tools.number_formats.forms import Comparison
-from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion, plan_parallelism
-from inferplan.tools.quantization import compared
+from inferplan.tools.parallelism import ParallelismAnswer, plan_parallelism
+from inferplan.tools.quantization import comparison_of
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.refusals import refuse, refuse_cache
 from inferplan.tools.serving.serving import Deployment
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.sizing.words import formula
+from inferplan.tools.sizing.words_formula import formula
 from inferplan.tools.verdict.draw import draw_preset
 from inferplan.tools.verdict.room import Changed, Headroom, changes, headroom
 from inferplan.tools.verdict.sections import Bill, Case, Sections, in_short
 from inferplan.tools.verdict.words import details, verdict
-from inferplan.tools.vram import VramQuestion, sized
+from inferplan.tools.vram import VramQuestion, need_of
 
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
-"""The guide's pair: the model asked for takes the place of the one that it resembles."""
+"""The guide's pair; the model asked for replaces the one of its kind."""
 
 ASSUMPTIONS = 7
-"""Assumptions that the one-call answer lists; the sections' own tools list all of theirs."""
+"""Assumptions that the one-call answer lists; each section's own tool lists all of its."""
 
 LIMITS = ("max_ttft_ms", "max_tpot_ms")
-"""Overrides that are arguments of the planner: the schema has no room for them."""
+"""Overrides that are arguments of the planner: this schema has no room for them."""
 
 AnyQuestion = TypeVar("AnyQuestion", bound=Question)
 
 
 class PresetQuestion(Question):
-    """A preset, and any control of the five sections in place of the preset's own."""
+    """A preset, and controls of the five sections in place of the preset's own."""
 
     tool = "run_preset"
     settings = TAKEN[tool]
@@ -102,7 +106,7 @@ class PresetQuestion(Question):
 
     @cached_property
     def controls(self) -> dict[str, Any]:
-        """Every control: what the caller said, else the preset's value, in the names of the tools."""
+        """Every control by argument name: the caller's, else the preset's."""
         chosen = PRESETS[self.preset]
         own = {name: getattr(chosen, name) for name in type(self).model_fields if hasattr(chosen, name)}
         given = self.model_dump(exclude={"preset", "overrides"}, exclude_none=True)
@@ -110,17 +114,17 @@ class PresetQuestion(Question):
 
     @cached_property
     def limits(self) -> dict[str, float]:
-        """The latencies that a yes allows, in the names of the planner's arguments."""
+        """The latencies asked for, by argument of the planner. [ms]"""
         given = parse_overrides(self.overrides, groups=self.settings)
         return {name: given[name] for name in LIMITS if name in given}
 
     def moe_precision(self) -> str:
-        """The preset's format for the last section, unless another weight format was asked for."""
+        """The preset's format for the comparison of models, unless another weight format was asked for."""
         chosen, asked = PRESETS[self.preset], self.controls["precision"]
         return chosen.moe_precision if asked == chosen.precision else asked
 
     def normalized(self) -> dict[str, Any]:
-        """Every control as the next tool takes it; the preset's own GPUs are no demand of the caller."""
+        """Every control as the next tool takes it; the preset's own GPUs are left out, as nobody asked for them."""
         controls = self.controls
         return self.inputs(**controls | {"total_gpus": self.total_gpus})
 
@@ -160,21 +164,17 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
 
 
 def _case(q: PresetQuestion) -> Case:
-    """Ask the five tools, handing the layout on to the bill."""
-    controls, layout, limits = q.controls, _ask(ParallelismQuestion, q), q.limits
-    ledger = layout.ledger()
-    on = layout.serving(ledger)
-    fewest = on.for_users(controls["concurrent_users"], controls["context_window"])
+    """What the five tools make of the controls; the layout's GPUs are those of the bill."""
+    layout, controls = _ask(ParallelismQuestion, q), q.controls
+    ledger, load = layout.ledger(), (controls["concurrent_users"], controls["context_window"])
+    on, pace = layout.serving(ledger), _pace(q, layout)
+    timed = replace(on, pace=pace) if pace.latency else on
+    fewest = on.for_users(*load)
     plan, enough = _plans(q, layout, fewest)
-    pace = Pace(
-        latency=Latency.of_ms(limits.get("max_ttft_ms"), limits.get("max_tpot_ms")),
-        input_tokens=layout.demand.input_tokens,
-        output_tokens=layout.demand.output_tokens,
-    )
+    needed = _needed(timed.for_users(*load), enough)
+    found = ways(timed, pace, controls, ledger, overrides=q.overrides)
     sizing = _ask(VramQuestion, q, total_gpus=q.total_gpus, max_ttft_ms=None, max_tpot_ms=None)
     assumed = sizing.ledger()
-    timed = replace(on, pace=pace) if pace.latency else on
-    needed = _needed(timed.for_users(controls["concurrent_users"], controls["context_window"]), enough)
     return Case(
         preset=PRESETS[q.preset],
         controls=controls,
@@ -183,38 +183,47 @@ def _case(q: PresetQuestion) -> Case:
         on=on,
         fewest=fewest,
         needed=needed,
-        ways=tuple(
-            way for way in ways(timed, pace, controls, ledger, overrides=q.overrides) if way.gpus < (needed or inf)
-        ),
+        ways=tuple(way for way in found if way.gpus < (needed or inf)),
         sizing=sizing,
-        need=sized(sizing, assumed),
+        need=need_of(sizing, assumed),
         assumed=assumed.entries(),
-        quantization=_compared(q),
+        quantization=_compared_formats(q),
         plan=plan,
         enough=enough,
         costs=_bill(q, _gpus(plan, fewest)),
-        moe=_paired(q),
+        moe=_compared_models(q),
     )
 
 
-def _compared(q: PresetQuestion) -> Comparison:
+def _pace(q: PresetQuestion, layout: ParallelismQuestion) -> Pace:
+    """The latency that the overrides ask for, on a turn of the layout."""
+    tokens_in, tokens_out = layout.turn
+    latency = Latency.of_ms(q.limits.get("max_ttft_ms"), q.limits.get("max_tpot_ms"))
+    return Pace(latency=latency, input_tokens=tokens_in, output_tokens=tokens_out)
+
+
+def _compared_formats(q: PresetQuestion) -> Comparison:
     """The model in every format."""
     question = _ask(QuantizationQuestion, q, concurrent_users=None)
-    return compared(question, question.ledger())
+    return comparison_of(question, question.ledger())
 
 
-def _paired(q: PresetQuestion) -> Pair:
-    """The model beside its opposite."""
-    question = _ask(MoeQuestion, q, precision=q.moe_precision())
-    return paired(question, question.ledger())
+def _compared_models(q: PresetQuestion) -> Pair:
+    """The model beside the guide's dense model, or its mixture of experts, by parameters and weights.
+
+    Neither adapters nor a cache bear on those: what the other model would refuse of them is no reason to refuse.
+    """
+    kept = (part for part in overrides_for(q, MoeQuestion).split(", ") if part.partition("=")[0] not in HELD_BY_EACH)
+    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=", ".join(kept))
+    return pair_of(question, question.ledger())
 
 
 def _plans(
     q: PresetQuestion, layout: ParallelismQuestion, fewest: Deployment | None
 ) -> tuple[ParallelismAnswer, ParallelismAnswer]:
-    """The plan to judge, and the one on as many GPUs as the users need: the same where those given suffice.
+    """The plan to judge, and the plan on as many GPUs as the users need: the same where those given suffice.
 
-    Without a latency the fewest GPUs that hold the users say beforehand whether the preset's own do.
+    Without a latency, the fewest GPUs that hold the users tell beforehand whether the preset's own suffice.
     """
     anywhere = layout.model_copy(update={"total_gpus": None})
     few = fewest is not None and fewest.layout.gpus > (layout.total_gpus or 0)
@@ -229,38 +238,38 @@ def _plans(
 
 
 def _needed(found: Deployment | None, enough: ParallelismAnswer) -> int | None:
-    """The fewest GPUs that serve the users as asked, in time; None where none do. [GPUs]"""
+    """The fewest GPUs that serve the users, in time; None where none do."""
     serving = [enough.gpus_used] if enough.serves_users else []
     return min([*serving, *([found.layout.gpus] if found else [])], default=None)
 
 
 def _bill(q: PresetQuestion, gpus: int | None) -> Bill | str:
-    """The bill, or the sentence that says why there is none: a price that is not known stops no plan."""
+    """The bill, or the sentence that says why there is none: a missing price stops no plan."""
     try:
         question = _ask(CostsQuestion, q, total_gpus=gpus)
     except ValidationError as error:
         return "No bill: " + "; ".join(map(_no_bill, error.errors())) + "."
     ledger = question.ledger()
-    case = billed(question, ledger)
+    case = case_of(question, ledger)
     return Bill(case=case, options=options(case), assumptions=ledger.entries())
 
 
 def _no_bill(problem: Mapping[str, Any]) -> str:
-    """Why compare_costs cannot be asked: in its own words, or more GPUs than it takes."""
+    """Why compare_costs refuses the question: in its own words, or that the GPUs are too many."""
     most = problem.get("ctx", {}).get("le")
     return problem["msg"].removeprefix("Value error, ") if most is None else f"it counts {most:,} GPUs at most"
 
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:
-    """One section's question out of the controls."""
-    controls = q.controls | arguments_for(q, kind) | _pair(q) | changes
+    """The question of one section out of the controls, with `changes`."""
+    said = {"overrides": overrides_for(q, kind)}
+    controls = q.controls | arguments_for(q, kind) | _pair(q) | said | changes
     arguments = {name: controls[name] for name in kind.model_fields if controls.get(name) is not None}
-    arguments["overrides"] = overrides_for(q, kind)
     return kind.model_validate(arguments)
 
 
 def _pair(q: PresetQuestion) -> dict[str, str]:
-    """The two models of the last section: the one asked for, and the guide's opposite."""
+    """The two models of the last section: the one asked for, and the guide's other kind."""
     name = q.controls["model"]
     if model_of(name).architecture.experts is None:
         return {"dense_model": name, "moe_model": OTHER_MOE}
@@ -268,27 +277,28 @@ def _pair(q: PresetQuestion) -> dict[str, str]:
 
 
 def _sizing(case: Case) -> list[str]:
-    """How the fleet is sized."""
+    """The arithmetic of the fleet's size; none without a bill."""
     return list(islice(costs_formula(case.bill.case), 1)) if case.bill else []
 
 
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
-    """What the sections assumed: what the caller changed first, then what moves the verdict; each once."""
+    """The first assumptions of all sections, each once: what the caller changed, then what moves the verdict."""
     bill = case.bill.assumptions if case.bill else []
     listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
     for name, value in q.limits.items():
-        listed[name] = settings()[name].assumed(value, why=SAID_SO)
-    ordered = sorted(listed.values(), key=lambda entry: entry.why not in (SAID_SO, UNUSED))
+        listed[name] = assumed(settings()[name], value, why=OVERRIDDEN)
+    ordered = sorted(listed.values(), key=lambda entry: entry.why not in (OVERRIDDEN, UNUSED))
     return ordered[:ASSUMPTIONS]
 
 
 def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
-    """The section that matters most, in full; the bill, where there is one. Of what does not run, what does."""
+    """The layout in full, and the bill where there is one; of a model that does not run, what does."""
     if case.on.not_modelled:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
-    steps = [following(layout, ParallelismQuestion, "the layout drawn, and its alternatives")]
+    why = "the layout drawn, and its alternatives" if case.plan.fits else "what keeps it from fitting"
+    steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)
         steps.append(following(bill, CostsQuestion, "rent or buy, with break-even hours"))
@@ -296,7 +306,7 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
 
 
 def _gpus(plan: ParallelismAnswer, fewest: Deployment | None) -> int | None:
-    """The GPUs of the plan, or of the fewest that hold the users where it does not fit; None where nothing does."""
+    """The GPUs of the plan; where it does not fit, the fewest that hold the users. None where nothing does."""
     return plan.gpus_used or (fewest.layout.gpus if fewest else None)
 
 

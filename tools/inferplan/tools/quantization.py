@@ -21,17 +21,17 @@ from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb, to_digits
 from inferplan.tools._following import following
 from inferplan.tools._models import evidence
+from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
 from inferplan.tools.money.unit_cost import PRICED
 from inferplan.tools.number_formats.draw import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools.number_formats.forms import Comparison, Form, compare
 from inferplan.tools.number_formats.words import formula, gb, note_limits, rounding, summary
-from inferplan.tools.parallelism import ParallelismQuestion
 from inferplan.tools.serving.settings import note_node
 
 SHOWN = 6
-"""Significant digits of a weight in a format, as the picture shows."""
+"""Significant digits of a decoded weight."""
 
 
 class Encoded(Part):
@@ -87,7 +87,7 @@ class QuantizationAnswer(Answer):
     )
 
     def _text(self, dumped: Mapping[str, Any]) -> str:
-        """The answer as text: the picture shows the bits, so the table does without; evidence of quality follows."""
+        """The answer as text: bits are in the diagram, not the table; the evidence for each rating follows."""
         lean = [row | {"encoding": None} for row in dumped["formats"]]
         plain = super()._text({**dumped, "formats": lean})
         model = model_of(str(self.inputs["model"]))
@@ -99,7 +99,7 @@ class QuantizationAnswer(Answer):
 def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     """Put number formats side by side: memory, GPUs, speed, quality, and one weight bit by bit."""
     ledger = q.ledger()
-    case = compared(q, ledger)
+    case = comparison_of(q, ledger)
     note_limits(ledger, case)
     note_node(ledger, case.fp32.on, case.fp32.on.gpus_by_weights)
     rows = [_row(case, form) for form in case.forms]
@@ -115,8 +115,8 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     )
 
 
-def compared(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
-    """The formats; what is said of them is computed when it is asked for."""
+def comparison_of(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
+    """The formats that a question compares; what answers say of them is computed on demand."""
     return compare(
         ledger,
         model=q.model,
@@ -129,7 +129,7 @@ def compared(q: QuantizationQuestion, ledger: Ledger) -> Comparison:
 
 
 def _row(case: Comparison, form: Form) -> FormatRow:
-    """A form as results show it."""
+    """A format as a row of the answer."""
     precision, speeds = form.precision, form.speeds(case.timed_against)
     loaded = speeds if case.shared.users > 1 else None
     return FormatRow(
@@ -148,7 +148,7 @@ def _row(case: Comparison, form: Form) -> FormatRow:
 
 @lru_cache(maxsize=256)
 def _encoded(bits: str, codec: str) -> Encoded:
-    """A weight, of which -0.0 is another one than 0.0, in a format's codes; the largest of its block is 1."""
+    """A weight, given as hex so that -0.0 stays distinct, in a codec whose block has the absolute maximum 1."""
     weight = float.fromhex(bits)
     one = encode(codec, weight, absmax=1)
     return Encoded(
@@ -171,21 +171,21 @@ def _code(one: Encoding) -> str:
 
 
 def _diagram(case: Comparison) -> str:
-    """Memory to scale, and the bits of one weight."""
+    """Memory to scale, and the bits of the sample weight."""
     bars = tuple(Bar(name=form.title, value=form.weights / GB, written=gb(form)) for form in case.forms)
     return _drawn(words.title(case.model), bars, tuple(form.precision.id for form in case.forms), case.weight.hex())
 
 
 @lru_cache(maxsize=256)
 def _drawn(title: str, bars: tuple[Bar, ...], precisions: tuple[str, ...], bits: str) -> str:
-    """The picture, whatever the load; of a weight as in `_encoded`."""
+    """The diagram, cached: it does not depend on the load. The weight is given as hex, as in `_encoded`."""
     samples = [_sample(FORMATS[precision], bits) for precision in precisions]
     lines = [f"{title}: weights [GB]"[: draw.WIDTH], "", *draw_bars(bars), ""]
     return "\n".join([*lines, *draw_bits(float.fromhex(bits), samples)])
 
 
 def _sample(precision: Precision, bits: str) -> Sample:
-    """A weight in a format as the bit table shows it; of FP8 with the kind of it."""
+    """The sample weight in a format as a line of the bit table; FP8 is named with its kind."""
     one = _encoded(bits, precision.codec) if precision.codec else None
     title = precision.title.removeprefix("GGUF ")
     codec = (precision.codec or "").upper().replace("_", " ")
@@ -205,7 +205,7 @@ def _sample(precision: Precision, bits: str) -> Sample:
 
 
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
-    """The most compressed safe format, laid out."""
+    """The layout of the most compressed format that is rated safe; nothing where none is."""
     safe = case.safest
     return [following(q, ParallelismQuestion, "its layout and speed", precision=safe.precision.id)] if safe else []
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from operator import not_
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 from pydantic import Field, model_validator
 
@@ -28,31 +28,44 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import TAKEN, Ledger
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following, in_version
 from inferplan.tools._models import HALF, cache_reason, note_release
+from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
-from inferplan.tools._tool import Answer, NextStep, Part, Question, Tool, absent
-from inferplan.tools.parallelism import ParallelismQuestion
+from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
 from inferplan.tools.serving.evidence import memory_evidence
 from inferplan.tools.serving.latency import Latency, Pace
-from inferplan.tools.serving.launch import is_beyond_one_command, launch
+from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.launch_layout import is_beyond_one_command
 from inferplan.tools.serving.refusals import refuse, refuse_cache
-from inferplan.tools.serving.serving import Deployment, Serving
+from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import FIRST, is_usual, note_node, note_share, serving
 from inferplan.tools.sizing.changes import Change, changes
 from inferplan.tools.sizing.draw import draw_need
 from inferplan.tools.sizing.need import Fit, Need, fit, is_larger
-from inferplan.tools.sizing.words import allocated, formula, summary
+from inferplan.tools.sizing.rows import (
+    GpuMemory,
+    HardwareRow,
+    Remedy,
+    detailed,
+    gpu_memory,
+    hardware_row,
+    remedy,
+    rounded,
+)
+from inferplan.tools.sizing.words import allocated, summary
+from inferplan.tools.sizing.words_formula import formula
 
 OTHERS = 3
-"""Other GPUs that are shown where GPUs or a latency are given."""
+"""Other GPU types in the table where GPUs or a latency are given."""
 
 
 class VramQuestion(Question):
-    """A model in a format, the sessions that it serves at once, and the context that each holds."""
+    """A model in a format, the sessions that it serves at once, and the context of each."""
 
     tool = "estimate_vram"
     settings = TAKEN[tool]
@@ -78,13 +91,13 @@ class VramQuestion(Question):
 
     @cached_property
     def pace(self) -> Pace | None:
-        """The latency asked for."""
+        """The latency asked for and the turn that it is measured on; None where none is asked for."""
         latency = Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms)
         tokens_in, tokens_out = turn(self.context_window, None, None)
         return Pace(latency=latency, input_tokens=tokens_in, output_tokens=tokens_out) if latency else None
 
     def serving(self, ledger: Ledger, gpu: str, *, quiet: bool = False) -> Serving:
-        """The model on a GPU."""
+        """The model on a GPU type; `quiet` lists only the assumptions that the caller changed."""
         return serving(
             ledger,
             model=self.model,
@@ -97,59 +110,6 @@ class VramQuestion(Question):
             timed=self.pace is not None or self.engine == "llama.cpp",
             context=self.context_window,
         )
-
-
-class Placed(Part):
-    """The usual deployment that runs this load, or most of it; fewer GPUs may do, in narrower groups of more stages."""
-
-    gpus: int
-    nodes: int
-    tp: int
-    pp: int
-    ep: int | None = Field(default=None, exclude_if=absent, description="GPUs that share out the experts.")
-
-
-class HardwareRow(Part):
-    """One GPU type: what memory alone asks for, and what the engine's rules give."""
-
-    gpu: str
-    memory_gib: float
-    gpus_by_formula: int
-    nodes_by_formula: int
-    fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
-    deploy: Placed | None = Field(description="Usual legal deployment, null where none can run or is known.")
-    max_concurrent_users: int = Field(description="Users that `deploy` takes at full context, in time.")
-    users_by_memory: int | None = Field(
-        default=None, exclude_if=absent, description="Of `gpu`, where latency allows fewer."
-    )
-    users_at_half: int | None = Field(
-        default=None, exclude_if=absent, description="Of `gpu`, unless a latency is asked for."
-    )
-    longest_context: int | None = Field(
-        default=None, exclude_if=absent, description="Longest context at which `deploy` takes all users; likewise."
-    )
-    shortfall_gib_per_gpu: float | None = Field(
-        default=None, exclude_if=absent, description="Of `gpu`: what each lacks, where it does not fit."
-    )
-
-
-class GpuMemory(Part):
-    """What the engine counts against the budget of the busiest GPU, and the cache that is left. [GiB]"""
-
-    weights: float
-    adapters: float | None = Field(default=None, exclude_if=absent, description="Buffers for LoRA.")
-    activation: float
-    non_torch: float
-    graphs: float
-    kv_pool: float
-
-
-class Remedy(Part):
-    """One change that makes it fit, as arguments to ask again with, and what then fits."""
-
-    change: Mapping[str, str | int]
-    gpus: int
-    max_concurrent_users: int
 
 
 class VramAnswer(Answer):
@@ -186,14 +146,13 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     """Size the memory to serve a model, part by part, and hold it against GPUs."""
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
-    need = sized(q, ledger)
-    servings = {gpu: need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu)}
-    fits = [fit(need, on, q.total_gpus) for on in servings.values()]
+    need = need_of(q, ledger)
+    servings = (need.on if gpu == q.gpu else q.serving(ledger, gpu, quiet=True) for gpu in _menu(q.gpu))
+    fits = [fit(need, on, q.total_gpus) for on in servings]
     here = next(one for one in fits if one.gpu.id == q.gpu)
     note_share(ledger, here.on.utilization(here.tightest.layout))
     note_node(ledger, here.on, max(here.by_formula, here.tightest.layout.gpus))
-    refused = not here.holds and not need.on.not_modelled
-    remedies = list(changes(here, _larger(here, servings), overrides=q.overrides)) if refused else []
+    remedies = _remedies(q, here, fits)
     shown = _shown(q, here, fits)
     _note_refused(shown, ledger)
     return VramAnswer(
@@ -207,11 +166,11 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         total_gib=round(need.total / GIB, 6),
         kv_bytes_per_token=round(need.kv_per_token),
         kv_gb_per_user=exact_gb(need.kv_per_user),
-        engine_kv_gb_per_user=_rounded(allocated(need, here), GB),
+        engine_kv_gb_per_user=rounded(allocated(need, here), GB),
         dominant=need.dominant,
-        gpu_gib=_busiest(here),
-        hardware=[_row(one, **(_in_full(one) if one is here else {})) for one in shown],
-        changes=[_remedy(one) for one in remedies],
+        gpu_gib=gpu_memory(here),
+        hardware=[hardware_row(one, **(detailed(one) if one is here else {})) for one in shown],
+        changes=[remedy(one) for one in remedies],
         launch=_command(here, q, ledger),
         formula=list(formula(need, here)),
         assumptions=ledger.entries(),
@@ -220,8 +179,8 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
     )
 
 
-def sized(q: VramQuestion, ledger: Ledger) -> Need:
-    """The memory asked for, with all that is assumed of it."""
+def need_of(q: VramQuestion, ledger: Ledger) -> Need:
+    """The memory that a question asks about, with its assumptions in the ledger."""
     need = Need(
         on=q.serving(ledger, q.gpu),
         users=q.concurrent_users,
@@ -235,13 +194,16 @@ def sized(q: VramQuestion, ledger: Ledger) -> Need:
     return need
 
 
-def _larger(here: Fit, servings: Mapping[str, Serving]) -> list[Serving]:
-    """The model on the GPUs of the menu that have more memory, smallest first."""
-    return [on for on in servings.values() if is_larger(on.gpu, here.gpu)]
+def _remedies(q: VramQuestion, here: Fit, fits: Sequence[Fit]) -> list[Change]:
+    """Each single change that makes it fit; none where it fits, or where what the engine takes is not known."""
+    if here.holds or here.on.not_modelled:
+        return []
+    larger = [one.on for one in fits if is_larger(one.gpu, here.gpu)]
+    return list(changes(here, larger, overrides=q.overrides))
 
 
 def _note_rules(need: Need, ledger: Ledger) -> None:
-    """How far the engine's memory rules are off; with vLLM's version where that is its own default."""
+    """List how far the engine's memory rules are off, with vLLM's version where that is the default."""
     evidence, on = memory_evidence(need.on), need.on
     if on.engine.name == "vllm" and not ledger.given("engine_version"):
         ledger.take("engine_version", on.engine.version, why=evidence if is_usual(on) else FIRST)
@@ -250,7 +212,7 @@ def _note_rules(need: Need, ledger: Ledger) -> None:
 
 
 def _note_refused(shown: Sequence[Fit], ledger: Ledger) -> None:
-    """The GPUs of the table that the engine does not load this format on."""
+    """List the GPU types of the table on which the engine does not load the format."""
     if refused := [one for one in shown if one.on.refusal]:
         on = refused[0].on
         why = f"{on.engine_name} does not load {on.precision.title} there"
@@ -258,7 +220,7 @@ def _note_refused(shown: Sequence[Fit], ledger: Ledger) -> None:
 
 
 def _note_pace(need: Need, ledger: Ledger) -> None:
-    """The turn whose latency is asked for, and how far the estimate may be off."""
+    """List the turn whose latency is asked for, and the error band of its estimate."""
     if (pace := need.on.pace) is None:
         return
     band = need.on.band("ttft" if pace.latency.tpot_s is None else "tpot")
@@ -268,33 +230,8 @@ def _note_pace(need: Need, ledger: Ledger) -> None:
     ledger.note("request", f"{pace.input_tokens} in, {pace.output_tokens} out", unit="tokens", why=why)
 
 
-def _rounded(value: float | None, unit: float) -> float | None:
-    """A size in a larger unit, to a thousandth."""
-    return None if value is None else round(value / unit, 3)
-
-
-def _busiest(here: Fit) -> GpuMemory | None:
-    """Where the memory of the busiest GPU goes; none where the engine's cache is not modelled."""
-    if here.on.not_modelled:
-        return None
-    rank = here.tightest.memory
-    return GpuMemory(
-        weights=round(rank.weights / GIB, 2),
-        adapters=round(rank.adapters / GIB, 2) if rank.adapters else None,
-        activation=round(rank.activation / GIB, 2),
-        non_torch=round(rank.non_torch / GIB, 2),
-        graphs=round(rank.graphs / GIB, 2),
-        kv_pool=round(rank.pool / GIB, 2),
-    )
-
-
-def _remedy(change: Change) -> Remedy:
-    """A change as results show it."""
-    return Remedy(change=change.arguments, gpus=change.gpus, max_concurrent_users=change.users)
-
-
 def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
-    """What starts a replica of the deployment at hand, of a size class that of the checkpoint which it stands for."""
+    """The command that starts a replica; of a size class that of its checkpoint. None where there is none."""
     here = here.real or here
     if here.placed is None or not here.users or is_beyond_one_command(here.on, here.placed.layout):
         return None
@@ -304,19 +241,19 @@ def _command(here: Fit, q: VramQuestion, ledger: Ledger) -> str | None:
 
 
 def _note_cache(q: VramQuestion, need: Need, ledger: Ledger) -> None:
-    """What the cache is stored in and by whose rules, which the reader may not expect."""
+    """List the bits of a cached element and who decided them, where the caller did not."""
     if not q.kv_precision and not need.model.is_size_class:
         why = cache_reason(need.model, need.precision)
         ledger.note("kv_cache_element", f"{need.on.kv_bits:g} bit", why=why)
 
 
 def _menu(chosen: str) -> list[str]:
-    """The guide's six GPUs and the one asked for, smallest first."""
+    """Ids of the guide's six GPUs and the one asked for, smallest memory first."""
     return sorted({*GUIDE_MENU, chosen}, key=lambda id_: (gpu_of(id_).memory, id_))
 
 
 def _shown(q: VramQuestion, here: Fit, fits: Sequence[Fit]) -> list[Fit]:
-    """All types; where GPUs or a latency are given, the one asked for and the fewest GPUs that then take all users."""
+    """The GPU types of the table: all, or where GPUs or a latency are given the one asked for and the best others."""
     if q.total_gpus is None and q.pace is None:
         return list(fits)
     serving = sorted((one for one in fits if one.holds and one is not here), key=_gpus)[:OTHERS]
@@ -324,47 +261,15 @@ def _shown(q: VramQuestion, here: Fit, fits: Sequence[Fit]) -> list[Fit]:
 
 
 def _gpus(one: Fit) -> int:
-    """GPUs of the deployment."""
+    """The GPUs of a deployment, 0 without one."""
     return one.placed.layout.gpus if one.placed else 0
 
 
-def _in_full(one: Fit) -> dict[str, Any]:
-    """What only the GPU asked for is looked at for: how far its deployment goes, or what it lacks."""
-    timed = one.on.pace is not None
-    return {
-        "users_by_memory": one.by_memory if one.waits else None,
-        "users_at_half": None if timed else one.half_users,
-        "longest_context": None if timed else one.longest,
-        "shortfall_gib_per_gpu": None if one.is_enough else _rounded(one.tightest.shortfall, GIB),
-    }
-
-
-def _row(one: Fit, **more: Any) -> HardwareRow:
-    """A GPU type as results show it."""
-    return HardwareRow(
-        gpu=shown_gpu(one.gpu),
-        memory_gib=round(one.gpu.memory / GIB, 2),
-        gpus_by_formula=one.by_formula,
-        nodes_by_formula=one.nodes_by_formula,
-        fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
-        deploy=_placed(one.placed) if one.placed else None,
-        max_concurrent_users=one.users,
-        **more,
-    )
-
-
-def _placed(deployment: Deployment) -> Placed:
-    """A deployment as results show it."""
-    layout = deployment.layout
-    shared = layout.ep if layout.ep > 1 else None
-    return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp, ep=shared)
-
-
 def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
-    """Quantization while the weights are in 16 bit or more; the layout once they are in less.
+    """Quantization where the weights have 16 bits or more, else the layout; under llama.cpp only the formats.
 
-    The layout as well where this one is not the only one; never beside llama.cpp, whose layers lie as they do. Where
-    none is known, what does run, if anything does.
+    The layout as well where the planner may choose another. Where the engine runs nothing here, what it does run, if
+    anything.
     """
     if q.engine == "llama.cpp":
         return [following(q, QuantizationQuestion, "the format beside others")]
@@ -376,7 +281,7 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
         return [*steps, in_version(q, VramQuestion, here.on.other_version)]
     if here.on.lacks_kernels:
         return [*steps, following(q, ParallelismQuestion, "GPU types that run it", gpu=ANY, total_gpus=None)]
-    if here.on.overflows:
+    if here.on.needs_fp32:
         return [following(q, VramQuestion, "the format that it runs in", precision="fp32")]
     if here.on.not_modelled:
         return steps or [following(q, QuantizationQuestion, "the memory of its formats", precision=None)]

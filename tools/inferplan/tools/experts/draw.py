@@ -1,4 +1,4 @@
-"""Two models drawn as the way of one token through them: straight through, or past a router to a few experts."""
+"""Two models drawn as the path of one token: straight through all parameters, or past a router to a few experts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ COLUMNS = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Portrait:
-    """What the drawing of one model says. Parameters and memory are already words."""
+    """What the drawing shows of a model; memory, GPUs and parameters are already formatted."""
 
     name: str
     memory: str
@@ -24,7 +24,7 @@ class Portrait:
 
 
 def draw_pair(first: Portrait, second: Portrait) -> str:
-    """Both models, one above the other, and what the signs mean."""
+    """The diagram: both models, one above the other, and the legend of the marks."""
     lines = [*_portrait(first), "", *_portrait(second)]
     if first.experts or second.experts:
         lines += ["", "# computes, . waits: an illustration, new for each token and layer"]
@@ -32,7 +32,7 @@ def draw_pair(first: Portrait, second: Portrait) -> str:
 
 
 def _portrait(one: Portrait) -> Iterator[str]:
-    """A title with memory and GPUs on the right, then the way of a token."""
+    """One model: a title with memory and GPUs on the right, then the path of a token."""
     needs = f"{one.memory}, {one.gpus}"
     kind = f"{one.chosen} of {one.experts} experts" if one.experts else "dense"
     title = f"{one.name}, {kind}"
@@ -42,19 +42,19 @@ def _portrait(one: Portrait) -> Iterator[str]:
 
 
 def _straight(one: Portrait) -> Iterator[str]:
-    """token --> [all parameters] --> next token."""
+    """`token --> [## all 70B parameters compute ##] --> next token`."""
     label = f" all {one.total} parameters compute "
     yield f"token --> [{label.center(45, '#')}] --> next token"
 
 
 def _through_experts(one: Portrait) -> Iterator[str]:
-    """Token, router, the experts with those that were chosen, and their sum."""
+    """The path through the router, and the grid of experts with the chosen ones marked."""
     yield "token --> router --> the lit experts --> sum --> next token"
     yield from grid(lit_experts(one.name, experts=one.experts, chosen=one.chosen), experts=one.experts)
 
 
 def lit_experts(name: str, *, experts: int, chosen: int) -> frozenset[int]:
-    """`chosen` different experts, spread by the golden ratio from a place that the name decides: an illustration.
+    """Indices of `chosen` experts, spread by the golden ratio from a start that the name decides: an illustration.
 
     >>> sorted(lit_experts("a model", experts=8, chosen=2)), len(lit_experts("a model", experts=8, chosen=8))
     ([2, 5], 8)

@@ -17,13 +17,13 @@ from inferplan.tools.money.unit_cost import Rent, usd_per_million_tokens
 from inferplan.tools.serving.serving import Serving
 
 FEW, MANY = 1, 32
-"""Sequences in a decode step: one user, and a busy server."""
+"""Batch sizes of one user and of a busy server. [sequences]"""
 FLOP_PER_PARAMETER = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """A model on its GPUs, with its smallest deployment."""
+    """One of the two models on its GPUs, with its smallest deployment and the price of its GPUs."""
 
     on: Serving
     placed: Layout | None
@@ -36,44 +36,44 @@ class Side:
 
     @property
     def name(self) -> str:
-        """Its title, of a described model without whose it is."""
+        """The title of the model; of a described one without the words that mark it as the caller's."""
         return self.model.title.removesuffix(OWN)
 
     @property
     def release(self) -> Precision | None:
-        """The format of its release, where that has fewer than 16 bits."""
+        """The format that the model is released in, where that has fewer than 16 bits; else None."""
         own = narrow_release(self.model.id)
         return FORMATS[own] if own else None
 
     @property
     def experts(self) -> ExpertFfn | None:
-        """Its routed block, where it has one."""
+        """The routed block; None of a dense model."""
         return self.model.architecture.experts
 
     @property
     def active_share(self) -> float:
-        """The share of its parameters that computes one token. [fraction]"""
+        """Active over total parameters. [fraction]"""
         return sparsity.active_fraction(total_params=self.model.total_params, active_params=self.model.active_params)
 
     @property
     def usd_per_million_tokens(self) -> float | None:
-        """Input and output tokens on GPUs rented on demand, or else owned; None without a price or a layout."""
+        """The price of tokens, input and output together; None without a price or layout. [USD per million tokens]"""
         return self.rent and usd_per_million_tokens(self.on, self.rent)
 
     @property
     def flop_per_token(self) -> float:
-        """Arithmetic of one token, whatever the batch; attention over the context comes on top. [FLOP]"""
+        """2 × active parameters: compute of one token without attention over the context. [FLOP]"""
         return FLOP_PER_PARAMETER * self.model.active_params
 
     def touched(self, batch: int) -> float | None:
-        """The different experts of a layer that a decode step touches, None where it has none. [experts]"""
+        """Distinct experts per layer that a decode step reads, in the mean; None of a dense model. [experts]"""
         routed = self.experts
         if routed is None:
             return None
         return sparsity.experts_touched(tokens=batch, experts=routed.experts, active=routed.active)
 
     def read(self, batch: int) -> float:
-        """Weights that a decode step over `batch` sequences reads, shared experts and dense layers included. [B]"""
+        """Weights that a decode step over `batch` sequences reads. [B]"""
         routed, stored = self.experts, self.on.weights
         return sparsity.step_weight_bytes(
             always_bytes=stored.total - stored.routed_experts - stored.lookup,
@@ -85,19 +85,19 @@ class Side:
 
 
 def compute_ratio(dense: Side, moe: Side) -> float:
-    """Arithmetic per token, the second model over the first."""
+    """Compute per token of the second model over that of the first. [ratio]"""
     return sparsity.compute_ratio(
         active_params=moe.model.active_params, reference_active_params=dense.model.active_params
     )
 
 
 def crossover(dense: Side, moe: Side) -> int | None:
-    """The batch from which the other model reads less per token; None where none does."""
+    """The batch size from which the other model reads less per token; None where there is none. [sequences]"""
     return sparsity.crossover_batch(moe.read, dense.read)
 
 
 def relative(ratio: float) -> str:
-    """A ratio as people say it.
+    """A ratio in words.
 
     >>> relative(52 / 70), relative(1), relative(1.25), relative(10.64)
     ('26 % less', 'the same', '25 % more', '10.6x')
@@ -110,7 +110,7 @@ def relative(ratio: float) -> str:
 
 
 def summary(dense: Side, moe: Side) -> Iterator[str]:
-    """The paragraph to paste into a design document."""
+    """The sentences of the summary, to be pasted into a design document."""
     yield _introduced(dense)
     if dense.model.id == moe.model.id:
         yield _holds(dense)
@@ -125,7 +125,7 @@ def summary(dense: Side, moe: Side) -> Iterator[str]:
 
 
 def _introduced(side: Side) -> str:
-    """What is loaded, and what of it computes a token."""
+    """The parameters that are loaded, and those that compute a token."""
     model, experts = side.model, side.experts
     total = words.params(model.total_params)
     if experts is None:
@@ -142,7 +142,7 @@ def _named(model: Model) -> str:
 
 
 def _compute_sentence(dense: Side, moe: Side) -> str:
-    """Compute per token against total parameters."""
+    """Compute per token, and total parameters, of the second model against the first."""
     compute, size = compute_ratio(dense, moe), moe.model.total_params / dense.model.total_params
     link = "despite" if (compute < 1) != (size < 1) else "with"
     change = relative(compute)
@@ -151,7 +151,7 @@ def _compute_sentence(dense: Side, moe: Side) -> str:
 
 
 def _memory_sentence(dense: Side, moe: Side) -> str:
-    """Memory, and the GPUs that hold it."""
+    """The weights of both models, and the GPUs that hold them."""
     idle = "; all of them are loaded, though few compute" if moe.experts else ""
     ours, theirs = moe.on.precision, dense.on.precision
     other = f" in {theirs.title}" if theirs.id != ours.id else ""
@@ -159,7 +159,7 @@ def _memory_sentence(dense: Side, moe: Side) -> str:
 
 
 def _release_sentences(dense: Side, moe: Side) -> Iterator[str]:
-    """That a checkpoint is released in fewer bits than it is compared in, and what it then takes."""
+    """For models released in fewer bits than compared in: what they then take."""
     for side in (moe, dense):
         own = side.release
         if own is not None and own.bits_per_weight < side.on.precision.bits_per_weight:
@@ -169,7 +169,7 @@ def _release_sentences(dense: Side, moe: Side) -> Iterator[str]:
 
 
 def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
-    """What tokens cost on GPUs that are kept busy, rented or owned."""
+    """The price of a million tokens of both, where both have one."""
     theirs, ours = moe.usd_per_million_tokens, dense.usd_per_million_tokens
     if theirs is not None and ours is not None and moe.rent is not None:
         yield f"A million tokens cost {words.usd(theirs)} {moe.rent.paid}{moe.on.under}, against {words.usd(ours)}."
@@ -179,7 +179,7 @@ def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
     devices = f"{side.on.gpus_by_weights:,} {side.on.gpu.title}"
     if side.placed is None:
-        unknown = side.on.not_modelled and not side.on.kept_off
+        unknown = side.on.not_modelled and not side.on.obstacle
         devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
     elif side.placed.gpus != side.on.gpus_by_weights:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
@@ -187,12 +187,12 @@ def _needs(side: Side) -> str:
 
 
 def _holds(side: Side) -> str:
-    """Memory of a model that is compared with itself."""
+    """The memory of a model that is compared with itself."""
     return f"In {side.on.precision.title} its weights take {_needs(side)}."
 
 
 def _reading_sentence(dense: Side, moe: Side) -> str:
-    """Where the saving in bytes ends: a larger batch touches more experts."""
+    """The weights read per token at a small and a large batch, which touches more experts."""
     if not dense.experts and not moe.experts:
         return "Both are dense: a decode step reads all weights at every batch size."
     reads = [
@@ -206,7 +206,7 @@ def _reading_sentence(dense: Side, moe: Side) -> str:
 
 
 def _turning(dense: Side, moe: Side) -> str:
-    """From which batch on the order is another."""
+    """The batch size from which the order of both is reversed, or that it never is."""
     batch = crossover(dense, moe)
     less = moe.read(FEW) < dense.read(FEW)
     if batch is None:
@@ -215,7 +215,7 @@ def _turning(dense: Side, moe: Side) -> str:
 
 
 def formula(dense: Side, moe: Side) -> Iterator[str]:
-    """The arithmetic with the numbers put in."""
+    """The lines of arithmetic: active parameters, ratios, experts touched."""
     for side in (dense, moe):
         if (experts := side.experts) is not None:
             routed = side.model.parameters.routed_experts

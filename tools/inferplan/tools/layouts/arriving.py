@@ -1,4 +1,4 @@
-"""A layout under requests that arrive at random: how long first tokens take, and the rate beyond which they pile up."""
+"""The chosen layout under requests that arrive at random: percentiles of TTFT, and the rate that it sustains."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -8,23 +8,24 @@ from inferplan.core.open_load import Open
 from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
 from inferplan.tools._arguments import USERS_AT_MOST
-from inferplan.tools._figures import at_most
+from inferplan.tools._figures import rounded_down
 from inferplan.tools.layouts.demand import Demand
 from inferplan.tools.layouts.plans import Case
 
 SHARES = (0.5, 0.9, 0.99)
-"""Of requests: P50, P90, P99."""
+"""Shares of requests whose TTFT is reported: P50, P90, P99."""
 TRIES = 6
-"""How often more users are planned for, until what arrives is kept up with in time."""
+"""Rounds in which more users are planned for, until the arrivals are kept up with in time."""
 MORE = 1.25
-"""By how much at least. [ratio]"""
+"""Growth of the users in each round, at least. [ratio]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arriving:
-    """So many requests a second on all replicas of the chosen layout, and the most that these keep up with.
+    """Requests that arrive at random on all replicas of the chosen layout, and the rate that these sustain.
 
-    At the most all the users that fit are `held`. What is not `found` is not kept up with.
+    `rate` arrives, `most` is sustained with the `held` users that fit. [requests/s] `found` is the service at `rate`,
+    None where requests pile up.
     """
 
     rate: float
@@ -35,7 +36,7 @@ class Arriving:
 
     @classmethod
     def at(cls, case: Case, rate: float) -> "Arriving | None":
-        """The chosen layout of a case, its replicas sharing the requests; None where no latency can be estimated."""
+        """The arrivals at the chosen layout of a case, spread evenly over its replicas; None where not timed."""
         plan = case.chosen
         copies, load = plan.layout.dp, case.demand.load(plan.deployment.sessions)
         if plan.replica is None:
@@ -45,12 +46,12 @@ class Arriving:
 
     @property
     def is_enough(self) -> bool:
-        """Whether the requests are kept up with, and on average get the latency asked for."""
+        """Whether the arrivals are kept up with, and the mean latency is within the one asked for."""
         return self.found is not None and self.demand.meets(self.found.service)
 
     @property
     def per_day(self) -> int:
-        """The same rate all day. [requests/day]"""
+        """The requests of a day at this rate. [requests/day]"""
         return max(1, round(self.rate * HOURS_PER_DAY * SECONDS_PER_HOUR))
 
     @property
@@ -62,11 +63,11 @@ class Arriving:
 
     @property
     def most_shown(self) -> float:
-        """The most requests per second, to three figures: so many are kept up with."""
-        return at_most(self.most, 3)
+        """The sustained rate, rounded down to three digits. [requests/s]"""
+        return rounded_down(self.most)
 
     def sentences(self) -> Iterator[str]:
-        """What the arrivals mean for the first token, or that they are too many and what to do."""
+        """The TTFT percentiles and the sustained rate in sentences; or that the arrivals exceed it, and what to do."""
         if self.found is None:
             way = "Take more replicas, or shorter turns."
             if self.demand.is_capped:
@@ -89,14 +90,12 @@ class Arriving:
         )
 
 
-def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[Demand, Case | None]:
-    """The demand with as many users as requests at a rate keep busy, where those asked for lead to too little.
+def demand_at_rate(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[Demand, Case | None]:
+    """The demand, with more users where the requests keep more of them busy; and its case, None where not planned yet.
 
-    With its case, unless it is the last of several that were tried, which nobody planned.
-
-    By Little's law that is rate × (first token + output × time per token): at the limits where both are asked for,
-    which a layout of as many users in time keeps up with; else, and where that is not enough, at the layout's own
-    pace when it is full. No more are looked for once no layout serves them.
+    By Little's law a rate keeps rate × (TTFT + output × TPOT) users busy: at the limits where both times are limited,
+    which a layout for that many users in time keeps up with; else, and where that is not enough, at the latency of the
+    full layout. The search ends where no layout serves the users, or after `TRIES` rounds.
     """
     for tried in range(TRIES):
         case = plan(demand)
@@ -110,6 +109,6 @@ def sized(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[
 
 
 def _at_the_limits(demand: Demand, rate: float) -> int | None:
-    """Users that a rate keeps busy where each waits as long as is allowed; None unless both times are limited."""
+    """rate × (TTFT + output × TPOT) at the latencies asked for; None unless both are limited. [users]"""
     ttft, tpot = demand.latency.ttft_s, demand.latency.tpot_s
     return None if ttft is None or tpot is None else ceil(rate * (ttft + demand.output_tokens * tpot))

@@ -1,4 +1,4 @@
-"""What the figures of a layout take for granted, as assumptions."""
+"""The assumptions behind the figures of a layout."""
 
 from inferplan.core.units import MICRO
 from inferplan.tools._assumptions import Ledger
@@ -7,14 +7,14 @@ from inferplan.tools.serving.launch_flags import FLAGS
 from inferplan.tools.serving.settings import note_node, note_share, note_speed
 
 TIMED = 8
-"""GPUs of the widest tensor groups among the published runs that one link joins."""
+"""The widest tensor group over one scale-up link among the published runs. [GPUs]"""
 CACHED = "past turns cached"
 COMPUTED_AGAIN = "past turns not counted: no prefix is cached, so that they are computed again as part of input_tokens"
-"""What a turn takes for granted of those before it."""
+"""What a turn assumes about the turns before it, with and without a prefix cache."""
 
 
 def note_load(case: Case, ledger: Ledger) -> None:
-    """What the latency figures take for granted."""
+    """List what the latency figures of a case assume: the turn, the node, the network, the speed model."""
     demand = case.demand
     ledger.note(
         "request",
@@ -33,7 +33,7 @@ def note_load(case: Case, ledger: Ledger) -> None:
 
 
 def _note_width(case: Case, ledger: Ledger) -> None:
-    """How tensor groups are timed that are wider than the engine's own all-reduce, or not NVIDIA's."""
+    """List how tensor groups beyond those measured, or beyond the engine's own all-reduce, are timed."""
     on, tp = case.on, case.chosen.layout.tp
     if tp > TIMED and on.gpu.vendor != "nvidia":
         ledger.note("tensor_groups", f"timed as of {TIMED}", why="no published run over one link has wider ones")

@@ -1,4 +1,4 @@
-"""The layouts to compare for a model on its GPUs: what each holds and delivers, and which of them to take."""
+"""The layouts compared for a model on its GPUs, what each holds and delivers, and which of them to take."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from inferplan.tools.serving.latency import WHENEVER
 from inferplan.tools.serving.serving import Deployment, Serving
 
 ALTERNATIVES = 3
-"""Runners-up that an answer shows."""
+"""Runners-up in an answer."""
 MOST_GPUS = 1024
-"""GPUs of one replica that are looked at where no number is given."""
+"""The largest replica considered where no number of GPUs is given. [GPUs]"""
 FEWER_GPUS = 2
-"""Groups of fewer stages that take more than so many times the GPUs of deeper ones are not looked at for a latency.
+"""How many times the GPUs of deeper tensor groups the shallowest may take and still be considered for a latency.
 
 A judgement without a source: nobody says how many GPUs a shorter wait is worth, and total_gpus overrules it. It is the
 step that answers name ("on 48 that would be 17 ms"). Of 360 questions without total_gpus 38 are answered otherwise at
 1.5 times, 23 at three times.
 """
 RESOLUTION = 1.05
-"""Two layouts whose estimates lie closer than this are equally quick, for all that is known. [ratio]
+"""Ratio of estimated times below which two layouts count as equally fast.
 
 Source: 42 pairs in tests/data/published_speed.tsv of layouts that were measured under one load, of the same model,
 format, GPUs and engine, and whose predictions differ: the ratio of their times per token is off by 16 % in the median,
@@ -34,9 +34,9 @@ and by 5 % or less in one pair of four.
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A model on its GPUs, the demand, and the plans to compare, by the guide's rules first; none where none fits.
+    """A model on its GPUs, a demand, and the plans compared, those by the guide's rules first; none where nothing fits.
 
-    They take at most so many GPUs; `most` is None where the demand says how many.
+    `most` is the number of GPUs searched where the demand gives none.
     """
 
     on: Serving
@@ -46,26 +46,27 @@ class Case:
 
     @cached_property
     def chosen(self) -> Plan:
-        """By the guide's rules where no load is asked for; else the best of those that serve, or the roomiest."""
+        """The plan to take: by the guide's rules for a lone user without an aim, else the first of `ranked`."""
         if self.demand.users == 1 and not self.demand.is_aimed:
             return self.plans[0]
         return self.ranked[0]
 
     @cached_property
     def ranked(self) -> list[Plan]:
-        """Plans that serve the users, the best for the aim first; then those that serve the most of them."""
+        """The plans in order of preference: see `rank`."""
         return sorted(self.plans, key=lambda plan: self.rank(plan, self.closest))
 
     @cached_property
     def closest(self) -> Mapping[int, float]:
-        """How close plans come that hold the users, and not all in time, by how many they do. [users to ratio]"""
+        """The least excess over the latency among late plans that hold all users, by their users in time. [ratio]"""
         return closest((self, plan) for plan in self.plans)
 
     def rank(self, plan: Plan, closest: Mapping[int, float], *rent: float) -> tuple[float, ...]:
-        """The order in which plans are preferred, by their rent where all that the aim is about is equal.
+        """The sort key of a plan; `rent` breaks ties on what the aim is about.
 
-        Of those that serve as many in time, and hold all: those that come as `closest` as can be told (`RESOLUTION`),
-        on the fewest GPUs, split in the fewest ways, the quicker one of two; else those that hold the most.
+        First come plans that hold all users and serve them in time, by the aim. Then, by users in time, those that hold
+        all users: as close to the latency as can be told apart (`RESOLUTION`), fewest GPUs, fewest ways of splitting
+        the model, fastest; then those that hold the most users.
         """
         gpus = plan.layout.gpus
         if self.serves(plan):
@@ -79,38 +80,38 @@ class Case:
         return *late, steps, gpus, *rent, plan.layout.ways, plan.wait_s
 
     def excess(self, plan: Plan) -> float:
-        """How far a plan is from the latency asked for. [ratio]"""
+        """The latency of a plan over the one asked for. [ratio]"""
         return self.demand.latency.excess(plan.service)
 
     def is_closest(self, plan: Plan) -> bool:
-        """Whether none of those that take as many in time comes closer to the latency asked for."""
+        """Whether no plan with as many users in time comes closer to the latency asked for."""
         return self.excess(plan) <= self.closest.get(plan.in_time, inf)
 
     def throughput(self, plan: Plan) -> float | None:
-        """That of the users asked for; of all that fit where nothing but the throughput was. [tokens/s]"""
+        """Output throughput of the users asked for; with every session busy for a lone user. [tokens/s]"""
         alone = self.demand.users == 1 and self.demand.objective == "throughput"
         return plan.most_tokens_per_s if alone else plan.tokens_per_s
 
     @property
     def is_per_gpu(self) -> bool:
-        """Whether throughput counts per GPU: without a number of GPUs, ever more of them would win."""
+        """Whether throughput is compared per GPU, as it is where the number of GPUs is open."""
         return self.demand.gpus is None and self.demand.aim == "throughput"
 
     def worth(self, plan: Plan) -> float:
-        """The throughput that counts: of all GPUs given, or of each. [tokens/s]"""
+        """The throughput that plans are compared by: in all, or per GPU. [tokens/s]"""
         return (self.throughput(plan) or 0) / (plan.layout.gpus if self.is_per_gpu else 1)
 
     def holds(self, plan: Plan) -> bool:
-        """Whether all users fit at full context."""
+        """Whether a plan holds all users at full context."""
         return plan.users >= self.demand.users
 
     def serves(self, plan: Plan) -> bool:
-        """Whether all users fit, and get the latency asked for."""
+        """Whether a plan holds all users and gets them the latency asked for."""
         return self.holds(plan) and self.demand.meets(plan.service)
 
     @cached_property
     def doubled(self) -> Plan | None:
-        """The layout chosen on twice the GPUs, where those were not given and are told apart by their time."""
+        """The chosen layout on twice the GPUs, where their number was searched and that is faster; else None."""
         layout = self.chosen.layout
         if self.most is None or self.chosen.service is None or not self.serves(self.chosen):
             return None
@@ -119,14 +120,14 @@ class Case:
 
     @cached_property
     def alone(self) -> Service | None:
-        """What a user alone gets on the layout that brings them closest to the latency; None where it is not known."""
+        """The service of a lone user on the layout closest to the latency asked for; None where not timed."""
         latency, load = self.demand.latency, self.demand.load(1)
         services = [plan.replica.serve(load) for plan in self.plans if plan.replica]
         return min(services, key=latency.excess, default=None)
 
     @cached_property
     def by_memory(self) -> int | None:
-        """The fewest GPUs that hold the users, however long they wait; None unless a latency asks for the fewest."""
+        """The fewest GPUs that hold the users whatever the latency; None unless a latency asks for the fewest."""
         demand = self.demand
         if not demand.has_targets or demand.aim != "fewest_gpus" or not self.serves(self.chosen):
             return None
@@ -135,10 +136,10 @@ class Case:
 
     @cached_property
     def shared_out(self) -> "Case | None":
-        """The same with a cache that ranks share out, where that serves users who are not, or on fewer GPUs.
+        """The case with decode context parallelism, where that serves users who are not served, or takes fewer GPUs.
 
-        Of the ranks those with the fewest GPUs, then the fewest ranks. None where neither is what the aim is about, or
-        the caller says how many ranks there are.
+        Of its degrees the one with the fewest GPUs, then the fewest ranks. None where it gains neither, the aim is
+        another, or the caller fixed the degree.
         """
         if self.demand.ranks_given or self.demand.objective not in (None, "fewest_gpus"):
             return None
@@ -153,19 +154,19 @@ class Case:
 
     @cached_property
     def needed(self) -> Layout | None:
-        """The smallest replica on any number of GPUs, by the guide's rules; None where none is legal."""
+        """The smallest replica on any number of GPUs, by the guide's rules; None where no layout is legal."""
         return self.on.smallest(self.demand.context)
 
     @cached_property
     def narrower(self) -> Layout | None:
-        """A replica on fewer GPUs still, of narrower tensor groups in more stages; None where there is none."""
+        """A replica on fewer GPUs than `needed`: narrower tensor groups in more stages; None where there is none."""
         alone = replace(self.demand, gpus=None, users=1, objective="fewest_gpus", latency=WHENEVER)
         found = compare(self.on, alone, runners_up=0).chosen.layout if self.needed else None
         return found if found and self.needed and found.replica < self.needed.replica else None
 
 
 def closest(plans: Iterable[tuple[Case, Plan]]) -> Mapping[int, float]:
-    """How close those come that hold the users but are late for some, by how many are in time. [users to ratio]"""
+    """The least excess over the latency among late plans that hold all users, by their users in time. [ratio]"""
     found: dict[int, float] = {}
     for case, plan in plans:
         if case.holds(plan) and not case.serves(plan):
@@ -174,7 +175,7 @@ def closest(plans: Iterable[tuple[Case, Plan]]) -> Mapping[int, float]:
 
 
 def _steps(excess: float, least: float) -> float:
-    """How many times the resolution a plan is off the closest; infinite where its speed is not known. [steps]
+    """log(excess / least) / log(`RESOLUTION`), rounded down; infinite where not timed. [steps]
 
     >>> [_steps(excess, 2.0) for excess in (2.0, 2.09, 2.11, 4.0, inf)]
     [0, 0, 1, 14, inf]
@@ -183,11 +184,11 @@ def _steps(excess: float, least: float) -> float:
 
 
 def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case:
-    """Each replica that the GPUs hold, as often as they hold it, or as few times as serve the users.
+    """The case: each replica that the GPUs hold, as often as they hold it, or as few times as serve the users.
 
-    Where no number of GPUs is given it is the fewest whose replicas hold the users. With an aim stated every legal
-    layout is compared, else the few that the guide's rules lead to; for the fewest GPUs, so far as it can be the best
-    or one of so many `runners_up`; for a latency that ever more GPUs would shorten, on `_enough` of them.
+    With an aim every legal layout is compared, for the fewest GPUs as far as it can be best or one of `runners_up`;
+    without one the few that the guide's rules lead to. Where no number of GPUs is given, on the fewest that hold the
+    users, or for a latency that ever more GPUs would shorten, on `_enough` of them.
     """
     if demand.is_aimed:
         case = Case(on=on, demand=demand, plans=tuple(_aimed(on, demand, runners_up)))
@@ -206,12 +207,12 @@ def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case
 
 
 def _enough(case: Case) -> int | None:
-    """The GPUs to look at where none are given and the aim does not say how few; None where either does. [GPUs]
+    """The number of GPUs to search where none is given and the aim does not bound it; None where it is bounded. [GPUs]
 
-    A user of ever more replicas, or of ever more stages, waits ever shorter, until each has GPUs of their own: what is
-    quickest says nothing about how many to take. So no more are looked at than serve the users, or hold them where none
-    gets the latency asked for, in the widest tensor groups (`_widest`); and of the layouts on those that cannot be told
-    apart from the quickest (`RESOLUTION`), the one on the fewest GPUs decides.
+    With more replicas or stages a user waits ever shorter, until each has GPUs of their own: the fastest layout says
+    nothing about how many to take. So the search ends at the widest tensor groups that serve the users (`_widest`), or
+    that hold them where none are served in time; and among the layouts as fast as can be told (`RESOLUTION`), at the
+    smallest.
     """
     demand, serving = case.demand, [plan for plan in case.plans if case.serves(plan)]
     if demand.gpus is not None or (serving and demand.aim != "latency"):
@@ -226,9 +227,9 @@ def _enough(case: Case) -> int | None:
 
 
 def _widest(layouts: Sequence[Layout]) -> Layout:
-    """The widest tensor groups, each of as few stages as hold the model, or of more where those take far fewer GPUs.
+    """The widest tensor groups in the fewest stages that hold the model, or in more where those take far fewer GPUs.
 
-    A model that leaves a group hardly any cache takes many of them for its users, and few that are a stage deeper.
+    A group that the model leaves hardly any cache serves many users only in many copies; a stage deeper, in few.
     """
     wide = min((-one.tp, one.attention_dp) for one in layouts)
     groups = [one for one in layouts if (-one.tp, one.attention_dp) == wide]
@@ -237,7 +238,7 @@ def _widest(layouts: Sequence[Layout]) -> Layout:
 
 
 def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int) -> list[Layout]:
-    """The replica layouts to compare, by the guide's rules first; none where nothing holds even one session."""
+    """The replicas to compare by the guide's rules, the guide's own first; none where nothing holds a session."""
     first = on.smallest(demand.context, total)
     if first is None:
         return []
@@ -249,16 +250,16 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
 
 
 def _leaving_none(on: Serving, holding: Layout, total: int) -> list[Layout]:
-    """Replicas that share experts and leave no GPU over, where the one that holds the users shares and leaves some."""
+    """Expert-sharing replicas that divide the GPUs evenly, where the one that holds the users leaves some over."""
     if holding.attention_dp == 1 or total % holding.replica == 0:
         return []
     return [one for one in on.shared(total) if total % one.replica == 0]
 
 
 def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:
-    """Every legal replica, smallest first: as often as serves the users, and as often as the GPUs given hold it.
+    """The plan of every legal replica, smallest first.
 
-    For the fewest GPUs, a layout that takes more than those shown already, even to hold the users, is left out.
+    For the fewest GPUs, a layout that takes more than those found already, even to hold the users, is left out.
     """
     fewest: list[int] = []
     for one, held in _legal(on, demand):
@@ -274,15 +275,15 @@ def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:
 
 
 def _serves_within(on: Serving, demand: Demand, one: Layout, held: int, gpus: int) -> bool:
-    """Whether so many GPUs of a replica hold the users and get them in time."""
+    """Whether copies of a replica on this many GPUs hold all users and serve them in time."""
     each = ceil(demand.users / (gpus // one.replica))
     return each <= held and (not demand.has_targets or demand.meets(on.service(one, demand.load(each))))
 
 
 def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
-    """As many replicas as the GPUs given hold; as few as serve the users where none are given or few are wanted.
+    """The number of replicas: all that the GPUs hold, or the fewest that serve the users where the GPUs are open.
 
-    Where no number of replicas gets them in time, as few as hold them.
+    Where none serve them in time, the fewest that hold them.
     """
     most = demand.gpus // one.replica if demand.gpus else None
     if most and demand.aim != "fewest_gpus":
@@ -294,10 +295,10 @@ def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
 
 
 def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
-    """Every layout that holds a session, with those that it holds, on at most the GPUs given; smallest first.
+    """Every replica that holds a session on the GPUs given, with its sessions, smallest first.
 
-    That is every tensor degree with every depth, and of a mixture of experts with every number of groups that share
-    them; where neither GPUs nor a latency are given, no larger one than holds all users.
+    That is every tensor degree in every depth, of a mixture of experts with every number of groups that share them;
+    where neither GPUs nor a latency are given, none larger than one that holds all users.
     """
     if on.not_modelled:
         return
@@ -311,7 +312,7 @@ def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
 
 
 def _offered(on: Serving, most: int) -> list[Layout]:
-    """Every layout of one replica that the engine accepts, on at most so many GPUs; smallest first."""
+    """Every replica that the engine accepts on at most this many GPUs, smallest first."""
     split = product(on.degrees, depths(on.model.architecture.layers))
     layouts = (
         Layout(tp=tp, pp=pp, attention_dp=groups) for tp, pp in split for groups in (1, *on.sharing(tp, most // pp))

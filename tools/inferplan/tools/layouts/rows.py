@@ -1,4 +1,4 @@
-"""Plans as rows of an answer: stages, the runners-up, what GPUs tell each other, latency and throughput in units."""
+"""Plans as rows of an answer: stages, runners-up, collectives, latency and throughput, rounded and with units."""
 
 from collections.abc import Iterator
 from math import inf
@@ -13,13 +13,14 @@ from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import ALTERNATIVES, Case
 from inferplan.tools.layouts.search import Offer, Search
 from inferplan.tools.layouts.words_aims import loses
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Serving
 
 STAGES = 4
-"""Stages whose layers are listed."""
+"""Stages whose layers are listed; of more, the first ones and the last."""
 
 
-class Told(Part):
+class CollectiveRow(Part):
     """Megabytes and milliseconds, of a decode step, where there is one, and of a prompt."""
 
     what: str
@@ -45,7 +46,7 @@ class Alternative(Part):
 
 
 def alternatives(case: Case, found: Search | None) -> list[Alternative]:
-    """The runners-up: layouts of these GPUs, or the best that other types have."""
+    """The runners-up: other layouts of the same GPUs, or after a search the best of the other GPU types."""
     if found:
         rent = found.offers[0].rent or inf
         return [_alternative(case, one.plan, one, (one.rent or 0) - rent) for one in found.others(ALTERNATIVES)]
@@ -54,7 +55,7 @@ def alternatives(case: Case, found: Search | None) -> list[Alternative]:
 
 
 def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: float = 0) -> Alternative:
-    """A runner-up in numbers."""
+    """The row of a runner-up; an `offer` adds GPU type and rent, `dearer` is how much more that is. [USD/hour]"""
     layout = plan.layout
     return Alternative(
         gpu=offer and offer.gpu,
@@ -62,7 +63,7 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: flo
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(case.on, layout),
         gpus_used=layout.gpus,
         max_concurrent_users=plan.in_time,
         ttft_ms=ttft_ms(plan) if case.demand.is_aimed or plan.load.is_single else None,
@@ -72,12 +73,12 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: flo
     )
 
 
-def told(plan: Plan) -> Iterator[Told]:
-    """The collectives of a decode step, where there is one, beside those of a prompt."""
+def collective_rows(plan: Plan) -> Iterator[CollectiveRow]:
+    """A row for each collective: megabytes and milliseconds in a decode step, if any, and in a prefill."""
     if (replica := plan.replica) is None:
         return
     for passes in zip(*plan.passes, strict=True):
-        yield Told(
+        yield CollectiveRow(
             what=passes[0].what,
             mb=[_digits(one.bytes / MB) for one in passes],
             ms=[_digits(replica.collective_s(one) / MILLI) for one in passes],
@@ -85,40 +86,40 @@ def told(plan: Plan) -> Iterator[Told]:
 
 
 def _digits(value: float) -> float:
-    """Three significant digits, whole from 100 on."""
+    """A figure to three significant digits, whole from 100 on."""
     return round(value) if value >= 100 else to_digits(value, 3)
 
 
 def ttft_ms(plan: Plan) -> float | None:
-    """Time to the first token, to a tenth of a millisecond. [ms]"""
+    """Time to the first token, to a tenth of a millisecond; None where not timed. [ms]"""
     return round(plan.service.ttft_s / MILLI, 1) if plan.service else None
 
 
 def tpot_ms(plan: Plan) -> float | None:
-    """Time per token after the first, to ten microseconds. [ms]"""
+    """Time per output token after the first, to a hundredth of a millisecond; None where there is none. [ms]"""
     return None if plan.tpot_s is None else round(plan.tpot_s / MILLI, 2)
 
 
 def tokens_per_s(plan: Plan) -> float | None:
-    """Throughput to a tenth of a token. [tokens/s]"""
+    """Output throughput, to a tenth of a token; None where not timed. [tokens/s]"""
     return None if plan.tokens_per_s is None else round(plan.tokens_per_s, 1)
 
 
 def bubble_percent(plan: Plan) -> float | None:
-    """How long stages wait in decode; None where there is one, or nothing is decoded. [%]"""
+    """Share of a decode step that pipeline stages idle; None without a pipeline or without decode. [%]"""
     if plan.layout.pp == 1 or plan.load.is_single:
         return None
     return round(100 * idle_stages(plan.layout.pp, plan.batches), 1)
 
 
 def compared(case: Case) -> int | None:
-    """How many layouts that serve the users were compared; None where the rest need not be looked at."""
+    """The number of layouts compared that serve the users; None where the search was not exhaustive."""
     demand = case.demand
     return sum(map(case.serves, case.plans)) if demand.is_aimed and demand.aim != "fewest_gpus" else None
 
 
 def stages(on: Serving, layout: Layout) -> list[str]:
-    """`1-63`, `64-126`; of many the first and the last."""
+    """The layers of each pipeline stage, `1-63`, `64-126`; of many, the first ones and the last."""
     ranges = [f"{first}-{last}" for first, last in stage_ranges(on.model.architecture.layers, layout.pp)]
     hidden = len(ranges) - STAGES
     return [*ranges[: STAGES - 1], f"{hidden} more", ranges[-1]] if hidden > 1 else ranges

@@ -1,4 +1,4 @@
-"""Over all GPU types: which of them serves the demand best, and what the others would take."""
+"""The search over GPU types: which serves the demand best, and what the others would take."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from inferplan.tools.serving.serving import Serving
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """The best that one GPU type has for the demand. `rent` is on demand, where a price is known [USD/hour]."""
+    """The best that one GPU type has for the demand; `rent` is on demand, None where no price is known. [USD/hour]"""
 
     case: Case
     rent: float | None
@@ -33,7 +33,7 @@ class Offer:
 
     @property
     def usd_per_hour(self) -> float | None:
-        """The rent to the cent. [USD/hour]"""
+        """The rent, to the cent. [USD/hour]"""
         return None if self.rent is None else round(self.rent, 2)
 
     @property
@@ -42,16 +42,16 @@ class Offer:
         return self.case.serves(self.plan)
 
     def rank(self, nearest: Mapping[int, float]) -> tuple[float, ...]:
-        """The order in which types are preferred: as layouts are, the cheaper of those that the aim holds equal."""
+        """The sort key of the type: that of its layout (`Case.rank`), the rent among those that the aim holds equal."""
         return self.case.rank(self.plan, nearest, inf if self.rent is None else self.rent)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """What every GPU type offers, the best first; none where none holds a session.
+    """What each GPU type offers, best first; a type that holds no session offers nothing.
 
-    `largest` is the type with the most memory of those `searched`, of which `refused` are left out: the engine does not
-    load the format on them.
+    Of the types `searched`, `refused` do not load the format under this engine; of the others `largest` has the most
+    memory.
     """
 
     searched: int
@@ -61,23 +61,23 @@ class Search:
 
     @property
     def gpu(self) -> str:
-        """The id of the best type; where none holds a session, of the one with the most memory."""
+        """The id of the best type; where no type holds a session, of the one with the most memory."""
         return self.offers[0].gpu if self.offers else self.largest
 
     @property
     def serving(self) -> int:
-        """Types that serve the users. [GPU types]"""
+        """The number of types that serve the users."""
         return sum(offer.serves for offer in self.offers)
 
     @cached_property
     def cheapest(self) -> Offer | None:
-        """Of the types that serve, the one whose fewest GPUs cost the least to rent; None where no price is known."""
+        """The offer with the lowest rent among types that serve the users on their fewest GPUs; None without prices."""
         serving = [offer for offer in self.offers if offer.serves and offer.case.demand.aim == "fewest_gpus"]
         priced = [(offer.rent, offer) for offer in serving if offer.rent is not None]
         return min(priced, key=lambda pair: pair[0])[1] if priced else None
 
     def others(self, most: int) -> list[Offer]:
-        """The runners-up, at most so many; the cheapest is among them."""
+        """The runners-up, at most this many; the cheapest is always among them."""
         behind = list(self.offers[1:])
         shown = behind[:most]
         if self.cheapest in behind and self.cheapest not in shown:
@@ -86,7 +86,7 @@ class Search:
 
 
 def candidates() -> list[str]:
-    """Ids of the datacenter GPUs that can be had: those only announced are left out."""
+    """Ids of the datacenter GPUs that are available: those only announced are left out."""
     return [gpu.id for gpu in GPUS.values() if gpu.kind == "datacenter" and gpu.status != "announced"]
 
 
@@ -105,7 +105,7 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
 
 
 def _offer(case: Case) -> Offer:
-    """A type's best with what its GPUs cost to rent, in whole machines where they come so."""
+    """The best of a type with the rent of its GPUs, in whole machines where they come so."""
     quote = prices.rental(case.on.gpu.id, "on_demand")
     gpus = whole_machines(case.ranked[0].layout.gpus, machine=quote.machine) if quote else 0
     return Offer(case=case, rent=quote and quote.median * gpus)

@@ -1,4 +1,4 @@
-"""A parallel layout in sentences: what it delivers, why it was taken, who talks to whom; and the arithmetic."""
+"""A parallel layout in sentences: what it delivers, why it was chosen, its communication; and the arithmetic."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,7 @@ from inferplan.tools import _words as words
 from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.layouts.words_aims import left_over
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
@@ -20,19 +21,19 @@ from inferplan.tools.serving.words_speed import around
 from inferplan.tools.sizing.changes import Change
 
 MUCH = 1.5
-"""How many times as many users another layout, or shorter steps, have to hold to be worth a word."""
+"""Ratio of users that another layout, or shorter steps, must hold to be mentioned."""
 SHOWN_MS = 0.005
-"""What a line with hundredths shows. [ms]"""
+"""The least time that two decimals show. [ms]"""
 LARGE_SHARE = 0.1
-"""Buffers that take more than this of a GPU are looked at."""
+"""Share of a GPU's memory beyond which activation buffers are mentioned."""
 
 
 def summary(case: Case) -> Iterator[str]:
-    """The paragraph to paste into a design document."""
+    """The sentences of the summary, to be pasted into a design document."""
     on, plan, layout = case.on, case.chosen, case.chosen.layout
     yield (
         f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
-        f"{words.degrees(layout)}, "
+        f"{words.degrees(layout, experts_over(on, layout))}, "
         f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
         f"{words.nodes(plan.deployment.nodes, on.gpu, size=on.node_size)}."
     )
@@ -54,7 +55,7 @@ def _subject(on: Serving) -> str:
 
 
 def _users_sentence(case: Case) -> str:
-    """The users that it takes, in time where a latency is asked for, and whether they are enough."""
+    """The users served, in time where a latency is asked for, against those asked for."""
     plan, demand = case.chosen, case.demand
     users = plan.in_time if plan.service else plan.users
     verdict = "enough" if users >= demand.users else "too few"
@@ -69,7 +70,7 @@ def _users_sentence(case: Case) -> str:
 
 
 def _roomier(case: Case) -> str:
-    """The layout that holds the most, where nobody asked for users and the rules lead to another one."""
+    """` (tensor 8 takes 300)`: the roomiest layout, where nobody asked for users and the rules lead to another."""
     most = max(case.plans, key=lambda one: one.users)
     if case.demand.users > 1 or case.demand.is_aimed or most.users < MUCH * case.chosen.users:
         return ""
@@ -77,7 +78,7 @@ def _roomier(case: Case) -> str:
 
 
 def _smaller_steps(case: Case) -> Iterator[str]:
-    """What shorter steps leave room for, where buffers for long ones take much of each GPU, as those of experts do."""
+    """How many users shorter steps leave room for, where activation buffers take much of each GPU."""
     on, chosen = case.on, case.chosen.deployment
     rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
     if tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
@@ -92,7 +93,7 @@ def _smaller_steps(case: Case) -> Iterator[str]:
 
 
 def _shared_cache(case: Case) -> Iterator[str]:
-    """What ranks that share out the tokens of latents would bring."""
+    """The GPUs on which decode context parallelism serves the users, where that gains something."""
     if there := case.shared_out:
         ranks, chosen = there.on.engine.context_parallel, there.chosen
         yield (
@@ -102,7 +103,7 @@ def _shared_cache(case: Case) -> Iterator[str]:
 
 
 def _speed_sentence(case: Case, service: Service) -> str:
-    """Latency of one user, throughput of all."""
+    """TTFT and TPOT with their error bands, and the throughput of all users."""
     demand, plan, band = case.demand, case.chosen, case.on.band
     served = "that load" if case.holds(plan) else "the users it holds"
     each = "" if plan.tpot_s is None else f" and each further one about {around(plan.tpot_s, band('tpot'))}"
@@ -116,15 +117,15 @@ def _speed_sentence(case: Case, service: Service) -> str:
 
 
 def why(case: Case) -> str:
-    """The rule that applied, and what the load changed."""
+    """The guide's rule behind the layout, or what the load gains by another."""
     layout, first = case.chosen.layout, case.plans[0]
     if case.chosen is first:
         return _rule(case.on, layout) + left_over(case)
-    return _trade(case, first) + left_over(case, told=first)
+    return _trade(case, first) + left_over(case, named=first)
 
 
 def _trade(case: Case, first: Plan) -> str:
-    """What the load gains by another layout than the guide's rules give."""
+    """What the load gains over the layout of the guide's rules."""
     chosen, small, taken = case.chosen, first.layout, case.chosen.layout
     held = f"{first.users:,}" if first.users < case.demand.users else "the users"
     speed = ""
@@ -137,10 +138,10 @@ def _trade(case: Case, first: Plan) -> str:
 
 
 def _what_is_kept(small: Layout, taken: Layout) -> str:
-    """What leaves more room than the smallest replica: fewer copies of weights, or of a user's keys and values.
+    """Why the layout leaves more room than the smallest replica: fewer copies of weights, or of a user's KV cache.
 
-    Groups that share experts have copies of everything else, and keep a user's cache on fewer GPUs: ranks of one tensor
-    group keep latents, and heads that are fewer than they, as often as they are.
+    Groups that share experts hold copies of everything else, but keep a user's cache on fewer GPUs: the ranks of one
+    tensor group each keep all latents, and KV heads that are fewer than they.
     """
     shared = taken.attention_dp > 1
     fewer = f"fewer copies of the {'experts' if shared else 'weights'}" if taken.dp < small.dp else ""
@@ -150,7 +151,7 @@ def _what_is_kept(small: Layout, taken: Layout) -> str:
 
 
 def _rule(on: Serving, layout: Layout) -> str:
-    """The guide's rule for this layout, in one sentence."""
+    """The guide's rule that leads to this layout."""
     if layout.pp > 1 and layout.tp == 1:
         text = (
             f"One GPU does not hold the model and no wider tensor group is legal or fits these GPUs, so its "
@@ -173,7 +174,7 @@ def _rule(on: Serving, layout: Layout) -> str:
 
 
 def communication(plan: Plan) -> str:
-    """Who tells whom over which link in a decode step, or a prompt; how much and how long, `collectives` says."""
+    """The collectives of a decode step, or of a prefill, with their links; `collectives` has sizes and times."""
     layout = plan.layout
     if layout.gpus == 1:
         return "none: one GPU holds everything"
@@ -183,17 +184,17 @@ def communication(plan: Plan) -> str:
         return "not timed"
     alone = "; replicas: none" if layout.dp > 1 else ""
     what = "prompt" if plan.load.is_single else "decode step"
-    return f"{what}: {'; '.join(_told(one) for one in plan.passes[0] if one.number)}{alone}"
+    return f"{what}: {'; '.join(_collective(one) for one in plan.passes[0] if one.number)}{alone}"
 
 
-def _told(one: Collective) -> str:
+def _collective(one: Collective) -> str:
     """`252 all-reduces, NVLink 4`."""
     beside = ", beside computing" if one.hidden else ""
     return f"{words.count(round(one.number), one.what)}, {one.link}{beside}"
 
 
 def formula(case: Case) -> Iterator[str]:
-    """Memory of the busiest GPU, sessions, and where a decode step's time goes."""
+    """The lines of arithmetic: memory of the busiest GPU, sessions, and the time of a decode step part by part."""
     on, plan, held = case.on, case.chosen, case.chosen.deployment.capacity
     yield weights_line(case)
     yield f"KV pool     {pool_line(on, plan.layout, held.memory)}"
@@ -205,9 +206,9 @@ def formula(case: Case) -> Iterator[str]:
 
 
 def _room(case: Case) -> str:
-    """The tokens that the engine prints over those of a session; of compressed keys it prints fewer than there are.
+    """The division behind the sessions: tokens of the pool over those of a session, for each data-parallel group.
 
-    Each group of data-parallel attention has whole sessions of its own.
+    Of compressed keys the engine prints fewer tokens than there are: see `_room_of_compressed`.
     """
     on, layout, context = case.on, case.chosen.layout, case.demand.context
     held, groups = case.chosen.deployment.capacity, layout.attention_dp
@@ -220,7 +221,7 @@ def _room(case: Case) -> str:
 
 
 def _bound_by(on: Serving, most: int, sessions: int) -> str:
-    """What bounds sessions where the pool of tokens does not: how many run at once, or SGLang's other pools."""
+    """What bounds the sessions where the pool's tokens do not: max_num_seqs, or SGLang's other pools."""
     if sessions == most:
         return f", at most {most:,} at once,"
     if on.engine.name != "sglang":
@@ -229,7 +230,7 @@ def _bound_by(on: Serving, most: int, sessions: int) -> str:
 
 
 def _room_of_compressed(case: Case, held: Capacity) -> str:
-    """A sequence with a whole step in flight, and those that decode beside it: `CompressedBlocks.concurrency`."""
+    """One sequence with a whole step in flight, and those that decode beside it: `CompressedBlocks.concurrency`."""
     on, layout = case.on, case.chosen.layout
     each, groups = on.session_bytes(layout.alone, case.demand.context), layout.attention_dp
     first = held.memory.pool - (held.concurrency / groups - 1) * each
@@ -241,7 +242,7 @@ def _room_of_compressed(case: Case, held: Capacity) -> str:
 
 
 def _bubble_line(case: Case) -> str:
-    """How long stages wait: 1 - batches in flight / stages; (stages - 1) / (steps of a prompt + stages - 1)."""
+    """Idle share of the stages: 1 - batches in flight / stages; (stages - 1) / (steps of a prompt + stages - 1)."""
     plan, pp = case.chosen, case.chosen.layout.pp
     steps, _, _ = case.on.options.chunks(case.demand.input_tokens)
     decode = f"decode 1 - {plan.batches}/{pp} = {idle_stages(pp, plan.batches):.0%}, "
@@ -252,13 +253,13 @@ def _bubble_line(case: Case) -> str:
 
 
 def weights_line(case: Case) -> str:
-    """Weights against device memory."""
+    """The weights over the memory of a GPU, and the GPUs that makes."""
     on, needed = case.on, words.count(case.on.gpus_by_weights, "GPU")
     return f"by weights  {on.weights.total / GB:,.1f} GB / {on.gpu.memory / GB:.2f} GB a GPU -> {needed}"
 
 
 def _step_line(service: Service, tokens: float) -> str:
-    """A decode step, part by part, shared out among the tokens that it gives each sequence."""
+    """TPOT: the parts of a decode step over the tokens that it gives each sequence, plus prefill in between. [ms]"""
     step, tpot = service.decode, service.tpot_s
     parts = (
         f"weights {step.weights_s / MILLI:.2f} + KV {step.kv_cache_s / MILLI:.2f}"
@@ -272,10 +273,10 @@ def _step_line(service: Service, tokens: float) -> str:
 
 
 def shortage(case: Case) -> Iterator[str]:
-    """The paragraph for too few GPUs."""
+    """The sentences of the summary where the GPUs do not hold the model."""
     on, total, needed = case.on, case.demand.gpus, case.needed
     have = words.devices(total, on.gpu.title) if total else f"any number of {on.gpu.title}"
-    if on.kept_off:
+    if on.obstacle:
         yield f"{_subject(on)} does not run on {have}. {why_not(case)}"
         return
     if on.not_modelled:
@@ -293,14 +294,14 @@ def shortage(case: Case) -> Iterator[str]:
 
 
 def fits_with(setting: Change) -> str:
-    """The one setting of the engine with which it fits: an override beside those of the question, if there are any."""
+    """The engine setting with which it fits, as the override to give, with GPUs and users."""
     override = str(setting.arguments["overrides"]).rpartition(", ")[2]
     taken = f"{words.count(setting.gpus, 'GPU')} then {'takes' if setting.gpus == 1 else 'take'}"
     return f'It fits with overrides="{override}": {taken} {words.count(setting.users, "user")}.'
 
 
 def why_not(case: Case) -> str:
-    """Why the GPUs are too few, by weights or by layout."""
+    """Why the GPUs are too few: by weights, or because no legal layout leaves room for a session."""
     gpu, total, context = case.on.gpu, case.demand.gpus or 0, case.demand.context
     if case.on.not_modelled:
         return f"No layout is given: {case.on.not_modelled}."

@@ -1,4 +1,4 @@
-"""What a layout was chosen for, in sentences: the aim, the latency asked for, and what the runners-up lack."""
+"""The aim of a layout in sentences: whether the latency is met, what it is best at, what the runners-up lack."""
 
 from collections.abc import Iterator
 from math import inf
@@ -14,13 +14,13 @@ AIMS = {
 }
 
 APART = f"{RESOLUTION - 1:.0%}".replace("%", " %")
-"""What estimates have to differ by to be told apart."""
+"""`RESOLUTION` in words: the least difference at which estimates are told apart."""
 MOST_LOSSES = 1
-"""Losses named of a runner-up; the others are in its row."""
+"""Disadvantages named of a runner-up; its row shows the others."""
 
 
 def aim_sentences(case: Case) -> Iterator[str]:
-    """Whether the latency is met, and what the layout was chosen for; nothing where no aim was stated."""
+    """Whether the latency is met and what the layout is best at; nothing where no aim was stated."""
     demand, chosen = case.demand, case.chosen
     if not demand.is_aimed:
         return
@@ -31,7 +31,7 @@ def aim_sentences(case: Case) -> Iterator[str]:
 
 
 def _best(case: Case) -> Iterator[str]:
-    """What no other layout does better; for the fewest GPUs not all of them have to be looked at, one is the fewest."""
+    """What no other layout does better. For the fewest GPUs the search ends early, so that no count is given."""
     demand = case.demand
     if demand.aim == "fewest_gpus":
         if case.chosen.layout.gpus > 1:
@@ -44,14 +44,14 @@ def _best(case: Case) -> Iterator[str]:
 
 
 def _looked_at(case: Case) -> str:
-    """` on 8 GPUs`, or on up to so many, where it is not the caller who said how many."""
+    """` on 8 GPUs`, or ` on up to 8 GPUs`, where the number of GPUs was searched; else empty."""
     if case.most is None:
         return ""
     return f" on {'up to ' if case.chosen.layout.gpus < case.most else ''}{words.count(case.most, 'GPU')}"
 
 
 def _twice(case: Case) -> str:
-    """What twice as many GPUs would bring, where those were not given."""
+    """The latency on twice as many GPUs, where their number was searched; else empty."""
     if (twice := case.doubled) is None or twice.service is None:
         return ""
     single = twice.load.is_single
@@ -60,14 +60,14 @@ def _twice(case: Case) -> str:
 
 
 def _aim(case: Case) -> str:
-    """What the layout was chosen for; where GPUs are not given, throughput is that of each."""
+    """`the most tokens/s per GPU`: what the layout was chosen for."""
     if case.demand.aim == "latency" and case.chosen.load.is_single:
         return "the shortest time to the first token"
     return AIMS[case.demand.aim] + (" per GPU" if case.is_per_gpu else "")
 
 
 def why_aimed(case: Case) -> str:
-    """What the layout was taken for; what runners-up lack is in their rows."""
+    """Why the layout was chosen, where an aim was stated; the rows of runners-up say what they lack."""
     chosen = case.chosen
     taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
     if case.most is not None and case.serves(chosen):
@@ -81,20 +81,20 @@ def why_aimed(case: Case) -> str:
     return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + idle
 
 
-def left_over(case: Case, *, told: Plan | None = None) -> str:
-    """Why GPUs that were given stay idle, and what the best layout on more of them lacks, unless it was `told`."""
+def left_over(case: Case, *, named: Plan | None = None) -> str:
+    """Why GPUs given stay idle, and what the best layout on more of them lacks unless it is `named`; or empty."""
     gpus = case.chosen.layout.gpus
     if case.demand.aim == "fewest_gpus" or not (idle := (case.demand.gpus or gpus) - gpus):
         return ""
     left = f" {words.count(idle, 'GPU')} left over: too few for another replica"
     larger = next((plan for plan in case.ranked if plan.layout.gpus > gpus), None)
-    if larger is None or larger is told or not (lacks := _lacks(case, larger)):
+    if larger is None or larger is named or not (lacks := _lacks(case, larger)):
         return left + "."
     return f"{left}; {words.degrees(larger.layout)} on {larger.layout.gpus:,}: {lacks}."
 
 
 def _nearest(case: Case) -> str:
-    """How close the layout chosen comes, and why it is that one of those that come as close."""
+    """How close the chosen layout comes to the latency, and why it is preferred to those as close."""
     chosen = case.chosen
     if case.is_closest(chosen):
         return "It comes closest to the latency asked for"
@@ -108,7 +108,7 @@ def _nearest(case: Case) -> str:
 
 
 def _is_partly_in_time(case: Case) -> bool:
-    """Whether the layout chosen gets a latency that is asked for to some users."""
+    """Whether the chosen layout serves some users within the latency asked for."""
     return case.demand.has_targets and case.chosen.in_time > 0
 
 
@@ -119,7 +119,7 @@ def _serve(demand: Demand, number: int) -> str:
 
 
 def _targets(case: Case) -> str:
-    """Whether the layout stays within the latency asked for; if none does, that this one comes closest."""
+    """Whether the latency is met; if by no layout, how close the chosen one comes."""
     chosen = case.chosen
     if case.serves(chosen):
         return f"That meets {case.demand.latency}.{_what_decides(case)}"
@@ -136,7 +136,7 @@ def _targets(case: Case) -> str:
 
 
 def _alone(case: Case) -> str:
-    """What even a user alone waits for longest, against what is asked for; nothing where it is not known."""
+    """The latency that even a lone user exceeds; empty where not timed."""
     if (alone := case.alone) is None:
         return ""
     limits = case.demand.latency
@@ -146,7 +146,7 @@ def _alone(case: Case) -> str:
 
 
 def _what_decides(case: Case) -> str:
-    """Whether memory or the latency makes it as many GPUs; nothing where the number was not looked for, or is one."""
+    """Whether memory or latency sets the number of GPUs; empty where it was given, or is one."""
     if case.by_memory is None or case.chosen.layout.gpus == 1:
         return ""
     if case.by_memory == case.chosen.layout.gpus:
@@ -160,7 +160,7 @@ def _gpus(case: Case) -> str:
 
 
 def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
-    """What a runner-up lacks against the layout chosen: users, latency, GPUs, speed; or costs more. [USD/hour]"""
+    """What a runner-up lacks against the chosen layout; `dearer` is how much more it costs to rent. [USD/hour]"""
     if lacks := _lacks(case, plan):
         return lacks
     if (more := plan.layout.gpus - case.chosen.layout.gpus) > 0:
@@ -169,7 +169,7 @@ def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
 
 
 def _lacks(case: Case, plan: Plan) -> str:
-    """What a layout lacks against the one chosen, however many GPUs it takes; empty where that is nothing."""
+    """What a layout lacks against the chosen one, its GPUs apart; empty where nothing."""
     chosen, demand = case.chosen, case.demand
     if demand.has_targets and plan.in_time < min(chosen.in_time, demand.users):
         return f"takes {plan.in_time:,} of {demand.users:,} users in time"
@@ -183,7 +183,7 @@ def _lacks(case: Case, plan: Plan) -> str:
 
 
 def _losses(case: Case, plan: Plan) -> list[str]:
-    """Where a runner-up is worse than the layout chosen, what the aim is about first."""
+    """The figures in which a runner-up is worse, those of the aim first."""
     chosen = case.chosen
     if plan.service is None or chosen.service is None:
         return []
@@ -196,6 +196,6 @@ def _losses(case: Case, plan: Plan) -> list[str]:
 
 
 def _worse(what: str, more: float, less: float, *, of: float) -> list[str]:
-    """`12 % slower a token`, of what the chosen layout has; where it is at least 1 %."""
+    """`12 % slower a token`: the difference as a share of the chosen layout's figure `of`; none below 1 %."""
     share = (more - less) / of if of else 0
     return [f"{share:.0%} {what}".replace("%", " %")] if share >= 0.01 else []

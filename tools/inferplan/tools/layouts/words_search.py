@@ -1,4 +1,4 @@
-"""What a search over GPU types found, in sentences."""
+"""The search over GPU types in sentences."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from inferplan.tools.layouts.search import Offer, Search
 
 
 def type_sentences(found: Search) -> Iterator[str]:
-    """How many types serve the users, and which is the cheapest of them to rent."""
+    """How many types serve the users, and which of them is cheapest to rent."""
     if not found.offers:
         most = GPUS[found.gpu].title
         yield f"No other of {found.searched} datacenter GPU types holds it either; {most} has the most memory."

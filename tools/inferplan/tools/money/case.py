@@ -1,4 +1,4 @@
-"""One question about money with everything that was computed for it: which option is the cheapest, and by how much."""
+"""A question about money with everything computed for it: the bills, the cheapest option, where options cross."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +13,12 @@ from inferplan.tools.money.sensitivity import Swing, largest_swings
 from inferplan.tools.serving.serving import Serving
 
 RANKED = 2
-"""Cheapest GPUs that an answer names."""
+"""Cheapest GPU types that an answer names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One question with everything that was computed for it."""
+    """A question about money with everything computed for it; `monthly` are the bills to list. [USD/month]"""
 
     on: Serving
     bills: Bills
@@ -31,13 +31,13 @@ class Case:
 
     @cached_property
     def ranked(self) -> list[Ranked]:
-        """The cheapest GPUs for the same traffic."""
+        """The GPU types with the cheapest fleets for the same traffic."""
         return cheapest_gpus(self.scope, self.traffic, most=RANKED)
 
     @property
     def traffic(self) -> Traffic:
-        """What the fleet is sized for."""
-        return self.bills.yard.traffic
+        """The traffic that the fleet is sized for."""
+        return self.bills.sizing.traffic
 
     @property
     def requests(self) -> int:
@@ -51,17 +51,17 @@ class Case:
 
     @cached_property
     def best(self) -> OptionName:
-        """The cheapest option."""
+        """The cheapest option of all listed."""
         return cheapest(self.monthly, spot=True)
 
     @cached_property
     def recommended(self) -> OptionName:
-        """The cheapest option that may be taken, or owned hardware where compliance asks for it."""
+        """The cheapest option that is allowed; owning where compliance requires it."""
         return "own" if self.compliance_required else cheapest(self.monthly, spot=self.bills.rates.spot_allowed)
 
     @cached_property
     def usd_per_million_tokens(self) -> dict[OptionName, float]:
-        """The price of a token under each option, input and output together. [USD per 10^6 tokens]"""
+        """The price of tokens under each option, input and output together. [USD per million tokens]"""
         traffic = self.traffic
         return {
             name: cost.usd_per_million_tokens(
@@ -74,39 +74,39 @@ class Case:
 
     @property
     def usd_per_user_month(self) -> float | None:
-        """The recommended bill over the users that such a day's requests come from. [USD]"""
+        """The recommended bill per user, where requests per user are given; else None. [USD/month]"""
         each = self.requests_per_user
         return each and self.monthly[self.recommended] * each / self.traffic.requests_per_day
 
     @cached_property
     def crossings(self) -> dict[OptionName, float | None]:
-        """Hours a day at which on-demand costs what each other option does."""
+        """Hours a day at which on-demand costs as much as each other option; None for never."""
         return self.bills.hours("on_demand")
 
     @cached_property
     def spot_crossings(self) -> dict[OptionName, float | None]:
-        """The same for spot, where it can be chosen."""
+        """The same for spot, where it is allowed; else empty."""
         return self.bills.hours("spot") if "spot" in self.weighed else {}
 
     @cached_property
     def cheaper_all_day(self) -> dict[str, str]:
-        """The options that never meet on-demand, each with the one of the two that is cheaper."""
+        """By option that never costs as much as on-demand, the cheaper of the two."""
         return {**self.bills.cheaper_all_day("on_demand", self.crossings)}
 
     @cached_property
     def fleet_option(self) -> OptionName:
-        """The cheapest way to have the fleet, rather than to call an API; owned where compliance asks for it."""
+        """The cheapest way to have the fleet, the API apart; owning where compliance requires it."""
         held: dict[OptionName, float] = {name: usd for name, usd in self.monthly.items() if name != "api"}
         return "own" if self.compliance_required else cheapest(held, spot=self.bills.rates.spot_allowed)
 
     @cached_property
     def api_requests(self) -> float | None:
-        """Requests a day up to which the API is cheaper than that."""
+        """Requests a day up to which the API is cheaper than the fleet; None for any number, or without an API."""
         return self.bills.api_requests(self.fleet_option) if self.bills.rates.api else None
 
     @cached_property
     def payback(self) -> dict[OptionName, float]:
-        """Months after which buying has cost no more than each other option, where it does before it is written off."""
+        """Months after which buying has cost no more than each other option, within its depreciation."""
         owned = self.bills.rates.owned
         life = owned.gpu.depreciation_years * MONTHS_PER_YEAR if owned and owned.gpu else 0
         months = self.bills.payback
@@ -114,21 +114,21 @@ class Case:
 
     @cached_property
     def weighed(self) -> list[OptionName]:
-        """The options that can be chosen: spot only where it is allowed."""
+        """The options that may be chosen: spot only where it is allowed."""
         return [name for name in self.monthly if name != "spot" or self.bills.rates.spot_allowed]
 
     @cached_property
     def slower(self) -> tuple[float, float]:
-        """How many times as long as planned the work takes, at best and at worst, in half of published runs."""
+        """Time over that planned, at best and at worst, in half of published runs: the offline error band. [ratio]"""
         found = self.on.band("offline")
         return found.low, found.high
 
     @cached_property
     def swings(self) -> list[Swing]:
-        """What moves the recommended bill most."""
+        """The inputs that move the recommended bill most."""
         return largest_swings(self.bills, self.recommended, self.slower)
 
     @property
     def premium(self) -> float:
-        """What compliance costs. [USD/month]"""
+        """The recommended bill above the cheapest: what compliance costs. [USD/month]"""
         return self.monthly[self.recommended] - self.monthly[self.best]

@@ -10,7 +10,7 @@ FIGURE = 9
 ROWS = 4
 CENTS_BELOW = 100
 HOURLY = {"on-demand": "o", "spot": "s"}
-"""What draws the bills that grow with the hours; all others are lines."""
+"""The marks of bills that grow with the hours; all others are dashes."""
 
 
 def _money(usd: float) -> str:
@@ -29,7 +29,7 @@ def _money(usd: float) -> str:
 def draw_hours(
     title: str, lines: Mapping[str, Sequence[float]], crossings: Mapping[str, float | None], *, hours_now: float
 ) -> str:
-    """Each bill for 1 to 24 hours of use, and an X where on-demand crosses another."""
+    """The diagram: each bill for 1 to 24 hours of use a day, an X where on-demand crosses another."""
     named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
     full = max(values[-1] for values in lines.values()) or 1.0
     rows = {label: _rows(bills, full) for label, bills in lines.items()}
@@ -47,12 +47,12 @@ def draw_hours(
 
 
 def _rows(bills: Sequence[float], full: float) -> list[int]:
-    """The row of each bill, that of the dearest at 24 hours on top; negative beyond it."""
+    """The row of each bill, 0 on top for `full`; negative where it is above that."""
     return [ROWS - (round(usd / full * ROWS) or 1) for usd in bills]
 
 
 def _framed(grid: Sequence[Sequence[str]], ends: Mapping[str, int], full: float) -> Iterator[str]:
-    """The picture with its scale to the left, and to the right what ends in a row."""
+    """The lines of the picture: the scale on the left, the labels of the bills that end in each row on the right."""
     for number, cells in enumerate(grid):
         ending = ", ".join(label for label, row in ends.items() if row == number)
         scale = _money(full) if number == 0 else ""
@@ -62,7 +62,7 @@ def _framed(grid: Sequence[Sequence[str]], ends: Mapping[str, int], full: float)
 
 
 def _hours(now: float) -> str:
-    """The hours under the picture, and where the service stands."""
+    """The axis of hours, and the hours asked for."""
     line = " " * (FIGURE + 1) + "0"
     for hour in (6, 12, 18, HOURS_PER_DAY):
         line = line.ljust(FIGURE + 1 + hour) + str(hour)

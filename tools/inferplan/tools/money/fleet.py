@@ -1,4 +1,4 @@
-"""The fewest GPUs that carry a day's requests: which replica to take, and how many of them."""
+"""The fewest GPUs that carry a day's requests: which replica to take, and how many."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Service
 from inferplan.core.units import MILLI
-from inferplan.tools._assumptions import Ledger, parse_overrides
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.serving.latency import WHENEVER, Latency
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import serving
 
 DEPTHS = 3
-"""Pipelines that compete where no single node holds a request: the shallowest that does, and the next ones."""
+"""Pipelines considered where no single node holds a request: the shallowest that does, and the next ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One request: its tokens, and the latency that it has to get."""
+    """One request: its tokens, and the latency asked for."""
 
     input_tokens: int
     output_tokens: int
@@ -31,11 +32,11 @@ class Request:
 
     @property
     def tokens(self) -> int:
-        """Input and output together."""
+        """Input and output tokens."""
         return self.input_tokens + self.output_tokens
 
     def load(self, sequences: int) -> Load:
-        """So many of them at once on one replica, in the middle of their answers."""
+        """The load of a replica with this many requests at once, each half-way through its answer."""
         return Load(
             sequences=sequences,
             context=self.input_tokens + self.output_tokens / 2,
@@ -46,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Traffic:
-    """The requests of a day, the hours within which all of them come, and how uneven they and the plan are."""
+    """The requests of a day, the hours within which they come, peak over mean, and the utilization planned."""
 
     requests_per_day: float
     usage_hours_per_day: float
@@ -55,7 +56,7 @@ class Traffic:
     utilization: float
 
     def demand(self, requests: float, hours: float) -> float:
-        """Output tokens in the busiest hour, for so many requests within so many hours. [tokens/s]"""
+        """Output tokens in the busiest hour, for requests a day within some hours. [tokens/s]"""
         return cost.demand(
             requests_per_day=requests,
             output_tokens=self.request.output_tokens,
@@ -66,7 +67,7 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instance:
-    """One replica with as many requests at once as it has room and time for."""
+    """One replica at its best batch: as many requests at once as it holds, in time."""
 
     layout: Layout
     batch: int
@@ -74,13 +75,13 @@ class Instance:
 
     @property
     def tokens_per_s(self) -> float:
-        """What it delivers. [output tokens/s]"""
+        """Output throughput at that batch. [tokens/s]"""
         return self.service.tokens_per_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fleet:
-    """So many instances of a kind, in whole machines."""
+    """Instances of one kind in whole machines: `needed` for the traffic, `count` that the `gpus` paid for hold."""
 
     instance: Instance
     needed: int
@@ -89,15 +90,15 @@ class Fleet:
 
     @property
     def busy_gpus(self) -> int:
-        """GPUs that the traffic needs."""
+        """GPUs of the instances needed."""
         return self.needed * self.instance.layout.replica
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yard:
-    """The instances that may carry the traffic, of which a fleet is built for any requests and hours.
+class FleetSizing:
+    """Sizes the fleet for any requests and hours, of the kinds of instances that can serve a request.
 
-    GPUs come in machines of `machine`; `at_least` of them are there whatever the traffic.
+    GPUs come in machines of `machine`; at least `at_least` of them are paid for.
     """
 
     instances: tuple[Instance, ...]
@@ -106,37 +107,37 @@ class Yard:
     at_least: int = 0
 
     def gpus(self, requests: float, hours: float, slower: float = 1) -> int:
-        """The fewest GPUs that are paid for, for so many requests within so many hours; more if all are `slower`."""
+        """The fewest GPUs paid for that carry requests a day within some hours; `slower` scales the work. [GPUs]"""
         demand = self.traffic.demand(requests, hours) * slower
         return self._paid_for(cost.fewest_gpus(demand=demand, kinds=self._kinds))
 
     @cached_property
     def _kinds(self) -> list[tuple[int, float]]:
-        """GPUs and planned throughput of each instance."""
+        """GPUs and planned output throughput of each kind of instance. [tokens/s]"""
         planned = self.traffic.utilization
         return [(one.layout.replica, one.tokens_per_s * planned) for one in self.instances]
 
     @cached_property
     def fleet(self) -> Fleet:
-        """The fleet of the traffic asked for: of equally dear ones that which needs least, then the fastest."""
+        """The fleet for the traffic asked for: fewest GPUs paid for, then fewest needed, then the fastest."""
         demand = self.traffic.demand(self.traffic.requests_per_day, self.traffic.usage_hours_per_day)
         fleets = (self._fleet(one, demand) for one in self.instances)
         tokens = self.traffic.request.output_tokens
         return min(fleets, key=lambda fleet: (fleet.gpus, fleet.busy_gpus, fleet.instance.service.wait_s(tokens)))
 
     def _fleet(self, one: Instance, demand: float) -> Fleet:
-        """Instances of this kind that carry a demand, and as many as the GPUs paid for hold."""
+        """The fleet of one kind of instance that carries a demand. [tokens/s]"""
         needed = cost.instances(demand=demand, capacity=one.tokens_per_s, utilization=self.traffic.utilization)
         gpus = self._paid_for(needed * one.layout.replica)
         return Fleet(instance=one, needed=needed, count=gpus // one.layout.replica, gpus=gpus)
 
     def _paid_for(self, gpus: int) -> int:
-        """Whole machines, and no fewer GPUs than asked for."""
+        """GPUs in whole machines, and at least those asked for."""
         return cost.whole_machines(max(gpus, self.at_least), machine=self.machine)
 
 
 def take_traffic(ledger: Ledger, *, requests: float, hours: float, request: Request) -> Traffic:
-    """The traffic with what is assumed of it."""
+    """The traffic of requests a day within some hours, with peak and utilization from the ledger."""
     return Traffic(
         requests_per_day=requests,
         usage_hours_per_day=hours,
@@ -148,20 +149,20 @@ def take_traffic(ledger: Ledger, *, requests: float, hours: float, request: Requ
 
 @lru_cache(maxsize=1024)
 def on_gpu(model: Model, precision: str, gpu: str, groups: tuple[str, ...], overrides: str) -> Serving:
-    """The model on a GPU under a question's overrides, where nobody asks which of them it took."""
+    """The model on a GPU under a question's overrides, cached; which of them it took is not recorded."""
     ledger = Ledger(parse_overrides(overrides, groups=groups))
     return serving(ledger, model=model.id, precision=precision, gpu=gpu, quiet=True)
 
 
 @lru_cache(maxsize=4096)
 def instances(on: Serving, request: Request) -> tuple[Instance, ...]:
-    """The replicas that hold a request, and answer it in time; none where none can be built."""
+    """An instance of every replica that holds a request and serves it in time; empty where none does."""
     found = (_instance(on, layout, request) for layout in _replicas(on, request.tokens))
     return tuple(one for one in found if one)
 
 
 def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
-    """A replica at its best batch: the most sessions in time, or where that delivers more, as many in each stage."""
+    """A replica at its best batch: the most in time, or a multiple of its stages if that delivers more; or None."""
     held, replica = on.room(layout, request.tokens), on.replica(layout)
     if replica is None:
         return None
@@ -172,13 +173,13 @@ def _instance(on: Serving, layout: Layout, request: Request) -> Instance | None:
 
 
 NARROWEST = 2
-"""Groups that share experts which are looked at: the third of eight GPUs, tensor 4 x data 2, was never the best."""
+"""Expert-sharing groups considered: the third of eight GPUs, tensor 4 x data 2, was never the best."""
 
 
 def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
-    """Every tensor degree within a domain that holds a request, or else the shallowest pipelines.
+    """Every tensor group within a domain that holds a request, or else the shallowest pipelines.
 
-    And what shares experts over as many GPUs as the smallest of them, or over a node where those are fewer.
+    And expert-sharing groups over as many GPUs as the smallest of them, or over a node where that is larger.
     """
     inside = [layout for layout in on.tensor if on.fits(layout, tokens)]
     plain = iter(inside) if inside else _across(on, tokens)
@@ -188,9 +189,9 @@ def _replicas(on: Serving, tokens: int) -> Iterator[Layout]:
 
 
 def _sharing(on: Serving, gpus: int, tokens: int) -> Iterator[Layout]:
-    """The narrowest tensor groups that share experts over all of so many GPUs and hold a request, if any do.
+    """The narrowest tensor groups that share experts over exactly `gpus` GPUs and hold a request.
 
-    A full batch gets more of them than of one group of all these GPUs, which cuts attention finely and repeats latents.
+    A full batch gets more of them than of one wide group, which cuts attention finely and repeats latents.
     """
     held = (one for one in on.shared(gpus) if one.replica == gpus and on.fits(one, tokens))
     return islice(held, NARROWEST)
@@ -199,7 +200,7 @@ def _sharing(on: Serving, gpus: int, tokens: int) -> Iterator[Layout]:
 def _across(on: Serving, tokens: int) -> Iterator[Layout]:
     """Pipelines that hold a request, the guide's smallest replica first; none where the deepest does not.
 
-    Of SGLang the deepest has not the most room: its reserve grows with the ranks.
+    Under SGLang the deepest has not the most room: its reserve grows with the ranks.
     """
     deepest = Layout(tp=on.degrees[-1], pp=on.model.architecture.layers) if on.degrees else None
     if deepest is None or (on.engine.name != "sglang" and not on.fits(deepest, tokens)):
@@ -225,7 +226,7 @@ def fleet_problem(on: Serving, request: Request) -> str:
 
 
 def _too_slow(on: Serving, request: Request) -> str:
-    """The latency that a lone request gets at best, against what is asked for."""
+    """Why no fleet is in time: the best latency of a lone request against the one asked for."""
     alone = [service for one in _replicas(on, request.tokens) if (service := on.service(one, request.load(1)))]
     limits = request.latency
     asked = {"max_ttft_ms": (limits.ttft_s, "ttft_s"), "max_tpot_ms": (limits.tpot_s, "tpot_s")}
@@ -241,5 +242,5 @@ def _too_slow(on: Serving, request: Request) -> str:
 
 
 def _tenths(seconds: float) -> float:
-    """A time rounded up to tenths of a millisecond: as a limit it can be kept. [ms]"""
+    """A time rounded up to a tenth of a millisecond, so that it can be met as a limit. [ms]"""
     return ceil(10 * seconds / MILLI) / 10

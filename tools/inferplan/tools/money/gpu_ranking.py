@@ -1,4 +1,4 @@
-"""The cheapest GPUs for some traffic, among all that have a price."""
+"""The GPU types with the cheapest fleets for some traffic, among all that have a price."""
 
 from bisect import insort
 from collections.abc import Iterator
@@ -18,8 +18,9 @@ from inferplan.core.machine import machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.work import work_of
-from inferplan.tools._assumptions import Ledger, parse_overrides
-from inferplan.tools.money.fleet import Request, Traffic, Yard, instances, on_gpu
+from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
+from inferplan.tools.money.fleet import FleetSizing, Request, Traffic, instances, on_gpu
 from inferplan.tools.money.owning import ALL_IN, take_owned
 from inferplan.tools.money.rates import machine
 from inferplan.tools.serving.serving import Serving
@@ -32,12 +33,12 @@ OF_ONE_GPU = (
     "power_kw_per_gpu",
     "gpus_per_machine",
 )
-"""Settings that speak of the GPU asked for, and of no other."""
+"""Settings of the GPU asked for, which do not apply to the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scope:
-    """What is served on every GPU alike: a model in a format under the question's `overrides`, or the GPU asked for."""
+    """What is served on every GPU type: a model in a format under a question's overrides; `own` compares owning."""
 
     model: Model
     precision: str
@@ -49,21 +50,21 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranked:
-    """A GPU with its fleet; the bill is on demand, or of owning."""
+    """A GPU type with its fleet and that fleet's bill, on demand or of owning. [USD/month]"""
 
     gpu: str
     monthly_usd: float
-    yard: Yard
+    sizing: FleetSizing
 
     @property
     def tpot_s(self) -> float:
-        """Time per further token in the fleet's batch, without a latency asked for as slow as throughput pays. [s]"""
-        return self.yard.fleet.instance.service.tpot_s
+        """TPOT in the fleet's batch, which without a limit is as slow as throughput pays. [s]"""
+        return self.sizing.fleet.instance.service.tpot_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Offer:
-    """A GPU: how many come together, what one costs a month, and more for each hour of a day, and the people beside."""
+    """The price of a GPU type: GPUs per machine, and for each GPU USD a month, and per hour of a day; staff once."""
 
     gpu: Gpu
     machine: int
@@ -72,14 +73,14 @@ class _Offer:
     staff: float = 0
 
     def bill(self, gpus: int, hours: float) -> float:
-        """What so many of them cost at so many hours a day. [USD/month]"""
+        """The bill of some GPUs at some hours a day. [USD/month]"""
         return gpus * (self.month + self.hourly * hours) + self.staff
 
 
 def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
-    """The GPUs whose fleets cost least, cheapest first.
+    """The GPU types with the cheapest fleets, cheapest first.
 
-    GPUs are looked at in the order of the least that they could cost, until no other can be among the cheapest.
+    Types are sized in the order of a lower bound of their bills, until no other can be among the cheapest.
     """
     found: list[Ranked] = []
     for least, offer in sorted(_least(scope, traffic), key=itemgetter(0)):
@@ -91,7 +92,7 @@ def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
 
 
 def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
-    """What a GPU costs at the very least: as few as hold the weights, and never waiting for anything else."""
+    """A lower bound of the bill of every GPU type, with its price. [USD/month]"""
     demand = traffic.demand(traffic.requests_per_day, traffic.usage_hours_per_day) / traffic.utilization
     for offer, holding, speed in _bounds(scope, traffic.request):
         fewest = max(holding, ceil(demand / speed * (1 - 1e-9)))
@@ -101,7 +102,7 @@ def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
 
 @lru_cache(maxsize=256)
 def _bounds(scope: Scope, request: Request) -> tuple[tuple["_Offer", int, float], ...]:
-    """Every GPU with a price, the fewest of it that hold the weights, and more than one of it delivers."""
+    """Every GPU type with a price, the fewest GPUs that hold the weights, and an upper bound of its throughput."""
     stored = memory.weights(scope.model, FORMATS[scope.precision]).total
     offers = _offers(scope.gpu, scope.groups, scope.overrides, "own" if scope.own else "rent")
     return tuple(
@@ -111,11 +112,11 @@ def _bounds(scope: Scope, request: Request) -> tuple[tuple["_Offer", int, float]
 
 
 def fastest_tokens_per_s(on: Serving, request: Request) -> float:
-    """1 / (compute + KV read + interference): more than one GPU of any replica delivers. [output tokens/s]
+    """1 / (compute + KV read + interference): an upper bound of the output of one GPU in any replica. [tokens/s]
 
-    Per output token: its own products, its cache once a step, and its share of what is computed of the prompt, as far
-    as prompts slow what runs and wait for each other, or all of it where one's own is the only one; no weights to read,
-    no links, no fixed times. Infinite where no peak is known.
+    Per output token: its own products, its cache once a step, and its share of the prompt's compute as far as prompts
+    slow what runs and wait for each other, or all of it where one's own is the only one; no weights to read, no links,
+    no fixed times. Infinite where no peak is known.
     """
     device = machine_of(on.gpu, on.precision, on.fabric(Layout()), on.efficiency, engine=on.engine.name)
     if device is None:
@@ -132,7 +133,7 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
 
 @lru_cache(maxsize=256)
 def _offers(asked: str, groups: tuple[str, ...], overrides: str, how: Literal["own", "rent"]) -> tuple[_Offer, ...]:
-    """Every GPU that has a price; that of the one asked for may be the caller's."""
+    """Every GPU type with a price; that of the GPU asked for may be the caller's."""
     found: list[_Offer] = []
     for device in (gpu for gpu in GPUS.values() if gpu.vendor in VENDORS):
         ledger = _ledger(groups, overrides, of_one=device.id == asked)
@@ -143,13 +144,13 @@ def _offers(asked: str, groups: tuple[str, ...], overrides: str, how: Literal["o
 
 
 def _ledger(groups: tuple[str, ...], overrides: str, *, of_one: bool) -> Ledger:
-    """The question's assumptions; those of the GPU asked for only where it is meant."""
+    """The question's overrides; those of the GPU asked for only where `of_one` says that it is this one."""
     given = parse_overrides(overrides, groups=groups)
     return Ledger({name: value for name, value in given.items() if of_one or name not in OF_ONE_GPU})
 
 
 def _rented(ledger: Ledger, gpu: Gpu) -> _Offer | None:
-    """A GPU on demand, by hours a day; None where no provider has it: peers give no service level."""
+    """The on-demand price of a GPU type; None where no provider has it: peers give no service level."""
     quote = prices.rental(gpu.id, "on_demand")
     if (quote is None or quote.kind != "on_demand") and not ledger.given("on_demand_usd_per_gpu_hour"):
         return None
@@ -159,10 +160,9 @@ def _rented(ledger: Ledger, gpu: Gpu) -> _Offer | None:
 
 
 def _owned(ledger: Ledger, gpu: Gpu) -> _Offer | None:
-    """An owned GPU, whatever the hours, with the people, who cost the same whatever they run.
+    """The price of owning a GPU type; None where it is not known part by part.
 
-    None where only a published rate for everything is known, which was not worked out as that of the others is: of
-    the five GPUs that have both it is 0.76 to 1.05 times as much.
+    A published all-in rate alone is not comparable: of the five GPUs that have both it is 0.76 to 1.05 times as much.
     """
     owned = take_owned(ledger, gpu)
     if owned is None or (owned.gpu is None and not ledger.given(ALL_IN)):
@@ -171,16 +171,16 @@ def _owned(ledger: Ledger, gpu: Gpu) -> _Offer | None:
 
 
 def _ranked(scope: Scope, traffic: Traffic, offer: _Offer) -> Ranked | None:
-    """The fleet on one GPU; None where no layout serves a request."""
+    """The fleet on one GPU type; None where no layout serves a request."""
     built = instances(_on(scope, offer), traffic.request)
     if not built:
         return None
     hours = traffic.usage_hours_per_day
-    yard = Yard(instances=built, traffic=traffic, machine=offer.machine)
-    gpus = yard.gpus(traffic.requests_per_day, hours)
-    return Ranked(gpu=offer.gpu.id, monthly_usd=offer.bill(gpus, hours), yard=yard)
+    sizing = FleetSizing(instances=built, traffic=traffic, machine=offer.machine)
+    gpus = sizing.gpus(traffic.requests_per_day, hours)
+    return Ranked(gpu=offer.gpu.id, monthly_usd=offer.bill(gpus, hours), sizing=sizing)
 
 
 def _on(scope: Scope, offer: _Offer) -> Serving:
-    """The model on a GPU of the ranking."""
+    """The model on a GPU type of the ranking."""
     return on_gpu(scope.model, scope.precision, offer.gpu.id, scope.groups, scope.overrides)

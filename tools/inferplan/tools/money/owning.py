@@ -1,4 +1,4 @@
-"""An owned GPU under one question's assumptions: what it costs to buy, to finance, to house and to run."""
+"""The cost of an owned GPU under a question's assumptions: purchase, financing, housing, power, upkeep, staff."""
 
 import datetime
 from collections.abc import Mapping
@@ -18,39 +18,39 @@ from inferplan.core.units import HOURS_PER_MONTH, KILO, MONTHS_PER_YEAR
 from inferplan.tools._assumptions import Ledger
 
 SERVER_POWER = {"h100-sxm": "server-kw-h100", "h200-sxm": "server-kw-h100", "b200-sxm": "server-kw-b200"}
-"""The facility constant that holds the power of the usual server of 8."""
+"""The facility constant with the power of the usual server of 8, by GPU."""
 SERVER_GPUS = 8
 WHAT: Mapping[Basis, str] = {
     "server": f"1/{SERVER_GPUS} of a server",
     "card": "bare card",
     "machine": "whole machine",
 }
-"""What a price to buy is of."""
+"""What a purchase price is the price of."""
 FACILITY_SETTINGS: Mapping[str, str] = {
     "pue": "pue",
     "electricity_usd_per_kwh": "electricity",
     "colocation_usd_per_kw_month": "colocation",
 }
-"""Settings and the facility constants that are their defaults."""
+"""The facility constants that are the defaults of settings."""
 FRESH_DAYS = 90
-"""Prices older than this are flagged."""
+"""Age beyond which a price is marked as stale. [days]"""
 RESIDUAL_YEARS = 3
-"""The age at which the catalogue knows what hardware resells for."""
+"""Age of hardware whose resale value the catalogue has. [years]"""
 
 
 ALL_IN = "owned_usd_per_gpu_hour"
-"""The setting that stands for all that owning costs."""
+"""The setting that replaces all costs of owning by one rate."""
 
 
 class Lacking(NamedTuple):
-    """A figure without which no GPU can be owned, and the setting that gives it, like this."""
+    """A figure without which owning has no price, with the setting that gives it and an example value."""
 
     what: str
     setting: str
     like: str
 
     def asked_for(self, gpu: Gpu) -> str:
-        """How to give it, in half a sentence."""
+        """The clause that says how to give the figure for a GPU."""
         return f'no {self.what} of {gpu.title} is known; give one: overrides="{self.setting}={self.like}"'
 
 
@@ -60,11 +60,11 @@ POWER = Lacking("power", "power_kw_per_gpu", "1.2")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Owned:
-    """One owned GPU and the people who run the fleet.
+    """One owned GPU, and the staff of the fleet. [USD/month]
 
-    What it costs follows from `gpu`, or where that is None is `all_in`: purchase, power, space and repair in one rate
-    [USD/h], paid round the clock. `low` and `high` are the range of its price to buy, or of that rate. `assumed` where
-    the server around a bare card is.
+    Its cost follows from `gpu`, or is `all_in` where that is None: one rate for everything, paid round the clock
+    [USD/h]. `low` and `high` are the range of the purchase price or of that rate. `assumed` where the price of the
+    server around a bare card is.
     """
 
     gpu: Ownership | None
@@ -76,19 +76,19 @@ class Owned:
 
     @property
     def month(self) -> float:
-        """One GPU, without the people. [USD/month]"""
+        """The cost of one GPU without staff. [USD/month]"""
         if self.gpu is None:
             return reserved_month(gpus=1, usd_per_gpu_hour=self.all_in)
         return owned_month(self.gpu, gpus=1)
 
     @property
     def usd_per_hour(self) -> float:
-        """The same by the hour, round the clock. [USD/GPU-hour]"""
+        """The same per hour, round the clock. [USD/GPU-hour]"""
         return self.month / HOURS_PER_MONTH
 
 
 def dated(date: str, as_of: datetime.date | None) -> str:
-    """A price's date, flagged where it is more than 90 days ago; of a month counts the first day.
+    """The date of a price, marked as stale beyond `FRESH_DAYS`; of a month the first day counts.
 
     >>> day = datetime.date(2026, 11, 25)
     >>> dated("2026-08-27", day), dated("2026-08-26", day)
@@ -99,7 +99,7 @@ def dated(date: str, as_of: datetime.date | None) -> str:
 
 
 def lacking(ledger: Ledger, gpu: Gpu) -> Lacking | None:
-    """What is missing to own this GPU, if anything is."""
+    """The figure that is missing to price owning this GPU; None where it has a price."""
     if ledger.given(ALL_IN):
         return None
     if not _has_a_price(ledger, gpu):
@@ -108,14 +108,14 @@ def lacking(ledger: Ledger, gpu: Gpu) -> Lacking | None:
 
 
 def _has_a_price(ledger: Ledger, gpu: Gpu) -> bool:
-    """Whether it is known, or said, what buying this GPU takes."""
+    """Whether the purchase price of this GPU is known or given."""
     return ledger.given("purchase_usd_per_gpu") or prices.purchase(gpu.id) is not None
 
 
 def take_owned(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None = None, *, listed: bool = False) -> Owned | None:
-    """An owned GPU, or None where neither its price and power nor its all-in cost is known or given.
+    """The cost of owning a GPU; None where neither its parts nor its all-in rate are known or given.
 
-    The price is listed where a day is given, all else that owning takes where it is to be `listed`.
+    The price is listed in the ledger where `as_of` is given, the other parts where they are to be `listed`.
     """
     if missing := lacking(ledger, gpu):
         if as_of is not None:
@@ -127,7 +127,7 @@ def take_owned(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None = None, *, 
 
 
 def _all_in(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None) -> Owned:
-    """A GPU of which only one rate for everything is known: the catalogue's, or the caller's."""
+    """The cost of a GPU by one all-in rate: the caller's, or the catalogue's."""
     fact = None if ledger.given(ALL_IN) else prices.ownership_cost(gpu.id)
     why = fact and f"all in, at a small cloud; {fact.low:g} at a hyperscaler; {dated(fact.date, as_of)}"
     rate = ledger.take(ALL_IN, fact and fact.value, why=why, quiet=as_of is None)
@@ -141,7 +141,7 @@ def _all_in(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None) -> Owned:
 
 
 def _bought_and_run(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None, *, listed: bool) -> Owned:
-    """A GPU at its price to buy, with what financing, housing and running it take."""
+    """The cost of a GPU by its parts: purchase, financing, housing, power, upkeep."""
     quiet = as_of is None
     bought = None if ledger.given("purchase_usd_per_gpu") else prices.purchase(gpu.id)
     why = bought and _bought(bought, as_of)
@@ -171,19 +171,19 @@ def _bought_and_run(ledger: Ledger, gpu: Gpu, as_of: datetime.date | None, *, li
 
 
 def _server(ledger: Ledger, card: float, *, quiet: bool) -> float:
-    """What the server adds to a bare card: as much of its price as for the GPU that is priced as both."""
+    """What a server adds to the price of a bare card: the same share as for GPUs priced both ways. [USD/GPU]"""
     share = prices.server_share()
     why = f"assumed: {100 * share:.0f} % of the bare card, as for H100"
     return ledger.take("server_usd_per_gpu", round(card * share, 2), why=why, quiet=quiet or card == 0)
 
 
 def _residual(years: float) -> float:
-    """What is left after so many years, if a year takes as much as each of the first three does. [fraction]"""
+    """Share of the price left after some years, at the yearly loss of the first three. [fraction]"""
     return round(FACILITY["residual"].value ** (years / RESIDUAL_YEARS), 4)
 
 
 def _staff(ledger: Ledger) -> float:
-    """What the people cost who run the hardware. [USD/month]"""
+    """The cost of the staff that runs the hardware. [USD/month]"""
     people = ledger.take("staff_fte", quiet=True)
     if not people:
         return 0.0
@@ -191,12 +191,12 @@ def _staff(ledger: Ledger) -> float:
 
 
 def _bought(purchase: Purchase, as_of: datetime.date | None) -> str:
-    """Where a purchase price comes from."""
+    """What a purchase price is of, and its date."""
     return f"{WHAT[purchase.basis]}, {dated(purchase.date, as_of)}"
 
 
 def power(gpu: Gpu) -> tuple[float, str] | None:
-    """Server power per GPU, and where it comes from; None where nothing is known. [kW]"""
+    """Power of one GPU with its share of the server, and the source; None where not known. [kW]"""
     if gpu.id in SERVER_POWER:
         return FACILITY[SERVER_POWER[gpu.id]].value / SERVER_GPUS, "server of 8"
     all_in = prices.all_in_kw(gpu.id)
@@ -212,10 +212,10 @@ def power(gpu: Gpu) -> tuple[float, str] | None:
 
 @cache
 def host_share() -> float:
-    """What a host and its fans add to the rated power of a GPU: of the GPUs whose servers' power is known.
+    """Power that host and fans add to a GPU's rated power, from the GPUs whose servers are known. [fraction]
 
-    The assumption to make where only a GPU's rated power is known. Eight A100 of 400 W would take 5.8 kW with it; 6.5
-    are the most that NVIDIA's server of them takes.
+    Assumed where only a GPU's rated power is known. Eight A100 of 400 W would take 5.8 kW with it; NVIDIA's server of
+    them takes 6.5 at most.
     """
     rated = {id_: GPUS[id_].power_watts or 0 for id_ in SERVER_POWER}
     served = {id_: FACILITY[fact].value / SERVER_GPUS for id_, fact in SERVER_POWER.items()}
@@ -223,7 +223,7 @@ def host_share() -> float:
 
 
 def _facility(ledger: Ledger, name: str, as_of: datetime.date | None, *, listed: bool) -> float:
-    """A constant of the building; listed also where it is the oldest price left because the hardware's was given."""
+    """A constant of the building; listed also where it is the oldest price left, as that of the hardware was given."""
     fact = FACILITY[FACILITY_SETTINGS[name]]
     quiet = not listed and (as_of is None or not ledger.given("purchase_usd_per_gpu"))
     return ledger.take(name, fact.value, why=dated(fact.date, as_of), quiet=quiet)

@@ -1,4 +1,4 @@
-"""Prices of one GPU type and one model under one question's assumptions: how much, how sure, how old, and why."""
+"""The prices of a GPU type and a model under a question's assumptions, each with range, date and source."""
 
 import datetime
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ LABELS: Mapping[OptionName, str] = {
     "own": "own",
     "api": "API",
 }
-"""What pictures call each way to pay."""
+"""Short names of the options, for diagrams."""
 
 KINDS: Mapping[Reserved, Literal["reserved_1y", "reserved_3y"]] = {
     "reserved_1yr": "reserved_1y",
     "reserved_3yr": "reserved_3y",
 }
-"""What the catalogue calls them."""
+"""The catalogue's names of the commitments."""
 _ON_DEMAND = "on_demand_usd_per_gpu_hour"
 _SPOT = "spot_usd_per_gpu_hour"
 _API_CACHED = "api_cached_input_usd_per_million_tokens"
@@ -39,13 +39,13 @@ _API = ("api_input_usd_per_million_tokens", "api_output_usd_per_million_tokens")
 
 
 def today() -> datetime.date:
-    """The day on which a question is asked."""
+    """The current day, in UTC."""
     return datetime.datetime.now(tz=datetime.UTC).date()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rate:
-    """A price with its range; `date` is that of its newest offer, None where the caller gave the price.
+    """A price with its range; `date` is that of the newest offer, None where the caller gave it.
 
     `assumed` where nobody quotes it.
     """
@@ -59,10 +59,10 @@ class Rate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ApiRates:
-    """The same open model behind an API, or where it is `assumed` the nearest one. [USD per million tokens]
+    """The prices of an API for the same open model, or where `assumed` for the nearest one. [USD per million tokens]
 
-    Of the prompts' tokens `cached_share` are found in the provider's cache: they cost `cached`, or where that is not
-    known as much as others.
+    `cached_share` of the prompt tokens are found in the provider's cache and cost `cached`, or as much as others where
+    that is not known.
     """
 
     model: str
@@ -73,21 +73,21 @@ class ApiRates:
 
     @property
     def usd_per_million_input(self) -> float:
-        """What input tokens cost, some of them found in the cache."""
+        """The mean price of input tokens, cached ones included. [USD per million tokens]"""
         known = self.cached or self.input
         return (1 - self.cached_share) * self.input.usd + self.cached_share * known.usd
 
     @property
     def assumed(self) -> bool:
-        """Whether the price is that of another model."""
+        """Whether the prices are those of another model."""
         return self.input.assumed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rates:
-    """What a GPU-hour costs by contract, what an owned GPU costs, what an API asks; None where not known.
+    """The prices of renting by contract, of owning and of an API; None where not known.
 
-    `lacking` is what is missing to own one.
+    `lacking` is the figure that is missing to price owning.
     """
 
     rented: Mapping[OptionName, Rate]
@@ -97,14 +97,14 @@ class Rates:
     spot_allowed: bool
 
     def assumed(self, name: OptionName) -> bool:
-        """Whether nobody quotes what this option costs."""
+        """Whether the price of an option is an assumption that nobody quotes."""
         if name == "own":
             return self.owned is not None and self.owned.assumed
         return self.api is not None and self.api.assumed if name == "api" else self.rented[name].assumed
 
 
 def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
-    """The one sentence that says which price is missing and how to give it, or None where a bill can be made."""
+    """Which price is missing and how to give it, in one sentence; None where a bill can be made."""
     missing = lacking(ledger, gpu)
     if missing is None:
         return None
@@ -121,7 +121,7 @@ def price_problem(ledger: Ledger, gpu: Gpu, *, must_own: bool) -> str | None:
 
 
 def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
-    """Every price with its provenance in the ledger. Call where `price_problem` found none."""
+    """All prices, with their sources in the ledger. Precondition: `price_problem` is None."""
     as_of = datetime.date.fromordinal(int(ledger.take("as_of", today().toordinal(), quiet=True)))
     plain = on_demand(ledger, gpu, as_of)
     rented: dict[OptionName, Rate] = {"on_demand": plain} if plain else {}
@@ -144,20 +144,20 @@ def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
 
 
 def on_demand(ledger: Ledger, gpu: Gpu, as_of: datetime.date) -> Rate | None:
-    """What a GPU-hour costs that anybody can rent now; None where no price is known and the caller gives none."""
+    """The on-demand price of a GPU-hour; None where not known and not given. [USD/GPU-hour]"""
     quote = prices.rental(gpu.id, "on_demand")
     return _quoted(ledger, _ON_DEMAND, quote, as_of) if quote or ledger.given(_ON_DEMAND) else None
 
 
 def machine(ledger: Ledger, gpu: Gpu) -> int:
-    """GPUs that come together, unless the caller's own price is that of a single one."""
+    """GPUs of the smallest instance on offer; 1 where the caller gives the price of a GPU."""
     quote = None if ledger.given(_ON_DEMAND) else prices.rental(gpu.id, "on_demand")
     size = quote.machine if quote else 1
     return int(ledger.take("gpus_per_machine", size, why="smallest instance on offer", quiet=size == 1))
 
 
 def _quoted(ledger: Ledger, name: str, quote: Quote | None, as_of: datetime.date, *, quiet: bool = False) -> Rate:
-    """The median over providers, or what the caller says. Call where one of them is there."""
+    """The caller's price, or the median over providers. Precondition: one of them exists."""
     usd = ledger.take(name, quote and round(quote.median, 4), why=quote and _provenance(quote, as_of), quiet=quiet)
     if quote is None or ledger.given(name):
         return Rate(usd=usd, low=usd, high=usd)
@@ -165,7 +165,7 @@ def _quoted(ledger: Ledger, name: str, quote: Quote | None, as_of: datetime.date
 
 
 def _provenance(quote: Quote, as_of: datetime.date) -> str:
-    """Where a rental price comes from: median and range over providers, or the one source; and its date."""
+    """The source of a rental price: median and range over providers, or the one provider; and its date."""
     peers = "peer-to-peer offers, no service level; " if quote.kind == "on_demand_marketplace" else ""
     if quote.providers == 1:
         row = quote.rows[0]
@@ -175,7 +175,7 @@ def _provenance(quote: Quote, as_of: datetime.date) -> str:
 
 
 def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate | None, option: Reserved, as_of: datetime.date) -> Rate | None:
-    """A committed rate: as quoted, else the on-demand rate at the usual discount, which is an assumption."""
+    """A committed price: quoted, else on-demand at the usual discount, an assumption; None without either."""
     name, kind = f"{option}_usd_per_gpu_hour", KINDS[option]
     quote = prices.rental(gpu.id, kind)
     if quote or ledger.given(name):
@@ -190,7 +190,7 @@ def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate | None, option: Reserved, as
 
 
 def _api(ledger: Ledger, model: Model, as_of: datetime.date) -> ApiRates | None:
-    """The price of the same open model, of the one that a size class stands for or is like; or what the caller says."""
+    """The API prices of the same open model, of the one behind a size class, or the caller's; None where not known."""
     same = prices.api(model.id)
     price = same or prices.api_like(model.id)
     if price is None and not all(map(ledger.given, _API)):
@@ -211,7 +211,7 @@ def _api(ledger: Ledger, model: Model, as_of: datetime.date) -> ApiRates | None:
 def _api_rate(
     ledger: Ledger, name: str, price: ApiPrice | None, found: Range | None, *, like: bool, why: str | None = None
 ) -> Rate:
-    """Input or output tokens: median over providers. Only the one with a `why` is listed."""
+    """The price of input or output tokens, median over providers; listed only with a `why`."""
     usd = ledger.take(name, found and found.median, why=why, quiet=why is None)
     if found is None or price is None or ledger.given(name):
         return Rate(usd=usd, low=usd, high=usd)
@@ -219,5 +219,5 @@ def _api_rate(
 
 
 def _api_provenance(price: ApiPrice, title: str, *, like: bool, as_of: datetime.date) -> str:
-    """Whose price it is, over how many providers, and of when."""
+    """Whose API price it is, over how many providers, and its date."""
     return f"{f'assumed: like {title}, ' if like else ''}median of {price.providers}, {dated(price.date, as_of)}"

@@ -1,4 +1,4 @@
-"""Which inputs move a bill most: each one from its low end to its high end, all others as they are."""
+"""The inputs that move a bill most: each from its low to its high end, all others fixed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,18 +11,18 @@ from inferplan.tools.money.owning import ALL_IN, FACILITY_SETTINGS
 from inferplan.tools.money.rates import OptionName, Rates
 
 FACTS: Mapping[str, str] = {**FACILITY_SETTINGS, "depreciation_years": "depreciation", "network_fraction": "network"}
-"""Constants of owning whose range is published, by the facts that hold it."""
+"""Facility constants with a published range, by field of `Ownership`."""
 SETTING_OF: Mapping[str, str] = {"purchase_usd": "purchase_usd_per_gpu", "power_kw": "power_kw_per_gpu"}
-"""Settings that are called otherwise than what they set."""
+"""Settings that are not called as the field that they set."""
 SWING = 0.2
-"""How far an input moves both ways where no range of it is published."""
+"""Change both ways of an input without a published range. [fraction]"""
 SWINGS = 2
 """Inputs that an answer names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Swing:
-    """An input, and what the bill is at both of its ends. [USD/month]"""
+    """An input, and the bill at both of its ends. [USD/month]"""
 
     input: str
     low_usd: float
@@ -35,17 +35,17 @@ class Swing:
 
 
 def largest_swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> list[Swing]:
-    """The inputs that move an option's bill most, largest first; those that do not move it are left out.
+    """The inputs that move an option's bill most, largest first, without those that do not move it.
 
-    `slower` is how many times as long the fleet may take for its work as planned, at best and at worst.
+    `slower` is the time of the fleet's work over that planned, at best and at worst. [ratio]
     """
     swings = sorted(_swings(bills, name, slower), key=lambda one: -one.size)
     return [one for one in swings[:SWINGS] if one.size > 0]
 
 
 def _swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Iterator[Swing]:
-    """Every input that an option's bill depends on."""
-    traffic = bills.yard.traffic
+    """The swing of every input that an option's bill depends on."""
+    traffic = bills.sizing.traffic
     requests, hours = traffic.requests_per_day, traffic.usage_hours_per_day
     fewer, more = _around(requests)
     ends = (_month(bills, name, requests=fewer), _month(bills, name, requests=more))
@@ -61,7 +61,7 @@ def _swings(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Iter
 
 
 def _around(value: float, *, most: float = inf) -> tuple[float, float]:
-    """A fifth less and a fifth more."""
+    """The value less and plus `SWING` of it, at most `most`."""
     return (1 - SWING) * value, min((1 + SWING) * value, most)
 
 
@@ -69,13 +69,13 @@ def _month(
     bills: Bills, name: OptionName, *, requests: float | None = None, hours: float | None = None, slower: float = 1
 ) -> float:
     """An option's bill with one thing changed. [USD/month]"""
-    traffic = bills.yard.traffic
+    traffic = bills.sizing.traffic
     requests, hours = requests or traffic.requests_per_day, hours or traffic.usage_hours_per_day
-    return bills.month(name, gpus=bills.yard.gpus(requests, hours, slower), requests=requests, hours=hours)
+    return bills.month(name, gpus=bills.sizing.gpus(requests, hours, slower), requests=requests, hours=hours)
 
 
 def _of_speed(bills: Bills, name: OptionName, slower: tuple[float, float]) -> Swing:
-    """How far the throughput may be off."""
+    """The swing of the throughput, over its error band."""
     best, worst = slower
     return Swing(
         input="tokens_per_s_per_instance",
@@ -104,7 +104,7 @@ def _priced(rates: Rates, name: OptionName) -> Iterator[Priced]:
 
 
 def _priced_api(rates: Rates) -> Iterator[Priced]:
-    """Tokens in and out."""
+    """The prices of input and of output tokens."""
     if (api := rates.api) is None:
         return
     for side, rate in (("input", api.input), ("output", api.output)):
@@ -116,7 +116,7 @@ def _priced_api(rates: Rates) -> Iterator[Priced]:
 
 
 def _priced_own(rates: Rates) -> Iterator[Priced]:
-    """What is bought, and the constants of owning."""
+    """The purchase price and the constants of owning, or the all-in rate."""
     if (owned := rates.owned) is None:
         return
     if (gpu := owned.gpu) is None:
@@ -138,11 +138,11 @@ def _priced_own(rates: Rates) -> Iterator[Priced]:
 
 
 def _published(fact: str, value: float) -> tuple[float, float]:
-    """The range that a constant is quoted in, unless the caller gave another value."""
+    """The published range of a constant; around the value where the caller gave another."""
     known = FACILITY[fact]
     return _ends(value, known.low, known.high) if value == known.value else _around(value)
 
 
 def _ends(value: float, low: float, high: float) -> tuple[float, float]:
-    """A published range, or a fifth to both sides where there is none."""
+    """A published range, or around the value where there is none."""
     return (low, high) if low < high else _around(value)

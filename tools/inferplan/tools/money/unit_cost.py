@@ -1,4 +1,4 @@
-"""What a million tokens of a model cost on GPUs that are kept as busy as planned: rented, or else owned."""
+"""The price of a million tokens on GPUs kept as busy as planned: rented, or else owned."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,9 +20,9 @@ PRICED = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rent:
-    """What a GPU costs an hour, and the share of its throughput that is planned for. [USD/hour; fraction]
+    """The price of a GPU-hour, and the share of its throughput that is planned for. [USD/hour; fraction]
 
-    On demand; where `owned`, all that owning it takes, which is paid busy or idle.
+    On demand; where `owned`, all costs of owning, paid busy or idle.
     """
 
     usd_per_gpu_hour: float
@@ -31,14 +31,14 @@ class Rent:
 
     @property
     def paid(self) -> str:
-        """How, in one word."""
+        """`owned` or `rented`."""
         return "owned" if self.owned else "rented"
 
 
 def take_rent(ledger: Ledger, gpu: Gpu) -> Rent | None:
-    """The price and the share, as catalogued or as the caller says; None where no price is known.
+    """The price of a GPU-hour, the caller's or the catalogue's; None where not known.
 
-    Where nobody rents the GPU out by the hour, or the caller says what owning it costs, that is the price.
+    The cost of owning stands in where nobody rents the GPU out, or the caller gives it.
     """
     rate = None if ledger.given(ALL_IN) else on_demand(ledger, gpu, today())
     usd = rate.usd if rate else _owned_rate(ledger, gpu)
@@ -48,7 +48,7 @@ def take_rent(ledger: Ledger, gpu: Gpu) -> Rent | None:
 
 
 def _owned_rate(ledger: Ledger, gpu: Gpu) -> float | None:
-    """What an owned GPU costs an hour: as the caller says, else by the catalogue; None where neither tells."""
+    """The cost of an owned GPU per hour: the caller's, else the catalogue's; None where not known. [USD/hour]"""
     if ledger.given(ALL_IN):
         return ledger.take(ALL_IN)
     owned = take_owned(Ledger({}), gpu)
@@ -58,7 +58,7 @@ def _owned_rate(ledger: Ledger, gpu: Gpu) -> float | None:
 
 @lru_cache(maxsize=1024)
 def usd_per_million_tokens(on: Serving, rent: Rent) -> float | None:
-    """The least that input and output tokens cost together, at that price; None without a layout.
+    """The lowest price of a million tokens, input and output together, over all replicas; None without a layout.
 
     Instances are as full as a fleet is planned to be: what `compare_costs` comes to for a load that fills them.
     """

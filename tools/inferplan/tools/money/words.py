@@ -22,16 +22,16 @@ TITLES: dict[OptionName, str] = {
     "api": "an API",
 }
 SHORTEST_HOURS = 0.05
-"""Hours a day that are worth telling. [h]"""
+"""Hours a day below which a crossing counts as at once. [h]"""
 READING_S = 0.2
-"""Time per token of text that is read as it comes. [s]
+"""TPOT of text that is read as it comes. [s]
 
 Source: MLCommons, Llama 2 70B in MLPerf Inference v4.0 (2024): TPOT <= 200 ms is about 240 words a minute.
 """
 
 
 def summary(case: Case) -> Iterator[str]:
-    """The paragraph to paste into a design document."""
+    """The sentences of the summary, to be pasted into a design document."""
     yield _sizing_sentence(case)
     yield _price_sentence(case)
     yield _crossing_sentence(case)
@@ -39,7 +39,7 @@ def summary(case: Case) -> Iterator[str]:
 
 
 def _sizing_sentence(case: Case) -> str:
-    """Demand, and the fleet that carries it."""
+    """The demand, and the fleet that carries it."""
     traffic, fleet, on = case.traffic, case.fleet, case.on
     instance, request = fleet.instance, traffic.request
     served = f"{words.subject(on.model)} in {on.precision.title}{on.under}"
@@ -55,7 +55,7 @@ def _sizing_sentence(case: Case) -> str:
     else:
         carrying = f"{carrying}, {fleet.gpus:,} GPUs in all," if fleet.needed > 1 else carrying
         paid = ""
-    asked = case.bills.yard.at_least
+    asked = case.bills.sizing.at_least
     short = f" ({words.count(asked, 'GPU')} would not do)" if 0 < asked < fleet.busy_gpus else ""
     hours = traffic.usage_hours_per_day
     within = f", within {hours:g} {'hour' if hours == 1 else 'hours'}," if hours < HOURS_PER_DAY else ""
@@ -85,7 +85,7 @@ def _price_sentence(case: Case) -> str:
 
 
 def _titled(case: Case, name: OptionName) -> str:
-    """An option, and whether its price is an assumption."""
+    """An option's title, marked where its price is assumed, all in, or can be taken back."""
     if case.bills.rates.assumed(name):
         api = case.bills.rates.api
         return f"{TITLES[name]} (assumed{f' like {api.model}' if name == 'api' and api else ''})"
@@ -95,7 +95,7 @@ def _titled(case: Case, name: OptionName) -> str:
 
 
 def _compliance_sentence(case: Case) -> str:
-    """What compliance forces, and what that costs."""
+    """What compliance requires, and what that costs above the cheapest option."""
     if case.best == "own":
         return "Compliance requires own hardware, which is also the cheapest option."
     more = words.usd(case.premium)
@@ -103,14 +103,14 @@ def _compliance_sentence(case: Case) -> str:
 
 
 def reason(case: Case) -> str | None:
-    """Why the recommended option is, where it is not for its price."""
+    """Why an option is recommended that is not the cheapest; None where it is."""
     if not case.compliance_required:
         return None if case.recommended == case.best else "spot can be taken back"
     return f"compliance, {words.usd(case.premium)} a month above the cheapest" if case.premium else "compliance"
 
 
 def _crossing_sentence(case: Case) -> str:
-    """Up to how many hours a day renting by the hour is the cheaper way; from how many it is surely the dearer one."""
+    """The hours a day below which on-demand is cheaper than others, and beyond which it is dearer."""
     if "on_demand" not in case.monthly:
         return _owned_sentence(case)
     met: dict[OptionName, float] = {name: hours for name, hours in case.crossings.items() if hours}
@@ -128,12 +128,12 @@ def _crossing_sentence(case: Case) -> str:
 
 
 def _from(hours: float) -> str:
-    """From how many hours a day on; what is less than a moment is met at once."""
+    """`beyond 8.0 hours a day`, or `at any hours`."""
     return "at any hours" if hours < SHORTEST_HOURS else f"beyond {hours:.1f} hours a day"
 
 
 def _owned_sentence(case: Case) -> str:
-    """That there is no rent to hold the bill against, and what an owned GPU costs an hour."""
+    """That nobody rents the GPU out, and what it costs owned. [USD/GPU-hour]"""
     nobody, owned = f"No cloud is known to rent out {case.on.gpu.title} on demand", case.bills.rates.owned
     if owned is None:
         return f"{nobody}."
@@ -143,7 +143,7 @@ def _owned_sentence(case: Case) -> str:
 
 
 def _api_sentence(case: Case) -> str:
-    """Up to how many requests a day the API is surely the cheaper way: where a fleet just grew it may be again."""
+    """The requests a day up to which the API is certain to be cheaper; beyond, it may be where the fleet just grew."""
     fleet = f"The API is cheaper than {TITLES[case.fleet_option]} GPUs"
     if case.api_requests is None:
         return f"{fleet} at any number of requests."
@@ -153,12 +153,12 @@ def _api_sentence(case: Case) -> str:
 
 
 def _own_price(case: Case) -> float:
-    """What the GPU asked for costs in the way that GPUs are ranked by, whoever rents it out. [USD/month]"""
+    """The bill of the GPU asked for, by the option that GPU types are ranked by. [USD/month]"""
     return case.monthly.get("own" if case.compliance_required else "on_demand", inf)
 
 
 def _ranking_sentence(case: Case) -> str:
-    """The GPU whose fleet costs least."""
+    """The GPU type whose fleet costs least."""
     how = "to own" if case.compliance_required else "on demand"
     first = case.ranked[0]
     pace = ", slower than people read" if _is_slow(case, first.tpot_s) else ""
@@ -166,7 +166,7 @@ def _ranking_sentence(case: Case) -> str:
 
 
 def _caveats(case: Case) -> Iterator[str]:
-    """The API's reach, a cheaper GPU, and what the figures leave out, where it matters here."""
+    """Pace, API, cheaper GPU types, the real checkpoint, and prices that are missing; each where it applies."""
     on = case.on
     yield from _pace_sentence(case)
     if case.bills.rates.api:
@@ -188,13 +188,13 @@ def _caveats(case: Case) -> Iterator[str]:
 
 
 def _is_slow(case: Case, tpot_s: float) -> bool:
-    """Whether text comes slower than people read, where no time per token is asked for."""
+    """Whether a TPOT is longer than people read, where no TPOT is asked for."""
     request = case.traffic.request
     return request.output_tokens > 1 and request.latency.tpot_s is None and tpot_s > READING_S
 
 
 def _pace_sentence(case: Case) -> Iterator[str]:
-    """That the batch the fleet is planned for is slower than people read, where no time per token is asked for."""
+    """That the fleet's batch is slower than people read, where no TPOT is asked for."""
     instance = case.fleet.instance
     if _is_slow(case, instance.service.tpot_s):
         each = f"In its batch of {instance.batch:,} a token takes {words.seconds(instance.service.tpot_s)}"
@@ -202,7 +202,7 @@ def _pace_sentence(case: Case) -> Iterator[str]:
 
 
 def formula(case: Case) -> Iterator[str]:
-    """The arithmetic with the numbers put in."""
+    """The lines of arithmetic: instances, and each bill."""
     traffic, fleet, rates = case.traffic, case.fleet, case.bills.rates
     capacity, gpus, replica = fleet.instance.tokens_per_s, fleet.gpus, fleet.instance.layout.replica
     busiest = f" x {traffic.peak_factor:g} peak" if traffic.peak_factor != 1 else ""
@@ -221,7 +221,7 @@ def formula(case: Case) -> Iterator[str]:
 
 
 def _rented_line(case: Case) -> str:
-    """Hourly options by their hours, commitments by the month; `options` has the products."""
+    """The rental rates: hourly ones by the share of the day, committed ones by the month."""
     rates, hours = case.bills.rates.rented, case.traffic.usage_hours_per_day
     hourly, reserved = (
         "; ".join(f"{name} ${rates[name].usd:g}" for name in case.monthly if name in names)
@@ -233,14 +233,14 @@ def _rented_line(case: Case) -> str:
 
 
 def _owned_line(case: Case, owned: Owned) -> str:
-    """Each GPU, the people, and the bill."""
+    """The bill of owning: each GPU, and the staff."""
     people = f" + ${owned.staff_month:,.0f} staff" if owned.staff_month else ""
     each = f"{HOURS_PER_MONTH} h x ${owned.all_in:g} all in" if owned.gpu is None else _each_owned(owned.gpu)
     return f"own {case.fleet.gpus:,} x ({each}){people} = {words.usd(case.monthly['own'])}"
 
 
 def _each_owned(owned: Ownership) -> str:
-    """Capital over its months, and what it costs to feed, to house and to keep."""
+    """The monthly cost of an owned GPU: capital over its months, upkeep, power and space."""
     bought = f"${owned.purchase_usd:,.0f}"
     hardware = f"({bought} + ${owned.server_usd:,.0f})" if owned.server_usd else bought
     months, rate = owned.depreciation_years * MONTHS_PER_YEAR, 100 * owned.cost_of_capital
@@ -253,7 +253,7 @@ def _each_owned(owned: Ownership) -> str:
 
 
 def _api_line(case: Case, api: ApiRates) -> str:
-    """Millions of requests a month, times the price of one of them in millionths."""
+    """Millions of requests a month times the price of one in millionths."""
     request = case.traffic.request
     requests = case.traffic.requests_per_day * DAYS_PER_MONTH / MILLION
     prompt = f"${api.input.usd:g}"

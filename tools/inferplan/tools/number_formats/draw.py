@@ -8,12 +8,12 @@ from inferplan.tools import _draw as draw
 BAR = 40
 """Columns of the longest bar."""
 NAME = 9
-"""Columns for the names in the bit table."""
+"""Columns of the names in the bit table."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bar:
-    """One line: its name, its value and how that is written."""
+    """One bar: its name, its value, and the value as text."""
 
     name: str
     value: float
@@ -22,7 +22,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One weight in one format: its bits, its code, what that says and how far it is off; no `mantissa`, no code."""
+    """One weight in one format: bits, code, decoded value and error [%]; no `mantissa` where there is no code."""
 
     name: str
     sign: str = ""
@@ -35,14 +35,14 @@ class Sample:
 
 
 def draw_bars(bars: Sequence[Bar]) -> list[str]:
-    """Bars in proportion to the longest, with their values before them."""
+    """Bars in proportion to the longest, with names and values before them."""
     top, rows = max(bar.value for bar in bars), [[bar.name, bar.written] for bar in bars]
     lines = zip(draw.table(rows).splitlines(), bars, strict=True)
     return [f"{line} |{draw.bar(bar.value, top, BAR)}".rstrip() for line, bar in lines]
 
 
 def draw_bits(weight: float, samples: Sequence[Sample]) -> list[str]:
-    """Sign, exponent, mantissa, code, value and error of one weight, format by format."""
+    """The bit table of one weight: sign, exponent, mantissa, code, value and error in each format."""
     shown = f"{weight:g}" if len(f"{weight:g}") <= NAME else f"{weight:.3g}"
     return [
         f"{shown:<{NAME}} sign  exponent  {'mantissa':<24} {'code':<11} {'value':<9} error",
@@ -62,7 +62,7 @@ def _bits(one: Sample) -> str:
 
 
 def _fraction(scale: float) -> str:
-    """A scale as people write it.
+    """A scale as people write it, as a unit fraction where it is one.
 
     >>> _fraction(0.142857), _fraction(0.25), _fraction(0.171875)
     ('1/7', '1/4', '0.171875')

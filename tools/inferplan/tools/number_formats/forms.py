@@ -1,4 +1,4 @@
-"""One model in several number formats, on the same GPUs under the same load: what each weighs, runs at and keeps."""
+"""One model in several number formats on the same GPUs under the same load: weights, speed, quality."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ GUIDE_FORMATS = ("fp32", "fp16", "fp8", "int4")
 
 
 class Times(NamedTuple):
-    """Passes of a format: of one user, and of the load asked for. In seconds, or as ratios to those of another."""
+    """Decode step of one user, decode step at load, prefill at load: in seconds, or as ratios to another format."""
 
     decode: float
     decode_at_load: float
@@ -31,8 +31,8 @@ class Times(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shared:
-    """The formats `offered`, the hardware that all are timed on, and the load: as many replicas as hold the users."""
+class SharedHardware:
+    """The hardware on which all formats `offered` are timed, and the load: as many replicas as hold the users."""
 
     offered: tuple[Serving, ...]
     users: int
@@ -40,12 +40,12 @@ class Shared:
 
     @property
     def baseline(self) -> str:
-        """The widest format that the hardware holds."""
+        """The id of the widest format that the hardware holds."""
         return self._widest[0]
 
     @property
     def layout(self) -> Layout:
-        """The fewest GPUs that hold it."""
+        """The fewest GPUs that hold that format with all users."""
         return self._widest[1]
 
     @cached_property
@@ -54,7 +54,7 @@ class Shared:
 
     @property
     def each(self) -> int:
-        """Users of the busiest replica."""
+        """Users on the busiest replica."""
         return ceil(self.users / self.layout.dp)
 
 
@@ -63,7 +63,7 @@ class Form:
     """The model in one format, timed on the hardware that all formats share."""
 
     on: Serving
-    shared: Shared
+    shared: SharedHardware
 
     @property
     def precision(self) -> Precision:
@@ -72,22 +72,22 @@ class Form:
 
     @property
     def quality(self) -> Quality:
-        """How it is rated, of this model: what a model was released in is safe, whatever others lose by it."""
+        """The rating of the format for this model: the format of its release is safe, whatever others lose by it."""
         return "safe" if is_original(self.on.model, self.precision) else self.precision.quality
 
     @property
     def title(self) -> str:
-        """The format in words, without the name of a file format."""
+        """The title of the format, without that of a file format."""
         return self.precision.title.removeprefix("GGUF ")
 
     @cached_property
     def weights(self) -> float:
-        """What is loaded. [B]"""
+        """The weights loaded. [B]"""
         return self.on.weights.total
 
     @cached_property
     def is_timed(self) -> bool:
-        """Whether the shared hardware holds it with all users, as far as is known, and the engine loads it there."""
+        """Whether the engine loads the format and the shared hardware holds it with all users, as far as is known."""
         layout, context = self.shared.layout, self.shared.context
         users = layout.dp * self.on.room(layout, context)
         if self.on.refusal:
@@ -96,7 +96,7 @@ class Form:
 
     @cached_property
     def times(self) -> Times | None:
-        """Its passes on the shared hardware; None where it is not timed, or the GPU's arithmetic peak not known. [s]"""
+        """Decode and prefill on the shared hardware; None where not timed. [s]"""
         shared = self.shared
         layout, context, each = shared.layout, shared.context, shared.each
         replica = self.on.replica(layout) if self.is_timed else None
@@ -110,11 +110,11 @@ class Form:
         )
 
     def saved(self, reference: "Form") -> float:
-        """The share of the reference's weights that this format saves."""
+        """1 - weights / weights of the reference. [fraction]"""
         return 1 - self.weights / reference.weights
 
     def speeds(self, reference: "Form") -> Times | None:
-        """How many times as fast as the reference each of its passes is."""
+        """How many times as fast as the reference each pass is; None where either is not timed. [ratio]"""
         if self.times is None or reference.times is None:
             return None
         return Times(*(theirs / mine for mine, theirs in zip(self.times, reference.times, strict=True)))
@@ -122,21 +122,21 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A model's formats on the same hardware under the same load, and one weight in each of them."""
+    """A model's formats on the same hardware under the same load, and one weight encoded in each."""
 
     model: Model
     forms: tuple[Form, ...]
-    shared: Shared
+    shared: SharedHardware
     weight: float
     rent: Rent | None
 
     def of(self, precision: str) -> Form:
-        """The form of this format."""
+        """The form of a format, by id."""
         return next(form for form in self.forms if form.precision.id == precision)
 
     @cached_property
     def priced(self) -> list[tuple[Form, float]]:
-        """The formats whose tokens have a price, on GPUs that are kept busy. [USD per million tokens]"""
+        """The formats whose tokens have a price. [USD per million tokens]"""
         rent = self.rent
         if rent is None:
             return []
@@ -144,12 +144,12 @@ class Comparison:
 
     @cached_property
     def fp32(self) -> Form:
-        """What every format is held against."""
+        """The form in FP32, the reference for memory."""
         return self.of("fp32")
 
     @cached_property
     def timed_against(self) -> Form:
-        """The widest format that the hardware holds: FP32, where anything holds that."""
+        """The reference for speed: the widest format that the hardware holds, FP32 where anything does."""
         return self.of(self.shared.baseline)
 
     @property
@@ -160,12 +160,12 @@ class Comparison:
 
     @property
     def gpu(self) -> Gpu:
-        """The GPU that all of them run on."""
+        """The GPU type that all formats run on."""
         return self.fp32.on.gpu
 
     @property
     def safest(self) -> Form | None:
-        """The most compressed format that is rated safe, of those that the engine loads on this GPU."""
+        """The format with the smallest weights that is rated safe and loaded by the engine; None where none is."""
         safe = (form for form in self.forms if form.quality == "safe" and form.on.refusal is None)
         return min(safe, key=lambda form: form.weights, default=None)
 
@@ -173,7 +173,7 @@ class Comparison:
 def compare(
     ledger: Ledger, *, model: str, precision: str | None, gpu: str, users: int, context: int, weight: float
 ) -> Comparison:
-    """The guide's four formats and one more, that asked for or that released; and one weight encoded in each."""
+    """The guide's four formats and one more, the one asked for or that of the release, with one weight in each."""
 
     def on(name: str) -> Serving:
         return serving(ledger, model=model, precision=name, gpu=gpu, quiet=True)
@@ -181,33 +181,33 @@ def compare(
     own = _offered(model)
     names = list(dict.fromkeys([*GUIDE_FORMATS, precision or own.id]))
     _note_released(ledger, own, [FORMATS[name] for name in names])
-    shared = Shared(offered=tuple(map(on, names)), users=users, context=context)
+    shared = SharedHardware(offered=tuple(map(on, names)), users=users, context=context)
     forms = tuple(Form(on=one, shared=shared) for one in shared.offered)
     rent = take_rent(ledger, shared.offered[0].gpu)
     return Comparison(model=model_of(model), forms=forms, shared=shared, weight=weight, rent=rent)
 
 
 def _offered(model: str) -> Precision:
-    """The format that the model is released in; FP16 in place of any that weighs and runs as it does, as BF16."""
+    """The format of the release; FP16 for one with the same memory and speed, as BF16."""
     own = released(model)
     return FORMATS["fp16"] if _weighed(own) == _weighed(FORMATS["fp16"]) else own
 
 
 def _weighed(form: Precision) -> tuple[object, ...]:
-    """All of a format that decides on memory and speed."""
+    """The properties of a format that decide memory and speed."""
     return form.bits_per_weight, form.scope, form.compute, form.weight_only, form.kv_bits
 
 
 def _note_released(ledger: Ledger, own: Precision, listed: Sequence[Precision]) -> None:
-    """That the format of the release gave way to the one asked for."""
+    """List that the format of the release gave way to the one asked for."""
     if own not in listed:
         ledger.note("released", own.title, why="one format beside the guide's: yours")
 
 
 def widest(offered: Sequence[Serving], users: int, context: int) -> tuple[str, Layout]:
-    """The format with the most bytes that some layout holds with all users, and the fewest GPUs that do.
+    """The id of the widest format that some layout holds with all users, and the fewest GPUs that do.
 
-    Where none does, or it is not known, the first format and the widest tensor group of a node.
+    Where none does, or that is not known, the first format and the widest tensor group of a node.
     """
     ordered = sorted(offered, key=lambda one: -one.weights.total)
     found = ((one, one.for_users(users, context)) for one in ordered)

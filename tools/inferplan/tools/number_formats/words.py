@@ -1,4 +1,4 @@
-"""Number formats in words: the paragraph, the arithmetic, and what the comparison takes for granted."""
+"""Number formats in sentences, the arithmetic, and the assumptions of the comparison."""
 
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -16,21 +16,21 @@ from inferplan.tools.number_formats.forms import Comparison, Form
 
 GUIDE_WEIGHT = 0.7834
 GUIDE_INT4_SCALE = 0.119
-"""The step between INT4 levels that the guide divides its weight by, where absmax 1 gives 1/7."""
+"""The scale of INT4 that the guide divides its weight by, where absmax 1 gives 1/7."""
 GUIDE_SPEEDS = "1x 2x 3.5x 5x"
 """The playground's constants for its four formats: named beside ours, never used."""
 GUIDE_BINARY_TERABYTES = {"405B": "1.5 TB"}
-"""What the guide calls the FP32 weights of a class, counted in units of 2^40 bytes."""
+"""What the guide calls the FP32 weights of a class, counted in TiB."""
 
 
 def gb(form: Form) -> str:
-    """Weights with one decimal, so that 202.5 GB stays 202.5 GB; without it where it says nothing."""
+    """Weights with one decimal, so that 202.5 GB stays 202.5 GB; without it where it is zero. [GB]"""
     value = form.weights / GB
     return f"{value:,.1f}".removesuffix(".0") if value >= 1 else words.significant(value)
 
 
 def summary(case: Comparison) -> Iterator[str]:
-    """The paragraph to paste into a design document."""
+    """The sentences of the summary, to be pasted into a design document."""
     yield _memory_sentence(case)
     yield _quality_sentence(case)
     yield from _speed_sentence(case)
@@ -40,7 +40,7 @@ def summary(case: Comparison) -> Iterator[str]:
 
 
 def _memory_sentence(case: Comparison) -> str:
-    """Weights in every format, and the GPUs that they take by themselves."""
+    """The weights in every format, and the GPUs by weights alone."""
     said = GUIDE_BINARY_TERABYTES.get(case.model.id)
     binary = words.gib(case.fp32.weights) + (f", the guide's {said}" if said else "")
     others = [f"{gb(form)} GB in {form.title}" for form in case.forms[1:]]
@@ -49,7 +49,7 @@ def _memory_sentence(case: Comparison) -> str:
 
 
 def _gpus(case: Comparison) -> str:
-    """GPUs by weights alone; the formats that a node of several holds, unless it holds them all."""
+    """GPUs by weights alone in each format; and the formats that one node holds, unless it holds them all."""
     size = case.fp32.on.node_size
     if case.fp32.on.gpus_by_weights == 1:
         return f"by weights alone one {case.gpu.title} holds any of them"
@@ -61,7 +61,7 @@ def _gpus(case: Comparison) -> str:
 
 
 def _quality_sentence(case: Comparison) -> str:
-    """What the formats below 16 bit take of it, and how they are rated."""
+    """The size of formats below 16 bit against FP16, with their ratings."""
     half = case.of("fp16").weights
     smaller = [form for form in case.forms if form.weights < half]
     rated = [form.quality for form in smaller]
@@ -74,7 +74,7 @@ def _quality_sentence(case: Comparison) -> str:
 
 
 def _speed_sentence(case: Comparison) -> Iterator[str]:
-    """Decode and prefill of the load against the widest format, on GPUs that are the same for all."""
+    """Decode and prefill at load against the widest format, on the shared hardware; and missing FP8 units."""
     against = case.timed_against
     timed = [(form.title, speeds) for form in case.forms if form is not against and (speeds := form.speeds(against))]
     if timed:
@@ -93,12 +93,12 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
 
 
 def _refused(case: Comparison) -> list[str]:
-    """The formats that the engine does not load on this GPU."""
+    """Titles of the formats that the engine does not load on this GPU."""
     return [form.title for form in case.forms if form.on.refusal]
 
 
 def _refusal_sentence(case: Comparison) -> Iterator[str]:
-    """Why they have no speed: the engine does not load them, or does not run there at all."""
+    """That the engine does not load some formats on this GPU, or does not run there at all."""
     if refused := _refused(case):
         what = "run" if len(refused) == len(case.forms) else f"load {words.join(refused)}"
         yield f"{case.fp32.on.engine_name} does not {what} on {case.gpu.title}."
@@ -113,7 +113,7 @@ def _price_sentence(case: Comparison) -> Iterator[str]:
 
 
 def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
-    """What checkpoints really weigh: with scales, and embeddings that stay in 16 bit."""
+    """What real checkpoints weigh: with scales, and embeddings in 16 bit."""
     if not case.model.is_size_class:
         bits = 8 * case.of("int4").weights / case.model.total_params
         yield f"Scales and 16-bit embeddings included, INT4 is {bits:.2f} bit a weight."
@@ -124,7 +124,7 @@ def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
 
 
 def formula(case: Comparison) -> Iterator[str]:
-    """The arithmetic with the numbers put in, the formats in order."""
+    """The lines of arithmetic: weights and decode steps, format by format."""
     parts, total = case.model.parameters, case.model.total_params
     each = [form.precision for form in case.forms]
     if case.model.is_size_class:
@@ -141,8 +141,8 @@ def formula(case: Comparison) -> Iterator[str]:
 
 
 def _mean_bits(model: Model, form: Precision) -> tuple[float, float]:
-    """The bits of a weight in linear layers and elsewhere: the mean where a checkpoint is quantised in parts. [bits]"""
-    if model.own_bits(form.id) is None:
+    """Mean bits of a weight in linear layers, and elsewhere. [bits]"""
+    if not memory.is_uneven(model, form):
         return form.bits_per_weight, form.rest_bits
     stored, parts = memory.weights(model, form), model.parameters
     linear = stored.attention + stored.ffn + stored.routed_experts
@@ -151,13 +151,13 @@ def _mean_bits(model: Model, form: Precision) -> tuple[float, float]:
 
 
 def _listed(bits: Iterable[float]) -> str:
-    """Bits of one format after the other; `32, then 16` where all but the first take the same."""
+    """`32, then 16`, or `32, 16, 8, 4`: the bits of each format."""
     first, *others = (f"{width:g}" for width in bits)
     return f"{first}, then {others[0]}" if len(set(others)) == 1 else ", ".join([first, *others])
 
 
 def note_limits(ledger: Ledger, case: Comparison) -> None:
-    """How formats are timed, cached and rated."""
+    """List how formats are timed, cached and rated, and which are not."""
     against, band = case.timed_against, case.fp32.on.band("single")
     left = [form.title for form in case.forms if not form.is_timed and form.on.refusal is None]
     refused = _refused(case)
@@ -183,7 +183,7 @@ def note_limits(ledger: Ledger, case: Comparison) -> None:
 
 
 def _note_cache(ledger: Ledger, case: Comparison) -> None:
-    """What the KV cache is stored in beside these weights, unless the caller says so."""
+    """List the bits of the KV cache beside each format, unless the caller chose them."""
     if ledger.given("kv_precision"):
         return
     if case.model.is_size_class:
@@ -200,13 +200,13 @@ def _note_cache(ledger: Ledger, case: Comparison) -> None:
 
 
 def rounding(model: Model) -> str:
-    """The guide's errors of its weight, as the truncation that they are; worked out beside the guide's own models."""
+    """Where the sample weight is from; of size classes with the guide's errors, explained as truncation."""
     return _truncated() if model.is_size_class else "the guide's"
 
 
 @cache
 def _truncated() -> str:
-    """What the guide's errors are of."""
+    """The guide's errors for its weight, reproduced by truncation."""
     cut = E4M3.truncate(GUIDE_WEIGHT), INT4.truncate(GUIDE_WEIGHT, absmax=INT4.max_level * GUIDE_INT4_SCALE)
     fp8, int4 = (f"{one.value:.4g} ({one.error_percent(GUIDE_WEIGHT):.3g} %)" for one in cut)
     return f"guide: 4.3 and 8.7 % by truncation ({fp8}; {int4}, scale {GUIDE_INT4_SCALE})"

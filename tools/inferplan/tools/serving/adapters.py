@@ -1,4 +1,4 @@
-"""LoRA adapters that one base model serves: how many were asked for, what is said of them, where they are refused."""
+"""LoRA adapters on one base model: what was asked for, what answers say of it, where it is refused."""
 
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
@@ -7,14 +7,15 @@ from inferplan.core.adapters import FIRST_WITHOUT_VOCABULARY, buffer_rank, unkno
 from inferplan.core.engine import EngineName
 from inferplan.core.rank_memory import RankMemory
 from inferplan.tools import _words as words
-from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
+from inferplan.tools._settings import settings
 from inferplan.tools.serving.serving import Serving
 
 NAMES = ("lora_adapters", "lora_rank", "lora_sharded")
-"""The settings that ask for adapters: any of them alone asks for one."""
+"""The settings of LoRA: any of them alone asks for one adapter."""
 READ_ENDS = 24
-"""The first vLLM (0.24) whose classes were read for whether they adapt embedding and head."""
+"""The first vLLM (0.24) whose model classes were read for whether they adapt embedding and head."""
 UNTIMED = "times and throughput are those of the base model: no run of this engine was found that says more"
 TIMED = "as if every request had one; fitted to vLLM 0.24 on one H200, whose ten loads it meets to -14 and +9 %"
 """Source: tests/data/speed_measured_adapters.json."""
@@ -22,20 +23,20 @@ KERNELS = "what vLLM 0.24 can adapt such experts in; with another one it stops a
 """Source: vLLM 0.24, vllm/model_executor/layers/fused_moe: `LoRAExpertsMixin`, and `supports_lora` in lora/layers."""
 
 
-class Asked(TypedDict, total=False):
-    """The fields of an engine that adapters decide; none without any."""
+class AdapterFields(TypedDict, total=False):
+    """The fields of an `Engine` that adapters set; empty without any."""
 
     adapters: int
     adapter_rank: int
     adapters_sharded: bool
 
 
-def asked(ledger: Ledger, engine: EngineName) -> Asked:
-    """How many adapters a batch may hold, of which rank, and whether ranks share out all of each."""
+def adapter_fields(ledger: Ledger, engine: EngineName) -> AdapterFields:
+    """The fields that the overrides ask for: adapters in a batch, their rank, whether ranks share each out."""
     adapters = int(ledger.take("lora_adapters", any(map(ledger.given, NAMES)), quiet=True))
     if not adapters:
-        return Asked()
-    return Asked(
+        return AdapterFields()
+    return AdapterFields(
         adapters=adapters,
         adapter_rank=int(ledger.take("lora_rank", quiet=True)),
         adapters_sharded=engine == "vllm" and bool(ledger.take("lora_sharded", quiet=True)),
@@ -43,7 +44,7 @@ def asked(ledger: Ledger, engine: EngineName) -> Asked:
 
 
 def note_adapters(ledger: Ledger, on: Serving) -> None:
-    """What is set aside, and whether time is counted for it."""
+    """List the adapters' buffers, and whether their time is counted."""
     engine, experts = on.engine, on.experts
     if not engine.adapters:
         return
@@ -55,14 +56,14 @@ def note_adapters(ledger: Ledger, on: Serving) -> None:
 
 
 def note_adapted_speed(ledger: Ledger, on: Serving) -> None:
-    """Whether time is counted for adapters, which bills and comparisons hang on too."""
+    """List whether times include those of adapters, as bills and comparisons depend on it too."""
     if on.engine.adapters:
         timed = on.engine.name == "vllm"
         ledger.note("lora_speed", "counted" if timed else "not counted", why=TIMED if timed else UNTIMED)
 
 
 def _adapted(on: Serving) -> str:
-    """What has buffers, and how sure that is."""
+    """The layers that have buffers, and the evidence for their size."""
     if on.engine.name == "sglang":
         return (
             "for query, key, value, output, gate, up and down of every layer; requests of the base model take one too"
@@ -75,7 +76,7 @@ def _adapted(on: Serving) -> str:
 
 
 def adapters_sentence(on: Serving, memory: RankMemory) -> Iterator[str]:
-    """What the buffers take of the busiest GPU."""
+    """The memory that adapters take of the busiest GPU; nothing without any."""
     if memory.adapters:
         kept = words.count(on.engine.adapters, "LoRA adapter")
         taken = "takes" if on.engine.adapters == 1 else "take"
@@ -83,7 +84,7 @@ def adapters_sentence(on: Serving, memory: RankMemory) -> Iterator[str]:
 
 
 def offered_engines(names: Sequence[str], *, engines: bool) -> str:
-    """`engine vllm or sglang`, where the tool takes it as an argument (`engines`); else as overrides, or nothing.
+    """`engine vllm or sglang`, where the tool has such an argument (`engines`); else as overrides, or empty.
 
     >>> offered_engines(["sglang", "llama.cpp"], engines=False), offered_engines(["llama.cpp"], engines=False)
     ('overrides="engine=sglang"', '')
@@ -95,7 +96,7 @@ def offered_engines(names: Sequence[str], *, engines: bool) -> str:
 
 
 def refuse_adapters(on: Serving, *, engines: bool = False) -> None:
-    """Raise a ValueError, one sentence with the ways out, where it is not known what adapters take."""
+    """Raise a ValueError that names the ways out, where the memory of the adapters asked for is not known."""
     if not on.engine.adapters or (reason := unknown(on.model, on.engine)) is None:
         return
     ways = ["leave the lora settings out"]

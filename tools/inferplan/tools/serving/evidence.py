@@ -1,4 +1,4 @@
-"""How far the memory rules of an engine are off: for a model that sees, one of compressed keys, hardware, a version."""
+"""How far an engine's memory rules are off: by vendor of the GPU, version, image encoder and kind of attention."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -48,26 +48,26 @@ NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
 
 def may_be_blind(name: EngineName, model: Model, version: int) -> bool:
-    """Whether an engine can serve a model without the image encoder that it has."""
+    """Whether an engine can serve a model without its image encoder."""
     return name == "vllm" and version >= vllm_defaults.FIRST_TEXT_ALONE and model.architecture.vision_params > 0
 
 
 def memory_evidence(on: Serving) -> str:
-    """How far the memory rules of an engine are off for this model on this hardware, or that nobody has looked."""
+    """How far the memory rules are off for this model on this GPU, or that no log was compared."""
     return _evidence(on)[0]
 
 
 def notable_evidence(on: Serving) -> str | None:
-    """The same, None where it is what most models have on the hardware that the rules were checked on."""
+    """The same; None where it is what holds for most models on the GPUs that the rules were checked on."""
     said, is_usual = _evidence(on)
     return None if is_usual else said
 
 
 @lru_cache(maxsize=256)
 def _evidence(on: Serving) -> tuple[str, bool]:
-    """How far the rules are off, and whether that is the usual: of a known vendor, without encoder or compressed keys.
+    """How far the rules are off, and whether that is the usual case: a known vendor, no encoder, no compressed keys.
 
-    A later version than those that were checked is not told apart by the second: answers name it on its own.
+    A version later than those checked counts as usual here: answers name it on its own.
     """
     info, architecture = ENGINES[on.engine.name], on.model.architecture
     known, is_vllm = on.gpu.vendor in info.evidence, on.engine.name == "vllm"
@@ -89,7 +89,7 @@ def _evidence(on: Serving) -> tuple[str, bool]:
 
 
 def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:
-    """The images or videos that the engine tries an encoder out on, where the rules count that."""
+    """List the images or videos of the encoder's start-up trial, where the rules count it."""
     if tower := vllm_activation.counted_encoder(on.model.architecture, on.engine):
         each = item_images(tower, context)
         items = profiled_images(tower, on.engine.max_num_batched_tokens, context) // each

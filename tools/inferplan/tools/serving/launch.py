@@ -1,32 +1,26 @@
-"""The command that starts a deployment, with the flags that follow from the answer."""
+"""The command that starts one replica of a deployment."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from inferplan.catalog.asked_models import is_config
-from inferplan.catalog.engines import ENGINES, plugin
+from inferplan.catalog.engines import plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core.adapters import buffer_rank
 from inferplan.core.engine_memory import as_run
-from inferplan.core.expert_slices import cuts_blocks
 from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
 from inferplan.core.kv_coverage import picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
-from inferplan.core.placement import is_even
-from inferplan.core.serving_laws import in_one_stage
-from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
-from inferplan.tools.serving.launch_flags import AITER, EARLIER, EXCHANGE, FLAGS
+from inferplan.tools.serving.launch_flags import FLAGS, spelled
+from inferplan.tools.serving.launch_layout import cluster_remarks, environment, layout_flags
+from inferplan.tools.serving.published import as_published
 from inferplan.tools.serving.serving import Serving
 
 ANY_MODEL = "MODEL"
-"""In place of a checkpoint that is not known."""
-RELEASED_BESIDE = "fp8"
-"""The format in which checkpoints are released beside those of 16 bit."""
+"""Placeholder for a checkpoint that is not known."""
 WIDE = "fp32"
 """The format that engines have to be told: they load a checkpoint of 32 bit in 16 as well.
 
@@ -34,31 +28,30 @@ Source: vLLM and SGLang, `--help`, `--dtype`: auto is 16 bit for models in FP32.
 """
 
 
-LISTED = 4
-"""Servers of a replica whose addresses are all written out."""
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
-"""Why a command names how many sequences of a model with recurrent states run at once."""
+"""Why the command limits the sequences of a model with recurrent states."""
 LOADERS: Mapping[str, tuple[int, str]] = {
     "gguf": (26, "vllm-gguf-plugin"),
     "nf4": (28, "vllm-bnb-plugin"),
     "bnb-int8": (28, "vllm-bnb-plugin"),
 }
-"""The first version of vLLM (26 is 0.26) that loads a format through a plugin, and which.
+"""By weight format, the first vLLM (26 is 0.26) that loads it through a plugin, and the plugin.
 
 Source: vLLM documentation, quantization, GGUF (0.27); pull request 43529 (bitsandbytes); the source of 0.28.
 """
 METAL = "vllm-metal"
-"""The plugin that loads such formats itself."""
+"""The plugin that loads those formats itself."""
 
 
 def launch(
     on: Serving, layout: Layout, *, context: int, users: int, ledger: Ledger, kv_precision: str | None = None
 ) -> str:
-    """What starts one replica; a setting is a flag where it follows from the answer or the caller set it.
+    """The command that starts one replica; flags only for what the answer decides or the caller set.
 
-    What the reader has to put in stands in capitals, or is said behind a `#`, as is how many replicas there are.
+    Placeholders stand in capitals or are explained behind a `#`, as is the number of replicas. Plugins are listed in
+    the ledger.
     """
-    on, needed = _as_published(on, layout), plugin(on.engine.name, on.gpu)
+    on, needed = as_published(on, layout), plugin(on.engine.name, on.gpu)
     form = "gguf" if on.precision.is_gguf else on.precision.id
     first, loader = LOADERS.get(form, (0, ""))
     if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
@@ -67,40 +60,13 @@ def launch(
         ledger.note("installed_with", needed, why=f"what {on.engine_name} needs on {on.gpu.title}")
     each, written = -(-users // layout.dp), list(_written(on, layout, context, ledger, kv_precision))
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
-    start = [*_environment(on, layout, context), *_model(on, layout, context), *_split(on, layout, each)]
+    start = [*environment(on, layout, context), *_model(on, layout, context), *layout_flags(on, layout, each)]
     file = [FLAGS[on.engine.name].file] if written else []
     return " ".join([*filter(None, [*start, *file, *load, *_settings(on, ledger)]), *_remark(on, layout, written)])
 
 
-def is_beyond_one_command(on: Serving, layout: Layout) -> bool:
-    """Whether groups that share experts reach over servers in a way that one command for each does not say."""
-    size = on.node_size
-    if FLAGS[on.engine.name].spread:
-        return False
-    return layout.ep > 1 and (layout.tp > size or (layout.pp > 1 and layout.replica > size))
-
-
-def _spelled(on: Serving, flag: str) -> str:
-    """A flag, as this version of the engine spells it."""
-    known = ENGINES[on.engine.name].has(flag, on.engine.version)
-    return getattr(FLAGS[on.engine.name], flag) if known else EARLIER.get(flag, "")
-
-
-def _environment(on: Serving, layout: Layout, context: int) -> Iterator[str]:
-    """What lets the engine go beyond the context that a checkpoint was trained for (see `words.beyond_training`).
-
-    And how older versions of vLLM exchange tokens of experts between nodes, and all of them on AMD's GPUs.
-    """
-    if on.model.is_beyond_training(context):
-        yield FLAGS[on.engine.name].beyond
-    if on.fabric(layout).wide and not ENGINES[on.engine.name].has("exchange", on.engine.version):
-        yield EXCHANGE.format(_exchange(on))
-    if on.fabric(layout).wide and on.gpu.vendor == "amd":
-        yield AITER
-
-
 def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
-    """The command, the checkpoint, and what it is quantised into."""
+    """The start command with the checkpoint, and the flags for its code and its format."""
     flags, name = FLAGS[on.engine.name], _checkpoint(on.model, context)
     if build := on.model.build(on.precision.id):
         name = build.id
@@ -108,7 +74,7 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
         name = name if name == ANY_MODEL else f"{name.rpartition('/')[2]}-{on.precision.id.upper()}"
     if (servers := on.nodes(layout.alone)) > 1 and flags.spread:
         yield flags.spread.format(nodes=servers, gpus=layout.replica, each=min(layout.replica, on.node_size))
-    yield _spelled(on, "start").format(name)
+    yield spelled(on.engine, "start").format(name)
     if on.model.remote_code:
         yield flags.code
     if on.quantised_online:
@@ -118,36 +84,15 @@ def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
 
 
 def _checkpoint(model: Model, context: int) -> str:
-    """What is loaded: any where the caller describes it, or where a size class stands for none that goes so far."""
+    """The id of the checkpoint to load; a placeholder for a described model, or where a class has none so long."""
     real = MODELS.get(model.stands_for or "")
     if real is not None:
         return real.id if context <= real.architecture.max_positions else ANY_MODEL
     return ANY_MODEL if model.is_size_class or is_config(model.id) else model.id
 
 
-def _as_published(on: Serving, layout: Layout) -> Serving:
-    """The same of the checkpoint in FP8 that is released beside one of 16 bit, where one is: it is what people serve.
-
-    Not where it leaves layers in 16 bit, which the format counted does not, nor where this layout would divide its
-    blocks of scales, nor where tensor groups share experts under other engines than vLLM: SGLang exchanges tokens
-    otherwise of a checkpoint in blocks, and takes room for it.
-
-    Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
-    """
-    own = MODELS.get(f"{on.model.id}-{RELEASED_BESIDE.upper()}") or MODELS.get(f"{on.model.id}-{RELEASED_BESIDE}")
-    if (
-        on.precision.id != RELEASED_BESIDE
-        or own is None
-        or own.native_bits
-        or (layout.ep > 1 and on.engine.name != "vllm")
-    ):
-        return on
-    published = replace(on, model=own)
-    return published if layout.tp in published.degrees else on
-
-
 def _is_invented(on: Serving) -> bool:
-    """Whether a build in this format is called after the model and the format, because none is known."""
+    """Whether the command names a build in this format by model and format, because none is known."""
     if on.model.build(on.precision.id):
         return False
     own = FORMATS.id_of(on.model.native_precision)
@@ -157,10 +102,10 @@ def _is_invented(on: Serving) -> bool:
 
 
 def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_precision: str | None) -> Iterator[str]:
-    """What TensorRT-LLM is told by a file: it has no flag for it in all of 1.x.
+    """The lines of TensorRT-LLM's options file, for what has no flag in 1.x.
 
-    Without chunks it refuses prompts of more tokens than a step has. Where the file says anything of the cache, all
-    settings of that come out of it, also the share of memory.
+    Without chunked prefill it refuses prompts longer than a step. Where the file sets anything of the cache, all
+    settings of the cache come from it, the share of memory included.
 
     Source: TensorRT-LLM, docs/source/features/parallel-strategy.md; llmapi/llm.py, `_check_arguments`; pull requests
     11487 (`--kv_cache_dtype`, of March 2026) and 18901 (how the file spells it); llm_args.py (`TorchLlmArgs`: graphs
@@ -189,7 +134,7 @@ def _written(on: Serving, layout: Layout, context: int, ledger: Ledger, kv_preci
 
 
 def _needs_deepgemm(on: Serving) -> bool:
-    """Whether TensorRT-LLM computes experts in FP8, in blocks, by a backend that is not its default: on B200 and newer.
+    """Whether TensorRT-LLM needs another MoE backend than its default: FP8 experts in blocks on B200 and newer.
 
     Source: TensorRT-LLM, deployment guides to DeepSeek R1 and GLM-5, MoE backend support matrix (FP8 on B200 and GB200
     is DEEPGEMM's alone, "one must set the backend explicitly to run the model"; on Hopper CUTLASS has it).
@@ -199,122 +144,36 @@ def _needs_deepgemm(on: Serving) -> bool:
 
 
 def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
-    """What the command does not say."""
+    """The comment behind the command: what the reader has to supply, and how many replicas there are."""
     build = [f"your {on.precision.title} build"] if _is_invented(on) and on.engine.name != "llama.cpp" else []
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
     drafts = ["and your draft model"] if on.engine.drafts and not _predicts(on) else []
     options = [f"FILE says {' and '.join(written)}"] if written else []
-    said = [*build, *drafts, *options, *_cluster(on, layout), *copies]
+    said = [*build, *drafts, *options, *cluster_remarks(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
 
 
 def _predicts(on: Serving) -> bool:
-    """Whether the model's own layers draft tokens, and the engine is told so: older versions of vLLM are not.
+    """Whether the model's own layers draft tokens and the engine can be told so.
 
-    What drafts several at once is vLLM's alone here: how others are told is not known.
+    Older versions of vLLM cannot; drafting several tokens at once is known of vLLM alone.
     """
     own = on.model.architecture.multi_token
     if own is None or not on.engine.drafts or (own.method != "mtp" and on.engine.name != "vllm"):
         return False
-    return bool(_spelled(on, "drafts") or FLAGS[on.engine.name].file)
+    return bool(spelled(on.engine, "drafts") or FLAGS[on.engine.name].file)
 
 
 def _drafts(on: Serving) -> str:
-    """The flag with which they do; nothing where they do not: another model does, or a file says so."""
+    """The flag for drafting with the model's own layers; empty where a draft model or the options file does it."""
     own, drafted = on.model.architecture.multi_token, on.engine.drafts
-    return _spelled(on, "drafts").format(drafted, drafted + 1, own.method) if own and _predicts(on) else ""
-
-
-def _cluster(on: Serving, layout: Layout) -> Iterator[str]:
-    """What the servers of a replica are, or run, before the command is given."""
-    servers = on.nodes(layout.alone)
-    if servers == 1 or layout.ep > 1:
-        return
-    if workers := FLAGS[on.engine.name].workers:
-        yield f"{workers} on {words.count(servers - 1, 'other server')}"
-    if _needs_ray(on, layout):
-        yield f"in a Ray cluster of {servers} nodes"
-
-
-def _needs_ray(on: Serving, layout: Layout) -> bool:
-    """Whether vLLM needs a Ray cluster: before it had a flag for several servers, and where they get unequal shares.
-
-    Source: vLLM 0.28, vllm/engine/arg_utils.py (`--nnodes` must evenly divide the total world size).
-    """
-    known = ENGINES[on.engine.name].has("nodes", on.engine.version)
-    return on.engine.name == "vllm" and not (known and is_even(layout, node_size=on.node_size))
-
-
-def _others(servers: int) -> str:
-    """`HOST2:50052,HOST3:50052`; of many the ends."""
-    hosts = [f"HOST{number}:50052" for number in range(2, servers + 1)]
-    return ",".join(hosts if servers <= LISTED else [hosts[0], "...", hosts[-1]])
-
-
-def _split(on: Serving, layout: Layout, each: int) -> Iterator[str]:
-    """Tensor and pipeline degrees, and the servers that a replica of `each` sequences spans.
-
-    Two dies of one GPU share the tensors.
-    """
-    flags, servers = FLAGS[on.engine.name], on.nodes(layout.alone)
-    tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
-    if tensor > 1 and flags.tensor:
-        yield flags.tensor.format(tensor)
-    if layout.ep == 1 and cuts_blocks(on.model, on.precision, layout.tp):
-        yield flags.whole.format(layout.tp)
-    if layout.pp > 1 and flags.pipeline:
-        yield flags.pipeline.format(layout.pp)
-    if servers > 1 and flags.nodes and layout.ep == 1:
-        yield EARLIER["nodes"] if _needs_ray(on, layout) else flags.nodes.format(servers, others=_others(servers))
-    if layout.ep > 1:
-        yield from _shared(on, layout, servers, each)
-    if on.engine.context_parallel > 1 and flags.context_parallel:
-        yield flags.context_parallel.format(on.engine.context_parallel)
-
-
-def _shared(on: Serving, layout: Layout, servers: int, each: int) -> Iterator[str]:
-    """Groups of data-parallel attention that share experts, on one server or several.
-
-    DeepEP and MoRI, which vLLM uses over a network, want as many experts on each rank, and so does SGLang: copies make
-    up for what is missing, and take the room that is counted for the fullest ranks.
-
-    Source: DeepEP, csrc/deep_ep.cpp, `low_latency_dispatch` (num_experts % num_ranks == 0); vLLM, all2all.py (MoRI's
-    `num_experts_per_rank`), and documentation, expert parallel deployment, EPLB; SGLang 0.5.23,
-    fused_moe_triton/layer.py, and documentation, expert parallelism (without a backend for its exchange tokens are
-    gathered); `--help`, `--moe-dense-tp-size`.
-    """
-    flags = FLAGS[on.engine.name]
-    yield flags.shared.format(groups=layout.attention_dp)
-    if flags.sent:
-        yield flags.sent if on.sends_tokens else flags.whole.format(layout.ranks)
-    if flags.dense and on.keeps_dense_whole(layout.ranks):
-        yield flags.dense
-    if servers > 1 and flags.shared_nodes:
-        yield flags.shared_nodes.format(local=layout.attention_dp // servers, nodes=servers)
-    missing = -(on.experts.experts if on.experts else 0) % layout.ep
-    if missing and (on.fabric(layout).wide or on.engine.name == "sglang"):
-        yield flags.spare.format(missing)
-    if on.fabric(layout).wide:
-        replica = on.replica(layout.alone)
-        overlaps = replica is None or replica.is_split(Batch(decode=in_one_stage(each, layout)))
-        exchange = _spelled(on, "exchange").format(_exchange(on))
-        yield from filter(None, (exchange, _spelled(on, "overlap") if overlaps else ""))
-
-
-def _exchange(on: Serving) -> str:
-    """What vLLM exchanges tokens of experts with between nodes: DeepEP, on AMD's GPUs MoRI, one kernel of it at first.
-
-    Source: vLLM 0.15 to 0.33, vllm/config/parallel.py (`All2AllBackend`); pull request 41751 (which kernel is meant).
-    """
-    if on.gpu.vendor != "amd":
-        return "deepep_low_latency"
-    return "mori_low_latency" if ENGINES[on.engine.name].has("mori_kernels", on.engine.version) else "mori"
+    return spelled(on.engine, "drafts").format(drafted, drafted + 1, own.method) if own and _predicts(on) else ""
 
 
 def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) -> Iterator[str]:
-    """Context and sequences. llama.cpp takes the cells of all its slots together.
+    """The flags for context and sequences; llama.cpp's context is that of all its slots together.
 
-    A slot of it gets no longer context than the file says the model was trained for, under the architecture's name.
+    llama.cpp caps a slot's context at the training context in the file, whose key carries the architecture's name.
     Source: llama.cpp, tools/server/server-context.cpp ("exceeds the training context of the model - capping").
     """
     flags, slots = FLAGS[on.engine.name], on.engine.name == "llama.cpp"
@@ -329,7 +188,7 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
-    """How the cache is stored, where that is not the engine's default, and in what blocks where it does not find out.
+    """The flags for the KV cache: its format where not the default, its block size where the engine picks a wrong one.
 
     Source of blocks: vllm-project/recipes, MiniMax-M3 (`base_args`); vLLM 0.28, vllm/platforms/interface.py, which asks
     the backend of the first layer alone.
@@ -342,18 +201,18 @@ def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
 
 
 def _stored(on: Serving, kv_precision: str | None) -> str:
-    """What the engine calls the format of the cache; nothing where that is its default."""
+    """The engine's name for the format of the cache; empty where that is its default."""
     stored = (form.stored_by.get(on.engine.name, "") for form in KV_FORMATS.values() if form.bits == on.kv_bits)
     return KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
 
 
 def _shares(on: Serving, ledger: Ledger) -> bool:
-    """Whether the caller set the share of memory that is filled."""
+    """Whether the caller set the share of memory to fill, and the engine has a flag for it."""
     return ledger.given("memory_utilization") and bool(FLAGS[on.engine.name].share)
 
 
 def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
-    """What the caller set otherwise than the engine does by default."""
+    """The flags for settings that differ from the engine's defaults."""
     flags, engine = FLAGS[on.engine.name], on.engine
     if _shares(on, ledger):
         yield flags.share.format(engine.memory_utilization)
@@ -363,9 +222,9 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
         yield flags.eager
     yield _drafts(on)
     if ledger.given("prefix_caching"):
-        yield flags.prefix if engine.prefix_caching else _spelled(on, "no_prefix")
+        yield flags.prefix if engine.prefix_caching else spelled(on.engine, "no_prefix")
     if not engine.windows:
-        yield _spelled(on, "no_windows")
+        yield spelled(on.engine, "no_windows")
     if not engine.images:
         yield flags.text_alone
     if engine.adapters:

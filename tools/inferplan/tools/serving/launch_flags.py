@@ -1,18 +1,19 @@
-"""How the serving engines spell what a deployment is started with."""
+"""How serving engines are started, and how they spell their flags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from inferplan.core.engine import EngineName
+from inferplan.catalog.engines import ENGINES
+from inferplan.core.engine import Engine, EngineName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flags:
-    """How an engine is started and how its flags are spelled; an empty one does not exist there.
+    """The start command and the flags of an engine, as format strings; an empty one does not exist there.
 
-    `spread` stands before the command where a replica takes several servers; `workers` is what runs on the others.
-    `file` names a file of what has no flag, which the remark spells out; `quantize` says by the format what makes it of
-    a 16-bit checkpoint while that is loaded.
+    `spread` stands before the command where a replica spans nodes, `workers` is what runs on the other nodes. `file`
+    names a file for settings without a flag, whose contents the command's remark gives. `quantize` holds, by weight
+    format, the flag that quantises a 16-bit checkpoint while it is loaded.
     """
 
     start: str
@@ -155,14 +156,20 @@ EARLIER: Mapping[str, str] = {
     "start": "python -m vllm.entrypoints.openai.api_server --model {}",
     "nodes": "--distributed-executor-backend ray",
 }
-"""What older versions of vLLM have in place of a flag; nothing where that is what they do anyway.
+"""What older versions of vLLM have in place of a flag; a flag that is missing here needs no replacement.
 
 Source: vLLM's documentation, parallelism and scaling (0.11): the other nodes are those of the Ray cluster.
 """
 EXCHANGE = "VLLM_ALL2ALL_BACKEND={}"
-"""What versions of vLLM without the flag `exchange` are told in the environment."""
+"""The environment variable that older versions of vLLM have in place of the flag `exchange`."""
 AITER = "VLLM_ROCM_USE_AITER=1"
-"""What vLLM's MoRI wants of the environment: it hands tokens to experts of AITER alone.
+"""What vLLM needs in the environment for MoRI, which hands tokens to AITER's experts alone.
 
 Source: vLLM 0.16 to 0.33, fused_moe/config.py and layer.py ("Mori needs to be used with aiter fused_moe for now").
 """
+
+
+def spelled(engine: Engine, flag: str) -> str:
+    """A flag as this version of the engine spells it; empty where it has none."""
+    known = ENGINES[engine.name].has(flag, engine.version)
+    return getattr(FLAGS[engine.name], flag) if known else EARLIER.get(flag, "")

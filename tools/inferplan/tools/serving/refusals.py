@@ -1,4 +1,4 @@
-"""A caller who asks for what an engine does not run is told so, and what to take instead."""
+"""Refusals: what an engine does not run, in one sentence with what to take instead."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from inferplan.core.kv_coverage import pools_index_keys
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
-from inferplan.tools._assumptions import settings
+from inferplan.tools._settings import settings
 from inferplan.tools.serving.adapters import offered_engines, refuse_adapters
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
@@ -20,17 +20,16 @@ POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
 """Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
 vllm-project/vllm 55221 and 57713 (on Hopper; on Blackwell its recipe asks for one, of a layout that no log shows)."""
 NAMED = 3
-"""Formats that are offered."""
+"""Formats named as a way out."""
 NEAR = 1.2
-"""The ratio of bits up to which one format can stand in for another."""
+"""Ratio of bits up to which a format can stand in for another."""
 
 
 def refuse(on: Serving, *, engines: bool = False) -> None:
-    """Raise a ValueError, one sentence with the ways out, where the engine does not run the format on the GPU.
+    """Raise a ValueError that names the ways out, where the engine does not run the format on the GPU.
 
-    Or where it is not known what the LoRA adapters that are asked for take, or no tensor group of this GPU shares out a
-    cache as it is asked to. `engines` says that the tool takes the engine as an argument, and all of them; others take
-    those that are planned with among their overrides.
+    Or where the memory of the LoRA adapters asked for is not known, or no tensor group can share out a cache as asked.
+    `engines` says that the tool takes every engine as an argument; others take those that the planner has as overrides.
     """
     if on.refusal:
         raise ValueError(f"{on.refused}; take {', or '.join(_ways_out(on, engines=engines))}")
@@ -39,7 +38,7 @@ def refuse(on: Serving, *, engines: bool = False) -> None:
 
 
 def refuse_sharing(on: Serving) -> None:
-    """The same where no tensor group has the ranks that are to share out the tokens of a cache."""
+    """Raise a ValueError where no tensor group has the ranks for the decode context parallelism asked for."""
     if on.degrees or on.not_modelled:
         return
     ranks, group = on.engine.context_parallel, on.sharing_group
@@ -52,7 +51,7 @@ def refuse_sharing(on: Serving) -> None:
 
 
 def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False) -> None:
-    """The same where the engine keeps no KV cache of this model in the format asked for."""
+    """Raise a ValueError that names the ways out, where the engine keeps no KV cache of the model in a format."""
     if kv_precision is None or (said := _no_cache(on, asked := KV_FORMATS[kv_precision])) is None:
         return
     kept = [one.id for one in KV_FORMATS.values() if _no_cache(on, one) is None]
@@ -65,7 +64,7 @@ def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False
 
 
 def _no_cache(on: Serving, asked: KvFormat) -> str | None:
-    """What the engine does not keep in a format, if anything."""
+    """What the engine does not keep in a format, as the beginning of a sentence; None where it keeps all."""
     if not asked.is_kept_by(on.engine.name, on.engine.version):
         known = on.engine.name in asked.stored_by
         return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
@@ -80,12 +79,12 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
 
 
 def _shown(version: int) -> str:
-    """`0.28`."""
+    """`0.28`: a version of vLLM as people write it."""
     return settings()["engine_version"].shown(version)
 
 
 def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
-    """Formats that it loads there, engines that load the format there, an older version, another GPU."""
+    """What to take instead: formats loaded there, engines that load the format, an older version, another GPU."""
     if (found := on.refusal) is None:
         return
     if found.form and (near := _nearest(on, on.engine.name, on.engine.version)):
@@ -100,7 +99,7 @@ def _ways_out(on: Serving, *, engines: bool) -> Iterator[str]:
 
 
 def _engines(on: Serving, found: Refusal, *, engines: bool) -> Iterator[str]:
-    """Those that load the format on this GPU; where none does and the format is not at fault, one in another format."""
+    """The engines that load the format on this GPU; where none does for the GPU's sake, others in another format."""
     loading = [name for name in ENGINES if name != on.engine.name and _loads(name, on, on.precision)]
     if loading:
         yield from filter(None, [offered_engines(loading, engines=engines)])
@@ -110,7 +109,7 @@ def _engines(on: Serving, found: Refusal, *, engines: bool) -> Iterator[str]:
 
 
 def _loads(engine: EngineName, on: Serving, form: Precision) -> bool:
-    """Whether an engine, of vLLM the version that is assumed, loads a format on this GPU."""
+    """Whether an engine, vLLM in the default version, loads a format on this GPU."""
     return refusal(engine, on.gpu, form, version=default_version()) is None
 
 

@@ -24,7 +24,7 @@ from inferplan.core.work import Work
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Replica:
-    """One replica of a layout, and its speed under any load."""
+    """One replica of a layout on its machine, and its service under any load."""
 
     work: Work
     machine: Machine
@@ -33,30 +33,30 @@ class Replica:
     prompts: dict[tuple[float, float], Prompt] = field(default_factory=dict[tuple[float, float], Prompt], repr=False)
 
     def serve(self, load: Load) -> Service:
-        """What it delivers under a closed load; the prefill of a prompt is computed once."""
+        """The service under a closed load; the prefill of each prompt length is computed once."""
         on, key = (self.work, self.machine, self.layout), (load.input_tokens, load.past)
         if key not in self.prompts:
             self.prompts[key] = prompt_of(*on, load.input_tokens, self.options, past=load.past)
         return serve(*on, load, self.options, prompt=self.prompts[key])
 
     def open(self, load: Load, requests_per_s: float) -> tuple[Open | None, float]:
-        """Its service under random arrivals (None where it cannot keep up), and the rate that it sustains. [1/s]"""
+        """The service under random arrivals, None where they pile up; and the rate that it sustains. [requests/s]"""
         on = (self.work, self.machine, self.layout, load)
         most = in_flight(*on, flight=load.sequences, options=self.options).service.requests_per_s
         return arrivals(*on, requests_per_s=requests_per_s, options=self.options), most
 
     def decode_s(self, sequences: float, context: int) -> float:
-        """TPOT of so many sequences, without prompts between their tokens. [s]"""
+        """TPOT of a batch of sequences, without prefill in between. [s]"""
         running, on = in_one_stage(sequences, self.layout), (self.work, self.machine, self.layout)
         step = decode_pass(*on, running=running, context=context, options=self.options)
         return step.total_s / self.options.tokens_per_step
 
     def prefill_s(self, prompts: int, prompt: int) -> float:
-        """The time of so many prompts computed together. [s]"""
+        """The time to prefill several prompts together. [s]"""
         return prefill_pass(self.work, self.machine, self.layout, prompt, self.options, prompts=prompts).total_s
 
     def is_split(self, batch: Batch) -> bool:
-        """Whether two-batch overlap makes a pass over this batch shorter."""
+        """Whether two-batch overlap shortens a pass over this batch."""
         return is_split(self.work, self.machine, self.layout, batch)
 
     def collectives(self, batch: Batch) -> list[Collective]:
@@ -64,5 +64,5 @@ class Replica:
         return all_collectives(self.work, self.machine, self.layout, batch)
 
     def collective_s(self, one: Collective) -> float:
-        """The time that a collective takes, overlapped with computation or not. [s]"""
+        """The time of a collective, overlapped with computation or not. [s]"""
         return one.taken_s(self.machine.efficiency)

@@ -1,4 +1,4 @@
-"""One model in one format on one GPU type, under one question's assumptions: what fits, and how fast it is."""
+"""A model in a format on a GPU type under one question's assumptions: what fits, and how fast it is."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,21 +19,21 @@ from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Options, Service
 from inferplan.core.work import Work, work_under
 from inferplan.tools.serving.latency import Pace
-from inferplan.tools.serving.offered import band_of, pipelines
+from inferplan.tools.serving.lookups import band_of, pipelines
 from inferplan.tools.serving.replica import Replica
 from inferplan.tools.serving.runnable import Runnable
 
 NEAREST: Mapping[Law, Law] = {"ttft": "prompt", "tpot": "slots", "offline": "slots"}
-"""What runs of llama.cpp a law is held against that no run of it was published for."""
+"""By law, the one whose error band stands in under llama.cpp, which has no published run of it."""
 
 
 FEW_GPUS = 8
-"""GPUs in stages of narrow groups that are looked at where the usual server has fewer still: desktops of one or two."""
+"""GPUs up to which narrow tensor groups in stages are considered beyond a domain: desktops of one or two."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """A layout with its replicas, the sessions that each holds at full context, and its nodes."""
+    """A layout, the sessions that each of its replicas holds at full context, and its nodes."""
 
     on: "Serving" = field(repr=False)
     layout: Layout
@@ -43,18 +43,18 @@ class Deployment:
 
     @property
     def users(self) -> int:
-        """Sessions at full context, all replicas together."""
+        """Sessions at full context that all replicas hold."""
         return self.layout.dp * self.sessions
 
     @cached_property
     def capacity(self) -> Capacity:
-        """What one replica holds."""
+        """The KV cache of one replica."""
         return self.on.held(self.layout, self.context)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Serving(Runnable):
-    """The pieces that every tool puts together in the same way.
+    """What every tool computes with: the model, engine and GPUs, the fitted constants and the network.
 
     With a `pace`, a deployment takes only as many sessions as get that latency.
     """
@@ -68,17 +68,17 @@ class Serving(Runnable):
     """The KV pools by replica, as if the engine ran it."""
 
     def __post_init__(self) -> None:
-        """Look up what follows from the rest, and is asked for time and again."""
+        """Look up once what follows from the rest and is asked for often."""
         Runnable.__post_init__(self)
         held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "pools", held)
 
     def utilization(self, layout: Layout) -> float:
-        """The share of each GPU that the engine fills on this layout, as its own setting counts it. [fraction]"""
+        """The share of each GPU's memory that the engine fills on this layout, as its own flag counts it. [fraction]"""
         return RULES[self.engine.name].utilization(self.model.architecture, self.gpu, layout, self.engine)
 
     def band(self, law: Law, level: Level = 50) -> Band:
-        """How far published runs of this engine, GPU generation and attention lie from their predictions.
+        """The error band of published runs on this engine, GPU generation and attention.
 
         llama.cpp's server was never put under load in public: first tokens are held against prompts alone, further ones
         against batches of sequences.
@@ -90,28 +90,28 @@ class Serving(Runnable):
 
     @property
     def kv_bytes_per_token(self) -> float:
-        """KV cache that one more token adds once windows are full. [B]"""
+        """KV cache of one more token of a sequence whose windows are full. [B]"""
         return memory.kv_bytes_per_token(self.model.architecture, kv_bits=self.kv_bits)
 
     @property
     def not_modelled(self) -> str | None:
-        """Why no deployment can be given: the engine runs none, or its cache of this architecture is not known."""
-        if self.kept_off:
-            return self.kept_off
+        """Why no deployment can be given: the engine runs nothing here, or its KV cache is not modelled; else None."""
+        if self.obstacle:
+            return self.obstacle
         reason = self.pools.not_modelled
         return f"{self.engine_name} keeps no KV cache of this model that is known here ({reason})" if reason else None
 
     def pool(self, layout: Layout, context: int) -> Pool:
-        """The KV pool of one replica of this layout; one that holds nothing where the engine does not run it."""
+        """The KV pool of one replica; one that holds nothing where the engine does not run the model."""
         found = self.pools.of(layout, context)
-        return replace(found, holding=None, not_modelled=self.kept_off) if self.kept_off else found
+        return replace(found, holding=None, not_modelled=self.obstacle) if self.obstacle else found
 
     def capacity(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
-        """The KV cache that it has room for, in sessions of full context, or of as many tokens as are `filled`."""
+        """The KV cache of one replica in sessions of full context, or of `filled` tokens."""
         return self.pool(layout, context).capacity(filled or context)
 
     def fits(self, layout: Layout, context: int) -> bool:
-        """Whether it starts and has room for a session."""
+        """Whether a replica starts and holds a session."""
         return self.room(layout, context) > 0
 
     def room(self, layout: Layout, context: int) -> int:
@@ -119,63 +119,63 @@ class Serving(Runnable):
         return self.pool(layout, context).sessions(context)
 
     def sessions(self, layout: Layout, context: int) -> int:
-        """Sessions that one replica takes: no more than get the latency that the pace asks for."""
+        """Sessions that one replica takes: no more than get the latency of the pace."""
         return self._in_time(layout, context, self.room(layout, context))
 
     def held(self, layout: Layout, context: int, filled: int | None = None) -> Capacity:
-        """Its capacity with so many sessions."""
+        """The capacity of one replica, its sessions limited to those in time."""
         found, tokens = self.capacity(layout, context, filled), filled or context
         return found._replace(sessions=self._in_time(layout, tokens, found.sessions)) if self.pace else found
 
     def _in_time(self, layout: Layout, context: int, room: int) -> int:
-        """Those of the sessions that fit one replica which get the latency asked for."""
+        """The sessions, of those that there is room for, that get the latency of the pace."""
         return _in_time(self, self.pace, layout.alone, context, room) if self.pace and room else room
 
     def stored_in(self, form: Precision, kv_bits: float) -> "Serving":
-        """The same in another weight format, with the constants of its arithmetic; those that a caller set stay."""
+        """The serving in another weight format, with its fitted constants; those that a caller set stay."""
         fitted = (efficiency(kind_of(self.gpu, one, self.engine.name)) for one in (self.precision, form))
         before, after = (asdict(one) for one in fitted)
         own = {name: value for name, value in asdict(self.efficiency).items() if value != before[name]}
         return replace(self, precision=form, kv_bits=kv_bits, efficiency=Efficiency(**after | own))
 
     def set_to(self, **settings: float) -> "Serving":
-        """The same with an engine that has these settings."""
+        """The serving under an engine with these fields changed."""
         return replace(self, engine=replace(self.engine, **settings))
 
     def excess(self, layout: Layout, context: int, sequences: int) -> float:
-        """The latency of a replica with so many sessions over what the pace asks for; 0 without one. [ratio]"""
+        """The latency of a replica with this many sessions over that of the pace; 0 without a pace. [ratio]"""
         if self.pace is None:
             return 0
         return self.pace.latency.excess(self.service(layout, self.pace.load(context, sequences)))
 
     def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
-        """One replica by the guide's rules, on at most `gpus` GPUs; None where its cache is not modelled."""
+        """The smallest replica by the guide's rules, on at most `gpus` GPUs; None where none holds a session."""
         return _smallest(self, context, gpus)
 
     def deployment(self, layout: Layout, context: int) -> Deployment:
-        """A layout with what it holds and where it stands."""
+        """A layout with the sessions that it takes and its nodes."""
         return self.deployed(layout, context, self.sessions(layout, context))
 
     def deployed(self, layout: Layout, context: int, sessions: int) -> Deployment:
-        """The same of so many sessions that each replica holds."""
+        """A layout with the sessions given."""
         return Deployment(on=self, layout=layout, context=context, sessions=sessions, nodes=self.nodes(layout))
 
     def nodes(self, layout: Layout) -> int:
-        """Servers that a layout takes; replicas smaller than a node share one. [nodes]"""
+        """The nodes of a layout; replicas smaller than a node share one."""
         return placement.nodes(layout, node_size=self.node_size)
 
     def for_users(self, users: int, context: int) -> Deployment | None:
-        """The fewest GPUs that hold all users at full context; of those, fewest stages, then most users.
+        """The fewest GPUs that hold all users at full context; of those, the fewest stages, then the most users.
 
-        Stages are looked at only where the load needs more than the widest group in a node, groups that share experts
-        where they take fewer GPUs than others. None where no layout holds even one session.
+        Stages are considered only where the load needs more than the widest group in a node, groups that share experts
+        where they take fewer GPUs than others. None where no layout holds a session.
         """
         return _fewest(self, users, context)
 
     def within(self, users: int, context: int, gpus: int | None) -> Deployment | None:
         """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most.
 
-        Stages of narrow groups are looked at only where they hold users that nothing else does.
+        Stages of narrow groups are considered only where they hold users that nothing else does.
         """
         if gpus is None:
             return self.for_users(users, context)
@@ -186,9 +186,9 @@ class Serving(Runnable):
         return fewest if fewest and fewest.layout.gpus <= gpus else most
 
     def filling(self, context: int, gpus: int) -> list[Deployment]:
-        """Each replica that holds a session of this context, as often as the GPUs hold it.
+        """Every replica that holds a session, as often as the GPUs hold it.
 
-        Narrow tensor groups in stages only where nothing else is held.
+        Narrow tensor groups in stages only where nothing else holds one.
         """
         deep = self.staged(context) if gpus >= 2 * min(self.stage_degrees, default=gpus) else ()
         offered = chain(self.tensor, deep, self.shared(gpus))
@@ -198,9 +198,9 @@ class Serving(Runnable):
         return [self._filled(narrow, context, gpus)] if narrow else held
 
     def inside(self, gpus: int) -> list[Layout]:
-        """Tensor groups of any degree in stages on at most so many GPUs, where one group cannot take them all.
+        """Tensor groups of any degree in stages on at most `gpus` GPUs, where no one group can take them all.
 
-        Smallest first; none where a domain has fewer GPUs, or `FEW_GPUS`. Source: vLLM,
+        Smallest first; none beyond a domain, or `FEW_GPUS` where that is larger. Source: vLLM,
         docs/serving/parallelism_scaling.md: where their number does not divide the model, as many stages as GPUs.
         """
         if gpus in self.degrees or gpus > max(self.domain, FEW_GPUS):
@@ -208,18 +208,18 @@ class Serving(Runnable):
         return [one for one in self._stages(self.degrees, 2) if one.replica <= gpus]
 
     def fewest_inside(self, users: int, context: int, gpus: int) -> Deployment | None:
-        """The fewest GPUs of those layouts that hold all users; of those, fewest stages."""
+        """The fewest GPUs on which layouts of `inside` hold all users; of those, the fewest stages. None if none do."""
         best = _best(self, self.inside(gpus), users, context)
         if best is None or best[0] > gpus:
             return None
         return self.deployment(best[3].times(best[0] // best[3].replica), context)
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
-        """A replica, as often as the GPUs hold it."""
+        """A replica as often as the GPUs hold it, as a deployment."""
         return self.deployment(one.times(gpus // one.replica), context)
 
     def session_bytes(self, layout: Layout, context: int) -> float:
-        """What the engine allocates for one session on one GPU. [B]"""
+        """KV cache that the engine allocates for one session on one GPU. [B]"""
         return engine_memory.session_bytes(self.model, layout, self.engine, context=context, kv_bits=self.kv_bits)
 
     def staged(self, context: int) -> Sequence[Layout]:
@@ -228,7 +228,7 @@ class Serving(Runnable):
         return self.deeper(max(2, first.pp)) if first else ()
 
     def deeper(self, least: int) -> Sequence[Layout]:
-        """Pipelines of `stage_degrees` in at least so many stages, smallest first."""
+        """Pipelines of `stage_degrees` in at least `least` stages, smallest first."""
         return self._stages(self.stage_degrees, least)
 
     def _stages(self, degrees: tuple[int, ...], least: int) -> Sequence[Layout]:
@@ -236,21 +236,21 @@ class Serving(Runnable):
         layers = self.model.architecture.layers
         split = layers + 1 if self.engine.name == "llama.cpp" else layers
         found = pipelines(degrees, layers, split, least)
-        return found if self.engine.name != "sglang" else tuple(self._started(found))
+        return found if self.engine.name != "sglang" else tuple(self._startable(found))
 
     def fabric(self, layout: Layout) -> Fabric:
-        """The links of a layout on this GPU."""
+        """The links that a layout uses on this GPU type."""
         return fabric_of(self.gpu, layout, node_size=self.node_size, network=self.network)
 
     def service(self, layout: Layout, load: Load) -> Service | None:
-        """What one replica delivers; None where no time is known (`untimed`)."""
+        """The service of one replica under a load; None where not timed (`untimed`)."""
         replica = self.replica(layout)
         return replica and replica.serve(load)
 
     def added_by_nccl_s(self, tp: int) -> float:
-        """What each all-reduce of so wide a group takes more, where NCCL has to do it: see `beyond_kernels_s`. [s]
+        """The extra time of each all-reduce in a group wider than the engine's own kernels: see `beyond_kernels_s`. [s]
 
-        Of NVIDIA's GPUs alone, and nothing beside a latency that the caller has set.
+        0 on other GPUs than NVIDIA's, and where the caller set the all-reduce's latency.
         """
         usual = efficiency(kind_of(self.gpu, self.precision, self.engine.name)).all_reduce_s
         if tp <= self.reduces_among or self.gpu.vendor != "nvidia" or self.efficiency.all_reduce_s != usual:
@@ -258,17 +258,17 @@ class Serving(Runnable):
         return beyond_kernels_s(ring_of(self.gpu.architecture), tp, kernels=self.reduces_among)
 
     def _reached(self, layout: Layout) -> Efficiency:
-        """What is reached on a layout."""
+        """The fitted constants for a layout, NCCL's extra time included."""
         more = self.added_by_nccl_s(layout.tp)
         return replace(self.efficiency, all_reduce_s=self.efficiency.all_reduce_s + more) if more else self.efficiency
 
     def replica(self, layout: Layout) -> Replica | None:
-        """One replica under any load; None where no time is known (`untimed`)."""
+        """One replica, to be put under any load; None where not timed (`untimed`)."""
         found = _timed(self, layout)
         return found and Replica(work=found[0], machine=found[1], layout=layout, options=self.options)
 
     def machine(self, layout: Layout) -> Machine | None:
-        """What computes a replica of a layout; None where no time is known."""
+        """The GPU, its links and its fitted constants for a layout; None where not timed."""
         reached, links = self._reached(layout), self.fabric(layout)
         found = machine_of(self.gpu, self.precision, links, reached, engine=self.engine.name)
         return None if self.untimed else found
@@ -276,21 +276,21 @@ class Serving(Runnable):
 
 @lru_cache(maxsize=1024)
 def _timed(on: Serving, layout: Layout) -> tuple[Work, Machine] | None:
-    """What one replica of a layout computes, and on what; None where no time is known."""
+    """The work and the machine of one replica; None where not timed."""
     machine = on.machine(layout)
     return machine and (work_under(on.engine, on.model, on.precision, layout, kv_bits=on.kv_bits), machine)
 
 
 @lru_cache(maxsize=256)
 def _in_time(on: Serving, pace: Pace, replica: Layout, context: int, room: int) -> int:
-    """The most of the sessions that fit a replica which get the latency asked for."""
+    """The sessions, of those that there is room for, that get the latency of a pace."""
     one = on.replica(replica)
     return pace.latency.most(room, lambda n: one and one.serve(pace.load(context, n)))
 
 
 @lru_cache(maxsize=256)
 def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
-    """The search behind `Serving.smallest`: the first of all layouts is that of few GPUs too where they suffice."""
+    """The search behind `Serving.smallest`, whose result on any number of GPUs is reused where it suffices."""
     if on.not_modelled:
         return None
     if gpus is not None and ((first := on.smallest(context)) is None or first.replica <= gpus):
@@ -305,7 +305,7 @@ def _smallest(on: Serving, context: int, gpus: int | None) -> Layout | None:
 
 @lru_cache(maxsize=256)
 def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
-    """The search behind `Serving.for_users`: the tools of one question ask for the same one several times."""
+    """The search behind `Serving.for_users`, cached: the tools ask for it several times."""
     if on.not_modelled:
         return None
     best = _best(on, on.tensor, users, context)
@@ -321,13 +321,13 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
 
 
 _Ranked = tuple[int, int, int, Layout]
-"""GPUs, stages, users with a minus sign, and the replica: the order in which deployments for users are preferred."""
+"""GPUs, stages, minus users, replica: the sort key of deployments."""
 
 
 def _best(
     on: Serving, replicas: Iterable[Layout], users: int, context: int, best: _Ranked | None = None
 ) -> _Ranked | None:
-    """The first of ever larger replicas, or the best before them, that is preferred for so many users."""
+    """The best deployment for the users among ever larger replicas, starting from `best`; None where none holds any."""
     for one in replicas:
         gpus = one.replica
         if best and best[0] < gpus:

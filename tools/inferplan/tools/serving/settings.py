@@ -1,4 +1,4 @@
-"""A serving under one question's assumptions: names looked up, the engine's defaults, what the caller changed."""
+"""A serving from the arguments of a question: names looked up, the engine's defaults, and the caller's overrides."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,15 +23,16 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.units import GB, MICRO, MILLI
 from inferplan.core.vllm_activation import tunes
-from inferplan.tools._assumptions import Ledger, settings
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import cache_reason, note_checkpoint
-from inferplan.tools.serving.adapters import asked, note_adapted_speed, note_adapters
+from inferplan.tools._settings import settings
+from inferplan.tools.serving.adapters import adapter_fields, note_adapted_speed, note_adapters
 from inferplan.tools.serving.evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.serving import Serving
 
 DEFAULT = "default"
-"""Why a setting of the engine is what it is, where nobody set it."""
+"""The reason given for a setting of the engine that nobody changed."""
 LESS = "SGLang leaves 15 % of what is set to the workspace of AMD's attention"
 
 SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
@@ -46,14 +47,14 @@ SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
     "front_end_ms": (("front_end_s",), MILLI),
     "prompt_queue_slope": (("prompt_queue",), 1),
 }
-"""Settings of the speed model: the constants that each stands for, in its unit."""
+"""By setting of the speed model: the fields of `Efficiency` that it sets, and its unit."""
 USUAL_NODE = 8
-"""GPUs of a server that need not be said."""
+"""GPUs of a node that answers need not mention."""
 EXPERT_SPEED: Mapping[str, tuple[tuple[str, ...], float]] = {
     "expert_compute_efficiency": (("expert_compute",), 1),
     "expert_layer_overhead_us": (("expert_layer_s",), MICRO),
 }
-"""The same of experts."""
+"""The same for models with experts."""
 
 
 def serving(
@@ -69,11 +70,11 @@ def serving(
     timed: bool = True,
     context: int = 0,
 ) -> Serving:
-    """Look the names up and take the assumptions, of a server started for this context.
+    """The serving for names and a ledger, started for contexts of `context` tokens.
 
-    The `engine` and the format of the cache are those of the tool's arguments where it has them, else those of the
-    overrides. `quiet` lists none but those that the caller changed. Where nothing is `timed`, settings of the speed
-    model are not taken, so that they are said to have no effect.
+    `engine` and `kv_precision` are arguments of some tools; of others they are overrides. `quiet` lists only what the
+    caller changed. Where nothing is `timed`, settings of the speed model are not taken, so that they are listed as
+    unused.
     """
     chosen = model_of(model)
     if ledger.is_untouched:
@@ -93,18 +94,18 @@ def serving(
 
 
 def chosen_engine(ledger: Ledger) -> EngineName:
-    """The engine of a tool that takes it among its overrides."""
+    """The engine that the overrides choose, or the default."""
     return cast("EngineName", ledger.choose("engine"))
 
 
 def chosen_cache(ledger: Ledger) -> str | None:
-    """The format of the cache, of a tool that takes it among its overrides; None where the caller names none."""
+    """The format of the KV cache that the overrides choose; None where they choose none."""
     return ledger.choose("kv_precision") if ledger.given("kv_precision") else None
 
 
 @lru_cache(maxsize=256)
 def _usual(model: Model, precision: str, gpu: str, kv_precision: str | None, engine: EngineName) -> Serving:
-    """A serving of which the caller changed nothing."""
+    """A serving without overrides, cached."""
     on = (model, FORMATS[precision], gpu_of(gpu), engine)
     return _serving(ledger := Ledger({}), *on, kv_precision=kv_precision, pace=None, speed=ledger)
 
@@ -120,7 +121,7 @@ def _serving(
     pace: Pace | None,
     speed: Ledger,
 ) -> Serving:
-    """A serving under the assumptions of two ledgers, the one for speed."""
+    """A serving under the assumptions of two ledgers, of which `speed` is that of the speed model."""
     kept = KV_FORMATS[kv_precision] if kv_precision else None
     runs = replace(_engine(ledger, engine, model, gpu), head_scale_bytes=kept.head_scale_bytes if kept else 0)
     return Serving(
@@ -139,14 +140,14 @@ def _serving(
 
 
 def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) -> None:
-    """List what the checkpoint and the engine decide, and what is not held against anything."""
+    """List what checkpoint and engine decide, and what no published run or log covers."""
     note_checkpoint(ledger, on.model, on.precision)
     note_adapters(ledger, on)
     if is_default_cache and not on.model.is_size_class and on.kv_bits != REST_BITS:
         ledger.note("kv_cache_element", f"{on.kv_bits:g} bit", why=cache_reason(on.model, on.precision))
     if as_run(on.engine, on.precision) is not on.engine:
         ledger.note("cuda_graphs", 0, why=EAGER)
-    if on.unsliced:
+    if on.is_split_by_layers:
         ledger.note("tensor_parallel", 1, why=UNSLICED.format(ENGINES[on.engine.name].title))
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
@@ -167,7 +168,7 @@ WITH_GRAPHS = "times and throughput are those with CUDA graphs; without, each ke
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
 """What `engine_memory.as_run` knows."""
 UNSLICED = "{} does not slice what bitsandbytes stored"
-"""Source: see `Runnable.unsliced`."""
+"""Source: see `Runnable.is_split_by_layers`."""
 FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
 BEFORE_RELEASE = "figures of before its release; no published run or log is of it"
@@ -177,7 +178,7 @@ SHARED_MEMORY = "other programs take of it too: four KV pools on a DGX Spark wer
 
 
 def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
-    """How the engine computes prompts and tokens: in chunks of a step, and as the caller says."""
+    """How the engine computes prompts and tokens: chunked prefill, prefix cache, speculative decoding."""
     drafted = int(ledger.take("speculative_tokens", quiet=True))
     plain = Options(
         step_tokens=engine.max_num_batched_tokens,
@@ -192,7 +193,7 @@ def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:
 
 
 def _hit_rate(ledger: Ledger, engine: Engine) -> float:
-    """The share of a prompt that need not be computed: none where no prefix is cached."""
+    """The share of a prompt found in the prefix cache; 0 where the engine caches none. [fraction]"""
     if engine.prefix_caching:
         return ledger.take("prefix_cache_hit_rate", quiet=True)
     if ledger.given("prefix_cache_hit_rate"):
@@ -207,7 +208,7 @@ FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
 
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
-    """An engine with its own defaults for this GPU, unless told otherwise."""
+    """The engine with its own defaults for this model and GPU, and the caller's settings."""
     usual = max(default_version(), model.vllm_since) if name == "vllm" else None
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", usual, quiet=True))
     tokens, sequences = RULES[name].default_batching(gpu, version)
@@ -227,7 +228,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
         state_checkpoints=vllm_defaults.default_state_checkpoints(gpu, version),
         drafts=int(ledger.take("speculative_tokens", quiet=True)),
         images=not may_be_blind(name, model, version) or bool(ledger.take("image_inputs", quiet=True)),
-        **asked(ledger, name),
+        **adapter_fields(ledger, name),
     )
     if name == "vllm" and ledger.given("first_start") and tunes(model.architecture, engine):
         return replace(engine, first_start=bool(ledger.take("first_start", quiet=True)))
@@ -235,29 +236,31 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
 
 
 LETS_WINDOWS_GO = ("vllm", "llama.cpp")
-"""The engines whose windowed layers may be told to keep every token (--swa-full in llama.cpp): the rules of the others
-are of their default alone."""
+"""Engines whose windowed layers can be told to keep every token (--swa-full in llama.cpp).
+
+The memory rules of the others are of their default alone.
+"""
 
 
 def default_version() -> int:
-    """The version of vLLM that is assumed where the caller names none: 28 is 0.28."""
+    """The version of vLLM that is assumed by default: 28 is 0.28."""
     return int(settings()["engine_version"].default or 0)
 
 
 def is_usual(on: Serving) -> bool:
-    """Whether the version of vLLM is no later than what is assumed of most models, or not for the model's sake."""
+    """Whether the version of vLLM is the default one or earlier, or is later for another reason than the model."""
     return on.engine.version != on.model.vllm_since or on.engine.version <= default_version()
 
 
 def note_node(ledger: Ledger, on: Serving, gpus: float) -> None:
-    """How many GPUs share a server, where that is not the usual number and a layout takes more than one."""
+    """List the GPUs of a node, where a layout takes more than one GPU and nodes are not of 8."""
     if gpus > 1 and on.gpu.node_size != USUAL_NODE:
         joined = f"{on.gpu.link} joins {on.gpu.link_span}" if on.gpu.joins_nodes else None
         ledger.take("gpus_per_node", on.node_size, why=joined)
 
 
 def note_share(ledger: Ledger, share: float) -> None:
-    """The share of memory that the engine fills by default: of one GPU, until that of the layout at hand is known.
+    """List the share of memory that the engine fills; beside a larger one that was set, what is filled of it.
 
     Of a share that was set, what is filled is said beside it where that is less.
     """
@@ -267,12 +270,12 @@ def note_share(ledger: Ledger, share: float) -> None:
 
 
 def _default_prefix_caching(name: EngineName, model: Model, version: int) -> bool:
-    """Whether an engine caches prefixes of this model by default; all but old versions of vLLM do."""
+    """Whether the engine caches prefixes of this model by default; all but old versions of vLLM do."""
     return name != "vllm" or vllm_defaults.default_prefix_caching(model.architecture, version)
 
 
 def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
-    """The fitted constants of this GPU, format and engine, each of which an override may change."""
+    """The fitted constants of this GPU, format and engine, with the caller's in their place."""
     fitted = efficiency(kind)
     changes: dict[str, float] = {}
     for name, (fields, unit) in chain(SPEED.items(), EXPERT_SPEED.items() if experts else ()):
@@ -282,11 +285,11 @@ def _efficiency(ledger: Ledger, kind: Kind, *, experts: bool) -> Efficiency:
 
 
 LONGEST_FITTED = 16_384
-"""Tokens of the longest prompt that the speed model was fitted on."""
+"""The longest prompt that the speed model was fitted on. [tokens]"""
 
 
 def note_speed(ledger: Ledger, on: Serving, prompt: int, *, law: Law = "tpot") -> None:
-    """Say once that latency and throughput are estimates, and how far they may be off; what is beyond all runs."""
+    """List that times are estimates, with the runs they were fitted on; and that a prompt is longer than any."""
     held = on.band(law)
     others = "" if held.alike else " of other attention"
     ledger.note("speed_model", "fitted", why=f"half of {held.n:,} published runs{others}{held.where}")

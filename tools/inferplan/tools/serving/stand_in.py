@@ -1,4 +1,4 @@
-"""The checkpoint that a size class stands for, where it weighs more and does not go where the class does."""
+"""The checkpoint that a size class stands for, where it weighs more and does not fit where the class does."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,18 +12,18 @@ from inferplan.tools.serving.serving import Serving
 
 
 def falls_short(on: Serving, layout: Layout, *, users: int, context: int) -> Serving | None:
-    """The checkpoint on the same GPUs, where this layout of it does not hold the users that the size class has there.
+    """The checkpoint's serving, where this layout does not hold as many of its users as of the size class; else None.
 
-    None for a checkpoint itself, where it holds them, and where the context goes beyond what it was trained for: there
-    it stands for nothing. 70 billion weights of a byte leave one H100 room for a session, the 72.7 GB of a real FP8
-    checkpoint, whose embeddings and head stay in 16 bit, do not.
+    None for a checkpoint itself, and where the context exceeds what it was trained for: there the class stands for
+    nothing. 70 billion weights of a byte leave one H100 room for a session, the 72.7 GB of a real FP8 checkpoint, whose
+    embeddings and head stay in 16 bit, do not.
     """
     found = _short(on, layout, users, context)
     return found and found[0]
 
 
 def warning(on: Serving, layout: Layout, *, users: int, context: int) -> Iterator[str]:
-    """That the checkpoint does not go on a layout of its size class, in a sentence."""
+    """That the checkpoint does not fit on the layout of its size class; nothing where it does."""
     found = _short(on, layout, users, context)
     if found is None:
         return
@@ -33,7 +33,7 @@ def warning(on: Serving, layout: Layout, *, users: int, context: int) -> Iterato
 
 
 def _short(on: Serving, layout: Layout, users: int, context: int) -> tuple[Serving, int] | None:
-    """The checkpoint that does not hold the users of its size class, and those that it holds on all replicas."""
+    """The checkpoint's serving and the users that it holds on all replicas, where those are too few; else None."""
     real = _real(on)
     if real is None or context > real.model.architecture.max_positions:
         return None
@@ -43,7 +43,7 @@ def _short(on: Serving, layout: Layout, users: int, context: int) -> tuple[Servi
 
 @lru_cache(maxsize=256)
 def _real(on: Serving) -> Serving | None:
-    """The checkpoint that a size class stands for, where its cache is modelled."""
+    """The serving of the checkpoint that a size class stands for; None where there is none, or it is not modelled."""
     model = MODELS.get(on.model.stands_for or "")
     real = replace(on, model=stored_for(model, on.engine.name)) if model else None
     return None if real is None or real.not_modelled else real

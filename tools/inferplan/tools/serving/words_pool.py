@@ -1,4 +1,4 @@
-"""The KV pool of the busiest GPU, worked out as its engine does."""
+"""The arithmetic of the busiest GPU's KV pool, as its engine works it out."""
 
 from inferplan.core.parallelism import Layout
 from inferplan.core.rank_memory import RankMemory

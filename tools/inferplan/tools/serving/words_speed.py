@@ -1,4 +1,4 @@
-"""Latencies in words, each with the range in which published runs of its kind lie."""
+"""Latencies in words, with their error bands."""
 
 from inferplan.core.error_bands import Band
 from inferplan.core.units import MILLI
@@ -16,11 +16,11 @@ def around(value: float, band: Band) -> str:
 
 
 def _range(low: str, high: str) -> str:
-    """Two figures; their unit once where they share it."""
+    """`21 to 27 ms`: two figures, with one unit where they share it."""
     figure, unit = low.split(" ")
     return f"{figure} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
 
 
 def range_ms(seconds: float, band: Band) -> list[float]:
-    """The band of a time, to a tenth of a millisecond. [ms]"""
+    """The error band of a time, to a tenth of a millisecond. [ms]"""
     return [round(end / MILLI, 1) for end in band.of(seconds)]

@@ -1,4 +1,4 @@
-"""Memory as one stacked bar to scale, and the GPUs that it fills under it."""
+"""Memory as one stacked bar to scale, and the GPUs that it fills below it."""
 
 import itertools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ INDENT = 11
 
 
 def draw_need(need: Need) -> str:
-    """A stacked bar to scale, and the GPUs that memory alone asks for under it."""
+    """The diagram: weights, KV cache and overhead stacked to scale, with the GPUs that the total fills below."""
     unit, scale = _scale(need.total)
     full = draw.nice_ceiling(need.total / scale)
     lines = [*_title(need), ""]
@@ -29,20 +29,20 @@ def draw_need(need: Need) -> str:
 
 
 def _title(need: Need) -> list[str]:
-    """The model, its format and the load."""
+    """The model, its format and the load, wrapped."""
     what = f"{words.title(need.model)}, {need.precision.title},"
     load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
     return draw.wrap_items([what, load], draw.WIDTH, separator=" ")
 
 
 def _scale(total: float) -> tuple[str, float]:
-    """The decimal unit in which the total has at most five digits before the point. [unit, B]"""
+    """The decimal unit in which the total has at most five digits, as name and bytes."""
     units = (("GB", GB), ("TB", TB), ("PB", TB * KB))
     return next((pair for pair in units if total < 100_000 * pair[1]), ("EB", TB * MILLION))
 
 
 def _devices_lines(gpu: Gpu, total: float, column: float) -> Iterator[str]:
-    """Under the bar, one bracket per GPU while they can be told apart; `column` is what one stands for. [B]"""
+    """A bracket for each GPU that memory alone asks for, while they can be told apart; `column` is in bytes."""
     needed = memory.devices_for(total, gpu.memory)
     columns = gpu.memory / column
     if columns >= 4 and INDENT + round(needed * columns) < draw.WIDTH:

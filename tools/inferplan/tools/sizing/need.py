@@ -18,9 +18,9 @@ from inferplan.tools.serving.stand_in import falls_short
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """A model in its format, and the users that it serves, each at full context. Sizes are in bytes.
+    """A model in a format and the users that it serves, each at full context. Sizes are in bytes.
 
-    `own_cache` says whether the caller chose what the cache is stored in.
+    `own_cache` says that the caller chose the format of the KV cache.
     """
 
     on: Serving
@@ -31,27 +31,27 @@ class Need:
 
     @property
     def model(self) -> Model:
-        """The model."""
+        """The model, as the engine stores it."""
         return self.on.model
 
     @property
     def precision(self) -> Precision:
-        """The format of its weights."""
+        """The format of the weights."""
         return self.on.precision
 
     @cached_property
     def weights(self) -> float:
-        """What is loaded. [B]"""
+        """The weights loaded. [B]"""
         return self.on.weights.total
 
     @cached_property
     def kv_per_token(self) -> float:
-        """KV cache that one more token adds once windows are full. [B]"""
+        """KV cache of one more token of a sequence whose windows are full. [B]"""
         return self.on.kv_bytes_per_token
 
     @cached_property
     def kv_per_user(self) -> float:
-        """KV cache of one user at full context, windows and constant state included. [B]"""
+        """KV cache of one user at full context: windows and constant state included. [B]"""
         return memory.kv_cache_bytes(self.model.architecture, self.context, kv_bits=self.on.kv_bits)
 
     @cached_property
@@ -61,42 +61,42 @@ class Need:
 
     @cached_property
     def overhead(self) -> float:
-        """The guide's allowance for everything else. [B]"""
+        """The guide's allowance for everything else: a fraction of weights and KV cache. [B]"""
         return memory.overhead(self.weights, self.kv_cache, fraction=self.overhead_fraction)
 
     @cached_property
     def total(self) -> float:
-        """All of it together. [B]"""
+        """Weights, KV cache and overhead: the planning total. [B]"""
         return self.weights + self.kv_cache + self.overhead
 
     @property
     def dominant(self) -> str:
-        """The larger part: weights or kv_cache."""
+        """`weights` or `kv_cache`, whichever is larger."""
         return "weights" if self.weights >= self.kv_cache else "kv_cache"
 
     @property
     def longest_limit(self) -> int:
-        """The context that nothing is said beyond: what a checkpoint was trained for, or what is asked. [tokens]"""
+        """The longest context worth reporting: what the checkpoint was trained for, or what is asked. [tokens]"""
         return max(self.context, LONGEST if self.model.is_size_class else self.model.architecture.max_positions)
 
 
 LARGER = 1.1
-"""Memory beyond that of a GPU from which another counts as larger: those of one label differ by less. [ratio]"""
+"""Ratio of memory above which a GPU counts as larger: GPUs sold with the same memory differ by less."""
 LONGEST = 10_000_000
-"""The longest context that is looked for with a size class. [tokens]"""
+"""The longest context that is searched with a size class. [tokens]"""
 
 
 def is_larger(gpu: Gpu, than: Gpu) -> bool:
-    """Whether a GPU has more memory than another, and not the same by label."""
+    """Whether a GPU has more memory than another, beyond what GPUs sold with the same memory differ by."""
     return gpu.memory > LARGER * than.memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """GPUs of one type: as many as memory alone asks for, and what the engine can run on at most `limit` of them.
+    """A need on GPUs of one type: by memory alone, and by the engine's rules on at most `limit` of them.
 
-    `placed` is the smallest deployment that holds all users, or the one that holds the most; None where not even one
-    session is held.
+    `placed` is the smallest deployment that holds all users, else the one that holds the most; None where none holds a
+    session.
     """
 
     need: Need
@@ -106,44 +106,44 @@ class Fit:
 
     @property
     def gpu(self) -> Gpu:
-        """The type of GPU."""
+        """The GPU type."""
         return self.on.gpu
 
     @cached_property
     def by_formula(self) -> int:
-        """GPUs that memory alone asks for."""
+        """GPUs whose memory together is at least the planning total."""
         return memory.devices_for(self.need.total, self.gpu.memory)
 
     @property
     def nodes_by_formula(self) -> int:
-        """Servers of the GPUs that memory alone asks for. [nodes]"""
+        """Nodes of those GPUs."""
         return -(-self.by_formula // self.on.node_size)
 
     @property
     def users(self) -> int:
-        """Users that the deployment takes at full context."""
+        """Users that the deployment takes at full context, in time where a latency is asked for."""
         return self.placed.users if self.placed else 0
 
     @property
     def holds(self) -> bool:
-        """Whether all users fit at full context, and get the latency asked for."""
+        """Whether the deployment takes all users."""
         return self.users >= self.need.users
 
     @cached_property
     def by_memory(self) -> int:
-        """Users that memory alone would let the deployment take, whatever their latency."""
+        """Users that the deployment has memory for, whatever their latency."""
         if self.placed is None:
             return 0
         return self.placed.layout.dp * self.on.room(self.placed.layout, self.need.context)
 
     @property
     def waits(self) -> bool:
-        """Whether the latency asked for, and not memory, is what bounds the users."""
+        """Whether latency, not memory, bounds the users."""
         return self.users < self.by_memory
 
     @cached_property
     def real(self) -> "Fit | None":
-        """The checkpoint that a size class stands for, where it needs another layout than the one of the class."""
+        """The fit of the checkpoint behind a size class, where this layout does not hold its users; else None."""
         if self.placed is None or not self.users:
             return None
         users = min(self.need.users, self.users)
@@ -152,12 +152,12 @@ class Fit:
 
     @property
     def fits(self) -> bool | None:
-        """Whether it takes all users; None where that is not known. What the engine is known not to run does not."""
-        return None if self.on.not_modelled and not self.on.kept_off else self.holds and not self.on.kept_off
+        """Whether it takes all users: False where the engine does not run the model, None where that is not known."""
+        return None if self.on.not_modelled and not self.on.obstacle else self.holds and not self.on.obstacle
 
     @property
     def is_enough(self) -> bool:
-        """Whether memory is not what is short, as far as is known."""
+        """Whether there is memory for all users, as far as is known."""
         return self.by_memory >= self.need.users or self.on.not_modelled is not None
 
     @cached_property
@@ -175,14 +175,15 @@ class Fit:
 
     @property
     def spare(self) -> int:
-        """GPUs of those given that the deployment leaves unused. [GPUs]"""
+        """GPUs given that the deployment leaves idle."""
         return self.limit - self.placed.layout.gpus if self.limit and self.placed else 0
 
     @cached_property
     def has_rivals(self) -> bool:
-        """Whether other common layouts of as many GPUs serve all users too, so that the planner may name one of them.
+        """Whether other common layouts on as many GPUs serve all users too, so that the planner may prefer one of them.
 
-        It plans nothing under llama.cpp, and goes by its rules and not by speed where only one user is asked for.
+        It does not plan for llama.cpp, and for a lone user without a latency it goes by the guide's rules, not by
+        speed.
         """
         is_planned = self.on.engine.name != "llama.cpp" and (self.need.users > 1 or self.on.pace is not None)
         if self.placed is None or not (is_planned and self.holds):
@@ -194,9 +195,9 @@ class Fit:
 
     @cached_property
     def narrower(self) -> Deployment | None:
-        """What serves the users on fewer GPUs than the usual layout, in narrower tensor groups of more stages, if any.
+        """A deployment on fewer GPUs than the usual one: narrower tensor groups in more stages; None if there is none.
 
-        Looked at where the load takes one replica, and memory alone would leave some of its GPUs over.
+        Searched where the load takes one replica, and the planning total fills fewer GPUs than that has.
         """
         if self.placed is None or self.limit or self.on.pace or not self.holds:
             return None
@@ -209,7 +210,7 @@ class Fit:
 
     @property
     def engine_kv_per_user(self) -> float | None:
-        """What the engine allocates for one user on all GPUs that keep its cache; None where that is not known. [B]"""
+        """KV cache that the engine allocates for one user, over all GPUs that hold it; None if not modelled. [B]"""
         if self.on.not_modelled:
             return None
         layout = self.tightest.layout
@@ -217,7 +218,7 @@ class Fit:
 
     @cached_property
     def tightest(self) -> "Busiest":
-        """What one replica of the layout at hand, or of the widest one, lacks for its users."""
+        """The memory of the busiest GPU of the deployment, or of the widest layout where none holds a session."""
         if self.placed is not None:
             layout, users = self.placed.layout, ceil(self.need.users / self.placed.layout.data)
         else:
@@ -230,7 +231,7 @@ class Fit:
 
     @property
     def _widest(self) -> Layout:
-        """The replica that leaves the most cache on at most `limit` GPUs: the widest tensor group, then stages."""
+        """The replica with the most cache on at most `limit` GPUs: the widest tensor group, then stages."""
         gpus = self.limit or self.on.domain
         tp = max((degree for degree in self.on.degrees if degree <= gpus), default=1)
         return Layout(tp=tp, pp=max(1, min(gpus // tp, self.need.model.architecture.layers)))
@@ -238,7 +239,7 @@ class Fit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Busiest:
-    """The busiest GPU of a layout: where its memory goes, and the cache that its users want there. [B]"""
+    """The busiest GPU of a layout: where its memory goes, and the KV cache that its users want there. [B]"""
 
     layout: Layout
     memory: RankMemory
@@ -246,17 +247,17 @@ class Busiest:
 
     @property
     def shortfall(self) -> float:
-        """What one GPU lacks: cache beyond the pool, or memory beyond the budget where warm-up runs out of it. [B]
+        """What one GPU lacks: cache beyond its pool, or memory beyond the budget where warm-up runs out of it. [B]
 
-        0 where memory suffices, and only the sequences that the engine runs at once are too few.
+        0 where memory suffices, and only max_num_seqs is too low.
         """
         return max(0.0, self.wanted - self.memory.pool, -self.memory.headroom)
 
 
 def longest_context(on: Serving, layout: Layout, need: Need) -> int:
-    """The longest context at which a layout that runs takes all users of a need; 0 where there is none. [tokens]
+    """The longest context at which a layout takes all users of a need; 0 where there is none. [tokens]
 
-    Groups of data-parallel attention hold whole sessions each: 100 users on 8 groups are 13 on some.
+    Each group of data-parallel attention holds whole sessions: of 100 users on 8 groups some hold 13.
     """
     each = ceil(need.users / layout.dp)
     of_group = ceil(each / layout.attention_dp)
@@ -271,9 +272,9 @@ def longest_context(on: Serving, layout: Layout, need: Need) -> int:
 
 
 def fit(need: Need, on: Serving, limit: int | None = None) -> Fit:
-    """A need held against the GPU that `on` stands on, by formula and by the engine's rules.
+    """The fit of a need on the GPU type of `on`, by formula and by the engine's rules.
 
-    Where no user gets the latency asked for, the deployment is the one that memory alone leads to.
+    Where no user gets the latency asked for, the deployment is the one by memory alone.
     """
     placed = on.within(need.users, need.context, limit)
     if placed is None and on.pace and (room := replace(on, pace=None).within(need.users, need.context, limit)):

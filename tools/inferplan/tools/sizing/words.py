@@ -1,6 +1,5 @@
-"""A need for memory in sentences, the GPUs that hold it, and the arithmetic behind both."""
+"""A need for memory in sentences, and the GPUs that hold it."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 
 from inferplan.catalog.asked_gpus import gpu_of
@@ -8,24 +7,22 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import llamacpp_offload, memory
 from inferplan.core.load import Load
-from inferplan.core.units import GB, GIB
-from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.serving.adapters import adapters_sentence
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Deployment
-from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.serving.words_speed import around
 from inferplan.tools.sizing.changes import Change
 from inferplan.tools.sizing.need import Busiest, Fit, Need, is_larger
 
 LONE_TOKENS = 500
-"""Tokens of the prompt and of the answer of a lone user."""
+"""Tokens of prompt and answer of a lone user of llama.cpp."""
 NOTABLE = 1.02
-"""What the engine allocates over what the architecture keeps, from which it is worth a word."""
+"""Ratio of allocated to architectural KV cache above which the difference is mentioned."""
 
 
 def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int | None) -> Iterator[str]:
-    """The paragraph to paste into a design document."""
+    """The sentences of the summary, to be pasted into a design document."""
     here = next(one for one in fits if one.gpu.id == need.on.gpu.id)
     yield memory_sentence(need)
     yield _deployment_sentence(need, here, limit) + _next_gpu(fits, here, limit) + "."
@@ -40,7 +37,7 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
 
 
 def memory_sentence(need: Need) -> str:
-    """The load, the total and its parts, and which of them is the larger."""
+    """The load, the total, its parts, and which of weights and KV cache is larger."""
     load = f"{words.count(need.users, 'concurrent user')} with {need.context:,}-token contexts"
     larger = ", the larger part" if need.kv_cache > need.weights else ""
     heavier = "" if larger else ", the larger part"
@@ -53,7 +50,7 @@ def memory_sentence(need: Need) -> str:
 
 
 def _counted(need: Need) -> str:
-    """That weights are those of a real checkpoint, where its size class would weigh otherwise."""
+    """` (a checkpoint, with embeddings and head in 16 bit)`, where the weights are not the nominal ones; else empty."""
     if need.model.is_size_class or need.precision.scope != "linear":
         return ""
     bits = memory.class_bits(need.model, need.precision).embedding
@@ -61,7 +58,7 @@ def _counted(need: Need) -> str:
 
 
 def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
-    """What the engine really needs on the chosen GPU, and how that differs from the planning total."""
+    """The GPUs by memory alone, and those of the engine's deployment with the users that it takes."""
     engine, alone = _engine(need, here), f"By memory alone {words.devices(here.by_formula, here.gpu.title)}"
     if need.on.not_modelled:
         return f"{alone}; no deployment is given: {need.on.not_modelled}"
@@ -80,31 +77,31 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
 
 
 def _narrower(here: Fit) -> str:
-    """That fewer GPUs would do, in a layout that is slower than the usual one."""
+    """`; 3 would do, slower (...)`: fewer GPUs in a deeper layout, where there is one; else empty."""
     if (fewer := here.narrower) is None:
         return ""
     return f"; {fewer.layout.gpus:,} would do, slower ({words.degrees(fewer.layout)})"
 
 
 def _spare_sentence(here: Fit) -> Iterator[str]:
-    """That GPUs are left over, which the planner would use."""
+    """The number of GPUs given that stay unused."""
     if here.on.engine.name != "llama.cpp" and here.holds and here.spare:
         stay = "stays" if here.spare == 1 else "stay"
         yield f"{words.count(here.spare, 'GPU')} of {here.limit:,} {stay} unused; plan_parallelism uses what it can."
 
 
 def _only(here: Fit) -> str:
-    """`only 94`, or `none`."""
+    """`only 94`, or `none`: the users that the deployment takes."""
     return f"only {here.users:,}" if here.users else "none"
 
 
 def _bound(here: Fit) -> str:
-    """Whether latency or memory is what bounds the users of a deployment."""
+    """Whether latency or memory bounds the users."""
     return f"latency binds (memory: {here.by_memory:,})" if here.waits else "memory binds"
 
 
 def _want(here: Fit) -> str:
-    """What keeps the other users out: latency, memory, or sequences."""
+    """What keeps the other users out: latency, memory or max_num_seqs."""
     if here.waits:
         return f"as {_late(here)} (memory: {here.by_memory:,})"
     short = here.tightest.shortfall
@@ -113,42 +110,42 @@ def _want(here: Fit) -> str:
 
 
 def _late(here: Fit) -> str:
-    """That the latency asked for keeps users out, or that it cannot be told."""
+    """That more users, or even one, would miss the latency; or why there is no time."""
     if here.on.untimed:
         return here.on.untimed
     return f"{'more' if here.users else 'even one'} would miss {here.on.pace and here.on.pace.latency}"
 
 
 def _too_few(here: Fit) -> str:
-    """That sequences, not memory, are what is short."""
+    """That max_num_seqs, not memory, is what is short."""
     return f"as it runs at most {here.on.engine.max_num_seqs:,} sequences at once on each replica"
 
 
 def _where(here: Fit, placed: Deployment) -> str:
-    """GPUs, nodes and degrees; where the planner may name others, as it picks for speed, that these are not."""
+    """GPUs, nodes and degrees; `picked for room` where the planner may choose another layout for speed."""
     on, layout, gpus = here.on, placed.layout, words.count(placed.layout.gpus, "GPU")
     if layout.gpus == 1:
         return gpus
     nodes = f" on {words.nodes(placed.nodes, on.gpu, size=on.node_size)}" if placed.nodes > 1 else ""
     picked = ", picked for room" if here.has_rivals else ""
-    return f"{gpus}{nodes} ({words.degrees(layout)}{picked})"
+    return f"{gpus}{nodes} ({words.degrees(layout, experts_over(on, layout))}{picked})"
 
 
 def _engine(need: Need, here: Fit) -> str:
-    """Engine, version, and the share of memory that it may fill."""
+    """`vLLM 0.28 (memory utilization 0.92)`."""
     share = here.on.utilization(here.tightest.layout)
     return f"{need.on.engine_name} (memory utilization {share:.3g})"
 
 
 def _longest(need: Need, here: Fit) -> str:
-    """The context up to which the deployment takes the users asked."""
+    """`, or 200 users up to 9,216 tokens`: the longest context for these users; else empty."""
     if here.longest <= need.context:
         return ""
     return f", or {need.users:,} up to {here.longest:,} tokens"
 
 
 def allocated(need: Need, here: Fit) -> float | None:
-    """What the engine allocates for a user; None where that is what the architecture keeps, or not known. [B]"""
+    """KV cache that the engine allocates for a user, where notably more than the architecture keeps; else None. [B]"""
     taken = here.engine_kv_per_user
     return taken if taken is not None and taken > NOTABLE * need.kv_per_user else None
 
@@ -164,7 +161,7 @@ def _allocation_sentence(need: Need, here: Fit) -> Iterator[str]:
 
 
 def _refusal(here: Fit, engine: str, limit: int | None) -> str:
-    """Why not even one session runs: what is left for the cache, what it takes, what is short."""
+    """Why no session runs: what is left for the KV cache, what a session takes, what is short."""
     lacks, title = here.tightest, here.gpu.title
     many = lacks.layout.replica
     gpus, hold = words.devices(many, title), "holds" if many == 1 else "hold"
@@ -194,14 +191,14 @@ def _starts(here: Fit) -> str:
 
 
 def _may_offload(here: Fit) -> bool:
-    """Whether the engine can leave a part of the model in a memory that is not the GPU's."""
+    """Whether the engine can keep part of the model in host memory."""
     return here.on.engine.name == "llama.cpp" and here.gpu.kind != "unified"
 
 
 def _offload_sentence(need: Need, here: Fit) -> Iterator[str]:
-    """What llama.cpp keeps on GPUs that do not hold the model: all but experts of some layers, or a part of the layers.
+    """What llama.cpp keeps on GPUs that do not hold the model: all but some layers' experts, or some of the layers.
 
-    A guess at the speed is not made: it is that of the host's memory.
+    No speed is estimated: it is that of the host's memory.
     """
     if here.placed is not None or not _may_offload(here) or need.on.not_modelled:
         return
@@ -218,7 +215,7 @@ def _offload_sentence(need: Need, here: Fit) -> Iterator[str]:
 
 
 def _pace_sentence(need: Need, here: Fit) -> Iterator[str]:
-    """What one user at a time gets of llama.cpp, which no plan of layouts is made for."""
+    """The speed of a lone user under llama.cpp, for which no layouts are planned."""
     on, placed = here.on, here.placed
     if placed is None or on.engine.name != "llama.cpp" or not here.users:
         return
@@ -237,7 +234,7 @@ def _pace_sentence(need: Need, here: Fit) -> Iterator[str]:
 
 
 def _why(lacks: Busiest) -> str:
-    """What is left for the cache of a refused layout, and what it takes."""
+    """What is left for the cache of a refused layout, against what a session takes."""
     pool, wanted = lacks.memory.pool, lacks.wanted
     if pool <= 0:
         return f"as weights and overhead exceed its budget by {words.gib(-pool)} before any cache"
@@ -247,13 +244,13 @@ def _why(lacks: Busiest) -> str:
 
 
 def _remedies_sentence(remedies: list[Change], limit: int | None) -> Iterator[str]:
-    """Each change that makes it fit, in a clause."""
+    """The changes that make it fit, a clause each."""
     if remedies:
         yield f"It fits with {words.join([_clause(one, limit) for one in remedies], last='or')}."
 
 
 def _clause(change: Change, limit: int | None) -> str:
-    """One change as a clause, with the GPUs that it takes where none are given."""
+    """One change as a clause; with the GPUs that it takes where their number is open."""
     ((name, value),) = change.arguments.items()
     on = "" if limit or name in ("total_gpus", "gpu") else f" on {words.count(change.gpus, 'GPU')}"
     clauses: Mapping[str, Callable[[], str]] = {
@@ -268,7 +265,7 @@ def _clause(change: Change, limit: int | None) -> str:
 
 
 def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
-    """The deployment on the next larger GPU of the menu, in a clause."""
+    """`; on h200-sxm 4`: the deployment on the next larger GPU of the menu, where GPUs are open; else empty."""
     if limit or not here.holds:
         return ""
     larger = (one for one in fits if one.holds and is_larger(one.gpu, here.gpu))
@@ -279,7 +276,7 @@ def _next_gpu(fits: list[Fit], here: Fit, limit: int | None) -> str:
 
 
 def _caveats(need: Need) -> Iterator[str]:
-    """Where the nominal size class and a real checkpoint part ways; where the context outgrows the model."""
+    """Where the real checkpoint weighs otherwise than its size class, or the context exceeds its training."""
     model, form = need.model, need.precision
     yield from words.beyond_training(model, need.context, cuts=need.on.engine.name == "llama.cpp")
     real = MODELS.get(model.stands_for or "")
@@ -291,7 +288,7 @@ def _caveats(need: Need) -> Iterator[str]:
 
 
 def _real_sentence(here: Fit) -> Iterator[str]:
-    """What the checkpoint of a size class takes, where that is another deployment: the command starts this one."""
+    """The deployment of the checkpoint that a size class stands for, where it is another: the one of the command."""
     real = here.real
     if real is None:
         return
@@ -302,65 +299,3 @@ def _real_sentence(here: Fit) -> Iterator[str]:
         yield f"{title} takes {_where(real, real.placed)}, as the command has it."
     else:
         yield f"{title} takes only {real.users:,} of {words.count(here.need.users, 'user')} there."
-
-
-def formula(need: Need, here: Fit | None = None) -> Iterator[str]:
-    """The arithmetic with the numbers put in: the planning total, and the engine's pool on the GPU asked for."""
-    weights, cache = f"{need.weights / GB:,.1f}", f"{need.kv_cache / GB:,.1f}"
-    yield f"weights    {_weights_line(need)} = {weights} GB"
-    yield from _cache_lines(need)
-    total = f"{need.total / GB:,.1f} GB = {need.total / GIB:,.1f} GiB"
-    yield f"total      ({weights} + {cache}) GB x {1 + need.overhead_fraction:g} = {total}"
-    if here is not None and not need.on.not_modelled:
-        yield _pool_line(here)
-
-
-def _pool_line(here: Fit) -> str:
-    """What the engine leaves for the KV cache of the busiest GPU, and the tokens that it prints of a replica."""
-    rank, layout = here.tightest.memory, here.tightest.layout
-    return f"KV pool    {pool_line(here.on, layout, rank)}{_tokens(here)}"
-
-
-def _tokens(here: Fit) -> str:
-    """The tokens of the pool as the engine prints them; nothing where it prints another number, or does not start."""
-    on, layout = here.on, here.tightest.layout
-    held = on.capacity(layout, here.need.context)
-    if on.engine.name == "llama.cpp" or is_compressed(on.model.architecture) or not held.tokens:
-        return ""
-    return f" = {held.tokens:,} tokens" + (" a replica" if layout.dp > 1 else "")
-
-
-def _cache_lines(need: Need) -> Iterator[str]:
-    """The KV cache: one rate where all layers share a plain attention, else the sum over the parts of a sequence."""
-    architecture, kv_bytes = need.model.architecture, need.on.kv_bits / 8
-    users, cache = words.count(need.users, "user"), f"{need.kv_cache / GB:,.1f} GB"
-    if (plain := architecture.plain) is not None:
-        yield (
-            f"per token  2 x {architecture.layers} layers x {plain.kv_heads} KV heads x "
-            f"{plain.head_dim} x {kv_bytes:g} B = {need.kv_per_token:,.0f} B"
-        )
-        yield f"KV cache   {need.kv_per_token:,.0f} B x {need.context:,} tokens x {users} = {cache}"
-        return
-    alike: Counter[tuple[str, str]] = Counter()
-    for layers, part in memory.cached_parts(architecture):
-        alike[part.what, f"{part.elements:,} x {part.entries(need.context):,} x {kv_bytes:g} B"] += layers
-    yield from (f"per user   {what}: {layers} layers x {each}" for (what, each), layers in alike.items())
-    if state := memory.state_bytes(architecture):
-        yield f"per user   state, whatever the context: {state:,.0f} B"
-    yield f"KV cache   {need.kv_per_user:,.0f} B x {users} = {cache}"
-
-
-def _weights_line(need: Need) -> str:
-    """How the weights come about: by name for a size class, by tensor class for a checkpoint."""
-    model, form = need.model, need.precision
-    if model.is_size_class:
-        return f"{model.total_params:,} parameters x {form.nominal_bits / 8:g} B"
-    if own := model.own_bits(form.id):
-        alike: Counter[float] = Counter()
-        for bits, params in memory.params_by_bits(model, own):
-            alike[bits] += params
-        return " + ".join(f"{params:,} x {bits:g} bit" for bits, params in sorted(alike.items()) if params)
-    if form.scope == "all":
-        return f"{model.total_params:,} parameters x {form.bits_per_weight:g} bit"
-    linear, others = model.parameters.linear, model.parameters.total - model.parameters.linear
-    return f"{linear:,} linear x {form.bits_per_weight:g} bit + {others:,} others x {form.rest_bits:g} bit"

@@ -1,4 +1,4 @@
-"""The one-call answer at a glance: a line or two for each section."""
+"""The one-call answer as a diagram: a line or two for each section."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,11 +15,11 @@ from inferplan.tools.verdict.sections import Bill, Case
 LABEL = 9
 BAR = 40
 PARTS = "W weights, k KV cache, o overhead"
-"""The marks of the memory's bar."""
+"""The legend of the memory bar."""
 
 
 def draw_preset(case: Case) -> str:
-    """Memory, layout, users, latency, bills and experts under each other, each to its own scale."""
+    """The diagram: memory, layout, users, latency, bills and experts, each to its own scale."""
     plan = case.plan
     held = [_unknown()]
     if not case.on.not_modelled:
@@ -29,7 +29,7 @@ def draw_preset(case: Case) -> str:
 
 
 def _title(case: Case) -> list[str]:
-    """What serves whom on what, in as many lines as it takes."""
+    """Model, format, load and GPU, wrapped."""
     on, need = case.on, case.need
     load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
     parts = [words.title(on.model), on.precision.title, load, on.gpu.title]
@@ -37,26 +37,27 @@ def _title(case: Case) -> list[str]:
 
 
 def _line(label: str, picture: str, note: str) -> str:
-    """A label, a picture between bars, a note."""
+    """`label |picture| note`."""
     return f"{label:<{LABEL}}|{picture}| {note}"
 
 
 def _memory(need: Need) -> str:
-    """One bar of three parts; `PARTS` says which is which."""
+    """The memory bar, in the three parts of `PARTS`."""
     parts = (("W", need.weights), ("k", need.kv_cache), ("o", need.overhead))
     picture = "".join(mark * round(size / need.total * BAR) for mark, size in parts)[:BAR].ljust(BAR, "o")
     return _line("memory", picture, words.gb(need.total))
 
 
 def _unknown() -> str:
-    """In place of layout and users, where no cache of the engine is known."""
+    """The line in place of layout and users where no deployment is known."""
     return f"{'layout':<{LABEL}} not known: see above"
 
 
 def _layout(plan: ParallelismAnswer) -> str:
-    """Replicas in brackets, in them their stages, and the groups that share experts; a mark per GPU."""
+    """The replicas in brackets, with a mark for each GPU; `>` between stages, spaces between attention groups."""
     if not plan.fits:
-        return f"{'layout':<{LABEL}} does not fit: a replica takes {plan.gpus_per_replica or 'more than any'} GPUs"
+        why = f": a replica takes {plan.gpus_per_replica} GPUs" if plan.gpus_per_replica else " on any number of GPUs"
+        return f"{'layout':<{LABEL}} does not fit{why}"
     copies, stage = plan.gpus_used // plan.gpus_per_replica, "#" * plan.tp if plan.tp <= 8 else f"#x{plan.tp}"
     group, groups = f"{'>'.join([stage] * min(plan.pp, 3))}{'>..' if plan.pp > 3 else ''}", plan.dp // copies
     replica = f"[{' '.join([group] * groups)}]"
@@ -71,12 +72,12 @@ def _layout(plan: ParallelismAnswer) -> str:
 
 
 def _joined(named: Iterable[tuple[str, int]]) -> str:
-    """`TP8 x PP2`: the degrees beyond one."""
+    """`TP8 x PP2`: the degrees above 1."""
     return " x ".join(f"{name}{degree}" for name, degree in named if degree > 1)
 
 
 def _users(asked: int, plan: ParallelismAnswer) -> str:
-    """The users that fit, against those asked for."""
+    """The users asked for, against those that fit or are in time."""
     full = max(asked, plan.max_concurrent_users)
     picture = draw.bar(min(asked, plan.max_concurrent_users), full, BAR)
     spare = draw.bar(plan.max_concurrent_users, full, BAR, mark=".")
@@ -86,7 +87,7 @@ def _users(asked: int, plan: ParallelismAnswer) -> str:
 
 
 def _latencies(case: Case) -> Iterator[str]:
-    """Each latency that is asked for: the share of it that the plan takes."""
+    """For each latency asked for, the share of it that the plan takes."""
     limits, plan = case.latency, case.plan
     for label, limit, taken in (("TTFT", limits.ttft_s, plan.ttft_ms), ("TPOT", limits.tpot_s, plan.tpot_ms)):
         if limit is not None and taken is not None:
@@ -95,7 +96,7 @@ def _latencies(case: Case) -> Iterator[str]:
 
 
 def _bills(costs: Bill | str) -> list[str]:
-    """A bar for each way to pay, or a line that there is no bill, of which the paragraph says why."""
+    """A bar for each way to pay; or that there is no bill."""
     if isinstance(costs, str):
         return [f"{'cost':<{LABEL}} no bill: see above"]
     full = max(option.monthly_usd for option in costs.options)
@@ -110,7 +111,7 @@ def _bills(costs: Bill | str) -> list[str]:
 
 
 def _experts(pair: Pair) -> list[str]:
-    """Both models of the last section, in as many lines as their names take."""
+    """Compute and memory of the two models of the last section, wrapped."""
     dense, moe = shown_id(pair.dense.model), shown_id(pair.moe.model)
     parts = [f"{moe}:", f"{pair.compute_ratio:.2f}x the compute,", f"{pair.memory_ratio:.1f}x the memory of", dense]
     first, *others = draw.wrap_items(parts, draw.WIDTH - LABEL - 1, separator=" ")

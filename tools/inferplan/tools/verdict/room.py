@@ -1,4 +1,4 @@
-"""What a verdict leaves before it would turn, and the single changes that would turn it or make it cheaper."""
+"""What is left before a verdict would turn, and the single changes that would turn it or make it cheaper."""
 
 from collections.abc import Iterator, Mapping
 
@@ -28,7 +28,7 @@ class Changed(Part):
 
 
 def headroom(case: Case) -> Headroom | None:
-    """Users and milliseconds to spare; None where the cache is not modelled."""
+    """Users and milliseconds to spare; None where no deployment is known."""
     if case.on.not_modelled:
         return None
     plan, limits = case.plan, case.latency
@@ -40,12 +40,12 @@ def headroom(case: Case) -> Headroom | None:
 
 
 def _spare(limit_s: float | None, taken_ms: float | None) -> float | None:
-    """What a limit leaves of the time taken. [ms]"""
+    """The limit less the time taken; None where either is missing. [ms]"""
     return None if limit_s is None or taken_ms is None else round(limit_s / MILLI - taken_ms, 1)
 
 
 def changes(case: Case) -> Iterator[Changed]:
-    """More GPUs where those given are too few, then the other ways."""
+    """More GPUs where those given are too few, then the other changes."""
     more = case.enough
     if not case.plan.serves_users and more.serves_users and more.gpus_used <= GPUS_AT_MOST:
         yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
@@ -57,6 +57,6 @@ def changes(case: Case) -> Iterator[Changed]:
 def _changed(
     case: Case, change: Mapping[str, str | int], gpus: int, ttft_ms: float | None, tpot_ms: float | None
 ) -> Changed:
-    """One change as results show it; the first token only where a limit makes it matter, or it is the only one."""
+    """One change as a row; TTFT only where it is limited, or is the only time."""
     first = ttft_ms if case.latency.ttft_s is not None or tpot_ms is None else None
     return Changed(change=change, gpus=gpus, ttft_ms=first and round(first, 1), tpot_ms=tpot_ms and round(tpot_ms, 1))

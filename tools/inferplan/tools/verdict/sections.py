@@ -12,12 +12,12 @@ from inferplan.catalog.presets import Preset
 from inferplan.tools._assumptions import Assumption
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._tool import Part, absent
-from inferplan.tools.costs import CostOption
 from inferplan.tools.experts import words as words_moe
 from inferplan.tools.layouts.ways import Way
 from inferplan.tools.moe import Pair
 from inferplan.tools.money import words as words_costs
 from inferplan.tools.money.case import Case as CostCase
+from inferplan.tools.money.rows import CostOption
 from inferplan.tools.number_formats import words as words_quantization
 from inferplan.tools.number_formats.forms import Comparison
 from inferplan.tools.parallelism import ParallelismAnswer
@@ -29,12 +29,12 @@ from inferplan.tools.vram import VramQuestion, estimate_vram
 
 _BREAK = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 SENTENCES = 2
-"""Sentences of a summary that a section keeps: the rest is in another section, or one call of its tool away."""
+"""Sentences of a summary that a section keeps; its tool gives all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bill:
-    """The bills of the fleet, as a table, and what is assumed of them."""
+    """The case behind the bill, its options as rows, and its assumptions."""
 
     case: CostCase
     options: list[CostOption]
@@ -43,12 +43,12 @@ class Bill:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """Controls with what the five tools make of them; `costs` is the reason where there is no bill.
+    """The controls, with what the five tools make of them; `costs` is the reason where there is no bill.
 
-    `given_gpus` is what the caller insists on. `sizing` asks for the memory that `need` is, under what is `assumed` of
-    it. `enough` is the plan on as many GPUs as the users need, or `plan` again where it serves them or no number of
-    GPUs would. `needed` are the fewest GPUs that serve them, None where none do; `ways` are the changes with which
-    fewer would.
+    `given_gpus` is what the caller insists on. `sizing` is the question whose memory `need` is, under the assumptions
+    `assumed`. `enough` is the plan on as many GPUs as the users need; `plan` again where that serves them, or no number
+    does. `needed` is the fewest GPUs that serve them, None where none do; `ways` are the changes with which fewer
+    would.
     """
 
     preset: Preset
@@ -75,13 +75,13 @@ class Case:
 
     @property
     def traffic_gpus(self) -> int:
-        """GPUs that the requests of a day take, where the plan on enough GPUs for the users has fewer; else 0."""
+        """GPUs of the fleet for a day's requests, where those are more than serve the users; else 0."""
         fleet = self.bill.case.fleet if self.bill else None
         return fleet.gpus if fleet and fleet.busy_gpus > self.enough.gpus_used else 0
 
     @property
     def bill(self) -> Bill | None:
-        """The bill, where there is one."""
+        """The bill; None where there is none."""
         return None if isinstance(self.costs, str) else self.costs
 
 
@@ -155,7 +155,7 @@ class Sections(Part):
 
 
 def in_short(case: Case) -> Sections:
-    """The five answers in short."""
+    """The five sections of a case."""
     return Sections(
         vram=_vram(case),
         quantization=_quantization(case.quantization),
@@ -178,7 +178,7 @@ def _vram(case: Case) -> VramSection:
 
 
 def _memory(case: Case) -> str:
-    """The memory of the load; where the GPUs given hold no session, also why."""
+    """The sentence on memory; where the GPUs given hold no session, the one that says why."""
     question, need = case.sizing, case.need
     if question.total_gpus and fit(need, need.on, question.total_gpus).placed is None:
         return _opening([estimate_vram(question).summary], 1)
@@ -186,7 +186,7 @@ def _memory(case: Case) -> str:
 
 
 def _quantization(case: Comparison) -> QuantizationSection:
-    """Memory by format."""
+    """The weights by format."""
     return QuantizationSection(
         summary=" ".join(islice(words_quantization.summary(case), SENTENCES)),
         memory_gb={form.precision.id: exact_gb(form.weights) for form in case.forms},
@@ -241,7 +241,7 @@ def _moe(pair: Pair) -> MoeSection:
 
 
 def _opening(paragraph: Iterable[str], most: int = SENTENCES) -> str:
-    """The first sentences of a paragraph; one that begins with a small letter goes with the one before it."""
+    """The first sentences of a paragraph; one that begins in lower case belongs to the one before it."""
     said = ""
     for sentence in paragraph:
         parts = _BREAK.split(f"{said} {sentence}".lstrip())

@@ -1,4 +1,4 @@
-"""The one-call answer in sentences: the verdict, its memory, its bill, and what would take fewer GPUs."""
+"""The one-call answer in sentences: the verdict, memory, bill, and what would take fewer GPUs."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ PAID: dict[OptionName, str] = {
 
 
 def verdict(case: Case) -> Iterator[str]:
-    """The answer in the words of the question: yes or no, on what, how fast."""
+    """The verdict in the words of the question: yes or no, on what, how fast."""
     if case.plan.serves_users:
         load, hardware = f"{_users(case)} at {_context(case)}", _hardware(case, case.plan)
         yield f"{_yes(case)}: {_subject(case)} serves {load} on {hardware}{_pace(case, case.plan)}."
@@ -30,7 +30,7 @@ def verdict(case: Case) -> Iterator[str]:
         return
     title = case.on.gpu.title
     if case.on.not_modelled:
-        start = f"No, not on {title}, for" if case.on.kept_off else "Not known for"
+        start = f"No, not on {title}, for" if case.on.obstacle else "Not known for"
         yield f"{start} {_subject(case)}: {case.on.not_modelled}."
         return
     yield f"No, not on {words.devices(case.controls['total_gpus'], title)}: {_shortfall(case)}."
@@ -39,13 +39,14 @@ def verdict(case: Case) -> Iterator[str]:
         yield f"{_hardware(case, case.enough)} would serve {whom}{_pace(case, case.enough)}."
         yield from _traffic_sentence(case)
     elif case.fewest is None:
-        yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
+        hint = "" if case.ways else "; a larger GPU or fewer bits may"
+        yield f"No legal layout of {title} holds it at any number{hint}."
     else:
         yield f"No number of {title} does; {_hardware(case, case.enough)} comes closest{_pace(case, case.enough)}."
 
 
 def _yes(case: Case) -> str:
-    """A plain yes, or one for the users alone, or on more GPUs than the preset has."""
+    """`Yes, on 1 node`; where the traffic takes more GPUs, or the users more than the preset's, that too."""
     own = case.preset.total_gpus
     where = words.nodes(case.plan.nodes, case.on.gpu, size=case.on.node_size)
     yes = "Yes for the users, no for their traffic" if case.traffic_gpus else "Yes"
@@ -55,7 +56,7 @@ def _yes(case: Case) -> str:
 
 
 def _traffic_sentence(case: Case) -> Iterator[str]:
-    """The GPUs that the requests of a day take, where they are more than those that hold the users."""
+    """The GPUs for a day's requests, where those are more than serve the users."""
     if case.traffic_gpus:
         yield (
             f"But {case.controls['requests_per_day']:,} requests a day take {words.count(case.traffic_gpus, 'GPU')}, "
@@ -64,7 +65,7 @@ def _traffic_sentence(case: Case) -> Iterator[str]:
 
 
 def _shortfall(case: Case) -> str:
-    """What the given GPUs cannot do."""
+    """What the GPUs given cannot do."""
     if not case.plan.fits:
         return f"{_subject(case)} does not fit there"
     hold = "it holds" if case.controls["total_gpus"] == 1 else "they hold"
@@ -76,7 +77,7 @@ def _shortfall(case: Case) -> str:
 
 
 def _miss(case: Case) -> str:
-    """The latency of GPUs that hold the users, but miss what is asked for."""
+    """The latency of GPUs that hold the users but miss the one asked for."""
     plan = case.plan
     if plan.ttft_ms is None:
         return "their latency is not known"
@@ -86,7 +87,7 @@ def _miss(case: Case) -> str:
 
 
 def _subject(case: Case) -> str:
-    """The model and its format in words."""
+    """`a 70B-class model in FP8`, with the engine where it is not the default."""
     return f"{words.subject(case.on.model)} in {case.on.precision.title}{case.on.under}"
 
 
@@ -101,13 +102,13 @@ def _context(case: Case) -> str:
 
 
 def _hardware(case: Case, plan: ParallelismAnswer) -> str:
-    """`24 x H100 SXM5 80GB (tensor 8 x data 3)`, with the ranks that share experts."""
+    """`24 x H100 SXM5 80GB (tensor 8 x data 3)`."""
     degrees = f" ({words.layout(plan.tp, plan.pp, plan.dp, plan.ep)})" if plan.gpus_used > 1 else ""
     return f"{words.devices(plan.gpus_used, case.on.gpu.title)}{degrees}"
 
 
 def _pace(case: Case, plan: ParallelismAnswer) -> str:
-    """First token and time per further token, where there is one, with how far they may be off."""
+    """TTFT and TPOT of a plan with their error bands; empty where not timed."""
     if plan.ttft_ms is None:
         return ""
     first = around(plan.ttft_ms * MILLI, case.on.band("ttft"))
@@ -117,12 +118,12 @@ def _pace(case: Case, plan: ParallelismAnswer) -> str:
 
 
 def _within(case: Case, plan: ParallelismAnswer) -> str:
-    """That a plan stays within the latency asked for."""
+    """That a plan is within the latency asked for; else empty."""
     return f", within {case.latency}" if case.latency and plan.serves_users else ""
 
 
 def details(case: Case) -> Iterator[str]:
-    """Memory, bill, and what would make it cheaper."""
+    """The sentences after the verdict: memory, the real checkpoint, context, bill, changes."""
     yield _memory_sentence(case)
     yield from _real_sentence(case)
     yield from words.beyond_training(case.on.model, case.controls["context_window"])
@@ -131,9 +132,9 @@ def details(case: Case) -> Iterator[str]:
 
 
 def _memory_sentence(case: Case) -> str:
-    """Weights, KV cache, the total, and the users that the GPUs take where that is known.
+    """Weights, KV cache, total, and the users that the GPUs take where that is known.
 
-    Where they do not serve all, those that would have just been named: it says which are meant.
+    Where the GPUs given do not serve all, they are named: others were just spoken of.
     """
     need, plan = case.need, case.plan
     text = (
@@ -153,7 +154,7 @@ def _memory_sentence(case: Case) -> str:
 
 
 def _real_sentence(case: Case) -> Iterator[str]:
-    """That the checkpoint which a size class stands for needs more than the GPUs that are said to serve it."""
+    """That the checkpoint behind a size class does not fit on the GPUs of the verdict; nothing where it does."""
     plan, users = case.plan, case.controls["concurrent_users"]
     if plan.serves_users and plan.ep == 1:
         layout = Layout(tp=plan.tp, pp=plan.pp, dp=plan.dp)
@@ -185,7 +186,7 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
 
 
 def _ways_to_save(case: Case) -> Iterator[str]:
-    """The GPUs that the users need, and the changes with which fewer would serve them, or any at all."""
+    """The fewest GPUs that serve the users, and the changes with which fewer would, or any at all."""
     found = words.join([f"{way.what} ({way.gpus:,})" for way in case.ways], last="or")
     if case.needed is None:
         if found:

@@ -1,4 +1,4 @@
-"""What a serving offers of a model by its shape alone: degrees, pipelines and error bands, remembered."""
+"""Lookups by model and layout that many servings share, cached: tensor degrees, pipelines, error bands."""
 
 from functools import lru_cache
 
@@ -11,23 +11,20 @@ from inferplan.core.parallelism import Layout
 
 @lru_cache(maxsize=1024)
 def degrees_of(model: Model, domain: int, block: int) -> tuple[int, ...]:
-    """The tensor-parallel degrees of a model within a domain, remembered by model."""
+    """The tensor-parallel degrees of a model within a domain of GPUs."""
     return parallelism.tensor_degrees(model.architecture, domain=domain, block=block)
 
 
 @lru_cache(maxsize=1024)
 def pipelines(degrees: tuple[int, ...], layers: int, split: int, least: int) -> tuple[Layout, ...]:
-    """Pipelines of these degrees in at least so many stages, into which `split` layers go, smallest first."""
+    """Layouts of these tensor degrees in at least `least` stages of `split` layers, smallest first."""
     offered = [pp for pp in parallelism.depths(split, least) if pp <= layers]
-    return tuple(sorted((stages(tp, pp) for tp in degrees for pp in offered), key=lambda one: (one.replica, one.pp)))
-
-
-def stages(tp: int, pp: int) -> Layout:
-    """A tensor group of this degree in so many stages."""
-    return Layout(tp=tp, pp=pp)
+    return tuple(
+        sorted((Layout(tp=tp, pp=pp) for tp in degrees for pp in offered), key=lambda one: (one.replica, one.pp))
+    )
 
 
 @lru_cache(maxsize=1024)
 def band_of(model: Model, kind: Kind, law: Law, level: Level) -> Band:
-    """The band of a model's runs on one kind of GPU, format and engine."""
+    """The error band of a model's runs, by law and level, on one kind of GPU, format and engine."""
     return band(law, kind=kind, attention=attention_of(model.architecture), level=level)

@@ -1,10 +1,10 @@
-"""Names of a model and a format in one, as checkpoints, GGUF files and other tools have them."""
+"""Advice for names of a model and a format in one, as checkpoints, GGUF files and other tools have them."""
 
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 
-from inferplan.catalog._said_as_width import of_width
+from inferplan.catalog._advice_width import of_width
 from inferplan.catalog._shelf import LONGEST_NAME, key, words
 from inferplan.catalog.formats import format_rows
 from inferplan.catalog.models import MODELS
@@ -13,20 +13,20 @@ _PAGE = re.compile(
     r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([^/\s]+/[^/\s:?#]+)(?:[/?#]\S*)?", re.IGNORECASE
 )
 _SIDE = frozenset(("gguf", "quantized", "weights", "format", "qat", "ct", "block", "mlx", "dwq"))
-"""Words beside a format that name neither it nor the model."""
+"""Words of names that say nothing of model or format."""
 _BITS = frozenset(("bit", "bits"))
 _GGUF = re.compile(r"[-:_. ](?:ud-)?i?q([1-8])_\w+?(?:[-.]gguf)?$")
-"""The end of the name of a GGUF file, or of a tag: its type and how wide that is."""
+"""The GGUF type at the end of a file name or a tag; the group is its width in bits."""
 _NVIDIA = ("nvidia/", "-fp4", "-nvfp4")
-"""Whose "FP4" is NVFP4: the checkpoints of this owner were renamed so."""
+"""The owner whose "-FP4" means "-NVFP4": its checkpoints were renamed."""
 _NO_TEXT = frozenset(
     ("embed", "embedding", "embeddings", "embeddinggemma", "rerank", "reranker", "bge", "gte", "minilm")
 )
-"""Words of names of models that give vectors or scores."""
+"""Words in the names of embedding models and rerankers."""
 
 
 def from_page(said: str) -> str:
-    """The repository of a page of the hub; anything else as it was said.
+    """The repository id in the address of a page on the hub; any other name as it is.
 
     >>> from_page("https://huggingface.co/Qwen/Qwen3-32B/tree/main"), from_page("hf.co/Qwen/Qwen3-8B")
     ('Qwen/Qwen3-32B', 'Qwen/Qwen3-8B')
@@ -35,12 +35,12 @@ def from_page(said: str) -> str:
     return page.group(1) if page else said
 
 
-def advice(said: str) -> str | None:
-    """What to ask for instead of a name that no model goes by, where the name tells.
+def format_advice(said: str) -> str | None:
+    """The advice for a name that no model goes by: the model and the format that it speaks of; None where it does not.
 
-    >>> advice("llama3.1:70b-instruct-q4_K_M")
+    >>> format_advice("llama3.1:70b-instruct-q4_K_M")
     'ask for model "meta-llama/Llama-3.1-70B-Instruct" with precision "q4_k_m"'
-    >>> advice("bge-m3")
+    >>> format_advice("bge-m3")
     'embedding models and rerankers generate no text and are not planned'
     """
     if len(said) > LONGEST_NAME:
@@ -62,9 +62,9 @@ def advice(said: str) -> str | None:
 
 
 def _widths(name: str, spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """What remains of a name without a width ("4bit"), that width, and how titles of the formats that are meant begin.
+    """For a name with a width ("4bit"): the other words, the width, and how titles of formats to name begin.
 
-    So of a name without a GGUF type that is none of the formats.
+    The same for a name with a GGUF type that is none of the formats.
     """
     for at, bits in enumerate(spoken[:-1]):
         if spoken[at + 1] in _BITS and bits.replace(".", "").isdecimal():
@@ -73,10 +73,10 @@ def _widths(name: str, spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
         yield words(name[: found.start()]), found[1], "GGUF "
 
 
-def other_advice(said: str, id_: str) -> str | None:
-    """What to ask for instead of a name that only holds words of the row `id_`, where it has another's and a format.
+def sibling_advice(said: str, id_: str) -> str | None:
+    """The advice for a name that holds words of row `id_`, but is another model's name with a format; else None.
 
-    >>> other_advice("glm-4.5 fp8", "zai-org/GLM-4.5-Air-FP8")
+    >>> sibling_advice("glm-4.5 fp8", "zai-org/GLM-4.5-Air-FP8")
     'ask for model "zai-org/GLM-4.5" with precision "fp8"'
     """
     if MODELS.named(said):
@@ -89,7 +89,7 @@ def other_advice(said: str, id_: str) -> str | None:
 
 
 def _cuts(spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What remains of a name without the words of a format, and the format; the longest format first."""
+    """Each way to read a name as a model and a format: the words of the model, the format; longest format first."""
     cuts = [(start, end) for start in range(1, len(spoken)) for end in range(len(spoken), start, -1)]
     for start, end in sorted(cuts, key=lambda one: one[0] - one[1]):
         if form := _formats().get(key(spoken[start:end])):
@@ -97,11 +97,11 @@ def _cuts(spoken: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
 
 
 def _model(spoken: tuple[str, ...]) -> str | None:
-    """The one model that goes by these words."""
+    """The id of the one model that goes by these words; None where there is none, or more than one."""
     return MODELS.only(" ".join(word for word in spoken if word not in _SIDE))
 
 
 @cache
 def _formats() -> Mapping[str, str]:
-    """Formats by their names."""
+    """Ids of formats by the keys of their names."""
     return {key(words(name)): row.id for row in format_rows().values() for name in (row.id, row.title, *row.aliases)}

@@ -1,17 +1,17 @@
-"""A size in place of a model: what has it, and which sizes are classes."""
+"""Advice for a size in place of a model: the models that have it, and which sizes are classes."""
 
 import re
 from collections.abc import Iterator
 
-from inferplan.catalog._shelf import words
+from inferplan.catalog._shelf import quoted_list, words
 from inferplan.catalog.hugging_face._text import quoted
 from inferplan.catalog.models import MODELS, model_rows
 from inferplan.core.units import GIGA
 
 NAMED = 3
-"""Models of a size that are named."""
+"""Models named for a size."""
 ABOUT = 0.1
-"""By how much the parameters of a model may differ from a size that it is named for."""
+"""How far the parameters of a model may be from a size that it is named for. [fraction]"""
 
 _SIZE = re.compile(
     r"\s*(?P<number>\d{1,6}(?:\.\d{1,3})?)[ -]?(?P<unit>b|bn|billion|t|tn|trillion|m|million)?"
@@ -22,7 +22,7 @@ _BILLIONS = {"m": 1e-3, "b": 1.0, "t": 1e3}
 
 
 def size_advice(said: str) -> str | None:
-    """What to say to a size that is no class; None where something else is said.
+    """The advice for a size that is not a class; None for any other name.
 
     >>> size_advice("70")
     '"70" is a size, not a model; did you mean the size class "70B"?'
@@ -38,12 +38,12 @@ def size_advice(said: str) -> str | None:
     if (class_ := f"{billions:g}B") in MODELS:
         return f'{lead}did you mean the size class "{class_}"?'
     near = list(dict.fromkeys(_of(said, billions)))[:NAMED]
-    of_it = f"of about that size: {_listed(near)}; " if near else ""
-    return f"{lead}{of_it}size classes are {_listed(_classes())}"
+    of_it = f"of about that size: {quoted_list(near)}; " if near else ""
+    return f"{lead}{of_it}size classes are {quoted_list(_classes())}"
 
 
 def _of(said: str, billions: float) -> Iterator[str]:
-    """Models that have the size in a name, then those that have about as many parameters, the closest first."""
+    """Ids of models with the size in their name, then of those with about as many parameters, the closest first."""
     spoken = frozenset(words(said))
     for id_, row in model_rows().items():
         if not row.size_class and any(spoken <= frozenset(words(name)) for name in (id_, *row.aliases)):
@@ -54,10 +54,5 @@ def _of(said: str, billions: float) -> Iterator[str]:
 
 
 def _classes() -> list[str]:
-    """The size classes."""
+    """Ids of the size classes."""
     return [id_ for id_, model in MODELS.items() if model.is_size_class]
-
-
-def _listed(ids: list[str]) -> str:
-    """Ids in quotes."""
-    return ", ".join(f'"{id_}"' for id_ in ids)

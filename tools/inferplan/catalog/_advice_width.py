@@ -1,9 +1,9 @@
-"""A width in place of a number format: which formats have it."""
+"""Advice for a width in bits in place of a number format: the formats that have it."""
 
 import re
 from collections.abc import Mapping
 
-from inferplan.catalog._shelf import FEW
+from inferplan.catalog._shelf import FEW, quoted_list
 from inferplan.catalog.hugging_face._text import quoted
 
 _WIDTH = re.compile(
@@ -14,7 +14,7 @@ _OWN = re.compile(r"\d+")
 
 
 def width_advice(said: str, titles: Mapping[str, str]) -> str | None:
-    """What to say to a width, of formats by their titles; None where something else is said.
+    """The advice for a width in bits, with formats by their titles; None for any other name.
 
     >>> width_advice("4-bit", {"fp8": "FP8", "int4": "INT4", "awq": "INT4 AWQ"})
     '"4-bit" is a width, not a format; take one of 4 bits: "int4", "awq"'
@@ -26,7 +26,7 @@ def width_advice(said: str, titles: Mapping[str, str]) -> str | None:
 
 
 def of_width(bits: str, titles: Mapping[str, str]) -> str:
-    """The formats of this width, or of the nearest, the wider of two: their titles have it as their first number.
+    """`of 8 bits: "fp8"`: the formats of a width, or of the nearest, by the first number of their titles.
 
     >>> of_width("8", {"fp8": "FP8", "int4": "INT4"})
     'of 8 bits: "fp8"'
@@ -34,5 +34,5 @@ def of_width(bits: str, titles: Mapping[str, str]) -> str:
     asked = float(bits)
     widths = {id_: int(found[0]) for id_, title in titles.items() if (found := _OWN.search(title))}
     near = min(widths.values(), key=lambda width: (abs(width - asked), -width))
-    ids = ", ".join([f'"{id_}"' for id_, width in widths.items() if width == near][:FEW])
-    return f"of {near} bits{'' if near == asked else ', the nearest'}: {ids}"
+    ids = [id_ for id_, width in widths.items() if width == near][:FEW]
+    return f"of {near} bits{'' if near == asked else ', the nearest'}: {quoted_list(ids)}"

@@ -1,6 +1,6 @@
-"""A model whose weights nobody can download in place of one to serve: that it is so, and what to plan instead.
+"""Advice for the names of models that nobody can download: that it is so, and which open model to plan instead.
 
-And a name that an API had for whatever it served: which checkpoint that was.
+And for the names that an API had for whatever it served: which checkpoint that was.
 """
 
 from datetime import date
@@ -15,7 +15,7 @@ _FILE = "closed_models.toml"
 
 
 class ClosedRow(Row):
-    """The closed models of a maker, by the words that their names begin with."""
+    """The closed models of a maker, by the words that their names begin with; `open` are models to plan instead."""
 
     maker: str
     owners: tuple[str, ...]
@@ -24,7 +24,7 @@ class ClosedRow(Row):
 
 
 class RetiredRow(ClosedRow):
-    """Names of a maker's API, the checkpoint that it served under them in the end, and when it ceased to."""
+    """Names of a maker's API, the last checkpoint (`was`) that it served under them, and the day it ceased to."""
 
     was: str
     until: date
@@ -32,18 +32,18 @@ class RetiredRow(ClosedRow):
 
 @cache
 def closed_rows() -> tuple[ClosedRow, ...]:
-    """Every closed model of the file."""
+    """Every row of closed models."""
     return read_rows(_FILE, "closed", ClosedRow)
 
 
 @cache
 def retired_rows() -> tuple[RetiredRow, ...]:
-    """Every name of an API in the file."""
+    """Every row of retired names of APIs."""
     return read_rows(_FILE, "retired", RetiredRow)
 
 
 def retired_advice(said: str) -> str | None:
-    """What to say to a name that was an API's alone; None where it is none.
+    """The advice for a name that was an API's alone; None for any other.
 
     >>> (retired_advice("deepseek-chat") or "").partition("; ")[0]
     '"deepseek-chat" was served by the API of DeepSeek until 2026-07-24, as "deepseek-ai/DeepSeek-V4-Flash" in the end'
@@ -59,7 +59,7 @@ def retired_advice(said: str) -> str | None:
 
 
 def _bare(row: ClosedRow, spoken: tuple[str, ...]) -> tuple[str, ...]:
-    """The words of a name without the owner that people write before it: of "deepseek/deepseek-chat" the latter."""
+    """The words of a name without the owner in front of it: of "deepseek/deepseek-chat" those of the latter."""
     return spoken[1:] if spoken[:1] in [(owner,) for owner in row.owners] and spoken[1:2] == spoken[:1] else spoken
 
 
@@ -83,7 +83,7 @@ def closed_advice(said: str) -> str | None:
 
 
 def _is_of(row: ClosedRow, said: str) -> bool:
-    """Whether a name begins as those of this maker do, its owner apart, and goes on with versions and kinds alone."""
+    """Whether a name, its owner apart, is one of this maker's, followed by versions and kinds alone."""
     spoken = key(words(said)).split()
     if spoken and spoken[0] in row.owners:
         spoken = spoken[1:]
@@ -91,12 +91,12 @@ def _is_of(row: ClosedRow, said: str) -> bool:
 
 
 def _begins(spoken: list[str], name: list[str]) -> bool:
-    """Whether the words begin with a name, and nothing that is no version and no kind stands behind it."""
+    """Whether words begin with a name, and only versions and kinds follow."""
     rest = spoken[len(name) :]
     return spoken[: len(name)] == name and all(word.isdigit() or word in _kinds() for word in rest)
 
 
 @cache
 def _kinds() -> frozenset[str]:
-    """Words behind the name of a closed model."""
+    """Words that may follow the name of a closed model."""
     return frozenset(document(_FILE)["kinds"])

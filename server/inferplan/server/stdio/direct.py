@@ -3,7 +3,7 @@
 from pydantic_core import to_json
 
 from inferplan.server.answer import Answered, answer, reach
-from inferplan.server.plain import Object
+from inferplan.server.stdio.plain import Object
 from inferplan.tools.registry import TOOLS_BY_NAME
 
 

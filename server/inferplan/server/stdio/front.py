@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from inferplan.server import plain
-from inferplan.server.plain import Object
+from inferplan.server.stdio import plain
+from inferplan.server.stdio.plain import Object
 
 FILE = __file__.removesuffix(".py") + ".jsonl"
 """The first line says whose words these are and where what stands; then one result a line."""
@@ -82,10 +82,10 @@ class Front:
         self._revision: str | None = None
         self._first = True
         self._silent = False
-        self.told: list[bytes] = []
-        """Lines that the SDK has to be told when it takes over: what opened the session, and that it is open."""
+        self.opened_with: list[bytes] = []
+        """What opened the session, for the SDK to hear when it takes over: the handshake, and that it is done."""
         self.greeting = b""
-        """The reply to the first of them."""
+        """What the client was answered to the first of these lines."""
 
     def answer(self, line: bytes) -> bytes | None:
         """The reply to a line: empty where none is due, None where it is the SDK's to answer."""
@@ -101,7 +101,7 @@ class Front:
             return None
         reply = b'{"jsonrpc":"2.0","id":%b,"result":%b}\n' % (json.dumps(message["id"]).encode(), result)
         if self._revision is None:
-            self._revision, self.told, self.greeting = revision, [line], reply
+            self._revision, self.opened_with, self.greeting = revision, [line], reply
         return reply
 
     def hand_over(self) -> None:
@@ -111,9 +111,9 @@ class Front:
 
     def _note(self, line: bytes, method: str, params: Object) -> bytes | None:
         """The one notification that asks for nothing, kept for the SDK."""
-        if method != "notifications/initialized" or params or not self._first or not self.told:
+        if method != "notifications/initialized" or params or not self._first or not self.opened_with:
             return None
-        self.told.append(line)
+        self.opened_with.append(line)
         return b""
 
     def _opening(self, method: str, params: Object) -> str | None:

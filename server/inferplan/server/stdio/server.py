@@ -18,12 +18,12 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
-from inferplan.server.asked import OpenQuestions, Question
 from inferplan.server.batch import Batch, Place, Reply, message_in, objection
-from inferplan.server.front import Front
 from inferplan.server.malformed import BATCHES, list_in, refusal
-from inferplan.server.pipes import Lines, LinesBehindFront, Message, Retold, Written, opened
-from inferplan.server.wire import Wire, are_pipes
+from inferplan.server.stdio.front import Front
+from inferplan.server.stdio.open_questions import OpenQuestions, Question
+from inferplan.server.stdio.pipes import Lines, LinesBehindFront, Message, Replay, Written, opened
+from inferplan.server.stdio.wire import Wire, are_pipes
 
 
 class Source(Protocol):
@@ -85,8 +85,8 @@ class StdioServer(MCPServer[Any]):
             if self._front is None:
                 yield Lines(incoming), written
             else:
-                retold = Retold(self._front, written)
-                yield LinesBehindFront(incoming, written, self._front, retold, busy=questions.any_left), retold
+                replay = Replay(self._front, written)
+                yield LinesBehindFront(incoming, written, self._front, replay, busy=questions.any_left), replay
 
 
 class _Stream:

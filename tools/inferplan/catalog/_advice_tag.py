@@ -1,4 +1,4 @@
-"""Names with a tag behind a colon, as Ollama and the routers of APIs have them.
+"""Names with a tag behind a colon, as Ollama and API routers have them.
 
 Sources: Ollama's API documentation, model names (`model:tag`, the tag `latest` where none is given), and its page on
 cloud models (`gpt-oss:120b-cloud` runs there); OpenRouter's documentation, model variants (what routes a request
@@ -7,15 +7,15 @@ otherwise has the weights of its model).
 
 import re
 
-from inferplan.catalog._shelf import FEW, words
+from inferplan.catalog._shelf import FEW, quoted_list, words
 from inferplan.catalog.models import MODELS
 
 _LATEST = "latest"
 _CLOUD = "-cloud"
 _ROUTES = frozenset(("cloud", "free", "nitro", "floor", "exacto", "online", "extended", "batch"))
-"""What stands behind a name and says nothing of the weights."""
+"""Tags that say nothing of the weights."""
 _SIZE = re.compile(r"\b(?:\d+x)?\d+(?:\.\d+)?b\b")
-"""A size as names have it: "70b", "1.5b", "8x7b"."""
+"""A size in a name: "70b", "1.5b", "8x7b"."""
 _OLLAMA = re.compile(
     r"(?:ollama\s+(?:run|pull|show)\s+)?(?:(?:https?://)?(?:www\.|registry\.)?ollama\.(?:com|ai)/)?(?:library/|ollama/)?",
     re.IGNORECASE,
@@ -23,7 +23,7 @@ _OLLAMA = re.compile(
 
 
 def untagged(said: str) -> str:
-    """The name of a model without what Ollama or a router adds to it, unless that leaves open which size is meant.
+    """A name without the prefixes and tags of Ollama and routers, unless that leaves the size open.
 
     >>> untagged("ollama run llama3.3:latest"), untagged("openai/gpt-oss-20b:free"), untagged("gpt-oss:latest")
     ('llama3.3', 'openai/gpt-oss-20b', 'gpt-oss:latest')
@@ -41,19 +41,18 @@ def untagged(said: str) -> str:
 
 
 def tag_advice(said: str) -> str | None:
-    """What to ask for instead of the latest of models of several sizes; None where something else is said.
+    """The advice for the tag `latest` of a model with several sizes; None for any other name.
 
     >>> tag_advice("gpt-oss:latest")
     '"gpt-oss:latest" says no size; ask for one of "openai/gpt-oss-120b", "openai/gpt-oss-20b"'
     """
     name, _, tag = said.rpartition(":")
     sizes = _sizes(name) if tag.casefold() == _LATEST else []
-    listed = ", ".join(f'"{id_}"' for id_ in sizes[:FEW])
-    return f'"{said}" says no size; ask for one of {listed}' if sizes else None
+    return f'"{said}" says no size; ask for one of {quoted_list(sizes[:FEW])}' if sizes else None
 
 
 def _sizes(name: str) -> list[str]:
-    """Models that go by this name and a size, where there are several."""
+    """Ids of the models that go by this name and a size, where there are several; else empty."""
     if "/" in name or _SIZE.search(name.casefold()):
         return []
     sizes = dict.fromkeys(word for id_ in MODELS.holding(name) for word in words(id_) if _SIZE.fullmatch(word))

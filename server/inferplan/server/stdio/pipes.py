@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 from mcp.shared.message import SessionMessage
 
-from inferplan.server.front import Front
 from inferplan.server.malformed import read
-from inferplan.server.wire import LongLineError, Unread, Wire
+from inferplan.server.stdio.front import Front
+from inferplan.server.stdio.wire import LongLineError, Unread, Wire
 
 log = logging.getLogger(__name__)
 
@@ -109,21 +109,21 @@ class LinesBehindFront(Lines):
         incoming: Incoming,
         written: "Written",
         front: Front,
-        retold: "Retold",
+        replay: "Replay",
         *,
         busy: Callable[[], bool],
     ) -> None:
         super().__init__(incoming)
         self._written = written
         self._front = front
-        self._retold = retold
+        self._replay = replay
         self._busy = busy
 
     async def _next(self) -> Message:
         """The next message that is the SDK's."""
-        if self._retold.lines:
-            return _message(self._retold.lines.pop(0))
-        await self._retold.heard.wait()
+        if self._replay.lines:
+            return _message(self._replay.lines.pop(0))
+        await self._replay.over.wait()
         while True:
             line = await self._line()
             reply = None if self._busy() else self._front.answer(line)
@@ -165,25 +165,25 @@ def _line(item: SessionMessage) -> bytes:
     return item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
 
 
-class Retold:
-    """What the front has to tell the SDK of the session so far, and what the SDK says to it, which is said already."""
+class Replay:
+    """The opening of the session, played to the SDK once more; its reply is held back, as the client has it already."""
 
     def __init__(self, front: Front, written: Written) -> None:
-        self.lines = list(front.told)
-        self.heard = anyio.Event()
+        self.lines = list(front.opened_with)
+        self.over = anyio.Event()
         self._greeting = front.greeting
         self._written = written
         if not self.lines:
-            self.heard.set()
+            self.over.set()
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write a message, unless it is the reply that the client has already."""
-        if self.heard.is_set():
+        if self.over.is_set():
             await self._written.send(item)
             return
         if _line(item) != self._greeting:
             log.error("the SDK opens the session differently than the front did; --no-front leaves it to the SDK")
-        self.heard.set()
+        self.over.set()
 
     async def aclose(self) -> None:
         """Nothing to do: the pipes are closed with the server."""
