@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares  # pyright: ignore[reportMissingTypeStubs]
 from targets import NAMES, Floats, Target
 
-from inferplan.core.efficiency import Kind, constants
 from inferplan.core.performance import COMPUTED_WITH, CORNER, SHARES, TIMES
+from inferplan.core.speed.efficiency import Kind, constants
 
 SCALE = 0.1
 """Log residuals well below count squared, those well above in proportion."""

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import attention_of
-from inferplan.core.load import SYNCHRONIZED_SHARE, Load
-from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.performance import FIXED
 from inferplan.core.serving_laws import in_one_stage, pipelined
+from inferplan.core.speed.efficiency import Kind
+from inferplan.core.speed.load import SYNCHRONIZED_SHARE, Load
+from inferplan.core.speed.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup

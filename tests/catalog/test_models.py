@@ -6,11 +6,12 @@ from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS, ModelRow, model_rows
 from inferplan.catalog.prices import AS_OF
-from inferplan.core.architecture import Attention, ExpertFfn
+from inferplan.core.architecture import ExpertFfn
+from inferplan.core.engines.rank_weights import rank_weights
+from inferplan.core.layers.attention import Attention
 from inferplan.core.memory import kv_bytes_per_token
 from inferplan.core.parallelism import Layout
 from inferplan.core.parameters import count
-from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import GIB
 
 SIZE_CLASSES = ["7B", "13B", "70B", "405B", "745B MoE"]

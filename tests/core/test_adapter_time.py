@@ -15,9 +15,9 @@ from data_files import DATA
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapter_time import AdapterWork, Added, adapter_work, adapters_in_batch, added
 from inferplan.core.engine import Engine
 from inferplan.core.parallelism import Layout
+from inferplan.core.speed.adapter_time import AdapterWork, Added, adapter_work, adapters_in_batch, added
 from inferplan.tools.validation.speed_validation import validate
 from shapes import dense, model
 

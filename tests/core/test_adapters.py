@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import RANKS, adapter_stages, buffer_rank, can_share_out, unknown
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import rank_memory
+from inferplan.core.engines.adapters import RANKS, adapter_stages, buffer_rank, can_share_out, unknown
+from inferplan.core.engines.vllm_buffers import graph_memory
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from inferplan.core.vllm_buffers import graph_memory
 
 LLAMA = MODELS["meta-llama/Llama-3.1-8B-Instruct"]
 QWEN_CODER = replace(MODELS["Qwen/Qwen3-Coder-30B-A3B-Instruct"], lora="linear")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup
-from inferplan.core.attention import QkNorm, attention_params
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup
+from inferplan.core.layers.attention import Attention, QkNorm, attention_params
 from inferplan.core.model import Nominal
 from inferplan.core.parameters import count, ffn_params
 from shapes import dense, model, sparse

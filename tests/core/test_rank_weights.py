@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.allocator import allocated
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
-from inferplan.core.latent_attention import Latent
+from inferplan.core.engines.allocator import allocated
+from inferplan.core.engines.rank_weights import rank_weights, stage_weights
+from inferplan.core.engines.vllm_memory import loader
+from inferplan.core.engines.weight_loading import Loader
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.memory import weights
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.rank_weights import rank_weights, stage_weights
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_memory import loader
-from inferplan.core.weight_loading import Loader
 from inferplan.tools.validation.short_form import ShortForm
 from shapes import dense, layouts, model, precision, sparse
 

@@ -10,9 +10,9 @@ from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import vllm_defaults
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import Pool, pool
+from inferplan.core.engines import vllm_defaults
 from inferplan.core.parallelism import Layout
 
 REFUSED = rows("published_state_blocks.tsv")

@@ -16,13 +16,14 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS, model_rows
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn
 from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.engines.rank_weights import rank_weights
+from inferplan.core.layers.attention import Attention
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parallelism import Layout
 from inferplan.core.parameters import count
-from inferplan.core.rank_weights import rank_weights
 
 FOLDER = DATA / "configs"
 FOUND = dict(

@@ -6,13 +6,19 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from inferplan.core.attention import Attention
-from inferplan.core.compressed_attention import Compressed
-from inferplan.core.latent_attention import Latent
-from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
-from inferplan.core.vision import VisionTower
-
-__all__ = ["Architecture", "Attention", "DenseFfn", "ExpertFfn", "LayerGroup", "Mixer", "MultiToken"]
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import (
+    GatedDelta,
+    GroupedLightning,
+    KimiDelta,
+    Lightning,
+    Mamba1,
+    Mamba2,
+    ShortConv,
+)
+from inferplan.core.layers.vision import VisionTower
 
 Recurrent = GatedDelta | KimiDelta | Mamba1 | Mamba2 | Lightning | GroupedLightning | ShortConv
 Mixer = Attention | Latent | Compressed | Recurrent

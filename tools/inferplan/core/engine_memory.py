@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
-from inferplan.core.compressed_memory import lacks_kernels
-from inferplan.core.drafts import draft_bytes, with_draft
 from inferplan.core.engine import Engine, EngineName
+from inferplan.core.engines import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
+from inferplan.core.engines.compressed_memory import lacks_kernels
+from inferplan.core.engines.drafts import draft_bytes, with_draft
+from inferplan.core.engines.llamacpp_files import in_files
+from inferplan.core.engines.rank_memory import Holding, RankMemory, Rules
+from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.hardware import Gpu
-from inferplan.core.llamacpp_files import in_files
+from inferplan.core.layers.vision import item_images
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
-from inferplan.core.rank_memory import Holding, RankMemory, Rules
-from inferplan.core.vision import item_images
-from inferplan.core.vllm_defaults import is_compressed
 
 RULES: Mapping[EngineName, Rules] = {
     "vllm": vllm_memory,

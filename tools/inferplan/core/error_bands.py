@@ -6,10 +6,10 @@ from math import sqrt
 from typing import Literal
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.compressed_attention import Compressed
-from inferplan.core.efficiency import LOCAL, Kind
-from inferplan.core.latent_attention import Latent
-from inferplan.core.speed_bands import BANDS
+from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.speed.efficiency import LOCAL, Kind
+from inferplan.core.speed.speed_bands import BANDS
 
 Law = Literal["tpot", "ttft", "offline", "static", "single", "prompt", "slots"]
 """The laws of the speed model, each with its errors: TPOT and TTFT under load, offline throughput, one static batch,

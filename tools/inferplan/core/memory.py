@@ -6,8 +6,8 @@ from functools import lru_cache
 from math import ceil
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.cache_parts import Cached
 from inferplan.core.gguf_rows import more
+from inferplan.core.layers.cache_parts import Cached
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision

@@ -8,11 +8,11 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from inferplan.core.bracket import crossing, last_within
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import PLAIN, Options, Prompt, Service, first_token_s, prompt_of, serve
-from inferplan.core.work import Work
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine
+from inferplan.core.speed.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

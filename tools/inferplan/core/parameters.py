@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup
-from inferplan.core.attention import Attention
-from inferplan.core.compressed_attention import Compressed
-from inferplan.core.latent_attention import Latent
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
 
 _LAYER_CLASSES = (
     "attention",

@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
-from inferplan.core.adapter_time import AdapterWork, added
-from inferplan.core.collectives import NETWORK_SHARE, Collective
-from inferplan.core.efficiency import Efficiency
-from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Amounts, Batch, context_parallel_collectives, pass_amounts, pass_collectives
-from inferplan.core.work import Work
+from inferplan.core.speed.adapter_time import AdapterWork, added
+from inferplan.core.speed.collectives import NETWORK_SHARE, Collective
+from inferplan.core.speed.efficiency import Efficiency
+from inferplan.core.speed.machine import Machine
+from inferplan.core.speed.pass_amounts import (
+    Amounts,
+    Batch,
+    context_parallel_collectives,
+    pass_amounts,
+    pass_collectives,
+)
+from inferplan.core.speed.work import Work
 
 SHARES: Mapping[str, str] = {
     "dense_read_s": "bandwidth",

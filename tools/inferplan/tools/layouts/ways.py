@@ -7,9 +7,9 @@ from math import ceil
 from typing import Any, cast
 
 from inferplan.catalog.gpus import GPUS, GUIDE_MENU
+from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
-from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._overrides import with_override

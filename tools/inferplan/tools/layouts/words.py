@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from inferplan.core.collectives import Collective
 from inferplan.core.engine_memory import Capacity
+from inferplan.core.engines.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
+from inferplan.core.speed.collectives import Collective
 from inferplan.core.units import GB, GIB, MILLI
-from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import Case

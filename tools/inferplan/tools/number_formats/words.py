@@ -5,8 +5,8 @@ from functools import cache
 
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
-from inferplan.core.element_formats import E4M3, INT4
 from inferplan.core.model import Model
+from inferplan.core.number_formats.element_formats import E4M3, INT4
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.units import GB, MILLI
 from inferplan.tools import _words as words

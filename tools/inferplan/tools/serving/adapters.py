@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
-from inferplan.core.adapters import FIRST_WITHOUT_VOCABULARY, buffer_rank, unknown
 from inferplan.core.engine import EngineName
-from inferplan.core.rank_memory import RankMemory
+from inferplan.core.engines.adapters import FIRST_WITHOUT_VOCABULARY, buffer_rank, unknown
+from inferplan.core.engines.rank_memory import RankMemory
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT

@@ -6,10 +6,10 @@ from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import buffer_rank
 from inferplan.core.engine_memory import as_run
-from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
-from inferplan.core.kv_coverage import picks_pages
+from inferplan.core.engines.adapters import buffer_rank
+from inferplan.core.engines.kv_blocks import PAIRED_BLOCK_TOKENS
+from inferplan.core.engines.kv_coverage import picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger

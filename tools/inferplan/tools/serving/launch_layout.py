@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.placement import is_even
 from inferplan.core.serving_laws import in_one_stage
+from inferplan.core.speed.pass_amounts import Batch
 from inferplan.tools import _words as words
 from inferplan.tools.serving.launch_flags import AITER, EARLIER, EXCHANGE, FLAGS, spelled
 from inferplan.tools.serving.published import experts_over

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from inferplan.catalog.models import MODELS
-from inferplan.core.expert_slices import cuts_blocks
+from inferplan.core.engines.expert_slices import cuts_blocks
 from inferplan.core.parallelism import Layout
 from inferplan.tools.serving.serving import Serving
 

@@ -7,8 +7,8 @@ from math import ceil
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import Precision
-from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._arguments import GPUS_AT_MOST
 from inferplan.tools._models import is_original
 from inferplan.tools._overrides import with_override

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core import llamacpp_offload, memory
-from inferplan.core.load import Load
+from inferplan.core import memory
+from inferplan.core.engines import llamacpp_offload
+from inferplan.core.speed.load import Load
 from inferplan.tools import _words as words
 from inferplan.tools.serving.adapters import adapters_sentence
 from inferplan.tools.serving.published import experts_over

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from inferplan.core import memory
+from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.units import GB, GIB
-from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.sizing.need import Fit, Need

@@ -12,22 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory, parallelism, placement
-from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.engines.vllm_defaults import NEWEST
 from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
-from inferplan.core.load import Load, burst_share
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.performance import forward_pass
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import AT_ONCE, Options, Service, marginal_s, serve
+from inferplan.core.speed.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
+from inferplan.core.speed.load import Load, burst_share
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.pass_amounts import Batch
+from inferplan.core.speed.work import Work, work_under
 from inferplan.core.units import GB
-from inferplan.core.vllm_defaults import NEWEST
-from inferplan.core.work import Work, work_under
 from inferplan.tools.validation import harnesses
 from inferplan.tools.validation.harnesses import CACHED_IN_FP8, RANDOM_LENGTHS, ROUNDED, ROUNDS
 from inferplan.tools.validation.memory_cases import Text, catalogued
