@@ -138,7 +138,8 @@ def _where(here: Fit, placed: Deployment) -> str:
 def _engine(need: Need, here: Fit) -> str:
     """Engine, version, and the share of memory that it may fill."""
     share = here.on.utilization(here.tightest.layout)
-    return f"{need.on.engine_name} (memory utilization {share:.3g})"
+    filled = f"memory utilization {share:.3g}" if share > 0 else "whose default fills nothing of so small a GPU"
+    return f"{need.on.engine_name} ({filled})"
 
 
 def _longest(need: Need, here: Fit) -> str:
