@@ -63,6 +63,13 @@ def test_a_card_of_few_gib_is_offered_a_share_that_leaves_room_beside_it(engine:
     assert there.hardware[0].max_concurrent_users == offered[0].max_concurrent_users
 
 
+def test_a_share_below_nothing_is_said_in_words() -> None:
+    """SGLang sets some 5 GiB aside: 1 - 5 / 3 of a card of 3 GiB is no share to print."""
+    card = {"gpu": '{"like":"rtx-4090","memory_gib":3}', "total_gpus": 1, "context_window": 4096}
+    answer = ask(model="llama 3.2 1b", precision="fp16", engine="sglang", **card)
+    assert "SGLang 0.5 (whose default fills nothing of so small a GPU) refuses to start" in answer.summary
+
+
 def test_a_gpu_of_the_same_label_is_not_offered_as_a_larger_one() -> None:
     """An A100 of 80 GB reports 0.4 GiB more than an H100, which NCCL takes 0.5 GiB more of besides."""
     short = ask(precision="bf16", total_gpus=2, concurrent_users=4)

@@ -135,7 +135,8 @@ def _where(here: Fit, placed: Deployment) -> str:
 def _engine(need: Need, here: Fit) -> str:
     """`vLLM 0.28 (memory utilization 0.92)`."""
     share = here.on.utilization(here.tightest.layout)
-    return f"{need.on.engine_name} (memory utilization {share:.3g})"
+    filled = f"memory utilization {share:.3g}" if share > 0 else "whose default fills nothing of so small a GPU"
+    return f"{need.on.engine_name} ({filled})"
 
 
 def _longest(need: Need, here: Fit) -> str:
