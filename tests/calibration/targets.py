@@ -15,7 +15,8 @@ from inferplan.core.performance import FIXED
 from inferplan.core.serving_laws import in_one_stage, pipelined
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import measured, regime
 
 Floats = NDArray[np.float64]
