@@ -17,7 +17,8 @@ from targets import Target, targets_of
 
 from inferplan.core.speed.speed_constants import PARAMETERS
 from inferplan.core.units import MILLI
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import predict
 from published_speed import at_home, published
 

@@ -15,7 +15,8 @@ from inferplan.core.speed.load import SYNCHRONIZED_SHARE, Load
 from inferplan.core.speed.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import measured, regime
 
 Floats = NDArray[np.float64]

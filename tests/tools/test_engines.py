@@ -17,7 +17,8 @@ from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.serving.latency import WHENEVER, Pace
 from inferplan.tools.validation.harnesses import static_share
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import predict, regime
 from published_speed import published
 from refusals import runs

@@ -11,9 +11,8 @@ import pytest
 from data_files import DATA
 from inferplan.catalog.models import MODELS, model_rows
 from inferplan.tools.registry import TOOLS_BY_NAME
-from inferplan.tools.validation.memory_cases import MemoryCase, Setup
+from inferplan.tools.validation.memory_cases import MemoryCase, Setup, catalogued
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import catalogued
 from published_speed import published
 
 TOOL = TOOLS_BY_NAME["estimate_vram"]

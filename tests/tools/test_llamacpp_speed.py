@@ -18,7 +18,8 @@ from inferplan.core.speed.pass_amounts import Batch, pass_amounts
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.serving.replica import Replica
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import validate
 from inferplan.tools.vram import TOOL, VramAnswer
 from published_speed import at_home, calibration, decoding_at_home, published

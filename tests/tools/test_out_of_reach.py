@@ -16,7 +16,8 @@ from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import RESOLUTION, Case, compare
 from inferplan.tools.parallelism import TOOL, ParallelismQuestion
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import predict
 from published_speed import published
 

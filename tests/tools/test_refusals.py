@@ -19,7 +19,8 @@ from inferplan.tools._tool import Answer
 from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.validation.memory_cases import MemoryCase, Setup
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
+from inferplan.tools.validation.speed_rows import SpeedRow
 from published_speed import published
 from refusals import runs
 

@@ -11,8 +11,9 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import serve
 from inferplan.core.speed.load import Load
 from inferplan.tools.validation.report import CannotPredict
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
 from inferplan.tools.validation.speed_names import gpu_of
+from inferplan.tools.validation.speed_rows import SpeedRow
 from inferplan.tools.validation.speed_validation import predict, regime, validate
 from published_speed import published
 

@@ -129,7 +129,8 @@ def kv_bytes_per_token(architecture: Architecture, *, kv_bits: float) -> float:
 
     Source: GUIDE section 1; vLLM, vllm/v1/kv_cache_interface.py, `AttentionSpec.real_page_size_bytes`.
 
-    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
+    >>> from inferplan.core.architecture import DenseFfn, LayerGroup
+    >>> from inferplan.core.layers.attention import Attention
     >>> gqa = Attention(heads=64, kv_heads=8, head_dim=128)
     >>> group = LayerGroup(count=80, attention=gqa, ffn=DenseFfn(intermediate=28672))
     >>> llama_70b = Architecture(hidden=8192, vocab=128256, groups=(group,), max_positions=131072)
@@ -164,7 +165,8 @@ def kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float) 
 
     It is what the architecture needs for one sequence of `context` tokens; engines round up to blocks.
 
-    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
+    >>> from inferplan.core.architecture import DenseFfn, LayerGroup
+    >>> from inferplan.core.layers.attention import Attention
     >>> sliding = Attention(heads=32, kv_heads=8, head_dim=128, window=4096)
     >>> group = LayerGroup(count=32, attention=sliding, ffn=DenseFfn(intermediate=14336))
     >>> mistral_7b = Architecture(hidden=4096, vocab=32000, groups=(group,), max_positions=32768)

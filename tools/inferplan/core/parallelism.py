@@ -106,7 +106,8 @@ def tensor_degrees(architecture: Architecture, *, domain: int, block: int = 0) -
     output and down projections); SGLang, issue 3345 (18432 / 32 = 576 of DeepSeek-R1). Of groups of AWQ and GPTQ: vLLM
     0.28, auto_awq.py ("too large tensor parallel size"); Qwen2-VL-72B-Instruct-GPTQ-Int8 was padded for it.
 
-    >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
+    >>> from inferplan.core.architecture import DenseFfn, LayerGroup
+    >>> from inferplan.core.layers.attention import Attention
     >>> qwen = Attention(heads=28, kv_heads=4, head_dim=128)
     >>> group = LayerGroup(count=28, attention=qwen, ffn=DenseFfn(intermediate=18944))
     >>> tensor_degrees(Architecture(hidden=3584, vocab=152064, groups=(group,), max_positions=32768), domain=8)

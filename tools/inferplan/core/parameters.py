@@ -68,7 +68,7 @@ def count(architecture: Architecture) -> Parameters:
 
     Limits: text decoder only; no vision tower, no multi-token-prediction layers, no buffers.
 
-    >>> from inferplan.core.architecture import Attention
+    >>> from inferplan.core.layers.attention import Attention
     >>> group = LayerGroup(
     ...     count=80,
     ...     attention=Attention(heads=64, kv_heads=8, head_dim=128),

@@ -32,6 +32,7 @@ class QuantizationQuestion(Question):
 
     @model_validator(mode="after")
     def _adapts(self) -> Self:
+        """Refuse adapters, KV cache formats and decode context parallelism that do not go with the model."""
         _refuse(self, self.gpu, self.model)
         if SHARED_TOKENS in self.overrides:
             refuse_sharing(_on(self, self.gpu, self.model))
@@ -51,6 +52,7 @@ class MoeQuestion(Question):
 
     @model_validator(mode="after")
     def _adapts(self) -> Self:
+        """Refuse adapters and KV cache formats that do not go with one of the models."""
         _refuse(self, self.gpu, self.dense_model, self.moe_model)
         return self
 

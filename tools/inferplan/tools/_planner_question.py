@@ -54,15 +54,19 @@ class ParallelismQuestion(Question):
 
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "ParallelismQuestion":
+        """Refuse a turn beyond the context, and a TPOT limit where answers have one token."""
         refuse_pace(self.turn[1], self.max_tpot_ms)
         return self
 
     @model_validator(mode="after")
     def _runs(self) -> "ParallelismQuestion":
+        """Refuse what the engine does not run; of `any` GPU only what it runs on none."""
         on = self.on(USUAL_GPU if is_any(self.gpu) else self.gpu)
         refuse_cache(on, self.kv_precision)
-        may_load_elsewhere = is_any(self.gpu) and (on.refusal is None or on.refusal.gpu)
-        (refuse_adapters if may_load_elsewhere else refuse)(on)
+        if is_any(self.gpu) and (on.refusal is None or on.refusal.gpu):
+            refuse_adapters(on)  # another GPU type may load the format
+        else:
+            refuse(on)
         return self
 
     @property

@@ -59,6 +59,7 @@ class Question(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _null_is_not_given(cls, arguments: object) -> object:
+        """The arguments without explicit nulls."""
         if isinstance(arguments, Mapping):
             given = cast("Mapping[str, object]", arguments)
             return {name: value for name, value in given.items() if value is not None}
@@ -67,6 +68,7 @@ class Question(BaseModel):
     @field_validator("overrides")
     @classmethod
     def _known_assumptions(cls, text: str) -> str:
+        """Valid overrides, in their canonical form."""
         parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
         return canonical(text)
 

@@ -70,6 +70,7 @@ class CostsQuestion(Question):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> "CostsQuestion":
+        """Refuse what the engine does not run, what has no price, and requests that no fleet serves."""
         refuse_pace(self.output_tokens, self.max_tpot_ms)
         on, ledger = self.served(self.model), self.ledger()
         refuse(on)

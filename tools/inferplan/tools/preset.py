@@ -92,6 +92,7 @@ class PresetQuestion(Question):
 
     @model_validator(mode="after")
     def _fits_into_the_context(self) -> "PresetQuestion":
+        """Refuse a turn beyond the context, and a TPOT limit where answers have one token."""
         controls = self.controls
         _, tokens_out = turn(controls["context_window"], controls.get("input_tokens"), controls.get("output_tokens"))
         refuse_pace(tokens_out, self.limits.get("max_tpot_ms"))
@@ -99,6 +100,7 @@ class PresetQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "PresetQuestion":
+        """Refuse what the engine does not run."""
         names = {name: self.controls[name] for name in ("model", "precision", "gpu")}
         on = serving(self.ledger(), **names, quiet=True)
         refuse_cache(on, self.controls.get("kv_precision"))

@@ -83,6 +83,7 @@ class VramQuestion(Question):
 
     @model_validator(mode="after")
     def _runs(self) -> "VramQuestion":
+        """Refuse what the engine does not run, and a TPOT limit where answers have one token."""
         refuse_pace(turn(self.context_window, None, None)[1], self.max_tpot_ms)
         on = self.serving(self.ledger(), self.gpu, quiet=True)
         refuse_cache(on, self.kv_precision, engines=True)

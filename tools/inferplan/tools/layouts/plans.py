@@ -61,7 +61,7 @@ class Case:
         """The least excess over the latency among late plans that hold all users, by their users in time. [ratio]"""
         return closest((self, plan) for plan in self.plans)
 
-    def rank(self, plan: Plan, closest: Mapping[int, float], *rent: float) -> tuple[float, ...]:
+    def rank(self, plan: Plan, closest: Mapping[int, float], rent: float = 0) -> tuple[float, ...]:
         """The sort key of a plan; `rent` breaks ties on what the aim is about.
 
         First come plans that hold all users and serve them in time, by the aim. Then, by users in time, those that hold
@@ -71,13 +71,13 @@ class Case:
         gpus = plan.layout.gpus
         if self.serves(plan):
             if self.demand.aim == "fewest_gpus":
-                return 0, gpus, *rent, plan.wait_s
-            return 0, plan.wait_s if self.demand.aim == "latency" else -self.worth(plan), *rent, gpus
+                return 0, gpus, rent, plan.wait_s
+            return 0, plan.wait_s if self.demand.aim == "latency" else -self.worth(plan), rent, gpus
         late = 1, -plan.in_time, not self.holds(plan)
         if not self.holds(plan):
-            return *late, -plan.users, gpus, *rent, plan.wait_s
+            return *late, -plan.users, gpus, rent, plan.wait_s
         steps = _steps(self.excess(plan), closest[plan.in_time])
-        return *late, steps, gpus, *rent, plan.layout.ways, plan.wait_s
+        return *late, steps, gpus, rent, plan.layout.ways, plan.wait_s
 
     def excess(self, plan: Plan) -> float:
         """The latency of a plan over the one asked for. [ratio]"""

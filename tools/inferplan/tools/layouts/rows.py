@@ -49,7 +49,7 @@ def alternatives(case: Case, found: Search | None) -> list[Alternative]:
     """The runners-up: other layouts of the same GPUs, or after a search the best of the other GPU types."""
     if found:
         rent = found.offers[0].rent or inf
-        return [_alternative(case, one.plan, one, (one.rent or 0) - rent) for one in found.others(ALTERNATIVES)]
+        return [_alternative(case, one.plan, one, (one.rent or 0) - rent) for one in found.others]
     others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
     return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
 

@@ -10,7 +10,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.core.cost import whole_machines
 from inferplan.tools._progress import steps
 from inferplan.tools.layouts.demand import Demand, Plan
-from inferplan.tools.layouts.plans import Case, closest, compare
+from inferplan.tools.layouts.plans import ALTERNATIVES, Case, closest, compare
 from inferplan.tools.serving.serving import Serving
 
 
@@ -76,10 +76,11 @@ class Search:
         priced = [(offer.rent, offer) for offer in serving if offer.rent is not None]
         return min(priced, key=lambda pair: pair[0])[1] if priced else None
 
-    def others(self, most: int) -> list[Offer]:
-        """The runners-up, at most this many; the cheapest is always among them."""
+    @property
+    def others(self) -> list[Offer]:
+        """The first `ALTERNATIVES` runners-up; the cheapest is always among them."""
         behind = list(self.offers[1:])
-        shown = behind[:most]
+        shown = behind[:ALTERNATIVES]
         if self.cheapest in behind and self.cheapest not in shown:
             shown[-1] = self.cheapest
         return shown

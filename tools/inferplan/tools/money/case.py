@@ -12,9 +12,6 @@ from inferplan.tools.money.rates import OptionName
 from inferplan.tools.money.sensitivity import Swing, largest_swings
 from inferplan.tools.serving.serving import Serving
 
-RANKED = 2
-"""Cheapest GPU types that an answer names."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -32,7 +29,7 @@ class Case:
     @cached_property
     def ranked(self) -> list[Ranked]:
         """The GPU types with the cheapest fleets for the same traffic."""
-        return cheapest_gpus(self.scope, self.traffic, most=RANKED)
+        return cheapest_gpus(self.scope, self.traffic)
 
     @property
     def traffic(self) -> Traffic:

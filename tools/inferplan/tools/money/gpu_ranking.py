@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
 from operator import attrgetter, itemgetter
-from typing import Literal
 
 from inferplan.catalog import prices
 from inferplan.catalog.formats import FORMATS
@@ -25,6 +24,8 @@ from inferplan.tools.money.owning import ALL_IN, take_owned
 from inferplan.tools.money.rates import machine
 from inferplan.tools.serving.serving import Serving
 
+NAMED = 2
+"""Cheapest GPU types that an answer names."""
 OF_ONE_GPU = (
     "on_demand_usd_per_gpu_hour",
     ALL_IN,
@@ -77,18 +78,18 @@ class _Offer:
         return gpus * (self.month + self.hourly * hours) + self.staff
 
 
-def cheapest_gpus(scope: Scope, traffic: Traffic, *, most: int) -> list[Ranked]:
-    """The GPU types with the cheapest fleets, cheapest first.
+def cheapest_gpus(scope: Scope, traffic: Traffic) -> list[Ranked]:
+    """The `NAMED` GPU types with the cheapest fleets, cheapest first.
 
     Types are sized in the order of a lower bound of their bills, until no other can be among the cheapest.
     """
     found: list[Ranked] = []
     for least, offer in sorted(_least(scope, traffic), key=itemgetter(0)):
-        if len(found) >= most and least > found[most - 1].monthly_usd:
+        if len(found) >= NAMED and least > found[NAMED - 1].monthly_usd:
             break
         if (one := _ranked(scope, traffic, offer)) is not None:
             insort(found, one, key=attrgetter("monthly_usd"))
-    return found[:most]
+    return found[:NAMED]
 
 
 def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
@@ -104,7 +105,7 @@ def _least(scope: Scope, traffic: Traffic) -> Iterator[tuple[float, "_Offer"]]:
 def _bounds(scope: Scope, request: Request) -> tuple[tuple["_Offer", int, float], ...]:
     """Every GPU type with a price, the fewest GPUs that hold the weights, and an upper bound of its throughput."""
     stored = memory.weights(scope.model, FORMATS[scope.precision]).total
-    offers = _offers(scope.gpu, scope.groups, scope.overrides, "own" if scope.own else "rent")
+    offers = _offers(scope.gpu, scope.groups, scope.overrides, own=scope.own)
     return tuple(
         (offer, max(1, ceil(stored / offer.gpu.memory)), fastest_tokens_per_s(_on(scope, offer), request))
         for offer in offers
@@ -132,12 +133,12 @@ def fastest_tokens_per_s(on: Serving, request: Request) -> float:
 
 
 @lru_cache(maxsize=256)
-def _offers(asked: str, groups: tuple[str, ...], overrides: str, how: Literal["own", "rent"]) -> tuple[_Offer, ...]:
-    """Every GPU type with a price; that of the GPU asked for may be the caller's."""
+def _offers(asked: str, groups: tuple[str, ...], overrides: str, *, own: bool) -> tuple[_Offer, ...]:
+    """Every GPU type with a price, to own or to rent; that of the GPU asked for may be the caller's."""
     found: list[_Offer] = []
     for device in (gpu for gpu in GPUS.values() if gpu.vendor in VENDORS):
         ledger = _ledger(groups, overrides, of_one=device.id == asked)
-        offer = _owned(ledger, device) if how == "own" else _rented(ledger, device)
+        offer = _owned(ledger, device) if own else _rented(ledger, device)
         if offer is not None:
             found.append(offer)
     return tuple(found)

@@ -50,6 +50,7 @@ class SharedHardware:
 
     @cached_property
     def _widest(self) -> tuple[str, Layout]:
+        """The id of the widest format held, and its layout: see `widest`."""
         return widest(self.offered, self.users, self.context)
 
     @property

@@ -1,4 +1,4 @@
-"""How the harnesses of published runs ask, and what InferenceX's scripts set that its rows do not say.
+"""How the harnesses of published runs send requests, and what InferenceX's scripts set that its rows do not state.
 
 InferenceX's scripts were read as they stood on the days of its rows (SemiAnalysisAI/InferenceX, benchmarks and
 benchmarks/single_node@12ba0ae, 7daaa8b, 1cb92d2, dd9c285, e8924a6, 758dd7f).
@@ -7,7 +7,7 @@ benchmarks/single_node@12ba0ae, 7daaa8b, 1cb92d2, dd9c285, e8924a6, 758dd7f).
 from inferplan.core.precision import Precision
 
 RANDOM_LENGTHS = 0.9
-"""Mean of the lengths that the InferenceX harness draws, over their nominal ones: uniform from 80 to 100 %."""
+"""Mean over nominal length in InferenceX's harness, which draws uniformly from 80 to 100 %."""
 ROUNDS = 10
 """Requests of each client in a run, of which the first come all at once, as both harnesses have it.
 
@@ -15,7 +15,7 @@ Source: InferenceX, benchmarks/benchmark_lib.sh and its callers (`--num-prompts 
 inf`); ai-dynamo/dynamo, benchmarks/llm/perf.sh (`--request-count $(($concurrency*10))`).
 """
 ROUNDED = ("inferencex", "nvidia-dynamo-internal")
-"""Families of rows that were measured so."""
+"""Families of rows measured with `ROUNDS`."""
 CACHED_IN_FP8 = ("meta-llama/Llama-3.1-70B-Instruct", "Qwen/Qwen3.5-397B-A17B")
 """Models whose cache InferenceX has in FP8 on Hopper too, which its rows do not say.
 
@@ -48,15 +48,15 @@ ANSWER_STEP = 128
 
 
 def static_share(precision: Precision, *, tp: int | None) -> float:
-    """The share of memory that InferenceX's scripts give SGLang."""
+    """`--mem-fraction-static` in InferenceX's scripts of SGLang. [fraction]"""
     return TIGHT_SHARE if tp == TIGHT and precision.id == "fp8" else STATIC_SHARE
 
 
 def polled_every(model: str, gpu: str, precision: Precision, *, tp: int, clients: float) -> int:
-    """Steps after which InferenceX has SGLang look for requests: none where its script does not set it.
+    """Steps between SGLang's polls for requests in InferenceX's scripts; 0 where they do not set it.
 
-    It sets 10 or 30 for DeepSeek R1 and Qwen3.5 on B200 and B300, always 10 for R1 in FP8 on four GPUs and for Qwen3.5
-    in FP8 on B300. After a batch of prompts SGLang looks at once.
+    They set 10 or 30 for DeepSeek R1 and Qwen3.5 on B200 and B300, always 10 for R1 in FP8 on four GPUs and for Qwen3.5
+    in FP8 on B300. After a batch of prompts SGLang polls at once.
     Source: SGLang, srt/managers/scheduler_recv_skipper.py@0cc650f.
 
     >>> from inferplan.catalog.formats import FORMATS
@@ -73,7 +73,7 @@ def polled_every(model: str, gpu: str, precision: Precision, *, tp: int, clients
 
 
 def synchronized(family: str, tokens_in: float, tokens_out: float) -> bool:
-    """Whether clients of SGLang ask all at once every time: in Dynamo's older sweep, over lengths in powers of two.
+    """Whether all clients of SGLang send at once in every round: Dynamo's older sweep, lengths in powers of two.
 
     Its answers are taken to have one length, which the source does not say. Its 78 runs with a stated layout do: where
     64 or more clients ask, 0.4 of all prompts' time comes before the first token and 0.3 to 0.4 between tokens. Later

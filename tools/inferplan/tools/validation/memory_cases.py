@@ -1,4 +1,4 @@
-"""A published measurement of an engine's memory, and its configuration in the terms of the rules."""
+"""A published measurement of an engine's memory, and its configuration in the terms of the memory rules."""
 
 import re
 from collections.abc import Mapping
@@ -33,24 +33,24 @@ ENGINES: Mapping[str, EngineName] = {
     "llama.cpp": "llama.cpp",
     "ik_llama.cpp": "llama.cpp",
 }
-"""Engines by the name that cases give them, forks under the engine that they cut the cache like."""
+"""Engines by the name that cases use; forks under the engine whose rules they follow."""
 FORKS = frozenset({"aphrodite (vLLM fork)"})
-"""Forks whose overheads are their own."""
+"""Forks with overheads of their own."""
 WITHOUT_WINDOWS = frozenset({"ik_llama.cpp"})
-"""What keeps every token of windowed layers."""
+"""Engines that keep every token of windowed layers."""
 FIRST_ENGINE_GPUS = frozenset({"t4"})
 """GPUs on which vLLM up to 0.10 falls back to its first engine."""
 Text = Annotated[str, Field(strict=True, max_length=200), AfterValidator(printable)]
-"""What a source calls something; escaped, so that it can be shown."""
+"""Text of a source, escaped so that it can be printed."""
 Degree = Annotated[int, Field(strict=True, ge=1, le=1024)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
 
 
 class Extra(BaseModel):
-    """What few cases state beside: the driver's total, adapters, decode context parallelism, other engines' shares.
+    """What few cases state: the driver's total, adapters, decode context parallelism, shares of other engines.
 
-    `first_runner` where vLLM was told to take that (VLLM_USE_V2_MODEL_RUNNER=0), `first_start` where it compiled the
+    `first_runner` where vLLM was told to use that (VLLM_USE_V2_MODEL_RUNNER=0), `first_start` where it compiled the
     model as it started.
     """
 
@@ -70,7 +70,7 @@ class Extra(BaseModel):
 
 
 class MemoryCase(BaseModel):
-    """One measurement with the configuration that it was taken at; null is what its source does not state."""
+    """One measurement with its configuration; None is what its source does not state."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -96,7 +96,7 @@ class MemoryCase(BaseModel):
 
 
 class Setup:
-    """A case's configuration in the terms of the rules; what it lacks is said when it is asked for."""
+    """A case in the terms of the memory rules; each property raises `CannotPredict` for what the case lacks."""
 
     def __init__(self, case: MemoryCase) -> None:
         """Nothing is looked up before it is needed."""
@@ -112,7 +112,7 @@ class Setup:
 
     @cached_property
     def version(self) -> int:
-        """vLLM's minor version; 0.7 for what its source calls V0, the newest where none is stated."""
+        """vLLM's minor version; 7 for what its source calls V0, the newest where none is stated."""
         text = self.case.engine_version or ""
         found = re.search(r"\b0\.(\d+)", text)
         minor = int(found[1]) if found else vllm_defaults.NEWEST
@@ -121,15 +121,15 @@ class Setup:
 
     @cached_property
     def model(self) -> Model:
-        """The model, of which the engine adapts by LoRA what is stated, where that is."""
+        """The model; with the layers that LoRA adapts where the case states them."""
         layers = self.extra.lora_layers
         return self._model if layers is None else replace(self._model, lora=layers)
 
     @cached_property
     def _model(self) -> Model:
-        """The catalogued checkpoint of that name if its layers are those stated, else what the short form says.
+        """The catalogued model where its layers are those stated, else the one of the short form.
 
-        The positions are those stated, which decide how large the table of rotations is.
+        The maximum position is the one stated: it decides the size of the rotary table.
         """
         known, form = catalogued(self.case.model), self.case.architecture
         if known and form and form.describes(known.architecture):
@@ -146,7 +146,7 @@ class Setup:
 
     @cached_property
     def precision(self) -> Precision:
-        """The format of the weights, where its name says which tensors are stored how."""
+        """The weight format, where its name says how each class of tensors is stored."""
         name = (self.case.weight_format or "").casefold()
         id_ = WEIGHT_FORMATS.get(name) or self._own_format(name)
         if id_ is None:
@@ -155,9 +155,10 @@ class Setup:
         return FORMATS[id_]
 
     def _own_format(self, name: str) -> str | None:
-        """A format that checkpoints use for some layers only, where it is known for which.
+        """A format that leaves layers out, where it is known which; else None.
 
-        That is so of the release, and of a published build which the case names, or leaves open with the model's name.
+        It is known of the release, and of a published build that the case names, or that it leaves open with the
+        model's name.
         """
         if name == self.model.native_precision:
             return name
@@ -167,7 +168,7 @@ class Setup:
 
     @cached_property
     def kv_bits(self) -> float:
-        """Bits of one cached element; the mean of keys and values where they differ."""
+        """Bits of a cached element, the mean of keys and values. [bits]"""
         bits = [kept.bits for kept in self.caches if kept]
         if len(bits) < len(self.caches):
             stated = f'"{self.case.kv_dtype}" is not known' if self.case.kv_dtype else "is not stated"
@@ -176,14 +177,14 @@ class Setup:
 
     @cached_property
     def caches(self) -> tuple[KvFormat | None, ...]:
-        """The format of the cache, those of keys and values where they differ; None for one that is not known."""
+        """The format of the cache, or those of keys and values; None for one that is not known."""
         text = (self.case.kv_dtype or "").casefold()
         parts = re.search(r"k (\w+) / v (\w+)", text)
         return tuple(map(_cache_format, parts.groups() if parts else text.split()[:1] or [""]))
 
     @cached_property
     def layout(self) -> Layout:
-        """The parallel degrees; one replica. Latents are on every rank, however many there are."""
+        """The parallel degrees of one replica. Latents are on every rank, so that their degree may be open."""
         if self.engine_name == "llama.cpp":
             return Layout(pp=self.case.gpu_count or 1)
         if self.case.tp is None and any(part.heads for _, part in memory.cached_parts(self.model.architecture)):
@@ -194,13 +195,13 @@ class Setup:
 
     @cached_property
     def gpu_id(self) -> str | None:
-        """The catalogued GPU that is meant, where one is."""
+        """The id of the catalogued GPU; None of any other."""
         name = re.sub(r"\(.*?\)", "", self.case.gpu or "").strip()
         return GPUS.only(name)
 
     @cached_property
     def gpu(self) -> Gpu:
-        """The GPU, with the total that its driver is said to report."""
+        """The GPU, with the memory that its driver reported where stated."""
         if self.gpu_id is None:
             stated = f'the GPU "{self.case.gpu}" is not in the catalog' if self.case.gpu else "`gpu` is not stated"
             raise CannotPredict(stated)
@@ -209,12 +210,12 @@ class Setup:
 
     @property
     def any_gpu(self) -> Gpu:
-        """The GPU where it is known, an H100 for what hardly depends on it."""
+        """The GPU; an H100 where it is not known, for what hardly depends on it."""
         return self.gpu if self.gpu_id else GPUS["h100-sxm"]
 
     @property
     def share(self) -> float | None:
-        """The share of memory that the engine may fill, where it is stated. [fraction]"""
+        """The share of memory that the engine may fill; None where not stated. [fraction]"""
         return self.extra.mem_fraction_static or self.extra.free_gpu_mem_fraction or self.case.gpu_memory_utilization
 
     @property
@@ -224,13 +225,13 @@ class Setup:
 
     @property
     def prefix_caching(self) -> bool:
-        """Whether prefixes are cached: as stated, else as the engine does by default."""
+        """Whether prefixes are cached: as stated, else by the engine's default."""
         if self.case.prefix_caching is not None or self.engine_name != "vllm":
             return self.case.prefix_caching is not False
         return vllm_defaults.default_prefix_caching(self.model.architecture, self.version)
 
     def engine(self, *, gpu: Gpu) -> Engine:
-        """The engine with what is stated, and its own defaults on this GPU for what is not.
+        """The engine as stated, with its own defaults on this GPU for the rest.
 
         vLLM's first engine takes whole prompts in one step.
         """
@@ -259,25 +260,25 @@ class Setup:
         )
 
     def overheads_known(self) -> None:
-        """Refuse for forks, whose overheads are their own."""
+        """Raise `CannotPredict` for forks with overheads of their own."""
         if self.case.engine in FORKS:
             raise CannotPredict(f"the overheads of {self.case.engine} are not known here")
 
     def batching_decided(self) -> None:
-        """Refuse where what decides the activation peak is left to the defaults of an unknown GPU or server."""
+        """Raise `CannotPredict` where the activation peak depends on settings that are not stated."""
         missing = [name for name in ("max_num_seqs", "max_num_batched_tokens") if getattr(self.case, name) is None]
         needed = missing if self.engine_name == "vllm" else missing[1:] if self.engine_name == "llama.cpp" else []
         if needed:
             raise CannotPredict(f"`{needed[0]}` is not stated, and the activation peak follows it")
 
     def loaded_alone(self) -> None:
-        """Refuse where something of unknown size is loaded beside the model."""
+        """Raise `CannotPredict` where something of unknown size is loaded beside the model."""
         if self.extra.lora_enabled and not self.extra.lora_rank:
             raise CannotPredict("slots for LoRA adapters are loaded too, and their rank is not stated")
 
     @cached_property
     def capacity(self) -> Capacity:
-        """What one replica holds, with the engine's own defaults for what is not stated."""
+        """The KV cache of one replica, with the engine's defaults for what is not stated."""
         self.overheads_known()
         self.loaded_alone()
         if self.engine_name == "tensorrt-llm" and (self.case.engine_version or "").startswith("0."):
@@ -313,14 +314,14 @@ WEIGHT_FORMATS: Mapping[str, str] = {
     "gptq-int4": "gptq",
     "mxfp4": "mxfp4",
 }
-"""Formats whose name says which tensors are stored how; builds of NVFP4, INT4, bitsandbytes and GGUF mixes differ."""
+"""Formats whose name says how each class of tensors is stored; NVFP4, INT4, bitsandbytes and GGUF differ by build."""
 _FORMAT_WORDS = re.compile(
     r"[-_. ]*\b(fp8|nvfp4|mxfp4|awq|gptq|int4|int8|4bit|8bit|bnb|quantized\.w\d+a\d+|dynamic|block|unsloth|qat)$"
 )
 
 
 def catalogued(name: str) -> Model | None:
-    """The catalogued checkpoint behind a name, without what names its format."""
+    """The catalogued model of a name without the words of its format; None where there is none."""
     plain = re.sub(r"\(.*?\)", "", name).strip().casefold()
     while (shorter := _FORMAT_WORDS.sub("", plain)) != plain:
         plain = shorter
@@ -331,12 +332,12 @@ def catalogued(name: str) -> Model | None:
 
 
 def _is_plainly(name: str, model: Model) -> bool:
-    """Whether a name is that of a model and of no other checkpoint of it."""
+    """Whether a name is that of a model, and of no other checkpoint of it."""
     return MODELS.only(name) == model.id
 
 
 def _cache_format(word: str) -> KvFormat | None:
-    """A format of the cache by what engines call it; None for one that is not known."""
+    """A format of the KV cache by the name that engines use; None for one that is not known."""
     try:
         return KV_FORMATS.find({"f16": "fp16", "f32": "fp32", "iq4_nl": "q4_0"}.get(word, word))
     except UnknownName:

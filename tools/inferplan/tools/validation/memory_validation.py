@@ -16,15 +16,15 @@ from inferplan.tools.validation.memory_cases import MemoryCase, Setup
 from inferplan.tools.validation.report import CannotPredict, Outcome, Report, Unit, is_figure, outcomes
 
 NO_POOL = frozenset({"transformers"})
-"""What runs models without a pool of its own: only what a token takes is predicted."""
+"""Engines without a KV pool of their own: only the bytes of a token are predicted."""
 
 AWQ_SLOPE = 9 / 8
-"""What memory grows by over the cache with AWQ kernels in transformers: their temporaries, in four published runs."""
+"""Growth of memory over that of the cache with AWQ kernels in transformers: temporaries, in four published runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What the rules say of a case; `left_out` names what its configuration does not decide, with the reason."""
+    """The predicted quantities of a case, and the others with the reason why they are not."""
 
     predicted: Mapping[str, float | bool]
     left_out: Mapping[str, str]
@@ -45,7 +45,7 @@ def predict(case: MemoryCase) -> Prediction:
 
 
 def _weights(setup: Setup) -> float:
-    """Weights on the GPU that prints them, which is the first, with buffers for adapters as vLLM counts them. [GiB]"""
+    """Weights on the first GPU, which prints them, with the adapters' buffers as vLLM counts them. [GiB]"""
     setup.loaded_alone()
     if any(isinstance(mixer, Latent) and mixer.indexer for _, mixer in setup.model.architecture.mixers):
         raise CannotPredict("one published log of a model with an indexer was 6 % above what its tensors take")
@@ -59,7 +59,7 @@ def _weights(setup: Setup) -> float:
 
 
 def _rank(setup: Setup) -> RankMemory:
-    """Where the memory of a GPU goes, for the parts that do not depend on which one it is."""
+    """The parts of a GPU's memory that do not depend on the GPU."""
     engine = setup.engine(gpu=setup.any_gpu)
     return engine_memory.rank_memory(setup.model, setup.precision, setup.any_gpu, setup.layout, engine)
 
@@ -79,7 +79,7 @@ def _activation_peak(setup: Setup) -> float:
 
 
 def _only_vllm(setup: Setup) -> None:
-    """Refuse what is known of vLLM only."""
+    """Raise `CannotPredict` for engines other than vLLM."""
     setup.overheads_known()
     if setup.engine_name != "vllm":
         raise CannotPredict(f"library buffers and graphs of {setup.case.engine} are not known from logs")
@@ -106,7 +106,7 @@ def _cuda_graphs(setup: Setup) -> float:
 
 
 def _pool(setup: Setup) -> Capacity:
-    """What one replica holds, where everything that decides the pool is stated."""
+    """The KV cache of one replica, where everything that decides the pool is stated."""
     if setup.share is None:
         raise CannotPredict("`gpu_memory_utilization` is not stated")
     setup.batching_decided()
@@ -114,7 +114,7 @@ def _pool(setup: Setup) -> Capacity:
 
 
 def _kv_bytes_per_token(setup: Setup) -> float:
-    """What a token takes on one GPU, as the engine counts tokens. [B]"""
+    """KV cache of a token on one GPU, as the engine counts tokens. [B]"""
     architecture = setup.model.architecture
     if setup.case.engine in NO_POOL:
         temporaries = AWQ_SLOPE if setup.case.weight_format == "awq-int4" else 1
@@ -133,20 +133,20 @@ def _kv_bytes_per_token(setup: Setup) -> float:
 
 
 def _kv_tokens(setup: Setup) -> int:
-    """Tokens that the pool holds, as the engine prints them; what llama.cpp sets up for its context. [tokens]"""
+    """Tokens of the pool, as the engine prints them; those of llama.cpp's context. [tokens]"""
     if setup.engine_name == "llama.cpp":
         return setup.context * (setup.case.max_num_seqs or 1)
     return _pool(setup).tokens
 
 
 def _max_concurrency(setup: Setup) -> float:
-    """Sequences of the whole context, as the engine prints them: for compressed keys it says fewer than there are."""
+    """Sequences of full context, as the engine prints them; of compressed keys it prints fewer than there are."""
     found = _pool(setup)
     return found.tokens / setup.context if is_compressed(setup.model.architecture) else found.concurrency
 
 
 def _fits(setup: Setup) -> bool:
-    """Whether the engine starts and holds one request of the whole context, with its defaults for what is not said."""
+    """Whether the engine starts and holds one request of full context, by default settings where not stated."""
     held, sequences = setup.capacity, setup.engine(gpu=setup.gpu).max_num_seqs
     refused = held.sequences is not None and sequences > held.sequences
     return held.starts and held.concurrency >= 1 and not refused
@@ -163,7 +163,7 @@ QUANTITIES: Mapping[str, Callable[[Setup], float]] = {
     "max_concurrency": _max_concurrency,
     "fits": _fits,
 }
-"""What is predicted, by the name that cases give it."""
+"""What is predicted, by the name that cases use."""
 UNITS: Mapping[str, Unit] = {
     "weights_gib_per_gpu": "%",
     "activation_peak_gib": "GiB",
@@ -175,27 +175,27 @@ UNITS: Mapping[str, Unit] = {
     "max_concurrency": "%",
     "fits": "wrong",
 }
-"""What the errors of each quantity are counted in."""
+"""The unit of each quantity's errors."""
 
 
 def validate(cases: Iterable[object]) -> Report:
-    """Every case predicted from its configuration, and held against what was measured."""
+    """The report on cases: each predicted from its configuration, and compared with its measurement."""
     return Report(outcomes=outcomes(cases, "case", _outcome), units=UNITS)
 
 
 def _outcome(raw: object) -> Outcome:
-    """One case."""
+    """The outcome of one case."""
     case = MemoryCase.model_validate(raw)
     found = predict(case)
     return Outcome(id=case.id, predicted=found.predicted, measured=_measured(case), left_out=found.left_out)
 
 
 def _measured(case: MemoryCase) -> dict[str, float | bool]:
-    """The measured figures that can be held against; a pool below zero is a refusal, not a size."""
+    """The measured figures that can be compared; a pool below zero is a refusal, not a size."""
     given = case.measured or {}
     return {name: given[name] for name, unit in UNITS.items() if _is_figure(given.get(name), unit)}
 
 
 def _is_figure(value: object, unit: Unit) -> bool:
-    """Whether a measured value is one of its kind: true or false, or a number above zero."""
+    """Whether a measured value fits its unit: a boolean, or a number above zero."""
     return isinstance(value, bool) if unit == "wrong" else is_figure(value)

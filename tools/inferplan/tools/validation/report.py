@@ -1,4 +1,4 @@
-"""Predictions held against published measurements: errors by quantity, and what was not predicted, with its reason."""
+"""Predictions compared with published measurements: errors by quantity, and what was not predicted, with reasons."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,15 +16,15 @@ from inferplan.tools import _words as words
 Value = float | bool
 Unit = Literal["%", "GiB", "wrong"]
 SMALLEST, LARGEST = 1e-6, 1e18
-"""Measured figures outside are none."""
+"""Measured figures outside these bounds are ignored."""
 PROBLEMS = {"missing": "is missing", "extra_forbidden": "is not known", "string_too_long": "is too long"}
-"""What is said of a field, by the kind of problem; the validator's own words for others."""
+"""Words for a problem of a field, by kind; the validator's own for others."""
 MANY = 20
-"""Skipped cases from which their reasons are counted rather than listed."""
+"""Skipped cases beyond which reasons are counted instead of listed."""
 
 
 class CannotPredict(ValueError):  # noqa: N818 - the name says what it is
-    """What a case does not say, or the rules do not cover, in one clause."""
+    """A case does not state what a prediction needs, or the rules do not cover it; in one clause."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Outcome:
     targets: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def structured(self) -> dict[str, Any]:
-        """The case for a program that reads it."""
+        """The case as JSON."""
         found: dict[str, Any] = {
             "id": self.id,
             "predicted": dict(self.predicted),
@@ -58,7 +58,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """The errors of one quantity, each with its case; in percent of the measurement, in GiB, or wrong as often."""
+    """The errors of one quantity, each with its case: in % of the measurement, in GiB, or 1 where wrong."""
 
     quantity: str
     unit: Unit
@@ -66,16 +66,16 @@ class Errors:
 
     @property
     def sizes(self) -> list[float]:
-        """How far off each prediction is, whatever the direction."""
+        """The absolute errors."""
         return [size for size, _ in self.of]
 
     @property
     def worst(self) -> tuple[float, str]:
-        """The largest error, and whose it is."""
+        """The largest error, and its case."""
         return max(self.of)
 
     def structured(self) -> dict[str, Any]:
-        """The statistics for a program that reads them."""
+        """The statistics as JSON."""
         return {
             "n": len(self.of),
             "unit": self.unit,
@@ -87,7 +87,7 @@ class Errors:
         }
 
     def row(self) -> list[str]:
-        """The statistics for a person who reads them."""
+        """The statistics as a row of the table."""
         if self.unit == "wrong":
             wrong = f"{sum(self.sizes):.0f} wrong"
             return [self.quantity, str(len(self.of)), wrong, "", "", "", self.worst[1] if self.worst[0] else ""]
@@ -107,7 +107,7 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All cases, and the unit in which each quantity's errors are counted."""
+    """All outcomes, and the unit of each quantity's errors."""
 
     outcomes: tuple[Outcome, ...]
     units: Mapping[str, Unit]
@@ -115,12 +115,12 @@ class Report:
 
     @property
     def errors(self) -> tuple[Errors, ...]:
-        """The errors of every quantity that was both predicted and measured anywhere."""
+        """The errors of every quantity that was both predicted and measured in some case."""
         found = (Errors(quantity=name, unit=unit, of=tuple(self._of(name, unit))) for name, unit in self.units.items())
         return tuple(one for one in found if one.of)
 
     def _of(self, name: str, unit: Unit) -> Iterator[tuple[float, str]]:
-        """The error of one quantity in each case that has both figures."""
+        """The error of one quantity, with its case, for each case with both figures."""
         for one in self.outcomes:
             quantity = one.targets.get(name, "") if one.targets else name
             if quantity in one.predicted and quantity in one.measured:
@@ -128,7 +128,7 @@ class Report:
 
     @cached_property
     def breakdown(self) -> dict[str, dict[str, "Report"]]:
-        """The report of each group of outcomes, by what they are grouped by."""
+        """A report for each group, by the name of the grouping."""
         names = dict.fromkeys(name for one in self.outcomes for name in one.groups)
         found: dict[str, dict[str, list[Outcome]]] = {name: {} for name in names}
         for one in self.outcomes:
@@ -145,7 +145,7 @@ class Report:
         return [one for one in self.outcomes if one.skipped]
 
     def structured(self) -> dict[str, Any]:
-        """The report for a program that reads it."""
+        """The report as JSON."""
         return {
             f"{self.subject}s": [one.structured() for one in self.outcomes],
             "summary": self.summary()
@@ -156,7 +156,7 @@ class Report:
         }
 
     def summary(self) -> dict[str, Any]:
-        """How many there are, how many were predicted, and the errors."""
+        """The number of cases, predicted and skipped, and the errors."""
         return {
             f"{self.subject}s": len(self.outcomes),
             "predicted": len(self.outcomes) - len(self.skipped),
@@ -165,7 +165,7 @@ class Report:
         }
 
     def text(self) -> str:
-        """The report for a person who reads it."""
+        """The report as text."""
         predicted = len(self.outcomes) - len(self.skipped)
         parts = [f"{words.count(len(self.outcomes), self.subject)}, {predicted} predicted, {len(self.skipped)} skipped"]
         if self.errors:
@@ -179,12 +179,12 @@ class Report:
         return "\n\n".join(parts)
 
     def table(self) -> str:
-        """The errors, a line a quantity."""
+        """The table of errors, a line for each quantity."""
         header = ("quantity", "n", "mean", "median", "P90", "worst", "in")
         return draw.table([one.row() for one in self.errors], header=header)
 
     def _table(self, name: str, groups: Mapping[str, "Report"]) -> str:
-        """The median errors of each group, in one line for each quantity."""
+        """The table of median errors by group and quantity; empty where no group has errors."""
         rows = [
             [group, one.quantity, str(len(one.of)), f"{median(one.sizes):.1f}", f"{percentile(one.sizes, 0.9):.1f}"]
             for group, report in groups.items()
@@ -193,7 +193,7 @@ class Report:
         return draw.table(rows, header=(name, "quantity", "n", "median %", "P90 %")) if rows else ""
 
     def _reasons(self) -> Iterator[str]:
-        """Each skipped case with its reason; where there are many, each reason with its number."""
+        """Each skipped case with its reason; of many, each reason with its count."""
         if len(self.skipped) <= MANY:
             yield from (f"  {one.id}: {one.skipped}" for one in self.skipped)
             return
@@ -201,7 +201,7 @@ class Report:
         yield from (f"  {words.count(number, self.subject)}: {reason}" for reason, number in counts.most_common())
 
     def _left_out(self) -> list[str]:
-        """What cases leave open, by reason: the quantities, and how many cases."""
+        """Each reason for which measured quantities were not predicted, with their counts."""
         reasons: dict[str, dict[str, int]] = {}
         for one in self.outcomes:
             for name, reason in one.left_out.items():
@@ -215,7 +215,7 @@ class Report:
 
 
 def _error(predicted: Value, measured: Value, unit: Unit) -> float:
-    """How far off a prediction is: |predicted / measured - 1| in percent, |predicted - measured|, or 1 where wrong."""
+    """|predicted / measured - 1| [%], |predicted - measured| [GiB], or 1 where a boolean is wrong."""
     if unit == "wrong":
         return float(bool(predicted) != bool(measured))
     gap = abs(float(predicted) - float(measured))
@@ -228,7 +228,7 @@ def is_figure(value: object) -> bool:
 
 
 def outcomes(raws: Iterable[object], subject: str, predicted: Callable[[object], Outcome]) -> tuple[Outcome, ...]:
-    """Each case or row as `predicted`; what cannot be read or predicted is skipped with the reason."""
+    """The outcome of each case or row; what cannot be read or predicted is skipped, with its reason."""
 
     def outcome(raw: object, number: int) -> Outcome:
         try:
@@ -243,13 +243,13 @@ def outcomes(raws: Iterable[object], subject: str, predicted: Callable[[object],
 
 
 def _id(raw: object, otherwise: str) -> str:
-    """What a case calls itself, if it does."""
+    """The id of a case, where it has one."""
     given = cast("Mapping[str, object]", raw).get("id") if isinstance(raw, Mapping) else None
     return _shown(given) if isinstance(given, str) else otherwise
 
 
 def _unreadable(error: ValidationError, subject: str) -> str:
-    """What is wrong with a case or row, field by field."""
+    """What is wrong with the fields of a case, the first three problems."""
     problems = [
         f"`{_shown('.'.join(map(str, one['loc'])))}` {PROBLEMS.get(one['type']) or one['msg'].removeprefix('Input ')}"
         if one["loc"]
@@ -261,5 +261,5 @@ def _unreadable(error: ValidationError, subject: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """What somebody wrote, on one line and no longer than a line."""
+    """The beginning of a text of others, escaped, on one line."""
     return words.printable(text[:80])

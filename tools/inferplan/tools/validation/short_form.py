@@ -13,11 +13,11 @@ from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.layers.recurrence import GatedDelta
 
 Size = Annotated[int, Field(strict=True, ge=1, le=10**9)]
-"""A width or a number of tokens; far beyond every published one."""
+"""A width or a number of tokens, bounded far beyond every published one."""
 MaybeNone = Annotated[int, Field(strict=True, ge=0, le=10**9)]
-"""A size of what may not be there."""
+"""A size that may be zero."""
 Layers = Annotated[int, Field(strict=True, ge=1, le=10_000)]
-"""A number of layers, each of which is looked at."""
+"""A number of layers."""
 
 UNGATED = (
     "nemotron3",
@@ -31,7 +31,7 @@ UNGATED = (
     "bloom",
     "gpt2",
 )
-"""Beginnings of names whose feed-forward blocks have no gate, which the short form does not say."""
+"""Prefixes of the names of models without gated feed-forward blocks, which the short form does not state."""
 TOWERS = {
     "siglip": (415_347_712, 0),
     "moonvit": (451_000_000, 36_100_000),
@@ -48,7 +48,7 @@ ENCODERS = {"moonvit": "moonvit_vl"}
 
 
 class DeltaNet(BaseModel):
-    """Gated DeltaNet layers, and how many of all layers attend to every token (`full`)."""
+    """Gated DeltaNet layers; `full` of all layers have full attention."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -60,7 +60,7 @@ class DeltaNet(BaseModel):
     conv: Size
 
     def mixer(self) -> GatedDelta:
-        """One such layer."""
+        """The token mixer of one such layer."""
         return GatedDelta(
             key_heads=self.nk, value_heads=self.nv, key_dim=self.dk, value_dim=self.dv, convolution=self.conv
         )
@@ -97,7 +97,7 @@ class ShortForm(BaseModel):
     vis: str | None = None
 
     def describes(self, architecture: Architecture) -> bool:
-        """Whether a catalogued architecture is the one stated here, as far as it is stated."""
+        """Whether a catalogued architecture agrees with what is stated here."""
         heads = {mixer.kv_heads for _, mixer in architecture.mixers if isinstance(mixer, Attention)}
         return (
             (self.H, self.L, self.V, self.tie)
@@ -107,7 +107,7 @@ class ShortForm(BaseModel):
         )
 
     def build(self, name: str) -> Architecture:
-        """The decoder that the fields describe. Raises a ValueError that names what they leave open."""
+        """The architecture of the fields. Raises a ValueError that names what they leave open."""
         if self.I == 0:
             raise ValueError("`I` is 0: the layers' widths differ, and the short form does not say how")
         if self.vis and self.vis not in TOWERS:
@@ -133,7 +133,7 @@ class ShortForm(BaseModel):
         )
 
     def _mixers(self) -> Iterator[Mixer]:
-        """What mixes tokens in each layer."""
+        """The token mixer of each layer."""
         if self.mla:
             rank, rope, nope, value, query = self.mla
             latent = Latent(
@@ -166,7 +166,7 @@ class ShortForm(BaseModel):
         yield from (period[layer % len(period)] for layer in range(self.L))
 
     def _ffns(self, *, gated: bool) -> Iterator[DenseFfn | ExpertFfn]:
-        """What each token passes through in each layer: dense ones first where there are experts."""
+        """The feed-forward block of each layer: of models with experts dense ones first."""
         if (self.E is None) != (self.topk is None):
             raise ValueError("`E` and `topk` belong together: the experts, and how many of them a token passes through")
         if self.E is None or self.topk is None:

@@ -1,4 +1,4 @@
-"""What sources of speed measurements call engines, formats and GPUs, and the limits that benchmarks set."""
+"""What sources of speed measurements call engines, formats and GPUs; and the latency limits of benchmarks."""
 
 import re
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ INTERACTIVE: Mapping[str, tuple[float, float]] = {
     "llama-3.1-8b": (0.5, 0.03),
     "deepseek-r1": (1.5, 0.015),
 }
-"""What MLPerf allows 99 % of requests, by model and scenario: time to the first token, and per further one. [s]
+"""The limits of MLPerf at P99, by model: TTFT and TPOT, in the server and the interactive scenario. [s]
 
 Source: mlcommons/inference, loadgen/mlperf.conf.
 """
 
 
 def limits(stated: str, model: str) -> tuple[float, float] | None:
-    """Time to the first token and per further one that a benchmark allows at P99, where a row states one. [s]
+    """TTFT and TPOT that a benchmark allows at P99; None where the row is of none. [s]
 
     >>> limits("MLPerf, scenario Server", "meta-llama/Llama-2-70b-chat-hf"), limits("a blog", "Llama-2-70b")
     ((2, 0.2), None)
@@ -47,7 +47,7 @@ RUNNERS: Mapping[str, EngineName] = {
     "trt": "tensorrt-llm",
     "llama.cpp": "llama.cpp",
 }
-"""Engines by a word in what sources call them."""
+"""Engines by a word in the names that sources use."""
 FORMAT_NAMES: Mapping[str, str] = {
     "fp4": "nvfp4",
     "gguf-f16": "fp16",
@@ -64,14 +64,14 @@ FORMAT_NAMES: Mapping[str, str] = {
     "fp8-block": "fp8",
     "fp8-dynamic": "fp8",
 }
-"""Weight formats by the names that sources give them, where these are not the catalogue's; or the nearest in bits."""
+"""Weight formats by the names that sources use, where not the catalogue's; or the nearest in bits."""
 _SIZE = re.compile(r"[-\s]*\d+(?:\.\d+)?\s*gi?b\b", re.IGNORECASE)
 _CORES = re.compile(r"\s*\d+-core gpu", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1024)
 def gpu_of(name: str) -> Gpu | None:
-    """The catalogued GPU behind a name, with or without its memory and the vendor's series."""
+    """The catalogued GPU of a name, with or without memory and series; None where there is none."""
     plain = _CORES.sub("", _SIZE.sub("", name)).strip()
     spellings = (name, plain, f"RTX {plain}", f"Apple {plain}", f"{plain.replace('SE', 'Blackwell Server')}")
     for one in spellings:

@@ -1,4 +1,4 @@
-"""A tab-separated table of published runs, one a line, in the terms of `validation.speed_cases.SpeedRow`."""
+"""A tab-separated table of published runs, one a line, in the terms of `validation.speed_rows.SpeedRow`."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from inferplan.tools.validation.speed_validation import QUANTITIES
 WHOLE = ("gpu_count", "tp", "pp", "dp", "ep")
 """Columns of whole numbers."""
 DECIMAL = ("isl", "osl", "concurrency_or_batch", "requests", *QUANTITIES)
-"""Columns of other numbers."""
+"""Columns of decimal numbers."""
 _ADDRESS = re.compile(r"^# (\d+): (.*)$", re.MULTILINE)
 
 
@@ -33,7 +33,7 @@ def rows_of(text: str) -> list[object]:
 
 
 def _row(stated: Mapping[str, str], addresses: Mapping[str, str]) -> dict[str, object]:
-    """One row, of what its line states."""
+    """One row, by column."""
     given = {name: _number(name, cell) for name, cell in stated.items()}
     number = stated.get("source", "")
     source = f"{addresses.get(number, number)} {given.pop('within', '')}".strip()
@@ -42,7 +42,7 @@ def _row(stated: Mapping[str, str], addresses: Mapping[str, str]) -> dict[str, o
 
 
 def _number(column: str, cell: str) -> str | int | float:
-    """A cell in the type of its column."""
+    """A cell in the type of its column; as text where it cannot be read as that."""
     try:
         return int(cell) if column in WHOLE else float(cell) if column in DECIMAL else cell
     except ValueError:

@@ -1,4 +1,4 @@
-"""Published measurements of serving speed against the model: each row predicted from its configuration alone."""
+"""Published measurements of serving speed against the speed model: each row predicted from its configuration alone."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -10,21 +10,22 @@ from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static
 from inferplan.core.speed.pass_amounts import Batch
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import Outcome, Report, Unit, is_figure, outcomes
-from inferplan.tools.validation.speed_cases import SpeedRow, SpeedSetup
+from inferplan.tools.validation.speed_cases import SpeedSetup
 from inferplan.tools.validation.speed_names import limits
+from inferplan.tools.validation.speed_rows import SpeedRow
 
 QUANTITIES = ("tpot_ms", "ttft_ms", "e2e_ms", "output_tok_s_total", "output_tok_s_per_gpu", "prefill_tok_s", "req_s")
-"""What is predicted, by the name that rows give it."""
+"""What is predicted, by the name that rows use."""
 PLANNED = 0.8
-"""Share of its most requests that a server is taken to be asked for, where no load is stated."""
+"""Load over the sustained rate that is assumed of a server, where none is stated."""
 MEAN_OF_P99 = 0.8
-"""Mean time per token over that of the slowest in a hundred requests, as is taken where only the latter is limited."""
+"""Mean over P99 of TPOT, assumed where only P99 is limited."""
 STATIC = frozenset({"offline", "latency"})
-"""Scenarios in which a batch that is stated starts and ends together."""
+"""Scenarios in which a stated batch starts and ends together."""
 
 
 def regime(row: SpeedRow) -> str:
-    """How the row was measured: which law predicts it.
+    """The regime in which a row was measured, which selects the law that predicts it.
 
     >>> regime(SpeedRow(id="1", engine="vLLM", model="m", gpu="g", scenario="offline", concurrency_or_batch=8.0))
     'static batch'
@@ -37,7 +38,7 @@ def regime(row: SpeedRow) -> str:
 
 
 def predict(setup: SpeedSetup) -> dict[str, float]:
-    """Every quantity that the way of measuring has. Raises `CannotPredict` where the configuration is not known."""
+    """Every quantity that the regime of a row has. Raises `CannotPredict` where its configuration is not known."""
     kind = regime(setup.row)
     if kind == "batch 1":
         return _batch_1(setup)
@@ -49,13 +50,13 @@ def predict(setup: SpeedSetup) -> dict[str, float]:
 
 
 def _closed_loop(setup: SpeedSetup) -> dict[str, float]:
-    """Clients that always wait for an answer."""
+    """Clients that send the next request when they have the answer."""
     one = setup.served(setup.batch)
     return _times(setup, one) | _rates(setup, setup.layout.dp * one.tokens_per_s)
 
 
 def _served(setup: SpeedSetup) -> dict[str, float]:
-    """Requests that arrive at random: as many as a benchmark's limits allow, else with the usual head-room."""
+    """Requests that arrive at random: as many as a benchmark's limits allow, else `PLANNED` of the sustained rate."""
     output, most = setup.lengths[1], setup.load(setup.slots)
     on, allowed = (setup.work, setup.machine, setup.layout, most), limits(setup.row.stated, setup.row.model)
     if allowed:
@@ -71,7 +72,7 @@ def _served(setup: SpeedSetup) -> dict[str, float]:
 
 
 def _most_allowed(setup: SpeedSetup, ttft_s: float, tpot_s: float) -> int:
-    """The most requests in flight that keep to a benchmark's limits: first tokens at P99, further ones in the mean."""
+    """The most requests in flight within a benchmark's limits: TTFT at P99, TPOT in the mean."""
 
     def exceeds(flight: int) -> bool:
         on = (setup.work, setup.machine, setup.layout, setup.load(setup.slots))
@@ -82,13 +83,13 @@ def _most_allowed(setup: SpeedSetup, ttft_s: float, tpot_s: float) -> int:
 
 
 def _offline(setup: SpeedSetup) -> dict[str, float]:
-    """All requests at once: no slot is ever idle."""
+    """All requests at once, so that no slot is ever idle."""
     one = setup.served(setup.batch)
     return {"tpot_ms": one.tpot_s / MILLI, **_rates(setup, setup.layout.dp * one.offline_tokens_per_s)}
 
 
 def _static(setup: SpeedSetup) -> dict[str, float]:
-    """One batch from its prompts to its last tokens; what is no serving engine counts decode steps alone."""
+    """One batch from its prompts to its last tokens; of what is no serving engine, decode steps alone."""
     batch, (tokens_in, tokens_out) = setup.batch, setup.lengths
     on = (setup.work, setup.machine, setup.layout)
     one = static_batch(*on, batch=batch, prompt=tokens_in, output=tokens_out)
@@ -104,7 +105,7 @@ def _static(setup: SpeedSetup) -> dict[str, float]:
 
 
 def _batch_1(setup: SpeedSetup) -> dict[str, float]:
-    """One sequence on an idle engine, without a server; tokens per second are those of decode."""
+    """One sequence on an idle engine without a server; tokens/s are those of decode."""
     on, (tokens_in, tokens_out) = (setup.work, setup.machine, setup.layout), setup.lengths
     step = forward_pass(*on, Batch(decode=1, context=tokens_in + tokens_out / 2)).total_s
     found = {"tpot_ms": step / MILLI, "output_tok_s_total": 1 / step}
@@ -117,13 +118,13 @@ def _batch_1(setup: SpeedSetup) -> dict[str, float]:
 
 
 def _times(setup: SpeedSetup, one: Service) -> dict[str, float]:
-    """What a client sees of one request."""
+    """TPOT, TTFT and end-to-end latency of one request. [ms]"""
     whole = one.ttft_s + (setup.lengths[1] - 1) * one.tpot_s
     return {"tpot_ms": one.tpot_s / MILLI, "ttft_ms": one.ttft_s / MILLI, "e2e_ms": whole / MILLI}
 
 
 def _rates(setup: SpeedSetup, tokens_per_s: float) -> dict[str, float]:
-    """Output tokens in all, of each GPU, and requests."""
+    """Output tokens/s in all and per GPU, and requests/s."""
     return {
         "output_tok_s_total": tokens_per_s,
         "output_tok_s_per_gpu": tokens_per_s / setup.gpus,
@@ -133,16 +134,16 @@ def _rates(setup: SpeedSetup, tokens_per_s: float) -> dict[str, float]:
 
 REGIMES = ("closed loop", "offline", "static batch", "batch 1", "served")
 UNITS: Mapping[str, Unit] = {f"{quantity}, {kind}": "%" for kind in REGIMES for quantity in QUANTITIES}
-"""Quantities by how they were measured: what errors are counted by, in percent of the measurement."""
+"""Quantities by regime, with the unit of their errors."""
 
 
 def validate(rows: Iterable[object]) -> Report:
-    """Every row predicted from its configuration, and held against what was measured."""
+    """The report on rows: each predicted from its configuration, and compared with its measurement."""
     return Report(outcomes=outcomes(rows, "row", _outcome), units=UNITS, subject="row")
 
 
 def _outcome(raw: object) -> Outcome:
-    """One row."""
+    """The outcome of one row."""
     row = SpeedRow.model_validate(raw)
     setup, kind = SpeedSetup(row), regime(row)
     found = predict(setup)
@@ -158,6 +159,6 @@ def _outcome(raw: object) -> Outcome:
 
 
 def measured(row: SpeedRow) -> dict[str, float]:
-    """The measured figures that can be held against."""
+    """The measured figures that can be compared."""
     given = row.measured or {}
     return {name: given[name] for name in QUANTITIES if is_figure(given.get(name))}
