@@ -7,7 +7,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
-from inferplan.core.kv_coverage import pools_index_keys
+from inferplan.core.engines.kv_coverage import pools_index_keys
 
 NEWEST = 28
 

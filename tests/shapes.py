@@ -2,9 +2,10 @@
 
 from hypothesis import strategies as st
 
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup
 from inferplan.core.engine import Engine
 from inferplan.core.hardware import Gpu
+from inferplan.core.layers.attention import Attention
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision, Scope

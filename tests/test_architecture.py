@@ -222,6 +222,20 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert not graph
 
 
+def test_the_topics_of_core_import_each_other_in_no_circle() -> None:
+    """Its folders and the modules beside them, each folder taken as one."""
+    graph: dict[str, set[str]] = {}
+    for path in sources():
+        if package(path) == "core":
+            here, *_ = module(path).removeprefix("inferplan.core").lstrip(".").split(".")
+            named = {name for one in imports(path) for name in modules_named(one) if name.startswith("inferplan.core.")}
+            graph.setdefault(here, set()).update({name.split(".")[2] for name in named} - {here})
+    while free := [name for name, needs in graph.items() if not needs & set(graph)]:
+        for name in free:
+            del graph[name]
+    assert not graph
+
+
 @pytest.mark.parametrize("path", sources(), ids=module)
 def test_every_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(tree(path))

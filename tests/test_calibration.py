@@ -15,7 +15,7 @@ from calibrate import BANDS, CONSTANTS, TABLE
 from fit import Design, fit
 from targets import Target, targets_of
 
-from inferplan.core.speed_constants import PARAMETERS
+from inferplan.core.speed.speed_constants import PARAMETERS
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.speed_cases import SpeedSetup
 from inferplan.tools.validation.speed_rows import SpeedRow

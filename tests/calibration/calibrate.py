@@ -27,8 +27,8 @@ LEFT_OUT: Mapping[str, Callable[[Target], str]] = {
     "gpu": lambda one: one.gpu,
 }
 ROOT = Path(__file__).parents[2]
-CONSTANTS = "tools/inferplan/core/speed_constants.py"
-BANDS = "tools/inferplan/core/speed_bands.py"
+CONSTANTS = "tools/inferplan/core/speed/speed_constants.py"
+BANDS = "tools/inferplan/core/speed/speed_bands.py"
 TABLE = "tests/data/speed_calibration.json"
 LEVELS = (50, 90)
 

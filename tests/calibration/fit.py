@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares  # pyright: ignore[reportMissingTypeStubs]
 from targets import NAMES, Floats, Target
 
-from inferplan.core.efficiency import Kind, constants
 from inferplan.core.performance import COMPUTED_WITH, CORNER, SHARES, TIMES
+from inferplan.core.speed.efficiency import Kind, constants
 
 SCALE = 0.1
 """Log residuals well below count squared, those well above in proportion."""
@@ -166,7 +166,7 @@ class Design:
 
     @cached_property
     def parts(self) -> Floats:
-        names = ("front", "met", "steps", "prompts", "queued", "mixed", "crowd", "queues")
+        names = ("front", "busy", "steps", "prompts", "queued", "mixed", "burst", "queues")
         return np.array([[getattr(one, name) for one in self.targets] for name in names])
 
     @cached_property
@@ -199,16 +199,16 @@ class Design:
         of = np.array([[_product(values, found[field]) for field in FIELDS] for found in map(constants, self.kinds)])
         costs = np.where(IS_SHARE, 1 / of, of)[:, : len(NAMES)]
         front_s, first, queue, mix = of[self.of_kind, len(NAMES) :].T
-        front, met, steps, prompts, queued, mixed, crowd, queues = self.parts
+        front, busy, steps, prompts, queued, mixed, burst, queues = self.parts
         queue = queue * queues
-        times = (met * first + steps, prompts + queued * (queue + crowd), mixed * mix * (1 - queue))
+        times = (busy * first + steps, prompts + queued * (queue + burst), mixed * mix * (1 - queue))
         passes = [total(one * costs[self.of_kind]) for one in self.passes]
         (decode, _), (prefill, _), (marginal, _) = passes
         seconds = front * front_s + sum(often * one for often, (one, _) in zip(times, passes, strict=True))
         slopes = sum(often[:, None] * slope for often, (_, slope) in zip(times, passes, strict=True))
         laws = [
             front * front_s,
-            met * first * decode,
+            busy * first * decode,
             queue * (queued * prefill - mixed * mix * marginal),
             times[2] * marginal,
         ]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import attention_of
-from inferplan.core.load import SYNCHRONIZED_SHARE, Load
-from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.performance import FIXED
 from inferplan.core.serving_laws import in_one_stage, pipelined
+from inferplan.core.speed.efficiency import Kind
+from inferplan.core.speed.load import SYNCHRONIZED_SHARE, Load
+from inferplan.core.speed.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedSetup
@@ -28,12 +28,12 @@ _JOINING = np.array([name not in FIXED for name in NAMES], dtype=float)
 class Target:
     """One measured time and the passes that make it up.
 
-    time = front × h + (met × n + steps) × t(decode) + (prompts + queued × (q + crowd)) × t(prefill)
+    time = front × h + (busy × n + steps) × t(decode) + (prompts + queued × (q + burst)) × t(prefill)
          + mixed × k × (1 - q) × t(marginal prefill)
 
     `mixed` are prompts per token: of all but oneself between one's tokens, of all where a slot is never idle; those of
     sequences that gave way are computed once more. Where clients are in step, the share q of others' prompts that come
-    first is known: it is in `crowd` and `mixed` then, `queues` is 0, and else 1.
+    first is known: it is in `burst` and `mixed` then, `queues` is 0, and else 1.
     """
 
     id: str
@@ -50,12 +50,12 @@ class Target:
     prefill: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
     marginal: Floats = field(default_factory=lambda: np.zeros(len(NAMES)))
     front: float = 0.0
-    met: float = 0.0
+    busy: float = 0.0
     steps: float = 0.0
     prompts: float = 0.0
     queued: float = 0.0
     mixed: float = 0.0
-    crowd: float = 0.0
+    burst: float = 0.0
     queues: float = 1.0
 
 
@@ -186,8 +186,8 @@ def _step(setup: SpeedSetup, law: str, seconds: float) -> Target:
 def _shared(load: Load, mixed: float) -> Mapping[str, float]:
     """How prompts are shared out before and between one's tokens: as the fit finds, or known where all are in step."""
     if load.synchronized:
-        return {"queues": 0.0, "crowd": SYNCHRONIZED_SHARE, "mixed": mixed * (1 - SYNCHRONIZED_SHARE)}
-    return {"crowd": load.burst, "mixed": mixed}
+        return {"queues": 0.0, "burst": SYNCHRONIZED_SHARE, "mixed": mixed * (1 - SYNCHRONIZED_SHARE)}
+    return {"burst": load.burst, "mixed": mixed}
 
 
 def _passes(setup: SpeedSetup) -> Mapping[str, Floats]:
@@ -206,17 +206,17 @@ def _closed_loop(setup: SpeedSetup, given: Mapping[str, float]) -> Iterator[Targ
         yield _step(setup, "tpot", given["tpot_ms"] * MILLI)
     if "ttft_ms" in given:
         waits = (load.sequences / load.running - 1) * load.output_tokens
-        repeated = (1 + load.recomputed) * waits * load.running / load.output_tokens
+        mixed = (1 + load.recomputed) * waits * load.running / load.output_tokens
         yield _target(
             setup,
             "ttft",
             given["ttft_ms"] * MILLI,
             front=1.0,
-            met=load.busy,
+            busy=load.busy,
             steps=waits + load.held_steps,
             prompts=1.0 + load.batched / setup.layout.attention_dp,
             queued=max(0.0, load.running - 1) / setup.layout.attention_dp,
-            **_shared(load, 0.0 if setup.disaggregated else repeated),
+            **_shared(load, 0.0 if setup.disaggregated else mixed),
             **_passes(setup),
         )
 

@@ -13,15 +13,15 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
 from inferplan.catalog.models import MODELS
-from inferplan.core.attention import Latent
 from inferplan.core.engine_memory import capacity, default_kv_bits
+from inferplan.core.engines.rank_weights import rank_weights
+from inferplan.core.engines.vllm_memory import loader
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.memory import multi_token_bytes, vision_bytes, weights
 from inferplan.core.model import Build, NativeBits
 from inferplan.core.parallelism import Layout
-from inferplan.core.rank_weights import rank_weights
+from inferplan.core.speed.work import work_of
 from inferplan.core.units import GB, GIB
-from inferplan.core.vllm_memory import loader
-from inferplan.core.work import work_of
 from shapes import engine
 
 ROWS = {row.id: row for row in build_rows()}

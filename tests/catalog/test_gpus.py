@@ -94,16 +94,31 @@ def test_a_gpu_that_does_not_exist_is_answered_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "mib"),
+    [
+        ("3060", 12288),
+        ("rtx 4060", 8188),
+        ("4060ti 16gb", 16380),
+        ("4070", 12282),
+        ("GeForce RTX 4070 Ti SUPER", 16376),
+    ],
+)
+def test_cards_of_one_series_are_told_apart(said: str, mib: int) -> None:
+    assert GPUS.find(said).memory == mib * 2**20
+
+
+@pytest.mark.parametrize(
     ("said", "answer"),
     [
         ("mac mini", 'GPU "mac mini" could be any of 2; nearest: "apple-m4-pro", "apple-m5-pro"'),
         ("hopper", 'GPU "hopper" could be any of 10; nearest: "h100-sxm", "h200-sxm", "h100-pcie"'),
-        ("blackwell", 'GPU "blackwell" could be any of 13; nearest: "b200-sxm", "b300-sxm", "gb200"'),
+        ("blackwell", 'GPU "blackwell" could be any of 18; nearest: "b200-sxm", "b300-sxm", "gb200"'),
         ("amd", 'GPU "amd" could be any of 10; nearest: "mi300x", "mi325x", "mi350x"'),
         ("apple silicon", 'no GPU "apple silicon"; nearest: "apple-m4-pro", "apple-m5-pro", "apple-m2-max"'),
         ("macbook m4 max", 'no GPU "macbook m4 max"; nearest: "apple-m4-max", "apple-m2-max", "apple-m3-max"'),
         ("intel max 1550", 'no GPU "intel max 1550"; nearest: "gaudi-2", "gaudi-3", "arc-pro-b60"'),
         ("turing", 'no GPU "turing"; nearest: "t4"'),
+        ("5060 ti", 'GPU "5060 ti" could be any of 2; nearest: "rtx-5060-ti-8gb", "rtx-5060-ti-16gb"'),
     ],
 )
 def test_who_names_a_maker_an_architecture_or_a_machine_is_told_of_those(said: str, answer: str) -> None:

@@ -5,7 +5,8 @@ import pytest
 from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS, layer_letters, model_rows
-from inferplan.core.architecture import Attention, count
+from inferplan.core.engines.rank_weights import rank_weights
+from inferplan.core.layers.attention import Attention
 from inferplan.core.memory import (
     cached_parts,
     kv_bytes_per_token,
@@ -16,7 +17,7 @@ from inferplan.core.memory import (
     weights,
 )
 from inferplan.core.parallelism import Layout, tensor_degrees
-from inferplan.core.rank_weights import rank_weights
+from inferplan.core.parameters import count
 
 PUBLISHED = {row["id"]: row for row in rows("published_models.tsv")}
 CLASSES = (

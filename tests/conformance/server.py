@@ -34,7 +34,7 @@ from mcp.types import (
 from inferplan.server.app import create_server
 from inferplan.server.http.app import create_app
 from inferplan.server.http.settings import Settings
-from inferplan.server.stdio import StdioServer
+from inferplan.server.stdio.server import StdioServer
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
 SILENCE = base64.b64encode(b"RIFF$\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0@\x1f\0\0\x80>\0\0\2\0\x10\0data\0\0\0\0").decode()

@@ -15,9 +15,9 @@ from data_files import DATA
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapter_time import AdapterWork, Added, adapter_work, adapters_met, added
 from inferplan.core.engine import Engine
 from inferplan.core.parallelism import Layout
+from inferplan.core.speed.adapter_time import AdapterWork, Added, adapter_work, adapters_in_batch, added
 from inferplan.tools.validation.speed_validation import validate
 from shapes import dense, model
 
@@ -75,9 +75,9 @@ def test_experts_have_one_call_more_a_layer_and_a_pass_takes_those_that_are_pick
 
 
 def test_adapters_that_requests_have_are_all_of_them_in_the_end() -> None:
-    assert adapters_met(8, 1) == pytest.approx(1)
-    assert adapters_met(8, 2) == pytest.approx(1 + 7 / 8)
-    assert adapters_met(8, 10_000) == pytest.approx(8)
+    assert adapters_in_batch(8, 1) == pytest.approx(1)
+    assert adapters_in_batch(8, 2) == pytest.approx(1 + 7 / 8)
+    assert adapters_in_batch(8, 10_000) == pytest.approx(8)
 
 
 @given(st.integers(1, 64), st.integers(1, 256), st.integers(1, 8))

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import RANKS, adapter_stages, can_share_out, room, unknown
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import rank_memory
+from inferplan.core.engines.adapters import RANKS, adapter_stages, buffer_rank, can_share_out, unknown
+from inferplan.core.engines.vllm_buffers import graph_memory
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from inferplan.core.vllm_buffers import graph_memory
 
 LLAMA = MODELS["meta-llama/Llama-3.1-8B-Instruct"]
 QWEN_CODER = replace(MODELS["Qwen/Qwen3-Coder-30B-A3B-Instruct"], lora="linear")
@@ -187,8 +187,8 @@ def test_more_gpus_hold_less_each_and_no_less_together(tp: int, sharded: bool) -
 
 @pytest.mark.parametrize(("asked", "made"), [(1, 1), (2, 8), (16, 16), (17, 32), (65, 128), (257, 320), (512, 512)])
 def test_vllm_makes_room_for_the_next_of_its_ranks_and_sglang_for_the_one_asked(asked: int, made: int) -> None:
-    assert room(lora(rank=asked)) == made
-    assert room(lora(rank=asked, name="sglang")) == asked
+    assert buffer_rank(lora(rank=asked)) == made
+    assert buffer_rank(lora(rank=asked, name="sglang")) == asked
 
 
 @pytest.mark.parametrize(("name", "version"), [("vllm", 24), ("vllm", 28), ("sglang", 28)])

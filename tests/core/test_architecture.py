@@ -6,18 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.core.architecture import (
-    Architecture,
-    Attention,
-    DenseFfn,
-    ExpertFfn,
-    LayerGroup,
-    QkNorm,
-    attention_params,
-    count,
-    ffn_params,
-)
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup
+from inferplan.core.layers.attention import Attention, QkNorm, attention_params
 from inferplan.core.model import Nominal
+from inferplan.core.parameters import count, ffn_params
 from shapes import dense, model, sparse
 
 LLAMA_8B = dense(layers=32, hidden=4096, heads=32, ffn=14336)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.core.breakeven import cheaper_all_day, even_hours, first_requests, last_hours
 from inferplan.core.cost import on_demand_month, reserved_month
+from inferplan.core.money.breakeven import cheaper_all_day, even_hours, first_requests, last_hours
 
 GUIDE = {"on_demand": 3.50, "reserved_1yr": 2.10, "reserved_3yr": 1.50}
 """USD per GPU-hour of the guide's playground, 2025."""

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.collectives import NETWORK_SHARE, Collective, all_to_all_bytes, collectives
-from inferplan.core.efficiency import GENERATIONS, Efficiency, Kind, efficiency
 from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch, context_parallel_collectives, pass_collectives
 from inferplan.core.performance import all_collectives, forward_pass, is_split
 from inferplan.core.serving_laws import Options, decode_pass
-from inferplan.core.work import Work, work_of
+from inferplan.core.speed.collectives import NETWORK_SHARE, Collective, all_to_all_bytes, collectives
+from inferplan.core.speed.efficiency import GENERATIONS, Efficiency, Kind, efficiency
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.pass_amounts import Batch, context_parallel_collectives, pass_collectives
+from inferplan.core.speed.work import Work, work_of
 from shapes import h100, layouts, precision
 
 DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]

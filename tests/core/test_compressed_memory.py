@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.compressed_memory import CompressedBlocks, cut, forward_peak, lacks_kernels, not_modelled
-from inferplan.core.drafts import with_draft
+from inferplan.core.engines.compressed_memory import CompressedBlocks, cut, forward_peak, lacks_kernels, not_modelled
+from inferplan.core.engines.drafts import with_draft
+from inferplan.core.engines.vllm_defaults import has_second_runner
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from inferplan.core.vllm_defaults import has_second_runner
 from shapes import engine
 
 FLASH = MODELS["deepseek-ai/DeepSeek-V4-Flash"].architecture

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.drafts import draft_bytes, draft_share, with_draft
 from inferplan.core.engine_memory import pools, session_bytes
+from inferplan.core.engines.drafts import draft_bytes, draft_share, with_draft
 from inferplan.core.memory import kv_bytes_per_token
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.work import work_of
+from inferplan.core.speed.work import work_of
 from inferplan.tools.registry import TOOLS_BY_NAME
 from shapes import engine
 

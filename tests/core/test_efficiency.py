@@ -4,8 +4,8 @@ import pytest
 
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.core.efficiency import Arithmetic, Generation, Kind, Runner, efficiency, is_fitted, kind_of
-from inferplan.core.speed_constants import PARAMETERS
+from inferplan.core.speed.efficiency import Arithmetic, Generation, Kind, Runner, efficiency, is_fitted, kind_of
+from inferplan.core.speed.speed_constants import PARAMETERS
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import Capacity, capacity, rank_memory, session_bytes
-from inferplan.core.kv_blocks import BLOCK_TOKENS
+from inferplan.core.engines.kv_blocks import BLOCK_TOKENS
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 from shapes import dense, engine, h100, layouts, model, precision

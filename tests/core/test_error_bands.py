@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
-from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import ENOUGH, Law, attention_of, band
-from inferplan.core.speed_bands import BANDS
+from inferplan.core.speed.efficiency import Kind
+from inferplan.core.speed.speed_bands import BANDS
 
 LAWS: tuple[Law, ...] = ("tpot", "ttft", "offline", "static", "single", "prompt", "slots")
 KINDS = st.builds(

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import sglang_defaults, sglang_memory, vllm_buffers
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import capacity, rank_memory
+from inferplan.core.engines import sglang_defaults, sglang_memory, vllm_buffers
+from inferplan.core.engines.rank_weights import rank_weights
 from inferplan.core.memory import weights
 from inferplan.core.parallelism import Layout, expert_ranges, expert_share, sharing_degrees
-from inferplan.core.rank_weights import rank_weights
 from inferplan.core.units import GB, GIB
 
 DEEPSEEK = MODELS["deepseek-ai/DeepSeek-V3"]

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from inferplan.core.encoding import LARGEST_WEIGHT
 from inferplan.core.formats import (
     BF16,
     E2M1,
@@ -39,6 +38,7 @@ from inferplan.core.formats import (
     mxfp8_scale,
     nvfp4_scale,
 )
+from inferplan.core.number_formats.encoding import LARGEST_WEIGHT
 
 Scaled = IntegerFormat | CodebookFormat | BlockFormat
 

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from inferplan.core.load import Load
+from inferplan.core.speed.load import Load
 
 BLOCK = 16
 

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from data_files import rows
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, LayerGroup
-from inferplan.core.attention import Latent
-from inferplan.core.drafts import with_draft
-from inferplan.core.kv_blocks import Blocks, Kind, Spec, batches_in_flight, cut
-from inferplan.core.kv_coverage import not_modelled
+from inferplan.core.architecture import Architecture, DenseFfn, LayerGroup
+from inferplan.core.engines.drafts import with_draft
+from inferplan.core.engines.kv_blocks import Blocks, Kind, Spec, batches_in_flight, cut
+from inferplan.core.engines.kv_coverage import not_modelled
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import GatedDelta
 from inferplan.core.parallelism import Layout
-from inferplan.core.recurrence import GatedDelta
 from inferplan.core.units import GIB
 from shapes import dense, engine
 

@@ -11,17 +11,14 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
-from inferplan.core.llamacpp_memory import (
+from inferplan.core.engines.llamacpp_files import EMBEDDING_BITS, embedding_bits, head_bits, layer_weights
+from inferplan.core.engines.llamacpp_memory import (
     CONTEXT,
-    EMBEDDING_BITS,
     compute_buffer,
     default_batching,
-    embedding_bits,
     gpu_of,
     gpu_weights,
-    head_bits,
     holding,
-    layer_weights,
     memory,
     not_modelled,
     padded,
@@ -29,12 +26,12 @@ from inferplan.core.llamacpp_memory import (
     utilization,
     windows_count,
 )
+from inferplan.core.engines.rank_memory import Held
+from inferplan.core.engines.vllm_defaults import NEWEST
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
-from inferplan.core.rank_memory import Held
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_defaults import NEWEST
 from shapes import dense, h100, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "llama.cpp"]

@@ -8,8 +8,8 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
-from inferplan.core.llamacpp_memory import memory
-from inferplan.core.llamacpp_offload import all_experts_out, expert_layers_out, layers_held
+from inferplan.core.engines.llamacpp_memory import memory
+from inferplan.core.engines.llamacpp_offload import all_experts_out, expert_layers_out, layers_held
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.core.efficiency import Kind, efficiency
 from inferplan.core.fabric import fabric_of
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.open_load import Open, Queue, arrivals, in_flight
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import marginal_s, serve
-from inferplan.core.work import work_of
+from inferplan.core.speed.efficiency import Kind, efficiency
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.work import work_of
 from shapes import dense, h100, model, precision
 
 FORM = precision(bits=16)

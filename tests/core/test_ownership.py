@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferplan.core.cost import reserved_month
-from inferplan.core.ownership import Ownership, capital_month, owned_month, payback_months
+from inferplan.core.money.ownership import Ownership, capital_month, owned_month, payback_months
 
 
 def owned(**changed: float) -> Ownership:

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.collectives import all_reduce_amount
-from inferplan.core.efficiency import Efficiency, Kind, best_product, efficiency
 from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, weights
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Amounts, Batch, pass_amounts
 from inferplan.core.performance import PARTS, SHARES, TIMES, Pass, forward_pass, roofline
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import Options, Service, marginal_s, pipelined, serve, static_batch
-from inferplan.core.work import work_of
+from inferplan.core.speed.collectives import ring_all_reduce_s
+from inferplan.core.speed.efficiency import Efficiency, Kind, best_product, efficiency
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.pass_amounts import Amounts, Batch, pass_amounts
+from inferplan.core.speed.work import work_of
 from shapes import dense, h100, layouts, model, precision, sparse
 
 LLAMA_70B = model(dense())
@@ -107,11 +107,11 @@ def test_attention_costs_4_operations_per_query_element_layer_and_pair() -> None
 
 def test_an_all_reduce_over_8_gpus_moves_7_quarters_of_the_payload() -> None:
     """1 GB over 450 GB/s: 2 x 7/8 / 450 s."""
-    assert all_reduce_amount(1e9, tp=8, bandwidth=450e9) == pytest.approx(1.75 / 450)
+    assert ring_all_reduce_s(1e9, tp=8, bandwidth=450e9) == pytest.approx(1.75 / 450)
 
 
 def test_one_gpu_reduces_nothing() -> None:
-    assert all_reduce_amount(1e9, tp=1, bandwidth=450e9) == 0
+    assert ring_all_reduce_s(1e9, tp=1, bandwidth=450e9) == 0
     assert step(Layout()).collectives_s == 0
 
 

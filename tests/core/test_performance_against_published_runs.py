@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.speed_constants import FITTED_ON, PARAMETERS
+from inferplan.core.speed.speed_constants import FITTED_ON, PARAMETERS
 from inferplan.core.units import MILLI
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.serving.replica import Replica

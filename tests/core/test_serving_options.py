@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferplan.core.efficiency import Efficiency, Kind, efficiency
 from inferplan.core.fabric import fabric_of
 from inferplan.core.hardware import Gpu
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch, pass_amounts
 from inferplan.core.performance import Pass
 from inferplan.core.serving_laws import Options, Service, decode_pass, prefill_pass, serve
-from inferplan.core.work import work_of
+from inferplan.core.speed.efficiency import Efficiency, Kind, efficiency
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.pass_amounts import Batch, pass_amounts
+from inferplan.core.speed.work import work_of
 from shapes import dense, h100, model, precision, sparse
 
 LLAMA_70B = model(dense())

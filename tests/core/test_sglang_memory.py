@@ -12,9 +12,8 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import pools
-from inferplan.core.parallelism import Layout
-from inferplan.core.rank_memory import Held, RankMemory
-from inferplan.core.sglang_defaults import (
+from inferplan.core.engines.rank_memory import Held, RankMemory
+from inferplan.core.engines.sglang_defaults import (
     captures_prefill,
     default_batching,
     graph_memory,
@@ -23,7 +22,7 @@ from inferplan.core.sglang_defaults import (
     tower_factor,
     utilization,
 )
-from inferplan.core.sglang_memory import (
+from inferplan.core.engines.sglang_memory import (
     BUFFERS,
     IMAGE_CACHE,
     forward_peak,
@@ -35,8 +34,9 @@ from inferplan.core.sglang_memory import (
     taken_before,
     token_bytes,
 )
+from inferplan.core.engines.vllm_defaults import NEWEST
+from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_defaults import NEWEST
 from shapes import dense, h100, layouts, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "sglang"]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.load import Load
 from inferplan.core.memory import weights
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import prefill_pass, prompt_of
+from inferplan.core.speed.load import Load
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.serving.settings import serving

@@ -10,9 +10,9 @@ from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import vllm_defaults
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import Pool, pool
+from inferplan.core.engines import vllm_defaults
 from inferplan.core.parallelism import Layout
 
 REFUSED = rows("published_state_blocks.tsv")
@@ -31,14 +31,14 @@ def with_engine(id_: str, asked: Engine, gpu: str = "h100-sxm", precision: str =
 
 
 @pytest.mark.parametrize("run", REFUSED, ids=lambda run: run["id"])
-def test_the_sequences_that_vllm_is_told_would_have_started_where_its_default_was_refused(run: dict[str, str]) -> None:
+def test_the_lowered_max_num_seqs_would_have_started_where_vllm_refused_its_default(run: dict[str, str]) -> None:
     found = started(
         run["model"], run["gpu"], run["precision"], version=int(run["vllm"]), share=float(run["utilization"])
     )
     default = vllm_defaults.default_batching(GPUS[run["gpu"]], int(run["vllm"]))[1]
     assert default == int(run["sequences"]) > int(run["blocks"])
-    assert found.told is not None
-    assert int(run["blocks"]) / 5 < found.told <= int(run["blocks"])
+    assert found.lowered_max_num_seqs is not None
+    assert int(run["blocks"]) / 5 < found.lowered_max_num_seqs <= int(run["blocks"])
 
 
 def test_the_blocks_of_qwen3_6_27b_on_one_h100_are_within_2_percent() -> None:
@@ -49,8 +49,8 @@ def test_the_blocks_of_qwen3_6_27b_on_one_h100_are_within_2_percent() -> None:
     """
     tokens, sequences = vllm_defaults.default_batching(GPUS["h100-sxm"], 22)
     asked = Engine(version=22, memory_utilization=0.95, max_num_seqs=sequences, max_num_batched_tokens=tokens)
-    found = with_engine(HYBRID, replace(asked, as_told=True))
-    assert found.told is None
+    found = with_engine(HYBRID, replace(asked, keeps_max_num_seqs=True))
+    assert found.lowered_max_num_seqs is None
     assert found.holding is not None
     assert found.holding.sequences == pytest.approx(856, rel=0.02)
 
@@ -58,7 +58,9 @@ def test_the_blocks_of_qwen3_6_27b_on_one_h100_are_within_2_percent() -> None:
 def test_the_blocks_of_qwen3_8_27b_on_one_l40s_are_within_a_percent() -> None:
     """184 at vLLM's default of 256 sequences and 2,048 tokens on 0.26; the graphs had been taken for 13 blocks more."""
     (run,) = (one for one in REFUSED if one["id"] == "l40s-qwen3.8-27b")
-    asked = Engine(version=26, memory_utilization=0.9, max_num_seqs=256, max_num_batched_tokens=2048, as_told=True)
+    asked = Engine(
+        version=26, memory_utilization=0.9, max_num_seqs=256, max_num_batched_tokens=2048, keeps_max_num_seqs=True
+    )
     found = with_engine(run["model"], asked, "l40s")
     assert found.holding is not None
     assert found.holding.sequences == pytest.approx(int(run["blocks"]), rel=0.012)
@@ -80,7 +82,7 @@ def test_pools_of_first_starts_of_qwen3_8_27b_on_0_27_are_known_to_be_smaller(id
         memory_utilization=float(run["utilization"]),
         max_num_seqs=1024,
         max_num_batched_tokens=8192,
-        as_told=True,
+        keeps_max_num_seqs=True,
     )
     found = with_engine(run["model"], asked, run["gpu"], run["precision"]).holding
     assert found is not None
@@ -101,7 +103,7 @@ def test_first_starts_of_qwen3_8_27b_in_16_bit_on_a_pro_6000_have_the_blocks_tha
         memory_utilization=0.9,
         max_num_seqs=1024,
         max_num_batched_tokens=8192,
-        as_told=True,
+        keeps_max_num_seqs=True,
     )
     found = with_engine(run["model"], asked, run["gpu"], run["precision"]).holding
     assert found is not None
@@ -110,20 +112,20 @@ def test_first_starts_of_qwen3_8_27b_in_16_bit_on_a_pro_6000_have_the_blocks_tha
 
 def test_a_number_that_the_caller_chose_stays_where_the_pool_has_the_blocks() -> None:
     asked = Engine(version=28, memory_utilization=0.9, max_num_seqs=700, max_num_batched_tokens=8192)
-    assert with_engine(HYBRID, asked).told is None
-    assert with_engine(HYBRID, replace(asked, max_num_seqs=900)).told == 512
+    assert with_engine(HYBRID, asked).lowered_max_num_seqs is None
+    assert with_engine(HYBRID, replace(asked, max_num_seqs=900)).lowered_max_num_seqs == 512
 
 
 @pytest.mark.parametrize("id_", ["meta-llama/Llama-3.1-8B-Instruct", "google/gemma-3-27b-it", "openai/gpt-oss-20b"])
-def test_without_states_nothing_is_told(id_: str) -> None:
-    assert started(id_, precision="bf16").told is None
+def test_without_states_max_num_seqs_is_never_lowered(id_: str) -> None:
+    assert started(id_, precision="bf16").lowered_max_num_seqs is None
 
 
-def test_before_0_20_and_without_graphs_nothing_is_checked() -> None:
+def test_before_0_20_and_without_graphs_max_num_seqs_is_not_lowered() -> None:
     asked = Engine(version=28, memory_utilization=0.9, max_num_seqs=1024, max_num_batched_tokens=8192)
-    assert with_engine(HYBRID, asked).told == 512
-    assert with_engine(HYBRID, replace(asked, version=19)).told is None
-    assert with_engine(HYBRID, replace(asked, cuda_graphs=False)).told is None
+    assert with_engine(HYBRID, asked).lowered_max_num_seqs == 512
+    assert with_engine(HYBRID, replace(asked, version=19)).lowered_max_num_seqs is None
+    assert with_engine(HYBRID, replace(asked, cuda_graphs=False)).lowered_max_num_seqs is None
 
 
 STATES = sorted(id_ for id_, model in MODELS.items() if any(mixer.state for _, mixer in model.architecture.mixers))
@@ -135,14 +137,14 @@ STATES = sorted(id_ for id_, model in MODELS.items() if any(mixer.state for _, m
     sequences=st.sampled_from([1, 64, 256, 1024, 4096]),
     share=st.sampled_from([0.5, 0.8, 0.95]),
 )
-def test_what_is_told_is_a_power_of_two_below_what_was_asked_and_what_the_pool_has(
+def test_the_lowered_max_num_seqs_is_a_power_of_two_below_what_was_asked_and_what_the_pool_has(
     id_: str, gpu: str, sequences: int, share: float
 ) -> None:
     asked = Engine(version=28, memory_utilization=share, max_num_seqs=sequences, max_num_batched_tokens=2048)
     found = with_engine(id_, asked, gpu)
-    if found.told is not None:
+    if found.lowered_max_num_seqs is not None:
         assert found.holding is not None
         assert found.holding.sequences is not None
-        assert 1 <= found.told < sequences
-        assert found.told <= found.holding.sequences
-        assert found.told.bit_count() == 1
+        assert 1 <= found.lowered_max_num_seqs < sequences
+        assert found.lowered_max_num_seqs <= found.holding.sequences
+        assert found.lowered_max_num_seqs.bit_count() == 1

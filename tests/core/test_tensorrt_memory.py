@@ -11,9 +11,8 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
-from inferplan.core.parallelism import Layout
-from inferplan.core.rank_memory import Held, RankMemory
-from inferplan.core.tensorrt_memory import (
+from inferplan.core.engines.rank_memory import Held, RankMemory
+from inferplan.core.engines.tensorrt_memory import (
     default_batching,
     forward_peak,
     graph_memory,
@@ -23,9 +22,10 @@ from inferplan.core.tensorrt_memory import (
     token_bytes,
     utilization,
 )
+from inferplan.core.engines.vllm_buffers import COLLECTIVES, CONTEXT
+from inferplan.core.engines.vllm_defaults import NEWEST
+from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB, MIB
-from inferplan.core.vllm_buffers import COLLECTIVES, CONTEXT
-from inferplan.core.vllm_defaults import NEWEST
 from shapes import dense, h100, layouts, model
 
 RUNS = [run for run in rows("published_other_engines.tsv") if run["engine"] == "tensorrt-llm"]

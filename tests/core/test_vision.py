@@ -12,9 +12,9 @@ from data_files import DATA
 from inferplan.catalog.models import MODELS, towers
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
+from inferplan.core.engines.vllm_activation import activation_peak, counted_encoder, leaves_out_encoder
+from inferplan.core.layers.vision import Kind, VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
 from inferplan.core.units import GIB
-from inferplan.core.vision import Kind, VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
-from inferplan.core.vllm_activation import activation_peak, counted_encoder, leaves_out_encoder
 
 QWEN, DEEP, GEMMA = (towers()[name] for name in ("qwen3_1152", "qwen3_1152_deep", "siglip"))
 LLAMA, KIMI = (towers()[name] for name in ("llama4", "moonvit"))

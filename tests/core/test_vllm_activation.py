@@ -8,9 +8,9 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import rank_memory
+from inferplan.core.engines.vllm_activation import activation_peak, tuning_peak
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
-from inferplan.core.vllm_activation import activation_peak, tuning_peak
 from shapes import dense, engine, h100, model, precision, sparse
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))

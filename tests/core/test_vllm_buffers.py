@@ -15,9 +15,9 @@ from inferplan.catalog.models import MODELS
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import rank_memory
+from inferplan.core.engines.vllm_buffers import captured_graphs, graph_memory, largest_graph, non_torch, runner_buffers
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB, KIB, MIB
-from inferplan.core.vllm_buffers import captured_graphs, graph_memory, largest_graph, non_torch, runner_buffers
 from shapes import dense, engine, sparse
 
 

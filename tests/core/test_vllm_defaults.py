@@ -7,8 +7,7 @@ import pytest
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import rank_memory
-from inferplan.core.parallelism import Layout
-from inferplan.core.vllm_defaults import (
+from inferplan.core.engines.vllm_defaults import (
     default_batching,
     default_latent_scales,
     default_prefix_caching,
@@ -17,6 +16,7 @@ from inferplan.core.vllm_defaults import (
     is_on_second_runner,
     utilization,
 )
+from inferplan.core.parallelism import Layout
 from shapes import dense, engine, h100, model, precision
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))

@@ -10,14 +10,14 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import Capacity, capacity, rank_memory
+from inferplan.core.engines.rank_memory import RankMemory
+from inferplan.core.engines.rank_weights import stage_weights
+from inferplan.core.engines.vllm_activation import activation_peak
+from inferplan.core.engines.vllm_buffers import captured_graphs, graph_memory
+from inferplan.core.engines.vllm_defaults import default_batching
+from inferplan.core.engines.vllm_memory import holding, loader
 from inferplan.core.parallelism import Layout
-from inferplan.core.rank_memory import RankMemory
-from inferplan.core.rank_weights import stage_weights
 from inferplan.core.units import GIB
-from inferplan.core.vllm_activation import activation_peak
-from inferplan.core.vllm_buffers import captured_graphs, graph_memory
-from inferplan.core.vllm_defaults import default_batching
-from inferplan.core.vllm_memory import holding, loader
 from shapes import dense, engine, h100, model, precision, sparse
 
 LLAMA_8B = model(dense(layers=32, hidden=4096, heads=32, ffn=14336))

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.types import InitializeRequestParams, RequestParams, methods
 
-from inferplan.server import front as the_front
-from inferplan.server import plain
-from inferplan.server.front import FILE, Front, baked, installed
-from inferplan.server.wire import LONGEST_LINE
+from inferplan.server.stdio import front as the_front
+from inferplan.server.stdio import plain
+from inferplan.server.stdio.front import FILE, Front, baked, installed
+from inferplan.server.stdio.wire import LONGEST_LINE
 from inferplan.tools.registry import TOOLS
 
 UPDATE = os.environ.get("INFERPLAN_UPDATE_GOLDEN") == "1"
@@ -266,7 +266,7 @@ def test_a_session_that_the_front_did_not_open_is_the_sdks_own() -> None:
 def test_the_sdk_is_told_how_the_session_was_opened() -> None:
     lines = opening("2025-06-18")
     front = fresh(*lines, request(1, "tools/list"))
-    assert front.told == [line.encode() for line in lines]
+    assert front.opened_with == [line.encode() for line in lines]
     assert json.loads(front.greeting)["result"]["protocolVersion"] == "2025-06-18"
 
 
@@ -387,7 +387,7 @@ def test_without_the_file_there_is_no_front(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_the_lists_are_answered_with_nothing_heavy_imported() -> None:
     code = (
-        "import sys; from inferplan.server import early, front, __main__;"
+        "import sys; from inferplan.server import __main__, early; from inferplan.server.stdio import front;"
         "f = front.Front(front.baked(), lambda *_: None);"
         "assert all(f.answer(line) is not None for line in sys.stdin.buffer);"
         "print({'mcp', 'pydantic', 'pydantic_core', 'anyio', 'asyncio', 'argparse', 'pathlib', 'importlib.metadata',"
@@ -401,7 +401,7 @@ def test_the_lists_are_answered_with_nothing_heavy_imported() -> None:
 DOCTORED = """
 import sys
 import inferplan.server.early as early
-import inferplan.server.front as front
+import inferplan.server.stdio.front as front
 text = open(front.FILE, "rb").read().replace(b'"tools":{"listChanged":false}', b'"tools":{"listChanged":true}', 1)
 early.baked = lambda: front.Baked(text)
 import inferplan.server.__main__ as command

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from inferplan.server.schema import answer_schema, arguments_schema, told
+from inferplan.server.schema import answer_schema, arguments_schema, as_published
 from inferplan.tools._tool import Answer, Question, Tool
 
 
@@ -56,11 +56,11 @@ def test_arguments_are_published_flat_closed_and_plain(toy: Tool[Any, Any]):
 
 
 def test_a_client_is_not_told_the_limits_that_only_stop_nonsense(toy: Tool[Any, Any]):
-    fields = told(arguments_schema(toy.question))["properties"]
+    fields = as_published(arguments_schema(toy.question))["properties"]
     assert fields["users"]["maximum"] == 1000
     assert not {"minLength", "maxLength"} & set(fields["model"])
     nonsense = {"properties": {"n": {"type": "integer", "minimum": 1, "maximum": 1_000_000_000}}}
-    assert told(nonsense) == {"properties": {"n": {"type": "integer"}}}
+    assert as_published(nonsense) == {"properties": {"n": {"type": "integer"}}}
 
 
 def test_what_every_tool_takes_comes_last(toy: Tool[Any, Any]):

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 
-from inferplan.server.wire import LONGEST_LINE, MOST_UNREAD
+from inferplan.server.stdio.wire import LONGEST_LINE, MOST_UNREAD
 
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",

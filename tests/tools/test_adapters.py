@@ -153,6 +153,17 @@ def test_every_tool_that_places_a_model_counts_adapters(tool: str, asked: dict[s
     }
 
 
+def test_a_verdict_with_adapters_stands_where_the_mixture_beside_the_model_could_have_none() -> None:
+    """SGLang's buffers are known of dense models alone, and the guide's mixture is only set beside the model."""
+    asked = {"preset": "team", **LLAMA}
+    plain, held = (ask("run_preset", **asked, overrides=f"engine=sglang{one}") for one in ("", ", lora_rank=16"))
+    assert held["sections"]["moe"] == plain["sections"]["moe"]
+    assert (
+        held["sections"]["parallelism"]["max_concurrent_users"]
+        < plain["sections"]["parallelism"]["max_concurrent_users"]
+    )
+
+
 def test_tokens_take_longer_with_adapters_of_vllm_and_the_answer_says_when_their_time_is_not_counted() -> None:
     """Sixteen users of Llama 3.1 8B on an H200: 7.6 ms a token without, 8.8 with one adapter, 11.4 with eight."""
     asked = LLAMA | {"gpu": "h200-sxm", "total_gpus": 1, "concurrent_users": 16}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.vllm_memory import not_modelled
+from inferplan.core.engines.vllm_memory import not_modelled
 from inferplan.tools._tool import Answer, Tool
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.vram import TOOL as VRAM

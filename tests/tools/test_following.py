@@ -111,6 +111,19 @@ def test_a_plan_of_a_gguf_file_that_does_not_fit_leads_to_llama_cpp() -> None:
     assert TOOLS_BY_NAME["estimate_vram"].ask({**asked, "context_window": 32768, "engine": "llama.cpp"}).fits
 
 
+def test_a_verdict_on_a_gguf_file_leads_to_llama_cpp_too() -> None:
+    """Its plan is of vLLM, which few serve such files by."""
+    asked = {"preset": "starter", "model": "gemma 3 12b", "precision": "q4_k_m", "gpu": "rtx-4090"}
+    found = TOOLS_BY_NAME["run_preset"].ask({**asked, "kv_precision": "fp8", "overrides": "max_num_seqs=8"})
+    (step,) = (one for one in found.next_steps if one.tool == "estimate_vram")
+    assert taken(step).inputs["engine"] == "llama.cpp"
+    assert taken(step).fits
+    assert not any(
+        one.tool == "estimate_vram"
+        for one in TOOLS_BY_NAME["run_preset"].ask({**asked, "precision": "int4"}).next_steps
+    )
+
+
 def test_a_plan_that_is_too_small_leads_to_one_that_serves() -> None:
     asked = {**DEPLOYED, "context_window": 32768, "total_gpus": 2}
     plan = TOOLS_BY_NAME["plan_parallelism"].ask(asked)

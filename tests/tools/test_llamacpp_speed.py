@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from targets import slower_when_shorter, superseded
 
 from inferplan.catalog.gpus import GPUS
-from inferplan.core.machine import ACTIVATION_TRAFFIC, HALF_TILE
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch, pass_amounts
 from inferplan.core.serving_laws import Options, pipelined, prompt_of
 from inferplan.core.sparsity import expert_coverage
+from inferplan.core.speed.machine import ACTIVATION_TRAFFIC, HALF_TILE
+from inferplan.core.speed.pass_amounts import Batch, pass_amounts
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.serving.replica import Replica
 from inferplan.tools.serving.settings import serving

@@ -670,10 +670,14 @@ def test_where_fewer_sequences_at_once_would_make_it_fit_that_is_said_and_can_be
 
 
 def test_no_setting_is_offered_where_none_is_known_to_help_or_it_is_set_already() -> None:
-    for more in ({"overrides": "max_num_seqs=200"}, {"model": "405B", "precision": "fp16", "total_gpus": 4}):
+    given = {"overrides": "max_num_seqs=200, memory_utilization=0.92"}
+    for more in (given, {"model": "405B", "precision": "fp16", "total_gpus": 4}):
         assert "It fits with" not in TOOL.ask(TIGHT | more).summary
 
 
 def test_a_preset_offers_fewer_sequences_at_once_where_nothing_else_of_a_gpu_type_fits() -> None:
     answer = TOOLS_BY_NAME["run_preset"].ask({"preset": "starter", **TIGHT})
-    assert "64 sequences at once (2)" in answer.summary
+    assert "64 sequences at once (2), 90 % of memory filled (2)" in answer.summary
+    assert "layout    does not fit on any number of GPUs" in answer.diagram
+    for one in answer.changes:
+        assert TOOLS_BY_NAME["run_preset"].ask({"preset": "starter", **TIGHT, **one.change}).serves

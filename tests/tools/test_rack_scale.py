@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
-from inferplan.core.speed_constants import PARAMETERS
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.speed_constants import PARAMETERS
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._tool import Answer
 from inferplan.tools.layouts.draw import draw_layout

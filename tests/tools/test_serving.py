@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferplan.catalog.models import MODELS
-from inferplan.core.efficiency import efficiency, kind_of
 from inferplan.core.engine import EngineName
-from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
+from inferplan.core.speed.efficiency import efficiency, kind_of
+from inferplan.core.speed.load import Load
 from inferplan.core.units import GB
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.serving.serving import Serving

@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from data_files import memory_cases
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, count
-from inferplan.core.attention import Latent
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import GatedDelta
 from inferplan.core.memory import kv_bytes_per_token, state_bytes, vision_bytes
 from inferplan.core.model import Model
-from inferplan.core.recurrence import GatedDelta
+from inferplan.core.parameters import count
 from inferplan.core.units import GIB
 from inferplan.tools.validation.memory_cases import catalogued
 from inferplan.tools.validation.short_form import TOWERS, UNGATED, ShortForm

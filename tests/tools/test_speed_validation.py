@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import serve
+from inferplan.core.speed.load import Load
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_cases import SpeedSetup
 from inferplan.tools.validation.speed_names import gpu_of

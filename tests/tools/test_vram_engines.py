@@ -51,6 +51,25 @@ def test_the_widest_format_of_the_engine_that_fits_is_offered(engine: str, gpu: 
     assert [one.change["precision"] for one in found.changes if "precision" in one.change] == [form]
 
 
+@pytest.mark.parametrize(("engine", "gib", "share"), [("vllm", 4, 0.8), ("vllm", 6, 0.85), ("sglang", 6, 0.7)])
+def test_a_card_of_few_gib_is_offered_a_share_that_leaves_room_beside_it(engine: str, gib: int, share: float) -> None:
+    """Sampling 256 sequences over 128,256 words takes 0.6 GiB beside the budget, and 0.92 of 4 GiB leave 0.3."""
+    card = {"gpu": f'{{"like":"rtx-4090","memory_gib":{gib}}}', "total_gpus": 1, "context_window": 4096}
+    asked = {"model": "llama 3.2 1b", "precision": "fp16", "engine": engine, **card}
+    offered = [one for one in ask(**asked).changes if "memory_utilization" in str(one.change)]
+    assert [one.change for one in offered] == [{"overrides": f"memory_utilization={share}"}]
+    there = ask(**asked, **offered[0].change)
+    assert there.fits
+    assert there.hardware[0].max_concurrent_users == offered[0].max_concurrent_users
+
+
+def test_a_share_below_nothing_is_said_in_words() -> None:
+    """SGLang sets some 5 GiB aside: 1 - 5 / 3 of a card of 3 GiB is no share to print."""
+    card = {"gpu": '{"like":"rtx-4090","memory_gib":3}', "total_gpus": 1, "context_window": 4096}
+    answer = ask(model="llama 3.2 1b", precision="fp16", engine="sglang", **card)
+    assert "SGLang 0.5 (whose default fills nothing of so small a GPU) refuses to start" in answer.summary
+
+
 def test_a_gpu_of_the_same_label_is_not_offered_as_a_larger_one() -> None:
     """An A100 of 80 GB reports 0.4 GiB more than an H100, which NCCL takes 0.5 GiB more of besides."""
     short = ask(precision="bf16", total_gpus=2, concurrent_users=4)
@@ -591,6 +610,14 @@ def test_engines_go_by_the_names_that_people_say(said: str) -> None:
 def test_an_unknown_engine_is_answered_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r'no engine "tgi"; known are: "vllm", "sglang", "tensorrt-llm", "llama.cpp"'):
         ask(engine="tgi")
+
+
+@pytest.mark.parametrize("said", ["ollama", "LM Studio", "lmstudio"])
+def test_a_program_that_serves_by_llamacpp_is_answered_with_that(said: str) -> None:
+    with pytest.raises(ValueError, match=f'"{said}" serves by llama.cpp, with defaults of its own; take "llama.cpp"'):
+        ask(engine=said)
+    with pytest.raises(ValueError, match=f"does not take llama.cpp here, by which {said} serves: .*estimate_vram"):
+        TOOLS_BY_NAME["plan_parallelism"].ask({"model": "70B", "overrides": f"engine={said}"})
 
 
 @given(utilization=st.floats(0.5, 0.92), more=st.floats(0.5, 0.92))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
-    from inferplan.server.stdio import StdioServer
+    from inferplan.server.stdio.server import StdioServer
 
 HELP = """\
 usage: inferplan [--no-front]                          serve an MCP client over stdio

@@ -1,6 +1,6 @@
 """A call of a tool, answered: in both kinds of content, or with what is wrong and what to do about it.
 
-Needs no SDK: see `direct`, which answers without one.
+Needs no SDK: see `stdio.direct`, which answers without one.
 """
 
 import datetime

@@ -13,7 +13,7 @@ from inferplan.server.guard import guard
 from inferplan.server.listing import listing, written
 from inferplan.server.publish import PublishedPrompt, PublishedTool
 from inferplan.server.resources import add_resources, resource_problem
-from inferplan.server.stdio import StdioServer
+from inferplan.server.stdio.server import StdioServer
 
 if TYPE_CHECKING:
     from inferplan.tools._tool import Tool

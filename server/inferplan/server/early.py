@@ -2,19 +2,19 @@
 
 A client that asks for the lists has them before the SDK would have been imported, and a session of lists and plain
 calls never waits for it. Anything else ends this: the SDK takes the pipes over, is told how the session was opened,
-and hears the rest (see `stdio`).
+and hears the rest (see `stdio.server`).
 """
 
 import sys
 import threading
 from typing import TYPE_CHECKING
 
-from inferplan.server.front import Baked, Call, Front, baked
-from inferplan.server.plain import Object
-from inferplan.server.wire import Wire, are_pipes
+from inferplan.server.stdio.front import Baked, Call, Front, baked
+from inferplan.server.stdio.plain import Object
+from inferplan.server.stdio.wire import Wire, are_pipes
 
 if TYPE_CHECKING:
-    from inferplan.server.stdio import StdioServer
+    from inferplan.server.stdio.server import StdioServer
 
 SWITCH_S = 0.0005
 """How long the imports may keep the front waiting for the interpreter."""
@@ -33,7 +33,7 @@ class Loading(threading.Thread):
     def run(self) -> None:
         """Import it all."""
         try:
-            from inferplan.server.direct import call  # noqa: PLC0415 - in this thread
+            from inferplan.server.stdio.direct import call  # noqa: PLC0415 - in this thread
 
             self._call = call
             self._can_call.set()

@@ -27,13 +27,13 @@ class Listing:
 
 def listing(tool: "Tool[Any, Any]") -> Listing:
     """What a client is told of a tool."""
-    from inferplan.server.schema import answer_schema, arguments_schema, told  # noqa: PLC0415 - see the module
+    from inferplan.server.schema import answer_schema, arguments_schema, as_published  # noqa: PLC0415 - see the module
 
     return Listing(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        arguments=told(arguments_schema(tool.question)),
+        arguments=as_published(arguments_schema(tool.question)),
         answer=answer_schema(tool.answer),
     )
 

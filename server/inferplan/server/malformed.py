@@ -19,7 +19,6 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from inferplan.server.wire import LongLineError
 from inferplan.server.words import shown
 
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
@@ -85,11 +84,12 @@ def _has_no_id(notification: Mapping[str, Any]) -> None:
 
 
 def refusal(error: Exception, of: Text = "line") -> JSONRPCError | None:
-    """The reply to a text that could not be read; None where no reply is due, as to a response."""
-    if isinstance(error, OddIdError | LongLineError):
-        return _reply(INVALID_REQUEST, str(error))
+    """The reply to a text that could not be read; None where no reply is due, as to a response.
+
+    A ValueError of our own, as of an odd id or of a line that is too long, says itself what is wrong.
+    """
     if not isinstance(error, ValidationError):
-        return None
+        return _reply(INVALID_REQUEST, str(error)) if isinstance(error, ValueError) else None
     first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return _not_json(str(first["input"]), first["msg"], of)

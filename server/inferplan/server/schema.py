@@ -28,8 +28,8 @@ def arguments_schema(question: type[Question]) -> Schema:
     return slim
 
 
-def told(arguments: Schema) -> Schema:
-    """The schema of arguments as a client is told it: without the limits that only stop nonsense.
+def as_published(arguments: Schema) -> Schema:
+    """The schema of arguments as clients get it: without the limits that only stop nonsense.
 
     They are enforced all the same, and an error names them.
     """

@@ -12,10 +12,10 @@ import pytest
 from data_files import DATA
 from inferplan.catalog.hugging_face.config import ConfigProblem, described
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import count
-from inferplan.core.attention import Latent
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import KimiDelta
 from inferplan.core.model import Model
-from inferplan.core.recurrence import KimiDelta
+from inferplan.core.parameters import count
 
 LING_2_6_FLASH: dict[str, Any] = {
     "architectures": ["BailingMoeV2_5ForCausalLM"],

@@ -8,7 +8,7 @@ import pytest
 from data_files import DATA
 from inferplan.catalog.hugging_face.config import ConfigProblem, described
 from inferplan.catalog.models import MODELS
-from inferplan.core.attention import Compressed
+from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.model import Model, NativeBits
 
 FLASH: dict[str, Any] = json.loads((DATA / "configs" / "deepseek-v4-flash.json").read_text(encoding="utf-8"))

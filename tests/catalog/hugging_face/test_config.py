@@ -16,12 +16,14 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
 from inferplan.catalog.models import MODELS, model_rows
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, count
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn
 from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.engines.rank_weights import rank_weights
+from inferplan.core.layers.attention import Attention
 from inferplan.core.memory import kv_cache_bytes, state_bytes
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parallelism import Layout
-from inferplan.core.rank_weights import rank_weights
+from inferplan.core.parameters import count
 
 FOLDER = DATA / "configs"
 FOUND = dict(
@@ -442,6 +444,15 @@ def test_a_falcon_without_multi_query_has_a_kv_head_for_each_head() -> None:
     ]
     assert heads == [{1}, {71}]
     assert many.total_params - one.total_params == 32 * 4544 * 2 * 70 * 64
+
+
+def test_starcoders_share_one_kv_head_unless_a_config_says_otherwise_and_are_four_times_as_wide_inside() -> None:
+    """transformers, `GPTBigCodeAttention`: 47 KV heads more in 40 layers are 2 x 47 x 128 columns, each with a bias."""
+    one, many = (changed_in("starcoder", multi_query=flag) for flag in (None, False))
+    assert many.total_params - one.total_params == 40 * 2 * 47 * 128 * (6144 + 1)
+    assert changed_in("starcoder", n_inner=None).total_params == one.total_params == 15_517_456_384
+    half = changed_in("starcoder", n_inner=12288).total_params
+    assert one.total_params - half == 40 * 12288 * (2 * 6144 + 1)
 
 
 def test_a_falcon_with_biases_whose_blocks_come_in_turn_has_the_layers_of_gpt_2() -> None:

@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic import Field, field_validator
 
-from inferplan.catalog._shelf import Shelf, Stock
+from inferplan.catalog._shelf import Shelf, Stock, key, words
 from inferplan.catalog._table import Row, TitledRow, document, read_rows, stock
 from inferplan.catalog.gpus import VENDORS
 from inferplan.core.engine import ENGINES as NAMES
@@ -153,4 +153,20 @@ def _stock() -> Stock[EngineInfo]:
     return stock(engine_rows().values(), EngineRow.info, noise=document(_FILE)["noise"])
 
 
-ENGINES: Shelf[EngineInfo] = Shelf(kind="engine", load=_stock)
+def served_by(said: str) -> str | None:
+    """The engine by which a program serves that is none itself; None where none is known.
+
+    >>> served_by("LM Studio"), served_by("tgi")
+    ('llama.cpp', None)
+    """
+    names = {key(words(name)) for name in document(_FILE)["by_llamacpp"]}
+    return "llama.cpp" if key(words(said)) in names else None
+
+
+def _advice(said: str) -> str | None:
+    """What to take in place of such a program."""
+    engine = served_by(said)
+    return engine and f'"{said}" serves by {engine}, with defaults of its own; take "{engine}"'
+
+
+ENGINES: Shelf[EngineInfo] = Shelf(kind="engine", load=_stock, advice=_advice)

@@ -17,20 +17,28 @@ from inferplan.catalog._table import TitledRow, document, parse_rows, stock
 from inferplan.catalog.builds import builds_of
 from inferplan.core.architecture import (
     Architecture,
-    Attention,
     DenseFfn,
     DraftMethod,
     ExpertFfn,
     LayerGroup,
     Mixer,
     MultiToken,
-    QkNorm,
     StageCopies,
 )
-from inferplan.core.attention import Compressed, Latent
+from inferplan.core.layers.attention import Attention, QkNorm
+from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import (
+    GatedDelta,
+    GroupedLightning,
+    KimiDelta,
+    Lightning,
+    Mamba1,
+    Mamba2,
+    ShortConv,
+)
+from inferplan.core.layers.vision import VisionTower
 from inferplan.core.model import Adapted, Model, NativeBits, Nominal
-from inferplan.core.recurrence import GatedDelta, GroupedLightning, KimiDelta, Lightning, Mamba1, Mamba2, ShortConv
-from inferplan.core.vision import VisionTower
 
 _FILE = "models.toml"
 _OWN = frozenset({"aliases", "released", "license", "note", "source", "checked"})

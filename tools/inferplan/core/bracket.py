@@ -1,17 +1,17 @@
-"""Where what rises or falls crosses a bound: the last whole number within it, or where it is met."""
+"""Root finding by brackets: the last whole number within a bound, and the zero of a falling function."""
 
 from collections.abc import Callable
 from math import ceil
 
 CLOSE = 1e-14
-"""How close a crossing is found. [ratio]"""
+"""The relative width of the bracket at which `crossing` ends. [ratio]"""
 
 
 def last_within(share: Callable[[int], float], most: int, *, step: int = 1) -> int:
-    """The largest whole number up to `most` whose share is at most 1; 0 where there is none. Shares never fall.
+    """The largest whole number up to `most` whose share is at most 1; 0 where there is none.
 
-    Shares may rise in steps of so many numbers. A round tries the end of the step in which the chord meets 1, and the
-    number after it; then the middle, where that halved too little.
+    `share` must not fall; it may rise in steps of `step` numbers. Each round tries the end of the step in which the
+    chord meets 1 and the number after it, and then the middle where that less than halved the bracket.
 
     >>> last_within(lambda n: n / 99.5, 1000), last_within(lambda n: n / 99.5, 10), last_within(lambda n: 2.0, 10)
     (99, 10, 0)
@@ -38,11 +38,10 @@ def last_within(share: Callable[[int], float], most: int, *, step: int = 1) -> i
 
 
 def crossing(left: Callable[[float], float], low: float, high: float) -> float:
-    """Where what is `left` falls to 0 between two numbers >= 0: one at which some is, at most 1e-14 of it too small.
+    """The zero of `left` between `low` and `high`, both >= 0: too small by at most 1e-14 of it, with left > 0 there.
 
-    `low` where nothing is left there, `high` where something still is. A chord says what to try, whose older end counts
-    for less each time that it stays (Dowell and Jarratt, BIT 12, 1972); after twelve tries every second one is the
-    middle. What rises as well may cross 0 more than once: one of these is found.
+    `low` where left(low) <= 0, `high` where left(high) > 0. Regula falsi with the weights of Dowell and Jarratt (BIT
+    12, 1972); after twelve tries every second one is a bisection. Of several zeros one is found.
 
     >>> round(crossing(lambda x: 2 - x * x, 0, 2), 9), crossing(lambda x: -x, 0, 2), crossing(lambda x: 3 - x, 0, 2)
     (1.414213562, 0, 2)

@@ -1,8 +1,8 @@
-"""What serving costs: the fleet that carries a day's requests, and its monthly bill.
+"""The cost of serving: the fleet for a day's requests, and its monthly bill.
 
-Conventions: a month is `HOURS_PER_MONTH` hours and `DAYS_PER_MONTH` days, so that a machine rented by the hour
-for 24 hours a day costs exactly what a month at the same rate costs. Rates are per GPU; money is USD. What owning
-costs is in `ownership`, where two bills cross in `breakeven`.
+Conventions: a month has `HOURS_PER_MONTH` hours and `DAYS_PER_MONTH` days, so that renting by the hour for 24 hours a
+day costs exactly what a month at the same rate does. Rates are per GPU; money is USD. `ownership` has the cost of
+owned GPUs, `breakeven` where two bills are equal.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,9 @@ def demand(
 ) -> float:
     """requests_per_day × output_tokens × peak_factor / (usage_hours × 3600). [output tokens/s]
 
-    All requests of the day fall within the usage hours; `peak_factor` is the busiest hour over their average.
+    All requests of the day fall within the usage hours; `peak_factor` is the rate of the busiest hour over their mean.
 
-    Limits: an average rate. Arrivals within an hour are not smoothed here: `utilization` in `instances` leaves
-    room for them.
-
+    Limits: a mean rate over an hour; `utilization` in `instances` leaves room for fluctuations within it.
     Source: conservation of tokens. A service that sleeps 16 hours has 8 to answer the day's requests in.
 
     >>> round(demand(requests_per_day=50_000, output_tokens=500, usage_hours_per_day=24), 1)
@@ -32,9 +30,10 @@ def demand(
 
 
 def instances(*, demand: float, capacity: float, utilization: float) -> int:
-    """max(1, ceil(demand / (capacity × utilization))): whole instances that carry the demand. [instances]
+    """max(1, ⌈demand / (capacity × utilization)⌉): the instances that carry a demand.
 
-    `demand` and `capacity` in the same unit [tokens/s]; `utilization` is the share of `capacity` planned for.
+    `demand` and the `capacity` of an instance have the same unit [tokens/s]; `utilization` is the share of the capacity
+    that is planned for.
 
     Source: the planning rule of the LLM Inference Infrastructure Playground, which takes a utilization of 0.75.
 
@@ -45,10 +44,9 @@ def instances(*, demand: float, capacity: float, utilization: float) -> int:
 
 
 def fewest_gpus(*, demand: float, kinds: Iterable[tuple[int, float]]) -> int:
-    """min(gpus × max(1, ceil(demand / planned))) over the kinds of instances. [GPUs]
+    """min over kinds of gpus × max(1, ⌈demand / planned⌉): the smallest fleet of instances of one kind. [GPUs]
 
-    A kind is the GPUs of an instance and the tokens/s planned for it, in the unit of `demand`. The fleet has instances
-    of one kind.
+    A kind is the GPUs of an instance and the rate planned for it, in the unit of `demand` [tokens/s].
 
     >>> fewest_gpus(demand=289.4, kinds=((1, 45), (2, 120)))
     6
@@ -57,7 +55,7 @@ def fewest_gpus(*, demand: float, kinds: Iterable[tuple[int, float]]) -> int:
 
 
 def whole_machines(gpus: int, *, machine: int) -> int:
-    """ceil(gpus / machine) × machine: GPUs that are paid for where they come `machine` at a time. [GPUs]
+    """⌈gpus / machine⌉ × machine: the GPUs that are paid for where they are rented `machine` at a time. [GPUs]
 
     >>> whole_machines(9, machine=8), whole_machines(9, machine=1)
     (16, 9)
@@ -66,9 +64,9 @@ def whole_machines(gpus: int, *, machine: int) -> int:
 
 
 def on_demand_month(*, gpus: float, usd_per_gpu_hour: float, hours_per_day: float) -> float:
-    """gpus × rate × (hours_per_day × 730 / 24): billed only while it runs. [USD/month]
+    """gpus × rate × hours_per_day × 730 / 24: billed while they run. [USD/month]
 
-    Source: per-hour billing, as cloud price lists state it; 730 h is their month.
+    Source: per-hour billing of cloud price lists, whose month has 730 h.
 
     >>> round(on_demand_month(gpus=8, usd_per_gpu_hour=3.50, hours_per_day=24), 2)
     20440.0
@@ -77,7 +75,7 @@ def on_demand_month(*, gpus: float, usd_per_gpu_hour: float, hours_per_day: floa
 
 
 def reserved_month(*, gpus: float, usd_per_gpu_hour: float) -> float:
-    """gpus × rate × 730: a commitment is billed round the clock, whatever the usage. [USD/month]
+    """gpus × rate × 730: a commitment is billed round the clock. [USD/month]
 
     >>> round(reserved_month(gpus=8, usd_per_gpu_hour=2.10), 2)
     12264.0
@@ -93,9 +91,9 @@ def api_month(
     usd_per_million_input: float,
     usd_per_million_output: float,
 ) -> float:
-    """requests × days × (input × price + output × price) / 10^6: pay by the token. [USD/month]
+    """requests × days × (input × price + output × price) / 10^6: an API, paid by the token. [USD/month]
 
-    Limits: list prices. A discount for cached input, or for batches, is the caller's to blend into them.
+    Limits: one price for each; discounts for cached input or batches have to be averaged into it.
 
     >>> round(
     ...     api_month(
@@ -114,7 +112,7 @@ def api_month(
 
 
 def usd_per_million_tokens(*, monthly_usd: float, requests_per_day: float, tokens_per_request: float) -> float:
-    """monthly / (requests × days × tokens) × 10^6, input and output tokens together. [USD per 10^6 tokens]
+    """monthly / (requests × days × tokens) × 10^6, over input and output tokens together. [USD per 10^6 tokens]
 
     >>> round(usd_per_million_tokens(monthly_usd=988.54, requests_per_day=50_000, tokens_per_request=1000), 4)
     0.65

@@ -1,6 +1,6 @@
-"""What a serving engine really does with a GPU: where its memory goes, and what the KV pool that is left holds.
+"""The memory of a replica under a serving engine: where that of each GPU goes, and what sessions its KV pool holds.
 
-Each engine has its rules in a module of its own; per-rank figures are for the busiest rank.
+Each engine has a module of rules (`RULES`). Figures of a rank are those of the busiest one.
 """
 
 from collections.abc import Mapping
@@ -8,17 +8,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from inferplan.core import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
-from inferplan.core.compressed_memory import lacks_kernels
-from inferplan.core.drafts import draft_bytes, with_draft
 from inferplan.core.engine import Engine, EngineName
+from inferplan.core.engines import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
+from inferplan.core.engines.compressed_memory import lacks_kernels
+from inferplan.core.engines.drafts import draft_bytes, with_draft
+from inferplan.core.engines.llamacpp_files import in_files
+from inferplan.core.engines.rank_memory import Holding, RankMemory, Rules
+from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.hardware import Gpu
+from inferplan.core.layers.vision import item_images
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
-from inferplan.core.rank_memory import Holding, RankMemory, Rules
-from inferplan.core.vision import item_images
-from inferplan.core.vllm_defaults import is_compressed
 
 RULES: Mapping[EngineName, Rules] = {
     "vllm": vllm_memory,
@@ -28,16 +29,17 @@ RULES: Mapping[EngineName, Rules] = {
 }
 
 ENDLESS = 2.0**50
-"""A pool so large that whole sessions and blocks do not show in what one of them takes. [B]"""
-SURE = 5 / 6
-"""Share of the blocks for states that is offered: published ones were 24 % fewer at worst (vLLM).
+"""A pool so large that rounding to whole blocks does not show in the bytes of one sequence. [B]"""
+STATE_BLOCKS_MARGIN = 5 / 6
+"""The share of the predicted blocks for recurrent states that `max_num_seqs` may use.
 
-What is told is rounded down beside, so that all would have started.
+Published pools of vLLM had up to 24 % fewer blocks than predicted. With the result rounded down to a power of two as
+well, every published start would have succeeded.
 """
 
 
 def as_run(engine: Engine, precision: Precision) -> Engine:
-    """The engine as it runs a format, whatever it is told: vLLM captures no CUDA graphs of LLM.int8().
+    """The engine as it runs a format: vLLM captures no CUDA graphs of LLM.int8(), even where they are asked for.
 
     Source: PyPI vllm-bnb-plugin 0.0.3, `_enforce_eager_for_8bit`; vLLM 0.20 to 0.27, vllm/config/model.py.
     """
@@ -46,8 +48,8 @@ def as_run(engine: Engine, precision: Precision) -> Engine:
 
 
 def stored_for(model: Model, engine: EngineName) -> Model:
-    """The model as the engine's files store it: llama.cpp's differ in MXFP4."""
-    return llamacpp_memory.in_files(model) if engine == "llama.cpp" else model
+    """The model as the engine's files store it: llama.cpp's files in MXFP4 differ (see `llamacpp_files.in_files`)."""
+    return in_files(model) if engine == "llama.cpp" else model
 
 
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
@@ -56,10 +58,11 @@ def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, en
 
 
 class Capacity(NamedTuple):
-    """What one replica holds: KV cache tokens as the engine counts them, and sessions of a given context.
+    """What one replica holds: KV cache `tokens` as the engine prints them, and `sessions` of a given context.
 
-    Where the cache of a family is `not_modelled`, that says why, and nothing fits as far as is known. `sequences` are
-    the most that the engine may be told to run at once, None where the pool does not bound them.
+    `concurrency` is the sessions that the cache alone allows, fractions included. `not_modelled` says why the cache of
+    this model cannot be computed, None where it can; then nothing is known to fit. `sequences` is the largest
+    `max_num_seqs` that the engine accepts, None where the pool sets no bound.
     """
 
     memory: RankMemory
@@ -71,36 +74,37 @@ class Capacity(NamedTuple):
 
     @property
     def starts(self) -> bool:
-        """Whether what the engine needs beyond its budget is there: if not, warm-up runs out of memory."""
+        """Whether the GPU has room for what the engine takes beyond its budget; if not, warm-up runs out of memory."""
         return self.memory.headroom >= 0
 
     @property
     def fits(self) -> bool:
-        """Whether it can hold a session: nothing that does not start can."""
+        """Whether the replica starts and holds at least one session."""
         return self.sessions >= 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pool:
-    """The KV pool of one replica, whatever the context; `most` sequences run at once, none where nothing starts.
+    """The KV pool of one replica, for any context.
 
-    Each of the `groups` of data-parallel attention has a cache and sequences of its own. The engine has to be `told`
-    how many sequences run at once where it would not start with what it was asked for with, or does by default.
+    Each of the `groups` of data-parallel attention has a cache of its own and runs up to `max_sequences` at once, 0
+    where the engine does not start. `lowered_max_num_seqs` is the setting that it has to be started with where it would
+    refuse the one asked for, or its default; else None.
     """
 
     memory: RankMemory
     holding: Holding | None
-    most: int
+    max_sequences: int
     groups: int
     not_modelled: str | None
-    told: int | None = None
+    lowered_max_num_seqs: int | None = None
 
     def sessions(self, context: int) -> int:
-        """How many sessions of `context` tokens it takes at once."""
+        """How many sessions of `context` tokens run at once."""
         return self._sessions(self.holding.concurrency(context)) if self.holding else 0
 
     def capacity(self, context: int) -> Capacity:
-        """The same with the tokens that it holds."""
+        """The tokens it holds, and the sessions of `context` tokens."""
         if self.holding is None:
             return Capacity(memory=self.memory, tokens=0, sessions=0, not_modelled=self.not_modelled)
         tokens, concurrency = self.holding.at(context)
@@ -113,53 +117,55 @@ class Pool:
         )
 
     def started_for(self, context: int) -> "Pool":
-        """The same of an engine that is started for this context, which may have tables of all of its tokens."""
+        """The pool of an engine that is started for this context, which SGLang has a table for beyond its budget."""
         if self.holding is None or self.holding.tables is None:
             return self
         memory = replace(self.memory, outside=self.memory.outside + self.holding.tables(context))
         if memory.headroom >= 0:
             return replace(self, memory=memory)
-        return replace(self, memory=memory, holding=replace(self.holding, concurrency=_none), most=0)
+        return replace(self, memory=memory, holding=replace(self.holding, concurrency=_no_sequences), max_sequences=0)
 
     def _sessions(self, concurrency: float) -> int:
-        """Whole sequences of each group, no more than run at once."""
-        return min(int(concurrency), self.most) * self.groups
+        """Whole sequences of all groups, at most `max_sequences` in each."""
+        return min(int(concurrency), self.max_sequences) * self.groups
 
 
-def _none(_context: int) -> float:
-    """No session at all: nothing that does not start holds one."""
+def _no_sequences(_context: int) -> float:
+    """The concurrency of an engine that does not start."""
     return 0.0
 
 
 @lru_cache(maxsize=4096)
 def pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float) -> Pool:
-    """The pool that the engine's rules leave of each GPU of a replica, told to run fewer sequences where need be."""
-    found = _pool(model, precision, gpu, replica, engine, kv_bits=kv_bits)
-    told = _fewer_sequences(found, gpu, engine)
-    if told is None:
+    """The KV pool of a replica by the engine's rules, with `max_num_seqs` lowered where the engine would refuse it."""
+    found = _pool_as_asked(model, precision, gpu, replica, engine, kv_bits=kv_bits)
+    lowered = _lowered_max_num_seqs(found, gpu, engine)
+    if lowered is None:
         return found
-    on = (model, precision, gpu, replica, replace(engine, max_num_seqs=told))
-    return replace(_pool(*on, kv_bits=kv_bits), told=told)
+    on = (model, precision, gpu, replica, replace(engine, max_num_seqs=lowered))
+    return replace(_pool_as_asked(*on, kv_bits=kv_bits), lowered_max_num_seqs=lowered)
 
 
-def _fewer_sequences(found: Pool, gpu: Gpu, engine: Engine) -> int | None:
-    """What `max_num_seqs` has to be where the pool does not let the engine start with it: the next power of two.
+def _lowered_max_num_seqs(found: Pool, gpu: Gpu, engine: Engine) -> int | None:
+    """The power of two that `max_num_seqs` is lowered to where the engine would refuse it; None where it would not.
 
-    Of what is only the engine's default, as many as `SURE` of the pool allows, because pools beside recurrent states
-    come out too large.
+    At most `STATE_BLOCKS_MARGIN` of the predicted blocks, as pools beside recurrent states are predicted too large. An
+    engine's default is lowered from that margin on, a value that was asked for only beyond the whole pool.
     """
     most = found.holding.sequences if found.holding else None
-    if not most or engine.as_told:
+    if not most or engine.keeps_max_num_seqs:
         return None
     default = RULES[engine.name].default_batching(gpu, engine.version)[1]
-    sure = int(most * SURE)
+    sure = int(most * STATE_BLOCKS_MARGIN)
     if engine.max_num_seqs <= (sure if engine.max_num_seqs == default else most):
         return None
     return 1 << max(1, sure).bit_length() - 1
 
 
-def _pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float) -> Pool:
-    """The same with the sequences that it is asked for with."""
+def _pool_as_asked(
+    model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float
+) -> Pool:
+    """The KV pool with `max_num_seqs` as it is."""
     memory, reason = rank_memory(model, precision, gpu, replica, engine), _not_modelled(model, gpu, engine)
     if engine.drafts:
         memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, replica))
@@ -167,20 +173,20 @@ def _pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine:
     return Pool(
         memory=memory,
         holding=None if reason else RULES[engine.name].holding(*on, kv_bits=kv_bits),
-        most=engine.max_num_seqs if memory.headroom >= 0 else 0,
+        max_sequences=engine.max_num_seqs if memory.headroom >= 0 else 0,
         groups=replica.attention_dp,
         not_modelled=reason,
     )
 
 
-AT_HAND = 32
-"""Replicas whose pools are kept with a model, a format, a GPU and an engine: a plain question asks for some ten."""
+KEPT_REPLICAS = 32
+"""Replicas whose pools `Pools` remembers; a usual question asks for some ten."""
 
 
 class Pools(dict[tuple[Layout, int], Pool]):
-    """The pools of one model in one format on one GPU type: those asked for lately are at hand.
+    """The pools of one model in one format on one GPU type, remembered for the replicas asked for lately.
 
-    By replica, and by the images that the largest image or video of the context takes.
+    By replica, and by the images of the largest item (image or video) that the context holds.
     """
 
     def __init__(self, model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bits: float) -> None:
@@ -190,8 +196,8 @@ class Pools(dict[tuple[Layout, int], Pool]):
         self.not_modelled = _not_modelled(model, gpu, engine)
 
     def __missing__(self, key: tuple[Layout, int]) -> Pool:
-        """A replica that nobody asked for lately."""
-        if len(self) >= AT_HAND:
+        """Compute the pool of a replica that is not remembered."""
+        if len(self) >= KEPT_REPLICAS:
             self.clear()
         replica, images = key
         longest = images * self._tower.tokens if self._tower else 0
@@ -200,7 +206,7 @@ class Pools(dict[tuple[Layout, int], Pool]):
         return found
 
     def of(self, layout: Layout, context: int) -> Pool:
-        """The pool of each replica of a layout, started for this context: the others change nothing."""
+        """The pool of each replica of a layout, started for this context; other replicas do not affect it."""
         found = self[layout.alone, item_images(self._tower, context) if self._tower else 1]
         return found.started_for(context)
 
@@ -214,55 +220,54 @@ def pools(model: Model, precision: Precision, gpu: Gpu, engine: Engine, *, kv_bi
 def capacity(
     model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine, *, context: int, kv_bits: float
 ) -> Capacity:
-    """What the KV pool holds, and how many sessions of `context` tokens at once, at most `max_num_seqs`."""
+    """The tokens that a replica's KV pool holds, and its sessions of `context` tokens, at most `max_num_seqs`."""
     return pools(model, precision, gpu, engine, kv_bits=kv_bits).of(layout, context).capacity(context)
 
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
-    """What the engine allocates for one session of `context` tokens on one GPU, blocks and padding included. [B]"""
+    """The KV cache of one session of `context` tokens on one GPU, with whole blocks and padding. [B]"""
     return ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
 
 
 @lru_cache(maxsize=4096)
 def _endless(model: Model, layout: Layout, engine: Engine, kv_bits: float) -> Holding:
-    """What a pool without an end holds."""
+    """What a pool of `ENDLESS` bytes holds."""
     return RULES[engine.name].holding(_cached(model, engine), layout, engine, ENDLESS, kv_bits=kv_bits)
 
 
 def _cached(model: Model, engine: Engine) -> Model:
-    """The model with what else keeps keys and values beside it."""
+    """The model with the layers that draft tokens, whose keys and values are cached too."""
     return with_draft(model) if engine.drafts else model
 
 
 def _not_modelled(model: Model, gpu: Gpu, engine: Engine) -> str | None:
-    """The same on a GPU that may lack what the model needs."""
+    """Why the cache is not computed, or the GPU has no kernels for the model; None where neither holds."""
     reason = cache_not_modelled(model, engine)
     return reason or (lacks_kernels(model.architecture, gpu, engine) if engine.name == "vllm" else None)
 
 
 @lru_cache(maxsize=1024)
 def cache_not_modelled(model: Model, engine: Engine) -> str | None:
-    """Why the engine's cache of this model is not computed here, None where it is; remembered by model."""
+    """Why the engine's cache of this model cannot be computed, None where it can."""
     return RULES[engine.name].not_modelled(model.architecture, engine)
 
 
 @lru_cache(maxsize=1024)
 def versions(model: Model) -> tuple[int, int]:
-    """The first and the last version of vLLM (28 is 0.28) that has a class for the model, as far as that is known."""
+    """The first and the last version of vLLM (28 is 0.28) known to have a class for the model."""
     first, last = vllm_memory.versions(model.architecture)
     return max(first, model.vllm_since), last
 
 
 def default_kv_bits(model: Model, precision: Precision, engine: EngineName = "vllm") -> float:
-    """What the cache is stored in unless said otherwise. [bits]
+    """The width of a KV cache element by default. [bits]
 
-    The guide's element for a size class; for a checkpoint what its own config asks for, as a published build in FP4
-    may, else the engine's default, which is the type that the model runs in: 16 bit, and in vLLM and SGLang 32 where
-    its weights are in FP32. Compressed keys are read in FP8 alone.
+    A size class has the guide's. A checkpoint has what its own config asks for, as some published FP4 builds do, else
+    the engine's default: the type that the model runs in, 16 bit, or 32 in vLLM and SGLang where weights are FP32.
+    Compressed keys (DeepSeek-V4) are always FP8.
 
-    Limits: vLLM obeys the checkpoint since December 2025; older versions cache in 16 bit.
-
-    Source: vLLM PR 29980, and vllm/models/deepseek_v4/attention.py, `_resolve_dsv4_kv_cache_dtype`; SGLang,
+    Limits: vLLM obeys the checkpoint's config since December 2025; older versions cache in 16 bit.
+    Source: vLLM, pull request 29980, and vllm/models/deepseek_v4/attention.py, `_resolve_dsv4_kv_cache_dtype`; SGLang,
     `ModelRunner.configure_kv_cache_dtype`; two RTX PRO 6000 with MiniMax M2.5 in NVFP4.
     """
     if model.is_size_class:

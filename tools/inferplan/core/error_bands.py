@@ -1,4 +1,4 @@
-"""How far published runs lie from predictions, by the law that predicts them, engine, GPU generation and attention."""
+"""Error bands of predicted times: how far published runs lie from them, by law, engine, GPU generation, attention."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,26 +6,27 @@ from math import sqrt
 from typing import Literal
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.attention import Compressed, Latent
-from inferplan.core.efficiency import LOCAL, Kind
-from inferplan.core.speed_bands import BANDS
+from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.speed.efficiency import LOCAL, Kind
+from inferplan.core.speed.speed_bands import BANDS
 
 Law = Literal["tpot", "ttft", "offline", "static", "single", "prompt", "slots"]
-"""Time per token and to the first under load, slots never idle, one batch, one sequence, one prompt alone; a step of
-several sequences in llama.cpp."""
+"""The laws of the speed model, each with its errors: TPOT and TTFT under load, offline throughput, one static batch,
+decode of one sequence, prefill of one prompt, and a step of several sequences in llama.cpp ("slots")."""
 Level = Literal[50, 90]
-"""Percent of published runs that lie within a band."""
+"""The percentage of published runs within a band."""
 ENOUGH = 30
-"""Runs from which the errors of a kind are told apart from those of a wider one."""
+"""The fewest runs of a kind that give it a band of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Band:
-    """Between `low` and `high` times a predicted time lie 50 or 90 percent of `n` published runs of this kind.
+    """50 or 90 percent of `n` published runs took between `low` and `high` times their predicted time.
 
-    A throughput lies between 1 / high and 1 / low times its prediction. The errors are those of constants that were
-    fitted without the source of the run. `alike` says whether the runs were of the same attention, `here` whether on
-    GPUs of the same generation, `own` whether of the same engine: those of all are taken where it has too few.
+    A throughput lies between 1 / high and 1 / low times its prediction. The errors are out of sample: of constants
+    fitted without the source of the run. The runs have the same kind of attention (`alike`), are on GPUs of the same
+    generation (`here`) and with the same engine (`own`), or are those of all kinds where there were too few.
     """
 
     low: float
@@ -37,7 +38,7 @@ class Band:
 
     @property
     def where(self) -> str:
-        """Where the runs were, if not on this engine and such GPUs.
+        """Where the runs were measured, as a clause; empty on this engine and this generation.
 
         >>> Band(low=0.9, high=1.24, n=300, alike=True, here=False).where
         ' on other GPUs'
@@ -58,12 +59,12 @@ class Band:
         return f"{low:+d} to {high:+d} %"
 
     def of(self, seconds: float) -> tuple[float, float]:
-        """The range of a time. [s]"""
+        """The band of a predicted time. [s]"""
         return seconds * self.low, seconds * self.high
 
 
 def attention_of(architecture: Architecture) -> str:
-    """What mixes tokens: plain, windowed, latent, sparse or recurrent."""
+    """The kind of attention: plain, windowed, latent, sparse or recurrent."""
     mixers = [mixer for _, mixer in architecture.mixers]
     if any(getattr(mixer, "indexer", None) or isinstance(mixer, Compressed) for mixer in mixers):
         return "sparse"
@@ -75,12 +76,12 @@ def attention_of(architecture: Architecture) -> str:
 
 
 def _generation(kind: Kind) -> str:
-    """The GPUs whose errors are counted together."""
+    """The generation whose errors are taken together; all of llama.cpp's are one."""
     return "local" if kind.generation in LOCAL else kind.generation
 
 
 def groups(law: str, kind: Kind, attention: str) -> Iterator[tuple[str, str, str, str]]:
-    """The kinds of run that a prediction belongs to, the narrowest first: law, engine, generation, attention."""
+    """Keys of `BANDS` that hold for a prediction, narrowest first: law, engine, generation, attention; "" for all."""
     generation = _generation(kind)
     yield law, kind.engine, generation, attention
     yield law, "", generation, attention
@@ -91,9 +92,9 @@ def groups(law: str, kind: Kind, attention: str) -> Iterator[tuple[str, str, str
 
 
 def band(law: Law, *, kind: Kind, attention: str, level: Level = 50) -> Band:
-    """The band of the narrowest kind that has enough published runs, 1 / √n wider for the runs that are few.
+    """The band of the narrowest kind with enough published runs, widened by 1 / √n of its logarithm.
 
-    It always holds the prediction itself, so that more than `level` percent may lie within.
+    It always includes the prediction itself, and so more than `level` percent of runs may lie within.
 
     >>> h100 = Kind(generation="hopper", engine="vllm", arithmetic="native")
     >>> found = band("tpot", kind=h100, attention="plain")

@@ -10,8 +10,16 @@ scale can resolve) every value decodes to zero.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from inferplan.core.block_formats import MXFP4, MXFP8, NVFP4, BlockFormat, mxfp4_scale, mxfp8_scale, nvfp4_scale
-from inferplan.core.element_formats import (
+from inferplan.core.number_formats.block_formats import (
+    MXFP4,
+    MXFP8,
+    NVFP4,
+    BlockFormat,
+    mxfp4_scale,
+    mxfp8_scale,
+    nvfp4_scale,
+)
+from inferplan.core.number_formats.element_formats import (
     BF16,
     E2M1,
     E4M3,
@@ -27,7 +35,7 @@ from inferplan.core.element_formats import (
     FloatFormat,
     IntegerFormat,
 )
-from inferplan.core.encoding import Encoding
+from inferplan.core.number_formats.encoding import Encoding
 
 __all__ = [
     "BF16",

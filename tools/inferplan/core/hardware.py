@@ -1,4 +1,4 @@
-"""What an accelerator is to the formulas: memory, bandwidth, arithmetic, links."""
+"""An accelerator as the formulas see it: memory, bandwidth, arithmetic, links."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Gpu:
-    """One accelerator as the driver reports it and the vendor rates it; compared by identity.
+    """One accelerator as its driver reports it and its vendor rates it; compared by identity.
 
-    `memory` is what the vendor's tool prints for an empty device, `engine_memory` what a serving engine sees of
-    it [B]. `bandwidth` is that of the device memory [B/s]. `flops` are dense peaks without sparsity, by compute
-    format [FLOP/s]. `link_bandwidth` is the scale-up link, one way, per GPU, which joins `link_span` GPUs [B/s]; in a
-    `link_mesh` it is the sum over the other GPUs, each of which has a wire of its own. Where a device has no such link,
-    peers talk over `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored and read among the data, as
-    on datacenter cards without stacked memory. `status` says whether the row is verified or announced. `node_size` GPUs
-    share a server, and software counts each as so many `devices`. A GPU that a caller describes is `like` a known one.
+    `memory` is what the vendor's tool prints for an empty device, `engine_memory` what a serving engine sees of it [B].
+    `bandwidth` is that of device memory [B/s]. `flops` are dense peaks, without sparsity, by compute format [FLOP/s].
+    `link_bandwidth` is that of the scale-up link, per GPU and one way [B/s], which joins `link_span` GPUs; in a
+    `link_mesh`, with a link to each peer, it is the sum over all peers. Without such a link peers communicate over
+    PCIe, at `pcie_bandwidth` [B/s, one way]. With `inline_ecc` check bits are stored and read among the data, as on
+    datacenter GPUs without stacked memory. `status` says whether the row is verified or announced. `node_size` GPUs
+    share a server; software counts each as `devices`. A GPU described by a caller is `like` a known one.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Gpu:
 
     @property
     def product(self) -> str:
-        """The known GPU that rules for single products take it for."""
+        """The id of the GPU, or of the known one that it is like, for rules about single products."""
         return self.like or self.id
 
     @property
@@ -53,7 +53,7 @@ class Gpu:
         return self.link is not None and self.link_span > self.node_size
 
     def link_among(self, gpus: int) -> float | None:
-        """link_bandwidth × (gpus - 1) / (link_span - 1) in a mesh, whose other wires lead elsewhere; else all. [B/s]
+        """link_bandwidth × (gpus - 1) / (link_span - 1) in a mesh, whose other links go elsewhere; else all. [B/s]
 
         Source: AMD, MI300X: seven Infinity Fabric links of 64 GB/s, one to each peer; Intel, Gaudi 3: 21 ports, three
         to each peer.
@@ -64,7 +64,7 @@ class Gpu:
 
     @property
     def read_bandwidth(self) -> float:
-        """bandwidth × 15 / 16 where check bits take the sixteenth, of which the driver reports no memory. [B/s]
+        """bandwidth × 15 / 16 with inline ECC, else all: what is left for data. [B/s]
 
         Source: NVIDIA, Tesla V100 architecture whitepaper: 6.25 % of a memory with inline ECC holds check bits,
         while stacked memory has bits of their own.
@@ -72,10 +72,10 @@ class Gpu:
         return self.bandwidth * 15 / 16 if self.inline_ecc else self.bandwidth
 
     def peak_flops(self, compute: str) -> float | None:
-        """Dense peak of a compute format, or None where the device has no unit for it. [FLOP/s]
+        """Dense peak of a compute format, None where the device lacks it. [FLOP/s]
 
-        Blocks of FP8 with a scale each ("mxfp8") go as fast as FP8 on units that take blocks of FP4 too: from Blackwell
-        and CDNA4 on.
+        MXFP8 (blocks of FP8 that share a scale) runs at the rate of FP8 where there is FP4: from Blackwell and CDNA4
+        on.
 
         Source: vLLM 0.20 to 0.33, kernels/linear/mxfp8, `is_supported` in flashinfer.py and rocm_native.py.
         """
@@ -85,10 +85,10 @@ class Gpu:
 
     @property
     def half(self) -> str:
-        """The arithmetic of 16-bit products: bf16, fp16 on devices from before it, fp32 where nothing less is known."""
+        """The arithmetic of 16-bit products: bf16; fp16 on older devices; fp32 where no 16-bit peak is known."""
         return next((one for one in ("bf16", "fp16") if self.flops.get(one)), "fp32")
 
     @property
     def half_flops(self) -> float | None:
-        """Dense peak of this arithmetic, None where none is known. [FLOP/s]"""
+        """Dense peak of 16-bit products, None where none is known. [FLOP/s]"""
         return self.peak_flops(self.half)

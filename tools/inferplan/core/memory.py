@@ -1,24 +1,28 @@
-"""Weights, KV cache and overhead: what a model needs, before any engine has its say. All in bytes."""
+"""Weights, KV cache and overhead that a model needs under any engine. Units: bytes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-from inferplan.core.architecture import Architecture, Parameters
-from inferplan.core.attention import Cached
+from inferplan.core.architecture import Architecture
+from inferplan.core.gguf_rows import more
+from inferplan.core.layers.cache_parts import Cached
 from inferplan.core.model import Model, NativeBits
+from inferplan.core.parameters import Parameters
 from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CONVOLUTION_BYTES = 2
+"""An element of a convolution's state, in 16 bit. [B]"""
 HALF_BYTES = 2
+"""A number of 16 bit (half precision). [B]"""
 OVERHEAD_FRACTION = 0.15
-"""The guide's allowance for runtime context, activations and buffers, as a share of weights and KV cache."""
+"""The guide's allowance for runtime, activations and buffers, as a share of weights and KV cache. [fraction]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightBytes:
-    """Weights by where they go: what tensor parallelism shards by heads, by columns, by vocabulary. [B]"""
+    """Weights by how tensor parallelism splits them: by heads, columns, experts, vocabulary, or not at all. [B]"""
 
     attention: float
     ffn: float
@@ -30,23 +34,24 @@ class WeightBytes:
 
     @property
     def layers(self) -> float:
-        """Everything that is in the layers rather than at the ends of the model. [B]"""
+        """The weights of all layers, without embedding, output head and lookup tables. [B]"""
         return self.attention + self.ffn + self.routed_experts + self.replicated
 
     @property
     def total(self) -> float:
-        """Everything that is loaded. [B]"""
+        """All weights of the text decoder. [B]"""
         return self.layers + self.embedding + self.output_head + self.lookup
 
 
 def class_bits(model: Model, precision: Precision) -> NativeBits:
-    """What the checkpoint in a format spends on each tensor class that formats differ in. [bits]
+    """The bits per weight of each tensor class of a checkpoint in a format, scales included. [bits]
 
-    A size class spends the guide's nominal bits on everything; a checkpoint spends the format's real bits, scales
-    included, on its linear layers, and 16 bit on the rest where the format's scope is "linear". A checkpoint that is
-    quantised in parts, as released or as published in this format, spends its own bits on each class.
+    A size class has the guide's nominal bits throughout. A checkpoint has the format's bits in its linear layers, and
+    16 bit in the rest where the format's scope is "linear". A checkpoint that is quantised in parts, as released or as
+    published in this format, has its own bits in each class; a mix of GGUF has more where rows are no whole blocks
+    (`gguf_rows`).
 
-    Limits: of a model without a published build in the format, every linear layer is taken to be quantised.
+    Limits: without a published build in the format, every linear layer is taken to be quantised.
 
     Source: GUIDE section 1 (size classes); the safetensors headers and ignore lists of published checkpoints.
     """
@@ -56,19 +61,32 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
         return own
     else:
         linear, rest = precision.bits_per_weight, precision.rest_bits
-    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest, embedding=rest)
+    wider = more(model, precision.id)
+    return NativeBits(
+        mixers=linear + wider.mixers,
+        ffn=linear + wider.ffn,
+        routed_experts=linear + wider.routed_experts,
+        lookup=rest,
+        output_head=rest + wider.output_head,
+        embedding=rest + wider.embedding,
+    )
 
 
-def params_by_bits(model: Model, own: NativeBits) -> Iterator[tuple[float, int]]:
-    """The parameters of each class of a checkpoint that is quantised in parts, with the bits spent on them."""
-    parts = model.parameters
+def is_uneven(model: Model, precision: Precision) -> bool:
+    """Whether a format has more bits in some classes of tensors than in others of its scope."""
+    return model.own_bits(precision.id) is not None or any(more(model, precision.id))
+
+
+def params_by_bits(model: Model, precision: Precision) -> Iterator[tuple[float, int]]:
+    """The bits and the parameters of each class of a checkpoint that is quantised in parts. [bits, parameters]"""
+    own, parts = class_bits(model, precision), model.parameters
     yield own.mixers, parts.attention + parts.linear_attention
     yield own.ffn, parts.dense_ffn + parts.shared_experts
     yield own.routed_experts, parts.routed_experts
     yield own.output_head, parts.output_head
     yield own.lookup, parts.lookup
     yield own.embedding, parts.embedding
-    yield REST_BITS, parts.router + parts.norms + parts.other
+    yield precision.rest_bits, parts.router + parts.norms + parts.other
 
 
 @lru_cache(maxsize=1024)
@@ -89,10 +107,9 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
 
 
 def multi_token_bytes(model: Model, precision: Precision) -> float:
-    """Parameters of the layers that predict further tokens × the format's bits / 8. [B]
+    """Parameters of the multi-token-prediction layers × the format's bits / 8; 0 where there are none. [B]
 
-    They are loaded for speculative decoding only, so that no other figure holds them. 0 where there are none. A
-    published build leaves them in 16 bit.
+    They are loaded for speculative decoding alone, and are in no other figure. Published builds leave them in 16 bit.
     """
     extra = model.architecture.multi_token
     bits = REST_BITS if model.build(precision.id) else precision.bits_per_weight
@@ -100,7 +117,7 @@ def multi_token_bytes(model: Model, precision: Precision) -> float:
 
 
 def vision_bytes(model: Model) -> float:
-    """Parameters of the vision tower × 2 B: engines load it in 16 bit unless told not to. [B]"""
+    """Parameters of the vision tower × 2 B, as engines load it by default. [B]"""
     return model.architecture.vision_params * HALF_BYTES
 
 
@@ -125,14 +142,14 @@ def kv_bytes_per_token(architecture: Architecture, *, kv_bits: float) -> float:
 
 
 def cached_parts(architecture: Architecture) -> Iterator[tuple[int, Cached]]:
-    """What layers keep per token, with the number of layers that do."""
+    """The parts of the KV cache, each with the number of layers that have it."""
     return ((layers, part) for layers, mixer in architecture.mixers for part in mixer.cached)
 
 
 def state_bytes(architecture: Architecture) -> float:
-    """Σ layers × (convolution × 2 B + recurrent × its own bytes): constant per sequence. [B]
+    """Σ layers × (convolution × 2 B + recurrent × element): recurrent states, of any context. [B/sequence]
 
-    A recurrent state is stored as its config says, often in fp32; the convolution's tail in the model's 16 bit.
+    An element of the recurrent state is as the config says, often fp32; the tail of a convolution is in 16 bit.
     """
     states = ((layers, mixer.state) for layers, mixer in architecture.mixers)
     return sum(
@@ -145,7 +162,7 @@ def state_bytes(architecture: Architecture) -> float:
 def kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float) -> float:
     """Σ layers × elements × min(context, window) or ⌊context / compress⌋, × bytes, and the state. [B/sequence]
 
-    What the architecture has to keep for one sequence of `context` tokens; engines allocate in blocks on top.
+    It is what the architecture needs for one sequence of `context` tokens; engines round up to blocks.
 
     >>> from inferplan.core.architecture import Attention, DenseFfn, LayerGroup
     >>> sliding = Attention(heads=32, kv_heads=8, head_dim=128, window=4096)
@@ -161,7 +178,7 @@ def kv_cache_bytes(architecture: Architecture, context: int, *, kv_bits: float) 
 def overhead(weight_bytes: float, kv_bytes: float, *, fraction: float = OVERHEAD_FRACTION) -> float:
     """fraction × (weights + KV cache). [B]
 
-    Source: GUIDE section 1. What engines take instead is in `engine_memory`.
+    Source: GUIDE section 1. `engine_memory` has what engines really take.
 
     >>> overhead(70e9, 268_435_456_000) / 1e9
     50.7653184
@@ -170,7 +187,7 @@ def overhead(weight_bytes: float, kv_bytes: float, *, fraction: float = OVERHEAD
 
 
 def devices_for(need: float, capacity: float) -> int:
-    """⌈need / capacity⌉, at least one: devices by memory alone, whatever their layout. [devices]
+    """max(1, ⌈need / capacity⌉): devices by memory alone, without regard to legal layouts. [devices]
 
     >>> devices_for(389.2e9, 85.52e9), devices_for(1, 85.52e9)
     (5, 1)

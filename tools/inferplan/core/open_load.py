@@ -1,6 +1,6 @@
-"""A replica under an open load (random arrivals): how many requests are in flight, and how long prompts wait.
+"""A replica under an open load (Poisson arrivals): how many requests are in flight, and how long prompts wait.
 
-Units: seconds, requests per second of one replica.
+Units: seconds, requests per second and replica.
 """
 
 from dataclasses import dataclass, replace
@@ -8,23 +8,24 @@ from math import log, sqrt
 from typing import NamedTuple
 
 from inferplan.core.bracket import crossing, last_within
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import PLAIN, Options, Prompt, Service, first_token_s, prompt_of, serve
-from inferplan.core.work import Work
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine
+from inferplan.core.speed.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """The queue of prompts: random arrivals, each taking `each_s`, each sent to the least loaded of `replicas`.
+    """The queue of prompts: random arrivals, a prefill of `each_s`, sent to the least loaded of `replicas`.
 
-    `busy` is ρ, the share of time that a replica spends on prompts. With one replica it is the M/D/1 queue of Pollaczek
-    and Khinchine.
+    `busy` is ρ, the share of time that a replica spends on prefill. One replica is the M/D/1 queue of Pollaczek and
+    Khinchine.
 
+    Limits: that chunks of several prompts share steps is not modelled. A load balancer that ignores load makes each
+    replica an M/D/1 queue of its own.
     Source: Sakasegawa, An approximation formula for M/M/c, 1977, halved because all prompts take equally long; the tail
-    is that of heavy traffic. Limits: chunks of several prompts share steps, which is not modelled; a load balancer that
-    ignores load makes each replica an M/D/1 queue of its own.
+    is that of heavy traffic.
     """
 
     busy: float
@@ -38,22 +39,22 @@ class Queue:
 
     @property
     def waiting(self) -> float:
-        """ρ^(√(2 (c + 1)) - 1): the share of prompts that wait at all; ρ for one replica. [fraction]"""
+        """ρ^(√(2 (c + 1)) - 1): the share of prompts that wait, with c replicas; ρ for one. [fraction]"""
         return self.busy ** (sqrt(2 * (self.replicas + 1)) - 1)
 
     @property
     def _residual_s(self) -> float:
-        """each / 2 / c: the mean time until a replica finishes its current prompt. [s]"""
+        """each / (2 c): the mean time until any of c replicas finishes its current prompt. [s]"""
         return self.each_s / 2 / self.replicas
 
     @property
     def _further_s(self) -> float:
-        """each / 2 / c / (1 - ρ): the mean wait of those that wait at all. [s]"""
+        """each / (2 c) / (1 - ρ): the mean wait of the prompts that wait. [s]"""
         return self._residual_s / (1 - self.busy)
 
     @property
     def mean_s(self) -> float:
-        """The mean wait of a prompt for those before it. [s]
+        """share that waits × their mean wait: the mean wait of all prompts. [s]
 
         >>> Queue(busy=0.5, each_s=0.1).mean_s, Queue(busy=0.5, each_s=0.1, replicas=7).mean_s
         (0.05, 0.0017857142857142859)
@@ -61,9 +62,9 @@ class Queue:
         return self.waiting * self._further_s
 
     def room(self, rate: float, flight: float, besides_s: float) -> float:
-        """(1 - ρ) × (flight - rate × (besides + mean)): positive while Little's law gives fewer than `flight`.
+        """(1 - ρ) × (flight - rate × (besides + mean wait)): positive while Little's law gives fewer than `flight`.
 
-        `besides_s` is what a request takes beside waiting. The factor 1 - ρ keeps it finite where ρ reaches 1.
+        A request takes `besides_s` beside waiting. The factor 1 - ρ keeps the result finite where ρ reaches 1.
 
         >>> Queue(busy=0.5, each_s=0.1).room(5, 10, 1.95), Queue(busy=1.0, each_s=0.1).room(10, 10, 0.5)
         (0.0, -0.5)
@@ -71,7 +72,7 @@ class Queue:
         return (1 - self.busy) * (flight - rate * besides_s) - rate * self.waiting * self._residual_s
 
     def wait_s(self, share: float) -> float:
-        """The quantile of the wait at `share`: 0 for those that do not wait, exponential for the others. [s]
+        """The quantile `share` of the wait: 0 for prompts that do not wait, exponential for the others. [s]
 
         >>> [round(Queue(busy=0.5, each_s=0.1).wait_s(share), 3) for share in (0.5, 0.9, 0.99)]
         [0.0, 0.161, 0.391]
@@ -81,32 +82,32 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Open:
-    """One of the replicas under random arrivals, and the queue in which their prompts wait."""
+    """One of the replicas under random arrivals, and the queue that their prompts wait in."""
 
     service: Service
     queue: Queue
 
     def ttft_s(self, share: float) -> float:
-        """The quantile of TTFT at `share`, 0.99 for p99. [s]"""
+        """The quantile `share` of TTFT, 0.99 for p99. [s]"""
         return self.service.ttft_s - self.queue.mean_s + self.queue.wait_s(share)
 
 
 class _Pace(NamedTuple):
-    """A replica at a number in flight, and what a request takes beside waiting: to its first token, in all. [s]"""
+    """A replica with so many requests in flight: the time of one beside waiting, to its first token and in all. [s]"""
 
     service: Service
     first_s: float
     whole_s: float
 
     def at(self, rate: float, queue: Queue, output: float) -> Open:
-        """The open service at the rate that keeps this number in flight."""
+        """The service at this rate and with this queue; `output` tokens a request."""
         rates = {"requests_per_s": rate, "tokens_per_s": rate * output}
         return Open(service=replace(self.service, ttft_s=self.first_s + queue.mean_s, **rates), queue=queue)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Replica:
-    """One of the replicas under random arrivals of this load's requests."""
+    """One of the replicas, and the requests that arrive."""
 
     on: tuple[Work, Machine, Layout]
     load: Load
@@ -115,23 +116,23 @@ class _Replica:
 
     @classmethod
     def of(cls, w: Work, m: Machine, layout: Layout, load: Load, options: Options) -> "_Replica":
-        """The replica; the prefill of a prompt is computed once, as it is the same however many are in flight."""
+        """The replica with the prefill of a prompt, which does not depend on the requests in flight."""
         prompt = prompt_of(w, m, layout, load.input_tokens, options, past=load.past)
         return cls(on=(w, m, layout), load=load, options=options, prompt=prompt)
 
     def queue(self, rate: float) -> Queue:
-        """The queue of its prompts at `rate` requests per second."""
+        """The queue of its prompts at `rate`."""
         return Queue.at(rate, self.prompt, self.on[2])
 
     def pace(self, flight: float) -> _Pace:
-        """The replica with `flight` requests in flight: an arrival finds all of them, so that all interfere with it."""
+        """The replica with `flight` requests in flight; an arrival finds all of them, and all interfere with it."""
         asked = replace(self.load, sequences=max(1.0, flight), slots=None, others=flight)
         one = serve(*self.on, asked, self.options, prompt=self.prompt)
         first = first_token_s(self.on[1].efficiency, asked, one.decode, one.prefill.total_s)
         return _Pace(service=one, first_s=first, whole_s=first + asked.output_tokens * one.tpot_s)
 
     def opened(self, flight: float) -> Open:
-        """The open service at the rate that keeps `flight` requests in flight."""
+        """The service at the rate that keeps `flight` requests in flight."""
         pace = self.pace(flight)
         most = min(1 / self.queue(1).busy, flight / pace.whole_s)
         rate = crossing(lambda rate: self.queue(rate).room(rate, flight, pace.whole_s), 0.0, most)
@@ -150,12 +151,11 @@ def in_flight(w: Work, m: Machine, layout: Layout, load: Load, *, flight: float,
 def arrivals(
     w: Work, m: Machine, layout: Layout, load: Load, *, requests_per_s: float, options: Options = PLAIN
 ) -> Open | None:
-    """The service under random arrivals at a rate; None where the replica cannot keep up with them.
+    """The service under random arrivals at a rate; None where it takes more than `load.sequences` in flight.
 
-    At most `load.sequences` may be in flight: more would have no slot. The wait of prompts follows from the rate alone,
-    so that Little's law is one equation for the number in flight. The batch of a pipeline stage is rounded up to whole
-    sequences, so that the equation jumps and may have several solutions: the smallest is the one that an idle replica
-    grows into.
+    The wait of prompts depends on the rate alone, so that Little's law is one equation for the number in flight. The
+    batch of a pipeline stage is rounded up to whole sequences, so that the equation has jumps and may have several
+    solutions: the smallest is the one that an idle replica grows into.
     """
     one = _Replica.of(w, m, layout, load, options)
     if one.opened(load.sequences).service.requests_per_s < requests_per_s:

@@ -6,8 +6,9 @@ from itertools import accumulate
 from math import ceil
 from typing import Literal, NamedTuple
 
-from inferplan.core.architecture import Architecture, Attention
-from inferplan.core.attention import Latent
+from inferplan.core.architecture import Architecture
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.latent_attention import Latent
 
 Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
 

@@ -9,13 +9,19 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import NamedTuple
 
-from inferplan.core.adapter_time import AdapterWork, added
-from inferplan.core.collectives import NETWORK_SHARE, Collective
-from inferplan.core.efficiency import Efficiency
-from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Amounts, Batch, context_parallel_collectives, pass_amounts, pass_collectives
-from inferplan.core.work import Work
+from inferplan.core.speed.adapter_time import AdapterWork, added
+from inferplan.core.speed.collectives import NETWORK_SHARE, Collective
+from inferplan.core.speed.efficiency import Efficiency
+from inferplan.core.speed.machine import Machine
+from inferplan.core.speed.pass_amounts import (
+    Amounts,
+    Batch,
+    context_parallel_collectives,
+    pass_amounts,
+    pass_collectives,
+)
+from inferplan.core.speed.work import Work
 
 SHARES: Mapping[str, str] = {
     "dense_read_s": "bandwidth",
@@ -130,7 +136,7 @@ def forward_pass(w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     One batch spends the all-to-alls over the network on top: whole + sent. With two-batch overlap one half computes
     while the other is sent, but each half reads the weights and waits for its kernels: max(2 × half, sent).
 
-    Limits: the engine has to be told to overlap, and then splits from a fixed number of tokens on (vLLM: 32); a lone
+    Limits: overlap is an option of the engine, which then splits from a fixed number of tokens on (vLLM: 32); a lone
     prompt, beside which the other groups have none, is not split.
     Source: LMSYS, two-batch overlap on 96 H100; without it published decode rates are missed by a factor of three.
     DeepEP, pull request 390: halves gain from 64 to 128 tokens on.
@@ -199,7 +205,7 @@ def _with_adapters(spent: Pass, adapted: AdapterWork, m: Machine, layout: Layout
 
 def with_context_parallelism(spent: Pass, w: Work, m: Machine, layout: Layout, batch: Batch) -> Pass:
     """A pass over this batch with the collectives of ranks that each hold a part of a sequence's tokens, if any do."""
-    if not w.shared:
+    if not w.context_parallel:
         return spent
-    told = context_parallel_collectives(w, m, layout, batch)
-    return spent._replace(collectives_s=spent.collectives_s + sum(one.taken_s(m.efficiency) for one in told))
+    exchanges = context_parallel_collectives(w, m, layout, batch)
+    return spent._replace(collectives_s=spent.collectives_s + sum(one.taken_s(m.efficiency) for one in exchanges))

@@ -1,4 +1,4 @@
-"""How a checkpoint stores its weights: the bits it really spends, and what stays in 16 bit."""
+"""Weight formats: bits per weight, what stays in 16 bit, and the arithmetic of matrix products."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,18 +8,18 @@ Quality = Literal["baseline", "safe", "caution"]
 
 BITS_PER_BYTE = 8
 REST_BITS = 16
-"""What a format of scope "linear" leaves embedding, output head, router and norms in. [bits]"""
+"""The width of embedding, output head, router and norms in a format of scope "linear". [bits]"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Precision:
     """A weight format; compared by identity.
 
-    `bits_per_weight` counts scales and zero points of a quantised matrix; `nominal_bits` is what the guide counts
-    with. `scope` says whether every tensor is stored so, or only the linear layers. `kv_bits` is the guide's KV
-    cache element in this format. `compute` names the arithmetic that matrix products run in where the GPU has it;
-    a `weight_only` format is expanded to 16 bit before the product. `codec` names the number format in
-    `core.formats` that encodes one weight, where there is one.
+    `bits_per_weight` includes scales and zero points of a quantised matrix; `nominal_bits` is the guide's figure.
+    `scope` says whether all tensors are stored so or only the linear layers. `kv_bits` is the guide's KV cache element
+    in this format. Matrix products run in the arithmetic `compute` where the GPU has it; weights of a `weight_only`
+    format are expanded to 16 bit before the product. `codec` is the number format in `core.formats` that encodes one
+    weight, None where there is none.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Precision:
 
     @property
     def is_gguf(self) -> bool:
-        """Whether it is a mix of GGUF's, which llama.cpp stores in a file of its own."""
+        """Whether it is one of GGUF's mixes, which llama.cpp reads."""
         return self.title.startswith("GGUF ")
 
     @property
@@ -53,10 +53,10 @@ class Precision:
 
     @property
     def element_bytes(self) -> int:
-        """What a number takes in the type that a model in this format runs in: 32 bit in FP32, else 16. [B]"""
+        """An element of activations of a model in this format: 32 bit in FP32, else 16. [B]"""
         return 4 if self.id == "fp32" else 2
 
     @property
     def rest_bits(self) -> float:
-        """Bits of the tensors outside the linear layers. [bits]"""
+        """Bits per weight outside the linear layers. [bits]"""
         return self.bits_per_weight if self.scope == "all" else REST_BITS

@@ -1,4 +1,4 @@
-"""How long small collectives of NCCL take by the number of GPUs, and where an engine's own kernels take their place.
+"""Latency of small collectives: NCCL's rings by the number of GPUs, and where engines' own kernels replace them.
 
 Units: seconds.
 """
@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 
 class Ring(NamedTuple):
-    """What a ring of GPUs takes for a few kilobytes: once, and for each step from one GPU to the next. [s]"""
+    """The latency of a ring for a few kilobytes: a fixed time, and that of each step to the next GPU. [s]"""
 
     start_s: float
     step_s: float
 
     def all_reduce_s(self, ranks: int) -> float:
-        """start + 2 (n - 1) × step. [s]
+        """start + 2 (n - 1) × step: an all-reduce among n ranks. [s]
 
         Source: NCCL, src/graph/tuning.cc, `ncclTopoTuneModel` (`nsteps`).
 
@@ -34,30 +34,30 @@ RINGS: Mapping[str, Ring] = {
     "Blackwell": Ring(7.9e-6, 1.3e-6),
     "Blackwell Ultra": Ring(7.4e-6, 1.3e-6),
 }
-"""The rings of GPU architectures: a line through what all-reduces of 8 KiB take among 2, 4 and 8 GPUs of a server.
+"""Rings by GPU architecture: a line through measured all-reduces of 8 KiB among 2, 4 and 8 GPUs of a server.
 
 11.0, 14.7 and 21.3 us on A100, 6.8, 10.0 and 16.0 on H100, 10.5, 15.7 and 26.0 on B200, 10.0, 15.0 and 25.8 on B300.
 Source: ai-dynamo/aiconfigurator@095f58a (2026-08-21), sweeps of nccl-tests with NCCL 2.27 and 2.29.
 """
 LIKE: Mapping[str, str] = {"Rubin": "Blackwell Ultra"}
-"""Architectures without a measurement, by the one that is nearest; all others are taken to be like Hopper."""
-OWN = Ring(6.6e-6, 0.6e-6)
-"""What NCCL itself takes a ring over NVLink for where it chooses: half of what is measured on Blackwell."""
+"""The nearest measured architecture of those that were not; all others are taken to be like Hopper."""
+NCCL_OWN = Ring(6.6e-6, 0.6e-6)
+"""NCCL's own constants of a ring over NVLink, by which it chooses: half of what is measured on Blackwell."""
 LONG = Ring(8.4e-6, 3.4e-6)
 """NCCL's ring for long messages ("Simple"), by its own constants: src/graph/tuning.cc."""
 LONG_SHARE = 0.8
-"""What long messages reach of a link's rated speed: 20.0 of 25 GB/s on A100, 20.6 of 25 on H100, 40.1 of 50 on B200.
+"""The share of a link's rated speed for long messages: 20.0 of 25 GB/s on A100, 20.6 of 25 on H100, 40.1 of 50 on B200.
 
 Source: NCCL, src/graph/topo.h, SM80, SM90 and SM100_NVLINK_BW. Its author names 370 of 450 GB/s: nccl-tests, issue 212.
 """
 SWITCH_S = 25e-6
-"""What NCCL has the switch add up in (NVLS), however many GPUs there are. [s]
+"""An all-reduce in the NVLink switch (NVLS) by NCCL's constants, among any number of GPUs. [s]
 
 Source: NCCL, src/graph/tuning.cc, `hwLatencies`. 8 MiB among 16 GB300 take 37.3 us (vLLM, pull request 53318), which is
 25 us and 8 MiB at 0.76 of the link's 900 GB/s; NCCL expects 0.74.
 """
 KERNELS_S = 8e-6
-"""What all-reduces of an engine's own kernels take, which the fitted constants cover: 5 to 8 us among 2 to 8 GPUs. [s]
+"""An all-reduce by an engine's own kernels, 5 to 8 us among 2 to 8 GPUs; the fitted constants include it. [s]
 
 Source: ai-dynamo/aiconfigurator@095f58a, custom all-reduces of 8 KiB under CUDA graphs on H100, H200, B200 and GB300.
 """
@@ -69,22 +69,22 @@ def ring_of(architecture: str) -> Ring:
 
 
 def nccl_all_reduce_s(ring: Ring, ranks: int) -> float:
-    """The ring up to 16 GPUs, the switch beyond: what NCCL picks as the shorter by constants of its own. [s]
+    """NCCL's all-reduce: over the ring up to 16 GPUs, in the switch beyond, as it chooses by its own constants. [s]
 
-    Held against 16 ranks, on none of which it was fitted: 46 us on GB300, 48 to 50 us on GB200 (pull requests 1554 and
-    1593 of ai-dynamo/aiconfigurator).
+    Compared with 16 ranks, which were not fitted on: 46 us on GB300, 48 to 50 us on GB200 (pull requests 1554 and 1593
+    of ai-dynamo/aiconfigurator).
 
     >>> [round(nccl_all_reduce_s(RINGS["Blackwell"], n) * 1e6, 1) for n in (8, 16, 32, 64)]
     [26.1, 46.9, 25.0, 25.0]
     """
-    return ring.all_reduce_s(ranks) if OWN.all_reduce_s(ranks) <= SWITCH_S else SWITCH_S
+    return ring.all_reduce_s(ranks) if NCCL_OWN.all_reduce_s(ranks) <= SWITCH_S else SWITCH_S
 
 
 def beyond_kernels_s(ring: Ring, ranks: int, *, kernels: int) -> float:
-    """max(0, what NCCL takes - 8 us) among more GPUs than the `kernels` of an engine are for, else nothing. [s]
+    """max(0, NCCL's time - 8 us) among more GPUs than an engine's `kernels` support, else 0. [s]
 
-    Kernels write once to all GPUs through the switch: their latency does not grow. Those of TensorRT-LLM took 5 us
-    among 16 GB300 as among 4 (pull request 1554 of ai-dynamo/aiconfigurator).
+    The kernels write once to all GPUs through the switch, so that their latency does not grow: those of TensorRT-LLM
+    took 5 us among 16 GB300 as among 4 (pull request 1554 of ai-dynamo/aiconfigurator).
 
     >>> [round(beyond_kernels_s(RINGS["Blackwell"], n, kernels=16) * 1e6, 1) for n in (8, 16, 32)]
     [0.0, 0.0, 17.0]

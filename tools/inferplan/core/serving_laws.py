@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf
 
-from inferplan.core.efficiency import Efficiency
-from inferplan.core.load import SYNCHRONIZED_SHARE, Load
-from inferplan.core.machine import Machine
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch, pass_amounts
 from inferplan.core.performance import Pass, forward_pass, pass_time, with_context_parallelism
-from inferplan.core.work import Work
+from inferplan.core.speed.efficiency import Efficiency
+from inferplan.core.speed.load import SYNCHRONIZED_SHARE, Load
+from inferplan.core.speed.machine import Machine
+from inferplan.core.speed.pass_amounts import Batch, pass_amounts
+from inferplan.core.speed.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,6 +14,9 @@ from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import chosen_cache, serving
 
+HELD_BY_EACH = (*NAMES, "kv_precision")
+"""The settings that not every model takes under every engine: its adapters, and the format of its cache."""
+
 
 class QuantizationQuestion(Question):
     """A model, and the GPU and load at which its formats are compared."""
@@ -63,7 +66,7 @@ def _refuse(q: Question, gpu: str, *models: str) -> None:
 
     Or where the engine keeps no KV cache of one in the format asked for.
     """
-    if any(name in q.overrides for name in (*NAMES, "kv_precision")):
+    if any(name in q.overrides for name in HELD_BY_EACH):
         cache = chosen_cache(q.ledger())
         for on in (_on(q, gpu, model) for model in models):
             refuse_cache(on, cache)

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from inferplan.catalog.asked_models import model_of, provenance
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.llamacpp_memory import MXFP4_MOE
+from inferplan.core.engines.llamacpp_files import MXFP4_MOE
+from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.memory import class_bits
 from inferplan.core.model import Model
 from inferplan.core.precision import Precision
-from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools._assumptions import Ledger
 
 SIXTEEN_BIT = frozenset({"bf16", "fp16", "fp32"})

@@ -12,7 +12,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from inferplan.catalog._shelf import Shelf
-from inferplan.catalog.engines import ENGINES
+from inferplan.catalog.engines import ENGINES, served_by
 from inferplan.catalog.formats import KV_FORMATS
 from inferplan.tools._numbers import POINTED, measured, plain, times_ten, whole
 from inferplan.tools._words import join
@@ -167,11 +167,13 @@ class Setting(BaseModel):
     def _choice(self, text: str) -> float:
         """The index of the choice that a name means. Raises a ValueError with the choices and the nearest of them."""
         shelf = SHELVES[self.name]
-        meant = shelf.only(text) or ""
+        behind = served_by(text) if self.name == "engine" else None
+        meant = shelf.only(text) or behind or ""
         if meant in self.choices:
             return self.choices.index(meant)
         if meant in self.elsewhere:
-            raise ValueError(f'"{self.name}" does not take {meant} here: {self.elsewhere[meant]}')
+            by = f", by which {text} serves" if behind else ""
+            raise ValueError(f'"{self.name}" does not take {meant} here{by}: {self.elsewhere[meant]}')
         near = next((f"; nearest: {name}" for name in shelf.nearest(text) if name in self.choices), "")
         raise ValueError(f'"{self.name}" takes {join([*self.choices], last="or")}; got "{text}"{near}')
 

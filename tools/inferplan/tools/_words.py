@@ -132,13 +132,15 @@ def layout(tp: int, pp: int, dp: int, ep: int = 1) -> str:
     return (" x ".join(named) or "one GPU") + (f", experts over {ep:,}" if ep > 1 else "")
 
 
-def degrees(of: Layout) -> str:
-    """The degrees of a layout in words; groups of data-parallel attention count as data.
+def degrees(of: Layout, experts_over: int = 0) -> str:
+    """The degrees of a layout in words; groups of data-parallel attention count as data, and share the experts.
+
+    `experts_over` are the GPUs that share them where those are a tensor group.
 
     >>> degrees(Layout(tp=2, attention_dp=4, dp=2))
     'tensor 2 x data 8, experts over 8'
     """
-    return layout(of.tp, of.pp, of.data, of.ep)
+    return layout(of.tp, of.pp, of.data, max(of.ep, experts_over))
 
 
 def printable(text: str) -> str:

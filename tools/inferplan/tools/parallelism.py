@@ -49,6 +49,7 @@ from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
 from inferplan.tools.layouts.words_search import type_sentences
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.launch_layout import is_beyond_one_command
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.settings import note_node
 from inferplan.tools.serving.words_speed import range_ms
 
@@ -161,7 +162,7 @@ def _fits(
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(on, layout),
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
         strategy=layout.strategy,
@@ -218,7 +219,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(on, layout),
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
         strategy=layout.strategy,

@@ -1,6 +1,6 @@
 """Can this model serve these users? All five sections on one set of inputs, and one verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from inferplan.catalog.asked_models import model_of
+from inferplan.catalog.engines import refusal
 from inferplan.catalog.presets import PRESETS
 from inferplan.tools._arguments import (
     GPUS_AT_MOST,
@@ -30,7 +31,7 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed
-from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion
+from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._overrides import parse_overrides
@@ -211,8 +212,12 @@ def _compared_formats(q: PresetQuestion) -> Comparison:
 
 
 def _compared_models(q: PresetQuestion) -> Pair:
-    """The model beside the guide's dense model, or its mixture of experts."""
-    question = _ask(MoeQuestion, q, precision=q.moe_precision())
+    """The model beside the guide's dense model, or its mixture of experts, by parameters and weights.
+
+    Neither adapters nor a cache bear on those: what the other model would refuse of them is no reason to refuse.
+    """
+    kept = (part for part in overrides_for(q, MoeQuestion).split(", ") if part.partition("=")[0] not in HELD_BY_EACH)
+    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=", ".join(kept))
     return pair_of(question, question.ledger())
 
 
@@ -260,9 +265,9 @@ def _no_bill(problem: Mapping[str, Any]) -> str:
 
 def _ask(kind: type[AnyQuestion], q: PresetQuestion, **changes: Any) -> AnyQuestion:
     """The question of one section out of the controls, with `changes`."""
-    controls = q.controls | arguments_for(q, kind) | _pair(q) | changes
+    said = {"overrides": overrides_for(q, kind)}
+    controls = q.controls | arguments_for(q, kind) | _pair(q) | said | changes
     arguments = {name: controls[name] for name in kind.model_fields if controls.get(name) is not None}
-    arguments["overrides"] = overrides_for(q, kind)
     return kind.model_validate(arguments)
 
 
@@ -295,11 +300,19 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
-    steps = [following(layout, ParallelismQuestion, "the layout drawn, and its alternatives")]
+    why = "the layout drawn, and its alternatives" if case.plan.fits else "what keeps it from fitting"
+    steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)
         steps.append(following(bill, CostsQuestion, "rent or buy, with break-even hours"))
-    return steps
+    return [*steps, *_in_llamacpp(case, layout)]
+
+
+def _in_llamacpp(case: Case, layout: ParallelismQuestion) -> Iterator[NextStep]:
+    """The memory under llama.cpp, which GGUF is made for, where it runs on the GPU: a verdict is of the others."""
+    if case.on.precision.is_gguf and refusal("llama.cpp", case.on.gpu, case.on.precision, version=0) is None:
+        apart = {"engine": "llama.cpp", "overrides": None, "kv_precision": None}
+        yield following(layout, VramQuestion, "llama.cpp, which GGUF is made for", **apart)
 
 
 def _gpus(plan: ParallelismAnswer, fewest: Deployment | None) -> int | None:

@@ -8,10 +8,10 @@ from pydantic import Field
 
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.formats import FORMATS
-from inferplan.core.element_formats import CodebookFormat
-from inferplan.core.encoding import Encoding
 from inferplan.core.formats import FORMATS as NUMBER_FORMATS
 from inferplan.core.formats import encode
+from inferplan.core.number_formats.element_formats import CodebookFormat
+from inferplan.core.number_formats.encoding import Encoding
 from inferplan.core.precision import Precision, Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw

@@ -16,7 +16,7 @@ from inferplan.server.http.metrics import metrics
 from inferplan.server.http.settings import Settings
 from inferplan.server.http.spelling import Spelling
 from inferplan.server.http.watch import Watch, note_calls
-from inferplan.server.stdio import StdioServer
+from inferplan.server.stdio.server import StdioServer
 from inferplan.tools.registry import TOOLS
 
 REQUEST_HEADERS = ("Authorization", "Content-Type", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")

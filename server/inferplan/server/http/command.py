@@ -97,7 +97,7 @@ def _parser() -> Parser:
     add("--no-auth", action="store_true", help="listen beyond this machine without tokens")
     add(
         "--allowed-host",
-        type=_told(host_name),
+        type=_saying_why(host_name),
         action="append",
         default=[],
         metavar="HOST",
@@ -105,7 +105,7 @@ def _parser() -> Parser:
     )
     add(
         "--allowed-origin",
-        type=_told(origin),
+        type=_saying_why(origin),
         action="append",
         default=[],
         metavar="ORIGIN",
@@ -126,8 +126,8 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _told(check: Callable[[str], str]) -> Callable[[str], str]:
-    """A check whose sentence argparse passes on."""
+def _saying_why(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check whose ValueError argparse prints as it is worded."""
 
     def parse(text: str) -> str:
         try:

@@ -45,8 +45,8 @@ def objection(text: str, scope: Scope) -> Response | None:
     elif (messages := malformed.list_in(read)) is not None and _has_batches(headers):
         wrong, scope[BATCH] = batch.objection(messages), messages
     else:
-        return _told(malformed.refusal(read, of="body"))
-    return _told(wrong) if wrong else None
+        return _error(malformed.refusal(read, of="body"))
+    return _error(wrong) if wrong else None
 
 
 def mismatch(message: JSONRPCMessage, headers: Headers) -> JSONRPCError | None:
@@ -82,7 +82,7 @@ def _contradicts(request: JSONRPCRequest, headers: Headers) -> bool:
     return PROTOCOL_VERSION_META_KEY in envelope and envelope[PROTOCOL_VERSION_META_KEY] != header
 
 
-def _told(error: JSONRPCError | None) -> Response:
+def _error(error: JSONRPCError | None) -> Response:
     """The error as a response. Over HTTP one is due also where a line would get no reply."""
     if error is None:
         return refusal(400, _NOTHING_ASKED)

@@ -6,8 +6,9 @@ from typing import cast
 
 from inferplan.catalog.hugging_face._keys import CONTEXT, HEADS, HIDDEN, LAYERS, MOST_LAYERS, Keys
 from inferplan.catalog.hugging_face._runs import unpacked
-from inferplan.core.architecture import Attention, Mixer, QkNorm
-from inferplan.core.attention import Indexer
+from inferplan.core.architecture import Mixer
+from inferplan.core.layers.attention import Attention, QkNorm
+from inferplan.core.layers.cache_parts import Indexer
 
 Mixers = list[tuple[Mixer, ...]]
 Windows = Callable[[Keys, int], Sequence[int | None]]

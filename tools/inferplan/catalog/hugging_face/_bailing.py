@@ -5,8 +5,8 @@ from dataclasses import replace
 from inferplan.catalog.hugging_face._attention import Mixers, layers_of
 from inferplan.catalog.hugging_face._keys import MOST_LAYERS, Keys
 from inferplan.catalog.hugging_face._latent import latent
-from inferplan.core.attention import Latent
-from inferplan.core.recurrence import GroupedLightning, KimiDelta
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import GroupedLightning, KimiDelta
 
 CONVOLUTION = "short_conv_kernel_size"
 """What only configs of Ling 3 have. Source: SGLang 0.5.23, srt/configs/bailing_hybrid.py."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from inferplan.catalog.hugging_face._keys import Keys
-from inferplan.core.vision import Kind, VisionTower
+from inferplan.core.layers.vision import Kind, VisionTower
 
 MANY = 10**5
 

@@ -233,6 +233,9 @@ FAMILIES: Mapping[str, Family] = {
     "glm_moe_dsa": Family(
         mixers=Latents(indexers=True), blocks=DEEPSEEK, further=Further(key="num_nextn_predict_layers", corrected=True)
     ),
+    "gpt_bigcode": Family(
+        mixers=own.bigcode_mixers, blocks=ffn.bigcode, norm_bias=True, tied=True, ends=own.bigcode_ends
+    ),
     "gpt_neox": Family(mixers=Plain(heads=BOTH), blocks=Dense(gated=False, bias=True), norm_bias=True),
     "gpt_oss": Family(
         mixers=Plain(

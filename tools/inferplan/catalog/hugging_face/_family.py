@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from inferplan.catalog.hugging_face._attention import Heads, Mixers, Plain, hidden_of, layers_of
 from inferplan.catalog.hugging_face._ffn import Blocks, Dense
 from inferplan.catalog.hugging_face._gemma import NO_ENDS, Ends
-from inferplan.catalog.hugging_face._keys import CONTEXT, Keys
+from inferplan.catalog.hugging_face._keys import CONTEXT, HEADS, Keys
 from inferplan.catalog.hugging_face._multi_token import NONE, Further
 
 Count = int | Callable[[Keys], int]
@@ -72,6 +72,20 @@ def falcon_mixers(keys: Keys) -> Mixers:
     if new and named:
         keys.keep(groups, named, None)
     return mixers
+
+
+def bigcode_mixers(keys: Keys) -> Mixers:
+    """One KV head for all heads unless told otherwise. Source: transformers, `GPTBigCodeAttention`."""
+    shared = keys.flag("multi_query", default=True)
+    keys.values = {**keys.values, "num_key_value_heads": 1 if shared else keys.integer(*HEADS)}
+    mixers = Plain(heads=Heads(qkv_bias=True, output_bias=True))(keys)
+    keys.read.pop("num_key_value_heads", None)
+    return mixers
+
+
+def bigcode_ends(keys: Keys) -> Ends:
+    """Learned positions. Source: transformers, `GPTBigCodeModel.wpe`."""
+    return Ends(other_params=keys.integer(*CONTEXT, default=1024) * hidden_of(keys))
 
 
 def opt_ends(keys: Keys) -> Ends:

@@ -46,6 +46,12 @@ def four_times(keys: Keys) -> Blocks:
     return [DenseFfn(intermediate=4 * hidden_of(keys), gated=False, bias=True)] * layers_of(keys)
 
 
+def bigcode(keys: Keys) -> Blocks:
+    """`n_inner` or 4 × hidden, without a gate, with biases. Source: transformers, `GPTBigCodeMLP`."""
+    width = keys.integer("n_inner", "intermediate_size", default=4 * hidden_of(keys))
+    return [DenseFfn(intermediate=width, gated=False, bias=True)] * layers_of(keys)
+
+
 def falcon(keys: Keys) -> Blocks:
     """`ffn_hidden_size` or 4 × hidden, without a gate. Source: transformers, `FalconMLP`."""
     width = keys.integer("ffn_hidden_size", default=4 * hidden_of(keys))

@@ -8,7 +8,8 @@ from inferplan.catalog.hugging_face._attention import Heads, Mixers, Plain, hidd
 from inferplan.catalog.hugging_face._ffn import MANY, Blocks
 from inferplan.catalog.hugging_face._gemma import Ends
 from inferplan.catalog.hugging_face._keys import Keys
-from inferplan.core.architecture import Attention, DenseFfn
+from inferplan.core.architecture import DenseFfn
+from inferplan.core.layers.attention import Attention
 
 _PLAIN = Plain(heads=Heads(qk_norm="per_head"), windows=one_full_in(5, None))
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 
-from inferplan.core.architecture import Architecture, ExpertFfn, layer_params
+from inferplan.core.architecture import Architecture, ExpertFfn
+from inferplan.core.parameters import layer_params
 
 MIXERS, SHARED, DENSE, EXPERTS = "self_attn", "mlp.shared_experts", "mlp.down_proj", "mlp.experts"
 """Kinds of tensors, each by the module name that stands for it."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from inferplan.catalog.hugging_face._attention import Mixers, hidden_of, layers_of
 from inferplan.catalog.hugging_face._keys import HEADS, MOST_LAYERS, Keys
-from inferplan.core.attention import Indexer, Latent
-from inferplan.core.recurrence import KimiDelta
+from inferplan.core.layers.cache_parts import Indexer
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import KimiDelta
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

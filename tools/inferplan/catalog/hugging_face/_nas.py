@@ -9,7 +9,8 @@ from inferplan.catalog.hugging_face._ffn import Blocks
 from inferplan.catalog.hugging_face._gemma import Ends
 from inferplan.catalog.hugging_face._keys import HEADS, LARGEST, Keys
 from inferplan.catalog.hugging_face._runs import packed, unpacked
-from inferplan.core.architecture import Attention, DenseFfn
+from inferplan.core.architecture import DenseFfn
+from inferplan.core.layers.attention import Attention
 
 KEY = "block_configs"
 MULTIPLE = 256

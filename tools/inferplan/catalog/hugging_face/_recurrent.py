@@ -8,7 +8,7 @@ from typing import cast
 from inferplan.catalog.hugging_face._attention import FULL, LINEAR, Heads, Mixers, hidden_of, layers_of
 from inferplan.catalog.hugging_face._keys import MOST_LAYERS, Keys
 from inferplan.core.architecture import Mixer
-from inferplan.core.recurrence import GatedDelta, Lightning, Mamba1, Mamba2, ShortConv
+from inferplan.core.layers.recurrence import GatedDelta, Lightning, Mamba1, Mamba2, ShortConv
 
 MAMBA = "mamba"
 

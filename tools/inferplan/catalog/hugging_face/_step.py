@@ -13,7 +13,8 @@ from inferplan.catalog.hugging_face._attention import (
 )
 from inferplan.catalog.hugging_face._ffn import Blocks, Dense, check_active
 from inferplan.catalog.hugging_face._keys import HEADS, MOST_LAYERS, Keys
-from inferplan.core.architecture import Attention, ExpertFfn
+from inferplan.core.architecture import ExpertFfn
+from inferplan.core.layers.attention import Attention
 
 MANY = 10**5
 GROUPS = "num_attention_groups"

@@ -3,7 +3,8 @@
 from inferplan.catalog.hugging_face._attention import Mixers, hidden_of, layers_of, of_decoder
 from inferplan.catalog.hugging_face._gemma import Ends
 from inferplan.catalog.hugging_face._keys import HEADS, Keys
-from inferplan.core.attention import Compressed, Indexer
+from inferplan.core.layers.cache_parts import Indexer
+from inferplan.core.layers.compressed_attention import Compressed
 
 MANY = 10**5
 RATIOS = "compress_ratios"

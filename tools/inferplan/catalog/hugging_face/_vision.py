@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from inferplan.catalog.hugging_face._encoders import encoder_of, positions, size
 from inferplan.catalog.hugging_face._keys import Keys
-from inferplan.core.vision import VisionTower
+from inferplan.core.layers.vision import VisionTower
 
 WRAPPERS: Mapping[str, str | None] = {
     "aya_vision": "cohere2",

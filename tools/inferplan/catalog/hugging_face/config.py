@@ -24,17 +24,11 @@ from inferplan.catalog.hugging_face._stages import stage_copies
 from inferplan.catalog.hugging_face._text import LONGEST_CONFIG, ConfigProblem, Problems, listed, parsed, quoted
 from inferplan.catalog.hugging_face._vision import OWN_DECODER, WRAPPERS, vision_of
 from inferplan.catalog.hugging_face.titles import title
-from inferplan.core.architecture import (
-    Architecture,
-    Attention,
-    DenseFfn,
-    ExpertFfn,
-    LayerGroup,
-    Mixer,
-    count,
-)
-from inferplan.core.attention import Latent
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.model import Model
+from inferplan.core.parameters import count
 
 __all__ = ["LONGEST_CONFIG", "ConfigProblem", "Described", "described", "known_model_types", "read"]
 

@@ -5,11 +5,11 @@ from functools import cached_property
 from math import ceil, inf
 from typing import Literal
 
-from inferplan.core.collectives import Collective
-from inferplan.core.load import Load
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.serving_laws import Service, in_one_stage
+from inferplan.core.speed.collectives import Collective
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.pass_amounts import Batch
 from inferplan.tools._arguments import USERS_AT_MOST
 from inferplan.tools.serving.latency import WHENEVER, Latency, Pace
 from inferplan.tools.serving.replica import Replica

@@ -9,6 +9,7 @@ from inferplan.core.placement import first_gpu, nodes_per_group
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Deployment, Serving
 
 PAIRED = 9
@@ -51,7 +52,8 @@ def _title(on: Serving, layout: Layout) -> list[str]:
     """`Model, format, 8 x GPU: degrees`, wrapped."""
     what = f"{words.title(on.model)}, {on.precision.title}"
     size = f"{words.devices(layout.gpus, on.gpu.title)}:"
-    return [*draw.wrap_items([f"{what},", size, words.degrees(layout)], draw.WIDTH, separator=" "), ""]
+    degrees = words.degrees(layout, experts_over(on, layout))
+    return [*draw.wrap_items([f"{what},", size, degrees], draw.WIDTH, separator=" "), ""]
 
 
 def _replicas(on: Serving, layout: Layout) -> list[str]:
@@ -160,7 +162,7 @@ def _share(on: Serving, layout: Layout) -> str:
     part = f"1/{layout.tp} of each layer" if split else whole
     if experts is None:
         return part
-    if layout.ep > 1:
+    if experts_over(on, layout) > 1:
         return f"{part}, its experts whole"
     return f"{part}, {'of ' if split else ''}all {experts.experts} experts"
 

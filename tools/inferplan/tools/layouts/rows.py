@@ -13,6 +13,7 @@ from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import ALTERNATIVES, Case
 from inferplan.tools.layouts.search import Offer, Search
 from inferplan.tools.layouts.words_aims import loses
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Serving
 
 STAGES = 4
@@ -62,7 +63,7 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: flo
         tp=layout.tp,
         pp=layout.pp,
         dp=layout.data,
-        ep=layout.ep,
+        ep=experts_over(case.on, layout),
         gpus_used=layout.gpus,
         max_concurrent_users=plan.in_time,
         ttft_ms=ttft_ms(plan) if case.demand.is_aimed or plan.load.is_single else None,

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, islice
 from math import ceil
 from typing import Any, cast
 
 from inferplan.catalog.gpus import GPUS, GUIDE_MENU
+from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
-from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._overrides import with_override
@@ -18,7 +18,7 @@ from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.settings import serving
-from inferplan.tools.sizing.changes import Change, engine_settings
+from inferplan.tools.sizing.changes import LESS_FILLED, Change, engine_settings
 from inferplan.tools.sizing.need import Need, fit, is_larger
 
 FEW_SEQUENCES = 64
@@ -74,7 +74,7 @@ class _Asked:
             service = on.service(found.layout, load)
             yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
 
-    def overridden(self, what: str, name: str, value: int, on: Serving) -> Iterator[Way]:
+    def overridden(self, what: str, name: str, value: float, on: Serving) -> Iterator[Way]:
         """The same for one more override, unless the question has that override already."""
         if name not in self.overrides:
             yield from self.served(what, {"overrides": with_override(self.overrides, name, value)}, on)
@@ -97,6 +97,7 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
     yield from _shorter_steps(asked)
     yield from _shared_cache(asked)
     yield from _fewer_sequences(asked)
+    yield from _less_filled(asked)
     yield from _larger_gpu(asked)
 
 
@@ -143,6 +144,21 @@ def _fewer_sequences(asked: _Asked) -> Iterator[Way]:
     if asked.on.engine.max_num_seqs > FEW_SEQUENCES and asked.on.smallest(asked.context) is None:
         few = asked.on.set_to(max_num_seqs=FEW_SEQUENCES)
         yield from asked.overridden(f"{FEW_SEQUENCES} sequences at once", "max_num_seqs", FEW_SEQUENCES, few)
+
+
+def _less_filled(asked: _Asked) -> Iterator[Way]:
+    """The largest share of memory that leaves enough beside it, where warm-up leaves room for no session."""
+    if asked.on.smallest(asked.context) is None:
+        filled = (
+            asked.overridden(
+                f"{100 * share:g} % of memory filled",
+                "memory_utilization",
+                share,
+                asked.on.set_to(memory_utilization=share),
+            )
+            for share in LESS_FILLED
+        )
+        yield from islice(chain.from_iterable(filled), 1)
 
 
 def _larger_gpu(asked: _Asked) -> Iterator[Way]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 
-from inferplan.core.collectives import Collective
 from inferplan.core.engine_memory import Capacity
+from inferplan.core.engines.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.core.parallelism import Layout, idle_stages, pipeline_bubble
 from inferplan.core.serving_laws import Service
+from inferplan.core.speed.collectives import Collective
 from inferplan.core.units import GB, GIB, MILLI
-from inferplan.core.vllm_defaults import SHORT_STEP, is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.layouts.words_aims import left_over
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.stand_in import warning
@@ -32,7 +33,7 @@ def summary(case: Case) -> Iterator[str]:
     on, plan, layout = case.on, case.chosen, case.chosen.layout
     yield (
         f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
-        f"{words.degrees(layout)}, "
+        f"{words.degrees(layout, experts_over(on, layout))}, "
         f"{words.count(layout.dp, 'replica')} of {words.count(layout.replica, 'GPU')} on "
         f"{words.nodes(plan.deployment.nodes, on.gpu, size=on.node_size)}."
     )
@@ -214,7 +215,7 @@ def _room(case: Case) -> str:
     if on.engine.name == "vllm" and is_compressed(on.model.architecture):
         return _room_of_compressed(case, held)
     sessions, tokens = held.sessions // groups, held.tokens // groups
-    bound = _bound_by(on, on.pool(layout, context).most, sessions) if sessions < tokens // context else ""
+    bound = _bound_by(on, on.pool(layout, context).max_sequences, sessions) if sessions < tokens // context else ""
     room = f"{tokens:,} tokens / {context:,}{bound}"
     return f"{groups} x ({room} = {sessions:,})" if groups > 1 else room
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from inferplan.core import breakeven, cost
-from inferplan.core.ownership import payback_months
+from inferplan.core import cost
+from inferplan.core.money import breakeven
+from inferplan.core.money.ownership import payback_months
 from inferplan.core.units import HOURS_PER_DAY
 from inferplan.tools.money.fleet import FleetSizing
 from inferplan.tools.money.rates import OptionName, Rates

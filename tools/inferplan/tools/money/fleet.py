@@ -7,10 +7,10 @@ from itertools import islice
 from math import ceil
 
 from inferplan.core import cost
-from inferplan.core.load import Load
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.serving_laws import Service
+from inferplan.core.speed.load import Load
 from inferplan.core.units import MILLI
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._overrides import parse_overrides

@@ -11,12 +11,12 @@ from inferplan.catalog import prices
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.core import cost, memory
-from inferplan.core.efficiency import VENDORS
 from inferplan.core.hardware import Gpu
-from inferplan.core.machine import machine_of
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
-from inferplan.core.work import work_of
+from inferplan.core.speed.efficiency import VENDORS
+from inferplan.core.speed.machine import machine_of
+from inferplan.core.speed.work import work_of
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.money.fleet import FleetSizing, Request, Traffic, instances, on_gpu

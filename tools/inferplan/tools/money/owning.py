@@ -13,7 +13,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.prices import FACILITY, Purchase
 from inferplan.core.cost import reserved_month
 from inferplan.core.hardware import Gpu
-from inferplan.core.ownership import Ownership, owned_month
+from inferplan.core.money.ownership import Ownership, owned_month
 from inferplan.core.units import HOURS_PER_MONTH, KILO, MONTHS_PER_YEAR
 from inferplan.tools._assumptions import Ledger
 

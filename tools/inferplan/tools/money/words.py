@@ -5,7 +5,7 @@ from math import inf
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.ownership import Ownership
+from inferplan.core.money.ownership import Ownership
 from inferplan.core.units import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH, MILLION, MONTHS_PER_YEAR
 from inferplan.tools import _words as words
 from inferplan.tools.money.bills import COMMITTED, HOURLY

@@ -5,8 +5,8 @@ from functools import cache
 
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
-from inferplan.core.element_formats import E4M3, INT4
 from inferplan.core.model import Model
+from inferplan.core.number_formats.element_formats import E4M3, INT4
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.core.units import GB, MILLI
 from inferplan.tools import _words as words
@@ -142,7 +142,7 @@ def formula(case: Comparison) -> Iterator[str]:
 
 def _mean_bits(model: Model, form: Precision) -> tuple[float, float]:
     """Mean bits of a weight in linear layers, and elsewhere. [bits]"""
-    if model.own_bits(form.id) is None:
+    if not memory.is_uneven(model, form):
         return form.bits_per_weight, form.rest_bits
     stored, parts = memory.weights(model, form), model.parameters
     linear = stored.attention + stored.ffn + stored.routed_experts

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
-from inferplan.core.adapters import FIRST_WITHOUT_VOCABULARY, room, unknown
 from inferplan.core.engine import EngineName
-from inferplan.core.rank_memory import RankMemory
+from inferplan.core.engines.adapters import FIRST_WITHOUT_VOCABULARY, buffer_rank, unknown
+from inferplan.core.engines.rank_memory import RankMemory
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
@@ -48,7 +48,7 @@ def note_adapters(ledger: Ledger, on: Serving) -> None:
     engine, experts = on.engine, on.experts
     if not engine.adapters:
         return
-    kept = f"{words.count(engine.adapters, 'adapter')} of rank {room(engine)}"
+    kept = f"{words.count(engine.adapters, 'adapter')} of rank {buffer_rank(engine)}"
     ledger.note("lora_buffers", kept, why=_adapted(on))
     note_adapted_speed(ledger, on)
     if experts and engine.name == "vllm" and on.precision.id not in (*SIXTEEN_BIT, "mxfp4"):
@@ -80,7 +80,7 @@ def adapters_sentence(on: Serving, memory: RankMemory) -> Iterator[str]:
     if memory.adapters:
         kept = words.count(on.engine.adapters, "LoRA adapter")
         taken = "takes" if on.engine.adapters == 1 else "take"
-        yield f"{kept} of rank {room(on.engine)} {taken} {words.gib(memory.adapters)} of each GPU."
+        yield f"{kept} of rank {buffer_rank(on.engine)} {taken} {words.gib(memory.adapters)} of each GPU."
 
 
 def offered_engines(names: Sequence[str], *, engines: bool) -> str:

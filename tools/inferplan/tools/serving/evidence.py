@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from inferplan.catalog.engines import ENGINES
-from inferplan.core import vllm_activation, vllm_defaults
-from inferplan.core.compressed_memory import covers
 from inferplan.core.engine import EngineName
-from inferplan.core.kv_coverage import is_read_alone
+from inferplan.core.engines import vllm_activation, vllm_defaults
+from inferplan.core.engines.compressed_memory import covers
+from inferplan.core.engines.kv_coverage import is_read_alone
+from inferplan.core.layers.vision import Kind, item_images, profiled_images
 from inferplan.core.model import Model
-from inferplan.core.vision import Kind, item_images, profiled_images
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.serving.serving import Serving

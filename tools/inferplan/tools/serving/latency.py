@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from math import inf
 
 from inferplan.core.bracket import last_within
-from inferplan.core.load import Load
 from inferplan.core.serving_laws import Service
+from inferplan.core.speed.load import Load
 from inferplan.core.units import MILLI
 
 

@@ -1,28 +1,26 @@
 """The command that starts one replica of a deployment."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.adapters import room
 from inferplan.core.engine_memory import as_run
-from inferplan.core.kv_blocks import PAIRED_BLOCK_TOKENS
-from inferplan.core.kv_coverage import picks_pages
+from inferplan.core.engines.adapters import buffer_rank
+from inferplan.core.engines.kv_blocks import PAIRED_BLOCK_TOKENS
+from inferplan.core.engines.kv_coverage import picks_pages
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools.serving.launch_flags import FLAGS, spelled
 from inferplan.tools.serving.launch_layout import cluster_remarks, environment, layout_flags
+from inferplan.tools.serving.published import as_published
 from inferplan.tools.serving.serving import Serving
 
 ANY_MODEL = "MODEL"
 """Placeholder for a checkpoint that is not known."""
-RELEASED_BESIDE = "fp8"
-"""The format of checkpoints that are released beside the 16-bit ones."""
 WIDE = "fp32"
 """The format that engines have to be told: they load a checkpoint of 32 bit in 16 as well.
 
@@ -53,7 +51,7 @@ def launch(
     Placeholders stand in capitals or are explained behind a `#`, as is the number of replicas. Plugins are listed in
     the ledger.
     """
-    on, needed = _as_published(on, layout), plugin(on.engine.name, on.gpu)
+    on, needed = as_published(on, layout), plugin(on.engine.name, on.gpu)
     form = "gguf" if on.precision.is_gguf else on.precision.id
     first, loader = LOADERS.get(form, (0, ""))
     if loader and on.engine.name == "vllm" and on.engine.version >= first and needed != METAL:
@@ -91,27 +89,6 @@ def _checkpoint(model: Model, context: int) -> str:
     if real is not None:
         return real.id if context <= real.architecture.max_positions else ANY_MODEL
     return ANY_MODEL if model.is_size_class or is_config(model.id) else model.id
-
-
-def _as_published(on: Serving, layout: Layout) -> Serving:
-    """The serving of the FP8 checkpoint released beside a 16-bit one, where there is one: it is what people deploy.
-
-    Not where it keeps layers in 16 bit, which the format counted does not, nor where this layout would cut its blocks
-    of scales, nor where tensor groups share experts under other engines than vLLM: SGLang exchanges the tokens of a
-    checkpoint in blocks otherwise, and takes room for it.
-
-    Source: vllm-project/recipes, which serve zai-org/GLM-5-FP8 and the like, and quantise online where there is none.
-    """
-    own = MODELS.get(f"{on.model.id}-{RELEASED_BESIDE.upper()}") or MODELS.get(f"{on.model.id}-{RELEASED_BESIDE}")
-    if (
-        on.precision.id != RELEASED_BESIDE
-        or own is None
-        or own.native_bits
-        or (layout.ep > 1 and on.engine.name != "vllm")
-    ):
-        return on
-    published = replace(on, model=own)
-    return published if layout.tp in published.degrees else on
 
 
 def _is_invented(on: Serving) -> bool:
@@ -203,11 +180,11 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
     yield flags.context.format(context * each if slots else context)
     if flags.longer and on.model.is_beyond_training(context):
         yield flags.longer.format(context)
-    told = on.pool(layout, context).told
-    if told:
-        ledger.note("max_num_seqs", told, why=STATES.format(on.engine.max_num_seqs))
-    if slots or told or ledger.given("max_num_seqs"):
-        yield flags.sequences.format(each if slots else told or on.engine.max_num_seqs)
+    lowered = on.pool(layout, context).lowered_max_num_seqs
+    if lowered:
+        ledger.note("max_num_seqs", lowered, why=STATES.format(on.engine.max_num_seqs))
+    if slots or lowered or ledger.given("max_num_seqs"):
+        yield flags.sequences.format(each if slots else lowered or on.engine.max_num_seqs)
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
@@ -251,5 +228,5 @@ def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
     if not engine.images:
         yield flags.text_alone
     if engine.adapters:
-        yield flags.adapters.format(engine.adapters, room(engine))
+        yield flags.adapters.format(engine.adapters, buffer_rank(engine))
         yield flags.adapters_sharded if engine.adapters_sharded else ""

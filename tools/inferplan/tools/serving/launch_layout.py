@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.placement import is_even
-from inferplan.core.rank_weights import cuts_blocks
 from inferplan.core.serving_laws import in_one_stage
+from inferplan.core.speed.pass_amounts import Batch
 from inferplan.tools import _words as words
 from inferplan.tools.serving.launch_flags import AITER, EARLIER, EXCHANGE, FLAGS, spelled
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Serving
 
 LISTED = 4
@@ -38,7 +38,7 @@ def layout_flags(on: Serving, layout: Layout, each: int) -> Iterator[str]:
     tensor = (layout.ranks if on.engine.name in ("sglang", "tensorrt-llm") else layout.tp) * on.gpu.devices
     if tensor > 1 and flags.tensor:
         yield flags.tensor.format(tensor)
-    if layout.ep == 1 and cuts_blocks(on.model, on.precision, layout.tp):
+    if layout.ep < experts_over(on, layout):
         yield flags.whole.format(layout.tp)
     if layout.pp > 1 and flags.pipeline:
         yield flags.pipeline.format(layout.pp)

@@ -3,10 +3,10 @@
 from functools import lru_cache
 
 from inferplan.core import parallelism
-from inferplan.core.efficiency import Kind
 from inferplan.core.error_bands import Band, Law, Level, attention_of, band
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
+from inferplan.core.speed.efficiency import Kind
 
 
 @lru_cache(maxsize=1024)

@@ -6,9 +6,9 @@ from inferplan.catalog import engines as catalog
 from inferplan.catalog.engines import Refusal, refusal
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.core.engine import ENGINES, EngineName
-from inferplan.core.kv_coverage import pools_index_keys
+from inferplan.core.engines.kv_coverage import pools_index_keys
+from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.precision import BITS_PER_BYTE, Precision
-from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools._settings import settings
 from inferplan.tools.serving.adapters import offered_engines, refuse_adapters

@@ -2,12 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from inferplan.core.collectives import Collective
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine
 from inferplan.core.open_load import Open, arrivals, in_flight
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.performance import all_collectives, is_split
 from inferplan.core.serving_laws import (
     Options,
@@ -19,7 +15,11 @@ from inferplan.core.serving_laws import (
     prompt_of,
     serve,
 )
-from inferplan.core.work import Work
+from inferplan.core.speed.collectives import Collective
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine
+from inferplan.core.speed.pass_amounts import Batch
+from inferplan.core.speed.work import Work
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from inferplan.core import memory, parallelism, placement
-from inferplan.core.adapters import can_share_out
 from inferplan.core.architecture import DenseFfn
-from inferplan.core.attention import Latent
+from inferplan.core.engines.adapters import can_share_out
+from inferplan.core.engines.vllm_defaults import is_compressed
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.parallelism import Layout
-from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools.serving.lookups import degrees_of
 from inferplan.tools.serving.target import Target
 

@@ -7,17 +7,17 @@ from itertools import chain
 from math import ceil
 
 from inferplan.core import engine_memory, memory, parallelism, placement
-from inferplan.core.efficiency import Efficiency, efficiency, is_fitted, kind_of
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
 from inferplan.core.fabric import Fabric, fabric_of
-from inferplan.core.load import Load
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
 from inferplan.core.rings import beyond_kernels_s, ring_of
 from inferplan.core.serving_laws import PLAIN, Options, Service
-from inferplan.core.work import Work, work_under
+from inferplan.core.speed.efficiency import Efficiency, efficiency, is_fitted, kind_of
+from inferplan.core.speed.load import Load
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.work import Work, work_under
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.lookups import band_of, pipelines
 from inferplan.tools.serving.replica import Replica

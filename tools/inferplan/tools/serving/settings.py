@@ -10,19 +10,20 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
-from inferplan.core import engine_memory, vllm_defaults
-from inferplan.core.drafts import draft_share
-from inferplan.core.efficiency import Efficiency, Kind, efficiency, kind_of
+from inferplan.core import engine_memory
 from inferplan.core.engine import USUAL, Engine, EngineName
 from inferplan.core.engine_memory import RULES, as_run
+from inferplan.core.engines import vllm_defaults
+from inferplan.core.engines.drafts import draft_share
+from inferplan.core.engines.vllm_activation import tunes
 from inferplan.core.error_bands import Law
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
+from inferplan.core.speed.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.units import GB, MICRO, MILLI
-from inferplan.core.vllm_activation import tunes
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._settings import settings

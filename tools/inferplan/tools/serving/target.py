@@ -7,8 +7,8 @@ from inferplan.catalog.engines import ENGINES, Refusal, refusal
 from inferplan.catalog.formats import FORMATS
 from inferplan.core import engine_memory, memory
 from inferplan.core.architecture import ExpertFfn
-from inferplan.core.compressed_memory import lacks_kernels
 from inferplan.core.engine import USUAL, Engine
+from inferplan.core.engines.compressed_memory import lacks_kernels
 from inferplan.core.hardware import Gpu
 from inferplan.core.memory import WeightBytes
 from inferplan.core.model import Model

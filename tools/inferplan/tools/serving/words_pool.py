@@ -1,7 +1,7 @@
 """The arithmetic of the busiest GPU's KV pool, as its engine works it out."""
 
+from inferplan.core.engines.rank_memory import RankMemory
 from inferplan.core.parallelism import Layout
-from inferplan.core.rank_memory import RankMemory
 from inferplan.core.units import GIB
 from inferplan.tools.serving.serving import Serving
 

@@ -7,8 +7,8 @@ from math import ceil
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import Precision
-from inferplan.core.vllm_defaults import SHORT_STEP
 from inferplan.tools._arguments import GPUS_AT_MOST
 from inferplan.tools._models import is_original
 from inferplan.tools._overrides import with_override
@@ -19,17 +19,20 @@ from inferplan.tools.sizing.need import Fit, Need, fit, longest_context
 SHORTEST = 256
 """The shortest context that is offered. [tokens]"""
 SETTINGS: tuple[tuple[str, tuple[float, ...]], ...] = (
-    ("memory_utilization", (0.8, 0.9, 0.95)),
+    ("memory_utilization", (0.8, 0.9, 0.95, 0.7, 0.6, 0.5)),
     ("cuda_graphs", (False,)),
     ("max_num_seqs", (256, 64)),
     ("max_num_batched_tokens", (SHORT_STEP,)),
 )
 """Fields of the engine and the values that free memory, the mildest first.
 
-SGLang fills half of a small GPU by default, and less the more ranks a replica has; other engines fill more than 0.8.
+SGLang fills half of a small GPU by default, and less the more ranks a replica has; other engines fill more than 0.8. On
+a GPU of a few GiB more than that leaves nothing for what it needs beside its share.
 256 sequences are vLLM's own default on smaller GPUs. For the 1,024 of large ones its runner (since 0.27) and the
 sampler of its trial take up to 2 GiB more, by the vocabulary.
 """
+LESS_FILLED = (0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
+"""Shares of memory that leave more outside the engine's budget, the mildest first: a small GPU's warm-up needs it."""
 SHARDED_ADAPTERS: tuple[str, tuple[float, ...]] = ("adapters_sharded", (True,))
 """The same for an engine with LoRA adapters."""
 FEWER = frozenset({"max_num_seqs", "max_num_batched_tokens"})
@@ -125,6 +128,9 @@ def engine_settings(here: Fit, overrides: str) -> Iterator[Change]:
     sharded = (SHARDED_ADAPTERS,) if engine.adapters and engine.name == "vllm" else ()
     for field, values in (*SETTINGS, *sharded):
         yield from _set_to(here, field, () if field in overrides else _worth_trying(here, field, values), overrides)
+    if "memory_utilization" not in overrides and here.tightest.memory.headroom < 0:
+        filled = here.on.utilization(here.tightest.layout)
+        yield from _set_to(here, "memory_utilization", (one for one in LESS_FILLED if one < filled), overrides)
     each = ceil(here.need.users / here.placed.layout.dp) if here.placed else 1
     if each > engine.max_num_seqs and "max_num_seqs" not in overrides:
         yield from _set_to(here, "max_num_seqs", (each,), overrides)

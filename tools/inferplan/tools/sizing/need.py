@@ -6,12 +6,12 @@ from math import ceil, inf
 
 from inferplan.core import memory
 from inferplan.core.bracket import last_within
+from inferplan.core.engines.kv_blocks import BLOCK_TOKENS
+from inferplan.core.engines.rank_memory import RankMemory
 from inferplan.core.hardware import Gpu
-from inferplan.core.kv_blocks import BLOCK_TOKENS
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
-from inferplan.core.rank_memory import RankMemory
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.stand_in import falls_short
 

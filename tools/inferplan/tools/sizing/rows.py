@@ -8,7 +8,8 @@ from pydantic import Field
 from inferplan.catalog.asked_gpus import shown_gpu
 from inferplan.core.units import GIB
 from inferplan.tools._tool import Part, absent
-from inferplan.tools.serving.serving import Deployment
+from inferplan.tools.serving.published import experts_over
+from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.sizing.changes import Change
 from inferplan.tools.sizing.need import Fit
 
@@ -94,7 +95,7 @@ def hardware_row(one: Fit, **more: Any) -> HardwareRow:
         gpus_by_formula=one.by_formula,
         nodes_by_formula=one.nodes_by_formula,
         fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
-        deploy=_placed(one.placed) if one.placed else None,
+        deploy=_placed(one.on, one.placed) if one.placed else None,
         max_concurrent_users=one.users,
         **more,
     )
@@ -111,10 +112,11 @@ def detailed(one: Fit) -> dict[str, Any]:
     }
 
 
-def _placed(deployment: Deployment) -> Placed:
+def _placed(on: Serving, deployment: Deployment) -> Placed:
     """A deployment as part of a row."""
     layout = deployment.layout
-    shared = layout.ep if layout.ep > 1 else None
+    over = experts_over(on, layout)
+    shared = over if over > 1 else None
     return Placed(gpus=layout.gpus, nodes=deployment.nodes, tp=layout.tp, pp=layout.pp, ep=shared)
 
 

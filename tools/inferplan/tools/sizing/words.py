@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core import llamacpp_offload, memory
-from inferplan.core.load import Load
+from inferplan.core import memory
+from inferplan.core.engines import llamacpp_offload
+from inferplan.core.speed.load import Load
 from inferplan.tools import _words as words
 from inferplan.tools.serving.adapters import adapters_sentence
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Deployment
 from inferplan.tools.serving.words_speed import around
 from inferplan.tools.sizing.changes import Change
@@ -127,13 +129,14 @@ def _where(here: Fit, placed: Deployment) -> str:
         return gpus
     nodes = f" on {words.nodes(placed.nodes, on.gpu, size=on.node_size)}" if placed.nodes > 1 else ""
     picked = ", picked for room" if here.has_rivals else ""
-    return f"{gpus}{nodes} ({words.degrees(layout)}{picked})"
+    return f"{gpus}{nodes} ({words.degrees(layout, experts_over(on, layout))}{picked})"
 
 
 def _engine(need: Need, here: Fit) -> str:
     """`vLLM 0.28 (memory utilization 0.92)`."""
     share = here.on.utilization(here.tightest.layout)
-    return f"{need.on.engine_name} (memory utilization {share:.3g})"
+    filled = f"memory utilization {share:.3g}" if share > 0 else "whose default fills nothing of so small a GPU"
+    return f"{need.on.engine_name} ({filled})"
 
 
 def _longest(need: Need, here: Fit) -> str:

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from inferplan.core import memory
+from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.units import GB, GIB
-from inferplan.core.vllm_defaults import is_compressed
 from inferplan.tools import _words as words
 from inferplan.tools.serving.words_pool import pool_line
 from inferplan.tools.sizing.need import Fit, Need
@@ -62,9 +62,9 @@ def _weights_line(need: Need) -> str:
     model, form = need.model, need.precision
     if model.is_size_class:
         return f"{model.total_params:,} parameters x {form.nominal_bits / 8:g} B"
-    if own := model.own_bits(form.id):
+    if memory.is_uneven(model, form):
         alike: Counter[float] = Counter()
-        for bits, params in memory.params_by_bits(model, own):
+        for bits, params in memory.params_by_bits(model, form):
             alike[bits] += params
         return " + ".join(f"{params:,} x {bits:g} bit" for bits, params in sorted(alike.items()) if params)
     if form.scope == "all":

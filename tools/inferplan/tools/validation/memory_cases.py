@@ -12,9 +12,10 @@ from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core import engine_memory, memory, vllm_defaults
+from inferplan.core import engine_memory, memory
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engine_memory import RULES, Capacity
+from inferplan.core.engines import vllm_defaults
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Adapted, Model
 from inferplan.core.parallelism import Layout
@@ -253,7 +254,7 @@ class Setup:
             adapters=self.extra.lora_adapters or 1 if self.extra.lora_rank else 0,
             adapter_rank=self.extra.lora_rank or 1,
             adapters_sharded=bool(self.extra.lora_sharded),
-            as_told=True,
+            keeps_max_num_seqs=True,
             first_runner=self.extra.first_runner is True,
             first_start=self.extra.first_start is True,
         )

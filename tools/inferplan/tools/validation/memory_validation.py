@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from inferplan.core import engine_memory, llamacpp_memory, memory, vllm_buffers, vllm_memory
-from inferplan.core.adapters import adapter_stages
-from inferplan.core.attention import Latent
+from inferplan.core import engine_memory, memory
 from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
-from inferplan.core.rank_memory import RankMemory
-from inferplan.core.rank_weights import stage_weights
+from inferplan.core.engines import llamacpp_memory, vllm_buffers, vllm_memory
+from inferplan.core.engines.adapters import adapter_stages
+from inferplan.core.engines.rank_memory import RankMemory
+from inferplan.core.engines.rank_weights import stage_weights
+from inferplan.core.engines.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_compressed
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.units import GIB
-from inferplan.core.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_compressed
 from inferplan.tools.validation.memory_cases import MemoryCase, Setup
 from inferplan.tools.validation.report import CannotPredict, Outcome, Report, Unit, is_figure, outcomes
 

@@ -7,9 +7,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from inferplan.catalog.models import towers
-from inferplan.core.architecture import Architecture, Attention, DenseFfn, ExpertFfn, LayerGroup, Mixer
-from inferplan.core.attention import Latent
-from inferplan.core.recurrence import GatedDelta
+from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import GatedDelta
 
 Size = Annotated[int, Field(strict=True, ge=1, le=10**9)]
 """A width or a number of tokens, bounded far beyond every published one."""

@@ -6,19 +6,19 @@ from functools import cached_property
 from math import ceil
 
 from inferplan.core import engine_memory, parallelism, placement
-from inferplan.core.efficiency import Runner
 from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES
+from inferplan.core.engines.vllm_defaults import NEWEST
 from inferplan.core.fabric import fabric_of
-from inferplan.core.load import Load, burst_share
-from inferplan.core.machine import Machine, machine_of
 from inferplan.core.parallelism import Layout
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.performance import forward_pass
 from inferplan.core.serving_laws import Service, marginal_s, serve
+from inferplan.core.speed.efficiency import Runner
+from inferplan.core.speed.load import Load, burst_share
+from inferplan.core.speed.machine import Machine, machine_of
+from inferplan.core.speed.pass_amounts import Batch
+from inferplan.core.speed.work import Work, work_under
 from inferplan.core.units import GB
-from inferplan.core.vllm_defaults import NEWEST
-from inferplan.core.work import Work, work_under
 from inferplan.tools.validation import harnesses
 from inferplan.tools.validation.harnesses import ROUNDED, ROUNDS
 from inferplan.tools.validation.report import CannotPredict

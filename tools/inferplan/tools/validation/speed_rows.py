@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory
-from inferplan.core.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.engines.vllm_defaults import NEWEST
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
-from inferplan.core.vllm_defaults import NEWEST
+from inferplan.core.speed.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.tools.validation.harnesses import CACHED_IN_FP8, RANDOM_LENGTHS
 from inferplan.tools.validation.memory_cases import Text, catalogued
 from inferplan.tools.validation.report import CannotPredict

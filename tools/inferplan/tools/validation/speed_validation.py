@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from inferplan.core.open_load import arrivals, in_flight
-from inferplan.core.pass_amounts import Batch
 from inferplan.core.performance import forward_pass
 from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch
+from inferplan.core.speed.pass_amounts import Batch
 from inferplan.core.units import MILLI
 from inferplan.tools.validation.report import Outcome, Report, Unit, is_figure, outcomes
 from inferplan.tools.validation.speed_cases import SpeedSetup

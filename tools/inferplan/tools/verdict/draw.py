@@ -56,7 +56,8 @@ def _unknown() -> str:
 def _layout(plan: ParallelismAnswer) -> str:
     """The replicas in brackets, with a mark for each GPU; `>` between stages, spaces between attention groups."""
     if not plan.fits:
-        return f"{'layout':<{LABEL}} does not fit: a replica takes {plan.gpus_per_replica or 'more than any'} GPUs"
+        why = f": a replica takes {plan.gpus_per_replica} GPUs" if plan.gpus_per_replica else " on any number of GPUs"
+        return f"{'layout':<{LABEL}} does not fit{why}"
     copies, stage = plan.gpus_used // plan.gpus_per_replica, "#" * plan.tp if plan.tp <= 8 else f"#x{plan.tp}"
     group, groups = f"{'>'.join([stage] * min(plan.pp, 3))}{'>..' if plan.pp > 3 else ''}", plan.dp // copies
     replica = f"[{' '.join([group] * groups)}]"

@@ -39,7 +39,8 @@ def verdict(case: Case) -> Iterator[str]:
         yield f"{_hardware(case, case.enough)} would serve {whom}{_pace(case, case.enough)}."
         yield from _traffic_sentence(case)
     elif case.fewest is None:
-        yield f"No legal layout of {title} holds it at any number; a larger GPU or fewer bits would."
+        hint = "" if case.ways else "; a larger GPU or fewer bits may"
+        yield f"No legal layout of {title} holds it at any number{hint}."
     else:
         yield f"No number of {title} does; {_hardware(case, case.enough)} comes closest{_pace(case, case.enough)}."
 

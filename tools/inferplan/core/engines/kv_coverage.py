@@ -1,0 +1,98 @@
+"""The KV caches that the rules for vLLM cover: what is not modelled, and what was read in its source alone."""
+
+from inferplan.core.architecture import Architecture, Mixer
+from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import Lightning
+
+FIRST_POOLED = 30
+"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
+
+Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut.
+"""
+FIRST_READ = 28
+"""The first vLLM (0.28) whose pages are known of index keys beside keys and values and of values narrower than keys.
+
+Source: vLLM 0.28 and 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.state_content_size_bytes`, and
+`UniformTypeKVCacheSpecs`: index keys are full attention of one vector a token, in one group with keys and values.
+"""
+LAST_LIGHTNING = 23
+"""The last vLLM (0.23) that serves lightning attention."""
+
+
+def not_modelled(architecture: Architecture, *, version: int) -> str | None:
+    """Why vLLM's cache of this architecture cannot be computed, as a clause; None where it can."""
+    reasons = (_reason(mixer, version=version) for _, mixer in architecture.mixers)
+    found = next((reason for reason in reasons if reason), None)
+    if found:
+        return found
+    states = architecture.has_states
+    if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
+        return "states beside a windowed cache or index keys: vLLM's pages for that mix are not known here"
+    if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):
+        return "pooled index keys beside a latent: vLLM's layout of them without states is not known here"
+    if not any(mixer.cached for _, mixer in architecture.mixers):
+        return "no layer keeps keys and values: vLLM's pages for states alone are not known here"
+    return _odd_pages(architecture)
+
+
+def _odd_pages(architecture: Architecture) -> str | None:
+    """Why vLLM cannot have pages of these sizes: the largest has to be a multiple of every other."""
+    pages = {part.elements for _, mixer in architecture.mixers for part in mixer.cached if part.heads}
+    if any(max(pages) % page for page in pages):
+        return "the layers' pages are no multiples of each other: vLLM refuses them, or pads in a way not known here"
+    return None
+
+
+def _stands_beside_states(mixer: Mixer) -> bool:
+    """Whether the layout beside states is known: plain attention, or MLA unless it caches every index key."""
+    if isinstance(mixer, Latent):
+        return mixer.indexer is None or pools_index_keys(mixer)
+    return isinstance(mixer, Attention) and mixer.is_plain
+
+
+def pools_index_keys(mixer: Mixer) -> bool:
+    """Whether an indexer beside a latent caches one index key for several tokens."""
+    return isinstance(mixer, Latent) and mixer.indexer is not None and mixer.indexer.compress > 1
+
+
+def _reason(mixer: Mixer, *, version: int) -> str | None:
+    """Why the cache of one mixer is not modelled, None where it is."""
+    if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
+        return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
+    if pools_index_keys(mixer) and version < FIRST_POOLED:
+        return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
+    return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None
+
+
+def is_read_alone(architecture: Architecture) -> bool:
+    """Whether the rules for this cache come from vLLM's source alone, with no published log to check them against.
+
+    >>> from inferplan.catalog.models import MODELS
+    >>> [is_read_alone(MODELS[id_].architecture) for id_ in ("XiaomiMiMo/MiMo-V2-Flash", "Qwen/Qwen3-8B")]
+    [True, False]
+    """
+    return any(isinstance(mixer, Attention) and _is_unusual(mixer) for _, mixer in architecture.mixers)
+
+
+def picks_pages(architecture: Architecture) -> bool:
+    """Whether an indexer picks whole pages of keys and values: vLLM then has to be given the page size."""
+    return any(isinstance(mixer, Attention) and mixer.indexer for _, mixer in architecture.mixers)
+
+
+def _is_unusual(attention: Attention) -> bool:
+    """Whether index keys are cached beside keys and values, or values differ from keys in width."""
+    return bool(attention.indexer) or attention.value_width != attention.kv_width
+
+
+def _attention_reason(attention: Attention, *, version: int) -> str | None:
+    """Why the cache of keys and values is not modelled, None where it is."""
+    if attention.indexer and version < FIRST_READ:
+        return "index keys beside keys and values: vLLM's layout of them is not known here"
+    if attention.convolution_state:
+        return "convolutions on keys and values: vLLM's layout of their state is not known here"
+    if attention.cross:
+        return "cross-attention to an image: what vLLM keeps of it is not known here"
+    if attention.value_width != attention.kv_width and version < FIRST_READ:
+        return "values narrower than keys: vLLM's pages for them are not known here"
+    return None

@@ -1,0 +1,1 @@
+"""What owning GPUs costs, and when it pays."""

@@ -1,0 +1,1 @@
+"""How number formats encode a value: elements, blocks with shared scales."""
