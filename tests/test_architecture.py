@@ -222,17 +222,19 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert not graph
 
 
-def test_the_topics_of_core_import_each_other_in_no_circle() -> None:
+@pytest.mark.parametrize("name", ["core", "tools", "server"])
+def test_the_topics_of_a_subpackage_import_each_other_in_no_circle(name: str) -> None:
     """Its folders and the modules beside them, each folder taken as one."""
     graph: dict[str, set[str]] = {}
     for path in sources():
-        if package(path) == "core":
-            here, *_ = module(path).removeprefix("inferplan.core").lstrip(".").split(".")
-            named = {name for one in imports(path) for name in modules_named(one) if name.startswith("inferplan.core.")}
-            graph.setdefault(here, set()).update({name.split(".")[2] for name in named} - {here})
-    while free := [name for name, needs in graph.items() if not needs & set(graph)]:
-        for name in free:
-            del graph[name]
+        if package(path) == name:
+            here, *_ = module(path).removeprefix(f"inferplan.{name}").lstrip(".").split(".")
+            found = {named for one in imports(path) for named in modules_named(one)}
+            topics = {named.split(".")[2] for named in found if named.startswith(f"inferplan.{name}.")}
+            graph.setdefault(here, set()).update(topics - {here})
+    while free := [topic for topic, needs in graph.items() if not needs & set(graph)]:
+        for topic in free:
+            del graph[topic]
     assert not graph
 
 

@@ -14,12 +14,12 @@ from inferplan.tools._arguments import (
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import note_release
 from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._planner_steps import next_steps, ways_out
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, Tool, absent
 from inferplan.tools.layouts.arriving import Arriving, demand_at_rate
 from inferplan.tools.layouts.assumed import note_load
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
-from inferplan.tools.layouts.next_steps import next_steps, ways_out
 from inferplan.tools.layouts.plans import Case, compare
 from inferplan.tools.layouts.rows import (
     Alternative,
