@@ -87,12 +87,17 @@ def test_each_name_of_others_leads_to_one_argument_or_assumption_that_there_is()
 
 
 def test_what_is_given_as_a_flag_is_echoed_by_our_name_and_not_offered_otherwise() -> None:
-    """Gemma 3 4B in FP32 fits on T4 with fewer sequences, which is not said to who sets their number."""
+    """Gemma 3 4B in FP32 fits on T4 with fewer sequences, which is not said to who sets their number.
+
+    Nor with a smaller share of memory to who sets that one.
+    """
     asked = {"model": "gemma 3 4b", "precision": "fp32", "gpu": "t4"}
     plan = TOOLS_BY_NAME["plan_parallelism"]
     for said in ("--max-num-seqs 256", "Max-Num-Seqs=256", "max_num_seqs=256"):
         answer = plan.ask({**asked, "overrides": said})
         assert answer.inputs["overrides"] == "max_num_seqs=256"
-        assert "It fits with" not in answer.summary
+        assert 'It fits with overrides="memory_utilization=0.9"' in answer.summary
         for step in answer.next_steps:
             assert TOOLS_BY_NAME[step.tool].ask(step.arguments)
+    both = plan.ask({**asked, "overrides": "max_num_seqs=256, memory_utilization=0.95"})
+    assert "It fits with" not in both.summary
