@@ -22,6 +22,7 @@ from load.fuzz_http import fuzz
 
 TOKEN = "of-a-file-that-the-test-writes"  # noqa: S105
 PATIENCE_S = 120
+STDERR = 2
 """A busy machine is no reason to fail."""
 PING = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -189,6 +190,23 @@ def test_a_crowd_is_shared_out_among_the_workers_whichever_wakes_first():
         assert all(connection.recv(12) == b"HTTP/1.1 200" for connection in crowd)
         assert len(server.entries("request", pid=asleep)) >= 50
         assert server.end() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at open files in /proc")
+def test_who_watches_over_workers_hears_at_once_of_one_that_dies_while_it_is_asked():
+    """It holds one end of each pipe (a worker has both), where uvicorn holds both, and waited for 30 s."""
+    with http_server("--workers", "2") as server:
+        first, second = (server.wait_for(LISTENING, times=n)["pid"] for n in (1, 2))
+        os.kill(first, signal.SIGKILL)
+        server.wait_for(LISTENING, times=3)
+        assert len(_sockets(second) & _sockets(server.process.pid)) == 1
+        assert server.end() == 0
+
+
+def _sockets(pid: int) -> set[str]:
+    """The sockets that a process has opened, ends of pipes to its workers among them."""
+    files = (file for file in Path(f"/proc/{pid}/fd").iterdir() if int(file.name) > STDERR)
+    return {name for file in files if (name := str(file.readlink())).startswith("socket:")}
 
 
 def test_a_port_at_which_several_workers_listen_is_taken():

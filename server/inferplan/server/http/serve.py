@@ -41,6 +41,15 @@ NEVER_AGAIN_S = 10**9
 class Workers(Multiprocess):
     """Processes behind one socket; one that dies is replaced."""
 
+    def keep_subprocess_alive(self) -> None:
+        """Replace who died or is deaf: at once who dies while it is asked, as its end of the pipe is open nowhere else.
+
+        uvicorn keeps that end open here too, and would wait for an answer until the worker counts as deaf.
+        """
+        for process in self.processes:
+            process.child_conn.close()
+        super().keep_subprocess_alive()
+
     def terminate_all(self) -> None:
         """Let the workers finish; whoever connects from now on is refused at once and asks elsewhere."""
         for listener in self.sockets:
