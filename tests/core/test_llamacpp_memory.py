@@ -11,7 +11,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
-from inferplan.core.engines.llamacpp_files import EMBEDDING_BITS, embedding_bits, head_bits, layer_weights
+from inferplan.core.engines.llamacpp_files import embedding_bits, head_bits, layer_weights
 from inferplan.core.engines.llamacpp_memory import (
     CONTEXT,
     compute_buffer,
@@ -28,6 +28,7 @@ from inferplan.core.engines.llamacpp_memory import (
 )
 from inferplan.core.engines.rank_memory import Held
 from inferplan.core.engines.vllm_defaults import NEWEST
+from inferplan.core.gguf_rows import MIXES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -161,7 +162,7 @@ def test_a_tied_head_is_copied_to_the_gpu_so_that_it_holds_the_whole_file() -> N
     assert gpu_weights(gemma, mix, Layout()) == pytest.approx(file_of(gemma, mix), rel=1e-12)
 
 
-@pytest.mark.parametrize("precision", EMBEDDING_BITS.keys() - {"mxfp4"})
+@pytest.mark.parametrize("precision", [*MIXES, "q8_0"])
 def test_the_bits_of_a_mix_are_those_of_a_file_of_llama_3_1_8b(precision: str) -> None:
     ours = file_of(LLAMA_8B, FORMATS[precision]) * 8 / 8_030_261_248
     assert ours == pytest.approx(FORMATS[precision].bits_per_weight, rel=1e-4)

@@ -16,30 +16,8 @@ LLAMA_FILE = 8_030_261_248
 LLAMA_VOCABULARY = 525_336_576
 """Parameters of Llama 3.1 8B, on whose files the bits of GGUF's mixes are measured, and of its embedding (or head)."""
 Q8_0 = 8.5
-Q6_K = 6.5625
-Q5_K = 5.5
-EMBEDDING_BITS = {
-    "q8_0": Q8_0,
-    "mxfp4": Q8_0,
-    "q6_k": Q6_K,
-    "q5_k_m": Q5_K,
-    "q5_k_s": Q5_K,
-    "q4_k_m": 4.5,
-    "q4_k_s": 4.5,
-    "iq4_nl": 4.5,
-    "iq4_xs": 4.25,
-    "q3_k_l": 3.4375,
-    "q3_k_m": 3.4375,
-    "q3_k_s": 3.4375,
-    "iq3_m": 3.4375,
-    "iq3_s": 3.4375,
-    "iq3_xs": 3.4375,
-    "iq3_xxs": 3.4375,
-    "q2_k": 2.625,
-    "q2_k_s": 2.625,
-    "iq2_m": 3.4375,
-}
-"""The type of `token_embd` in each mix. [bits per weight]
+EMBEDDED_WIDER = {"iq3_xxs": "IQ3_S", "iq2_m": "IQ3_S"}
+"""The type of `token_embd` in the mixes that do not store it in their own type.
 
 Source: llama.cpp, src/llama-quant.cpp, `llama_tensor_get_type_impl`.
 """
@@ -65,7 +43,9 @@ def in_files(model: Model) -> Model:
 
 def embedding_bits(precision: Precision) -> float:
     """The token embedding's type: the base type of a mix, or the format itself. [bits per weight]"""
-    return EMBEDDING_BITS.get(precision.id, precision.bits_per_weight)
+    if precision.id in MIXES:
+        return TYPES[EMBEDDED_WIDER.get(precision.id, MIXES[precision.id][0])][0]
+    return Q8_0 if precision.id in ("q8_0", "mxfp4") else precision.bits_per_weight
 
 
 def head_bits(precision: Precision) -> float:
