@@ -19,6 +19,7 @@ from mcp.types import (
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from inferplan.server.unreadable import UnreadableError
 from inferplan.server.words import shown
 
 _WHOLE = {"missing": 2, "model_type": 1, "model_attributes_type": 1}
@@ -37,7 +38,7 @@ _IS: Mapping[Text, str] = {
 _ELSEWHERE = f"a list: batches are of revision {BATCHES} alone"
 
 
-class OddIdError(ValueError):
+class OddIdError(UnreadableError):
     """A request whose id is neither a text nor a whole number, which the SDK takes for a notification."""
 
     def __init__(self, id_: object) -> None:
@@ -84,12 +85,11 @@ def _has_no_id(notification: Mapping[str, Any]) -> None:
 
 
 def refusal(error: Exception, of: Text = "line") -> JSONRPCError | None:
-    """The reply to a text that could not be read; None where no reply is due, as to a response.
-
-    A ValueError of our own, as of an odd id or of a line that is too long, says itself what is wrong.
-    """
+    """The reply to a text that could not be read; None where no reply is due, as to a response."""
+    if isinstance(error, UnreadableError):
+        return _reply(INVALID_REQUEST, str(error))
     if not isinstance(error, ValidationError):
-        return _reply(INVALID_REQUEST, str(error)) if isinstance(error, ValueError) else None
+        return None
     first = error.errors(include_url=False, include_context=False)[0]
     if first["type"] == "json_invalid":
         return _not_json(str(first["input"]), first["msg"], of)

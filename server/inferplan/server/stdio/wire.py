@@ -5,6 +5,8 @@ import select
 import stat
 import sys
 
+from inferplan.server.unreadable import UnreadableError
+
 CHUNK = 2**16
 """Bytes read at once: what a pipe holds, and little enough to need no memory of its own from the system."""
 LONGEST_LINE = 4 * 2**20
@@ -21,7 +23,7 @@ def are_pipes() -> bool:
     return sys.platform != "win32" and all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes)
 
 
-class LongLineError(ValueError):
+class LongLineError(UnreadableError):
     """A line that is longer than any message, of which nothing was kept."""
 
     reply = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"%b"}}\n' % _TOO_LONG.encode()
