@@ -11,7 +11,7 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.builds import BuildRow, build_rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
-from inferplan.catalog.hugging_face._ignored import DENSE, EXPERTS, MIXERS, SHARED, Ignored
+from inferplan.catalog.hugging_face.quantization.listed_modules import DENSE, EXPERTS, MIXERS, SHARED, ListedModules
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine_memory import capacity, default_kv_bits
 from inferplan.core.engines.rank_weights import rank_weights
@@ -55,7 +55,7 @@ def test_no_model_has_two_builds_in_one_format() -> None:
 @pytest.mark.parametrize("name", sorted(IGNORED.keys() - LATENT_IN_PARTS))
 def test_a_build_spends_16_bit_on_what_its_published_list_ignores_and_nvfp4_on_the_rest(name: str) -> None:
     row = ROWS[name]
-    left = Ignored(IGNORED[name]["ignore"], MODELS[row.model].architecture)
+    left = ListedModules(IGNORED[name]["ignore"], MODELS[row.model].architecture)
     parts = MODELS[row.model].parameters
 
     def mean(*kinds: str) -> float:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from data_files import DATA
 from inferplan.catalog.builds import build_rows
 from inferplan.catalog.formats import FORMATS
-from inferplan.catalog.hugging_face._precision import BITS
 from inferplan.catalog.hugging_face.config import LONGEST_CONFIG, ConfigProblem, described, known_model_types
+from inferplan.catalog.hugging_face.quantization.bits import BITS
 from inferplan.catalog.models import MODELS, model_rows
 from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn
 from inferplan.core.engine_memory import default_kv_bits

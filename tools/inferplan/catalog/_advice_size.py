@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from inferplan.catalog._json import quoted
 from inferplan.catalog._shelf import quoted_list, words
-from inferplan.catalog.hugging_face._text import quoted
 from inferplan.catalog.models import MODELS, model_rows
 from inferplan.core.units import GIGA
 

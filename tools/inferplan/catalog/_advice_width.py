@@ -3,8 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from inferplan.catalog._json import quoted
 from inferplan.catalog._shelf import FEW, quoted_list
-from inferplan.catalog.hugging_face._text import quoted
 
 _WIDTH = re.compile(
     r"\s*(?P<bits>\d{1,2}(?:\.\d{1,2})?)[\s-]*bits?(?:\s+(?:quant(?:i[sz]ed|i[sz]ation)?|weights?|precision|cache))?\s*",

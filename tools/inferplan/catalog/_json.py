@@ -1,7 +1,8 @@
-"""JSON without repeated keys: Python's parser would drop all but the last."""
+"""JSON without repeated keys, of which Python's parser keeps the last alone; and a value quoted in a message."""
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -24,3 +25,22 @@ def loads(text: str, *, twice: Callable[[str], Exception]) -> Any:
         return found
 
     return json.loads(text, object_pairs_hook=once)
+
+
+def quoted(value: object, longest: int = 40) -> str:
+    """A value as JSON on one printable line, cut where it is long.
+
+    >>> quoted("llama"), quoted({"a": 1}), quoted("long " * 20, longest=11)
+    ('"llama"', 'an object', '"long long ...')
+    """
+    text = _compact(value)
+    return text if len(text) <= longest else text[:longest] + "..."
+
+
+def _compact(value: object) -> str:
+    """A value as JSON; of an object or a list only what it is."""
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    return re.sub(r"[^ -~]", "?", json.dumps(value))

@@ -13,10 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from inferplan.catalog._json import loads
+from inferplan.catalog._json import loads, quoted
 from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
 from inferplan.catalog.gpus import GPUS, gpu_rows
-from inferplan.catalog.hugging_face._text import quoted
 from inferplan.core.hardware import Gpu
 from inferplan.core.units import GB, GIB, MIB, TERA
 

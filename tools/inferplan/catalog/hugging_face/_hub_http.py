@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from inferplan.catalog.hugging_face._text import LONGEST_OF_A_HUB
+from inferplan.catalog.hugging_face.reading.document import LONGEST_OF_A_HUB
 from inferplan.core.units import KIB, MIB
 
 if TYPE_CHECKING:

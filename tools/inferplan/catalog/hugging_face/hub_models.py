@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from inferplan.catalog.hugging_face._hub_reading import Repository
 from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors
-from inferplan.catalog.hugging_face._text import LONGEST_OF_A_HUB, parsed
 from inferplan.catalog.hugging_face.config import Described, read
+from inferplan.catalog.hugging_face.reading.document import LONGEST_OF_A_HUB, parsed
 from inferplan.core.model import Model, NativeBits
 
 UNQUANTISED = frozenset({"fp32", "bf16", "fp16"})

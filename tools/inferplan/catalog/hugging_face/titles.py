@@ -3,7 +3,7 @@
 import re
 from typing import cast
 
-from inferplan.catalog.hugging_face._keys import Keys
+from inferplan.catalog.hugging_face.reading.keys import Keys
 
 OWN = " (your config.json)"
 """What tells a described model from a catalogued one."""

@@ -1,0 +1,74 @@
+"""DeepSeek-V4: compressed attention, and several residual streams (hyper-connections) mixed around each block."""
+
+from dataclasses import replace
+
+from inferplan.catalog.hugging_face.families.family import Extras
+from inferplan.catalog.hugging_face.layers.heads import Mixers
+from inferplan.catalog.hugging_face.layers.latent import indexer
+from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, LARGEST_FACTOR, Keys
+from inferplan.catalog.hugging_face.reading.sizes import cut_to_decoder, heads_of, hidden_of, layers_of
+from inferplan.core.layers.compressed_attention import Compressed
+
+RATIOS = "compress_ratios"
+INDEXED, ALL = 4, 128
+"""Tokens per compressed key: where an indexer picks keys, and where attention reads all of them."""
+
+
+def mixers(keys: Keys) -> Mixers:
+    """A window in every layer, and compressed keys beyond it by `compress_ratios`, which go on with the MTP layers.
+
+    Source: DeepSeek-V4 inference/model.py, `Attention`; vLLM 0.33, models/deepseek_v4.
+    """
+    layers = layers_of(keys)
+    kinds = _ratios(keys, layers)
+    found = {kind: _attention(keys, int(kind)) for kind in sorted(set(kinds))}
+    return [(found[kind],) for kind in kinds]
+
+
+def _ratios(keys: Keys, layers: int) -> tuple[str, ...]:
+    """The tokens per compressed key of each decoder layer, as text; 0 for a window alone."""
+    cut_to_decoder(keys, RATIOS, layers)
+    return keys.per_layer(RATIOS, layers, allowed=(0, INDEXED, ALL), default=[0] * layers)
+
+
+def _attention(keys: Keys, ratio: int) -> Compressed:
+    """The attention of one layer."""
+    indexing = replace(indexer(keys), compress=INDEXED)
+    if keys.optional("num_key_value_heads", default=1) not in (None, 1):
+        keys.unsupported("num_key_value_heads", "all heads share one key")
+    return Compressed(
+        heads=heads_of(keys),
+        head_dim=keys.integer("head_dim", high=LARGEST_COUNT),
+        query_rank=keys.integer("q_lora_rank"),
+        output_groups=keys.integer("o_groups", high=LARGEST_COUNT),
+        output_rank=keys.integer("o_lora_rank"),
+        window=keys.integer("sliding_window"),
+        compress=ratio or None,
+        indexer=indexing if ratio == INDEXED else None,
+    )
+
+
+def extras(keys: Keys) -> Extras:
+    """The mixing of streams in every layer, and their joining at the end."""
+    return Extras(other_params=layers_of(keys) * _mixing_params(keys) + _joining_params(keys))
+
+
+def mtp_params(keys: Keys) -> int:
+    """The mixing and joining of streams of one MTP layer. [parameters]"""
+    return _mixing_params(keys) + _joining_params(keys)
+
+
+def _mixing_params(keys: Keys) -> int:
+    """Two blocks × (2 + streams) × streams rows of streams × hidden, as many biases, and three scales. [parameters]
+
+    Source: DeepSeek-V4 inference/model.py, `Block` (`hc_attn_fn`, `hc_ffn_fn`); the sum is the published total's.
+    """
+    streams = keys.integer("hc_mult", high=LARGEST_FACTOR)
+    rows = (2 + streams) * streams
+    return 2 * (rows * (streams * hidden_of(keys) + 1) + 3)
+
+
+def _joining_params(keys: Keys) -> int:
+    """Streams rows of streams × hidden, as many biases, and a scale (`hc_head_fn`). [parameters]"""
+    streams = keys.integer("hc_mult", high=LARGEST_FACTOR)
+    return streams * (streams * hidden_of(keys) + 1) + 1

@@ -1,0 +1,35 @@
+"""Jamba: Mamba, and attention at a fixed period of layers."""
+
+from math import ceil
+
+from inferplan.catalog.hugging_face.layers.heads import Heads, Mixers
+from inferplan.catalog.hugging_face.layers.recurrent import refuse_biases
+from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, LARGEST_FACTOR, MOST_LAYERS, Keys
+from inferplan.catalog.hugging_face.reading.sizes import hidden_of, layers_of
+from inferplan.core.layers.recurrence import Mamba1
+
+
+def mixers(keys: Keys) -> Mixers:
+    """Attention every `attn_layer_period` layers from an offset, Mamba in the others.
+
+    Source: transformers, `JambaConfig`.
+    """
+    layers, hidden, full = layers_of(keys), hidden_of(keys), Heads().read(keys)
+    period = keys.integer("attn_layer_period", high=MOST_LAYERS)
+    offset = keys.integer("attn_layer_offset", low=0, high=MOST_LAYERS)
+    mamba = _mamba(keys, hidden)
+    return [(full if number % period == offset else mamba,) for number in range(layers)]
+
+
+def _mamba(keys: Keys, hidden: int) -> Mamba1:
+    """The Mamba of one layer; by default the rank of its time steps is hidden / 16."""
+    rank = ceil(hidden / 16)
+    if keys.values.get("mamba_dt_rank") != "auto":
+        rank = keys.integer("mamba_dt_rank", default=rank)
+    refuse_biases(keys, "mamba_proj_bias")
+    return Mamba1(
+        width=keys.integer("mamba_expand", high=LARGEST_FACTOR) * hidden,
+        state_dim=keys.integer("mamba_d_state", high=LARGEST_COUNT),
+        convolution=keys.integer("mamba_d_conv", high=LARGEST_FACTOR),
+        step_rank=rank,
+    )

@@ -1,0 +1,32 @@
+"""Families whose attention caches latents (MLA, compressed keys), without recurrent layers."""
+
+from collections.abc import Mapping
+
+from inferplan.catalog.hugging_face.families import deepseek_v4, longcat_flash
+from inferplan.catalog.hugging_face.families.family import Family
+from inferplan.catalog.hugging_face.families.moe_families import DEEPSEEK_EXPERTS, DEEPSEEK_MTP
+from inferplan.catalog.hugging_face.layers.latent import MlaLayers
+from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
+
+LATENT_FAMILIES: Mapping[str, Family] = {
+    "axk1": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, norms=3),
+    "deepseek_v2": Family(refused=("mlp_bias",), mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
+    "deepseek_v3": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
+    "deepseek_v32": Family(mixers=MlaLayers(indexer=True), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
+    "deepseek_v4": Family(
+        refused=("attention_bias",),
+        mixers=deepseek_v4.mixers,
+        blocks=DEEPSEEK_EXPERTS,
+        extras=deepseek_v4.extras,
+        multi_token=MultiTokenLayers(correction_bias=True, sliding=True, extra_params=deepseek_v4.mtp_params),
+    ),
+    "glm4_moe_lite": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
+    "glm_moe_dsa": Family(
+        mixers=MlaLayers(indexer=True),
+        blocks=DEEPSEEK_EXPERTS,
+        multi_token=MultiTokenLayers(correction_bias=True),
+    ),
+    "longcat_flash": Family(refused=("router_bias",), mixers=longcat_flash.mixers, blocks=longcat_flash.blocks),
+    "mistral4": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
+}
+"""By `model_type`."""

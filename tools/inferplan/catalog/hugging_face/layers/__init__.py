@@ -1,0 +1,1 @@
+"""What configs say of layers that many families share: attention, feed-forward blocks, experts, positions, MTP."""

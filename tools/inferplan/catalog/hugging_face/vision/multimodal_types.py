@@ -1,0 +1,47 @@
+"""Model types that wrap a text decoder: models that read images, audio or video as well."""
+
+from collections.abc import Mapping
+
+TEXT_DECODERS: Mapping[str, str] = {
+    "aya_vision": "cohere2",
+    "cohere2_vision": "cohere2",
+    "ernie4_5_moe_vl": "ernie4_5_moe_vl",
+    "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
+    "exaone4_5": "exaone4",
+    "gemma3": "gemma3_text",
+    "gemma3n": "gemma3n_text",
+    "gemma4": "gemma4_text",
+    "glm4v": "glm4v_text",
+    "glm4v_moe": "glm4v_moe_text",
+    "idefics3": "llama",
+    "interns1": "qwen3_moe",
+    "internvl": "qwen2",
+    "internvl_chat": "qwen2",
+    "kimi_k25": "kimi_k2",
+    "kimi_k3": "kimi_linear",
+    "kimi_vl": "deepseek_v3",
+    "lfm2_vl": "lfm2",
+    "llama4": "llama4_text",
+    "llava": "llama",
+    "llava_next": "llama",
+    "llava_next_video": "llama",
+    "llava_onevision": "qwen2",
+    "minimax_m3_vl": "minimax_m3",
+    "mistral3": "mistral",
+    "mllama": "mllama_text_model",
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen2_vl": "qwen2_vl_text",
+    "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "smolvlm": "llama",
+    "step3p7": "step3p5",
+}
+"""By `model_type`: the type of the text decoder where its own config does not say."""
+
+OWN_DECODER = frozenset({"minimax_m3_vl"})
+"""Types whose text decoder is of that type whatever its config says: MiniMax M3's says `minimax_m2`.
+
+Source: transformers, `MiniMaxM3VLConfig`, which builds it as a class of its own.
+"""

@@ -1,0 +1,30 @@
+"""Sizes that the vision configs of several families have."""
+
+from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
+
+COLOURS = 3
+
+
+def size(keys: Keys, *names: str, default: int | None = None) -> int:
+    """A size under one of these names. [elements]"""
+    return keys.integer(*names, default=default, high=LARGEST_COUNT)
+
+
+def image_patches(vision: Keys) -> int:
+    """(image / patch)²: the patches of an image of the fixed size."""
+    return (size(vision, "image_size") // size(vision, "patch_size")) ** 2
+
+
+def patch_values(vision: Keys) -> int:
+    """3 × patch²: the values of one patch of a picture in three colours."""
+    return COLOURS * size(vision, "patch_size") ** 2
+
+
+def video_patch_values(vision: Keys, *channels: str) -> int:
+    """Channels × frames × patch²: the values of one patch of a few frames."""
+    return size(vision, *channels) * size(vision, "temporal_patch_size") * size(vision, "patch_size") ** 2
+
+
+def merged_patches(vision: Keys) -> int:
+    """The patches that are merged into one token."""
+    return size(vision, "spatial_merge_size") ** 2

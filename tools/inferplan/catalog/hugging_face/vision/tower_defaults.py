@@ -1,0 +1,48 @@
+"""Defaults of transformers for keys that a vision_config leaves out, by multimodal type; only of keys that are read.
+
+Source: PyPI transformers 5.24.0, the vision configuration class of each type.
+"""
+
+from collections.abc import Mapping
+
+_QWEN3 = {
+    "depth": 27, "hidden_size": 1152, "in_channels": 3, "intermediate_size": 4304, "num_position_embeddings": 2304,
+    "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2,
+}  # fmt: skip
+_CLIP = {
+    "hidden_size": 768, "image_size": 224, "intermediate_size": 3072, "num_hidden_layers": 12, "patch_size": 32,
+}  # fmt: skip
+_ERNIE = {
+    "depth": 32, "hidden_size": 1280, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
+    "temporal_merge_size": 2,
+}  # fmt: skip
+VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "ernie4_5_moe_vl": _ERNIE,
+    "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
+    "gemma3": {**_CLIP, "patch_size": 16},
+    "gemma4": {
+        "head_dim": 64, "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+        "num_hidden_layers": 16, "num_key_value_heads": 12, "patch_size": 16, "position_embedding_size": 10240,
+    },
+    "kimi_k25": {"patch_size": 14},
+    "llama4": {
+        "hidden_size": 768, "image_size": 448, "intermediate_size": 5632, "num_hidden_layers": 34, "patch_size": 14,
+        "projector_input_dim": 4096, "projector_output_dim": 4096, "vision_output_dim": 7680,
+    },
+    "llava": _CLIP,
+    "llava_next": _CLIP,
+    "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
+    "qwen2_5_vl": {
+        "depth": 32, "hidden_size": 3584, "in_channels": 3, "intermediate_size": 3420, "out_hidden_size": 3584,
+        "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+    },
+    "qwen2_vl": {
+        "depth": 32, "embed_dim": 1280, "hidden_size": 3584, "in_channels": 3, "mlp_ratio": 4, "patch_size": 14,
+        "spatial_merge_size": 2, "temporal_patch_size": 2,
+    },
+    "qwen3_5": _QWEN3,
+    "qwen3_5_moe": _QWEN3,
+    "qwen3_vl": {**_QWEN3, "out_hidden_size": 3584},
+    "qwen3_vl_moe": {**_QWEN3, "out_hidden_size": 3584},
+}  # fmt: skip
+"""By multimodal type: what each key means where it is missing. Sizes in elements, patches or layers."""

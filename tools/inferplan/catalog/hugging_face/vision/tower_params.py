@@ -1,0 +1,163 @@
+"""Parameters of vision towers and their projectors, which stand beside the text decoder. [parameters]
+
+One function per architecture: of the keys of its vision_config, those of the whole config, and the hidden size of the
+text decoder.
+"""
+
+from collections.abc import Callable, Mapping
+
+from inferplan.catalog.hugging_face.reading.keys import Keys
+from inferplan.catalog.hugging_face.vision.sizes import (
+    image_patches,
+    merged_patches,
+    patch_values,
+    size,
+    video_patch_values,
+)
+
+UNCOUNTED = "The vision tower that stands beside the text decoder is not counted."
+
+
+def _layer(width: int, inner: int, *, bias: bool = True, gated: bool = False, norm: int = 2) -> int:
+    """Four square matrices, a feed-forward block and two norms of `norm` × width. [parameters]"""
+    biases = 4 * width + (2 if gated else 1) * inner + width if bias else 0
+    return 4 * width**2 + (3 if gated else 2) * width * inner + biases + 2 * norm * width
+
+
+def _merger(merged: int, out: int) -> int:
+    """Two matrices with biases, after a few patches are merged into one. [parameters]"""
+    return merged**2 + merged + merged * out + out
+
+
+def _qwen3(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Source: transformers, `Qwen3VLVisionModel`; its deep-stacked mergers norm what is merged."""
+    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+    merged = width * merged_patches(vision)
+    patch = video_patch_values(vision, "in_channels")
+    depth = size(vision, "depth")
+    deep = vision.layer_numbers("deepstack_visual_indexes", depth) or frozenset()
+    vision.keep("deepstack_visual_indexes", sorted(deep), [])
+    layers = depth * _layer(width, size(vision, "intermediate_size"))
+    ends = (patch + 1 + size(vision, "num_position_embeddings") + 2) * width
+    return layers + ends + _merger(merged, out) + len(deep) * (2 * merged + _merger(merged, out))
+
+
+def _qwen2_5(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Source: transformers, `Qwen2_5_VisionTransformerPretrainedModel`."""
+    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+    merged = width * merged_patches(vision)
+    patch = video_patch_values(vision, "in_channels", "in_chans")
+    layer = _layer(width, size(vision, "intermediate_size"), gated=True, norm=1)
+    return size(vision, "depth") * layer + (patch + 1) * width + _merger(merged, out)
+
+
+def _qwen2(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Source: transformers, `Qwen2VisionTransformerPretrainedModel`."""
+    width = size(vision, "embed_dim")
+    merged = width * merged_patches(vision)
+    patch = video_patch_values(vision, "in_channels", "in_chans")
+    layer = _layer(width, size(vision, "mlp_ratio") * width)
+    layers = size(vision, "depth") * layer
+    return layers + (patch + 2) * width + _merger(merged, size(vision, "hidden_size", default=hidden))
+
+
+def _gemma3(vision: Keys, _root: Keys, hidden: int) -> int:
+    """SigLIP, a norm and one matrix. Source: transformers, `SiglipVisionModel`, `Gemma3MultiModalProjector`."""
+    width, depth = size(vision, "hidden_size"), size(vision, "num_hidden_layers")
+    layer = _layer(width, size(vision, "intermediate_size"))
+    ends = (patch_values(vision) + 1 + image_patches(vision) + 2) * width
+    head = layer - 4 * width + 3 * width if vision.flag("vision_use_head", default=True) else 0
+    return depth * layer + ends + head + width + width * hidden
+
+
+def _gemma4(vision: Keys, root: Keys, hidden: int) -> int:
+    """Source: transformers, `Gemma4VisionModel`, `Gemma4MultimodalEmbedder`; positions are two tables."""
+    if vision.flag("use_clipped_linears"):
+        root.notes[UNCOUNTED] = None
+        return 0
+    width, heads = size(vision, "hidden_size"), size(vision, "num_attention_heads")
+    head_dim = size(vision, "head_dim")
+    attention = (heads + size(vision, "num_key_value_heads", default=heads)) * 2 * head_dim * width
+    layer = attention + 4 * width + 2 * head_dim + 3 * width * size(vision, "intermediate_size")
+    ends = (patch_values(vision) + 2 * size(vision, "position_embedding_size")) * width
+    return size(vision, "num_hidden_layers") * layer + ends + width * hidden
+
+
+def _pixtral(vision: Keys, root: Keys, hidden: int) -> int:
+    """Source: transformers, `PixtralVisionModel`, `Mistral3MultiModalProjector`."""
+    width, merge = size(vision, "hidden_size"), size(root, "spatial_merge_size", default=2)
+    layer = _layer(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1)
+    ends = (patch_values(vision) + 1) * width
+    bias = 2 * hidden if root.flag("multimodal_projector_bias") else 0
+    projector = width + (width * merge) ** 2 + width * hidden + hidden**2 + bias
+    return size(vision, "num_hidden_layers") * layer + ends + projector
+
+
+def _clip(vision: Keys, root: Keys, hidden: int) -> int:
+    """CLIP and two matrices. Source: transformers, `CLIPVisionModel`, `LlavaMultiModalProjector`."""
+    if vision.text("model_type") not in (None, "clip_vision_model"):
+        root.notes[UNCOUNTED] = None
+        vision.keep("model_type", "other", None)
+        return 0
+    newline = hidden if root.text("model_type") == "llava_next" else 0
+    return _vit_with_class(vision) + size(vision, "hidden_size") * hidden + hidden**2 + 2 * hidden + newline
+
+
+def _llama4(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Source: transformers, `Llama4VisionModel`, `Llama4MultiModalProjector`."""
+    tower, inner = _vit_with_class(vision), size(vision, "intermediate_size")
+    first, last = size(vision, "projector_input_dim"), size(vision, "projector_output_dim")
+    adapter = inner * first + first * last
+    return tower + adapter + size(vision, "vision_output_dim", default=last) * hidden
+
+
+def _vit_with_class(vision: Keys) -> int:
+    """A vision transformer of images of one size, with a class token and two norms at its ends. [parameters]"""
+    width, inner = size(vision, "hidden_size"), size(vision, "intermediate_size")
+    layers = size(vision, "num_hidden_layers") * _layer(width, inner)
+    return layers + (patch_values(vision) + 1 + image_patches(vision) + 1 + 4) * width
+
+
+def _moonvit(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Source: Kimi-K2.5 modeling_kimi_k25.py, `MoonViT3dPretrainedModel`, `PatchMergerMLP`."""
+    width = size(vision, "vt_hidden_size", "hidden_size")
+    layers = size(vision, "vt_num_hidden_layers", "num_hidden_layers")
+    layer = _layer(width, size(vision, "vt_intermediate_size", "intermediate_size"))
+    rows = size(vision, "init_pos_emb_height", default=64) * size(vision, "init_pos_emb_width", default=64)
+    ends = (patch_values(vision) + 1 + rows + 2) * width
+    return layers * layer + ends + 2 * width + _merger(4 * width, size(vision, "text_hidden_size", default=hidden))
+
+
+def _ernie(vision: Keys, root: Keys, hidden: int) -> int:
+    """Patches of a frame are merged, then frames.
+
+    Source: vLLM 0.33, ernie45_vl.py, `Ernie4_5_VisionTransformer`, `VariableResolutionResamplerModel`.
+    """
+    width = size(vision, "embed_dim", "hidden_size")
+    inner = size(vision, "mlp_ratio", default=4) * width
+    layers = size(vision, "depth") * _layer(width, size(vision, "intermediate_size", default=inner))
+    ends = (size(vision, "in_channels") * size(vision, "patch_size") ** 2 + 2) * width
+    frames = size(root if root.has("temporal_conv_size") else vision, "temporal_conv_size", "temporal_merge_size")
+    merged = width * merged_patches(vision)
+    resampler = 2 * _merger(merged, merged) + (frames - 1) * merged**2 + 4 * merged + (merged + 2) * hidden
+    return layers + ends + resampler
+
+
+TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
+    "ernie4_5_moe_vl": _ernie,
+    "ernie4_5_vl_moe": _ernie,
+    "gemma3": _gemma3,
+    "gemma4": _gemma4,
+    "kimi_k25": _moonvit,
+    "llama4": _llama4,
+    "llava": _clip,
+    "llava_next": _clip,
+    "mistral3": _pixtral,
+    "qwen2_5_vl": _qwen2_5,
+    "qwen2_vl": _qwen2,
+    "qwen3_5": _qwen3,
+    "qwen3_5_moe": _qwen3,
+    "qwen3_vl": _qwen3,
+    "qwen3_vl_moe": _qwen3,
+}
+"""By multimodal type."""
