@@ -8,9 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from inferplan.core.parallelism import Layout, Strategy
-from inferplan.tools._arguments import (
-    is_any,
-)
+from inferplan.tools._arguments import is_any
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import note_release
 from inferplan.tools._planner_question import ParallelismQuestion
@@ -22,16 +20,15 @@ from inferplan.tools.layouts.assumed import note_load
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
 from inferplan.tools.layouts.plans import Case, compare
 from inferplan.tools.layouts.rows import (
+    NO_SPEED,
     Alternative,
     CollectiveRow,
     alternatives,
     bubble_percent,
     collective_rows,
     compared,
-    stages,
-    tokens_per_s,
-    tpot_ms,
-    ttft_ms,
+    layout_fields,
+    speed_fields,
 )
 from inferplan.tools.layouts.search import Search, search
 from inferplan.tools.layouts.ways import setting_that_helps
@@ -49,9 +46,7 @@ from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
 from inferplan.tools.layouts.words_search import type_sentences
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.launch_layout import is_beyond_one_command
-from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.settings import note_node
-from inferplan.tools.serving.words_speed import range_ms
 
 
 class ParallelismAnswer(Answer):
@@ -149,39 +144,27 @@ def _fits(
     q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None, arriving: Arriving | None
 ) -> ParallelismAnswer:
     """The answer where the GPUs hold the model."""
-    on, chosen, layout, service = case.on, case.chosen, case.chosen.layout, case.chosen.service
+    on, chosen, layout = case.on, case.chosen, case.chosen.layout
     return ParallelismAnswer(
+        **layout_fields(on, layout),
+        **speed_fields(on, chosen),
         summary=" ".join(_said(case, found, arriving)),
         diagram=draw_layout(on, chosen.deployment, total=q.total_gpus or layout.gpus),
         gpu=on.gpu.id if found else None,
         usd_per_hour=found.offers[0].usd_per_hour if found else None,
         fits=True,
         serves_users=case.serves(chosen),
-        min_gpus=on.gpus_by_weights,
         gpus_per_replica=layout.replica,
-        tp=layout.tp,
-        pp=layout.pp,
-        dp=layout.data,
-        ep=experts_over(on, layout),
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
-        strategy=layout.strategy,
-        stages=stages(on, layout),
         communication=communication(chosen),
         collectives=list(collective_rows(chosen)),
         bubble_percent=bubble_percent(chosen),
         why=why_aimed(case) if case.demand.is_aimed else why(case),
         max_concurrent_users=chosen.in_time,
         users_by_memory=chosen.users if chosen.in_time < chosen.users else None,
-        ttft_ms=ttft_ms(chosen),
-        ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
         ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
         max_requests_per_s=arriving.most_shown if arriving else None,
-        tpot_ms=tpot_ms(chosen),
-        tpot_range_ms=None if chosen.tpot_s is None else range_ms(chosen.tpot_s, on.band("tpot")),
-        tokens_per_s=tokens_per_s(chosen),
-        tokens_per_s_per_user=None if chosen.tpot_s is None else round(1 / chosen.tpot_s, 1),
-        max_tokens_per_s=None if chosen.most_tokens_per_s is None else round(chosen.most_tokens_per_s, 1),
         launch=_launch(q, case, ledger),
         gpus_by_memory=case.by_memory,
         layouts_compared=compared(case),
@@ -210,32 +193,20 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
     deployment = on.deployment(layout, q.context_window)
     types = type_sentences(found) if found and not on.not_modelled else ()
     return ParallelismAnswer(
+        **layout_fields(on, layout),
+        **NO_SPEED,
         summary=" ".join([*shortage(case), *([fits_with(setting)] if setting else []), *types]),
         diagram=draw_shortage(on, deployment if needed else None, total=q.total_gpus or 0),
         fits=False,
         serves_users=False,
-        min_gpus=on.gpus_by_weights,
         gpus_per_replica=layout.replica if needed else 0,
-        tp=layout.tp,
-        pp=layout.pp,
-        dp=layout.data,
-        ep=experts_over(on, layout),
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
-        strategy=layout.strategy,
-        stages=stages(on, layout),
         communication="none",
         collectives=[],
         bubble_percent=None,
         why=why_not(case),
         max_concurrent_users=0,
-        ttft_ms=None,
-        ttft_range_ms=None,
-        tpot_ms=None,
-        tpot_range_ms=None,
-        tokens_per_s=None,
-        tokens_per_s_per_user=None,
-        max_tokens_per_s=None,
         launch=None,
         gpus_by_memory=None,
         layouts_compared=None,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from math import inf
+from typing import TypedDict
 
 from pydantic import Field
 
-from inferplan.core.parallelism import Layout, idle_stages, stage_ranges
+from inferplan.core.parallelism import Layout, Strategy, idle_stages, stage_ranges
 from inferplan.core.units import MB, MILLI
 from inferplan.tools._figures import to_digits
 from inferplan.tools._tool import Part, absent
@@ -15,6 +16,7 @@ from inferplan.tools.layouts.search import Offer, Search
 from inferplan.tools.layouts.words_aims import loses
 from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Serving
+from inferplan.tools.serving.words_speed import range_ms
 
 STAGES = 4
 """Stages whose layers are listed; of more, the first ones and the last."""
@@ -43,6 +45,68 @@ class Alternative(Part):
     tpot_ms: float | None = Field(exclude_if=absent)
     tokens_per_s: float | None
     loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim.")
+
+
+class LayoutFields(TypedDict):
+    """The fields of an answer that state a layout, whether the GPUs hold it or not."""
+
+    min_gpus: int
+    tp: int
+    pp: int
+    dp: int
+    ep: int
+    strategy: Strategy
+    stages: list[str]
+
+
+class SpeedFields(TypedDict):
+    """The fields of an answer that state latency and throughput; None where they are not known."""
+
+    ttft_ms: float | None
+    ttft_range_ms: list[float] | None
+    tpot_ms: float | None
+    tpot_range_ms: list[float] | None
+    tokens_per_s: float | None
+    tokens_per_s_per_user: float | None
+    max_tokens_per_s: float | None
+
+
+NO_SPEED = SpeedFields(
+    ttft_ms=None,
+    ttft_range_ms=None,
+    tpot_ms=None,
+    tpot_range_ms=None,
+    tokens_per_s=None,
+    tokens_per_s_per_user=None,
+    max_tokens_per_s=None,
+)
+
+
+def layout_fields(on: Serving, layout: Layout) -> LayoutFields:
+    """The degrees of a layout, its pipeline stages, and the GPUs that the weights alone take."""
+    return LayoutFields(
+        min_gpus=on.gpus_by_weights,
+        tp=layout.tp,
+        pp=layout.pp,
+        dp=layout.data,
+        ep=experts_over(on, layout),
+        strategy=layout.strategy,
+        stages=stages(on, layout),
+    )
+
+
+def speed_fields(on: Serving, plan: Plan) -> SpeedFields:
+    """Latency and throughput of a plan, with the ranges that half of published runs lie in. [ms, tokens/s]"""
+    service, tpot, most = plan.service, plan.tpot_s, plan.most_tokens_per_s
+    return SpeedFields(
+        ttft_ms=ttft_ms(plan),
+        ttft_range_ms=range_ms(service.ttft_s, on.band("ttft")) if service else None,
+        tpot_ms=tpot_ms(plan),
+        tpot_range_ms=None if tpot is None else range_ms(tpot, on.band("tpot")),
+        tokens_per_s=tokens_per_s(plan),
+        tokens_per_s_per_user=None if tpot is None else round(1 / tpot, 1),
+        max_tokens_per_s=None if most is None else round(most, 1),
+    )
 
 
 def alternatives(case: Case, found: Search | None) -> list[Alternative]:
