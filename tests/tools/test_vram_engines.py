@@ -599,7 +599,7 @@ def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> Non
     assert answer.changes == []
     assert (answer.gpu_gib, answer.launch, answer.engine_kv_gb_per_user) == (None, None, None)
     assert {one.shortfall_gib_per_gpu for one in answer.hardware} == {None}
-    assert "keeps no KV cache of this model that is known here" in answer.summary
+    assert "inferplan has no memory rules for this model's KV cache in vLLM 0.28" in answer.summary
 
 
 @pytest.mark.parametrize("said", ["vLLM", "SGLang", "trt-llm", "llamacpp"])

@@ -108,9 +108,9 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     if not engine.windows:
         return "compressed keys (DeepSeek-V4): vLLM keeps them with its hybrid KV cache manager only"
     if not any(isinstance(mixer, Compressed) and mixer.compress for mixer in mixers):
-        return "windows without compressed keys: vLLM's layout of them is not known here"
+        return "windows without compressed keys: vLLM's layout of them is not modelled"
     if not all(isinstance(mixer, Compressed) and _is_known(mixer) for mixer in mixers):
-        return "compressed keys of another kind than DeepSeek-V4's: vLLM's layout of them is not known here"
+        return "compressed keys of another kind than DeepSeek-V4's: vLLM's layout of them is not modelled"
     return None
 
 

@@ -28,11 +28,11 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
         return found
     states = architecture.has_states
     if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
-        return "states beside a windowed cache or index keys: vLLM's pages for that mix are not known here"
+        return "states beside a windowed cache or index keys: vLLM's pages for that mix are not modelled"
     if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):
-        return "pooled index keys beside a latent: vLLM's layout of them without states is not known here"
+        return "pooled index keys beside a latent: vLLM's layout of them without states is not modelled"
     if not any(mixer.cached for _, mixer in architecture.mixers):
-        return "no layer keeps keys and values: vLLM's pages for states alone are not known here"
+        return "no layer keeps keys and values: vLLM's pages for states alone are not modelled"
     return _odd_pages(architecture)
 
 
@@ -40,7 +40,7 @@ def _odd_pages(architecture: Architecture) -> str | None:
     """Why vLLM cannot have pages of these sizes: the largest has to be a multiple of every other."""
     pages = {part.elements for _, mixer in architecture.mixers for part in mixer.cached if part.heads}
     if any(max(pages) % page for page in pages):
-        return "the layers' pages are no multiples of each other: vLLM refuses them, or pads in a way not known here"
+        return "the layers' pages are no multiples of each other: vLLM refuses them, or pads them in a way not modelled"
     return None
 
 
@@ -88,11 +88,11 @@ def _is_unusual(attention: Attention) -> bool:
 def _attention_reason(attention: Attention, *, version: int) -> str | None:
     """Why the cache of keys and values is not modelled, None where it is."""
     if attention.indexer and version < FIRST_READ:
-        return "index keys beside keys and values: vLLM's layout of them is not known here"
+        return "index keys beside keys and values: vLLM's layout of them is not modelled"
     if attention.convolution_state:
-        return "convolutions on keys and values: vLLM's layout of their state is not known here"
+        return "convolutions on keys and values: vLLM's layout of their state is not modelled"
     if attention.cross:
-        return "cross-attention to an image: what vLLM keeps of it is not known here"
+        return "cross-attention to an image: what vLLM keeps of it is not modelled"
     if attention.value_width != attention.kv_width and version < FIRST_READ:
-        return "values narrower than keys: vLLM's pages for them are not known here"
+        return "values narrower than keys: vLLM's pages for them are not modelled"
     return None

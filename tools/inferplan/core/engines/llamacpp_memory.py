@@ -218,11 +218,11 @@ def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
 def _reason(mixer: Mixer) -> str | None:
     """Why the cache of one mixer cannot be computed, None where it can."""
     if isinstance(mixer, Compressed):
-        return "compressed keys (DeepSeek-V4): llama.cpp's layout of them is not held here"
+        return "compressed keys (DeepSeek-V4): llama.cpp's layout of them is not modelled"
     if getattr(mixer, "indexer", None):
-        return "index keys: their scores grow llama.cpp's compute buffer with the context, in a way not known here"
+        return "index keys: their scores grow llama.cpp's compute buffer with the context, which is not modelled"
     if isinstance(mixer, Attention) and mixer.cross:
-        return "cross-attention to an image: llama.cpp's cache of it is not known here"
+        return "cross-attention to an image: llama.cpp's cache of it is not modelled"
     if isinstance(mixer, Attention) and mixer.convolution_state:
-        return "convolutions on keys and values: llama.cpp's state for them is not known here"
+        return "convolutions on keys and values: llama.cpp's state for them is not modelled"
     return None

@@ -256,14 +256,14 @@ def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
     if found:
         return found
     if not any(mixer.cached for _, mixer in architecture.mixers):
-        return "no layer keeps keys and values: SGLang's pool for states alone is not known here"
+        return "no layer keeps keys and values: SGLang's pool for states alone is not modelled"
     return None
 
 
 def _reason(mixer: Mixer) -> str | None:
     """Why the cache of one mixer cannot be computed, None where it can."""
     if isinstance(mixer, Compressed):
-        return "compressed keys (DeepSeek-V4): SGLang sizes four pools for them, by rules that are not held here"
+        return "compressed keys (DeepSeek-V4): SGLang's four pools for them are not modelled"
     if isinstance(mixer, Mamba1 | Lightning):
         return "Mamba-1 and lightning attention of this kind: SGLang 0.5.23 does not serve them"
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
@@ -272,9 +272,9 @@ def _reason(mixer: Mixer) -> str | None:
 def _attention_reason(attention: Attention) -> str | None:
     """Why the cache of attention with KV heads cannot be computed, None where it can."""
     if attention.indexer:
-        return "index keys beside keys and values: SGLang's pools for them are not held here"
+        return "index keys beside keys and values: SGLang's pools for them are not modelled"
     if attention.convolution_state:
-        return "convolutions on keys and values: SGLang's pool for their state is not held here"
+        return "convolutions on keys and values: SGLang's pool for their state is not modelled"
     if attention.cross:
-        return "cross-attention to an image: what SGLang keeps of it is not known here"
+        return "cross-attention to an image: what SGLang keeps of it is not modelled"
     return None

@@ -155,30 +155,30 @@ def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
     if found:
         return found
     if len({mixer.head_dim for _, mixer in architecture.mixers if isinstance(mixer, Attention)}) > 1:
-        return "keys of unlike widths: TensorRT-LLM takes another cache manager for them, which is not held here"
+        return "keys of unlike widths: TensorRT-LLM's cache manager for them is not modelled"
     return None
 
 
 def _reason(mixer: Mixer) -> str | None:
     """Why the cache of one mixer cannot be computed, None where it can."""
     if mixer.state:
-        return "states of recurrent layers: TensorRT-LLM has four managers for them, none of which is held here"
+        return "states of recurrent layers: TensorRT-LLM's four cache managers for them are not modelled"
     if isinstance(mixer, Compressed):
-        return "compressed keys (DeepSeek-V4): TensorRT-LLM's layout of them is not known here"
+        return "compressed keys (DeepSeek-V4): TensorRT-LLM's layout of them is not modelled"
     if isinstance(mixer, Latent):
         pooled = mixer.indexer and mixer.indexer.compress > 1
-        return "pooled index keys: TensorRT-LLM's layout of them is not known here" if pooled else None
+        return "pooled index keys: TensorRT-LLM's layout of them is not modelled" if pooled else None
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
 
 
 def _attention_reason(attention: Attention) -> str | None:
     """Why the cache of attention with KV heads cannot be computed, None where it can."""
     if attention.indexer:
-        return "index keys beside keys and values: TensorRT-LLM's layout of them is not known here"
+        return "index keys beside keys and values: TensorRT-LLM's layout of them is not modelled"
     if attention.cross:
-        return "cross-attention to an image: what TensorRT-LLM keeps of it is not known here"
+        return "cross-attention to an image: what TensorRT-LLM keeps of it is not modelled"
     if attention.reuses_cache:
-        return "layers that share a cache: whether TensorRT-LLM allocates one for each is not known here"
+        return "layers that share a cache: whether TensorRT-LLM allocates one for each is not known"
     if attention.value_width > attention.kv_width:
-        return "values wider than keys: TensorRT-LLM's blocks for them are not known here"
+        return "values wider than keys: TensorRT-LLM's blocks for them are not modelled"
     return None

@@ -98,8 +98,9 @@ class Serving(Runnable):
         """Why no deployment can be given: the engine runs nothing here, or its KV cache is not modelled; else None."""
         if self.obstacle:
             return self.obstacle
-        reason = self.pools.not_modelled
-        return f"{self.engine_name} keeps no KV cache of this model that is known here ({reason})" if reason else None
+        if (reason := self.pools.not_modelled) is None:
+            return None
+        return f"inferplan has no memory rules for this model's KV cache in {self.engine_name} ({reason})"
 
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica; one that holds nothing where the engine does not run the model."""
