@@ -39,8 +39,8 @@ HELD: Mapping[Kind, str] = {
     "siglip": COUNTED,
 }
 """What logs of whole starts say of a kind of encoder."""
-COMPRESSED = "vLLM's source; in 3 published logs of V4-Flash weights were 1.3 % larger, KV pools 0.7 to 3 GiB smaller"
-"""Of compressed keys. Source: starts on RTX PRO 6000, GH200 and B200, of 0.22 and 0.25."""
+COMPRESSED = "vLLM's source; in 4 published logs of V4-Flash KV pools were 3 GiB less to 1.6 more, weights 1.3 % off"
+"""Of compressed keys. Source: starts on RTX PRO 6000, GH200, B200 and H100, of 0.22, 0.25 and 0.31."""
 RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
 """What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
 READ_ALONE = "its KV cache is cut as in vLLM's source; no published log was held against it"
