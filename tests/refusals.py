@@ -8,6 +8,7 @@ from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import EngineName
 from inferplan.core.engines.kv_coverage import pools_index_keys
+from inferplan.core.layers.latent_attention import Latent
 
 NEWEST = 28
 
@@ -26,6 +27,6 @@ def keeps(model: object, kv_precision: object) -> bool:
     parts = [part for _, mixer in architecture.mixers for part in mixer.cached]
     if any(part.what == "compressed keys" for part in parts):
         return form.id == "fp8"
-    if any(map(pools_index_keys, (mixer for _, mixer in architecture.mixers))):
+    if any(isinstance(mixer, Latent) and pools_index_keys(mixer) for _, mixer in architecture.mixers):
         return form.bits > 8
     return form.head_scale_bytes == 0 or all(part.heads is not None for part in parts)

@@ -1,4 +1,4 @@
-"""Servers as processes, which end with the test that started them."""
+"""Servers as processes, which end with the test that started them, or with the last of the module's tests."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -28,6 +28,28 @@ def connect(flags: tuple[str, ...]) -> Iterator[Connect]:
             return Wire(process, version)
 
         yield connect_to
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Connect]:
+    """Servers by what they speak and their flags, each started once for all tests of a module."""
+    with ExitStack() as stack:
+        wires: dict[tuple[str, ...], Wire] = {}
+
+        def standing(version: str, *flags: str) -> Wire:
+            if (version, *flags) not in wires:
+                process = stack.enter_context(start("-m", "inferplan.server", *flags))
+                stack.callback(process.kill)
+                wires[version, *flags] = Wire(process, version)
+            return wires[version, *flags]
+
+        yield standing
+
+
+@pytest.fixture
+def standing(servers: Connect, flags: tuple[str, ...]) -> Connect:
+    """A server that speaks a protocol version, for tests that leave it as it was."""
+    return lambda version: servers(version, *flags)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from data_files import DATA
 from http_server import HttpServer, http_server
 from inferplan.server.batch import MOST
 from inferplan.server.http.body import LARGEST_BODY
-from stdio_server import Wire, start
+from stdio_server import Wire
 
 BATCHES = "2025-03-26"
 OTHERS = ("2024-11-05", "2025-06-18", "2025-11-25", "2026-07-28")
@@ -62,7 +61,10 @@ def session(revision: str, lines: Sequence[object], *flags: str) -> list[Any]:
     return replies
 
 
-@pytest.fixture(params=[(), ("--no-front",)], ids=["front", "sdk"])
+FLAGS = {"front": (), "sdk": ("--no-front",)}
+
+
+@pytest.fixture(params=[*FLAGS.values()], ids=[*FLAGS])
 def flags(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return request.param
 
@@ -71,18 +73,6 @@ def flags(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def server() -> Iterator[HttpServer]:
     with http_server() as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def wires() -> Iterator[dict[str, Wire]]:
-    """One session with the front, one with the SDK alone."""
-    with ExitStack() as stack:
-        wires: dict[str, Wire] = {}
-        for name, flags in {"front": (), "sdk": ("--no-front",)}.items():
-            process = stack.enter_context(start("-m", "inferplan.server", *flags))
-            stack.callback(process.kill)
-            wires[name] = Wire(process, BATCHES)
-        yield wires
 
 
 def over_stdio(wire: Wire) -> Ask:
@@ -113,8 +103,8 @@ def asks_nothing(message: object) -> bool:
 
 @pytest.fixture(params=["front", "sdk", "http", "http that names the revision"])
 def ask(request: pytest.FixtureRequest) -> Ask:
-    if request.param in ("front", "sdk"):
-        return over_stdio(request.getfixturevalue("wires")[request.param])
+    if request.param in FLAGS:
+        return over_stdio(request.getfixturevalue("servers")(BATCHES, *FLAGS[request.param]))
     named = {"MCP-Protocol-Version": BATCHES} if request.param != "http" else {}
     return over_http(request.getfixturevalue("server"), **named)
 
@@ -285,18 +275,16 @@ def long_and_short(*, users: int) -> list[Message]:
     return [request("long", "tools/call", **SEARCH | {"arguments": search}), request("short")]
 
 
-@pytest.mark.parametrize("name", ["front", "sdk"])
-def test_a_call_in_a_batch_is_cancelled_from_outside(wires: dict[str, Wire], name: str):
-    wire = wires[name]
+def test_a_call_in_a_batch_is_cancelled_from_outside(standing: Callable[..., Wire]):
+    wire = standing(BATCHES)
     wire.say(long_and_short(users=100_000))
     wire.say(cancel("long"))
     assert [reply["id"] for reply in wire.listen()] == ["short"]
     assert wire.result("ping") == {}
 
 
-@pytest.mark.parametrize("name", ["front", "sdk"])
-def test_other_messages_do_not_wait_for_a_batch(wires: dict[str, Wire], name: str):
-    wire = wires[name]
+def test_other_messages_do_not_wait_for_a_batch(standing: Callable[..., Wire]):
+    wire = standing(BATCHES)
     wire.say(long_and_short(users=1_000_000))
     wire.say(request("beside"))
     assert wire.listen()["id"] == "beside"

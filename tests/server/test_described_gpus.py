@@ -9,8 +9,8 @@ from mcp import Client
 from mcp.types import CallToolResult
 
 from inferplan.server.app import create_server
-from inferplan.server.call import texts
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
+from results import texts
 
 SERVER = create_server()
 L20 = '{"like":"l40s","title":"L20","memory_gib":48,"bandwidth_gb_s":864,"tflops":119.5,"power_watts":275}'

@@ -16,10 +16,10 @@ from mcp.types import CallToolResult
 
 from inferplan.server.__main__ import main
 from inferplan.server.app import create_server
-from inferplan.server.call import texts
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 from o200k import tokens
+from results import texts
 
 FOLDER = Path(__file__).parents[1] / "data" / "configs"
 SLUGS = sorted(path.stem for path in FOLDER.glob("*.json"))

@@ -20,11 +20,11 @@ from mcp.types import Tool as Published
 from pydantic import ValidationError
 
 from inferplan.server.app import create_server
-from inferplan.server.call import texts
 from inferplan.server.listing import FILE, listing, to_json, written
 from inferplan.tools._tool import Tool
 from inferplan.tools.registry import TOOLS, TOOLS_BY_NAME
 from o200k import tokens
+from results import texts
 from usual_questions import answered
 from verdict import numbers
 

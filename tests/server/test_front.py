@@ -56,14 +56,27 @@ def opening(revision: str) -> list[str]:
 
 def said(lines: list[str], *flags: str) -> list[bytes]:
     """What a server replies to these lines."""
-    done = subprocess.run(
-        [sys.executable, "-m", "inferplan.server", *flags],
-        input="".join(line + "\n" for line in lines).encode(),
-        capture_output=True,
-        check=True,
-    )
-    assert done.stderr == b""
-    return done.stdout.splitlines()
+    return replies_of(started(*flags), lines)
+
+
+def said_both_ways(lines: list[str]) -> tuple[list[bytes], list[bytes]]:
+    """What is replied with the front, and by the SDK alone; the two start side by side."""
+    with_front, without = started(), started("--no-front")
+    return replies_of(with_front, lines), replies_of(without, lines)
+
+
+def started(*flags: str) -> "subprocess.Popen[bytes]":
+    """A server to which nothing has been said."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-m", "inferplan.server", *flags], stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def replies_of(server: "subprocess.Popen[bytes]", lines: list[str]) -> list[bytes]:
+    """What it replies to these lines, at whose end it ends."""
+    with server:
+        replies, errors = server.communicate("".join(line + "\n" for line in lines).encode())
+    assert (server.returncode, errors) == (0, b"")
+    return replies.splitlines()
 
 
 def enveloped(line: str, revision: str) -> str:
@@ -200,17 +213,17 @@ def test_the_file_holds_what_the_sdk_says_to_the_byte() -> None:
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 def test_a_session_sounds_the_same_with_and_without_the_front(revision: str, session: str) -> None:
     lines = opening(revision) + [enveloped(line, revision) for line in SESSIONS[session]]
-    with_front = said(lines)
+    with_front, without = said_both_ways(lines)
     assert len(with_front) == len(SESSIONS[session]) + 1
-    assert sorted(with_front) == sorted(said(lines, "--no-front"))
+    assert sorted(with_front) == sorted(without)
 
 
 def test_a_session_that_is_opened_by_something_else_sounds_the_same() -> None:
     lines = [*map(UNUSUAL.__getitem__, ("garbage", "a cancellation")), request(1, "tools/list"), *opening("2025-11-25")]
     lines += [request(2, "tools/list"), call(3, {"model": "70B"})]
-    with_front = said(lines)
+    with_front, without = said_both_ways(lines)
     assert [json.loads(reply)["id"] for reply in with_front] == [None, 1, 0, 2, 3]
-    assert with_front == said(lines, "--no-front")
+    assert with_front == without
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes that the SDK reads in a thread, whatever comes")
@@ -218,9 +231,9 @@ def test_a_line_that_is_too_long_is_refused_in_the_same_words() -> None:
     too_long = "a" * LONGEST_LINE
     lines = [*opening("2025-11-25"), too_long, request(1, "ping"), UNUSUAL["a cancellation"], too_long]
     lines += [request(2, "ping"), too_long]
-    with_front = said(lines)
+    with_front, without = said_both_ways(lines)
     assert [json.loads(reply)["id"] for reply in with_front] == [0, None, 1, None, 2, None]
-    assert with_front == said(lines, "--no-front")
+    assert with_front == without
 
 
 @pytest.mark.parametrize("case", UNUSUAL)
@@ -447,9 +460,9 @@ def test_what_nests_deeply_anywhere_is_answered_as_the_sdk_answers_it_and_stops_
         ],
     )
     for lines in sessions:
-        replies = said(lines)
-        assert len(replies) == sum('"id"' in line for line in lines)
-        assert sorted(replies) == sorted(said(lines, "--no-front"))
+        with_front, without = said_both_ways(lines)
+        assert len(with_front) == sum('"id"' in line for line in lines)
+        assert sorted(with_front) == sorted(without)
 
 
 WITHOUT_THE_SDK = """

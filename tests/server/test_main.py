@@ -8,12 +8,15 @@ import sys
 from importlib.metadata import version
 
 import pytest
+from mcp import Client
 
 from command_line import inferplan
 from data_files import DATA
-from inferplan.server.call import value_of
+from inferplan.server.app import create_server
+from inferplan.server.call import call, value_of
 from inferplan.server.schema import arguments_schema
 from inferplan.tools.registry import TOOLS_BY_NAME
+from results import texts
 
 TOOLS = (
     "estimate_vram",
@@ -57,6 +60,28 @@ def test_a_question_is_answered_with_the_text_that_a_model_reads():
     done = inferplan("call", "estimate_vram", "model=70B", "precision=fp8", "concurrent_users=200")
     assert (done.returncode, done.stderr) == (0, "")
     assert "389" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.anyio
+async def test_what_is_printed_is_what_a_client_gets(capsys: pytest.CaptureFixture[str]):
+    async with Client(create_server()) as client:
+        for tool in TOOLS:
+            arguments = dict(TOOLS_BY_NAME[tool].example)
+            words = [tool, *(f"{name}={value}" for name, value in arguments.items())]
+            got = await client.call_tool(tool, arguments)
+            assert call(words, as_json=False, usage=False) == 0
+            assert capsys.readouterr().out == texts(got) + "\n"
+            assert call(words, as_json=True, usage=False) == 0
+            assert json.loads(capsys.readouterr().out) == got.structured_content
+
+
+@pytest.mark.parametrize("words", [["call"], ["call", "run_preset", "--help"], ["call", "estimate_vram", "model=70B"]])
+def test_nobody_who_asks_from_a_shell_waits_for_the_sdk(words: list[str]):
+    code = (
+        "import sys; from inferplan.server.__main__ import main; code = main(sys.argv[1:]);"
+        "sys.exit(code or bool({'mcp', 'anyio'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL, check=True)
 
 
 @pytest.mark.parametrize("place", range(4))

@@ -3,7 +3,7 @@
 import pytest
 from mcp import Client
 
-from inferplan.server.call import texts
+from results import texts
 
 FOUR = '"int4", "awq", "gptq", "nvfp4", "mxfp4", "nf4", "q4_k_m", "q4_k_s"'
 EIGHT = '"fp8", "int8", "w8a16", "gptq-int8", "bnb-int8", "mxfp8", "q8_0"'

@@ -10,8 +10,8 @@ from mcp import Client
 from mcp.types import TextContent
 
 from inferplan.server.app import create_server
-from inferplan.server.call import texts
 from inferplan.tools.registry import TOOLS_BY_NAME
+from results import texts
 
 SERVER = create_server()
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"

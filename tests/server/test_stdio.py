@@ -71,8 +71,8 @@ def flags(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_every_revision_of_the_protocol_is_served(connect: Callable[..., Any], version: str):
-    wire = connect(version)
+def test_every_revision_of_the_protocol_is_served(standing: Callable[..., Any], version: str):
+    wire = standing(version)
     greeting = wire.greeting
     assert greeting.get("protocolVersion", version) == version
     assert greeting.get("supportedVersions", [version]) == [version]
@@ -99,8 +99,8 @@ def test_every_revision_of_the_protocol_is_served(connect: Callable[..., Any], v
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_what_is_not_there_is_a_protocol_error_that_says_what_is(connect: Callable[..., Any], version: str):
-    wire = connect(version)
+def test_what_is_not_there_is_a_protocol_error_that_says_what_is(standing: Callable[..., Any], version: str):
+    wire = standing(version)
     for method, params, near in (
         ("tools/call", {"name": "estimate_vrm", "arguments": {}}, "`estimate_vram`"),
         ("tools/call", {"name": "estimate_vram", "arguments": ["70B"]}, "one JSON object"),
@@ -124,8 +124,8 @@ def test_what_is_not_there_is_a_protocol_error_that_says_what_is(connect: Callab
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1" + "0" * 400])
-def test_a_number_that_is_none_is_refused_by_name(connect: Callable[..., Any], number: str):
-    wire = connect("2025-11-25")
+def test_a_number_that_is_none_is_refused_by_name(standing: Callable[..., Any], number: str):
+    wire = standing("2025-11-25")
     call = '{"jsonrpc":"2.0","id":9,"method":"tools/call","params":{"name":"estimate_vram","arguments":%s}}'
     wire.say(call % f'{{"model":"70B","concurrent_users":{number}}}')
     result = wire.listen()["result"]
@@ -232,8 +232,8 @@ def test_a_client_that_says_ever_more_and_never_reads_has_to_wait(connect: Calla
     assert wire.listen()["id"] == "padded"
 
 
-def test_a_message_longer_than_a_pipe_is_read_whole(connect: Callable[..., Any]):
-    wire = connect("2025-11-25")
+def test_a_message_longer_than_a_pipe_is_read_whole(standing: Callable[..., Any]):
+    wire = standing("2025-11-25")
     called = wire.result("tools/call", name="estimate_vram", arguments={"model": "x" * 3_000_000})
     assert "`model`" in called["content"][0]["text"]
     assert len(called["content"][0]["text"]) < 700
@@ -285,8 +285,8 @@ def test_an_empty_input_ends_the_server_quietly(flags: tuple[str, ...], given: d
 
 
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
-def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(connect: Callable[..., Any], version: str):
-    wire = connect(version)
+def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(standing: Callable[..., Any], version: str):
+    wire = standing(version)
     for line, id_, code, sentence in (
         (
             "this is not JSON",
@@ -325,8 +325,8 @@ def test_a_line_that_is_no_message_is_told_so_and_does_not_stop_the_server(conne
 
 @pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
 @pytest.mark.parametrize("id_", ["{}", "[]", '{"a":[1]}', "null", "1.5", "true", '"never asked"', "7"])
-def test_a_cancellation_of_what_is_no_request_stops_nothing(connect: Callable[..., Any], version: str, id_: str):
-    wire = connect(version)
+def test_a_cancellation_of_what_is_no_request_stops_nothing(standing: Callable[..., Any], version: str, id_: str):
+    wire = standing(version)
     wire.say(f'{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id_}}}}}')
     wire.say('{"jsonrpc":"2.0","method":"notifications/cancelled"}')
     assert wire.result("tools/list")["tools"]

@@ -258,37 +258,46 @@ Those of the A10G, which is 3.16 GiB, is 0.14 GiB larger than predicted. The A10
 """
 AWQ_KERNELS = "3090-qwen25-7b-awq-v022"
 UNLIKE = {
+    "gb10-qwen36-27b-nvfp4": 14.9,
     "pro6000-qwen3-32b-pp2": 11.2,
     "t4-gemma4-e2b-029": 13.9,
     "t4-gemma4-e2b-028": 11.2,
+    "gb10-qwen35-35b-fp8": 9.8,
     "gemma4-e4b-3090": 8.5,
     "l4-gemma4-e2b": 7.8,
     "a10g-qwen3-8b": 4.4,
+    "8xh100-glm53-flash": 3.8,
+    "8xh100-v4-flash-0731": 3.4,
     "4090-qwen25-7b-v024": 3.2,
     "gb10-qwen3-06b": 2.9,
     AWQ_KERNELS: 2.8,
 }
-"""Pools that are more than 2.5 % off, in percent: all but the A10G's too large.
+"""Pools that are more than 2.5 % off, in percent: all but the A10G's and DeepSeek V4's too large.
 
 Gemma 4 E2B and E4B have 0.3 to 0.7 GiB less of 3 to 9, of which 0.19 is graphs (E4B); why is not known. Qwen3 32B on
 two stages is likely a first start, whose last stage has less. Qwen2.5 7B on an RTX 4090 has 0.14 GiB less of 4.5; in
-AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system.
+AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system: two first starts had 5.5 and 7.1 GiB
+less. Two models on 8 H100 under 0.31 are 1.1 GiB above and 1.6 below what was printed.
 """
-BESIDE = {AWQ_KERNELS, "h200-qwen25-7b-awq-v031"}
-"""Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take, 1.8 and 2.1 %: why is not known."""
+BESIDE = {AWQ_KERNELS: 1.8, "h200-qwen25-7b-awq-v031": 2.1, "8xh100-qwen38-flash-next": 2.15}
+"""Weights that are more than 0.74 % too small, in percent: why is not known.
+
+Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take, Qwen3.8 Flash Next 0.68 on each of 8 ranks.
+"""
 
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 25, 0.74), ("kv_cache_gib_per_gpu", 17, 2.45), ("kv_cache_tokens", 20, 2.47)],
+    [("weights_gib_per_gpu", 32, 0.74), ("kv_cache_gib_per_gpu", 20, 2.45), ("kv_cache_tokens", 23, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
-    """Starts of vLLM 0.10 to 0.31 on H100, L40S, GH200, A100, A40, MI300X, RTX 3090, 4090 and PRO 6000: in percent.
+    """Starts of vLLM 0.10 to 0.31 on H100, H200, L40S, GH200, A100, A40, MI300X and RTX cards: in percent.
 
     Weights within 0.1, but of five models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42 and E2B 0.64, Gemma 3 27B
-    0.68, Gemma 4 31B in FP8 0.74), Qwen2.5 7B (0.29, in AWQ see `BESIDE`) and what is printed as 0.93 GiB. Pools within
-    1, but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9), Qwen3.8 27B on a PRO 6000
-    (1.8 too small), Gemma 3 27B on an MI300X (1.5) and a first start (1.3).
+    0.68, Gemma 4 31B in FP8 0.74), Qwen2.5 7B (0.29, in AWQ see `BESIDE`), Qwen3.6 27B in NVFP4 (0.16), DeepSeek R1
+    (0.18), Qwen3.5 9B on two ranks (0.24), DeepSeek V4 Flash (0.37) and what is printed as 0.93 GiB. Pools within 1,
+    but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9), Qwen3.8 27B on a PRO 6000
+    (1.8 too small) and Flash Next (2.1), Gemma 3 27B on an MI300X (1.5), Qwen3.5 9B (1.5) and a first start (1.3).
     """
     (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
     unlike = BESIDE if quantity == "weights_gib_per_gpu" else UNLIKE
@@ -301,10 +310,7 @@ def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
     found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}
     pools = found["kv_cache_gib_per_gpu"] | found["kv_cache_tokens"]
     assert {id_: size for id_, size in pools.items() if size > 2.5} == pytest.approx(UNLIKE, abs=0.1)
-    assert {id_: found["weights_gib_per_gpu"][id_] for id_ in BESIDE} == {
-        AWQ_KERNELS: pytest.approx(1.8, abs=0.05),
-        "h200-qwen25-7b-awq-v031": pytest.approx(2.1, abs=0.05),
-    }
+    assert {id_: found["weights_gib_per_gpu"][id_] for id_ in BESIDE} == pytest.approx(BESIDE, abs=0.05)
     assert not any(found["fits"].values())
 
 
@@ -316,6 +322,12 @@ def test_first_starts_have_what_they_tried_kernels_out_on_less() -> None:
     warm = [case | {"extra": case["extra"] | {"first_start": False}} for case in LATE if case["id"] in COMPILED]
     (missed,) = ([size for size, _ in one.of] for one in validate(warm).errors if one.quantity == "kv_cache_tokens")
     assert sorted(missed) == pytest.approx([1.3, 2.8, 20.5, 26.7, 28.5], abs=0.1)
+
+
+def test_no_latent_is_kept_twice_by_ranks_that_split_the_context() -> None:
+    """Kimi K2 Thinking on 8 H200: eight times the tokens that one rank's memory holds, 8,784 B each."""
+    found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}["kv_bytes_per_token"]
+    assert found["8xh200-kimi-k2-thinking-dcp8"] < 0.01
 
 
 COMPRESSED: list[Case] = json.loads((DATA / "memory_cases_compressed.json").read_text(encoding="utf-8"))["cases"]

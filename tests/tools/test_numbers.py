@@ -6,8 +6,8 @@ import pytest
 from mcp import Client
 from pydantic import ValidationError
 
-from inferplan.server.call import texts
 from inferplan.tools.registry import TOOLS_BY_NAME
+from results import texts
 
 ASKED: dict[str, dict[str, Any]] = {
     "compare_costs": {"model": "70B", "requests_per_day": 1000},

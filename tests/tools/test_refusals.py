@@ -448,7 +448,7 @@ class TestTrust:
         newest = {"overrides": "engine_version=0.31"}
         for answer in (size(gpu="h100", **newest), ask("plan_parallelism", model=MODEL, gpu="h100", **newest)):
             assert assumption(answer, "memory_rules").startswith(
-                "memory_rules = vLLM 0.31 (held against 14 starts of 0.29"
+                "memory_rules = vLLM 0.31 (held against 17 starts of 0.29"
             )
         older = ask("plan_parallelism", model=MODEL, gpu="h100", overrides="engine_version=0.28")
         assert all(one.name != "memory_rules" for one in older.assumptions)

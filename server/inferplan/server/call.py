@@ -1,4 +1,7 @@
-"""`inferplan call`: one question from a shell, asked through a real client so that it is what a model gets."""
+"""`inferplan call`: one question from a shell, answered with what a model gets, in the time that the answer takes.
+
+Needs no SDK, and to list the tools and say what they take none of the tools either.
+"""
 
 import json
 import re
@@ -7,11 +10,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-import anyio
-from mcp import Client, MCPError
-from mcp.types import CallToolResult, Tool
-
-from inferplan.server.app import create_server
+from inferplan.server.listing import Listing, written
 from inferplan.server.output import say
 from inferplan.server.words import allowed, code, nearest, quoted
 from inferplan.tools._numbers import POINTED
@@ -24,42 +23,37 @@ _NUMBER = re.compile(r"-?\d{1,30}(\.\d{1,30})?([eE][+-]?\d{1,3})?")
 
 def call(words: Sequence[str], *, as_json: bool, usage: bool) -> int:
     """Ask `TOOL name=value ...` and print the answer, or how to ask; the exit code."""
-    return anyio.run(_call, words, as_json, usage)
+    tools = {tool.name: tool for tool in written()}
+    if not words:
+        return say(_overview(tools))
+    name, *given = words
+    if name not in tools:
+        near = nearest(name, tools)
+        return _fail(f"no tool {quoted(name)}; " + (f"nearest: {', '.join(near)}" if near else _known(tools)))
+    if usage:
+        return say(_usage(tools[name]))
+    loose = [word for word in given if "=" not in word]
+    if loose:
+        return _fail(f"{quoted(loose[0])} is not of the form name=value; see `inferplan call {name} --help`")
+    return _ask(tools[name], given, as_json=as_json)
 
 
-async def _call(words: Sequence[str], as_json: bool, usage: bool) -> int:  # noqa: FBT001 - anyio passes by position
-    async with Client(create_server()) as client:
-        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        if not words:
-            return say(_overview(tools))
-        name, *given = words
-        if name not in tools:
-            near = nearest(name, tools)
-            return _fail(f"no tool {quoted(name)}; " + (f"nearest: {', '.join(near)}" if near else _known(tools)))
-        if usage:
-            return say(_usage(tools[name]))
-        loose = [word for word in given if "=" not in word]
-        if loose:
-            return _fail(f"{quoted(loose[0])} is not of the form name=value; see `inferplan call {name} --help`")
-        return await _ask(client, tools[name], given, as_json=as_json)
+def _ask(tool: Listing, given: Sequence[str], *, as_json: bool) -> int:
+    """Print the tool's answer to these arguments; the exit code."""
+    from inferplan.server.answer import answer, reach  # noqa: PLC0415 - listing tools needs none of them
+    from inferplan.tools.registry import TOOLS_BY_NAME  # noqa: PLC0415 - same
 
-
-async def _ask(client: Client, tool: Tool, given: Sequence[str], *, as_json: bool) -> int:
-    """The tool's answer to these arguments."""
     pairs = [word.split("=", 1) for word in given]
     names = [name for name, _ in pairs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         return _fail(f"{code(twice)} is given more than once; give it one value")
-    schema = tool.input_schema.get("properties", {})
-    try:
-        result = await client.call_tool(tool.name, {n: value_of(v, schema.get(n, {})) for n, v in pairs})
-    except MCPError as error:
-        return _fail(error.message)
-    if result.is_error:
-        return _fail(texts(result))
-    compact = json.dumps(result.structured_content, separators=(",", ":"))
-    return say(compact if as_json else texts(result))
+    schema = tool.arguments["properties"]
+    arguments = {name: value_of(value, schema.get(name, {})) for name, value in pairs}
+    answered = answer(lambda: TOOLS_BY_NAME[tool.name], tool.name, arguments, reach(arguments))
+    if answered.structured is None:
+        return _fail(answered.text)
+    return say(json.dumps(answered.structured, separators=(",", ":")) if as_json else answered.text)
 
 
 def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
@@ -80,33 +74,28 @@ def value_of(text: str, schema: Mapping[str, Any]) -> str | int | float | bool:
     return text
 
 
-def _overview(tools: Mapping[str, Tool]) -> str:
+def _overview(tools: Mapping[str, Listing]) -> str:
     """The tools, a line each."""
     width = max(map(len, tools), default=0)
     lines = [f"  {name.ljust(width)}  {tool.title}" for name, tool in tools.items()]
     return "\n".join(["Tools (inferplan call TOOL --help says what each takes):", *lines])
 
 
-def _usage(tool: Tool) -> str:
+def _usage(tool: Listing) -> str:
     """What a tool does and takes."""
-    required = set(tool.input_schema.get("required", ()))
-    lines = [f"inferplan call {tool.name} name=value ...", "", tool.description or "", "", "Arguments"]
-    for name, schema in tool.input_schema["properties"].items():
+    required = set(tool.arguments.get("required", ()))
+    lines = [f"inferplan call {tool.name} name=value ...", "", tool.description, "", "Arguments"]
+    for name, schema in tool.arguments["properties"].items():
         default = "required" if name in required else f"default {schema['default']}" if "default" in schema else ""
         notes = ", ".join(filter(None, (allowed(schema).replace("text in quotes", "text"), default)))
         lines += [f"  {name}  ({notes})", f"      {schema.get('description', '')}"]
     return "\n".join(lines)
 
 
-def _known(tools: Mapping[str, Tool]) -> str:
+def _known(tools: Mapping[str, Listing]) -> str:
     return f"there are {', '.join(tools)}"
 
 
 def _fail(text: str) -> int:
     sys.stderr.write(text + "\n")
     return CANNOT_ANSWER
-
-
-def texts(result: CallToolResult) -> str:
-    """The text of a result, as a model sees it."""
-    return "\n\n".join(block.text for block in result.content if block.type == "text")

@@ -99,6 +99,7 @@ class Shape(BaseModel):
     norm_params: int = Field(default=0, ge=0)
     other_params: int = Field(default=0, ge=0)
     lookup_params: int = Field(default=0, ge=0)
+    ngram_layers: int = Field(default=0, ge=0)
     head_bias: bool = False
     state_bytes: PositiveInt = 2
     rotary_dim: PositiveInt | None = None
@@ -236,6 +237,7 @@ class ModelRow(TitledRow):
             tied_embeddings=shape.tied,
             other_params=shape.other_params,
             lookup_params=shape.lookup_params,
+            ngram_layers=shape.ngram_layers,
             head_bias=shape.head_bias,
             final_norms=shape.final_norms,
             norm_params=shape.norm_params,

@@ -128,10 +128,10 @@ class Architecture:
     """A text decoder: token embedding, groups of layers, final norm, output head; and what stands beside it.
 
     `order` is the group of each layer where kinds alternate; without it the groups follow each other.
-    `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic. `norm_params` are norms
-    beside those of layers and end, `other_params` all further tensors of the checkpoint. `state_bytes` is an element of
-    recurrent states [B], `rotary_dim` the part of a head that rotates, None for whole heads and the rotary
-    part of latents [elements].
+    `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic; those of n-grams are read
+    in `ngram_layers`. `norm_params` are norms beside those of layers and end, `other_params` all further tensors of the
+    checkpoint. `state_bytes` is an element of recurrent states [B], `rotary_dim` the part of a head that rotates, None
+    for whole heads and the rotary part of latents [elements].
 
     `rope_tables` are the rows of rotations that vLLM keeps per position, in units of 16-bit rows: as many as linear
     scaling stretches the positions, one more where windowed layers rotate otherwise, two where the table is in fp32
@@ -153,6 +153,7 @@ class Architecture:
     final_norms: int = 1
     norm_params: int = 0
     lookup_params: int = 0
+    ngram_layers: int = 0
     state_bytes: int = 2
     rotary_dim: int | None = None
     rope_tables: int = 1

@@ -1,8 +1,8 @@
 """How vLLM cuts the KV cache of a rank into blocks: one rate, groups of windowed layers, pages of states.
 
-The rules reproduce what vLLM 0.10 to 0.29 printed for models with windows, latents, sparse latents, Gated DeltaNet, and
-Kimi Delta Attention beside latents; Mamba and short convolutions follow from the same code, and were compared with
-three starts of 0.24. `kv_coverage` says what they do not cover.
+The rules reproduce what vLLM 0.10 to 0.31 printed for models with windows, latents, sparse latents, Gated DeltaNet,
+Mamba-2, and Kimi Delta Attention beside latents; short convolutions follow from the same code, and were compared with a
+start of 0.24. `kv_coverage` says what they do not cover.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from inferplan.core.architecture import Architecture, Mixer
 from inferplan.core.engine import Engine
 from inferplan.core.engines.kv_coverage import picks_pages, pools_index_keys
 from inferplan.core.engines.vllm_defaults import CHECKPOINT_KEYS, FIRST_CHECKPOINTS, is_on_second_runner
+from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.layers.recurrence import GatedDelta, KimiDelta, Mamba2
 from inferplan.core.memory import CONVOLUTION_BYTES
@@ -44,7 +45,7 @@ INDEX_KEY_BYTES = 132
 CLOSE_COUNTS = 1.25
 """Up to 0.17, layer counts of two kinds that differ by less than this make groups of the larger count; 1.5 since."""
 LAST_BLIND_COUNT = 20
-"""The last vLLM (0.20) whose printed KV cache size leaves out what windows and states save."""
+"""The last vLLM (0.20, of which 0.20.0 alone) whose printed KV cache size leaves out what windows and states save."""
 FIRST_IN_FLIGHT = 26
 """The first vLLM (0.26) that sizes a window for all tokens that are scheduled and not settled."""
 
@@ -212,12 +213,12 @@ def _keeps_checkpoints(mixer: Mixer, engine: Engine) -> bool:
 
 
 def _specs(architecture: Architecture, layout: Layout, engine: Engine, *, kv_bits: float) -> list[Spec]:
-    """The layers of a stage by how one rank caches them."""
+    """The layers of a stage by how one rank caches them; with states stand convolutions over n-grams."""
     counts: dict[Spec, int] = {}
     for layers, mixer in architecture.mixers:
         for cached in _cached(mixer, architecture, engine, tp=layout.tp, kv_bits=kv_bits):
             spec = cached if engine.windows or cached.kind == "state" else replace(cached, kind="full", window=0)
-            counts[spec] = counts.get(spec, 0) + layers
+            counts[spec] = counts.get(spec, architecture.ngram_layers if spec.kind == "state" else 0) + layers
     return [replace(spec, layers=ceil(layers / layout.pp)) for spec, layers in counts.items()]
 
 
@@ -227,18 +228,15 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
     Source of scales: vLLM 0.20 to 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.page_size_bytes`.
     """
     element = kv_bits / BITS_PER_BYTE
-    tokens, beside = _block_tokens(mixer, architecture, engine), 0.0
-    indexer = mixer.indexer if isinstance(mixer, Latent) else None
-    index_key = INDEX_KEY_BYTES if indexer else 0.0
-    if indexer and pools_index_keys(mixer):
-        beside = INDEX_KEY_BYTES / indexer.compress
+    tokens, beside = _block_tokens(mixer, architecture, engine), _pooled_keys(mixer)
+    indexes_latents = isinstance(mixer, Latent) and mixer.indexer is not None
     for part in mixer.cached:
         size = part.on_rank(tp) * element
         if part.what == "index keys":
             if beside:
                 continue
-            size = index_key or part.elements * PAIRED_INDEX_BYTES
-        elif indexer and not beside and kv_bits == BITS_PER_BYTE and engine.latent_scales:
+            size = INDEX_KEY_BYTES if indexes_latents else part.elements * PAIRED_INDEX_BYTES
+        elif indexes_latents and not beside and kv_bits == BITS_PER_BYTE and engine.latent_scales:
             size = SPARSE_LATENT_BYTES
         elif part.heads:
             size += 2 * engine.head_scale_bytes * max(1.0, part.heads / tp)
@@ -246,6 +244,17 @@ def _cached(mixer: Mixer, architecture: Architecture, engine: Engine, *, tp: int
         yield Spec(kind=kind, bytes=size, layers=0, window=part.window or 0, block_tokens=tokens, beside=beside)
     if mixer.state:
         yield Spec(kind="state", bytes=_state_bytes(mixer, architecture, engine) / tp, layers=0, block_tokens=1)
+
+
+def _pooled_keys(mixer: Mixer) -> float:
+    """What index keys pooled over tokens add to the page of a layer: of 8 bit beside latents, else of 16. [B/token]
+
+    Source of 16 bit: a published start of Qwen3.8 Flash Next on 8 H100 (0.31.1).
+    """
+    if not (isinstance(mixer, Latent | Attention) and mixer.indexer and pools_index_keys(mixer)):
+        return 0.0
+    key = INDEX_KEY_BYTES if isinstance(mixer, Latent) else mixer.indexer.head_dim * PAIRED_INDEX_BYTES
+    return key / mixer.indexer.compress
 
 
 def _block_tokens(mixer: Mixer, architecture: Architecture, engine: Engine) -> int:

@@ -6,9 +6,10 @@ from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.layers.recurrence import Lightning
 
 FIRST_POOLED = 30
-"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's; 0.28.0 stops at its weights.
+"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's, and beside keys and values.
 
-Source: vllm-project/vllm issue 54062 and pull request 53906, merged after 0.29 was cut.
+0.28.0 stops at GLM-5.3-Flash's weights. Limits: whether 0.29 has a class for Qwen3.8 Flash Next was not checked.
+Source: vllm-project/vllm issue 54062 and pull requests 53906, merged after 0.29 was cut, and 53896.
 """
 FIRST_READ = 28
 """The first vLLM (0.28) whose pages are known of index keys beside keys and values and of values narrower than keys.
@@ -30,7 +31,7 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
     if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
         return "states beside a windowed cache or index keys: vLLM's pages for that mix are not modelled"
     if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):
-        return "pooled index keys beside a latent: vLLM's layout of them without states is not modelled"
+        return "pooled index keys: vLLM's layout of them without states is not modelled"
     if not any(mixer.cached for _, mixer in architecture.mixers):
         return "no layer keeps keys and values: vLLM's pages for states alone are not modelled"
     return _odd_pages(architecture)
@@ -45,15 +46,17 @@ def _odd_pages(architecture: Architecture) -> str | None:
 
 
 def _stands_beside_states(mixer: Mixer) -> bool:
-    """Whether the layout beside states is known: plain attention, or MLA unless it caches every index key."""
+    """Whether the layout beside states is known: plain attention, or MLA, unless it caches every index key."""
     if isinstance(mixer, Latent):
         return mixer.indexer is None or pools_index_keys(mixer)
-    return isinstance(mixer, Attention) and mixer.is_plain
+    return isinstance(mixer, Attention) and (mixer.is_plain or pools_index_keys(mixer))
 
 
 def pools_index_keys(mixer: Mixer) -> bool:
-    """Whether an indexer beside a latent caches one index key for several tokens."""
-    return isinstance(mixer, Latent) and mixer.indexer is not None and mixer.indexer.compress > 1
+    """Whether an indexer beside a latent, or beside keys and values, caches one index key for several tokens."""
+    if not isinstance(mixer, Latent | Attention) or mixer.indexer is None:
+        return False
+    return mixer.indexer.compress > 1
 
 
 def _reason(mixer: Mixer, *, version: int) -> str | None:
@@ -61,7 +64,7 @@ def _reason(mixer: Mixer, *, version: int) -> str | None:
     if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
     if pools_index_keys(mixer) and version < FIRST_POOLED:
-        return f"index keys pooled beside a latent: vLLM serves them since 0.{FIRST_POOLED}"
+        return f"pooled index keys: vLLM serves them since 0.{FIRST_POOLED}"
     return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None
 
 
@@ -69,20 +72,20 @@ def is_read_alone(architecture: Architecture) -> bool:
     """Whether the rules for this cache come from vLLM's source alone, with no published log to check them against.
 
     >>> from inferplan.catalog.models import MODELS
-    >>> [is_read_alone(MODELS[id_].architecture) for id_ in ("XiaomiMiMo/MiMo-V2-Flash", "Qwen/Qwen3-8B")]
+    >>> [is_read_alone(MODELS[id_].architecture) for id_ in ("MiniMaxAI/MiniMax-M3", "XiaomiMiMo/MiMo-V2-Flash")]
     [True, False]
     """
-    return any(isinstance(mixer, Attention) and _is_unusual(mixer) for _, mixer in architecture.mixers)
+    return picks_pages(architecture)
 
 
 def picks_pages(architecture: Architecture) -> bool:
     """Whether an indexer picks whole pages of keys and values: vLLM then has to be given the page size."""
-    return any(isinstance(mixer, Attention) and mixer.indexer for _, mixer in architecture.mixers)
+    return any(isinstance(mixer, Attention) and _keeps_index_keys(mixer) for _, mixer in architecture.mixers)
 
 
-def _is_unusual(attention: Attention) -> bool:
-    """Whether index keys are cached beside keys and values, or values differ from keys in width."""
-    return bool(attention.indexer) or attention.value_width != attention.kv_width
+def _keeps_index_keys(attention: Attention) -> bool:
+    """Whether an indexer beside keys and values caches the index key of every token."""
+    return attention.indexer is not None and not pools_index_keys(attention)
 
 
 def _attention_reason(attention: Attention, *, version: int) -> str | None:

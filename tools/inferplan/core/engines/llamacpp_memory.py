@@ -196,6 +196,14 @@ def windows_count(architecture: Architecture) -> bool:
     return not all(mixer.cached and all(part.window for part in mixer.cached) for _, mixer in architecture.mixers)
 
 
+def _idle_values(mixer: Mixer) -> int:
+    """The room for one head's values in the cache of index keys, which has none beside latents. [elements/token]
+
+    Source: llama.cpp, src/llama-kv-cache-dsa.cpp (`hparams_lid`); a published start with Qwen3.8 Flash Next.
+    """
+    return mixer.value_width // mixer.kv_heads if isinstance(mixer, Attention) else 0
+
+
 def _layer_cache(group: LayerGroup, *, ahead: int | None, context: int, kv_bits: float) -> float:
     """One layer's cache and state for one slot; windows have `ahead` more cells, or all if that is None. [B]"""
     size = 0.0
@@ -203,7 +211,8 @@ def _layer_cache(group: LayerGroup, *, ahead: int | None, context: int, kv_bits:
         for part in mixer.cached:
             kept = part.window + ahead if part.window and ahead is not None else context
             cells = min(context, kept)
-            size += padded(cells) * part.elements * kv_bits / BITS_PER_BYTE
+            idle = _idle_values(mixer) if part.what == "index keys" else 0
+            size += padded(cells) * (part.elements + idle) * kv_bits / BITS_PER_BYTE
         if state := mixer.state:
             size += (state.convolution + state.recurrent) * FLOAT
     return size

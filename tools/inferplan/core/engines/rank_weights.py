@@ -38,7 +38,8 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     feed-forward blocks by columns, embedding, lookup tables and output head by padded vocabulary; norms, router and the
     RoPE table are on every rank. Under expert parallelism a rank holds its share of whole experts, and the shared ones.
     The first stage has the embedding and the vision tower, the last one the head; some models have both on every stage
-    in vLLM (`stage_copies`). On top come copies that the `loader` makes and what the allocator rounds up.
+    in vLLM (`stage_copies`). On top come copies that the `loader` makes and what the allocator rounds up. Tables of
+    n-grams are left out where the `loader` keeps them in the host's memory.
 
     Limits: layers that predict further tokens are not loaded. Matrices of latent attention in several formats are taken
     at their mean, replicated ones too: DeepSeek V3.1 in NVFP4 on 8 ranks comes out 0.7 GB short, 1.4 %.
@@ -49,7 +50,8 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
     stages = [sum(layers[start - 1 : end]) for start, end in ranges]
     replicated = architecture.vision_replicated * HALF_BYTES
-    stages[0] += (stored.lookup + vision_bytes(model) - replicated) / tp + replicated
+    lookup = 0.0 if loader.host_ngrams and architecture.ngram_layers else stored.lookup
+    stages[0] += (lookup + vision_bytes(model) - replicated) / tp + replicated
     rows = round_up(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     copies = architecture.stage_copies if loader.stage_copies else "none"
     ends = at_stages(stored.embedding * rows / tp, stored.output_head * rows / tp, layout.pp, copies)

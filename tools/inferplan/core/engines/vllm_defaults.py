@@ -17,7 +17,8 @@ Few starts of 0.29 to 0.31 are published, and none of 0.32 and 0.33: the pool co
 Gemma 4 31B in FP8 on H100 (0.30), within 0.1 % for two builds of Qwen3 32B in 4 bit on B200 (0.31, with the weights as
 logged) and Llama 3.1 8B on A100 (0.31, a first start), 1.8 % too small for Qwen3.8 27B on RTX PRO 6000 (0.29) and some
 2 % too large for Gemma 4 E2B on MI300X (0.29), but 8 to 14 % for Gemma 4 E2B and Qwen3.5 4B on L4 and T4 (0.29, 0.30),
-which have encoders. GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30).
+which have encoders. GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30) and 3.8 on H100 (0.31), where
+Qwen3.8 Flash Next is 2.1 and DeepSeek V4 Flash 3.4 % too small.
 """
 LAST_OF_THE_FIRST_ENGINE = 7
 """The last vLLM (0.7) whose default engine is the first one (V0)."""

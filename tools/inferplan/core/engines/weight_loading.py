@@ -18,7 +18,8 @@ class Loader:
     `marlin` kernels multiply MXFP4 experts. `first_engine` is vLLM up to 0.7. `doubled_keys`: a projection that makes
     keys and values both is loaded for each of them. `stage_copies`: some models build embedding and head on every
     pipeline stage. `latent_views`: 16-bit weights of latents are used in place, without copies. `wide_zeros`: kernels
-    keep 4-bit zero points in 16 bit. Some buffers are sized for the `batched_tokens` of a step.
+    keep 4-bit zero points in 16 bit. `host_ngrams`: tables of n-grams stay in the host's memory. Some buffers are sized
+    for the `batched_tokens` of a step.
     """
 
     marlin: bool = False
@@ -27,6 +28,7 @@ class Loader:
     stage_copies: bool = False
     latent_views: bool = False
     wide_zeros: bool = False
+    host_ngrams: bool = False
     batched_tokens: int = 0
 
 

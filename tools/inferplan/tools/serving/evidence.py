@@ -5,11 +5,13 @@ from functools import lru_cache
 
 from inferplan.catalog.engines import ENGINES
 from inferplan.core.engine import EngineName
-from inferplan.core.engines import vllm_activation, vllm_defaults
+from inferplan.core.engines import vllm_activation, vllm_defaults, vllm_memory
 from inferplan.core.engines.compressed_memory import covers
 from inferplan.core.engines.kv_coverage import is_read_alone
 from inferplan.core.layers.vision import Kind, item_images, profiled_images
+from inferplan.core.memory import weights
 from inferplan.core.model import Model
+from inferplan.core.units import GB
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.serving.serving import Serving
@@ -37,12 +39,13 @@ HELD: Mapping[Kind, str] = {
     "siglip": COUNTED,
 }
 """What logs of whole starts say of a kind of encoder."""
-COMPRESSED = "vLLM's source; in 3 published logs of V4-Flash weights were 1.3 % larger, KV pools 0.7 to 3 GiB smaller"
-"""Of compressed keys. Source: starts on RTX PRO 6000, GH200 and B200, of 0.22 and 0.25."""
+COMPRESSED = "vLLM's source; in 4 published logs of V4-Flash KV pools were 3 GiB less to 1.6 more, weights 1.3 % off"
+"""Of compressed keys. Source: starts on RTX PRO 6000, GH200, B200 and H100, of 0.22, 0.25 and 0.31."""
 RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
 """What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
 READ_ALONE = "its KV cache is cut as in vLLM's source; no published log was held against it"
-"""Of index keys beside keys and values, and of values narrower than keys."""
+"""Of every index key beside keys and values."""
+IN_HOST = "tables of n-grams, which vLLM reads from the host's memory: they are no part of the weights on GPUs"
 TEXT_ALONE = "image_inputs=0 leaves it out"
 NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""
 
@@ -86,6 +89,12 @@ def _evidence(on: Serving) -> tuple[str, bool]:
     if tower is None:
         return held, known
     return HELD.get(tower.kind, MEASURED) if known and not newer else held, False
+
+
+def note_ngrams(ledger: Ledger, on: Serving) -> None:
+    """List the tables of n-grams that vLLM leaves in the host's memory, of each replica."""
+    if on.model.architecture.ngram_layers and vllm_memory.loader(on.gpu, on.engine).host_ngrams:
+        ledger.note("host_tables", round(weights(on.model, on.precision).lookup / GB, 1), unit="GB", why=IN_HOST)
 
 
 def note_encoder(ledger: Ledger, on: Serving, context: int) -> None:

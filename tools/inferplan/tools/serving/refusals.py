@@ -8,6 +8,7 @@ from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
 from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.engines.kv_coverage import pools_index_keys
 from inferplan.core.engines.vllm_defaults import is_compressed
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.tools import _words as words
 from inferplan.tools._settings import settings
@@ -71,7 +72,8 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
         return f"{on.engine_name} keeps no compressed keys"
     mixers = [mixer for _, mixer in on.model.architecture.mixers]
-    if any(map(pools_index_keys, mixers)) and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
+    pooled = any(isinstance(mixer, Latent) and pools_index_keys(mixer) for mixer in mixers)
+    if pooled and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
         return f"it is not known here how {on.engine_name} keeps latents beside pooled index keys"
     if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"

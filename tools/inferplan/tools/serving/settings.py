@@ -28,7 +28,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._settings import settings
 from inferplan.tools.serving.adapters import adapter_fields, note_adapted_speed, note_adapters
-from inferplan.tools.serving.evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder
+from inferplan.tools.serving.evidence import may_be_blind, memory_evidence, notable_evidence, note_encoder, note_ngrams
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.serving import Serving
 
@@ -152,6 +152,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("tensor_parallel", 1, why=UNSLICED.format(ENGINES[on.engine.name].title))
     if on.engine.name == "vllm":
         ledger.take("engine_version", on.engine.version, why=notable_evidence(on) if is_usual(on) else FIRST)
+        note_ngrams(ledger, on)
         note_encoder(ledger, on, context)
     if on.engine.name != "vllm" or ENGINES["vllm"].is_newer(on.engine.version):
         ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
@@ -174,7 +175,7 @@ FIRST = "the first that has a class for this model"
 """Why a version is assumed that is later than the usual one."""
 BEFORE_RELEASE = "figures of before its release; no published run or log is of it"
 """What is known of a GPU that is only announced."""
-SHARED_MEMORY = "other programs take of it too: four KV pools on a DGX Spark were 7 to 31 % smaller"
+SHARED_MEMORY = "other programs take of it too: seven KV pools on a DGX Spark were 7 to 31 % smaller"
 """What published logs of vLLM 0.13 to 0.27 on GB10 show against the rules."""
 
 
