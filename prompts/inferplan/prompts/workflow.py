@@ -1,4 +1,4 @@
-"""The five-step workflow: what each prompt is for and what it asks; its words are the file of its name."""
+"""The five-step workflow: what each prompt is for, and its arguments; its text is the Markdown file of its name."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _JSON = re.compile(r"(?:0|[1-9]\d*)(?:\.\d*[1-9])?|true|false")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Argument:
-    """A blank in a prompt. One without a default has to be filled."""
+    """An argument of a prompt, required where it has no default."""
 
     name: str
     description: str
@@ -21,13 +21,13 @@ class Argument:
 
     @property
     def required(self) -> bool:
-        """Whether the prompt cannot be written without it."""
+        """Whether the argument has to be given."""
         return self.default is None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """A prompt: words with blanks, read from its file when first needed."""
+    """A prompt: a text with blanks for its arguments, read from its file when first needed."""
 
     name: str
     title: str
@@ -46,7 +46,7 @@ class Prompt:
 
 
 def _filled(values: Mapping[str, str], blank: re.Match[str]) -> str:
-    """What stands in a blank; one in quotes stays a text where what it holds has quotes of its own, as JSON has.
+    """The text for a blank; in a blank in quotes, quotes of the value are escaped, as in JSON.
 
     An argument of a call is a text as well where it is no plain number: "32k", or "1.000", which the tool asks about.
     """

@@ -1,4 +1,4 @@
-"""The command line: serve a client over stdio, ask one question from a shell, hold the rules against measurements."""
+"""The command line: serve a client over stdio, call one tool from a shell, compare predictions with measurements."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ Exit codes: 0 answered, 1 the answer cannot be written, 2 the question cannot be
 """
 
 CANNOT_SERVE = 2
-"""The exit code where there is nobody to serve."""
+"""The exit code where stdin or stdout is closed."""
 CLOSED = "inferplan: an MCP client speaks over stdin and stdout, and one of them is closed (see inferplan --help)."
 WAITING = (
     "inferplan: serving MCP on stdin and stdout, which here are a terminal. Start it from an MCP client, "
@@ -43,7 +43,7 @@ WAITING = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the command line asks; the exit code."""
+    """Run the command that the arguments name; returns the exit code."""
     if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where stderr was closed
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - open for good
     _end_at_signals()
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end_at_signals() -> None:
-    """Let SIGINT and SIGTERM end this at once. To process 1, as in a container, they do nothing by default."""
+    """Let SIGINT and SIGTERM end the process at once. Process 1, as in a container, ignores them by default."""
     if os.getpid() != 1:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         return
@@ -121,7 +121,7 @@ def _serve(*, front: bool) -> int:
 
 
 def _server(*, front: bool) -> "StdioServer | None":
-    """The server; None where the input has ended before one was needed. What this imports must not print."""
+    """The server, with the SDK imported; None where the input ended before it was needed. Imports must not print."""
     if front:
         from inferplan.server import early  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""A call of a tool, answered: in both kinds of content, or with what is wrong and what to do about it.
+"""The result of a tool call: structured content and text, or an error that says what is wrong and what to do.
 
 Needs no SDK: see `stdio.direct`, which answers without one.
 """
@@ -29,13 +29,13 @@ ADDED_BY_HOSTS = frozenset({"sessionId", "action", "chatInput", "toolCallId", "t
 
 
 REMEMBERED = 64
-"""Answers that are kept, for agents that ask again and for the usual questions of many clients."""
+"""Answers in the cache, for agents that repeat a call and for the usual questions of many clients."""
 LONGEST_REMEMBERED = 4096
-"""Characters of a question whose answer is kept; one that describes a model of its own may take a million."""
+"""The longest question whose answer is cached; one that describes a model may be a million long. [characters]"""
 
 
 class Answered(NamedTuple):
-    """What a client gets: a text, and the structured content unless the text is what is wrong with the call."""
+    """The content of a result: a text, and structured content unless the text is an error."""
 
     text: str
     structured: dict[str, Any] | None
@@ -47,7 +47,7 @@ class _Refused(Exception):  # noqa: N818 - not an error of ours
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question as it is remembered: by its words, 1 not being true or 1.0, and by the day, with which prices age."""
+    """The key of a question in the cache: its arguments, 1 differing from true and 1.0, and the day, as prices age."""
 
     tool: Tool[Any, Any]
     words: str
@@ -56,23 +56,23 @@ class _Asked:
 
 
 class Reach(Enum):
-    """How far a call goes for its answer."""
+    """What a call has to look up or compute, which decides whether it takes long."""
 
     CATALOG = auto()
     """Some rows of the catalog, which is quick."""
     ALL_GPUS = auto()
     """A search over every GPU type, which takes long."""
     HUB = auto()
-    """A model hub, which takes long and may know more or less the next time."""
+    """A model hub, which takes long and may give another answer the next time."""
 
     @property
     def is_long(self) -> bool:
-        """Whether the call would keep others waiting."""
+        """Whether the call takes so long that it runs in a thread."""
         return self is not Reach.CATALOG
 
 
 def reach(arguments: Mapping[str, Any]) -> Reach:
-    """How far a call with these arguments goes. One look at them says it to all who have to know."""
+    """What a call with these arguments has to look up or compute."""
     named = (arguments.get(name) for name in MODEL_ARGUMENTS)
     if any(isinstance(name, str) and "/" in name and only_on_hub(name.strip()) for name in named):
         return Reach.HUB
@@ -80,7 +80,7 @@ def reach(arguments: Mapping[str, Any]) -> Reach:
 
 
 def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str, Any], how_far: Reach) -> Answered:
-    """The result of a call that goes so far. Every failure is a result that says what to do next, no exception."""
+    """The result of a call. A failure is a result too, which says what to do next; nothing is raised."""
     try:
         own = {key: arguments[key] for key in arguments if key not in ADDED_BY_HOSTS}
         return _answer(load(), own, may_change=how_far is Reach.HUB)
@@ -90,7 +90,7 @@ def answer(load: Callable[[], Tool[Any, Any]], name: str, arguments: Mapping[str
 
 
 def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any], *, may_change: bool) -> Answered:
-    """Both kinds of content, each enough alone; or what is wrong with the arguments."""
+    """Structured content and text, each sufficient alone; or what is wrong with the arguments."""
     asked = _Asked(tool, repr(arguments), today(), arguments)
     is_kept = len(asked.words) <= LONGEST_REMEMBERED and not may_change
     try:
@@ -101,12 +101,12 @@ def _answer(tool: Tool[Any, Any], arguments: Mapping[str, Any], *, may_change: b
 
 @lru_cache(maxsize=REMEMBERED)
 def _remembered(asked: _Asked) -> Answered:
-    """The answer to a question that may have been asked before; what is wrong with one is found anew."""
+    """The answer to a question, from the cache where it is there; errors are not cached."""
     return _computed(asked)
 
 
 def _computed(asked: _Asked) -> Answered:
-    """Both kinds of content. Raises `_Refused`."""
+    """Structured content and text. Raises `_Refused`."""
     tool, arguments = asked.tool, asked.arguments
     try:
         question = tool.question.model_validate(arguments)

@@ -54,7 +54,7 @@ _ONE_HOUR = CacheHint(ttl_ms=3_600_000, scope="public")
 
 
 def create_server(*, tools: "Sequence[Tool[Any, Any]] | None" = None) -> StdioServer:
-    """A server that publishes these tools, or else all of ours, in their order."""
+    """A server with these tools, or with all of inferplan's, in their order."""
     published = (
         _ours() if tools is None else [PublishedTool.of(listing(tool), lambda tool=tool: tool) for tool in tools]
     )
@@ -85,7 +85,7 @@ def create_server(*, tools: "Sequence[Tool[Any, Any]] | None" = None) -> StdioSe
 
 
 def _ours() -> list[PublishedTool]:
-    """Our tools, as written down; each is loaded when it is first called."""
+    """The tools, published from their written listings; each is imported at its first call."""
     return [PublishedTool.of(row, partial(_registered, row.name)) for row in written()]
 
 

@@ -35,13 +35,13 @@ class Batch:
         return Place(self, number)
 
     def settle(self, number: int, reply: Reply | None) -> None:
-        """Take the reply to a message, or learn that there will be none."""
+        """Add the reply to a message, or None where there will be none."""
         self._open.discard(number)
         if reply:
             self._replies[number] = reply
 
     def replies(self) -> Replies | None:
-        """All of them, once; None as long as one is missing, and where there are none."""
+        """All replies, once; None while one is missing, or where there are none."""
         if self._open or not self._replies:
             return None
         found = Replies([self._replies[number] for number in sorted(self._replies)])
@@ -50,18 +50,18 @@ class Batch:
 
 
 class Place(NamedTuple):
-    """Where a reply belongs."""
+    """The position of a reply in its batch."""
 
     batch: Batch
     number: int
 
     def take(self, reply: Reply | None) -> None:
-        """Put it there, or leave the place empty."""
+        """Put a reply there, or leave the position empty."""
         self.batch.settle(self.number, reply)
 
 
 def objection(messages: Sequence[object]) -> JSONRPCError | None:
-    """The reply to a batch that is none, or too much of one."""
+    """The error for an empty batch, or one that is too long."""
     if not messages:
         return _refused("a batch has at least one message; this one is empty.")
     if len(messages) > MOST:
@@ -70,7 +70,7 @@ def objection(messages: Sequence[object]) -> JSONRPCError | None:
 
 
 def message_in(element: object) -> SessionMessage | JSONRPCError | None:
-    """A message of a batch; for what is none, and for a handshake, the reply, or None where none is due."""
+    """A message of a batch; for anything else, or a handshake, the error to reply, None where no reply is due."""
     item = malformed.read_element(element)
     if isinstance(item, Exception):
         return malformed.refusal(item, of="element")

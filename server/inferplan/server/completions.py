@@ -1,4 +1,4 @@
-"""What may be meant while somebody types: arguments of prompts, and names in resource addresses."""
+"""Completions while a user types: arguments of prompts, and names in resource addresses."""
 
 import re
 from collections.abc import Callable, Sequence

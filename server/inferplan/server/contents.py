@@ -20,10 +20,10 @@ from inferplan.tools._words import gib
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """One shelf of the catalog.
+    """One section of the catalog.
 
-    `rows` is all there is to say about its items, `line` that in one line, empty for an item that is not listed.
-    `beside` is what the list says beside its items.
+    `rows` are its items in full; `line` is an item in one line, empty for one that is not listed; `beside` is what the
+    list has beside its items.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Content:
         return compact({"id": id_} | to_jsonable_python(self.rows()[id_], exclude_none=True))
 
     def near(self, name: str) -> list[str]:
-        """Ids that a name which none of the items has may have meant; none where there is one that has it."""
+        """The nearest ids to an unknown name; empty where an item has the name."""
         return [] if self.knows(name) else self.shelf.nearest(name)
 
     def knows(self, name: str) -> bool:
@@ -98,7 +98,7 @@ def _prices_of(gpu: str) -> Iterator[tuple[str, object]]:
 
 
 def _quote(quote: prices.Quote) -> dict[str, Any]:
-    """A quote with what tells its offers apart."""
+    """A quote with what distinguishes its offers."""
     said = {"provider", "instance", "region", "usd_per_gpu_hour", "date", "source"}
     return {
         "usd_per_gpu_hour": {name: round(getattr(quote, name), 4) for name in ("low", "median", "high")},

@@ -1,8 +1,8 @@
-"""Serving before the SDK is there: the front answers while everything else is imported behind it.
+"""Serving before the SDK is imported: the front answers while everything else is imported in a thread.
 
 A client that asks for the lists has them before the SDK would have been imported, and a session of lists and plain
-calls never waits for it. Anything else ends this: the SDK takes the pipes over, is told how the session was opened,
-and hears the rest (see `stdio.server`).
+calls never waits for it. Anything else ends this: the SDK takes over the pipes, gets the opening of the session
+again, and then the rest (see `stdio.server`).
 """
 
 import sys
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from inferplan.server.stdio.server import StdioServer
 
 SWITCH_S = 0.0005
-"""How long the imports may keep the front waiting for the interpreter."""
+"""How long the imports may hold the interpreter before the front gets it. [s]"""
 
 
 class Loading(threading.Thread):
@@ -46,12 +46,12 @@ class Loading(threading.Thread):
             self._can_call.set()
 
     def call(self, name: str, arguments: Object, of_every_result: Object) -> bytes | None:
-        """The result of a call, as soon as it can be had."""
+        """The result of a call, once what it needs is imported."""
         self._can_call.wait()
         return self._call(name, arguments, of_every_result) if self._call else None
 
     def server(self) -> "StdioServer":
-        """The server, as soon as it is there."""
+        """The server, once it is imported."""
         self.join()
         if self._server is None:
             raise self._problem or RuntimeError("no server")
@@ -59,7 +59,7 @@ class Loading(threading.Thread):
 
 
 def known() -> Baked | None:
-    """What the front can say; None where it cannot read the input, or might say what the SDK would not."""
+    """The front's replies; None where stdin is no pipe, or where other versions are installed than wrote them."""
     return baked() if are_pipes() else None
 
 

@@ -1,4 +1,4 @@
-"""Words for arguments that a tool cannot take: one actionable sentence for each, and no more."""
+"""Error messages for arguments that a tool cannot take: one actionable sentence per problem."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ from inferplan.tools.registry import TOOLS
 Schema = Mapping[str, Any]
 
 MOST_PROBLEMS = 8
-"""Problems that one answer words; it counts the others."""
+"""Problems that one message words; it counts the others."""
 LONGEST_SENTENCE = 600
 """Characters of one sentence."""
 
@@ -49,7 +49,7 @@ def refusal(tool: str, sentences: list[str], *, count: int | None = None) -> str
 
 
 def own_bug(tool: str) -> str:
-    """What a client is told when the tool itself failed; the log has the rest."""
+    """The message to the client where the tool itself failed; the log has the traceback."""
     return (
         f"`{tool}` failed because of a bug in inferplan, not because of your arguments; "
         "the server's log (stderr) has the details."

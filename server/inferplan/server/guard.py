@@ -1,4 +1,4 @@
-"""Requests for things that are not here, answered before the SDK does: -32602, and what is here instead."""
+"""Requests for names that do not exist, answered before the SDK does: -32602, and which names there are."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -37,7 +37,7 @@ def guard(
 
 
 def _unknown(kind: str, name: object, names: Collection[str]) -> Problem:
-    """A name that nothing has."""
+    """What is wrong with the name of a tool or prompt; None where there is one of that name."""
     if isinstance(name, str) and name in names:
         return None
     if not isinstance(name, str):
@@ -48,7 +48,7 @@ def _unknown(kind: str, name: object, names: Collection[str]) -> Problem:
 
 
 def _arguments(params: Mapping[str, Any]) -> Problem:
-    """Arguments that are no object."""
+    """What is wrong with arguments that are no object; else None."""
     arguments = params.get("arguments")
     if arguments is None or isinstance(arguments, Mapping):
         return None
@@ -56,7 +56,7 @@ def _arguments(params: Mapping[str, Any]) -> Problem:
 
 
 def _texts(params: Mapping[str, Any]) -> Problem:
-    """Arguments of a prompt that are no object of strings."""
+    """What is wrong with a prompt's arguments that are no object of strings; else None."""
     problem = _arguments(params)
     if problem:
         return problem
@@ -66,13 +66,13 @@ def _texts(params: Mapping[str, Any]) -> Problem:
 
 
 def _cursor(params: Mapping[str, Any]) -> Problem:
-    """A cursor, which none of our lists has given."""
+    """What is wrong with a cursor, which no list has given: each is whole at once."""
     cursor = params.get("cursor")
     return None if cursor is None else f"`cursor` is left out: every list is one page; got {shown(cursor)}."
 
 
 def _uri(uri: object, resource_problem: Callable[[str], Problem]) -> Problem:
-    """A resource that does not exist."""
+    """What is wrong with the address of a resource; None where there is one."""
     if not isinstance(uri, str):
         return f"`uri` takes the address of a resource, like inferplan://models; got {shown(uri)}."
     return resource_problem(uri)

@@ -1,4 +1,4 @@
-"""What a client is told of the tools, written down beside the code, so that listing them loads none of them.
+"""The published listings of the tools, generated beside the code, so that listing the tools imports none of them.
 
 `tools.json` is generated: INFERPLAN_UPDATE_GOLDEN=1 rewrites it, and a test holds it to what the tools say.
 """
@@ -26,7 +26,7 @@ class Listing:
 
 
 def listing(tool: "Tool[Any, Any]") -> Listing:
-    """What a client is told of a tool."""
+    """The listing of a tool, as it is published."""
     from inferplan.server.schema import answer_schema, arguments_schema, as_published  # noqa: PLC0415 - see the module
 
     return Listing(
@@ -39,7 +39,7 @@ def listing(tool: "Tool[Any, Any]") -> Listing:
 
 
 def written() -> list[Listing]:
-    """What a client is told of our tools, as written down."""
+    """The listings of the tools, from the generated file."""
     return [Listing(**row) for row in json.loads(FILE.read_text(encoding="utf-8"))]
 
 

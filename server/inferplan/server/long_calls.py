@@ -1,4 +1,4 @@
-"""Calls that take long, in threads: the event loop goes on, the client hears how far they are, and may cancel them."""
+"""Calls that take long, in threads: the event loop goes on, and the client gets their progress and may cancel them."""
 
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -12,16 +12,16 @@ from inferplan.tools._progress import LISTENER
 T = TypeVar("T")
 
 Report = Callable[[float, float | None], Coroutine[Any, Any, None]]
-"""Tells the client how much of how much is done."""
+"""Reports progress to the client: how much of how much is done."""
 
 AT_MOST = 8
-"""Calls that take long at the same time; the next one waits for one of them. They are not those that read the input."""
+"""Threads for such calls, apart from those that read the input; a further call waits for one."""
 
 _limiters: RunVar[CapacityLimiter] = RunVar("calls that take long")
 
 
 async def in_a_thread(work: Callable[[], T], report: Report) -> T:
-    """What `work` returns. A call that is cancelled is left alone, and ends at its next step."""
+    """What `work` returns. The thread of a cancelled call ends at its next report of progress."""
 
     def listened() -> T:
         LISTENER.set(partial(_tell, report))
@@ -31,7 +31,7 @@ async def in_a_thread(work: Callable[[], T], report: Report) -> T:
 
 
 def _tell(report: Report, done: int, total: int) -> None:
-    """Tell the client from the thread, unless the call is cancelled."""
+    """Report progress from the thread, unless the call is cancelled."""
     from_thread.check_cancelled()
     from_thread.run(report, done, total)
 

@@ -1,6 +1,6 @@
 """Lines that are no message of the protocol: what is wrong with them, as an error of JSON-RPC.
 
-The SDK drops such a line, and a client that made a slip waits for ever.
+The SDK drops such a line, and its client would wait for ever.
 """
 
 import json
@@ -110,7 +110,7 @@ def _whole(error: ValidationError) -> object:
 
 
 def _not_json(text: str, why: str, of: Text) -> JSONRPCError | None:
-    """The reply to a text that no parser or a strict one alone refuses; a blank one asks nothing."""
+    """The reply to a text that is not JSON, or only to a lenient parser; None to a blank line."""
     reason = why.removeprefix("Invalid JSON: ")
     return _reply(PARSE_ERROR, f"this {of} is not JSON ({reason}); {_IS[of]}.", _id_of(text)) if text.strip() else None
 
@@ -134,12 +134,12 @@ def _problem(message: Mapping[str, Any]) -> str:
 
 
 def _reply(code: int, message: str, id_: object = None) -> JSONRPCError:
-    """The error, to the request if its id can be told."""
+    """The error, with the id of the request where that can be read."""
     return JSONRPCError(jsonrpc="2.0", id=id_ if _is_id(id_) else None, error=ErrorData(code=code, message=message))
 
 
 def _is_id(value: object) -> TypeGuard[str | int]:
-    """Whether this is an id that can be written back: a whole number, or a text without half a character."""
+    """Whether an id can be written back: a whole number, or a text without half of a surrogate pair."""
     if isinstance(value, str):
         return value == value.encode(errors="ignore").decode()
     return isinstance(value, int) and not isinstance(value, bool)

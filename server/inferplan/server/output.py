@@ -1,4 +1,4 @@
-"""What the command line prints, also where nobody reads on, and where a character has no bytes."""
+"""Printing from the command line, also to a closed pipe, and of characters that stdout cannot encode."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ UNWRITTEN = 1
 def say(text: str) -> int:
     """Print a text as lines on stdout; the exit code.
 
-    A reader who has left, as `head` does, has read enough. What stdout has no bytes for is escaped.
+    A pipe that was closed, as by `head`, is no error. Characters that stdout cannot encode are escaped.
     """
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where stdout was closed
         return _unwritten("stdout is closed")

@@ -1,4 +1,4 @@
-"""Our tools and prompts as the SDK publishes them."""
+"""Tools and prompts as the SDK publishes them."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -26,7 +26,7 @@ CALCULATOR = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destruct
 
 
 class PublishedTool(SdkTool):
-    """A tool of ours behind the SDK's: its own closed schema, its own words for errors, both kinds of content."""
+    """A tool of inferplan as one of the SDK's: its closed schema, its error messages, and both kinds of content."""
 
     _load: "Callable[[], Tool[Any, Any]]" = PrivateAttr()
 
@@ -72,7 +72,7 @@ def result_of(answered: "Answered") -> CallToolResult:
 
 
 class PublishedPrompt(Prompt):
-    """A prompt of ours behind the SDK's: its arguments are checked, and a wrong one is told how to be right."""
+    """A prompt of inferplan as one of the SDK's: its arguments are checked, and an error says what is allowed."""
 
     _words: Words = PrivateAttr()
 
@@ -105,7 +105,7 @@ class PublishedPrompt(Prompt):
 
 
 def _as_released(model: str) -> dict[str, str]:
-    """The format of a checkpoint that is released in fewer than 16 bits: it stands in for a prompt's own."""
+    """The format of a checkpoint that is released in fewer than 16 bits, in place of the prompt's default."""
     # Listing prompts needs none of them.
     from inferplan.catalog.asked_models import UnknownModel, is_config, model_id, only_on_hub  # noqa: PLC0415
     from inferplan.tools._models import narrow_release  # noqa: PLC0415

@@ -11,7 +11,7 @@ _SUBSCHEMAS = ("items", "additionalProperties", "not")
 _SUBSCHEMA_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NULL: Schema = {"type": "null"}
 GUARD = 100_000
-"""A maximum from here on is there to stop nonsense."""
+"""A maximum from here on only stops nonsense, and is left out of published schemas."""
 _FIRST = ("type", "description", "properties", "required")
 
 
@@ -38,7 +38,7 @@ def as_published(arguments: Schema) -> Schema:
 
 
 def _without_guards(field: Schema) -> Schema:
-    """A field without lengths, without "above nothing", and without a maximum that no honest question comes near."""
+    """A field without limits of length, without "above 0", and without a maximum that only stops nonsense."""
     guards = {"minLength", "maxLength"}
     guards |= {"maximum"} if field.get("maximum", 0) >= GUARD else set()
     guards |= {"minimum"} if field.get("minimum") == 1 else set()
@@ -79,12 +79,12 @@ def _slim(node: Schema, definitions: Mapping[str, Schema], *, nullable: bool) ->
 
 
 def _rank(key: str) -> int:
-    """Where a keyword stands: what it is, then what it means, then its limits."""
+    """The order of keywords: type, then meaning, then limits."""
     return _FIRST.index(key) if key in _FIRST else len(_FIRST)
 
 
 def _resolved(node: Schema, definitions: Mapping[str, Schema]) -> Schema:
-    """The schema that a local reference names; what stands beside the reference wins."""
+    """The schema that a local reference names; keywords beside the reference override it."""
     if "$ref" not in node:
         return node
     target = definitions[node["$ref"].removeprefix("#/$defs/")]

@@ -8,7 +8,7 @@ SCHEME = "inferplan://"
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One shelf of the catalog as a client is told of it."""
+    """One section of the catalog as resources: a list, and an item by name."""
 
     name: str
     title: str

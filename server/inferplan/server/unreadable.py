@@ -1,5 +1,5 @@
-"""What comes in place of a message, and is refused in our words. Apart from its users, some of which need no SDK."""
+"""The base of errors whose text is meant for the client. A module of its own, as some of its users need no SDK."""
 
 
 class UnreadableError(ValueError):
-    """Its text is what the client is told."""
+    """The text of the error is the message to the client."""

@@ -1,4 +1,4 @@
-"""`inferplan validate`: a file of published measurements, each predicted and held against what was measured."""
+"""`inferplan validate`: a file of published measurements, each predicted and compared with what was measured."""
 
 import json
 import sys
@@ -83,7 +83,7 @@ SUBJECTS: Mapping[str, tuple[Callable[[Path], list[object]], Callable[[Iterable[
     "memory": (cases_of, validate_memory),
     "speed": (speeds_of, validate_speed),
 }
-"""What can be validated: how its files are read, and what holds them against the rules."""
+"""What can be validated: how its files are read, and what predicts and compares them."""
 
 
 def _usage(words: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""How names and values that somebody sent are shown back to them: short, quoted, on one line."""
+"""How names and values that a client sent are quoted in messages: short, and on one line."""
 
 import difflib
 import math
@@ -87,7 +87,7 @@ def lower_first(text: str) -> str:
 
 
 def not_an_object(tool: str, arguments: object) -> str:
-    """What a client is told that sends its arguments as something else than a JSON object."""
+    """The message to a client that sends its arguments as something else than a JSON object."""
     return f'`{tool}` takes its arguments as one JSON object, like {{"name": value}}; got {shown(arguments)}.'
 
 

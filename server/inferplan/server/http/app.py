@@ -20,11 +20,11 @@ from inferplan.server.stdio.server import StdioServer
 from inferplan.tools.registry import TOOLS
 
 REQUEST_HEADERS = ("Authorization", "Content-Type", "MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "Mcp-Session-Id")
-"""What clients in a browser send beside what they always may."""
+"""Headers that pages in a browser may send."""
 
 
 def create_app(settings: Settings, server: StdioServer | None = None) -> Starlette:
-    """The application of our server or another one, warm: the first question is answered as fast as the next."""
+    """The application of inferplan's server or another; each tool has answered its example before the first request."""
     server = server or create_server()
     server.middleware.insert(0, note_calls([*(tool.name for tool in TOOLS), *(prompt.name for prompt in prompts())]))
     server.custom_route(OPEN, methods=["GET"])(health)
@@ -50,5 +50,5 @@ def create_app(settings: Settings, server: StdioServer | None = None) -> Starlet
 
 
 async def health(_: Request) -> Response:
-    """That this process takes requests."""
+    """The answer to a health probe."""
     return JSONResponse({"status": "ok"})

@@ -1,4 +1,4 @@
-"""Batches over HTTP: each message is asked as if it came alone, one after the other, and the answers go out as one."""
+"""Batches over HTTP: messages are passed on one after the other, and their replies go out as one list."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from inferplan.server.http.message import BATCH, mismatch
 
 
 class Batches:
-    """Answers a batch with what the application says to each of its messages."""
+    """Answers a batch with the application's replies to its messages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -31,7 +31,7 @@ class Batches:
         await (one if replies else Response(status_code=202))(scope, receive, send)
 
     async def _reply(self, message: object, scope: Scope) -> bytes:
-        """What is said to one message; nothing to one that asks nothing."""
+        """The reply to one message; None to a notification."""
         item = message_in(message)
         wrong = item if isinstance(item, JSONRPCError) else item and mismatch(item.message, Headers(scope=scope))
         if wrong:

@@ -1,4 +1,4 @@
-"""Requests passed on whole, and while somebody waits for the answer."""
+"""Request bodies read whole before they are passed on, and requests ended when the client disconnects."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ _TOO_LARGE = f"A request takes at most {LARGEST_BODY:,} bytes."
 
 
 class Whole:
-    """Reads a request to its end first, and gives it up when its caller leaves: nobody can be answered.
+    """Reads a request to its end first, and ends its handling when the client disconnects.
 
-    What is calculated for nobody would keep those waiting who stay, or who ask again.
+    Computing an answer that cannot be delivered would delay those of other clients.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -50,7 +50,7 @@ class Whole:
 
 
 def heard(body: bytes) -> Receive:
-    """A body that has come whole, as an application hears it; and then nothing more."""
+    """A body that was read whole, as ASGI messages; after it, a wait without end."""
     whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
@@ -62,14 +62,14 @@ def heard(body: bytes) -> Receive:
 
 
 async def _until_left(receive: Receive, answering: anyio.CancelScope) -> None:
-    """Wait for the caller to leave, and end the answering then."""
+    """Wait for the client to disconnect, and end the handling of its request then."""
     while (await receive())["type"] == "http.request":
         pass
     answering.cancel()
 
 
 async def _read(receive: Receive) -> bytearray | None:
-    """A body, to its end or just over the limit; None where its sender left."""
+    """A body, to its end or just over the limit; None where the client disconnected."""
     body, more = bytearray(), True
     while more and len(body) <= LARGEST_BODY:
         message = await receive()
@@ -81,7 +81,7 @@ async def _read(receive: Receive) -> bytearray | None:
 
 
 def _end(scope: Scope) -> Mapping[str, str]:
-    """Whether a connection ends with a body that is too large: not while its sender speaks, who would not hear why."""
+    """Close the connection after a body that is too large, but not while it arrives: the answer would be lost."""
     return {"Connection": "close"} if "expect" in Headers(scope=scope) else {}
 
 

@@ -1,4 +1,4 @@
-"""`inferplan http`: the flags, checked, and a sentence for each that cannot be."""
+"""`inferplan http`: the flags, checked, with one sentence for each that is wrong."""
 
 import argparse
 import os
@@ -33,10 +33,10 @@ NO_LIBRARY = "the extra `http` is missing: install inferplan with pip install '.
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one sentence."""
+    """A parser whose error is one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        """Say it, and end."""
+        """Print the error, and exit."""
         self.exit(WRONG, f"inferplan http: {message}\n")
 
 
@@ -59,7 +59,7 @@ def http(argv: Sequence[str]) -> int:
 
 
 def settings_of(argv: Sequence[str]) -> Settings:
-    """The flags as settings, or the end."""
+    """The flags as settings; exits where one is wrong."""
     parser = _parser()
     flags = parser.parse_args(argv)
     if flags.token_file and flags.no_auth:

@@ -1,6 +1,6 @@
-"""A connection of ours: it says that it closes before it does, and answers a request once, broken bytes or not.
+"""uvicorn's connection, which announces its end with `Connection: close`, and answers each request once.
 
-A client whose connection just closes has lost its question.
+A client whose connection closes without notice loses its request.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _CAN_ANSWER = frozenset({h11.IDLE, h11.SEND_RESPONSE})
 
 
 class Connection(H11Protocol):
-    """uvicorn's connection, with its ends in good order.
+    """uvicorn's connection, closed without losing requests.
 
     At the end of the server uvicorn closes those that wait for a request at that moment, also where one is on its way
     already. Where a request's body turns into what is no HTTP, it answers though the application has answered, or
@@ -28,17 +28,17 @@ class Connection(H11Protocol):
     _patience: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait for a request."""
+        """Start waiting for a request."""
         super().connection_made(transport)
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing more."""
+        """Stop all timers."""
         self._patience.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Announce the end from now on, and close where nobody asks any more. uvicorn calls this at the end."""
+        """Answer with `Connection: close` from now on, and close once idle. uvicorn calls this at shutdown."""
         state = self.server_state
         if CLOSE_HEADER not in state.default_headers:
             state.default_headers = [*state.default_headers, CLOSE_HEADER]
@@ -47,7 +47,7 @@ class Connection(H11Protocol):
         self.loop.call_later(ANNOUNCED_S, self._close)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, where nothing was answered yet, and close; the application speaks to nobody then."""
+        """Answer what is not HTTP, unless an answer has begun, and close; the application's own answer is dropped."""
         if self.conn.our_state in _CAN_ANSWER:
             super().send_400_response(msg)
         else:
@@ -57,7 +57,7 @@ class Connection(H11Protocol):
             self.cycle.message_event.set()
 
     def _should_upgrade(self) -> bool:
-        """Answer in HTTP/1.1 who offers more, as Java's client does each time: no word in the log about it."""
+        """Answer a client that offers an upgrade, as Java's does each time, in HTTP/1.1 and without a log line."""
         return False
 
     def _wait(self) -> None:

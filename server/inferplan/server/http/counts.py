@@ -1,4 +1,4 @@
-"""The folder in which several workers count: held by all who use it, and removed at the end.
+"""The folder in which several workers keep their counts: locked by all that use it, and removed at the end.
 
 Where they were all killed, nobody is left to remove it. The next server does, once nobody holds its lock: a process id
 may be another process by then, or one of another container.
@@ -18,7 +18,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names it to the Prometheus client."""
 PREFIX = "inferplan-counts-"
 YOUNG_S = 60
-"""How old a folder is that will not be held any more, if it is not. [s]"""
+"""The age from which a folder that is not locked will not be locked any more. [s]"""
 
 
 @contextmanager
@@ -33,13 +33,13 @@ def shared_folder() -> Generator[str]:
 
 
 def hold(folder: str) -> None:
-    """Let nobody remove a folder before this process ends. Without locks, as on Windows, nobody does."""
+    """Keep a folder locked until this process ends. Without locks, as on Windows, nobody removes it."""
     with suppress(OSError):
         _lock(folder, alone=False)
 
 
 def _remove_left(folder: Path) -> None:
-    """Remove a folder of this user's that nobody holds; raises OSError."""
+    """Remove a folder of this user's that is not locked; raises OSError."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or time.time() - found.st_mtime < YOUNG_S:
         return

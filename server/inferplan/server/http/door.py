@@ -1,7 +1,7 @@
 """The socket on which `inferplan http` listens; on Linux each of several workers has its own at the same address.
 
 Workers that share one take connections as each wakes up: of 200 that come at once one may get nearly all, and who asks
-there waits while another worker is idle. Among sockets of their own the kernel shares connections out.
+there waits while another worker is idle. Among sockets of their own the kernel distributes connections.
 """
 
 import os
@@ -16,17 +16,17 @@ class Door(socket.socket):
     """A socket that is bound at an address; a process that it is sent to binds one of its own there."""
 
     def __init__(self, family: int, address: Any) -> None:
-        """Bind, beside other doors of this user; raises OSError."""
+        """Bind, beside other such sockets of this user; raises OSError."""
         super().__init__(family)
         _bind(self, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
 
     def __reduce__(self) -> tuple[type["Door"], tuple[int, Any]]:
-        """How another process gets its own."""
+        """How another process gets a socket of its own."""
         return Door, (self.family, self.getsockname())
 
 
 def bind(settings: Settings) -> socket.socket:
-    """The socket, bound; raises OSError. Clients are refused, and ask another replica, until somebody can answer."""
+    """The socket, bound but not listening; raises OSError. Until a worker listens, clients are refused and retry."""
     family, kind, protocol, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
     alone = socket.socket(family, kind, protocol)
     _bind(alone, address, *([socket.SO_REUSEADDR] if os.name == "posix" else []))

@@ -1,4 +1,4 @@
-"""Who gets in: requests whose Host, Origin and token are right. Everyone else is told what is missing."""
+"""Access control: requests need an allowed Host, Origin and token; any other is answered with what is missing."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,7 +12,7 @@ from inferplan.server.http.tokens import is_known, token_of
 
 ENDPOINT = "/mcp"
 OPEN = "/health"
-"""The path for probes, which know no token and ask by address."""
+"""The path for health probes, which have no token and use an address as Host."""
 METRICS = "/metrics"
 PATHS = frozenset({ENDPOINT, OPEN, METRICS})
 """All there are."""
@@ -24,7 +24,7 @@ _SENTENCES = {
 
 
 class Gate:
-    """Lets in what may come in."""
+    """Passes on requests with an allowed Host, Origin and token."""
 
     def __init__(
         self, app: ASGIApp, *, security: TransportSecuritySettings, tokens: Collection[bytes] | None = None
@@ -39,7 +39,7 @@ class Gate:
         await (refused or self._app)(scope, receive, send)
 
     async def _refusal(self, request: Request) -> Response | None:
-        """Why a request does not get in, if it does not."""
+        """The error for a request that is not allowed, else None."""
         foreign = await self._security.validate_request(request)
         if foreign:
             return stranger(foreign.status_code)
@@ -48,7 +48,7 @@ class Gate:
 
 
 def stranger(status: int) -> Response:
-    """What is said to a Host that is not ours (421), or to a page of an Origin that may not ask (403)."""
+    """The error for a Host that is not allowed (421), or a page of an Origin that is not (403)."""
     return refusal(status, _SENTENCES[status])
 
 
@@ -59,19 +59,19 @@ def refusal(status: int, sentence: str, headers: Mapping[str, str] | None = None
 
 
 def _elsewhere(request: Request) -> Response | None:
-    """What a client is told that asks where nothing is, as one that was given the address without its path."""
+    """The error for a path that does not exist, as where the address was given without its path."""
     return None if request.url.path in PATHS else refusal(404, f"Nothing is here: MCP is asked at {ENDPOINT}.")
 
 
 def _without_post(request: Request) -> Response | None:
-    """What a client is told that opens a stream or ends a session: the SDK would keep a stream open for nothing."""
+    """The error for opening a stream or ending a session: the server is stateless, and has neither."""
     if request.url.path != ENDPOINT or request.method == "POST":
         return None
     return refusal(405, "Ask with POST: there are no sessions here, and no streams.", {"Allow": "POST"})
 
 
 def _without_token(request: Request, tokens: Collection[bytes]) -> Response | None:
-    """What a request without one of the tokens is told."""
+    """The error for a request without an allowed token."""
     token = token_of(request.headers.get("authorization", ""))
     if token is None:
         how = "This server asks for a token: send the header `Authorization: Bearer TOKEN`."

@@ -11,7 +11,7 @@ REQUESTS = "inferplan.http.requests"
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line; what its caller put into `extra={"fields": ...}` stands beside the message."""
+    """A record as one line of JSON, with the fields of `extra={"fields": ...}` beside the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -30,7 +30,7 @@ class JsonLines(logging.Formatter):
 
 
 def configuration(*, requests: bool) -> dict[str, Any]:
-    """For `logging.config.dictConfig`, in each worker; what libraries have to say is heard from warnings on."""
+    """For `logging.config.dictConfig`, in each worker; of libraries, warnings and errors alone are logged."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

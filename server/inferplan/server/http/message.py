@@ -1,4 +1,4 @@
-"""Requests that the SDK would misread, or refuse without a word: told so before it sees them."""
+"""Requests that the SDK would misread, or refuse without a message, answered before they reach it."""
 
 from typing import cast
 
@@ -29,11 +29,11 @@ _MISMATCH = f"{MCP_PROTOCOL_VERSION_HEADER} header does not match the request en
 
 
 BATCH = "inferplan.batch"
-"""Stands in the scope of a batch, with its messages (see `batches`)."""
+"""The key in the scope of a batch for its messages (see `batches`)."""
 
 
 def objection(text: str, scope: Scope) -> Response | None:
-    """What the sender of this body is told instead of an answer, if anything is wrong with it."""
+    """The error for this request, None where nothing is wrong with it."""
     if scope["path"] != ENDPOINT or scope["method"] != "POST":
         return None
     other = _in_other_media(Request(scope))
@@ -57,12 +57,12 @@ def mismatch(message: JSONRPCMessage, headers: Headers) -> JSONRPCError | None:
 
 
 def _has_batches(headers: Headers) -> bool:
-    """Whether a client speaks the revision that has batches: without the header it does, says 2025-06-18."""
+    """Whether a request is of the revision that has batches, which one without the header is, by 2025-06-18."""
     return headers.get(MCP_PROTOCOL_VERSION_HEADER, malformed.BATCHES) == malformed.BATCHES
 
 
 def _in_other_media(request: Request) -> Response | None:
-    """What a client is told that sends something else than JSON, or wants something else."""
+    """The error for a client that sends or accepts something else than JSON."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         return refusal(415, _ENCODED, {"Accept-Encoding": "identity"})
     if request.headers.get("content-type", "").partition(";")[0].partition(",")[0].strip() != "application/json":
@@ -74,7 +74,7 @@ def _in_other_media(request: Request) -> Response | None:
 def _contradicts(request: JSONRPCRequest, headers: Headers) -> bool:
     """Whether a request names one revision, and its header another one or none.
 
-    The SDK goes by the header alone, and would serve it as a revision that the client does not speak.
+    The SDK reads the header alone, and would answer in a revision that the client does not use.
     """
     meta = (request.params or {}).get("_meta")
     envelope = cast("dict[str, object]", meta) if isinstance(meta, dict) else {}

@@ -26,39 +26,39 @@ if TYPE_CHECKING:
 log = logging.getLogger("inferplan.http")
 
 BACKLOG = 2048
-"""Connections that wait to be accepted."""
+"""Connections that may wait to be accepted."""
 GRACE_S = 20
-"""How long the end waits for answers."""
+"""How long a shutdown waits for answers. [s]"""
 KEPT_S = 100
-"""How long a connection is kept on which nobody asks: longer than load balancers (nginx: 60 s) and clients (Go, Rust:
+"""How long an idle connection is kept: longer than load balancers (nginx: 60 s) and clients (Go, Rust:
 90 s) keep theirs, for a question that meets the end of its connection is lost, or asked twice. [s]"""
 HUNG_S = 30
-"""How long a worker may be deaf before another takes its place."""
+"""How long a worker may not respond before it is replaced. [s]"""
 NEVER_AGAIN_S = 10**9
 """Between two calls of what uvicorn would call now and then."""
 
 
 class Workers(Multiprocess):
-    """Processes behind one socket; one that dies is replaced."""
+    """Worker processes, each on a socket at the same address; one that dies is replaced."""
 
     def keep_subprocess_alive(self) -> None:
-        """Replace who died or is deaf: at once who dies while it is asked, as its end of the pipe is open nowhere else.
+        """Replace workers that died or do not respond; one that dies during a probe at once, as its pipe closes.
 
-        uvicorn keeps that end open here too, and would wait for an answer until the worker counts as deaf.
+        uvicorn keeps the worker's end of the pipe open here too, and would wait for its answer as long as `HUNG_S`.
         """
         for process in self.processes:
             process.child_conn.close()
         super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
-        """Let the workers finish; whoever connects from now on is refused at once and asks elsewhere."""
+        """Let the workers finish; new connections are refused at once, so that clients try another replica."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
 
 
 def serve(settings: Settings, listener: socket.socket) -> int:
-    """Serve until told to stop; the exit code."""
+    """Serve until a signal ends it; returns the exit code."""
     dictConfig(configuration(requests=settings.logs_requests))
     config = _config(settings, url=f"http://{in_url(settings.host)}:{listener.getsockname()[1]}/mcp")
     return _one(config, listener) if settings.workers == 1 else _several(config, listener)
@@ -104,12 +104,12 @@ def _config(settings: Settings, *, url: str) -> Config:
 
 
 async def _listening(url: str) -> None:
-    """Say that a process takes connections: uvicorn calls this once it does."""
+    """Log that a process takes connections: uvicorn calls this once it does."""
     log.info("listening", extra={"fields": {"url": url}})
 
 
 def _load(settings: Settings) -> "Starlette":
-    """The application; it is loaded by those who serve, not by the process that watches over them."""
+    """The application; workers import it, their parent does not."""
     from inferplan.server.http.app import create_app  # noqa: PLC0415 - see above
 
     if parent_process():
@@ -119,7 +119,7 @@ def _load(settings: Settings) -> "Starlette":
 
 
 def _end_with_parent() -> None:
-    """End in good order when nobody watches over this worker any more."""
+    """Shut down where the parent of this worker has died."""
     parent = parent_process()
     if parent:
         parent.join()
@@ -127,7 +127,7 @@ def _end_with_parent() -> None:
 
 
 def _terminate(_signal: int, _frame: object) -> None:
-    """Go on as at SIGTERM, to whoever has a hand on that."""
+    """Shut down as at SIGTERM."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -1,11 +1,11 @@
-"""What the HTTP server is told: where it listens, and whom it answers."""
+"""The settings of the HTTP server: where it listens, and which hosts, origins and tokens it accepts."""
 
 import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-"""Names that no page of another site can be reached under: always answered for."""
+"""Hosts that no page of another site can have: always accepted."""
 
 LONGEST_S = 30.0
 """How long a request may take, slow senders included, and how long a connection may take to begin one. [s]"""
@@ -17,7 +17,7 @@ _ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{_NAME}(?::[0-9]{{1,5}})?")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The flags of `inferplan http`, once they are checked. Of tokens there are the digests alone."""
+    """The checked flags of `inferplan http`; of tokens only their digests."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -29,13 +29,13 @@ class Settings:
 
     @property
     def hosts(self) -> list[str]:
-        """Host headers that are answered: with any port, unless one was named."""
+        """Host headers that are accepted: with any port, unless one was given."""
         own = () if ip(self.host) is None or is_wildcard(self.host) else (in_url(self.host),)
         return _with_any_port(*LOOPBACK, *own, *self.allowed_hosts)
 
     @property
     def origins(self) -> list[str]:
-        """Origins whose pages may ask: the named ones, and on loopback those of this machine."""
+        """Origins whose pages may send requests: the given ones, and on loopback those of this machine."""
         local = _with_any_port(*(f"http://{name}" for name in LOOPBACK)) if is_loopback(self.host) else []
         return [*local, *self.allowed_origins]
 
@@ -61,7 +61,7 @@ def is_wildcard(host: str) -> bool:
 
 
 def in_url(host: str) -> str:
-    """An address as it stands in a URL.
+    """An address as it is written in a URL.
 
     >>> in_url("::1"), in_url("10.0.0.1")
     ('[::1]', '10.0.0.1')

@@ -1,4 +1,4 @@
-"""Paths and headers in the one spelling that is compared below; a Host or Origin that has none gets no further."""
+"""Paths and headers in one canonical spelling, which later layers compare; a wrong Host or Origin is refused."""
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -11,7 +11,7 @@ _IN_ANY_CASE = frozenset({b"host", b"origin", b"content-type", b"accept"})
 """Headers whose capitals mean nothing (RFC 9110: 4.2.3, 8.3.1), and which the SDK compares as they are."""
 
 _TWO_ENDS = "A body ends where Content-Length or where Transfer-Encoding says, not both: another may read it otherwise."
-"""RFC 9112, 6.3: a proxy that goes by the other one takes what is left for a question of the next client."""
+"""RFC 9112, 6.3: a proxy that reads the other header takes what is left for the next client's request."""
 
 
 class Spelling:
@@ -25,13 +25,13 @@ class Spelling:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on in its one spelling, or answer it."""
+        """Pass a request on in its canonical spelling, or answer it with an error."""
         refused = _spelt(scope) if scope["type"] == "http" else None
         await (refused or self._app)(scope, receive, send)
 
 
 def _spelt(scope: Scope) -> Response | None:
-    """Write a request's path and headers in their one spelling; why it does not get in, if they have none."""
+    """Write a request's path and headers in their canonical spelling; returns an error where they have none."""
     path = scope["path"].removesuffix("/")
     scope["path"] = path if path in PATHS else scope["path"]
     scope["headers"] = [(name, value.lower() if name in _IN_ANY_CASE else value) for name, value in scope["headers"]]

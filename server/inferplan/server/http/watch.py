@@ -1,4 +1,4 @@
-"""Every request seen: timed, counted, logged, and given up when it takes too long."""
+"""Every request is timed, counted and logged, and ended when it takes too long."""
 
 import logging
 from collections.abc import Collection
@@ -41,11 +41,11 @@ _TOO_LONG = (
     f"This took longer than {LONGEST_S:.0f} s and was given up: name one `gpu` instead of any, or ask again later."
 )
 WHOLE = "inferplan.whole"
-"""Stands in the scope of a request that has come whole."""
+"""The key in the scope of a request that was read whole."""
 
 
 class Watch:
-    """The outermost layer: nothing that is asked or answered goes by it."""
+    """The outermost layer, which every request and answer passes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,7 +71,7 @@ class Watch:
 
 
 def _given_up(scope: Scope) -> Response:
-    """What is said in place of an answer: who was too slow."""
+    """The error for a request that took too long: whether the client or the server was too slow."""
     if WHOLE in scope:
         return refusal(503, _TOO_LONG)
     return refusal(408, _TOO_SLOW, {"Connection": "close"})
@@ -117,5 +117,5 @@ def _known(value: object, values: Collection[str]) -> str:
 
 
 def _is_error(result: HandlerResult) -> bool:
-    """Whether a result of a tool, which comes here as it goes out, says that it could not answer."""
+    """Whether a tool's result, as it is sent, is an error."""
     return isinstance(result, dict) and bool(result.get("isError"))

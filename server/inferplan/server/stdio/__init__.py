@@ -1,1 +1,1 @@
-"""Serving over stdio: first without the SDK, from what it said at build time, then with it behind."""
+"""Serving over stdio: first without the SDK, from its recorded replies, then with it."""

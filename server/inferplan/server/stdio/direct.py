@@ -8,7 +8,7 @@ from inferplan.tools.registry import TOOLS_BY_NAME
 
 
 def call(name: str, arguments: Object, of_every_result: Object) -> bytes | None:
-    """The result of a call; None for a tool that is not there, and for a call that would keep others waiting."""
+    """The result of a call; None for an unknown tool, and for a call that takes long."""
     if name not in TOOLS_BY_NAME or (how_far := reach(arguments)).is_long:
         return None
     return _result(answer(lambda: TOOLS_BY_NAME[name], name, arguments, how_far), of_every_result)

@@ -1,7 +1,7 @@
 """The opening of a session, its lists and plain calls, answered without the SDK, as the SDK would answer them.
 
-`front.jsonl` holds the SDK's own words, byte by byte: INFERPLAN_UPDATE_GOLDEN=1 rewrites it, and a test holds it to
-what the SDK says. Little is imported, and nothing but the standard library: this runs before anything else does.
+`front.jsonl` has the SDK's own replies, byte by byte: INFERPLAN_UPDATE_GOLDEN=1 rewrites it, and a test compares it
+with what the SDK says. Little is imported, and nothing but the standard library: this runs before anything else does.
 """
 
 import json
@@ -14,7 +14,7 @@ from inferplan.server.stdio import plain
 from inferplan.server.stdio.plain import Object
 
 FILE = __file__.removesuffix(".py") + ".jsonl"
-"""The first line says whose words these are and where what stands; then one result a line."""
+"""The first line has the versions that wrote the file and an index of its lines; then one result a line."""
 
 Call = Callable[[str, Object, Object], bytes | None]
 """The result of a call as JSON, of a tool's name, its arguments and what every result holds in the session's revision;
@@ -24,13 +24,13 @@ _EVERYWHERE = ("resultType", "_meta")
 
 
 class Baked:
-    """What the SDK said at build time, by revision of the protocol and method."""
+    """The SDK's recorded replies, by revision of the protocol and method."""
 
     def __init__(self, text: bytes) -> None:
         head, *self._results = text.split(b"\n")
         said: dict[str, Any] = json.loads(head)
         self.made_by: Mapping[str, str] = said["made_by"]
-        """The distributions whose words these are, and their versions."""
+        """The distributions that wrote the replies, and their versions."""
         self._places: Mapping[str, Mapping[str, int]] = said["results"]
         self._of_every_result: dict[str, Object] = {}
 
@@ -48,7 +48,7 @@ class Baked:
 
 
 def baked() -> Baked | None:
-    """What the SDK said; None where it might say something else by now, because other versions are installed."""
+    """The recorded replies; None where other versions are installed, which might reply otherwise."""
     try:
         with open(FILE, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than all of this to run
             known = Baked(file.read())
@@ -74,7 +74,7 @@ def installed(folders: Sequence[str]) -> Mapping[str, str]:
 
 
 class Front:
-    """One session, as far as it needs no SDK."""
+    """One session, up to the first message that needs the SDK."""
 
     def __init__(self, known: Baked, call: Call) -> None:
         self._known = known
@@ -83,7 +83,7 @@ class Front:
         self._first = True
         self._silent = False
         self.opened_with: list[bytes] = []
-        """What opened the session, for the SDK to hear when it takes over: the handshake, and that it is done."""
+        """The lines that opened the session, which the SDK gets again when it takes over: the handshake."""
         self.greeting = b""
         """What the client was answered to the first of these lines."""
 
@@ -105,12 +105,12 @@ class Front:
         return reply
 
     def hand_over(self) -> None:
-        """From here on the SDK hears whatever is not answered here; a session that is not open yet is all its own."""
+        """Leave to the SDK whatever is not answered here; a session that is not open yet is left to it as a whole."""
         self._first = False
         self._silent = self._revision is None
 
     def _note(self, line: bytes, method: str, params: Object) -> bytes | None:
-        """The one notification that asks for nothing, kept for the SDK."""
+        """The notification that the handshake is done, kept for the SDK."""
         if method != "notifications/initialized" or params or not self._first or not self.opened_with:
             return None
         self.opened_with.append(line)
@@ -124,7 +124,7 @@ class Front:
         return revision if revision and self._known.result(revision, "server/discover") else None
 
     def _session(self, method: str, params: Object) -> str | None:
-        """The revision of the session, if the request is of it. What a second handshake changes, the SDK knows."""
+        """The revision of the session, if the request is of it; after a second handshake that is left to the SDK."""
         if method == "initialize":
             self._silent = True
             return None

@@ -1,4 +1,4 @@
-"""What a client has asked over stdio and not heard the answer to, by ids that it chose."""
+"""Requests over stdio that are not answered yet, by the ids that the client chose."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from mcp.types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, Requ
 from inferplan.server.batch import Place, Reply
 
 GRACE_S = 20.0
-"""How long the end of the input waits for answers that may never come; a model hub may take 15 s."""
+"""How long the end of the input waits for answers; a model hub may take 15 s. [s]"""
 
 
 @dataclass(eq=False, slots=True)
@@ -27,11 +27,11 @@ class Question:
 
 
 class OpenQuestions:
-    """Requests that have no answer yet, and the revision of the protocol in which they are asked."""
+    """Requests that have no answer yet, and the revision of the protocol of the session."""
 
     def __init__(self) -> None:
         self.revision: str | None = None
-        """What was agreed on in the last handshake; None where there was none."""
+        """The revision agreed on in the last handshake; None where there was none."""
         self._alike: dict[RequestId, list[Question]] = {}
         self._mistakable: set[RequestId] = set()
         self._changed = anyio.Event()
@@ -46,10 +46,10 @@ class OpenQuestions:
         return question
 
     def cancels(self, notification: JSONRPCNotification) -> bool:
-        """Whether the SDK is to hear of a cancellation.
+        """Whether to pass a cancellation on to the SDK.
 
-        Of some there is nothing to cancel, or the SDK might leave another request without an answer. The question is
-        closed, unless the SDK has to say first what becomes of its place in a batch.
+        Of some there is nothing to cancel, or the SDK might leave another request without an answer. The request is
+        removed, unless the SDK has to decide first what becomes of its position in a batch.
         """
         id_ = as_request_id((notification.params or {}).get("requestId"))
         if id_ is None or coerce_request_id(id_) in self._mistakable:
@@ -60,7 +60,7 @@ class OpenQuestions:
         return question is not None
 
     def answered(self, reply: Reply) -> Question | None:
-        """The question that a reply is to, which waits for no other; None where it is not open any more."""
+        """Mark the request that a reply is to as answered, and return it; None where it is not open any more."""
         question = None if reply.id is None else self._open(reply.id)
         if question:
             question.is_answered = True
@@ -69,7 +69,7 @@ class OpenQuestions:
         return question
 
     def close(self, question: Question) -> None:
-        """Forget a question whose answer is out."""
+        """Remove a request that is answered or cancelled."""
         same = coerce_request_id(question.id)
         alike = self._alike.get(same, [])
         if question not in alike:
@@ -92,7 +92,7 @@ class OpenQuestions:
                 await self._changed.wait()
 
     async def no_handshake_left(self) -> None:
-        """Wait until it is known in which revision the client speaks."""
+        """Wait until the revision of the protocol is known."""
         while any(question.is_handshake for alike in self._alike.values() for question in alike):
             await self._changed.wait()
 

@@ -1,6 +1,6 @@
 """Pipes as the event loop reads and writes them, without threads: messages of the SDK, a line each.
 
-Behind a front they start with what it has told the client, which the SDK hears as if the client said it again.
+After a front they start with the opening of the session, which is replayed to the SDK as if the client sent it.
 """
 
 import asyncio
@@ -99,9 +99,9 @@ class Lines:
 
 
 class LinesBehindFront(Lines):
-    """The same, less those that the front answers; before them, what it has to tell of the session so far.
+    """The same without those that the front answers, after the opening of the session so far.
 
-    Nothing overtakes: while the SDK has something to answer, it hears everything.
+    Order is kept: while the SDK has requests to answer, every message goes to it.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ def _line(item: SessionMessage) -> bytes:
 
 
 class Replay:
-    """The opening of the session, played to the SDK once more; its reply is held back, as the client has it already."""
+    """The opening of the session, replayed to the SDK; its reply is dropped, as the client has it already."""
 
     def __init__(self, front: Front, written: Written) -> None:
         self.lines = list(front.opened_with)

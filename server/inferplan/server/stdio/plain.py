@@ -1,6 +1,6 @@
-"""Messages with nothing unusual about them: those that can be answered without the SDK, as the SDK would.
+"""Plain messages: those that can be answered without the SDK exactly as the SDK would.
 
-What is refused here is not wrong, it is only the SDK's to judge.
+A message that is not plain need not be wrong: it is left to the SDK.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, cast
 DEEPEST = 64
 """Objects and lists within each other; the SDK refuses 200."""
 LARGEST_ID = 2**53
-"""Ids from here on are not the same number to everybody."""
+"""Ids from here on are not the same number to every JSON parser."""
 
 Object = Mapping[str, Any]
 
@@ -94,7 +94,7 @@ def is_without_effect(others: Object) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys stand once."""
+    """An object without repeated keys."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a key stands twice")
@@ -133,21 +133,21 @@ def _are_params(value: object) -> bool:
 
 
 def _is_id(value: object) -> bool:
-    """Whether everybody writes this id in the same way."""
+    """Whether every JSON writer writes this id in the same way."""
     if isinstance(value, str):
         return value.isascii() and value.isprintable()
     return type(value) is int and 0 <= value < LARGEST_ID
 
 
 def _is_client(info: object) -> bool:
-    """Whether a client says its name and version, and nothing but texts."""
+    """Whether the client's info has its name and version, and nothing but texts."""
     if not isinstance(info, dict) or not {"name", "version"} <= info.keys() <= _NAMES:
         return False
     return all(isinstance(value, str) for value in cast("Object", info).values())
 
 
 def _are_capabilities(value: object) -> bool:
-    """Whether what a client can do is said in objects alone, but for settings and the one flag that there is."""
+    """Whether the client's capabilities are objects alone, except for settings and the one flag that there is."""
     return isinstance(value, dict) and all(_is_capability(*said) for said in cast("Object", value).items())
 
 

@@ -1,4 +1,4 @@
-"""Serving over stdio: without threads where the operating system allows it, and to the last answer.
+"""Serving over stdio: without threads where the operating system allows it, until every request is answered.
 
 The SDK reads and writes stdio in worker threads, which doubles the time of a small call, and cancels what it is
 still answering when the input ends. Here the end of the input waits for the answers, so that `printf ... |
@@ -51,13 +51,13 @@ class Sink(Protocol):
 
 
 class StdioServer(MCPServer[Any]):
-    """An `MCPServer` that answers everything it was asked before it ends."""
+    """An `MCPServer` that answers every request before it ends."""
 
     _wire: Wire | None = None
     _front: Front | None = None
 
     def take_over(self, wire: Wire, front: Front) -> None:
-        """Serve these pipes from where the front has come to; it goes on answering what it can."""
+        """Serve these pipes after the front, which goes on answering what it can."""
         front.hand_over()
         self._wire, self._front = wire, front
 
@@ -106,7 +106,7 @@ class _Stream:
 
 
 class _Questions(_Stream):
-    """What comes in. The end comes after the last answer; what is no message is answered here."""
+    """The messages of the client. They end after the last answer; what is no message is answered here."""
 
     def __init__(self, inner: Any, questions: OpenQuestions, answers: "_Answers") -> None:
         super().__init__(inner, questions)
@@ -139,7 +139,7 @@ class _Questions(_Stream):
             raise
 
     def _hears(self, item: SessionMessage, place: Place | None) -> bool:
-        """Note a message. Whether the SDK is to hear it: a cancellation only of what it will not mistake."""
+        """Record a message; returns whether to pass it on to the SDK, as not every cancellation is."""
         message = item.message
         if isinstance(message, JSONRPCRequest):
             question = self._questions.ask(message, place)
@@ -156,7 +156,7 @@ class _Questions(_Stream):
         return self._questions.revision == BATCHES
 
     async def _unpack(self, messages: list[object]) -> None:
-        """Take a batch for what is in it."""
+        """Read the messages of a batch."""
         problem = objection(messages)
         if problem:
             await self._answers.refuse(problem)
@@ -185,7 +185,7 @@ class _Questions(_Stream):
 
 
 class _Answers(_Stream):
-    """What goes out."""
+    """The messages to the client."""
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write a message, or put a reply into its place in a batch."""
@@ -202,7 +202,7 @@ class _Answers(_Stream):
                 self._questions.close(question)
 
     async def leave_out(self, question: Question, place: Place) -> None:
-        """Leave the place of a reply empty that will not come, as its question was cancelled."""
+        """Leave the position of a cancelled request's reply empty."""
         place.take(None)
         try:
             await self.send_if_whole(place.batch)

@@ -1,4 +1,4 @@
-"""The pipes of the client: lines come in, replies go out, and nothing else gets at them."""
+"""The pipes of the client: lines come in, replies go out, and nothing else reads or writes them."""
 
 import os
 import select
@@ -10,9 +10,9 @@ from inferplan.server.unreadable import UnreadableError
 CHUNK = 2**16
 """Bytes read at once: what a pipe holds, and little enough to need no memory of its own from the system."""
 LONGEST_LINE = 4 * 2**20
-"""Bytes of one message: four times what HTTP takes, where strangers ask, and much more than any argument needs."""
+"""The longest message: four times that of HTTP, and much more than any argument needs. [B]"""
 MOST_UNREAD = 16 * LONGEST_LINE
-"""Bytes taken in of a client that says more before what it said is answered; then it has to wait."""
+"""Bytes that are read ahead of a client that does not read its answers; then it has to wait. [B]"""
 
 _TOO_LONG = f"a message takes at most {LONGEST_LINE:,} bytes on its line."
 
@@ -27,14 +27,14 @@ class LongLineError(UnreadableError):
     """A line that is longer than any message, of which nothing was kept."""
 
     reply = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"%b"}}\n' % _TOO_LONG.encode()
-    """What the client is told; `malformed` says the same with the SDK's types."""
+    """The error to the client; `malformed` has the same with the SDK's types."""
 
     def __init__(self) -> None:
         super().__init__(_TOO_LONG)
 
 
 class Unread:
-    r"""What has come and is not answered yet, line by line.
+    r"""What was read and is not answered yet, line by line.
 
     >>> unread = Unread()
     >>> unread.take_in(b"one\ntw")
@@ -117,7 +117,7 @@ class Wire:
                 self.write(error.reply)
 
     def write(self, reply: bytes) -> None:
-        """Write it whole; a client that has gone is told nothing."""
+        """Write it whole; nothing where the client has closed the pipe."""
         left = memoryview(reply)
         while left:
             try:
@@ -149,10 +149,10 @@ class Wire:
                 return chunk
 
     def _wait_for_the_client(self) -> None:
-        """Until it reads on. What it says meanwhile is taken in, lest each waits for the other.
+        """Wait until the client reads. What it writes meanwhile is read, or each would wait for the other.
 
-        A client that says more than `MOST_UNREAD` without reading has to wait until it reads, as at any pipe: one that
-        never would waits for ever, instead of taking all the memory there is.
+        A client that writes more than `MOST_UNREAD` without reading has to wait until it reads, as with any pipe: one
+        that never would waits for ever, instead of taking all the memory there is.
         """
         listens = not (self._ended or self.unread.is_full)
         comes, _, _ = select.select([self.source] if listens else [], [self.sink], [])
