@@ -1,4 +1,4 @@
-"""What tests of several packages share: the event loop, a toy tool, and in-process clients of both eras."""
+"""Fixtures of several packages: the event loop, a small tool, and in-process clients of both eras of the protocol."""
 
 from collections.abc import AsyncIterator
 from typing import Any, Literal
@@ -61,7 +61,7 @@ class ToyAnswer(Answer):
 
 
 def weigh(q: ToyQuestion) -> ToyAnswer:
-    """A tool that answers, or fails when 13 users ask."""
+    """A tool that answers, or fails for 13 users."""
     if q.users == 13:
         raise RuntimeError("the secret of the thirteenth user")
     return ToyAnswer(

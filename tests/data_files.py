@@ -1,4 +1,4 @@
-"""What tests are held against: tab-separated tables, what they are in a comment on top; published cases of memory."""
+"""Readers of test data: tab-separated tables, described in a comment on top, and published cases of memory."""
 
 import csv
 import json

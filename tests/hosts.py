@@ -1,6 +1,6 @@
 """Every host that the README sets up, and the files and links made from the same source.
 
-`snippet` writes what stands in a host's file; `link` what a button opens. The keys and shapes are the hosts' own.
+`snippet` writes the settings in a host's file, `link` what a button opens. The keys and shapes are the hosts' own.
 """
 
 import base64
@@ -22,7 +22,7 @@ def standard(command: str) -> dict[str, Any]:
 
 
 def vs_code(command: str) -> dict[str, Any]:
-    """`servers`, with the transport said."""
+    """`servers`, with the transport named."""
     return {"servers": {NAME: {"type": "stdio", "command": command}}}
 
 
@@ -38,7 +38,7 @@ def opencode(command: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A host: where its settings are, and what has to stand there; or the command that writes it."""
+    """A host: where its settings are, and their content; or the command that writes them."""
 
     title: str
     where: str

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 LISTENING = "listening"
-"""What each process logs that answers, from then on."""
+"""The message that each process logs once it takes requests."""
 
 
 class HttpServer:
@@ -30,12 +30,12 @@ class HttpServer:
         return urlsplit(self.url).port or 0
 
     def entries(self, message: str, **values: Any) -> list[dict[str, Any]]:
-        """The log's lines that say this, and have these values."""
+        """The lines of the log with this message and these values."""
         lines = map(json.loads, self.log)
         return [line for line in lines if line["message"] == message and line | values == line]
 
     def end(self) -> int:
-        """Ask it to end; its exit code, once its log is whole."""
+        """End it with a signal; returns its exit code, once its log is whole."""
         self.process.terminate()
         code = self.process.wait()
         self._reader.join()
@@ -47,7 +47,7 @@ class HttpServer:
         return not self._reader.is_alive()
 
     def wait_for(self, message: str, *, times: int = 1, **values: Any) -> dict[str, Any]:
-        """The line that says this, and has these values, for the n-th time, once it is there."""
+        """The n-th line of the log with this message and these values; waits for it."""
 
         def found() -> list[dict[str, Any]]:
             return self.entries(message, **values)[times - 1 :]

@@ -1,4 +1,4 @@
-"""A model hub on 127.0.0.1 that serves what a hub serves, and writes down what it was asked for."""
+"""A model hub on 127.0.0.1 that serves files as a hub does, and logs its requests."""
 
 import json
 import struct
@@ -21,7 +21,7 @@ Handle = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """One request: its path with query, the part of the file that it wants, the token that it shows."""
+    """One request: its path with query, the byte range, and the token."""
 
     path: str
     span: str | None
@@ -44,7 +44,7 @@ class LoopbackHub:
 
     @property
     def paths(self) -> list[str]:
-        """The paths that were asked for, in order."""
+        """The requested paths, in order."""
         return [one.path for one in self.asked]
 
     def publish(self, repo_id: str, config: object, /, **shards: Tensors) -> None:
@@ -124,12 +124,12 @@ def send(request: BaseHTTPRequestHandler, status: int, body: bytes = b"", **head
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Handle:
-    """The same, to be sent when asked."""
+    """The same, made when it is requested."""
     return lambda request: send(request, status, body, **headers)
 
 
 def send_file(request: BaseHTTPRequestHandler, content: bytes) -> None:
-    """A file, or the part of it that was asked for."""
+    """A file, or the requested part of it."""
     span = request.headers["Range"]
     if span is None:
         send(request, 200, content, X_Repo_Commit=COMMIT)
@@ -171,14 +171,14 @@ def loopback_hub() -> Generator[LoopbackHub]:
             hub.serve(self)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
-            """Say nothing."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         request_queue_size = 64
 
         def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that has gone is no news."""
+            """Ignore clients that disconnected."""
 
     with Server(("127.0.0.1", 0), Handler) as server:
         hub.port = server.server_address[1]

@@ -1,4 +1,4 @@
-"""What breaks hosts in the listing of a tool, worded: each rule is a host or a model's API that refuses the rest.
+"""Rules for the listing of a tool, each because a host or a model's API refuses anything else, with messages.
 
 Roots with combinators are refused by several APIs with the whole request; references by Gemini, Kimi and VS Code;
 enums of numbers and enums without a type by Gemini; null defaults are sent back as "null"; a `$schema` is refused by

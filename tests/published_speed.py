@@ -1,4 +1,4 @@
-"""The published rows of serving speed, and how far the model that was fitted on them is off."""
+"""Published rows of serving speed, and the errors of the model that was fitted on them."""
 
 import json
 from functools import cache

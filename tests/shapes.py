@@ -1,4 +1,4 @@
-"""Small builders of value objects, so that a test says only what it is about. Defaults are Llama 3 70B on H100."""
+"""Small builders of value objects, so that a test states only what it is about. Defaults are Llama 3 70B on H100."""
 
 from hypothesis import strategies as st
 

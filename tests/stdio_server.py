@@ -1,4 +1,4 @@
-"""A server as a process of its own, spoken to in raw JSON lines over stdio."""
+"""A server in a process of its own, to which tests write raw JSON lines over stdio."""
 
 import json
 import subprocess

@@ -9,7 +9,7 @@ from inferplan.catalog.models import MODELS
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?")
 UNITS = (1, 1e3, 1e6, 1e9)
-"""Milliseconds are said in seconds, parameters in millions and billions."""
+"""Summaries have milliseconds in seconds too, and parameters in millions and billions."""
 
 
 def unsupported_numbers(structured: dict[str, Any]) -> list[str]:

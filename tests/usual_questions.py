@@ -112,7 +112,7 @@ def answered(tool: Tool[Any, Any], most: int) -> list[Answered]:
 
 @cache
 def _answers(tool: Tool[Any, Any]) -> tuple[list[Answered], Iterator[Answered]]:
-    """Those that were asked for, and the rest."""
+    """The given arguments, and the rest."""
     return [], _all_answers(tool)
 
 

@@ -1,4 +1,4 @@
-"""Questions to our tools that were never asked before: they remember what they computed, and whole answers too."""
+"""Questions that no cache has an answer to: tools cache what they computed, and whole answers too."""
 
 from collections.abc import Callable, Mapping
 

@@ -51,7 +51,7 @@ FASTMCP = ECHO.format(package="fastmcp", name="FastMCP", more="", run="show_bann
 
 Call = tuple[str, Mapping[str, object]]
 Question = Callable[[int], Call]
-"""What is asked in a round."""
+"""The calls of one round."""
 SAY_IT_AGAIN: Call = ("echo", {"text": "hello"})
 PEERS: Mapping[str, tuple[Sequence[str], Call | None]] = {
     "chimeraforge": (
@@ -229,7 +229,7 @@ def table(starts: Mapping[str, Sequence[float]], called: Mapping[str, Mapping[in
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=15)
     parser.add_argument("--calls", type=int, default=200)

@@ -1,4 +1,4 @@
-"""The robust fit of the speed model's constants: those that are alike are held near a mean that is fitted with them."""
+"""The robust fit of the speed model's constants; similar ones are shrunk towards a mean that is fitted with them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ START: Mapping[str, float] = {
     "first_token_steps": 1.0,
     "prompt_queue": 0.0854,
 }
-"""Where the fit of constants and means begins, and what they are held loosely near."""
+"""Where the fit of constants and means starts; they are weakly shrunk towards it."""
 KNOWN: Mapping[str, float] = {
     "bandwidth_cdna": 0.81,
     "bandwidth_local_stacked": 0.6,
@@ -108,7 +108,7 @@ server: a prompt holds up all others as long as it takes, and waits for one step
 """
 OF_ENGINE = ("sequence_s", "front_end_s", "first_token_steps", "prompt_queue")
 LOOSE = 0.2
-"""What the shrinkage of constants counts for that differ by engine rather than by hardware."""
+"""The weight of the shrinkage of constants that differ by engine rather than by hardware."""
 STREAMED = 0.9
 """Share of rated bandwidth that no streaming kernel exceeds."""
 LAWS = ("front_end_s", "first_token_steps", "prompt_queue", "prefill_interference")
@@ -120,7 +120,7 @@ EXACT = 1e6
 FREE = 0.5
 """Weight of the squared log distance of all else from where it begins, in rows."""
 HELD = ("overhead_tensorrt",)
-"""Factors that are held near 1, as if they were not there.
+"""Factors that are shrunk towards 1, as if there were none.
 
 What passes on Blackwell cost besides had one as well: 0.86 in the fit and 1.12 without InferenceX's runs, which it made
 14.4 % off where 13.0 % are without it."""
@@ -128,7 +128,7 @@ What passes on Blackwell cost besides had one as well: 0.86 in the fit and 1.12 
 
 @dataclass(frozen=True, kw_only=True)
 class Pull:
-    """Where the fit of a constant begins, and what holds it with which weight: that, or a mean."""
+    """Where the fit of a constant starts, and what it is shrunk towards with which weight: that, or a mean."""
 
     name: str
     begin: float
@@ -265,7 +265,7 @@ def robust(residuals: Floats, weights: Floats) -> tuple[Floats, Floats]:
 
 
 def fit(targets: Sequence[Target], *, shrinkage: float | None = None) -> dict[str, float]:
-    """The constants, and the means of those that are alike: each held near its mean, which is fitted with them."""
+    """The constants, and the means of similar ones: each shrunk towards its mean, which is fitted with them."""
     near = SHRINKAGE if shrinkage is None else shrinkage
     servers = Design([one for one in targets if one.calibrates and one.engine != "llama.cpp"])
     found = _solve(servers, _pulls(servers.parameters, near)) if servers.targets else {}
@@ -273,7 +273,7 @@ def fit(targets: Sequence[Target], *, shrinkage: float | None = None) -> dict[st
 
 
 def _pulls(parameters: Sequence[str], near: float) -> list[Pull]:
-    """What holds each constant: a mean, what is known, or loosely where the fit begins."""
+    """What each constant is shrunk towards: a mean, what is known, or weakly where the fit starts."""
     pulls = [_pull(name, near * (LOOSE if name.startswith(OF_ENGINE) else 1.0)) for name in parameters]
     means = sorted({one.towards for one in pulls if one.towards})
     return pulls + [Pull(name=mean, begin=START[mean.removeprefix(MEAN)], weight=FREE) for mean in means]
@@ -314,7 +314,7 @@ def _highest(name: str) -> float:
 
 
 def _solve(design: Design, pulls: Sequence[Pull]) -> dict[str, float]:
-    """The constants that minimize the loss of the errors and what they are stretched against their pulls."""
+    """The constants that minimize the loss of the errors plus the penalty of the shrinkage."""
     names = [one.name for one in pulls]
     begin = np.log([one.begin for one in pulls])
     highest = np.log([_highest(name) for name in names])

@@ -158,7 +158,7 @@ def _target(setup: SpeedSetup, law: str, seconds: float, **parts: Any) -> Target
 
 
 def _calibrates(setup: SpeedSetup, law: str) -> bool:
-    """What the fit looks at: no saturated queues, no layouts that are not stated, no pipelines under full load.
+    """The rows that the fit uses: no saturated queues, no layouts that are not stated, no pipelines under full load.
 
     Of disaggregated servers, the decode steps of those whose GPUs leave room for one decode worker only.
     """

@@ -1,6 +1,6 @@
-"""Tools and a prompt that ask the client before they answer (revision 2026-07-28), which ours never do.
+"""Tools and a prompt that ask the client before they answer (revision 2026-07-28), which inferplan's never do.
 
-Each asks what it does not know yet and answers when it knows all; the suite plays the client.
+Each requests the inputs that it lacks, and answers once it has all; the suite is the client.
 """
 
 from collections.abc import Callable, Mapping
@@ -56,7 +56,7 @@ ROUNDS = (form("Step 1: What is your name?", "name"), form("Step 2: What is your
 
 
 async def once(kind: str, ctx: Ctx) -> str | InputRequiredResult:
-    """Ask all at once."""
+    """Request all inputs at once."""
     questions, state = QUESTIONS[kind]
     answers = ctx.input_responses or {}
     if ctx.request_state not in (None, state):
@@ -67,7 +67,7 @@ async def once(kind: str, ctx: Ctx) -> str | InputRequiredResult:
 
 
 async def round_by_round(ctx: Ctx) -> str | InputRequiredResult:
-    """Ask one after the other; the state counts the answers."""
+    """Request one input after the other; the state counts the answers."""
     done = int(ctx.request_state or 0)
     if ctx.request_state and f"step{done}" not in (ctx.input_responses or {}):
         done -= 1
@@ -77,7 +77,7 @@ async def round_by_round(ctx: Ctx) -> str | InputRequiredResult:
 
 
 async def what_the_client_can(ctx: Ctx) -> InputRequiredResult:
-    """Ask only what the client says it can answer."""
+    """Request only inputs that the client's capabilities include."""
     can = ctx.client_capabilities
     questions: dict[str, InputRequest] = {}
     if can and can.sampling is not None:
@@ -88,7 +88,7 @@ async def what_the_client_can(ctx: Ctx) -> InputRequiredResult:
 
 
 def add_tools_that_ask_back(server: MCPServer[Any]) -> None:
-    """Publish them under the names that the suite calls."""
+    """Register them under the names that the suite calls."""
     tools: dict[str, Callable[..., Any]] = {kind: bound(kind) for kind in QUESTIONS}
     tools |= {"multi_round": round_by_round, "capabilities": what_the_client_can}
     for kind, tool in tools.items():

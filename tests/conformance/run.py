@@ -1,4 +1,4 @@
-"""Hold the server against the validators of the protocol: `python tests/conformance/run.py`.
+"""Check the server with the validators of the protocol: `python tests/conformance/run.py`.
 
 Installs the packages of `package.json` with the node that `pip install '.[conformance]'` brings, then runs
 

@@ -1,4 +1,4 @@
-"""A model on loopback that says what its script says, in the dialect of whoever asks: for hosts without an account.
+"""A model on loopback that makes the calls of a script, in the API of whoever asks: for hosts without an account.
 
 Its script is a list of calls: it makes one a turn, as soon as the tools that it needs are offered, and ends.
 """
@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 END = "That is all."
 SEARCH = "tool_search"
 FOUND = "<functions>"
-"""What a host offers that tells of tools only when they are looked for, and how it answers."""
+"""The tool by which some hosts let a model search for tools, and its answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Call:
 
 
 class Dialect:
-    """How hosts of one kind talk to their model."""
+    """The API that hosts of one kind use for their model."""
 
     path: ClassVar[str]
     """How its addresses end."""
@@ -168,12 +168,12 @@ class GenerateContent(Dialect):
 
 
 NOTHING: Json = {"input_tokens": 1, "totalTokens": 1, "object": "list", "data": []}
-"""What everything else is told: counts of tokens, lists of models."""
+"""The replies to everything else: counts of tokens, lists of models."""
 DIALECTS = (ChatCompletions(), Responses(), Messages(), GenerateContent())
 
 
 def _text(said: object) -> str:
-    """What a tool has answered, without what a dialect wraps it in."""
+    """What a tool has answered, without what an API wraps it in."""
     if isinstance(said, str):
         return said
     if isinstance(said, Mapping):
@@ -184,7 +184,7 @@ def _text(said: object) -> str:
 
 @dataclass(kw_only=True)
 class Model:
-    """The model: its script, and what it was told."""
+    """The model: its script, and the requests that it got."""
 
     script: Sequence[Call]
     prompts: list[Json] = field(default_factory=list)
@@ -261,7 +261,7 @@ def _handler(model: Model) -> type[BaseHTTPRequestHandler]:
 
 
 def _events(said: Sequence[Json | str]) -> Iterator[str]:
-    """A stream of events, named where the dialect names them."""
+    """A stream of events, named where the API names them."""
     for event in said:
         if isinstance(event, Mapping) and "type" in event:
             yield f"event: {event['type']}\n"

@@ -1,7 +1,7 @@
-"""Our server over HTTP, with what the conformance suite calls by fixed names added: `python server.py PORT`.
+"""The server over HTTP, with what the conformance suite calls by fixed names added: `python server.py PORT`.
 
-Everything comes from our own factory and passes our own middleware; only a request that names a fixture is let by the
-checks that know our tools, prompts and resources alone.
+Everything comes from inferplan's own factory and middleware; only a request that names a fixture passes by the checks
+that know inferplan's tools, prompts and resources alone.
 """
 
 import base64

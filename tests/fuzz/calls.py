@@ -1,4 +1,4 @@
-"""Ask every tool what nobody would, over stdio: `python tests/fuzz/calls.py --calls 2000`.
+"""Fuzz every tool over stdio: `python tests/fuzz/calls.py --calls 2000`.
 
 Arguments come from the published schemas, as they are meant and with slips; every reply is held to the schema of the
 answer or to what a refusal has to be, and every id is answered once. Both eras of the protocol in turn. Prints the
@@ -81,7 +81,7 @@ def kind_of(what: str) -> str:
 
 
 def main() -> int:
-    """Ask, judge, print."""
+    """Call, check the replies, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Write bytes that are no protocol into a server's stdin: `python tests/fuzz/lines.py --lines 2000`.
+"""Fuzz a server's stdin with broken protocol lines: `python tests/fuzz/lines.py --lines 2000`.
 
 Requests of the protocol are bent byte by byte: flipped, cut, doubled, spliced, nested, with other line ends, other
 encodings and invalid ones. After each few a plain request has to be answered as ever; every reply has to be one of
@@ -21,7 +21,7 @@ from inferplan.server.batch import MOST
 from wire import BATCHES, ENVELOPE, ERAS, HELLO, BrokenPromiseError, Server, strictly
 
 BETWEEN = 20
-"""Bent lines between two plain requests."""
+"""Broken lines between two plain requests."""
 LINES_PER_SERVER = 2000
 REVISIONS = (*ERAS, BATCHES)
 CALL = {"name": "estimate_vram", "arguments": {"model": "70B", "precision": "fp8", "concurrent_users": 200}}
@@ -68,14 +68,14 @@ class Lines:
         self.kinds = Counter[str]()
 
     def write(self, lines: int) -> None:
-        """So many bent lines, with plain requests in between that have to be answered."""
+        """Write so many broken lines, with plain requests in between that have to be answered."""
         for number in range(lines):
             self._write_in_parts(self._bent() + b"\n")
             if number % BETWEEN == BETWEEN - 1:
                 self._plain()
 
     def _plain(self) -> None:
-        """A plain request, answered; what else comes before it is judged."""
+        """A plain request and its answer; replies that come before it are checked."""
         id_ = f"plain {self._next}"
         self._next += 1
         self.server.write(b"\n" + self.server.request(id_, "tools/call", CALL))
@@ -85,7 +85,7 @@ class Lines:
             raise BrokenPromiseError(f"another answer than ever: {reply}")
 
     def end(self) -> None:
-        """Close the input; the replies that are still to come are judged."""
+        """Close the input, and check the replies that still come."""
         for line in self.server.end():
             self._judged_all(line)
         due = {id_: line for id_, line in self._due.items() if self._has_batches or not line.lstrip().startswith(b"[")}
@@ -125,7 +125,7 @@ class Lines:
         return reply
 
     def _bent(self) -> bytes:
-        """A message that somebody's program got wrong, or a list of them."""
+        """A message with a mistake as programs make it, or a list of them."""
         random = self._random
         message: Any = self._bent_message()
         if self._era == BATCHES and random.random() < 0.5:
@@ -141,7 +141,7 @@ class Lines:
         return line
 
     def _bent_message(self) -> Any:
-        """What is a message, or nearly one."""
+        """A message, or nearly one."""
         random = self._random
         method, params = random.choice(METHODS)
         number = random.randrange(10**6)
@@ -198,7 +198,7 @@ class Lines:
         return random.choice(VALUES)
 
     def _bent_as_json(self, message: dict[str, Any]) -> Any:
-        """Still JSON, but no message."""
+        """JSON that is no message."""
         random = self._random
         key = random.choice([*(key for key in message if key != "id"), "result", "error", "extra"])
         value = random.choice(VALUES)
@@ -244,7 +244,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def main() -> int:
-    """Write, read, judge, print."""
+    """Write, read, check the replies, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lines", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""Calls that somebody might make of a tool, right ones and near misses, from what the server publishes."""
+"""Calls of a tool, valid ones and near misses, made from the schemas that the server publishes."""
 
 import json
 import math
@@ -43,7 +43,7 @@ class Asked:
 
 
 class Questions:
-    """All that may be asked of one tool."""
+    """The calls of one tool."""
 
     def __init__(self, tool: Tool[Any, Any], published: Schema) -> None:
         self.tool = tool
@@ -70,7 +70,7 @@ class Questions:
         return True
 
     def ask(self, random: Random) -> Asked:
-        """One call: as a person means it, with one or two slips, or with everything wrong."""
+        """One call: valid, with one or two mistakes, or with everything wrong."""
         arguments = self._meant(random)
         kind = random.random()
         if kind < 0.45:

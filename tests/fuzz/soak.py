@@ -1,4 +1,4 @@
-"""Ask one server process for a long time and watch its memory: `python tests/fuzz/soak.py --calls 100000`.
+"""Call one server process for a long time and watch its memory: `python tests/fuzz/soak.py --calls 100000`.
 
 The questions are those of `calls.py`, right and wrong, of all tools, several at a time over stdio. Memory is read at
 regular intervals (Linux); from the first fifth on it may grow by `--most-mib` in all. Prints the figures; exits 1
@@ -22,7 +22,7 @@ ENOUGH = 10_000
 
 
 def ask(server: Server, questions: list[tuple[str, Questions]], random: Random, calls: int) -> None:
-    """So many calls, several at a time, every reply read."""
+    """Make so many calls, several at a time, and read every reply."""
     for first in range(0, calls, AT_A_TIME):
         batch = range(first, min(calls, first + AT_A_TIME))
         chosen = [random.choice(questions) for _ in batch]
@@ -33,7 +33,7 @@ def ask(server: Server, questions: list[tuple[str, Questions]], random: Random, 
 
 
 def main() -> int:
-    """Ask, measure, print."""
+    """Call, measure, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -1,4 +1,4 @@
-"""What every reply has to be, whatever was asked."""
+"""Checks that every reply has to pass, whatever the call was."""
 
 import json
 import math
@@ -19,20 +19,20 @@ HALF_A_CHARACTER = "\\ud800"
 
 
 def hold(promise: object, what: str) -> None:
-    """Raise where a promise is broken."""
+    """Raise where a condition does not hold."""
     if not promise:
         raise BrokenPromiseError(what)
 
 
 class Verdict:
-    """The replies of one tool, held to what the tool publishes."""
+    """The replies of one tool, checked against what the tool publishes."""
 
     def __init__(self, tool: Mapping[str, Any]) -> None:
         self._name = tool["name"]
         self._answer = Draft202012Validator(tool["outputSchema"])
 
     def on(self, reply: Mapping[str, Any], asked: Asked) -> str:
-        """What kind of reply it is; raises where it is none that may be."""
+        """The kind of a reply; raises where it is not allowed."""
         hold(("result" in reply) != ("error" in reply), "neither a result nor an error, or both")
         if "error" in reply:
             return self._protocol_error(reply["error"], asked)
@@ -76,7 +76,7 @@ class Verdict:
 
 
 def echoes(inputs: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """Every argument that was given stands among the inputs, numbers as they were given."""
+    """Every given argument is among the inputs, numbers as they were given."""
     for name, value in given.items():
         if value in ("", None):
             continue

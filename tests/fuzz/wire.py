@@ -1,4 +1,4 @@
-"""A server process that is asked many questions at a time over stdio, and has to answer each once."""
+"""A server process that gets many calls at a time over stdio, and has to answer each once."""
 
 import json
 import os
@@ -22,7 +22,7 @@ SHUTDOWN_S = 30
 
 
 class BrokenPromiseError(AssertionError):
-    """The server did what it must never do."""
+    """The server broke a rule of the protocol."""
 
 
 def strictly(text: str | bytes) -> Any:
@@ -35,7 +35,7 @@ def _no_number(constant: str) -> NoReturn:
 
 
 class Server:
-    """One process, spoken to in lines. It asks no model hub, whatever names are thought up."""
+    """One process, to which lines are written. It asks no model hub, whatever names the calls have."""
 
     def __init__(self, era: str) -> None:
         self.era = era
@@ -103,7 +103,7 @@ class Server:
             raise BrokenPromiseError(f"it ended with {code} and said: {self.complaints()}")
 
     def kill(self) -> None:
-        """Be done with it."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 

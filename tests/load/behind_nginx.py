@@ -73,7 +73,7 @@ def nginx(ports: list[int]) -> Generator[int]:
 
 
 def wait_for(port: int) -> None:
-    """Until something listens."""
+    """Wait until something listens."""
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -130,7 +130,7 @@ class Replicas:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=40)

@@ -44,7 +44,7 @@ class Question:
 
 @dataclass(kw_only=True)
 class Figures:
-    """What happened: seconds of each right answer, and what else came.
+    """The result of a run: seconds of each right answer, and what else was received.
 
     An answer that is cut in the middle is past a proxy's help; its client asks again.
     """
@@ -85,7 +85,7 @@ VARIANTS = 12
 
 
 def questions(port: int, *, tools: Sequence[str] = (), token: str = "") -> list[Question]:
-    """Many questions to every tool in every revision, with what the tool answers in this process."""
+    """Many calls of every tool in every revision, with the tool's answer in this process."""
     chosen = [tool for tool in TOOLS if not tools or tool.name in tools]
     to = f"Host: 127.0.0.1:{port}\r\n" + (f"Authorization: Bearer {token}\r\n" if token else "")
     return [
@@ -165,7 +165,7 @@ class Load:
             self.figures.wrong.append(f"{question.name} {question.revision}: {body[:300]!r}")
 
     def _is_right(self, question: Question, number: int, body: bytes) -> bool:
-        """Whether this is the answer to this request: the first is held against the tool, the next against it."""
+        """Whether this is the answer to this request: the first is compared with the tool's, the next with it."""
         key, head = question.body, b'{"jsonrpc":"2.0","id":%d,' % number
         if key not in self._tails:
             found = json.loads(body)

@@ -43,7 +43,7 @@ class Composition:
         self._compose("up", "--detach", "--wait", *words)
 
     def down(self) -> None:
-        """End it and remove what it made, but for the image."""
+        """Stop it, and remove what it made except the image."""
         self._compose("down", "--timeout", "30")
 
     async def suffer(self, seconds: float) -> None:
@@ -92,7 +92,7 @@ def _docker(*words: str) -> str:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)

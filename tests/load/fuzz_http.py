@@ -127,7 +127,7 @@ def _batch(luck: random.Random, asked: Sequence[Question]) -> bytes:
 
 
 async def answer_to(port: int, sent: bytes) -> bytes:
-    """All that comes back until the server closes or falls silent."""
+    """All bytes that come back until the server closes or stops sending."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found = b""
     try:
@@ -142,7 +142,7 @@ async def answer_to(port: int, sent: bytes) -> bytes:
 
 
 def verdict(found: bytes) -> tuple[str, str | None]:
-    """What came back, in a word, and what is wrong with it."""
+    """The kind of an answer, in a word, and what is wrong with it."""
     if not found:
         return "nothing (waits, or closed)", None
     if not found.startswith(b"HTTP/1.1 "):
@@ -175,7 +175,7 @@ def _is_reply(message: object) -> bool:
 
 
 async def fuzz(server: HttpServer, *, requests: int, seed: int) -> tuple[Counter[str], list[str]]:
-    """What came back how often, and what was wrong."""
+    """How often each kind of answer came, and what was wrong."""
     luck, asked = random.Random(seed), questions(server.port)
     verdicts, wrong = Counter[str](), list[str]()
     left = iter(range(requests))
@@ -194,7 +194,7 @@ async def fuzz(server: HttpServer, *, requests: int, seed: int) -> tuple[Counter
 
 
 async def _is_well(port: int, question: Question) -> bool:
-    """Whether a whole question gets its answer."""
+    """Whether a valid request gets its answer."""
     connection = Connection(port)
     status, body = await connection.ask(question.request(1))
     connection.close()
@@ -202,7 +202,7 @@ async def _is_well(port: int, question: Question) -> bool:
 
 
 def main() -> int:
-    """Send and print."""
+    """Send, and print the result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -46,7 +46,7 @@ def cpu_seconds(server: HttpServer) -> list[float]:
 
 
 def main() -> int:
-    """Measure and print; 1 where anything went wrong."""
+    """Measure, and print the table; 1 where anything went wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20)

@@ -13,13 +13,13 @@ Connect = Callable[..., Wire]
 
 @pytest.fixture
 def flags() -> tuple[str, ...]:
-    """How our server is started; a module of tests may start it in more ways than one."""
+    """How the server is started; a module of tests may start it in several ways."""
     return ()
 
 
 @pytest.fixture
 def connect(flags: tuple[str, ...]) -> Iterator[Connect]:
-    """Start a server and speak a protocol version to it: ours, or that of a script."""
+    """Start a server, or that of a script, and open a session of a protocol version."""
     with ExitStack() as stack:
 
         def connect_to(version: str, *command: str) -> Wire:
@@ -54,7 +54,7 @@ def standing(servers: Connect, flags: tuple[str, ...]) -> Connect:
 
 @pytest.fixture
 def process() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Start a server and say nothing to it."""
+    """Start a server without opening a session."""
     with ExitStack() as stack:
 
         def begin(*command: str) -> "subprocess.Popen[str]":

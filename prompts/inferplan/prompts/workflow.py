@@ -46,7 +46,7 @@ class Prompt:
 
 
 def _filled(values: Mapping[str, str], blank: re.Match[str]) -> str:
-    """The text for a blank; in a blank in quotes, quotes of the value are escaped, as in JSON.
+    """The text for a blank; one in quotes stays one text where its value has double quotes itself, as JSON has.
 
     An argument of a call is a text as well where it is no plain number: "32k", or "1.000", which the tool asks about.
     """
