@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, onl
 from inferplan.catalog.builds import BuildRow, build_rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face import hub
+from inferplan.catalog.hugging_face.config import described
 from inferplan.catalog.hugging_face.hub import Repository, Stored, StoredTensors
 from inferplan.catalog.hugging_face.hub_models import hub_model
 from inferplan.catalog.models import MODELS
 from inferplan.core.memory import class_bits
-from inferplan.core.model import NativeBits
+from inferplan.core.model import Model, NativeBits
 from loopback_hub import LoopbackHub, answer, loopback_hub
 
 ID = "someone/tiny-llama"
@@ -309,6 +311,16 @@ def test_bits_are_those_of_the_files_where_the_checkpoint_is_quantised() -> None
     own = NativeBits(mixers=round(8 + 512 / MIXING, 4), ffn=16, routed_experts=16, lookup=16)
     assert bits(FP8, mixers=MIXING + 64, ffn=2 * FFN) == own
     assert bits(LLAMA, mixers=MIXING + 64, ffn=2 * FFN) is None
+
+
+def test_a_repository_is_what_its_config_says_but_for_its_name_and_bits() -> None:
+    config = json.dumps({**FP8, "model_type": "gemma2"})
+    ours = hub_model(Repository(id=ID, revision="main", config=config)).model
+    said = described(config).model
+    assert said.lora == "linear"
+    assert said.needs_bf16
+    for one in {field.name for field in fields(Model)} - {"id", "title", "architecture"}:
+        assert getattr(ours, one) == getattr(said, one), one
 
 
 @pytest.mark.parametrize("stored", [0, MIXING // 100, 5 * MIXING])

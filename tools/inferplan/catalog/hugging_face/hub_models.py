@@ -1,6 +1,7 @@
-"""A model out of what a hub says of a repository: its config, and the bits that its tensors really take."""
+"""The model of a repository on a hub: that of its config.json, with the bits that its tensors take in the files."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from inferplan.catalog.hugging_face._hub_reading import Repository
 from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors
@@ -15,7 +16,7 @@ LONGEST_TITLE = 48
 """Characters of a name that drawings and sentences show."""
 
 ALIKE = 0.001
-"""Parameters in the files and by the config may differ by this share without a word: buffers, tied heads."""
+"""Parameters of the files and of the config may differ by this share without a note: buffers, tied heads."""
 
 BITS = (1.0, 33.0)
 """What a weight with its scales can take; anything else means that names were not recognised. [bits]"""
@@ -25,18 +26,8 @@ def hub_model(repository: Repository) -> Described:
     """The model of a repository; raises `ConfigProblem` where its config is not understood."""
     one = read(parsed(repository.config, LONGEST_OF_A_HUB))
     bits = _stored_bits(one.model, repository.tensors)
-    model = Model(
-        id=repository.id,
-        title=_title(repository.id),
-        architecture=one.model.architecture,
-        native_precision=one.model.native_precision,
-        native_bits=bits or one.model.native_bits,
-        native_kv_bits=one.model.native_kv_bits,
-        weight_block=one.model.weight_block,
-        remote_code=one.model.remote_code,
-        needs_bf16=one.model.needs_bf16,
-    )
-    notes = (*one.notes, *repository.notes, *_contradictions(model, repository), *_said(model, bits))
+    model = replace(one.model, id=repository.id, title=_title(repository.id), native_bits=bits or one.model.native_bits)
+    notes = (*one.notes, *repository.notes, *_contradictions(model, repository), *_source_of_bits(model, bits))
     return Described(model=model, notes=notes)
 
 
@@ -75,7 +66,7 @@ def _bits(stored: Stored, counted: int) -> float | None:
 
 
 def _contradictions(model: Model, repository: Repository) -> Iterator[str]:
-    """Where the files hold another number of parameters than the config makes."""
+    """A note where the files hold another number of parameters than the config makes."""
     tensors, stated = repository.tensors, repository.stated
     counted = model.total_params
     held = tensors and (tensors.total.parameters and _decoder(tensors).parameters)
@@ -92,12 +83,12 @@ def _decoder(tensors: StoredTensors) -> Stored:
 
 
 def _beside(model: Model) -> int:
-    """Parameters that stand beside the text decoder. [parameters]"""
+    """Parameters of the vision tower and the multi-token-prediction layers. [parameters]"""
     further = model.architecture.multi_token
     return model.architecture.vision_params + (further.params if further else 0)
 
 
-def _said(model: Model, bits: NativeBits | None) -> Iterator[str]:
-    """That the bits are those of the files."""
+def _source_of_bits(model: Model, bits: NativeBits | None) -> Iterator[str]:
+    """A note that the bits are those of the files, where they are."""
     if bits is not None:
         yield f"its weights in {model.native_precision} take the bits that its tensor headers state"
