@@ -1,6 +1,6 @@
-"""Asking one hub over HTTP: one endpoint, GET alone, every answer bounded in bytes and in seconds.
+"""Requests to one hub over HTTP: one endpoint, GET alone, every response bounded in bytes and in seconds.
 
-Nothing that a server says is repeated in a message, so that none of it reaches a model as text of ours.
+No text of a server is repeated in a message, so that none of it reaches a model as if inferplan wrote it.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ PASS_TEXT = "pass the text of its config.json instead"  # noqa: S105 (no passwor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bounds:
-    """What reading a repository may take at most: seconds in all and for one silence; bytes of each answer."""
+    """The limits of reading a repository: seconds in all and without a byte; bytes of each response; files."""
 
     seconds: float = 15.0
     silence_seconds: float = 5.0
@@ -41,7 +41,7 @@ class Bounds:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hub:
-    """A model hub: where it is, the token it is shown, and what reading from it may take."""
+    """A model hub: its address, the token sent to it, and the limits of reading from it."""
 
     endpoint: str
     token: str | None = field(default=None, repr=False)
@@ -59,7 +59,7 @@ class Hub:
 
 
 class HubTrouble(Exception):  # noqa: N818 - not yet an error: around tensor headers it becomes a note
-    """Why something could not be read, and what to do about it; `passing` if it may be gone next time."""
+    """Why something could not be read, and what to do about it; `passing` if it may be readable next time."""
 
     def __init__(self, fact: str, *, remedy: str = PASS_TEXT, passing: bool = False, missing: bool = False) -> None:
         super().__init__(f"{fact}; {remedy}")
@@ -70,7 +70,7 @@ class HubTrouble(Exception):  # noqa: N818 - not yet an error: around tensor hea
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """The body of an answer, decoded; its headers; and the commit that it is of, where the hub says so."""
+    """The decoded body of a response, its headers, and the commit that it is of, where the hub names it."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -84,7 +84,7 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 class Asker:
-    """One hub, asked through one client."""
+    """Requests to one hub through one client."""
 
     def __init__(self, hub: Hub, client: "httpx.AsyncClient") -> None:
         self._hub = hub
@@ -92,11 +92,11 @@ class Asker:
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def get(self, url: str, *, what: str, limit: int) -> Reply:
-        """The whole of a small text, compressed on its way where the hub likes."""
+        """The whole of a small text, which the hub may compress."""
         return await self._get(url, what=what, limit=limit, headers={"Accept-Encoding": "gzip"})
 
     async def span(self, url: str, *, what: str, first: int, length: int) -> tuple[bytes, int]:
-        """These bytes of a file, and the bytes of the file; nothing of it if the hub serves files only whole."""
+        """These bytes of a file, and the size of the file; raises where the hub serves files only whole."""
         last = first + length - 1
         asked = {"Accept-Encoding": "identity", "Range": f"bytes={first}-{last}"}
         reply = await self._get(url, what=what, limit=length, headers=asked)
@@ -141,7 +141,7 @@ class Asker:
         return {**headers, **({"Authorization": f"Bearer {self._hub.token}"} if self._hub.token else {})}
 
     def _accept(self, response: "httpx.Response", *, what: str, partial: bool) -> None:
-        """Refuse every answer but the one asked for, in words that say what to do."""
+        """Raise `HubTrouble` for any status but success."""
         status = response.status_code
         if status == (206 if partial else 200):
             return
@@ -192,6 +192,6 @@ def _refusal(status: int, headers: Mapping[str, str], *, host: str, what: str) -
 
 
 def _wait(headers: Mapping[str, str]) -> str:
-    """How long a hub that is asked too often says to wait."""
+    """How long to wait, as a hub that gets too many requests says."""
     seconds = headers.get("Retry-After", "")
     return f" {seconds} s" if seconds.isascii() and seconds.isdigit() and len(seconds) < 6 else " a while"

@@ -17,6 +17,7 @@ from inferplan.catalog.hugging_face._hub_tensors import (
     tensors_of,
     weighed,
 )
+from inferplan.catalog.hugging_face.reading.sizes import LAYERS, TEXT_CONFIGS
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -31,16 +32,14 @@ HEADERS_SHARE = 2 / 3
 _SHARD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.safetensors")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FORMAT = re.compile(r"[A-Z0-9_]{1,16}")
-_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
-_TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repository:
     """A model on a hub: the text of its config.json, and what is known of its tensors.
 
-    `tensors` come from the headers of its files, `stated` are the parameters in all by the hub's word where
-    headers are not to be had (it counts scales, and unpacks packed formats by what the config says of them);
+    `tensors` come from the headers of its files, `stated` are the parameters in all as the hub states them where
+    headers could not be read (it counts scales, and unpacks packed formats by what the config says of them);
     `notes` say what is missing, and why. `revision` is a commit, or "main" where the hub names none.
     """
 
@@ -53,7 +52,7 @@ class Repository:
 
 
 async def read(repo_id: str, hub: Hub) -> tuple[Repository, bool]:
-    """The repository, and whether anything that is missing of it may be there next time."""
+    """The repository, and whether a part of it that could not be read may be readable next time."""
     async with _client(hub) as client:
         reading = _Reading(repo_id, hub, Asker(hub, client))
         repository = await reading.within(1, reading.config())
@@ -72,13 +71,13 @@ async def read(repo_id: str, hub: Hub) -> tuple[Repository, bool]:
 
 
 def late(hub: Hub, seconds: float) -> HubTrouble:
-    """The trouble that a hub did not say everything in time."""
+    """The problem that a hub did not answer in full within the time limit."""
     fact = f"{hub.host} did not answer in full within {seconds:g} s"
     return HubTrouble(fact, remedy=f"try again, or {PASS_TEXT}", passing=True)
 
 
 def _client(hub: Hub) -> "httpx.AsyncClient":
-    """A client that follows nothing by itself; proxies and certificates are those of the environment."""
+    """A client that follows no redirect by itself; proxies and certificates are those of the environment."""
     import httpx  # noqa: PLC0415 (the extra is optional)
 
     try:
@@ -94,14 +93,14 @@ def _client(hub: Hub) -> "httpx.AsyncClient":
 
 @cache
 def _certificates() -> "SSLContext":
-    """The certificates to trust, loaded once: it takes longer than a request to a hub nearby."""
+    """The trusted certificates, loaded once, as that takes longer than a request to a nearby hub."""
     import httpx  # noqa: PLC0415 (the extra is optional)
 
     return httpx.create_ssl_context()
 
 
 class _Reading:
-    """One repository, from the moment that reading it began."""
+    """The reading of one repository, timed from its start."""
 
     def __init__(self, repo_id: str, hub: Hub, asker: Asker) -> None:
         self._id = repo_id
@@ -112,7 +111,7 @@ class _Reading:
         self._header_bytes = 0
 
     async def within(self, share: float, work: Awaitable[T]) -> T:
-        """What the work comes to, if it does so before this share of the time limit is over."""
+        """The result of the work; raises `HubTrouble` where this share of the time limit is over before."""
         seconds = share * self._bounds.seconds
         try:
             async with asyncio.timeout_at(self._began + seconds):
@@ -199,7 +198,7 @@ class _Reading:
 
 
 async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """What all of the work comes to; the first trouble ends it."""
+    """The results of all of the work; the first problem ends it."""
     trouble: HubTrouble | None = None
     tasks: list[asyncio.Task[T]] = []
     try:
@@ -213,10 +212,10 @@ async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 def _layers(config: Mapping[str, Any]) -> int | None:
-    """The layers of the text decoder, past which blocks predict further tokens."""
-    inner = (config.get(name) for name in _TEXT_CONFIGS)
+    """The layers of the text decoder, behind which those for multi-token prediction are numbered."""
+    inner = (config.get(name) for name in TEXT_CONFIGS)
     for one in (*(cast("dict[str, object]", one) for one in inner if isinstance(one, dict)), config):
-        for layers in (one.get(name) for name in _DEPTHS):
+        for layers in (one.get(name) for name in LAYERS):
             if isinstance(layers, int) and layers > 0:
                 return layers
     return None

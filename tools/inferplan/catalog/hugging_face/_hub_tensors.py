@@ -1,6 +1,6 @@
-"""What the header of a safetensors file states: bytes and parameters of every tensor, added up by tensor class.
+"""Headers of safetensors files: bytes and parameters of every tensor, added up by tensor class.
 
-A header is read with suspicion: what contradicts itself, or the size of its file, is refused as a whole.
+A header that contradicts itself, or the size of its file, is refused as a whole.
 """
 
 import json
@@ -202,7 +202,7 @@ def weighed(tensors: Iterable[Tensor], *, layers: int | None = None) -> StoredTe
 
 
 def header_length(prefix: bytes, *, file_bytes: int, limit: int) -> int:
-    """The length that a file's first 8 bytes state, held against the file and the limit before any use. [B]"""
+    """The length that a file's first 8 bytes state, compared with the file and the limit before any use. [B]"""
     length = int.from_bytes(prefix, "little")
     if length > limit:
         raise HeaderProblem(f"its header would be longer than {limit:,} bytes")
@@ -254,5 +254,5 @@ def _placed(name: str, stated: Any) -> tuple[int, Tensor]:
 
 
 def _tame(name: str) -> str:
-    """A name from outside that is safe to repeat: letters, digits, dots, and not too many."""
+    """A tensor's name made safe to repeat: at most 80 letters, digits, dots, dashes; any other character a `?`."""
     return re.sub(r"[^\w.-]", "?", name[:80], flags=re.ASCII)

@@ -7,11 +7,8 @@ from inferplan.catalog._json import quoted
 from inferplan.catalog.hugging_face.families.known import KNOWN_TYPES, defaults_of
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.reading.problems import ConfigProblem, listed
-from inferplan.catalog.hugging_face.reading.sizes import STATED
+from inferplan.catalog.hugging_face.reading.sizes import STATED, TEXT_CONFIGS
 from inferplan.catalog.hugging_face.vision.multimodal_types import OWN_DECODER, TEXT_DECODERS
-
-TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
-"""Where multimodal configs keep that of their text decoder; older ones have its keys beside their own."""
 
 _NO_DEFAULTS: Mapping[str, object] = {}
 

@@ -1,4 +1,4 @@
-"""Reading a model that the catalogue does not hold from a model hub: its config.json and its tensor headers.
+"""Reading a model that is not in the catalogue from a model hub: its config.json and its tensor headers.
 
 huggingface_hub says where the hub is, whether it may be asked, and where a file lies; its downloads are not used,
 because they write caches, draw progress bars, follow redirects to other hosts and know no limit in bytes, so that
@@ -36,7 +36,7 @@ __all__ = [
 T = TypeVar("T")
 
 GRACE_SECONDS = 0.5
-"""What the time limit is exceeded by at most: looking up a host's name cannot be broken off, only left alone. [s]"""
+"""By how much the time limit may be exceeded: the look-up of a host's name cannot be cancelled. [s]"""
 
 REMEMBERED = 32
 """Repositories that are kept for the life of the process."""
@@ -104,7 +104,7 @@ def forget() -> None:
 
 
 def _remember(key: tuple[str, str], repository: Repository) -> None:
-    """Keep a repository, and of all only the latest."""
+    """Cache a repository, and drop the oldest beyond `REMEMBERED`."""
     with _lock:
         _remembered[key] = repository
         while len(_remembered) > REMEMBERED:
@@ -133,7 +133,7 @@ def _need_web_address(endpoint: str) -> None:
 
 
 def _within(seconds: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """What the work comes to, in a thread of its own, which is left alone after the time limit."""
+    """The result of the work in a thread of its own, which goes on unattended after the time limit."""
     done: Future[T] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""What a described model is called."""
+"""The title of a model that is read from a config."""
 
 import re
 from typing import cast
@@ -6,7 +6,7 @@ from typing import cast
 from inferplan.catalog.hugging_face.reading.keys import Keys
 
 OWN = " (your config.json)"
-"""What tells a described model from a catalogued one."""
+"""The mark of such a model, in its title."""
 
 LONGEST_NAME = 36
 """Characters of a name that drawings and sentences show."""

@@ -1,4 +1,4 @@
-"""The sizes that every config gives, under the names that families use for them."""
+"""Names that configs use for the sizes that all of them give, and for the text decoder's own config."""
 
 from typing import cast
 
@@ -18,6 +18,9 @@ CONTEXT = (
 
 STATED = frozenset({*HIDDEN, *LAYERS, *HEADS, "vocab_size", "intermediate_size"})
 """Sizes that a config has to give itself; only in a nested text config may they be left to the defaults."""
+
+TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
+"""Where multimodal configs keep that of their text decoder; older ones have its keys beside their own."""
 
 LONGEST_CONTEXT = 10**9
 """No context is longer. [tokens]"""
