@@ -110,9 +110,11 @@ def _fullest_stage(model: Model, precision: Precision, gpu: Gpu, layout: Layout,
     """The pipeline stage that takes most; the first tunes kernels, the last samples."""
     architecture, element = model.architecture, precision.element_bytes
     is_last = [number == layout.pp for number in range(1, layout.pp + 1)]
-    peaks = [_peak(model, precision, gpu, layout, engine, last=last) for last in is_last]
+    peak = {last: _peak(model, precision, gpu, layout, engine, last=last) for last in set(is_last)}
+    peaks = [peak[last] for last in is_last]
     peaks[0] = max(peaks[0], tuning_peak(architecture, engine, tp=layout.tp, element=element))
-    runner = [runner_buffers(architecture, engine, element=element, samples=last) for last in is_last]
+    buffers = {last: runner_buffers(architecture, engine, element=element, samples=last) for last in set(is_last)}
+    runner = [buffers[last] for last in is_last]
     weights = stage_weights(_loaded(model, engine), precision, layout, loader(gpu, engine))
     adapters = adapter_stages(model, precision, layout, engine) if engine.adapters else [0.0] * layout.pp
     return max(map(_Stage, weights, peaks, runner, adapters), key=sum)
