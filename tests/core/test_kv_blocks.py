@@ -266,6 +266,13 @@ def test_index_keys_pooled_beside_a_latent_are_counted_since_vllm_serves_them() 
     assert not_modelled(flash, version=30) is None
 
 
+def test_index_keys_pooled_beside_keys_and_values_are_counted_one_version_before() -> None:
+    """Qwen3.8 Flash Next's class came with 0.29."""
+    flash = MODELS["Qwen/Qwen3.8-Flash-Next"].architecture
+    assert "since 0.29" in (not_modelled(flash, version=28) or "")
+    assert not_modelled(flash, version=29) is None
+
+
 def test_lightning_attention_is_counted_while_vllm_served_it() -> None:
     minimax = MODELS["MiniMaxAI/MiniMax-Text-01"].architecture
     assert not_modelled(minimax, version=23) is None

@@ -5,11 +5,17 @@ from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.layers.recurrence import Lightning
 
-FIRST_POOLED = 30
-"""The first vLLM (0.30) that serves index keys pooled beside a latent, GLM-5.3-Flash's, and beside keys and values.
+FIRST_POOLED_BESIDE_LATENTS = 30
+"""The first vLLM (0.30) that serves index keys pooled beside a latent, as GLM-5.3-Flash has them.
 
-0.28.0 stops at GLM-5.3-Flash's weights. Limits: whether 0.29 has a class for Qwen3.8 Flash Next was not checked.
-Source: vllm-project/vllm issue 54062 and pull requests 53906, merged after 0.29 was cut, and 53896.
+0.28.0 stops at its weights. Source: vllm-project/vllm issue 54062 and pull requests 53906, merged after 0.29 was cut,
+and 53896.
+"""
+FIRST_POOLED = 29
+"""The first vLLM (0.29) that serves index keys pooled beside keys and values, as Qwen3.8 Flash Next has them.
+
+Source: vLLM 0.28 to 0.30, vllm/model_executor/models/registry.py and vllm/models/qwen4_exp/common/qsa_cache.py, in the
+wheels: 0.29 stores them as 0.30 does.
 """
 FIRST_READ = 28
 """The first vLLM (0.28) whose pages are known of index keys beside keys and values and of values narrower than keys.
@@ -59,12 +65,19 @@ def pools_index_keys(mixer: Mixer) -> bool:
     return mixer.indexer.compress > 1
 
 
+def first_pooled(mixer: Mixer) -> int:
+    """The first vLLM (29 is 0.29) that serves the mixer's pooled index keys; 0 where it has none."""
+    if not pools_index_keys(mixer):
+        return 0
+    return FIRST_POOLED_BESIDE_LATENTS if isinstance(mixer, Latent) else FIRST_POOLED
+
+
 def _reason(mixer: Mixer, *, version: int) -> str | None:
     """Why the cache of one mixer is not modelled, None where it is."""
     if isinstance(mixer, Lightning) and version > LAST_LIGHTNING:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
-    if pools_index_keys(mixer) and version < FIRST_POOLED:
-        return f"pooled index keys: vLLM serves them since 0.{FIRST_POOLED}"
+    if version < (first := first_pooled(mixer)):
+        return f"pooled index keys: vLLM serves them since 0.{first}"
     return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None
 
 

@@ -57,7 +57,7 @@ FIRST_COUNTED_GRAPHS = 20
 FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to use 16-bit weights of latents without copies; 0.19 seems to copy them."""
 FIRST_HOST_NGRAMS = 30
-"""The first vLLM (0.30) that leaves tables of n-grams in the host's memory by default."""
+"""The first vLLM (0.30) that leaves tables of n-grams in the host's memory by default, on NVIDIA's GPUs."""
 FIRST_WIDE_ZEROS = 22
 """The first vLLM (0.22; not 0.18, 0.19 to 0.21 were not read) that uses Machete for AWQ on Hopper.
 
@@ -142,11 +142,11 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
     """How this version of vLLM loads weights on this GPU.
 
     On Hopper Triton's kernels multiply MXFP4 since 0.12; before, and on all other GPUs, Marlin's do. Tables of n-grams
-    are read from the host's memory by default since 0.30, which frees nothing where the GPU shares that.
+    are read from the host's memory by default since 0.30 on NVIDIA's GPUs, which frees nothing where a GPU shares that.
 
-    Source of tables: vLLM, vllm/config/engram.py, `cpu_offload`, and vllm/envs.py, `VLLM_PLE_CPU_OFFLOAD` (true; false
-    when the first image for Qwen3.8 Flash Next came out); a published start of 0.31.1 loads 31.42 GiB of that model in
-    16 bit on each of 8 H100, and 36.32 GiB of DeepSeek V4.1 Flash.
+    Source of tables: vLLM 0.29 and 0.30, vllm/config/engram.py, `cpu_offload`; vllm/envs.py, `VLLM_PLE_CPU_OFFLOAD`
+    (true); vllm/models/qwen4_exp (only `nvidia` has it, since 0.30); a published start of 0.31.1 loads 31.42 GiB of
+    Qwen3.8 Flash Next in 16 bit on each of 8 H100, and 36.32 GiB of DeepSeek V4.1 Flash.
     Source: vLLM 0.10 to 0.14, vllm/model_executor/layers/quantization/mxfp4.py, `get_mxfp4_backend`; pull request
     28788; gpt-oss-120b on one H100 took 65.97 GiB on 0.10 and 64.38 GiB on 0.14.
     """
@@ -157,7 +157,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         stage_copies=True,
         latent_views=engine.version >= FIRST_LATENT_VIEWS,
         wide_zeros=gpu.architecture == "Hopper" and engine.version >= FIRST_WIDE_ZEROS,
-        host_ngrams=engine.version >= FIRST_HOST_NGRAMS and gpu.kind != "unified",
+        host_ngrams=engine.version >= FIRST_HOST_NGRAMS and gpu.vendor == "nvidia" and gpu.kind != "unified",
         batched_tokens=engine.max_num_batched_tokens,
     )
 
@@ -223,4 +223,4 @@ def versions(architecture: Architecture) -> tuple[int, int]:
     last = kv_coverage.LAST_LIGHTNING if any(isinstance(mixer, Lightning) for mixer in kept) else sys.maxsize
     if is_compressed(architecture):
         return compressed_memory.FIRST_SERVED, last
-    return kv_coverage.FIRST_POOLED if any(map(kv_coverage.pools_index_keys, kept)) else 0, last
+    return max(map(kv_coverage.first_pooled, kept), default=0), last
