@@ -247,7 +247,7 @@ def test_the_readers_of_configs_are_imported_through_four_modules_alone() -> Non
     package_ = "catalog.hugging_face"
     outside = [one for one in every_import() if not module(one.file).startswith(f"inferplan.{package_}")]
     used = {topic(named, package_) for one in outside for named in modules_named(one)} - {""}
-    assert used == {"config", "hub", "hub_models", "titles"}
+    assert used == {"config", "hub", "hub_models", "names"}
 
 
 @pytest.mark.parametrize("path", sources(), ids=module)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from inferplan.catalog import asked_models
+from inferplan.catalog import outside_models
 from inferplan.catalog._advice_closed import closed_advice, closed_rows
 from inferplan.catalog.asked_models import UnknownModel, model_id, model_of, only_on_hub, provenance, shown_id
 from inferplan.catalog.builds import BuildRow, build_rows
@@ -42,14 +42,14 @@ def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackHub]:
     """A hub on this machine in place of the configured one; huggingface_hub reads the environment but once."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    asked_models.forget()
+    outside_models.forget()
     hub.forget()
     with loopback_hub() as running:
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", running.url + template)
         monkeypatch.setattr(constants, "ENDPOINT", running.url)
         yield running
-    asked_models.forget()
+    outside_models.forget()
     hub.forget()
 
 
@@ -265,7 +265,7 @@ def test_a_long_name_is_cut_where_it_is_shown(loopback: LoopbackHub) -> None:
 
 
 def test_only_the_latest_are_kept(loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asked_models, "REMEMBERED", 2)
+    monkeypatch.setattr(outside_models, "REMEMBERED", 2)
     for name in ("a", "b", "c"):
         loopback.publish(f"someone/{name}", LLAMA)
         model_id(f"someone/{name}")
@@ -282,7 +282,7 @@ def test_what_was_missing_for_now_is_asked_for_again_but_not_at_once(
     one, asked = model_of(ID), len(loopback.asked)
     assert model_of(model_id(ID)) is one
     assert len(loopback.asked) == asked
-    monkeypatch.setattr(asked_models, "ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(outside_models, "ASK_AGAIN_SECONDS", 0.0)
     assert model_of(model_id(ID)) is not one
     assert len(loopback.asked) > asked
 
@@ -290,7 +290,7 @@ def test_what_was_missing_for_now_is_asked_for_again_but_not_at_once(
 def test_what_is_missing_for_good_is_not_asked_for_again(
     loopback: LoopbackHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asked_models, "ASK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(outside_models, "ASK_AGAIN_SECONDS", 0.0)
     loopback.publish(ID, LLAMA)
     model_id(ID)
     one, asked = model_of(ID), len(loopback.asked)

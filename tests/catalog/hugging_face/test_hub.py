@@ -25,9 +25,9 @@ from inferplan.catalog.hugging_face.hub import (
     Stored,
     StoredTensors,
     forget,
-    is_repository_id,
     read_repository,
 )
+from inferplan.catalog.hugging_face.names import is_repository_id
 from loopback_hub import COMMIT, INDEX, LoopbackHub, Tensors, answer, loopback_hub, safetensors, with_header
 
 ID = "someone/tiny-llama"

@@ -4,20 +4,15 @@ An id is all that an answer has to echo: that of a row or a published build, the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from threading import Lock
-from time import monotonic
 
 from inferplan.catalog._advice_format import format_advice, from_page, sibling_advice
 from inferplan.catalog._advice_size import size_advice
 from inferplan.catalog._advice_tag import tag_advice, untagged
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.builds import build_rows
-from inferplan.catalog.hugging_face.config import ConfigProblem, Described, described
-from inferplan.catalog.hugging_face.hub import HubProblem, Repository, is_repository_id, read_repository
-from inferplan.catalog.hugging_face.hub_models import hub_model
-from inferplan.catalog.hugging_face.titles import OWN
+from inferplan.catalog.hugging_face.names import OWN, is_repository_id
 from inferplan.catalog.models import MODELS
 from inferplan.core.model import Model
 
@@ -32,35 +27,12 @@ __all__ = [
     "shown_id",
 ]
 
-ASK_AGAIN_SECONDS = 60.0
-"""Time after which a repository is read again whose tensors were not to be had: longer than one question. [s]"""
-REMEMBERED = 64
-"""Models from a hub that are kept in memory."""
+FENCE = "```"
+"""What opens and closes a block of code in Markdown."""
 
 
 class UnknownModel(ValueError):  # noqa: N818 - the name says what it is: a model that is not known
     """A name that no model goes by. The message is one actionable sentence."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Held:
-    """A model read from a hub, and when: a monotonic time. [s]"""
-
-    repository: Repository
-    model: Described
-    at: float
-
-    @property
-    def will_do(self) -> bool:
-        """Whether it need not be read again yet."""
-        return self.repository.tensors is not None or monotonic() - self.at < ASK_AGAIN_SECONDS
-
-
-FENCE = "```"
-"""What opens and closes a block of code in Markdown."""
-
-_held: dict[str, Held] = {}
-_lock = Lock()
 
 
 def unfenced(said: str) -> str:
@@ -99,16 +71,24 @@ def model_id(said: str) -> str:
     'meta-llama/Llama-3.3-70B-Instruct'
     """
     said = unfenced(said.lstrip("\ufeff \t\r\n"))
+    if is_config(said):
+        return _described_id(said)
     try:
-        if is_config(said):
-            return described(described(said).model.id).model.id
         said = untagged(from_page(said))
         if built := _built(said):
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
         raise UnknownModel(_not_catalogued(said, own="; or pass the text of its config.json as the model")) from None
-    except ConfigProblem as problem:
+
+
+def _described_id(text: str) -> str:
+    """The canonical form of a config. Raises `UnknownModel` where it cannot be read."""
+    from inferplan.catalog import outside_models as outside  # noqa: PLC0415 (only for such models)
+
+    try:
+        return outside.described(outside.described(text).model.id).model.id
+    except outside.ConfigProblem as problem:
         raise UnknownModel(str(problem)) from None
 
 
@@ -126,7 +106,11 @@ def model_of(id_: str) -> Model:
         return MODELS[id_]
     if built := _built(id_):
         return built
-    return described(id_).model if is_config(id_) else _on_hub(id_)
+    if not is_config(id_):
+        return _on_hub(id_)
+    from inferplan.catalog.outside_models import described  # noqa: PLC0415 (only for such models)
+
+    return described(id_).model
 
 
 def _is_unknown_repository(name: str) -> bool:
@@ -176,45 +160,28 @@ def shown_id(model: Model) -> str:
 
 def provenance(id_: str) -> tuple[str, tuple[str, ...]] | None:
     """Where a model outside the catalogue was read, and what was assumed or left out; None of a catalogued one."""
+    if id_ in MODELS or _built(id_):
+        return None
+    from inferplan.catalog import outside_models as outside  # noqa: PLC0415 (only for such models)
+
     if is_config(id_):
-        notes = described(id_).notes
+        notes = outside.described(id_).notes
         return ("your config.json", notes) if notes else None
-    held = _held.get(id_)
+    held = outside.held(id_)
     return held and (f"{id_} at {held.repository.revision[:7]}", held.model.notes)
-
-
-def forget() -> None:
-    """Forget all models read from a hub."""
-    with _lock:
-        _held.clear()
 
 
 def _on_hub(repo_id: str) -> Model:
     """The model of a repository. Raises `UnknownModel`, with the nearest names, where the hub does not have it."""
-    held = _held.get(repo_id)
-    if held and held.will_do:
-        return held.model.model
+    from inferplan.catalog import outside_models as outside  # noqa: PLC0415 (only for such models)
+
     try:
-        repository = read_repository(repo_id)
-    except HubProblem as problem:
+        return outside.on_hub(repo_id)
+    except outside.HubProblem as problem:
         raise UnknownModel(f"{_not_catalogued(repo_id)}; {problem}") from None
-    if held and held.repository is repository:
-        return held.model.model
-    try:
-        return _hold(repository, hub_model(repository))
-    except ConfigProblem as problem:
+    except outside.ConfigProblem as problem:
         said = str(problem).removeprefix("config.json: ")
         raise UnknownModel(f'config.json of "{repo_id}": {said}') from None
-
-
-def _hold(repository: Repository, model: Described) -> Model:
-    """Keep a model from a hub, and drop the oldest beyond `REMEMBERED`."""
-    with _lock:
-        _held.pop(repository.id, None)
-        _held[repository.id] = Held(repository=repository, model=model, at=monotonic())
-        while len(_held) > REMEMBERED:
-            del _held[next(iter(_held))]
-    return model.model
 
 
 def _not_catalogued(name: str, own: str = "") -> str:

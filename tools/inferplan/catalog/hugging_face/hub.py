@@ -7,7 +7,6 @@ httpx, which it brings along, asks within the bounds of `_hub_http`.
 
 import asyncio
 import os
-import re
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from importlib import import_module
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from inferplan.catalog.hugging_face._hub_http import PASS_TEXT, PORTS, Bounds, Hub, HubTrouble
 from inferplan.catalog.hugging_face._hub_reading import Repository, late, read
 from inferplan.catalog.hugging_face._hub_tensors import Stored, StoredTensors, TensorClass
+from inferplan.catalog.hugging_face.names import is_repository_id
 
 __all__ = [
     "Bounds",
@@ -29,7 +29,6 @@ __all__ = [
     "TensorClass",
     "configured_hub",
     "forget",
-    "is_repository_id",
     "read_repository",
 ]
 
@@ -41,24 +40,12 @@ GRACE_SECONDS = 0.5
 REMEMBERED = 32
 """Repositories that are kept for the life of the process."""
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?<![.-])"
-_ID = re.compile(rf"(?!.*(?:--|\.\.)){_NAME}/{_NAME}(?<!\.git)")
-
 _remembered: dict[tuple[str, str], Repository] = {}
 _lock = Lock()
 
 
 class HubProblem(ValueError):  # noqa: N818 - a sentence to the user: mostly nothing went wrong
     """A repository could not be read. The message is one actionable sentence."""
-
-
-def is_repository_id(text: str) -> bool:
-    """Whether a text is "owner/name" as hubs write it.
-
-    >>> is_repository_id("Qwen/Qwen3-8B"), is_repository_id("70B"), is_repository_id("a/..")
-    (True, False, False)
-    """
-    return bool(_ID.fullmatch(text))
 
 
 def configured_hub() -> Hub:

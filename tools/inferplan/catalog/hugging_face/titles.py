@@ -3,10 +3,8 @@
 import re
 from typing import cast
 
+from inferplan.catalog.hugging_face.names import OWN
 from inferplan.catalog.hugging_face.reading.keys import Keys
-
-OWN = " (your config.json)"
-"""The mark of such a model, in its title."""
 
 LONGEST_NAME = 36
 """Characters of a name that drawings and sentences show."""
