@@ -187,6 +187,18 @@ def test_the_line_of_a_token_shares_a_step_out_among_the_tokens_it_gives(overrid
     assert total == pytest.approx(answer["tpot_ms"], abs=0.06)
 
 
+@pytest.mark.parametrize("model", ["70B", "deepseek v3"])
+def test_collectives_of_drafts_and_of_the_tokens_that_they_are_verified_with_are_counted(model: str) -> None:
+    """The table had 26 MB and 0.3 ms of a step of which the line of arithmetic beside it had 1.2 ms of links."""
+    answer = plan("speculative_tokens=3", model=model, gpu="h200", concurrent_users=32, objective=None)
+    (line,) = (line for line in answer["formula"] if line.startswith("TPOT"))
+    (one,) = answer["collectives"]
+    assert one["ms"][0] == pytest.approx(float(line.partition(" links ")[2].split()[0]), rel=0.01)
+    layers, hidden = {"70B": (80, 8192), "deepseek v3": (61, 7168)}[model]
+    each = 32 / answer["dp"] * hidden * 2e-6
+    assert one["mb"][0] == pytest.approx(2 * layers * 4 * each + 3 * 2 * each, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("model", "said", "share"),
     [("deepseek v3", "its own predictor", "2.0%"), ("70B", "assumed: one further layer", "1.2%")],

@@ -126,8 +126,8 @@ class Plan:
     @cached_property
     def step(self) -> list[Collective]:
         """The collectives of one decode step of the busiest replica; none where not timed."""
-        batch = Batch(decode=in_one_stage(self.load.running, self.layout))
-        return self.replica.collectives(batch) if self.replica else []
+        running = in_one_stage(self.load.running, self.layout)
+        return self.replica.step_collectives(running) if self.replica else []
 
     @cached_property
     def prompt(self) -> list[Collective]:
