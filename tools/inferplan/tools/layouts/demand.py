@@ -24,8 +24,8 @@ class Demand:
     """The users, the context of each, the tokens of a turn, and the GPUs given (None: the fewest that serve them).
 
     A layout serves the demand if it holds all users and gets each the `latency`. `rate` is that of the arrivals where
-    `users` are those that they keep busy. [requests/s] `ranks_given` says that the caller fixed the degree of decode
-    context parallelism.
+    `users` are planned for them, at least as many as they keep busy. [requests/s] `ranks_given` says that the caller
+    fixed the degree of decode context parallelism.
     """
 
     users: int
