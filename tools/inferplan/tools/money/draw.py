@@ -31,7 +31,8 @@ def draw_hours(
 ) -> str:
     """The diagram: each bill for 1 to 24 hours of use a day, an X where on-demand crosses another.
 
-    The scale ends at the largest bill of 24 hours: dearer ones, of the fleets that fewer hours take, are said to be.
+    The scale ends at the largest bill of 24 hours. Bills of the hours asked for that are above it, as of the fleets
+    that few hours take, are named.
     """
     named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
     full = max(values[-1] for values in lines.values()) or 1.0
@@ -46,8 +47,8 @@ def draw_hours(
         row = rows["on-demand"][ceil(hours) - 1]
         grid[max(0, row)][max(0, round(hours) - 1)] = "X"
     ends = {label: of_hours[-1] for label, of_hours in rows.items()}
-    above = ", ".join(label for label, of_hours in rows.items() if min(of_hours) < 0)
-    left_out = [f"{'':{FIGURE}}  above the scale where not drawn: {above}"] if above else []
+    above = ", ".join(label for label, of_hours in rows.items() if of_hours[max(1, round(hours_now)) - 1] < 0)
+    left_out = [f"{'':{FIGURE}}  above the scale now: {above}"] if above else []
     return "\n".join([*named, "", *_framed(grid, ends, full), _hours(hours_now), *left_out])
 
 
