@@ -81,13 +81,26 @@ SERVICE: dict[str, Any] = {
 def test_requests_alone_are_given_the_gpus_that_serve_as_many_users_as_they_keep_busy() -> None:
     """Little's law at the limits: 5 requests/s x (0.3 s + 300 tokens x 25 ms) = 39 users."""
     answer = plan("requests_per_s=5", **SERVICE, max_ttft_ms=300, max_tpot_ms=25)
-    assert "enough for the 39 that 5 requests/s keep busy" in answer["summary"]
+    assert "enough for the 39 planned for 5 requests/s" in answer["summary"]
     assert {one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"] == "39"
     assert answer["serves_users"]
     assert answer["max_concurrent_users"] >= 39
     assert answer["max_requests_per_s"] >= 5
     assert answer["ttft_percentiles_ms"][0] < 300
     assert "concurrent_users" not in answer["inputs"] or answer["inputs"]["concurrent_users"] == 1
+
+
+def test_the_users_that_requests_keep_busy_follow_from_the_latency_told_beside_them() -> None:
+    """873 were planned for, so that three replicas keep up, and were said to be busy, of whom 269 are."""
+    answer = plan("requests_per_s=20", **SERVICE | {"output_tokens": 500, "context_window": 4096})
+    said = re.search(r"20 requests/s arriving at random, which keep about (\d+) users busy", answer["summary"])
+    first, token = answer["ttft_percentiles_ms"][0], re.search(r"each further one ([\d.]+) ms", answer["summary"])
+    assert said
+    assert token
+    assert float(said[1]) == pytest.approx(20 * (first + 500 * float(token[1])) / 1000, rel=0.05)
+    planned = {one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"]
+    assert float(said[1]) < int(planned.replace(",", ""))
+    assert "users busy" not in plan("requests_per_s=0.001", **SERVICE)["summary"]
 
 
 def test_the_bill_that_follows_is_that_of_the_requests_asked_about() -> None:
@@ -118,7 +131,7 @@ def test_replicas_that_share_requests_are_said_to_get_them_by_how_idle_they_are(
 def test_gpus_that_are_too_few_for_the_requests_are_said_to_be() -> None:
     answer = plan("requests_per_s=50", **SERVICE | {"total_gpus": 2})
     assert not answer["serves_users"]
-    assert re.search(r"too few for the \d+ that 50 requests/s keep busy", answer["summary"])
+    assert re.search(r"too few for the \d+ planned for 50 requests/s", answer["summary"])
     assert answer["next_steps"][0]["why"] == "the GPUs that these users need"
     more = TOOLS_BY_NAME["plan_parallelism"].ask(answer["next_steps"][0]["arguments"]).structured()
     assert more["max_requests_per_s"] >= 50
@@ -185,6 +198,18 @@ def test_the_line_of_a_token_shares_a_step_out_among_the_tokens_it_gives(overrid
     assert prompts > 0
     assert sum(parts) / tokens + prompts == pytest.approx(total, abs=0.06)
     assert total == pytest.approx(answer["tpot_ms"], abs=0.06)
+
+
+@pytest.mark.parametrize("model", ["70B", "deepseek v3"])
+def test_collectives_of_drafts_and_of_the_tokens_that_they_are_verified_with_are_counted(model: str) -> None:
+    """The table had 26 MB and 0.3 ms of a step of which the line of arithmetic beside it had 1.2 ms of links."""
+    answer = plan("speculative_tokens=3", model=model, gpu="h200", concurrent_users=32, objective=None)
+    (line,) = (line for line in answer["formula"] if line.startswith("TPOT"))
+    (one,) = answer["collectives"]
+    assert one["ms"][0] == pytest.approx(float(line.partition(" links ")[2].split()[0]), rel=0.01)
+    layers, hidden = {"70B": (80, 8192), "deepseek v3": (61, 7168)}[model]
+    each = 32 / answer["dp"] * hidden * 2e-6
+    assert one["mb"][0] == pytest.approx(2 * layers * 4 * each + 3 * 2 * each, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -264,12 +264,12 @@ class TestLatency:
 
     def test_a_target_that_even_a_lone_request_misses_is_refused_with_what_it_gets(self) -> None:
         with pytest.raises(
-            ValidationError, match=r"within max_tpot_ms=1 \(a lone request gets [\d.]+ at best\); allow"
+            ValidationError, match=r"within max_tpot_ms=1 \(a lone request gets [\d.]+ ms at best\); allow"
         ) as refused:
             ask(max_tpot_ms=1)
-        best = re.search(r"gets ([\d.]+) at best", str(refused.value))
+        best = re.search(r"gets ([\d.]+) ms at best", str(refused.value))
         assert best
-        with pytest.raises(ValidationError, match=f"gets {best[1]} at best"):
+        with pytest.raises(ValidationError, match=f"gets {best[1]} ms at best"):
             ask(max_tpot_ms=float(best[1]) - 0.1)
 
     @pytest.mark.parametrize("model", ["70B", "llama 3.1 8b", "qwen3 30b a3b", "gpt-oss 120b"])
@@ -278,7 +278,7 @@ class TestLatency:
         """Rounded to the nearest tenth, half of them were refused again."""
         with pytest.raises(ValidationError) as refused:
             ask(model=model, **{limit: 0.2})
-        best = re.search(r"a lone request gets ([\d.,]+) at best", str(refused.value))
+        best = re.search(r"a lone request gets ([\d.,]+) ms at best", str(refused.value))
         assert best
         assert ask(model=model, **{limit: float(best[1].replace(",", ""))}).options
 
@@ -1059,8 +1059,8 @@ class TestWords:
 
     def test_the_picture_shows_the_hours_of_use_and_a_cross_for_each_meeting(self) -> None:
         early, late = (ask(usage_hours_per_day=usage).diagram for usage in (6, 18))
-        assert early.endswith("24 h, now 6")
-        assert late.endswith("24 h, now 18")
+        assert "24 h, now 6\n" in f"{early}\n"
+        assert "24 h, now 18\n" in f"{late}\n"
         met = [at for at in (*hours(ask()).values(), ask().breakeven.on_demand_vs_api_hours) if at]
         columns = {round(at) - 1 for at in met}
         rows = [line.partition("|")[2] for line in ask().diagram.splitlines() if "|" in line and "#" not in line]
@@ -1070,6 +1070,19 @@ class TestWords:
         rows = [line for line in ask().diagram.splitlines() if "|" in line and "#" not in line]
         assert rows[0].endswith("o on-demand")
         assert rows[0].lstrip().startswith(f"{bills(ask())['on_demand']:,.0f} |")
+
+    def test_bills_of_few_hours_that_no_scale_holds_are_named_below_the_picture(self) -> None:
+        """Ten GPUs owned for an hour a day cost 15,862 a month, in a picture that ended at 5,825 without a word."""
+        busy = {"model": "llama 3.3 70b", "requests_per_day": 100_000}
+        last = ask(**busy, usage_hours_per_day=1).diagram.splitlines()[-1]
+        assert last.strip() == "above the scale now: 1-year, 3-year, own"
+        assert "above the scale" not in ask(**busy, usage_hours_per_day=24).diagram
+
+    def test_hours_that_round_to_none_are_told_to_their_first_digits(self) -> None:
+        """On-demand was "cheaper than 1-year reserved below 0.0" hours a day: 1,716 / (730 x 10,000) x 24."""
+        answer = ask(model="llama 3.3 70b", overrides="on_demand_usd_per_gpu_hour=10000")
+        assert "1-year reserved below 0.0056" in answer.summary
+        assert "below 0.0," not in answer.summary
 
     def test_the_example_stays_within_1200_tokens_even_when_every_price_is_stale(self) -> None:
         for day in ("2026-11-25", "2030-01-01"):

@@ -46,6 +46,13 @@ def refused(overrides: str, tool: str = "estimate_vram") -> str:
         ("--enforce-eager", '"--enforce-eager" is not of the form name=value; give overrides="cuda_graphs=0"'),
         ("tp=4", f'no assumption "tp"; {LAYOUT}'),
         ("tensor_parallel_size=4", f'no assumption "tensor_parallel_size"; {LAYOUT}'),
+        (
+            "--disaggregation-mode=prefill",
+            (
+                'no assumption "--disaggregation-mode"; each replica computes prompts and tokens: '
+                "servers apart for the two (disaggregation) are not planned"
+            ),
+        ),
         ("block_size=16", 'no assumption "block_size"; blocks of the cache are as large as the engine makes them'),
     ],
 )

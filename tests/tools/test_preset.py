@@ -161,6 +161,21 @@ class TestTraffic:
         assert "But 500,000 requests a day take 24 GPUs, which the bill is for." in answer.verdict
         assert "24 GPUs cost" in answer.summary
 
+    def test_a_bill_of_gpus_that_are_neither_given_nor_enough_says_what_takes_them(self) -> None:
+        """A no on 16 GPUs, 112 that would do, and then "24 GPUs cost ...", of which nobody had spoken."""
+        few, enough = (ask("enterprise", total_gpus=gpus).summary for gpus in (16, 112))
+        assert "The day's requests alone take more than the GPUs given: 24 GPUs cost" in few
+        assert "requests alone" not in enough
+        assert "112 GPUs cost" in enough
+
+    def test_the_layout_that_follows_a_no_is_said_to_be_of_the_gpus_that_it_has(self) -> None:
+        """One GPU does not hold the model; the step that was to tell what keeps it from fitting asked for four."""
+        answer = ask("team", total_gpus=1, model="llama 3.3 70b")
+        assert not answer.sections.parallelism.fits
+        plan = PLAN.ask(answer.next_steps[0].arguments)
+        assert plan.fits
+        assert answer.next_steps[0].why == "the GPUs that would hold them, drawn"
+
     def test_gpus_that_carry_both_are_a_plain_yes(self) -> None:
         answer = ask("team", concurrent_users=5, requests_per_day=5000)
         assert answer.verdict.startswith("Yes, on 1 node")

@@ -429,7 +429,10 @@ def test_llama_cpp_splits_by_layers_alone() -> None:
         ),
         (  # a chip of v7x is two devices, which both have to be named
             {"precision": "bf16", "gpu": "tpu-v7x", "concurrent_users": 64},
-            "vllm serve meta-llama/Llama-3.3-70B-Instruct --tensor-parallel-size 4 --max-model-len 8192",
+            (
+                "vllm serve meta-llama/Llama-3.3-70B-Instruct --tensor-parallel-size 4 --max-model-len 8192 "
+                "# each TPU v7x is 2 devices"
+            ),
         ),
         (
             {"engine": "llama.cpp", "precision": "q4_k_m", "concurrent_users": 4, "kv_precision": "q8_0"},

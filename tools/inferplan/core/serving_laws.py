@@ -9,7 +9,8 @@ from functools import lru_cache
 from math import ceil, inf
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.performance import Pass, forward_pass, pass_time, with_context_parallelism
+from inferplan.core.performance import Pass, all_collectives, forward_pass, pass_time, with_context_parallelism
+from inferplan.core.speed.collectives import Collective
 from inferplan.core.speed.efficiency import Efficiency
 from inferplan.core.speed.load import SYNCHRONIZED_SHARE, Load
 from inferplan.core.speed.machine import Machine
@@ -160,6 +161,21 @@ def decode_pass(
     draft = w.drafting(options.draft_share)
     each = pass_time(pass_amounts(draft, *on, batch)._replace(sequences=0.0), m.efficiency)
     return step.plus(with_context_parallelism(each, draft, *on, batch), options.drafted)
+
+
+def decode_collectives(
+    w: Work, m: Machine, layout: Layout, *, running: float, options: Options = PLAIN
+) -> list[Collective]:
+    """The collectives of `decode_pass`: those that verify all drafts, and of each kind those of the drafting passes."""
+    batch = Batch(decode=running)
+    step = all_collectives(w, m, layout, batch._replace(drafted=options.drafted))
+    if not options.drafted:
+        return step
+    draft = all_collectives(w.drafting(options.draft_share), m, layout, batch)
+    of_drafts = {(one.what, one.link): one for one in draft}
+    return [
+        one.plus(of_drafts[key], options.drafted) if (key := (one.what, one.link)) in of_drafts else one for one in step
+    ]
 
 
 def pipelined(layout: Layout, prompt: float, options: Options) -> float:

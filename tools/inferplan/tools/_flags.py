@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 LAYOUT = "tensor, pipeline and data parallel degrees are chosen, not set: plan_parallelism compares those of total_gpus"
 BLOCKS = "blocks of the cache are as large as the engine makes them"
 HOST = "nothing is planned in host memory"
+TOGETHER = "each replica computes prompts and tokens: servers apart for the two (disaggregation) are not planned"
 CHUNKS = "prompts are computed in steps of max_num_batched_tokens"
 
 CALLED: Mapping[str, tuple[str, ...]] = {
@@ -70,6 +71,10 @@ UNSET: Mapping[str, tuple[str, ...]] = {
     BLOCKS: ("block_size", "page_size", "tokens_per_block"),
     HOST: ("swap_space", "cpu_offload_gb", "n_gpu_layers", "ngl", "n_cpu_moe"),
     CHUNKS: ("enable_chunked_prefill",),
+    TOGETHER: (
+        *("disaggregation_mode", "kv_transfer_config", "disaggregation", "disaggregated", "disaggregated_prefill"),
+        *("pd_disaggregation", "prefill_gpus", "decode_gpus", "prefill_workers", "decode_workers"),
+    ),
 }
 """Flags that cannot be set here, by the reason."""
 NO = ("0", "false", "no", "off")

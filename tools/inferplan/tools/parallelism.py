@@ -121,7 +121,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
     demand, planned = demand_at_rate(q.demand, rate, q.planned) if rate else (q.demand, None)
     if demand.rate:
-        why = "the most at once" if demand.is_capped else "kept busy by these requests: rate x time of an answer"
+        why = "the most at once" if demand.is_capped else "room for rate x time of an answer, so that GPUs keep up"
         ledger.note("planned_users", f"{demand.users:,}", why=why)
     found = search(q.on, demand) if is_any(q.gpu) else None
     on = q.serving(ledger, found and found.gpu)

@@ -300,7 +300,9 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
-    why = "the layout drawn, and its alternatives" if case.plan.fits else "what keeps it from fitting"
+    why = "the layout drawn, and its alternatives"
+    if not case.plan.fits:
+        why = "the GPUs that would hold them, drawn" if gpus else "what keeps it from fitting"
     steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)

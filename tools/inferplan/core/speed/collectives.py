@@ -67,6 +67,16 @@ class Collective(NamedTuple):
         """What one GPU puts into all of them. [B]"""
         return self.number * self.payload
 
+    def plus(self, other: "Collective", times: float = 1) -> "Collective":
+        """These and so many times others of the same kind on the same link; `payload` is their mean."""
+        number = self.number + times * other.number
+        return self._replace(
+            number=number,
+            payload=(self.bytes + times * other.bytes) / number if number else 0.0,
+            rated_s=self.rated_s + times * other.rated_s,
+            long_s=self.long_s + times * other.long_s,
+        )
+
     def taken_s(self, e: Efficiency) -> float:
         """number × latency + rated time / share of the link's speed that is reached, or `long_s` if shorter. [s]"""
         each = {"all-reduce": e.all_reduce_s, "all-to-all": e.all_to_all_s, "stage send": e.stage_send_s}

@@ -24,8 +24,8 @@ class Demand:
     """The users, the context of each, the tokens of a turn, and the GPUs given (None: the fewest that serve them).
 
     A layout serves the demand if it holds all users and gets each the `latency`. `rate` is that of the arrivals where
-    `users` are those that they keep busy. [requests/s] `ranks_given` says that the caller fixed the degree of decode
-    context parallelism.
+    `users` are planned for them, at least as many as they keep busy. [requests/s] `ranks_given` says that the caller
+    fixed the degree of decode context parallelism.
     """
 
     users: int
@@ -126,8 +126,8 @@ class Plan:
     @cached_property
     def step(self) -> list[Collective]:
         """The collectives of one decode step of the busiest replica; none where not timed."""
-        batch = Batch(decode=in_one_stage(self.load.running, self.layout))
-        return self.replica.collectives(batch) if self.replica else []
+        running = in_one_stage(self.load.running, self.layout)
+        return self.replica.step_collectives(running) if self.replica else []
 
     @cached_property
     def prompt(self) -> list[Collective]:

@@ -59,7 +59,7 @@ def _users_sentence(case: Case) -> str:
     plan, demand = case.chosen, case.demand
     users = plan.in_time if plan.service else plan.users
     verdict = "enough" if users >= demand.users else "too few"
-    asked = "asked for" if demand.rate is None else f"that {demand.rate:.10g} requests/s keep busy"
+    asked = "asked for" if demand.rate is None else f"planned for {demand.rate:.10g} requests/s"
     if demand.is_capped:
         asked = "that are planned for at once"
     within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else _roomier(case)

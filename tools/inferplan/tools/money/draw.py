@@ -29,7 +29,11 @@ def _money(usd: float) -> str:
 def draw_hours(
     title: str, lines: Mapping[str, Sequence[float]], crossings: Mapping[str, float | None], *, hours_now: float
 ) -> str:
-    """The diagram: each bill for 1 to 24 hours of use a day, an X where on-demand crosses another."""
+    """The diagram: each bill for 1 to 24 hours of use a day, an X where on-demand crosses another.
+
+    The scale ends at the largest bill of 24 hours. Bills of the hours asked for that are above it, as of the fleets
+    that few hours take, are named.
+    """
     named = draw.wrap_items(title.split(), draw.WIDTH, separator=" ")
     full = max(values[-1] for values in lines.values()) or 1.0
     rows = {label: _rows(bills, full) for label, bills in lines.items()}
@@ -43,7 +47,9 @@ def draw_hours(
         row = rows["on-demand"][ceil(hours) - 1]
         grid[max(0, row)][max(0, round(hours) - 1)] = "X"
     ends = {label: of_hours[-1] for label, of_hours in rows.items()}
-    return "\n".join([*named, "", *_framed(grid, ends, full), _hours(hours_now)])
+    above = ", ".join(label for label, of_hours in rows.items() if of_hours[max(1, round(hours_now)) - 1] < 0)
+    left_out = [f"{'':{FIGURE}}  above the scale now: {above}"] if above else []
+    return "\n".join([*named, "", *_framed(grid, ends, full), _hours(hours_now), *left_out])
 
 
 def _rows(bills: Sequence[float], full: float) -> list[int]:

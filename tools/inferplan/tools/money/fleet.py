@@ -231,7 +231,7 @@ def _too_slow(on: Serving, request: Request) -> str:
     limits = request.latency
     asked = {"max_ttft_ms": (limits.ttft_s, "ttft_s"), "max_tpot_ms": (limits.tpot_s, "tpot_s")}
     best = [
-        f"{name}={limit / MILLI:g} (a lone request gets {_tenths(min(getattr(s, law) for s in alone)):,.1f} at best)"
+        f"{name}={limit / MILLI:g} (a lone request gets {_tenths(min(getattr(s, law) for s in alone)):,.1f} ms at best)"
         for name, (limit, law) in asked.items()
         if limit is not None
     ]

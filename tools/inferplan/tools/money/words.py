@@ -115,7 +115,7 @@ def _crossing_sentence(case: Case) -> str:
         return _owned_sentence(case)
     met: dict[OptionName, float] = {name: hours for name, hours in case.crossings.items() if hours}
     follows = case.bills.follows_the_fleet
-    below = [f"{TITLES[name]} below {hours:.1f}" for name, hours in met.items() if follows(name)]
+    below = [f"{TITLES[name]} below {_few(hours)}" for name, hours in met.items() if follows(name)]
     beyond = [f"{TITLES[name]} {_from(hours)}" for name, hours in met.items() if not follows(name)]
     always = [TITLES[name] for name in case.crossings if case.cheaper_all_day.get(name) == "on_demand"]
     cheaper = [f"than {words.join(below)} hours a day"] if below else []
@@ -125,6 +125,15 @@ def _crossing_sentence(case: Case) -> str:
     if not parts:
         return "On-demand is never cheaper."
     return f"On-demand is {' and '.join(parts)}, on the GPUs those hours take."
+
+
+def _few(hours: float) -> str:
+    """Hours to a tenth; fewer to two digits, so that none are shown as 0.0.
+
+    >>> _few(7.82), _few(0.00564)
+    ('7.8', '0.0056')
+    """
+    return f"{hours:.1f}" if hours >= SHORTEST_HOURS else f"{hours:.2g}"
 
 
 def _from(hours: float) -> str:

@@ -149,7 +149,8 @@ def _remark(on: Serving, layout: Layout, written: list[str]) -> list[str]:
     copies = [f"one of {layout.dp:,} replicas"] if layout.dp > 1 else []
     drafts = ["and your draft model"] if on.engine.drafts and not _predicts(on) else []
     options = [f"FILE says {' and '.join(written)}"] if written else []
-    said = [*build, *drafts, *options, *cluster_remarks(on, layout), *copies]
+    parts = [f"each {on.gpu.title} is {on.gpu.devices} devices"] if on.gpu.devices > 1 else []
+    said = [*build, *drafts, *options, *parts, *cluster_remarks(on, layout), *copies]
     return ["# " + ", ".join(said)] if said else []
 
 

@@ -9,6 +9,7 @@ from inferplan.core.serving_laws import (
     Options,
     Prompt,
     Service,
+    decode_collectives,
     decode_pass,
     in_one_stage,
     prefill_pass,
@@ -62,6 +63,10 @@ class Replica:
     def collectives(self, batch: Batch) -> list[Collective]:
         """The collectives of a pass over a batch."""
         return all_collectives(self.work, self.machine, self.layout, batch)
+
+    def step_collectives(self, running: float) -> list[Collective]:
+        """The collectives of a decode step of so many sequences, the passes that draft included."""
+        return decode_collectives(self.work, self.machine, self.layout, running=running, options=self.options)
 
     def collective_s(self, one: Collective) -> float:
         """The time of a collective, overlapped with computation or not. [s]"""

@@ -162,7 +162,10 @@ def _real_sentence(case: Case) -> Iterator[str]:
 
 
 def _bill_sentence(case: Case, costs: Bill) -> str:
-    """The cheapest way to run the GPUs, and the API where that is cheaper still."""
+    """The cheapest way to run the GPUs, and the API where that is cheaper still.
+
+    GPUs that the verdict spoke of neither as given nor as enough are said to be those of the traffic.
+    """
     options = {option.name: option for option in costs.options}
     api, spot = options.pop("api", None), None if costs.case.bills.rates.spot_allowed else options.pop("spot", None)
     best = min(options.values(), key=lambda option: option.monthly_usd)
@@ -170,7 +173,9 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
         best = options["own"]
     gpus = costs.case.fleet.gpus
     verb, them = ("costs", "it") if gpus == 1 else ("cost", "them")
-    text = f"{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
+    known = case.plan.serves_users or case.traffic_gpus or gpus in (case.plan.gpus_used, case.enough.gpus_used)
+    whose = "" if known else "The day's requests alone take more than the GPUs given: "
+    text = f"{whose}{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
     if case.controls["compliance_required"]:
         text += ", as compliance requires"
     elif spot and spot.monthly_usd < best.monthly_usd:
