@@ -227,6 +227,25 @@ def test_gpus_that_hold_no_session_are_spoken_of_in_their_number(arguments: dict
     assert said in ask("405B", "fp32", kv_precision="fp32", **arguments).summary
 
 
+@pytest.mark.parametrize(("precision", "gpus"), [("fp8", 3), ("fp16", 6)])
+def test_gpus_that_are_too_few_are_followed_by_those_that_hold_the_users(precision: str, gpus: int) -> None:
+    answer = ask("405B", precision, gpu="h100", total_gpus=gpus)
+    assert not answer.fits
+    (step,) = (step for step in answer.next_steps if step.tool == "plan_parallelism")
+    assert step.arguments["total_gpus"] in [one.change.get("total_gpus") for one in answer.changes]
+    plan = PLAN.ask(step.arguments)
+    assert plan.fits
+    assert plan.serves_users
+
+
+def test_stages_of_unlike_length_allocate_the_cache_of_all_their_layers_and_no_more() -> None:
+    """40 layers on three GPUs are 14, 13 and 13, of which three times 14 were said to be allocated."""
+    answer = ask("qwen3 14b", "fp16", gpu="t4", total_gpus=3)
+    assert "(pipeline 3)" in answer.summary
+    assert answer.engine_kv_gb_per_user is None
+    assert "allocates" not in answer.summary
+
+
 class TestRealCheckpoint:
     """On one H100 a 70B FP8 checkpoint loads 67.72 GiB, its size class 65.2. Source: llm-d, planner, measured runs."""
 

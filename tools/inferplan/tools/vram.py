@@ -176,7 +176,7 @@ def estimate_vram(q: VramQuestion) -> VramAnswer:
         formula=list(formula(need, here)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),
-        next_steps=_next(q, here),
+        next_steps=_next(q, here, remedies),
     )
 
 
@@ -266,11 +266,11 @@ def _gpus(one: Fit) -> int:
     return one.placed.layout.gpus if one.placed else 0
 
 
-def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
+def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextStep]:
     """Quantization where the weights have 16 bits or more, else the layout; under llama.cpp only the formats.
 
-    The layout as well where the planner may choose another. Where the engine runs nothing here, what it does run, if
-    anything.
+    The layout as well where the planner may choose another, or where more GPUs would do. Where the engine runs nothing
+    here, what it does run, if anything.
     """
     if q.engine == "llama.cpp":
         return [following(q, QuantizationQuestion, "the format beside others")]
@@ -286,7 +286,10 @@ def _next(q: VramQuestion, here: Fit) -> list[NextStep]:
         return [following(q, VramQuestion, "the format that it runs in", precision="fp32")]
     if here.on.not_modelled:
         return steps or [following(q, QuantizationQuestion, "the memory of its formats", precision=None)]
-    if here.has_rivals or not is_wide:
+    more = next((one.arguments["total_gpus"] for one in remedies if "total_gpus" in one.arguments), None)
+    if more:
+        steps.append(following(q, ParallelismQuestion, "the GPUs that would hold them, drawn", total_gpus=more))
+    elif here.has_rivals or not is_wide:
         why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))
     return steps

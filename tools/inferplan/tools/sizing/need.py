@@ -210,11 +210,14 @@ class Fit:
 
     @property
     def engine_kv_per_user(self) -> float | None:
-        """KV cache that the engine allocates for one user, over all GPUs that hold it; None if not modelled. [B]"""
+        """KV cache that the engine allocates for one user, over all GPUs that hold it; None if not modelled. [B]
+
+        Of pipeline stages, which may have one layer more or fewer, as if one group held the layers of all.
+        """
         if self.on.not_modelled:
             return None
-        layout = self.tightest.layout
-        return layout.group * self.on.session_bytes(layout, self.need.context)
+        whole = self.tightest.layout._replace(pp=1)
+        return whole.group * self.on.session_bytes(whole, self.need.context)
 
     @cached_property
     def tightest(self) -> "Busiest":
