@@ -89,6 +89,16 @@ def test_a_gpu_that_is_not_here_is_answered_with_how_to_describe_it_and_that_wor
     assert gpu_of(gpu_id(shown)).bandwidth == 864e9
 
 
+@pytest.mark.parametrize(
+    "said", ["rtx 4070 laptop", "RTX 4070 Laptop GPU", "NVIDIA GeForce RTX 4070 (Mobile)", "4070 max-q"]
+)
+def test_a_laptops_gpu_is_not_taken_for_the_desktops_of_its_name(said: str) -> None:
+    with pytest.raises(GpuProblem) as caught:
+        gpu_id(said)
+    assert "a laptop's has another chip and memory than rtx-4070; describe your own" in str(caught.value)
+    assert gpu_of(gpu_id(str(caught.value).partition("gpu=")[2]))
+
+
 def test_a_name_of_two_gpus_is_answered_with_both_and_nothing_else() -> None:
     with pytest.raises(GpuProblem) as caught:
         gpu_id("v100")

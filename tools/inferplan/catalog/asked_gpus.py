@@ -52,6 +52,7 @@ _COUNT = re.compile(
 )
 _MEMORY = re.compile(r"(?P<name>.+?)[ _(-]*\b(?P<label>\d{1,5}) ?(?:g|gb|gib)\)?")
 _SIZE = re.compile(r"\s*(?P<label>\d{1,5}) ?(?:g|gb|gib)\s*", re.IGNORECASE)
+_LAPTOP = re.compile(r"[\s(_-]*\b(?:laptop|mobile|notebook|max-?q)\b(?:\s+gpu)?\)?", re.IGNORECASE)
 SIZED = 3
 """GPUs named for a size of memory alone."""
 
@@ -113,7 +114,7 @@ def gpu_id(said: str) -> str:
         return _described(_text(_read(said))).id
     if id_ := _known(said):
         return id_
-    if advice := _counted(said) or _with_other_memory(said):
+    if advice := _counted(said) or _with_other_memory(said) or _of_a_laptop(said):
         raise GpuProblem(advice)
     try:
         return GPUS.id_of(said)
@@ -173,6 +174,14 @@ def _with_other_memory(said: str) -> str | None:
         return None
     own = json.dumps({"like": id_, "memory_gib": found[1]})
     return f"no GPU {quoted(said.strip())}; {id_} has {gpu_rows()[id_].label_gib:g} GiB; describe yours, as gpu={own}"
+
+
+def _of_a_laptop(said: str) -> str | None:
+    """The advice for a laptop's GPU, which is named as a desktop's but has another chip and memory; else None."""
+    name = _LAPTOP.sub(" ", said[:LONGEST_NAME])
+    if name == said or (id_ := GPUS.only(name)) is None:
+        return None
+    return f"no GPU {quoted(said.strip())}; a laptop's has another chip and memory than {id_}; {OWN}"
 
 
 LABEL_TOLERANCE = 0.07
