@@ -379,7 +379,7 @@ def test_a_gpu_that_is_left_over_though_copies_would_use_it_is_said_to_be() -> N
     """Three copies of 70B in 16 bit give two users 46 tokens/s, two MI300X with half of it each 72."""
     found = ask("70B", "bf16", gpu="mi300x", concurrent_users=2, context_window=32_768, total_gpus=3)
     assert found.gpus_used == 2
-    assert found.why.endswith("so 21 users fit. 1 GPU left over: too few for another replica.")
+    assert found.why.endswith("sooner, with room for 21 users. 1 GPU left over: too few for another replica.")
 
 
 def test_more_stages_leave_more_room_and_are_not_said_to_have_fewer_copies() -> None:

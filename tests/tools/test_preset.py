@@ -452,7 +452,9 @@ class TestRefusals:
     def test_a_model_whose_cache_is_not_known_has_no_layout_and_no_bill_and_no_price_is_blamed(self) -> None:
         answer = ask("team", model="llama 3.2 11b vision")
         assert "price" not in answer.diagram
-        assert answer.sections.costs.summary.startswith("No bill: vLLM 0.28 keeps no KV cache of this model")
+        assert answer.sections.costs.summary.startswith(
+            "No bill: inferplan has no memory rules for this model's KV cache in vLLM"
+        )
         assert "layout    not known: see above" in answer.diagram
 
     def test_a_gpu_that_nobody_rents_out_is_billed_as_owned(self) -> None:

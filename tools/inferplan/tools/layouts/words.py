@@ -125,16 +125,16 @@ def why(case: Case) -> str:
 
 
 def _trade(case: Case, first: Plan) -> str:
-    """What the load gains over the layout of the guide's rules."""
+    """What the load gains over the layout of the guide's rules: speed where both hold the users, else room."""
     chosen, small, taken = case.chosen, first.layout, case.chosen.layout
-    held = f"{first.users:,}" if first.users < case.demand.users else "the users"
-    speed = ""
-    if first.tokens_per_s and chosen.tokens_per_s:
-        speed = f" at {first.tokens_per_s:,.0f} tokens/s; this one gives {chosen.tokens_per_s:,.0f}"
-    return (
-        f"The smallest replica ({words.degrees(small)}) would hold {held}{speed}: "
-        f"{words.degrees(taken)} {_what_is_kept(small, taken)}, so {words.count(chosen.users, 'user')} fit."
-    )
+    holds_them, fit = first.users >= case.demand.users, words.count(chosen.users, "user")
+    before, now = first.tokens_per_s, chosen.tokens_per_s
+    speed = f" at {before:,.0f} tokens/s; this one gives {now:,.0f}" if before and now else ""
+    gained = f"{_what_is_kept(small, taken)}, so {fit} fit"
+    if holds_them and before and now and now > before:
+        gained = f"answers them sooner, with room for {fit}"
+    held = "the users" if holds_them else f"{first.users:,}"
+    return f"The smallest replica ({words.degrees(small)}) would hold {held}{speed}: {words.degrees(taken)} {gained}."
 
 
 def _what_is_kept(small: Layout, taken: Layout) -> str:
