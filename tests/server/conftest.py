@@ -11,6 +11,16 @@ from stdio_server import Wire, start
 Connect = Callable[..., Wire]
 
 
+def kept(stack: ExitStack, *command: str) -> "subprocess.Popen[str]":
+    """A process that ends with the stack."""
+    process = stack.enter_context(start(*command))
+    stack.callback(process.kill)
+    return process
+
+
+SERVER = ("-m", "inferplan.server")
+
+
 @pytest.fixture
 def flags() -> tuple[str, ...]:
     """How the server is started; a module of tests may start it in several ways."""
@@ -23,9 +33,7 @@ def connect(flags: tuple[str, ...]) -> Iterator[Connect]:
     with ExitStack() as stack:
 
         def connect_to(version: str, *command: str) -> Wire:
-            process = stack.enter_context(start(*(command or ("-m", "inferplan.server")), *flags))
-            stack.callback(process.kill)
-            return Wire(process, version)
+            return Wire(kept(stack, *(command or SERVER), *flags), version)
 
         yield connect_to
 
@@ -38,9 +46,7 @@ def servers() -> Iterator[Connect]:
 
         def standing(version: str, *flags: str) -> Wire:
             if (version, *flags) not in wires:
-                process = stack.enter_context(start("-m", "inferplan.server", *flags))
-                stack.callback(process.kill)
-                wires[version, *flags] = Wire(process, version)
+                wires[version, *flags] = Wire(kept(stack, *SERVER, *flags), version)
             return wires[version, *flags]
 
         yield standing
@@ -56,10 +62,4 @@ def standing(servers: Connect, flags: tuple[str, ...]) -> Connect:
 def process() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Start a server without opening a session."""
     with ExitStack() as stack:
-
-        def begin(*command: str) -> "subprocess.Popen[str]":
-            started = stack.enter_context(start(*(command or ("-m", "inferplan.server"))))
-            stack.callback(started.kill)
-            return started
-
-        yield begin
+        yield lambda *command: kept(stack, *(command or SERVER))

@@ -178,7 +178,7 @@ def _with_other_memory(said: str) -> str | None:
 
 def _of_a_laptop(said: str) -> str | None:
     """The advice for a laptop's GPU, which is named as a desktop's but has another chip and memory; else None."""
-    name = _LAPTOP.sub(" ", said[:LONGEST_NAME])
+    name = _LAPTOP.sub(" ", said) if len(said) <= LONGEST_NAME else said
     if name == said or (id_ := GPUS.only(name)) is None:
         return None
     return f"no GPU {quoted(said.strip())}; a laptop's has another chip and memory than {id_}; {OWN}"

@@ -6,6 +6,7 @@ An id is all that an answer has to echo: that of a row or a published build, the
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from typing import TYPE_CHECKING
 
 from inferplan.catalog._advice_format import format_advice, from_page, sibling_advice
 from inferplan.catalog._advice_size import size_advice
@@ -15,6 +16,9 @@ from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.names import OWN, is_repository_id
 from inferplan.catalog.models import MODELS
 from inferplan.core.model import Model
+
+if TYPE_CHECKING:
+    from inferplan.catalog.hugging_face.config import Described
 
 __all__ = [
     "OWN",
@@ -72,7 +76,7 @@ def model_id(said: str) -> str:
     """
     said = unfenced(said.lstrip("\ufeff \t\r\n"))
     if is_config(said):
-        return _described_id(said)
+        return _described(_described(said).model.id).model.id
     try:
         said = untagged(from_page(said))
         if built := _built(said):
@@ -82,12 +86,12 @@ def model_id(said: str) -> str:
         raise UnknownModel(_not_catalogued(said, own="; or pass the text of its config.json as the model")) from None
 
 
-def _described_id(text: str) -> str:
-    """The canonical form of a config. Raises `UnknownModel` where it cannot be read."""
+def _described(text: str) -> "Described":
+    """The model that a config describes. Raises `UnknownModel` where it cannot be read."""
     from inferplan.catalog import outside_models as outside  # noqa: PLC0415 (only for such models)
 
     try:
-        return outside.described(outside.described(text).model.id).model.id
+        return outside.described(text)
     except outside.ConfigProblem as problem:
         raise UnknownModel(str(problem)) from None
 
@@ -106,11 +110,7 @@ def model_of(id_: str) -> Model:
         return MODELS[id_]
     if built := _built(id_):
         return built
-    if not is_config(id_):
-        return _on_hub(id_)
-    from inferplan.catalog.outside_models import described  # noqa: PLC0415 (only for such models)
-
-    return described(id_).model
+    return _described(id_).model if is_config(id_) else _on_hub(id_)
 
 
 def _is_unknown_repository(name: str) -> bool:
@@ -160,14 +160,14 @@ def shown_id(model: Model) -> str:
 
 def provenance(id_: str) -> tuple[str, tuple[str, ...]] | None:
     """Where a model outside the catalogue was read, and what was assumed or left out; None of a catalogued one."""
+    if is_config(id_):
+        notes = _described(id_).notes
+        return ("your config.json", notes) if notes else None
     if id_ in MODELS or _built(id_):
         return None
-    from inferplan.catalog import outside_models as outside  # noqa: PLC0415 (only for such models)
+    from inferplan.catalog.outside_models import held as held_model  # noqa: PLC0415 (only for such models)
 
-    if is_config(id_):
-        notes = outside.described(id_).notes
-        return ("your config.json", notes) if notes else None
-    held = outside.held(id_)
+    held = held_model(id_)
     return held and (f"{id_} at {held.repository.revision[:7]}", held.model.notes)
 
 

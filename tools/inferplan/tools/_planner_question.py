@@ -32,6 +32,9 @@ from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import serving
 
+GPUS_THAT_HOLD = "the GPUs that would hold them, drawn"
+"""Why it is asked next where the GPUs given do not hold the users."""
+
 
 class ParallelismQuestion(Question):
     """A model on a number of GPUs; without `total_gpus`, the fewest that hold the users."""

@@ -35,7 +35,7 @@ from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, Qua
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._overrides import parse_overrides
-from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._planner_question import GPUS_THAT_HOLD, ParallelismQuestion
 from inferplan.tools._settings import TAKEN, settings
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool
@@ -302,7 +302,7 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
     why = "the layout drawn, and its alternatives"
     if not case.plan.fits:
-        why = "the GPUs that would hold them, drawn" if gpus else "what keeps it from fitting"
+        why = GPUS_THAT_HOLD if gpus else "what keeps it from fitting"
     steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)

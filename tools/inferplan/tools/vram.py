@@ -33,7 +33,7 @@ from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following, in_version
 from inferplan.tools._models import HALF, cache_reason, note_release
-from inferplan.tools._planner_question import ParallelismQuestion
+from inferplan.tools._planner_question import GPUS_THAT_HOLD, ParallelismQuestion
 from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
@@ -288,7 +288,7 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
         return steps or [following(q, QuantizationQuestion, "the memory of its formats", precision=None)]
     more = next((one.arguments["total_gpus"] for one in remedies if "total_gpus" in one.arguments), None)
     if more:
-        steps.append(following(q, ParallelismQuestion, "the GPUs that would hold them, drawn", total_gpus=more))
+        steps.append(following(q, ParallelismQuestion, GPUS_THAT_HOLD, total_gpus=more))
     elif here.has_rivals or not is_wide:
         why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))

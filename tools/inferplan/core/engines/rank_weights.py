@@ -50,7 +50,7 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     ranges = stage_ranges(len(layers), layout.pp, last_longer=loader.first_engine)
     stages = [sum(layers[start - 1 : end]) for start, end in ranges]
     replicated = architecture.vision_replicated * HALF_BYTES
-    lookup = 0.0 if loader.host_ngrams and architecture.ngram_layers else stored.lookup
+    lookup = 0.0 if loader.keeps_lookups_off(architecture) else stored.lookup
     stages[0] += (lookup + vision_bytes(model) - replicated) / tp + replicated
     rows = round_up(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     copies = architecture.stage_copies if loader.stage_copies else "none"

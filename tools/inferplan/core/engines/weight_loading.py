@@ -31,6 +31,10 @@ class Loader:
     host_ngrams: bool = False
     batched_tokens: int = 0
 
+    def keeps_lookups_off(self, architecture: Architecture) -> bool:
+        """Whether the model's lookup tables are those of n-grams, and stay in the host's memory."""
+        return self.host_ngrams and architecture.ngram_layers > 0
+
 
 PLAIN = Loader()
 ZERO_POINTS = "awq"

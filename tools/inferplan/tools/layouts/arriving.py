@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from math import ceil, inf
+from math import ceil
 
 from inferplan.core.open_load import Open
 from inferplan.core.units import HOURS_PER_DAY, MILLI, SECONDS_PER_HOUR
@@ -18,7 +18,6 @@ TRIES = 6
 """Rounds in which more users are planned for, until the arrivals are kept up with in time."""
 MORE = 1.25
 """Growth of the users in each round, at least. [ratio]"""
-
 MENTIONED = 1.5
 """Users answered at once from which their number is told: below, most are alone."""
 
@@ -65,14 +64,6 @@ class Arriving:
         return [round(self.found.ttft_s(share) / MILLI, 1) for share in SHARES]
 
     @property
-    def busy(self) -> float:
-        """rate × (TTFT + output × TPOT): users that are answered at once, by Little's law; infinite if too many."""
-        if self.found is None:
-            return inf
-        pace = self.found.service
-        return self.rate * (pace.ttft_s + self.demand.output_tokens * pace.tpot_s)
-
-    @property
     def most_shown(self) -> float:
         """The sustained rate, rounded down to three digits. [requests/s]"""
         return rounded_down(self.most)
@@ -94,7 +85,8 @@ class Arriving:
             first = f"{half} at the median and at P99 alike (hardly any request waits for another)"
         single = self.demand.output_tokens == 1
         each = "" if single else f", each further one {words.seconds(self.found.service.tpot_s)}"
-        busy = f", which keep about {round(self.busy):,} users busy" if self.busy >= MENTIONED else ""
+        users = _kept_busy(self.rate, self.demand, self.found.service.ttft_s, self.found.service.tpot_s)
+        busy = f", which keep about {round(users):,} users busy" if users >= MENTIONED else ""
         late = "" if self.is_enough else f". On average that misses {self.demand.latency}"
         yield (
             f"With {self.rate:.10g} requests/s arriving at random{busy}, a first token takes {first}{each}{late}; "
@@ -121,6 +113,11 @@ def demand_at_rate(demand: Demand, rate: float, plan: Callable[[Demand], Case]) 
 
 
 def _at_the_limits(demand: Demand, rate: float) -> int | None:
-    """rate × (TTFT + output × TPOT) at the latencies asked for; None unless both are limited. [users]"""
+    """The users kept busy at the latencies asked for; None unless both are limited."""
     ttft, tpot = demand.latency.ttft_s, demand.latency.tpot_s
-    return None if ttft is None or tpot is None else ceil(rate * (ttft + demand.output_tokens * tpot))
+    return None if ttft is None or tpot is None else ceil(_kept_busy(rate, demand, ttft, tpot))
+
+
+def _kept_busy(rate: float, demand: Demand, ttft_s: float, tpot_s: float) -> float:
+    """rate × (TTFT + output × TPOT): users that are answered at once, by Little's law."""
+    return rate * (ttft_s + demand.output_tokens * tpot_s)

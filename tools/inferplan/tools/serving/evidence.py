@@ -93,7 +93,7 @@ def _evidence(on: Serving) -> tuple[str, bool]:
 
 def note_ngrams(ledger: Ledger, on: Serving) -> None:
     """List the tables of n-grams that vLLM leaves in the host's memory, of each replica."""
-    if on.model.architecture.ngram_layers and vllm_memory.loader(on.gpu, on.engine).host_ngrams:
+    if vllm_memory.loader(on.gpu, on.engine).keeps_lookups_off(on.model.architecture):
         ledger.note("host_tables", round(weights(on.model, on.precision).lookup / GB, 1), unit="GB", why=IN_HOST)
 
 
