@@ -21,12 +21,12 @@ ARROWS = {
 }
 THIRD_PARTY = {
     "core": set[str](),
-    "catalog": {"pydantic", "httpx", "huggingface_hub"},
+    "catalog": {"pydantic", "httpx2", "huggingface_hub"},
     "tools": {"pydantic"},
     "prompts": set[str](),
     "server": {"mcp", "pydantic", "pydantic_core", "anyio", "h11", "prometheus_client", "starlette", "uvicorn"},
 }
-OPTIONAL = {"hub": {"httpx", "huggingface_hub"}, "http": {"h11", "prometheus_client", "starlette", "uvicorn"}}
+OPTIONAL = {"hub": {"httpx2", "huggingface_hub"}, "http": {"h11", "prometheus_client", "starlette", "uvicorn"}}
 """Libraries by extra: imported inside functions alone, so that the server starts and answers without them."""
 HTTP = "inferplan.server.http"
 """The one package that is made of an extra: it is itself imported inside functions alone."""

@@ -14,7 +14,7 @@ from inferplan.catalog.hugging_face.reading.document import LONGEST_OF_A_HUB
 from inferplan.core.units import KIB, MIB
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
 MOST_REDIRECTS = 4
 AT_ONCE = 8
@@ -86,7 +86,7 @@ def origin(url: str) -> tuple[str, str | None, int | None]:
 class Asker:
     """Requests to one hub through one client."""
 
-    def __init__(self, hub: Hub, client: "httpx.AsyncClient") -> None:
+    def __init__(self, hub: Hub, client: "httpx2.AsyncClient") -> None:
         self._hub = hub
         self._client = client
         self._turns = asyncio.Semaphore(AT_ONCE)
@@ -106,18 +106,18 @@ class Asker:
         return reply.body, int(size[:18])
 
     async def _get(self, url: str, *, what: str, limit: int, headers: Mapping[str, str]) -> Reply:
-        import httpx  # noqa: PLC0415 (only where the extra is installed)
+        import httpx2  # noqa: PLC0415 (the hub is seldom asked)
 
         try:
             async with self._turns:
                 return await self._follow(url, what=what, limit=limit, headers=headers)
-        except httpx.TimeoutException:
+        except httpx2.TimeoutException:
             silence = f"{self._hub.host} was silent for {self._hub.bounds.silence_seconds:g} s"
             raise HubTrouble(silence, remedy=f"try again, or {PASS_TEXT}", passing=True) from None
-        except (httpx.ConnectError, httpx.ProxyError):
+        except (httpx2.ConnectError, httpx2.ProxyError):
             fact = f"no connection to {self._hub.host}"
             raise HubTrouble(fact, remedy=f"connect to the network, or {PASS_TEXT}", passing=True) from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, zlib.error):
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, zlib.error):
             fact = f"the answer of {self._hub.host} broke off or is not HTTP"
             raise HubTrouble(fact, remedy=f"try again, or {PASS_TEXT}", passing=True) from None
 
@@ -140,7 +140,7 @@ class Asker:
         """The headers of a request, the token among them: none goes anywhere but to the endpoint."""
         return {**headers, **({"Authorization": f"Bearer {self._hub.token}"} if self._hub.token else {})}
 
-    def _accept(self, response: "httpx.Response", *, what: str, partial: bool) -> None:
+    def _accept(self, response: "httpx2.Response", *, what: str, partial: bool) -> None:
         """Raise `HubTrouble` for any status but success."""
         status = response.status_code
         if status == (206 if partial else 200):
@@ -149,7 +149,7 @@ class Asker:
             raise HubTrouble(f"{self._hub.host} serves {what} as a whole only")
         raise _refusal(status, response.headers, host=self._hub.host, what=what)
 
-    async def _read(self, response: "httpx.Response", *, what: str, limit: int) -> bytes:
+    async def _read(self, response: "httpx2.Response", *, what: str, limit: int) -> bytes:
         """The decoded body; not a byte beyond the limit is kept, nor unpacked."""
         body = bytearray()
         async for piece in _unpacked(response, most=limit + 1):
@@ -159,7 +159,7 @@ class Asker:
         return bytes(body)
 
 
-async def _unpacked(response: "httpx.Response", *, most: int) -> AsyncIterator[bytes]:
+async def _unpacked(response: "httpx2.Response", *, most: int) -> AsyncIterator[bytes]:
     """The body in pieces of at most `most` bytes, however far it is compressed."""
     coding = response.headers.get("Content-Encoding", "identity").lower()
     if coding not in ("gzip", "identity"):

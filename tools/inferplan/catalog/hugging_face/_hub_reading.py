@@ -22,7 +22,7 @@ from inferplan.catalog.hugging_face.reading.sizes import LAYERS, TEXT_CONFIGS
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    import httpx
+    import httpx2
 
 T = TypeVar("T")
 
@@ -76,27 +76,27 @@ def late(hub: Hub, seconds: float) -> HubTrouble:
     return HubTrouble(fact, remedy=f"try again, or {PASS_TEXT}", passing=True)
 
 
-def _client(hub: Hub) -> "httpx.AsyncClient":
+def _client(hub: Hub) -> "httpx2.AsyncClient":
     """A client that follows no redirect by itself; proxies and certificates are those of the environment."""
-    import httpx  # noqa: PLC0415 (the extra is optional)
+    import httpx2  # noqa: PLC0415 (the hub is seldom asked)
 
     try:
-        return httpx.AsyncClient(
+        return httpx2.AsyncClient(
             verify=_certificates(),
             timeout=hub.bounds.silence_seconds,
             follow_redirects=False,
             headers={"User-Agent": "inferplan"},
         )
-    except (ValueError, OSError, ImportError, httpx.InvalidURL):
+    except (ValueError, OSError, ImportError, httpx2.InvalidURL):
         raise HubTrouble("the proxy or certificate settings of the environment cannot be used") from None
 
 
 @cache
 def _certificates() -> "SSLContext":
     """The trusted certificates, loaded once, as that takes longer than a request to a nearby hub."""
-    import httpx  # noqa: PLC0415 (the extra is optional)
+    import httpx2  # noqa: PLC0415 (the hub is seldom asked)
 
-    return httpx.create_ssl_context()
+    return httpx2.create_ssl_context()
 
 
 class _Reading:

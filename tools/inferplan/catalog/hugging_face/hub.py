@@ -2,7 +2,7 @@
 
 huggingface_hub says where the hub is, whether it may be asked, and where a file lies; its downloads are not used,
 because they write caches, draw progress bars, follow redirects to other hosts and know no limit in bytes, so that
-httpx, which it brings along, asks within the bounds of `_hub_http`.
+httpx2, which the MCP SDK brings along, asks within the bounds of `_hub_http`.
 """
 
 import asyncio
@@ -102,7 +102,6 @@ def _need_extra() -> None:
     """Refuse, with what to install, where the extra is missing."""
     try:
         import_module("huggingface_hub")
-        import_module("httpx")
     except ImportError:
         fact = "reading a model hub needs the extra `hub`"
         raise HubProblem(f"{fact}: pip install '.[hub]' in the clone, or {PASS_TEXT}") from None
