@@ -91,7 +91,14 @@ HOSTS = (
     ),
     Host(title="Gemini CLI", where="in `~/.gemini/settings.json`", settings=standard(IN_THE_CLONE)),
     Host(title="opencode", where="in `opencode.json`", settings=opencode(IN_THE_CLONE)),
-    Host(title="Qwen Code", where="in `~/.qwen/settings.json`", settings=standard(IN_THE_CLONE)),
+    Host(
+        title="Qwen Code",
+        where=(
+            'in `~/.qwen/settings.json`, where `"alwaysLoadTools": true` beside `command` spares its model a search '
+            "for each tool"
+        ),
+        settings=standard(IN_THE_CLONE),
+    ),
     Host(
         title="Windsurf, Cline, Kiro, LM Studio",
         where="in the host's `mcp_config.json`, `cline_mcp_settings.json`, `.kiro/settings/mcp.json` or `mcp.json`",

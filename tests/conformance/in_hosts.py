@@ -36,7 +36,8 @@ PACKAGES = Path(__file__).with_name("hosts.package.json")
 QUESTION = "Can 70B FP8 serve 200 users?"
 SCRIPT = [Call(name=tool.name, arguments=tool.example, number=number) for number, tool in enumerate(TOOLS)]
 HEADER = (
-    "| host | over | tools offered | told how to use them | whole answers | their form |\n|---|---|---|---|---|---|"
+    "| host | over | tools offered | at first | told how to use them | whole answers | their form |\n"
+    "|---|---|---|---|---|---|---|"
 )
 LONGEST_S = 180
 """For one session of a host. [s]"""
@@ -218,6 +219,7 @@ def row(name: str, server: Server, model: Model) -> tuple[str, bool]:
         name,
         server.transport,
         str(len(model.offered)),
+        str(len(model.at_first or ())),
         "yes" if instructed else "no",
         f"{len(whole)} of {len(SCRIPT)}",
         ", ".join(sorted(set(reached))),

@@ -4,6 +4,7 @@ Its script is a list of calls: it makes one a turn, as soon as the tools that it
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,9 +14,11 @@ from typing import Any, ClassVar, cast
 Json = Mapping[str, Any]
 
 END = "That is all."
-SEARCH = "tool_search"
+SEARCHES = frozenset({"tool_search", "ToolSearch"})
 FOUND = "<functions>"
-"""The tool by which some hosts let a model search for tools, and its answers."""
+"""The tools by which some hosts let a model search for tools, and how their answers begin: here, also references."""
+FOR_FOUND = "tool_call"
+"""The tool by which Qwen Code calls what was found; others take its own name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,13 +175,16 @@ NOTHING: Json = {"input_tokens": 1, "totalTokens": 1, "object": "list", "data": 
 DIALECTS = (ChatCompletions(), Responses(), Messages(), GenerateContent())
 
 
+_NAMED = re.compile(r'"name": ?"(\w+)"')
+
+
 def _text(said: object) -> str:
     """What a tool has answered, without what an API wraps it in."""
     if isinstance(said, str):
         return said
     if isinstance(said, Mapping):
         found = cast("Json", said)
-        return _text(found.get("output") or found.get("text") or "")
+        return FOUND if found.get("type") == "tool_reference" else _text(found.get("output") or found.get("text") or "")
     return "".join(map(_text, cast("Iterable[object]", said)))
 
 
@@ -192,25 +198,42 @@ class Model:
     told: Sequence[str] = ()
     """What the tools of the script answered, in its order."""
     offered: frozenset[str] = frozenset()
-    """The tools of the script that were ever offered."""
+    """The tools of the script that were ever offered, or found by a search."""
+    at_first: frozenset[str] | None = None
+    """Those that were offered with the first request that offered any tool."""
 
     def next(self, dialect: Dialect, body: Json) -> Call | None:
         """The next call of the script, or the search for its tool; None to end."""
         offered = dialect.offered(body)
         everything = dialect.told(body)
         told = [said for said in everything if not said.startswith(FOUND)]
-        names = {call.name: full for call in self.script for full in offered if full.endswith(call.name)}
+        found = [name for said in everything if said.startswith(FOUND) for name in _NAMED.findall(said)]
+        names = self._named(found) | self._named(offered)
         if names:
             self.prompts.append(body)
+        if self.at_first is None and offered:
+            self.at_first = frozenset(self._named(offered))
         self.offered |= names.keys()
         self.told = told or self.told
         call = next(iter(self.script[len(told) :]), None)
+        search = next(iter(SEARCHES.intersection(offered)), None)
         if call and call.name in names:
-            return replace(call, name=names[call.name])
-        if call is None or SEARCH not in offered or len(everything) > 2 * len(told):
+            return _by_name(call, names[call.name], offered)
+        if call is None or search is None:
             return None
         wanted = {"query": f"select:mcp__inferplan__{call.name}"}
-        return Call(name=SEARCH, arguments=wanted, number=call.number + len(self.script))
+        return Call(name=search, arguments=wanted, number=call.number + len(self.script))
+
+    def _named(self, offered: Iterable[str]) -> dict[str, str]:
+        """The tools of the script, and what the host calls each."""
+        return {call.name: full for call in self.script for full in offered if full.endswith(call.name)}
+
+
+def _by_name(call: Call, full: str, offered: Sequence[str]) -> Call:
+    """The call by the name that the host gave the tool, which it declares or has let the model find."""
+    if full in offered or FOR_FOUND not in offered:
+        return replace(call, name=full)
+    return replace(call, name=FOR_FOUND, arguments={"name": full, "arguments": call.arguments})
 
 
 class Served:

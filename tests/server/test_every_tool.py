@@ -128,6 +128,12 @@ def test_a_tool_says_what_else_to_use_and_is_marked_as_a_calculator(tool: Tool[A
     assert (hints.destructive_hint, hints.open_world_hint) == (False, False)
 
 
+def test_hosts_that_hide_tools_until_they_are_searched_for_show_the_one_that_answers_most():
+    assert {name: tool.meta for name, tool in PUBLISHED.items() if tool.meta} == {
+        "run_preset": {"anthropic/alwaysLoad": True}
+    }
+
+
 @every_tool
 def test_what_a_model_reads_of_a_tool_is_short(tool: Tool[Any, Any]):
     assert tokens(model_visible(PUBLISHED[tool.name])) <= MOST_TOKENS_PER_TOOL

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from inferplan.tools._tool import Tool
 
 CALCULATOR = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
+ASKED_FIRST = "run_preset"
+"""The tool that answers most questions in one call."""
+ALWAYS_LOADED = {"anthropic/alwaysLoad": True}
+"""Claude Code shows a model only the names of tools, until it searches for them, but for tools that say this.
+
+Source: Claude Code 2.1.332 as `tests/conformance/in_hosts.py` runs it, and what its settings say of `alwaysLoad`.
+"""
 
 
 class PublishedTool(SdkTool):
@@ -43,6 +50,7 @@ class PublishedTool(SdkTool):
             is_async=False,
             context_kwarg=None,
             annotations=CALCULATOR,
+            meta=ALWAYS_LOADED if listing.name == ASKED_FIRST else None,
         )
         published._load = load
         return published
