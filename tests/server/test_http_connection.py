@@ -1,7 +1,9 @@
 """Connections of `inferplan http` on which nobody asks, or not to the end."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import gc
+import weakref
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -23,11 +25,17 @@ Pipes = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @asynccontextmanager
-async def connected() -> AsyncGenerator[Pipes]:
-    """Both ways of a connection to something that answers."""
+async def connected(served: Callable[[Connection], object] = id) -> AsyncGenerator[Pipes]:
+    """Both ways of a connection to something that answers; `served` is shown the server's end."""
     config = Config(PlainTextResponse("all is well"), timeout_keep_alive=KEPT_S, log_config=None)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(config, ServerState(), {}), "127.0.0.1", 0)
+
+    def accepted() -> Connection:
+        connection = Connection(config, ServerState(), {})
+        served(connection)
+        return connection
+
+    server = await loop.create_server(accepted, "127.0.0.1", 0)
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         yield reader, writer
@@ -64,3 +72,15 @@ async def test_a_kept_connection_on_which_nobody_asks_outlasts_that_and_the_pati
             assert await reader.readuntil(b"all is well")
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(reader.read(1), 0.1)
+
+
+async def test_of_a_connection_that_has_ended_nothing_is_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connection, "LONGEST_S", 10 * PATIENCE_S)
+    accepted: list[weakref.ref[Connection]] = []
+    async with connected(lambda served: accepted.append(weakref.ref(served))) as (reader, writer):
+        writer.write(ASKED)
+        assert await reader.readuntil(b"all is well")
+    async with asyncio.timeout(PATIENCE_S):
+        while accepted[0]():
+            gc.collect()
+            await asyncio.sleep(0)
