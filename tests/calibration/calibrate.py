@@ -1,8 +1,9 @@
 """Fit the constants of the speed model: `python tests/calibration/calibrate.py FILE... [--write] [--leave-out WHAT]`.
 
 FILEs have rows in the form that `inferplan validate speed` takes. Prints the errors, in the fit and with each source
-(or model, or GPU) left out of it; with --write, the constants, the error bands (always with the source left out) and
-the table become the product's. Needs the `calibration` extra, and minutes.
+(or model, or GPU) left out of it; with --write, the constants, the error bands (always with the source left out, and
+with runs in no fit where one model alone is in it) and the table become the product's. Needs the `calibration` extra,
+and minutes.
 """
 
 import argparse
@@ -10,12 +11,13 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from fit import ALIKE, KNOWN, MEAN, START, Design, fit
+from fit import ALIKE, KNOWN, MEAN, MEASURED, START, Design, fit
 from targets import Floats, Target, targets_of
 
 from inferplan.core.error_bands import ENOUGH, groups
@@ -31,6 +33,10 @@ CONSTANTS = "tools/inferplan/core/speed/speed_constants.py"
 BANDS = "tools/inferplan/core/speed/speed_bands.py"
 TABLE = "tests/data/speed_calibration.json"
 LEVELS = (50, 90)
+UNFITTED = ("tests/data/published_speed_found.tsv", "tests/data/published_long_prompts.tsv")
+"""Runs that are in no fit: of kinds of attention in `FEW` they are counted in the error bands."""
+FEW = ("sparse",)
+"""Kinds of attention of which one model alone is fitted: what others do is not to be said of these."""
 
 
 def _fold(arguments: tuple[Sequence[Target], Sequence[Target]]) -> Floats:
@@ -83,12 +89,26 @@ def report(title: str, errors: Mapping[str, Mapping[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def bands(targets: Sequence[Target], residuals: Floats) -> Iterator[str]:
+def unfitted(laws: set[str]) -> list[Target]:
+    """Targets in no fit of attention in `FEW`; the first token of a lone client is also that of a prompt alone."""
+    rows = [row for name in UNFITTED for row in speeds_of(ROOT / name)]
+    found = [one for one in targets_of(rows) if one.attention in FEW]
+    alone = [replace(one, law="prompt") for one in found if one.law == "ttft" and not one.queued]
+    return [one for one in [*found, *alone] if one.law in laws]
+
+
+def bands(targets: Sequence[Target], residuals: Floats, values: Mapping[str, float]) -> Iterator[str]:
     """Quantiles of measured / predicted, of each kind of run with enough of them."""
     members: dict[tuple[str, str, str, str], list[float]] = {}
     for one, residual in zip(targets, residuals, strict=True):
         for key in groups(one.law, one.kind, one.attention):
             members.setdefault(key, []).append(float(np.exp(-residual)))
+    more = unfitted({one.law for one in targets})
+    known = dict(START) | dict(KNOWN) | dict(MEASURED) | dict(values)
+    for one, residual in zip(more, Design(more).residuals(known), strict=True):
+        for key in groups(one.law, one.kind, one.attention):
+            if key[3]:
+                members.setdefault(key, []).append(float(np.exp(-residual)))
     for key, ratios in sorted(members.items()):
         if len(ratios) < ENOUGH and any(key[1:]):
             continue
@@ -128,7 +148,9 @@ def write(
     lines += [f'    "{name}": {float(f"{values[name]:.4g}")!r},' for name in Design(targets).parameters]
     (into / CONSTANTS).write_text("\n".join([*lines, "}", ""]), encoding="utf-8")
     opening = (ROOT / BANDS).read_text(encoding="utf-8").partition("= {")[0]
-    (into / BANDS).write_text("\n".join([f"{opening}= {{", *bands(targets, crossed), "}", ""]), encoding="utf-8")
+    (into / BANDS).write_text(
+        "\n".join([f"{opening}= {{", *bands(targets, crossed, values), "}", ""]), encoding="utf-8"
+    )
     constants = {name: float(f"{values[name]:.4g}") for name in Design(targets).parameters}
     found = {
         "fitted_on": made,

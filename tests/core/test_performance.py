@@ -151,7 +151,51 @@ def test_an_indexer_scores_every_key_before_a_token_also_those_of_a_cached_prefi
     """DeepSeek V3.2: 61 layers x 64 heads x 128 x 2 FLOP a pair; 1,000 tokens after 3,000, each of which sees 3,500."""
     one = work_of(MODELS["deepseek-ai/DeepSeek-V3.2"], FP8, tp=8, kv_bits=16)
     found = pass_amounts(one, joined(Layout(tp=8)), Layout(tp=8), Batch(prompts=1, prompt=1000, cached=3000))
-    assert found.index_s == pytest.approx(61 * 64 * 128 * 2 * 1000 * 3500 / (0.80 * 989e12))
+    assert found.index_s == pytest.approx(61 * 64 * 128 * 2 * 1000 * 3500 / (0.72 * 1979e12))
+
+
+def test_where_every_token_has_keys_of_its_own_hopper_pads_the_heads_of_a_rank_to_its_smallest_product() -> None:
+    """DeepSeek V3.2: 128 heads over 8 GPUs are 16 rows, of 64; over two none is padded. R1's tokens share products."""
+    picking, sharing = "deepseek-ai/DeepSeek-V3.2", "deepseek-ai/DeepSeek-R1"
+    assert prompt_attention_s(picking, tp=8) == pytest.approx(prompt_attention_s(picking, tp=2))
+    assert prompt_attention_s(picking, tp=2) == pytest.approx(prompt_attention_s(picking, tp=1) / 2)
+    assert prompt_attention_s(sharing, tp=8) == pytest.approx(prompt_attention_s(sharing, tp=1) / 8)
+    b200 = [prompt_attention_s(picking, tp=tp, gpu=GPUS["b200-sxm"]) for tp in (1, 8)]
+    assert b200[1] == pytest.approx(b200[0] / 8)
+
+
+def test_prompts_attend_to_picked_tokens_over_the_latent_itself_and_no_longer_with_the_context() -> None:
+    """DeepSeek V3.2: 128 heads x (512 + 64 + 512) x 2 FLOP for each of 2,048 tokens, of 61 layers, of 1,000 tokens."""
+    found = [prompt_attention_s("deepseek-ai/DeepSeek-V3.2", tp=1, cached=some) for some in (10_000, 100_000)]
+    flops = 1000 * 2048 * 61 * 128 * (512 + 64 + 512) * 2
+    assert found == [pytest.approx(flops / joined(Layout()).half_flops)] * 2
+
+
+def prompt_attention_s(name: str, *, tp: int, cached: int = 10_000, gpu: Gpu | None = None) -> float:
+    """Attention of 1,000 tokens of a prompt after so many others, at rated speed. [s]"""
+    layout, on = Layout(tp=tp), gpu or h100()
+    machine = machine_of(on, FP8, fabric_of(on, layout, node_size=8, network=50e9), FITTED)
+    assert machine
+    work = work_of(MODELS[name], FP8, tp=tp, kv_bits=16)
+    return pass_amounts(work, machine, layout, Batch(prompts=1, prompt=1000, cached=cached)).prompt_attention_s
+
+
+def test_an_indexer_writes_and_reads_a_score_of_every_pair() -> None:
+    """DeepSeek V3.2: 8 B in 61 layers for each of 1,000 tokens and the 3,500 before it, beside the cached keys."""
+    work = work_of(MODELS["deepseek-ai/DeepSeek-V3.2"], FP8, tp=8, kv_bits=16)
+    read = pass_amounts(work, joined(Layout(tp=8)), Layout(tp=8), Batch(prompts=1, prompt=1000, cached=3000))
+    scores = 61 * 1000 * 3500 * 8
+    assert read.cache_read_s == pytest.approx((scores + work.cache_read(3000)) / joined(Layout(tp=8)).bandwidth)
+
+
+def test_residual_streams_beyond_one_go_through_memory_at_every_block() -> None:
+    """DeepSeek V4 Flash: 3 streams of 4,096, read or written 4 times in each of 86 blocks, in 16 bit."""
+    streamed = MODELS["deepseek-ai/DeepSeek-V4-Flash"]
+    single = replace(streamed, architecture=replace(streamed.architecture, streams=1))
+    works = [work_of(one, FP8, tp=8, kv_bits=8) for one in (streamed, single)]
+    on = joined(Layout(tp=8))
+    four, one = (pass_amounts(work, on, Layout(tp=8), Batch(decode=64)).cache_read_s for work in works)
+    assert four - one == pytest.approx(64 * 3 * 4 * 86 * 4096 * 2 / on.bandwidth)
 
 
 def test_each_prompt_of_a_pass_reads_what_is_cached_before_it() -> None:

@@ -130,7 +130,8 @@ class Architecture:
     `order` is the group of each layer where kinds alternate; without it the groups follow each other.
     `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic; those of n-grams are read
     in `ngram_layers`. `norm_params` are norms beside those of layers and end, `other_params` all further tensors of the
-    checkpoint. `state_bytes` is an element of recurrent states [B], `rotary_dim` the part of a head that rotates, None
+    checkpoint. Between blocks `streams` hidden states are passed on (hyper-connections), usually one.
+    `state_bytes` is an element of recurrent states [B], `rotary_dim` the part of a head that rotates, None
     for whole heads and the rotary part of latents [elements].
 
     `rope_tables` are the rows of rotations that vLLM keeps per position, in units of 16-bit rows: as many as linear
@@ -154,6 +155,7 @@ class Architecture:
     norm_params: int = 0
     lookup_params: int = 0
     ngram_layers: int = 0
+    streams: int = 1
     state_bytes: int = 2
     rotary_dim: int | None = None
     rope_tables: int = 1

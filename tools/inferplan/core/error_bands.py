@@ -25,8 +25,9 @@ class Band:
     """50 or 90 percent of `n` published runs took between `low` and `high` times their predicted time.
 
     A throughput lies between 1 / high and 1 / low times its prediction. The errors are out of sample: of constants
-    fitted without the source of the run. The runs have the same kind of attention (`alike`), are on GPUs of the same
-    generation (`here`) and with the same engine (`own`), or are those of all kinds where there were too few.
+    fitted without the source of the run, or of runs in no fit where one model alone is (sparse attention). The runs
+    have the same kind of attention (`alike`), are on GPUs of the same generation (`here`) and with the same engine
+    (`own`), or are those of all kinds where there were too few.
     """
 
     low: float

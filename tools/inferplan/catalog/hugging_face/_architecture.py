@@ -94,6 +94,7 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
         other_params=extras.other_params,
         lookup_params=extras.lookup_params,
         norm_params=extras.norm_params,
+        streams=extras.streams,
     )
     vision_params, vision = vision_of(root, decoder.hidden)
     return replace(

@@ -86,6 +86,7 @@ class Attention:
             chunked=self.chunked,
             read=self.indexer.top if self.indexer else None,
             flops=2 * (self.query_width + self.output_width),
+            lone_heads=self.heads if self.indexer else 0,
         )
         return (keys, *(self.indexer.cached if self.indexer else ()))
 

@@ -15,7 +15,8 @@ class Cached:
 
     Tensor parallelism splits the entries by `heads` (KV heads); None puts all of them on every rank. A query reads at
     most `read` entries, which an indexer picks. Attention over one entry costs a query `flops`, in prefill
-    `prefill_flops` where that differs. [FLOP]
+    `prefill_flops` where that differs. [FLOP] Where every token has entries of its own, no product is over several
+    tokens: its rows are `lone_heads`, the query heads of one token; 0 where tokens share what they attend over.
     """
 
     what: What
@@ -27,6 +28,7 @@ class Cached:
     read: int | None = None
     flops: int = 0
     prefill_flops: int | None = None
+    lone_heads: int = 0
 
     def entries(self, context: int) -> int:
         """Entries at a context: min(context, window) in a windowed layer, ⌊context / compress⌋ elsewhere.
@@ -37,6 +39,16 @@ class Cached:
         6
         """
         return min(context, self.window) if self.window else context // self.compress
+
+    def rows(self, tp: int) -> float:
+        """lone_heads / tp / KV heads on the rank: the rows of a product of one token; 0 where tokens share products.
+
+        >>> Cached(what="latent", elements=576, lone_heads=64).rows(8)
+        8.0
+        >>> Cached(what="keys and values", elements=1024, heads=2, lone_heads=24).rows(8)
+        3.0
+        """
+        return self.lone_heads / tp / (max(1.0, self.heads / tp) if self.heads else 1.0)
 
     def on_rank(self, tp: int) -> float:
         """elements × max(1, heads / tp) / heads, as a rank holds at least one KV head; latents are never split.

@@ -33,7 +33,7 @@ class Compressed:
     def cached(self) -> tuple[Cached, ...]:
         """The window, and compressed and index keys where this layer is their source."""
         flops = 4 * self.heads * self.head_dim
-        window = Cached(what="window", elements=self.head_dim, window=self.window, flops=flops)
+        window = Cached(what="window", elements=self.head_dim, window=self.window, flops=flops, lone_heads=self.heads)
         if self.compress is None or not self.source:
             return (window,)
         compressed = Cached(
@@ -42,6 +42,7 @@ class Compressed:
             compress=self.compress,
             read=self.indexer.top if self.indexer else None,
             flops=flops,
+            lone_heads=self.heads,
         )
         return (window, compressed, *(self.indexer.cached if self.indexer else ()))
 

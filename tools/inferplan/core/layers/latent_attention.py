@@ -47,14 +47,18 @@ class Latent:
     def cached(self) -> tuple[Cached, ...]:
         """kv_rank + rope elements for all heads, and index keys; decode attends over the latent itself (absorbed).
 
-        Source: DeepSeek-V2, arXiv 2405.04434, section 2.1; vLLM, `MLAAttentionSpec` (one head, not sharded).
+        So do prompts whose tokens an indexer picks for each token apart.
+        Source: DeepSeek-V2, arXiv 2405.04434, section 2.1; vLLM, `MLAAttentionSpec` (one head, not sharded); FlashMLA,
+        README.md (sparse prefill: MQA).
         """
+        expanded = 2 * (self.query_width + self.output_width)
         latent = Cached(
             what="latent",
             elements=self.kv_rank + self.rope_dim,
             read=self.indexer.top if self.indexer else None,
             flops=2 * self.heads * (2 * self.kv_rank + self.rope_dim),
-            prefill_flops=2 * (self.query_width + self.output_width),
+            prefill_flops=None if self.indexer else expanded,
+            lone_heads=self.heads if self.indexer else 0,
         )
         return (latent, *(self.indexer.cached if self.indexer else ()))
 

@@ -201,6 +201,7 @@ def _of_server(kind: Kind) -> Mapping[str, tuple[str, ...]]:
         "layer_s": (f"layer_s{whose}", *faster),
         **{name: (name, *faster) for name in kernels},
         "all_reduce_s": ("all_reduce_s_cdna" if on == "cdna" else "all_reduce_s",),
+        "index_compute": ("index_compute_cdna" if on == "cdna" else "index_compute",),
         **{name: (f"{name}_{server}",) for name in laws},
     }
 

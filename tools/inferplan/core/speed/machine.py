@@ -3,6 +3,7 @@
 Units: bytes, FLOP, seconds, tokens.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inferplan.core.fabric import Fabric
@@ -38,13 +39,23 @@ The results of products, norms, activations and their quantised copies are some 
 times as wide as the hidden state; GPU caches absorb a part. Chosen from 0, 100, 200 and 300 by cross-validation over
 sources.
 """
+TILE_ROWS: Mapping[str, int] = {"Hopper": 64}
+"""Rows of the smallest matrix product, which attention of single tokens is padded to; 1 where none is known.
+
+A token whose keys an indexer picked shares them with no other, so that its products have one row for each head of a
+rank: of 64 heads over eight GPUs 8, padded to 64. Kernels of three models show it (`published_prefill_kernels.tsv`).
+Limits: on Blackwell FlashMLA pads to 128, TensorRT-LLM's kernels, which engines prefer there, do not.
+Source: NVIDIA, PTX ISA, wgmma (m64); vLLM, flashmla_sparse.py, `prefill_padding`; SGLang, nsa_backend.py,
+`_forward_flashmla_sparse`.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
     """The rated speeds of one rank's GPU, the links of its layout, and the shares of both that are reached.
 
-    `matrix_flops` is the rate of the weights' own arithmetic, `half_flops` that of 16-bit products (half precision).
+    `matrix_flops` is the rate of the weights' own arithmetic, `half_flops` that of 16-bit products (half precision),
+    `index_flops` that of an indexer's scores. Attention's products have a multiple of `tile_rows` rows.
     In prefill each token attends as if over `prompt_overhead` further tokens: see `HALF_SPEED_TOKENS`. Prefill of
     llama.cpp also computes `expert_padding` tokens for each expert and moves `activation_traffic` bytes for each token,
     layer and element of the hidden state. `overlaps` says whether one half of a batch can be computed while the other
@@ -54,12 +65,14 @@ class Machine:
     bandwidth: float
     matrix_flops: float
     half_flops: float
+    index_flops: float
     fabric: Fabric
     efficiency: Efficiency
     prompt_overhead: float = HALF_SPEED_TOKENS
     expert_padding: float = 0.0
     activation_traffic: float = 0.0
     overlaps: bool = True
+    tile_rows: int = 1
 
 
 def machine_of(
@@ -78,6 +91,7 @@ def machine_of(
             bandwidth=gpu.read_bandwidth,
             matrix_flops=half,
             half_flops=half,
+            index_flops=half,
             fabric=fabric,
             efficiency=efficiency,
             prompt_overhead=0,
@@ -89,7 +103,9 @@ def machine_of(
         bandwidth=gpu.read_bandwidth,
         matrix_flops=native or half,
         half_flops=half,
+        index_flops=best_product(gpu, "fp8") or half,
         fabric=fabric,
         efficiency=efficiency,
         overlaps=gpu.vendor == "nvidia",
+        tile_rows=TILE_ROWS.get(gpu.architecture, 1),
     )

@@ -10,7 +10,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.core.sparsity import expert_coverage
 from inferplan.core.speed.collectives import Collective, cache_exchanges, collectives
 from inferplan.core.speed.machine import Machine
-from inferplan.core.speed.work import Work
+from inferplan.core.speed.work import SCORE_BYTES, Work
 
 
 class Batch(NamedTuple):
@@ -88,9 +88,9 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
     """The amounts of one pass over a batch, on the busiest rank.
 
     Weights are read once per pass, of the experts those that the batch activates; the KV cache is read once per running
-    sequence. Matrix products cost 2 FLOP per parameter and token. A token of a prompt attends over half of the prompt
-    on average, all that is cached before it, and `prompt_overhead` tokens more. Pipeline stages run one after the
-    other.
+    sequence; residual streams beyond one go through memory at every block. Matrix products cost 2 FLOP per parameter
+    and token. A token of a prompt attends over half of the prompt on average, all that is cached before it, and
+    `prompt_overhead` tokens more. Pipeline stages run one after the other.
 
     Limits: no overlap of communication and computation; the products inside recurrent layers are not counted.
     """
@@ -105,13 +105,16 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
     return Amounts(
         dense_read_s=(w.dense_bytes + w.head_bytes) / m.bandwidth,
         expert_read_s=touched * w.expert_bytes / m.bandwidth,
-        cache_read_s=(local.decode * w.cache_read(context) + _prefill_read(w, m, local)) / m.bandwidth,
+        cache_read_s=(local.decode * w.cache_read(context) + _prefill_read(w, m, local) + local_tokens * w.stream_bytes)
+        / m.bandwidth,
         matrix_s=2 * local_tokens * w.dense_params / m.matrix_flops,
         half_matrix_s=2 * (local_tokens * w.half_params + sampled * w.head_params) / m.half_flops,
         expert_matrix_s=2 * (tokens + padding) * w.active_expert_params / m.matrix_flops,
         attention_s=decoded * w.decode_flops(context) / m.half_flops,
-        prompt_attention_s=prefilled * w.prompt_flops(batch.prompt, cached + m.prompt_overhead) / m.half_flops,
-        index_s=(decoded * context + prefilled * (cached + batch.prompt / 2)) * w.index_flops_per_pair / m.half_flops,
+        prompt_attention_s=prefilled
+        * w.prompt_flops(batch.prompt, cached + m.prompt_overhead, tile=m.tile_rows)
+        / m.half_flops,
+        index_s=(decoded * context + prefilled * (cached + batch.prompt / 2)) * w.index_flops_per_pair / m.index_flops,
         link_s=sum([one.rated_s for one in sent if not one.over_network and not one.over_bus]),
         bus_s=sum([one.rated_s for one in sent if not one.over_network and one.over_bus]),
         layers=w.layers,
@@ -127,10 +130,15 @@ def pass_amounts(w: Work, m: Machine, layout: Layout, batch: Batch) -> Amounts:
 
 
 def _prefill_read(w: Work, m: Machine, local: Batch) -> float:
-    """What the prompts of a rank read beside weights: the cache before them, and activations under llama.cpp. [B]"""
+    """What the prompts of a rank read beside weights: the cache before them, scores of indexers, and activations. [B]
+
+    Activations between products are counted under llama.cpp alone.
+    """
+    tokens = local.prompts * local.prompt
+    scores = tokens * (local.cached + local.prompt / 2) * w.index_scores_per_pair * SCORE_BYTES
     cached = local.prompts * w.cache_read(local.cached) if local.cached else 0.0
-    moved = local.prompts * local.prompt * w.layers * w.hidden * m.activation_traffic if m.activation_traffic else 0.0
-    return cached + moved
+    moved = tokens * w.layers * w.hidden * m.activation_traffic if m.activation_traffic else 0.0
+    return cached + scores + moved
 
 
 def pass_collectives(w: Work, m: Machine, layout: Layout, tokens: float) -> Iterator[Collective]:

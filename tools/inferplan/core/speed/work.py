@@ -6,6 +6,7 @@ Units: bytes, FLOP, tokens. A pair is a token and one that it attends over.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
 from typing import NamedTuple
 
 from inferplan.core.architecture import Architecture, Mixer
@@ -23,6 +24,19 @@ from inferplan.core.speed.collectives import ACTIVATION_BYTES, ContextParallel
 
 CANDIDATE_BYTES = 8
 """The index and the score of a token that an indexer picks among those of a rank. [B]"""
+STREAM_TRAFFIC = 4
+"""How often a block reads or writes a residual stream more: twice to mix it, and once each to add its result. [times]
+
+What one stream takes is in the constants fitted to models that have one. The three kernels of a block (vLLM 0.31:
+`hc_prenorm_gemm`, `mhc_pre_big_fuse`, `mhc_post`) took 0.41 and 0.43 ms on H100s for 8,192 tokens of four streams of
+4,096, which are read or written 18 times there: at 0.83 to 0.88 of the bandwidth.
+Source: github:tant2tls/Deepseek-serving, profiles of GLM-5.3-Flash and DeepSeek V4 Flash (prefill64k).
+"""
+SCORE_BYTES = 8
+"""An indexer's score of a token, in FP32: written once, and read once to choose among all. [B]
+
+Source: vLLM, `top_k_per_row_prefill`; of H100 kernels measured it took 10 B's time (`published_prefill_kernels.tsv`).
+"""
 SUM_BYTES = 4
 """The log-sum-exp of the softmax, per head and token. [B]"""
 
@@ -36,8 +50,9 @@ class Work:
     all experts. `*_params` take 2 FLOP a token: `half_params` in 16 bit (attention that the checkpoint leaves
     unquantised), `dense_params` and `active_expert_params` in the arithmetic of the weights. The KV cache that is read
     grows with the context by `kv_bytes_per_token`, and up to a bound in `bounded` layers; `prompt_saving_per_pair` is
-    what attention in prefill costs less than in decode. With `context_parallel` a rank reads its own tokens of the
-    cache and exchanges results. `adapted` is what LoRA adapters add.
+    what attention in prefill costs less than in decode, `endless_rows` the rows of its products (`Cached.rows`).
+    `stream_bytes` are what residual streams beyond one are read and written, per token. With `context_parallel` a rank
+    reads its own tokens of the cache and exchanges results. `adapted` is what LoRA adapters add.
     """
 
     layers: int
@@ -56,13 +71,16 @@ class Work:
     active: int
     half_params: float = 0.0
     prompt_saving_per_pair: float = 0.0
+    endless_rows: float = 0.0
     bounded: tuple["Bounded", ...] = ()
     state_bytes: float = 0.0
     latent_layers: int = 0
     recurrent_layers: int = 0
     index_layers: int = 0
     index_flops_per_pair: float = 0.0
+    index_scores_per_pair: float = 0.0
     endless_layers: int = 0
+    stream_bytes: float = 0.0
     context_parallel: ContextParallel | None = None
     adapted: AdapterWork | None = None
 
@@ -76,11 +94,17 @@ class Work:
         bounded = sum([min(context, part.tokens) * part.flops_per_pair for part in self.bounded])
         return context * self.attention_flops_per_pair + bounded
 
-    def prompt_flops(self, prompt: float, cached: float = 0) -> float:
-        """Attention arithmetic of the middle token of a prompt that follows `cached` tokens, its mean. [FLOP]"""
+    def prompt_flops(self, prompt: float, cached: float = 0, *, tile: int = 1) -> float:
+        """Attention arithmetic of the middle token of a prompt that follows `cached` tokens, its mean. [FLOP]
+
+        Products of single tokens are padded to a multiple of `tile` rows.
+        """
         before = cached + prompt / 2
-        bounded = sum([min(before, part.tokens) * part.prompt_flops_per_pair for part in self.bounded])
-        return before * (self.attention_flops_per_pair - self.prompt_saving_per_pair) + bounded
+        bounded = sum(
+            [min(before, part.tokens) * part.prompt_flops_per_pair * padded(part.rows, tile) for part in self.bounded]
+        )
+        endless = self.attention_flops_per_pair - self.prompt_saving_per_pair
+        return before * endless * padded(self.endless_rows, tile) + bounded
 
     def drafting(self, share: float) -> "Work":
         """The work of drafting one token: a layer with this share of the decoder's parameters, and the whole head.
@@ -120,13 +144,23 @@ class Work:
 class Bounded:
     """One part of the cache that a decoded token reads, of all its layers; at most `tokens` of it, 0 for no bound.
 
-    A window bounds it, or an indexer that picks tokens.
+    A window bounds it, or an indexer that picks tokens. `rows` are those of its products: see `Cached.rows`.
     """
 
     tokens: int
     bytes_per_token: float
     flops_per_pair: float
     prompt_flops_per_pair: float
+    rows: float = 0.0
+
+
+def padded(rows: float, tile: int) -> float:
+    """⌈rows / tile⌉ × tile / rows: what a product takes as padded as it is, by what it takes. [fraction]
+
+    >>> padded(8, 64), padded(128, 64), padded(0, 64), padded(8, 1)
+    (8.0, 1.0, 1.0, 1.0)
+    """
+    return ceil(rows / tile) * tile / rows if rows else 1.0
 
 
 @lru_cache(maxsize=4096)
@@ -162,6 +196,7 @@ def work_of(
         kv_bytes_per_token=sum(part.bytes_per_token for part in [*reads.endless, *reads.index_keys]),
         attention_flops_per_pair=sum(part.flops_per_pair for part in reads.endless),
         prompt_saving_per_pair=sum(part.flops_per_pair - part.prompt_flops_per_pair for part in reads.endless),
+        endless_rows=min((part.rows for part in reads.endless), default=0.0),
         bounded=reads.bounded,
         state_bytes=state_bytes(architecture) / tp,
         experts=experts.experts if experts else 0,
@@ -170,7 +205,9 @@ def work_of(
         recurrent_layers=_layers(model, lambda mixer: bool(mixer.state and mixer.state.recurrent)),
         index_layers=sum(layers for layers, part in cached_parts(architecture) if part.what == "index keys"),
         index_flops_per_pair=sum(part.flops_per_pair for part in reads.index_keys),
+        index_scores_per_pair=_index_scores(architecture) / sharing,
         endless_layers=_layers(model, lambda mixer: any(_limit(part) == 0 for part in mixer.cached)),
+        stream_bytes=_stream_bytes(architecture),
         context_parallel=_context_parallel(model, tp, sharing) if sharing > 1 else None,
     )
 
@@ -221,6 +258,20 @@ def _context_parallel(model: Model, tp: int, ranks: int) -> ContextParallel:
 def _layers(model: Model, has: Callable[[Mixer], bool]) -> int:
     """Layers with at least one mixer of which `has` is true."""
     return sum(group.count for group in model.architecture.groups if any(map(has, group.mixers)))
+
+
+def _stream_bytes(architecture: Architecture) -> float:
+    """(streams - 1) × blocks × 4 × hidden × 2 B: what a token's residual streams beyond one are read and written. [B]
+
+    Every rank of a tensor group has them whole.
+    """
+    beyond = architecture.streams - 1
+    return beyond * architecture.sums * STREAM_TRAFFIC * architecture.hidden * ACTIVATION_BYTES
+
+
+def _index_scores(architecture: Architecture) -> float:
+    """Σ layers / compress: the scores that all indexers make of one token that a token attends over."""
+    return sum(layers / part.compress for layers, part in cached_parts(architecture) if part.what == "index keys")
 
 
 def _mixer_share(model: Model, tp: int) -> float:
@@ -276,6 +327,7 @@ def _read(layers: int, part: Cached, *, tp: int, kv_bits: float) -> Bounded:
         bytes_per_token=layers * part.on_rank(tp) / part.compress * kv_bits / BITS_PER_BYTE,
         flops_per_pair=layers * part.flops / part.compress / tp,
         prompt_flops_per_pair=layers * prompt / part.compress / tp,
+        rows=part.rows(tp),
     )
 
 

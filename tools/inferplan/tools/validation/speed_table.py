@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from inferplan.tools.validation.speed_validation import QUANTITIES
 
-WHOLE = ("gpu_count", "tp", "pp", "dp", "ep")
+WHOLE = ("gpu_count", "tp", "pp", "dp", "ep", "ubatch")
 """Columns of whole numbers."""
 DECIMAL = ("isl", "osl", "concurrency_or_batch", "requests", *QUANTITIES)
 """Columns of decimal numbers."""

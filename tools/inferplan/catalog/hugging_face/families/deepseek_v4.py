@@ -50,7 +50,7 @@ def _attention(keys: Keys, ratio: int) -> Compressed:
 
 def extras(keys: Keys) -> Extras:
     """The mixing of streams in every layer, and their joining at the end."""
-    return Extras(other_params=layers_of(keys) * _mixing_params(keys) + _joining_params(keys))
+    return Extras(other_params=layers_of(keys) * _mixing_params(keys) + _joining_params(keys), streams=_streams(keys))
 
 
 def mtp_params(keys: Keys) -> int:
@@ -63,12 +63,17 @@ def _mixing_params(keys: Keys) -> int:
 
     Source: DeepSeek-V4 inference/model.py, `Block` (`hc_attn_fn`, `hc_ffn_fn`); the sum is the published total's.
     """
-    streams = keys.integer("hc_mult", high=LARGEST_FACTOR)
+    streams = _streams(keys)
     rows = (2 + streams) * streams
     return 2 * (rows * (streams * hidden_of(keys) + 1) + 3)
 
 
 def _joining_params(keys: Keys) -> int:
     """Streams rows of streams × hidden, as many biases, and a scale (`hc_head_fn`). [parameters]"""
-    streams = keys.integer("hc_mult", high=LARGEST_FACTOR)
+    streams = _streams(keys)
     return streams * (streams * hidden_of(keys) + 1) + 1
+
+
+def _streams(keys: Keys) -> int:
+    """The hidden states that are passed from block to block."""
+    return keys.integer("hc_mult", high=LARGEST_FACTOR)

@@ -14,11 +14,13 @@ class Extras:
     """Tensors of a checkpoint beyond layers, embedding, output head and final norm. [parameters]
 
     `lookup_params` are tables of which a token gathers a few rows, `norm_params` norms, `other_params` all others.
+    Between blocks `streams` hidden states are passed on.
     """
 
     other_params: int = 0
     lookup_params: int = 0
     norm_params: int = 0
+    streams: int = 1
 
 
 NO_EXTRAS = Extras()
