@@ -74,6 +74,14 @@ async def test_a_kept_connection_on_which_nobody_asks_outlasts_that_and_the_pati
                 await asyncio.wait_for(reader.read(1), 0.1)
 
 
+async def test_a_body_that_is_no_http_after_its_answer_ends_the_connection_at_once():
+    async with connected() as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert await reader.readuntil(b"all is well")
+        writer.write(b"zz\r\n")
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+
+
 async def test_of_a_connection_that_has_ended_nothing_is_kept(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(connection, "LONGEST_S", 10 * PATIENCE_S)
     accepted: list[weakref.ref[Connection]] = []

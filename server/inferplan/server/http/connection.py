@@ -54,7 +54,6 @@ class Connection(H11Protocol):
             self.transport.close()
         if self.cycle:
             self.cycle.disconnected = True
-            self.cycle.message_event.set()
 
     def _should_upgrade(self) -> bool:
         """Answer a client that offers an upgrade, as Java's does each time, in HTTP/1.1 and without a log line."""
