@@ -278,6 +278,20 @@ def test_prompts_longer_than_any_that_was_fitted_are_said_to_be() -> None:
     assert "the range is of shorter prompts" in longer["long_prompt"]
 
 
+def test_the_ranges_of_a_long_prompt_of_sparse_attention_hold_what_eight_clients_on_eight_h100_had() -> None:
+    """GLM-5.3 Flash, 65,536 tokens in and 256 out: 5.41 s and 46.7 ms a token (published_speed_found.tsv)."""
+    asked = {"model": "GLM 5.3 Flash", "gpu": "h100-sxm", "total_gpus": 8, "concurrent_users": 8}
+    answered = TOOL.ask({**asked, "context_window": 131_072, "input_tokens": 65_536, "output_tokens": 256})
+    assert (answered.tp, answered.dp) == (8, 1)
+    assert answered.ttft_range_ms is not None
+    assert answered.tpot_range_ms is not None
+    assert answered.ttft_range_ms[0] <= 5410 <= answered.ttft_range_ms[1]
+    assert answered.tpot_range_ms[0] <= 46.7 <= answered.tpot_range_ms[1]
+    why = {entry.name: entry.why for entry in answered.assumptions}
+    assert "the range has runs of up to 160,000 tokens" in why["long_prompt"]
+    assert "of other attention" not in why["speed_model"]
+
+
 def test_without_a_latency_users_are_those_that_fit() -> None:
     plain = plan(total_gpus=8).structured()
     assert "users_by_memory" not in plain

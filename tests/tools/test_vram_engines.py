@@ -347,7 +347,7 @@ def test_a_lone_user_of_llama_cpp_is_told_the_tokens_a_second() -> None:
     about, low, high = map(float, found.groups())
     assert low <= about <= high
     assert about == pytest.approx(1000 / 7.6581, rel=0.1)
-    assert "half of 350 published runs of llama.cpp lie within" in answer.summary
+    assert "half of 354 published runs of llama.cpp lie within" in answer.summary
     assert "One user" not in ask(model="llama 3 8b", gpu="rtx-4090", context_window=512, precision="fp8").summary
 
 
