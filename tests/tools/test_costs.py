@@ -224,9 +224,7 @@ class TestSizing:
         """Five Macs carried 50,000 requests a day, and nothing said that each token takes 12 s."""
         slow, quick, limited = ask(gpu="m3 ultra 512gb"), ask(), ask(gpu="m3 ultra 512gb", max_tpot_ms=2000)
         seconds = (slow.tpot_ms or 0) / 1000
-        said = (
-            f"In its batch of {slow.batch:,} a token takes {seconds:.0f} s, which makes answers that appear more"
-        )
+        said = f"In its batch of {slow.batch:,} a token takes {seconds:.0f} s, which makes answers that appear more"
         assert seconds > 0.2 > (quick.tpot_ms or inf) / 1000
         assert said in slow.summary
         assert all("people can read" not in one.summary for one in (quick, limited))

@@ -460,7 +460,8 @@ class TestRefusals:
     def test_a_gpu_that_nobody_rents_out_is_billed_as_owned(self) -> None:
         answer = ask("production", gpu="h20")
         assert "owned (assumed) $" in answer.sections.costs.summary
-        assert re.search(r"8 GPUs cost \$[\d,]+ a month owned \(assumed\): no other price of them is known; an API", answer.summary)
+        said = r"8 GPUs cost \$[\d,]+ a month owned \(assumed\): no other price of them is known; an API"
+        assert re.search(said, answer.summary)
         assert "on demand" not in answer.summary
 
     def test_an_unknown_preset_is_answered_with_the_nearest(self) -> None:
