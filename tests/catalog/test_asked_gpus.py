@@ -309,5 +309,5 @@ def test_a_mig_slice_is_answered_with_its_description(
 
 @pytest.mark.parametrize("said", ["3g.40gb", "rtx 4090 1g.5gb"])
 def test_a_mig_slice_of_no_gpu_that_is_cut_so_is_asked_for_by_that_gpu(said: str) -> None:
-    with pytest.raises(GpuProblem, match='is asked for with the GPU that it is cut from, as "a100 3g.40gb"'):
+    with pytest.raises(GpuProblem, match=r'is asked for with the GPU that it is cut from, as "a100 3g\.40gb"'):
         gpu_id(said)

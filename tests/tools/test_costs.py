@@ -1133,3 +1133,11 @@ def test_the_cheapest_gpu_of_all_is_not_named_without_that_its_answers_are_slowe
 def test_what_an_api_is_cheaper_than_at_once_is_not_said_to_be_so_beyond_no_hours() -> None:
     answer = TOOL.ask({"model": "llama 3.1 8b", "requests_per_day": 100, "gpu": "rtx 4090"})
     assert "and dearer than an API at any hours, on the GPUs those hours take." in answer.summary
+
+
+def test_the_cheapest_of_all_gpus_is_of_the_requests_and_not_of_the_gpus_that_were_given() -> None:
+    """Beside 8 H100 that a plan needs for its users, two RTX A6000 for their traffic read as the cheaper plan."""
+    asked = {"model": "llama 3.3 70b", "precision": "fp8", "requests_per_day": 50_000}
+    free, given = (TOOL.ask(asked | more) for more in ({}, {"total_gpus": 8}))
+    assert " Of all GPUs RTX A6000 costs least on demand" in free.summary
+    assert " For these requests alone, of all GPUs RTX A6000 costs least on demand" in given.summary

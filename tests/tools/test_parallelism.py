@@ -698,3 +698,11 @@ def test_layouts_that_do_not_hold_the_users_are_not_counted_as_none_compared() -
     few, enough = (TOOL.ask(asked | {"concurrent_users": users}) for users in (5000, 50))
     assert (few.serves_users, few.layouts_compared) == (False, None)
     assert enough.layouts_compared
+
+
+def test_a_turn_longer_than_the_context_is_answered_with_the_context_that_it_takes() -> None:
+    """The context was the default, which nobody gave: "widen the window" named no number."""
+    asked = {"model": "70B", "input_tokens": 10_000, "output_tokens": 1000}
+    with pytest.raises(ValidationError, match=r"more than the `context_window` of 8,192; .* give context_window=11000"):
+        TOOL.ask(asked)
+    assert TOOL.ask(asked | {"context_window": 11_000}).fits

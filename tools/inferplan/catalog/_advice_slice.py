@@ -1,6 +1,6 @@
 """Advice for slices of a GPU: how to describe the part of it that a MIG profile names.
 
-A profile as "3g.40gb" has 3 of 7 slices of the processors, and of the memory 40 GB, in eighths with as much of the rate.
+A profile as "3g.40gb" has 3 of 7 slices of the processors, and of the memory 40 GB: in eighths, each with its rate.
 Source: NVIDIA, Multi-Instance GPU User Guide, "Concepts" (memory slices are an eighth of capacity and bandwidth, SM
 slices a seventh).
 """

@@ -171,9 +171,10 @@ def _own_price(case: Case) -> float:
 def _ranking_sentence(case: Case) -> str:
     """The GPU type whose fleet costs least."""
     how = "to own" if case.compliance_required else "on demand"
+    of_all = "For these requests alone, of all GPUs" if case.bills.sizing.at_least else "Of all GPUs"
     first = case.ranked[0]
     pace = f", with {TOO_SLOW}" if _is_slow(case, first.tpot_s) else ""
-    return f"Of all GPUs {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month{pace}."
+    return f"{of_all} {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month{pace}."
 
 
 def _caveats(case: Case) -> Iterator[str]:
