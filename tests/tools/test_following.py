@@ -108,6 +108,11 @@ def test_what_follows_an_estimate_for_llama_cpp_stays_with_llama_cpp(form: str, 
     assert smaller is ("fewer bits" in step.why)
 
 
+def test_more_bits_are_not_offered_of_a_model_that_was_released_in_few() -> None:
+    """gpt-oss in MXFP4 loses nothing that Q8_0 would have."""
+    assert steps("estimate_vram", model="gpt-oss 20b", engine="llama.cpp", gpu="rtx-4090") == {}
+
+
 def test_a_file_that_does_not_fit_under_llama_cpp_leads_to_the_format_that_does() -> None:
     asked = {"model": "qwen3 32b", "precision": "q8_0", "engine": "llama.cpp", "gpu": "rtx-4090", "total_gpus": 1}
     assert TOOLS_BY_NAME["estimate_vram"].ask(asked).fits is False

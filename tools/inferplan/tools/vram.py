@@ -1,6 +1,6 @@
 """How much GPU memory does serving this model take, and which GPUs hold it?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import not_
 from typing import ClassVar, cast
@@ -32,7 +32,7 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following, in_version
-from inferplan.tools._models import HALF, cache_reason, note_release
+from inferplan.tools._models import HALF, cache_reason, is_original, note_release
 from inferplan.tools._planner_question import GPUS_THAT_HOLD, ParallelismQuestion
 from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
@@ -279,7 +279,7 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
     here, what it does run, if anything.
     """
     if q.engine == "llama.cpp":
-        return [_next_file(q, here, remedies)]
+        return list(_next_file(q, here, remedies))
     is_wide = FORMATS[q.precision].bits_per_weight >= HALF
     steps: list[NextStep] = []
     if is_wide:
@@ -301,20 +301,22 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
     return steps
 
 
-def _next_file(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> NextStep:
+def _next_file(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> Iterator[NextStep]:
     """The same under llama.cpp: a format or another change with which it fits, else a smaller or larger GGUF file.
 
-    The comparison of formats is of engines that plan layouts, as which llama.cpp does not serve: it is offered only of
-    a model of which that engine's memory is not known.
+    None beside the few bits that a model was released in, of which more lose no less. The comparison of formats is of
+    engines that plan layouts: it is offered only of a model of which llama.cpp's memory is not known.
     """
     if here.on.not_modelled:
-        return following(q, QuantizationQuestion, "the memory of its formats")
+        yield following(q, QuantizationQuestion, "the memory of its formats")
+        return
     fitting = next((one for one in remedies if "precision" in one.arguments), next(iter(remedies), None))
-    if fitting:
-        return following(q, VramQuestion, "a change with which it fits, under llama.cpp too", **fitting.arguments)
     wide = FORMATS[q.precision].bits_per_weight > FORMATS[SMALLER].bits_per_weight
-    why = "in fewer bits, as most GGUF files are" if wide else "in more bits, which lose less"
-    return following(q, VramQuestion, f"the same {why}", precision=SMALLER if wide else LARGER)
+    if fitting:
+        yield following(q, VramQuestion, "a change with which it fits, under llama.cpp too", **fitting.arguments)
+    elif wide or not is_original(here.on.model, here.on.precision):
+        why = "in fewer bits, as most GGUF files are" if wide else "in more bits, which lose less"
+        yield following(q, VramQuestion, f"the same {why}", precision=SMALLER if wide else LARGER)
 
 
 TOOL = Tool(

@@ -32,7 +32,7 @@ def draw_preset(case: Case) -> str:
 def _title(case: Case) -> list[str]:
     """Model, format, load and GPU, wrapped."""
     on, need = case.on, case.need
-    load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
+    load = f"{words.count(need.users, 'user')} x {words.count(need.context, 'token')}"
     parts = [words.title(on.model), on.precision.title, load, on.gpu.title]
     return draw.wrap_items(parts, draw.WIDTH, separator=", ")
 
