@@ -284,3 +284,30 @@ def test_any_description_is_a_gpu_or_one_sentence(said: object) -> None:
     except GpuProblem as found:
         problem = str(found)
     assert problem is None or 0 < len(problem) < 600
+
+
+@pytest.mark.parametrize(
+    ("said", "like", "gib", "gb_s", "tflops"),
+    [
+        ("A100 MIG 3g.40gb", "a100-80gb-sxm", 40, 1019.5, 133.7),
+        ("a100 1g.5gb", "a100-40gb-sxm", 5, 194.4, 44.6),
+        ("H100 1g.20gb", "h100-sxm", 20, 837.5, 141.3),
+        ("a30 1g.6gb", "a30", 6, 233.2, 41.2),
+    ],
+)
+def test_a_mig_slice_is_answered_with_its_description(
+    said: str, like: str, gib: int, gb_s: float, tflops: float
+) -> None:
+    """An eighth of an A100 has 2,039 / 8 GB/s, a seventh of it 312 / 7 TFLOP/s; an A30 is cut into quarters."""
+    with pytest.raises(GpuProblem, match="a MIG slice is described by its part, as gpu=") as caught:
+        gpu_id(said)
+    own = str(caught.value).partition("gpu=")[2]
+    read = json.loads(own)
+    assert (read["like"], read["memory_gib"], read["bandwidth_gb_s"], read["tflops"]) == (like, gib, gb_s, tflops)
+    assert gpu_of(gpu_id(own)).link is None
+
+
+@pytest.mark.parametrize("said", ["3g.40gb", "rtx 4090 1g.5gb"])
+def test_a_mig_slice_of_no_gpu_that_is_cut_so_is_asked_for_by_that_gpu(said: str) -> None:
+    with pytest.raises(GpuProblem, match=r'is asked for with the GPU that it is cut from, as "a100 3g\.40gb"'):
+        gpu_id(said)

@@ -354,3 +354,51 @@ def test_a_size_that_is_no_class_is_answered_with_what_has_it_and_with_the_class
 
 def test_a_class_is_named_by_its_size() -> None:
     assert [model_id(said) for said in ("7b", "13 B", "405B", "745b")] == ["7B", "13B", "405B", "745B MoE"]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("千问3 8b", "Qwen/Qwen3-8B"),
+        ("通义千问2.5 72b", "Qwen/Qwen2.5-72B-Instruct"),
+        ("深度求索 r1", "deepseek-ai/DeepSeek-R1"),
+        ("书生·浦语3 8b", "internlm/internlm3-8b-instruct"),
+    ],
+)
+def test_the_makers_own_names_in_other_scripts_are_understood(said: str, meant: str) -> None:
+    assert model_id(said) == meant
+
+
+@pytest.mark.parametrize("said", ["文心一言", "ГигаЧат", "월 8b", "لاما 3 70b", "яндекс gpt"])
+def test_other_names_in_other_scripts_are_answered_without_models_that_merely_share_a_number(said: str) -> None:
+    """The nearest to "월 8b" were said to be Aya 23 8B."""
+    with pytest.raises(UnknownModel) as refused:
+        model_id(said)
+    assert str(refused.value) == (
+        f'no model "{said}"; models go by names in Latin letters here, as "qwen3 8b"; '
+        "or pass the text of its config.json as the model"
+    )
+
+
+def test_a_makers_name_in_another_script_without_a_version_is_answered_with_its_models() -> None:
+    with pytest.raises(UnknownModel, match=r'^model "qwen" could be any of .*; nearest: "Qwen/'):
+        model_id("通义千问")
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("whisper large v3", "models that write down speech are none of text and are not planned"),
+        ("stable diffusion xl", "models that draw images generate no text and are not planned"),
+        ("bge-m3", "embedding models and rerankers generate no text and are not planned"),
+        (
+            "sentence-transformers/all-MiniLM-L6-v2",
+            "embedding models and rerankers generate no text and are not planned",
+        ),
+    ],
+)
+def test_models_of_another_kind_are_said_to_be_so_and_nothing_else(said: str, why: str) -> None:
+    """Whisper was nearest to Mistral Large, and an embedding model was to be looked up on a hub."""
+    with pytest.raises(UnknownModel) as refused:
+        model_id(said)
+    assert str(refused.value) == f'no model "{said}"; {why}'

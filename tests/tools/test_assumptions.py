@@ -348,3 +348,42 @@ def test_any_text_is_either_understood_or_refused_in_words(text: str) -> None:
         assert str(refused)  # noqa: PT017 (either outcome is right; both are held)
     else:
         assert all(settings()[name].low <= value <= settings()[name].high for name, value in parsed.items())
+
+
+@pytest.mark.parametrize("tool", ["estimate_vram", "plan_parallelism"])
+def test_a_context_that_nobody_gave_is_listed_and_said_to_decide_the_gpus(tool: str) -> None:
+    """200 users of short requests took 12 GPUs for sessions of 8,192 tokens, without a word."""
+    asked = {"model": "llama 3.3 70b", "precision": "fp8", "concurrent_users": 200}
+    silent, given = (TOOLS_BY_NAME[tool].ask(asked | more) for more in ({}, {"context_window": 8192}))
+    said = "The context of 8,192 tokens is assumed: sessions of 1,000 tokens, one turn, would fit on 2 GPUs."
+    (note,) = (one for one in silent.assumptions if one.name == "context_window")
+    assert (note.value, note.why.partition(";")[0]) == (8192, "tokens, assumed")
+    assert said in silent.summary
+    assert "assumed" not in given.summary
+    assert all(one.name != "context_window" for one in given.assumptions)
+    short = TOOLS_BY_NAME["plan_parallelism"].ask(asked | {"context_window": 1000})
+    assert (short.serves_users, short.gpus_used) == (True, 2)
+
+
+def test_an_assumed_context_that_decides_nothing_is_listed_alone() -> None:
+    answer = TOOLS_BY_NAME["estimate_vram"].ask({"model": "llama 3.1 8b"})
+    assert {one.name: one.why for one in answer.assumptions}["context_window"] == "tokens, assumed"
+    assert "assumed" not in answer.summary
+
+
+def test_gpus_that_hold_the_users_are_not_said_to_be_decided_by_the_context() -> None:
+    asked = {"model": "llama 3.3 70b", "precision": "fp8", "concurrent_users": 200}
+    enough, few = (TOOLS_BY_NAME["plan_parallelism"].ask(asked | {"total_gpus": gpus}) for gpus in (16, 8))
+    assert (enough.serves_users, few.serves_users) == (True, False)
+    assert "is assumed" not in enough.summary
+    assert "is assumed" in few.summary
+
+
+def test_a_bill_lists_the_tokens_of_the_guides_request() -> None:
+    usual, own = (
+        TOOLS_BY_NAME["compare_costs"].ask({"model": "70B", "requests_per_day": 1000, **more})
+        for more in ({}, {"input_tokens": 3000, "output_tokens": 300})
+    )
+    listed = {one.name: (one.value, one.why) for one in usual.assumptions}
+    assert listed["request"] == ("500 in, 500 out", "tokens, the guide's")
+    assert all(one.name != "request" for one in own.assumptions)

@@ -97,9 +97,30 @@ def test_the_engine_of_an_estimate_goes_all_the_way_to_the_bill(engine: str) -> 
     assert taken(models).inputs["overrides"] == kept
 
 
-def test_what_follows_an_estimate_for_llama_cpp_is_no_plan_of_vllm() -> None:
-    found = steps("estimate_vram", model="qwen3 8b", precision="q4_k_m", engine="llama.cpp", gpu="rtx-4090")
-    assert list(found) == ["compare_quantization 0"]
+@pytest.mark.parametrize(("form", "other"), [("q4_k_m", "q8_0"), ("q8_0", "q4_k_m"), ("fp16", "q4_k_m")])
+def test_what_follows_an_estimate_for_llama_cpp_stays_with_llama_cpp(form: str, other: str) -> None:
+    """The comparison of formats counted GPUs and speeds of vLLM's layouts."""
+    asked = {"model": "qwen3 8b", "engine": "llama.cpp", "gpu": "rtx-4090", "context_window": 4096}
+    (step,) = steps("estimate_vram", precision=form, **asked).values()
+    assert step.tool == "estimate_vram"
+    assert (step.arguments["engine"], step.arguments["precision"]) == ("llama.cpp", other)
+    smaller = taken(step).weights_gb < TOOLS_BY_NAME["estimate_vram"].ask({**asked, "precision": form}).weights_gb
+    assert smaller is ("fewer bits" in step.why)
+
+
+def test_more_bits_are_not_offered_of_a_model_that_was_released_in_few() -> None:
+    """gpt-oss in MXFP4 loses nothing that Q8_0 would have."""
+    assert steps("estimate_vram", model="gpt-oss 20b", engine="llama.cpp", gpu="rtx-4090") == {}
+
+
+def test_a_file_that_does_not_fit_under_llama_cpp_leads_to_the_format_that_does() -> None:
+    asked = {"model": "qwen3 32b", "precision": "q8_0", "engine": "llama.cpp", "gpu": "rtx-4090", "total_gpus": 1}
+    assert TOOLS_BY_NAME["estimate_vram"].ask(asked).fits is False
+    (step,) = steps("estimate_vram", **asked).values()
+    assert step.why == "a change with which it fits, under llama.cpp too"
+    assert step.arguments["precision"] != "q8_0"
+    assert taken(step).fits
+    assert taken(step).inputs["engine"] == "llama.cpp"
 
 
 def test_a_plan_of_a_gguf_file_that_does_not_fit_leads_to_llama_cpp() -> None:
@@ -249,3 +270,12 @@ def test_users_whose_answers_take_so_long_that_a_day_has_no_thousand_of_them_ask
 def test_requests_that_a_question_has_are_those_of_its_bill() -> None:
     """Two a second are 172,800 a day."""
     assert bill_asked_for(overrides="requests_per_s=2").arguments["requests_per_day"] == 172_800
+
+
+def test_a_context_that_was_given_is_not_said_to_be_assumed_by_what_follows() -> None:
+    """8,192 is the default: a step that left it out had the next answer say that nobody gave it."""
+    given, assumed = ({**DEPLOYED, "context_window": 8192}, DEPLOYED)
+    for asked, listed in ((given, False), (assumed, True)):
+        (step,) = TOOLS_BY_NAME["estimate_vram"].ask(asked).next_steps
+        names = [one.name for one in taken(step).assumptions]
+        assert ("context_window" in names) is listed

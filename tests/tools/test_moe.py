@@ -278,3 +278,9 @@ class TestWords:
         assert (full.usd_per_million_tokens or 0) < (lean.usd_per_million_tokens or 0)
         same = {"deploy_gpus": 0, "usd_per_million_tokens": 0}
         assert full.model_copy(update=same) == lean.model_copy(update=same)
+
+
+def test_models_of_nearly_the_same_size_are_told_apart() -> None:
+    """70.6 billion parameters were 1x those of 70 billion, beside 1 % more compute."""
+    answer = TOOL.ask({"moe_model": "llama 3.3 70b"})
+    assert "takes 1 % more compute per token with 1.01x the parameters" in answer.summary

@@ -681,3 +681,28 @@ def test_a_preset_offers_fewer_sequences_at_once_where_nothing_else_of_a_gpu_typ
     assert "layout    does not fit on any number of GPUs" in answer.diagram
     for one in answer.changes:
         assert TOOLS_BY_NAME["run_preset"].ask({"preset": "starter", **TIGHT, **one.change}).serves
+
+
+def test_a_last_node_with_fewer_replicas_is_not_drawn_as_one_like_the_others() -> None:
+    """100 GPUs in groups of 4 fill 12 nodes of 8, and half of the 13th."""
+    half, whole = (
+        TOOL.ask({"model": "llama 3.1 8b", "total_gpus": gpus, "concurrent_users": 1000}).diagram for gpus in (100, 96)
+    )
+    assert "... and 11 more nodes like this\n... and node 13 with 1 replica\n" in half
+    assert "... and 11 more nodes like this\n\n" in whole
+
+
+def test_layouts_that_do_not_hold_the_users_are_not_counted_as_none_compared() -> None:
+    """`layouts_compared: 0` stood above three alternatives."""
+    asked = {"model": "7B", "total_gpus": 8, "objective": "throughput", "concurrent_users": 5000}
+    few, enough = (TOOL.ask(asked | {"concurrent_users": users}) for users in (5000, 50))
+    assert (few.serves_users, few.layouts_compared) == (False, None)
+    assert enough.layouts_compared
+
+
+def test_a_turn_longer_than_the_context_is_answered_with_the_context_that_it_takes() -> None:
+    """The context was the default, which nobody gave: "widen the window" named no number."""
+    asked = {"model": "70B", "input_tokens": 10_000, "output_tokens": 1000}
+    with pytest.raises(ValidationError, match=r"more than the `context_window` of 8,192; .* give context_window=11000"):
+        TOOL.ask(asked)
+    assert TOOL.ask(asked | {"context_window": 11_000}).fits

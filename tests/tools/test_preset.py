@@ -460,7 +460,8 @@ class TestRefusals:
     def test_a_gpu_that_nobody_rents_out_is_billed_as_owned(self) -> None:
         answer = ask("production", gpu="h20")
         assert "owned (assumed) $" in answer.sections.costs.summary
-        assert re.search(r"8 GPUs cost \$[\d,]+ a month owned: no other price of them is known; an API", answer.summary)
+        said = r"8 GPUs cost \$[\d,]+ a month owned \(assumed\): no other price of them is known; an API"
+        assert re.search(said, answer.summary)
         assert "on demand" not in answer.summary
 
     def test_an_unknown_preset_is_answered_with_the_nearest(self) -> None:
@@ -567,3 +568,46 @@ def test_ranks_that_keep_room_for_the_steps_of_all_are_offered_smaller_steps() -
     again = TOOL.ask({**case, "overrides": smaller})
     assert again.sections.parallelism.gpus_used == offered.gpus < answer.sections.parallelism.gpus_used
     assert "steps of" not in again.summary
+
+
+def test_what_compliance_requires_is_recommended_in_the_picture_too() -> None:
+    """The API was marked as best of an answer that bills owned GPUs, as compliance requires."""
+    bound, free = (
+        TOOL.ask({"preset": "production", "compliance_required": bound}).diagram.splitlines() for bound in (True, False)
+    )
+    marks = {line.partition("|")[0].strip(): line.rpartition(" ")[2] for line in bound if "/month" in line}
+    assert {name: mark for name, mark in marks.items() if "$" not in mark} == {"own": "recommended", "API": "cheapest"}
+    assert [line.partition("|")[0].strip() for line in free if line.endswith(" best")] == ["API"]
+
+
+@pytest.mark.parametrize(("gpu", "assumed"), [("rtx 4090", True), ("h100", False)])
+def test_a_bill_at_an_assumed_price_says_so_in_the_paragraph(gpu: str, *, assumed: bool) -> None:
+    answer = TOOL.ask({"preset": "team", "model": "llama 3.1 8b", "gpu": gpu})
+    assert ("reserved for three years (assumed)" in answer.summary) is assumed
+
+
+def test_controls_of_the_preset_that_nobody_gave_are_assumed_by_its_name() -> None:
+    some, every = (
+        TOOL.ask({"preset": "production", "concurrent_users": 200, **more})
+        for more in ({}, {"context_window": 4096, "requests_per_day": 1000, "usage_hours_per_day": 8})
+    )
+    first = some.assumptions[0]
+    assert (first.name, first.why) == ("preset", "of production, not given")
+    assert first.value == "context_window=32768, requests_per_day=50000, usage_hours_per_day=24"
+    assert all(one.name != "preset" for one in every.assumptions)
+
+
+def test_gpus_that_do_not_serve_the_users_lead_to_the_layout_that_does() -> None:
+    """The step drew the 8 GPUs that hold 48 of 500 users."""
+    answer = TOOL.ask({"preset": "production", "total_gpus": 8, "concurrent_users": 500})
+    (step,) = (one for one in answer.next_steps if one.tool == "plan_parallelism")
+    assert not answer.serves
+    assert step.why == "the GPUs that would hold them, drawn"
+    assert PLAN.ask(step.arguments).serves_users
+
+
+def test_a_crowded_verdict_on_a_gguf_file_keeps_the_step_to_llama_cpp() -> None:
+    asked = {"preset": "team", "model": "llama 3.1 8b", "precision": "q4_k_m", "gpu": "rtx 4090"}
+    answer = TOOL.ask({**asked, "concurrent_users": 30, "context_window": 32768})
+    said = [step["tool"] for step in answer.structured()["next_steps"]]
+    assert said == ["plan_parallelism", "compare_costs", "estimate_vram"]

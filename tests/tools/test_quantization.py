@@ -432,7 +432,9 @@ class TestQuestion:
             "concurrent_users": 1,
             "context_window": 8192,
         }
-        assert TOOL.ask(answer.inputs) == answer
+        again = TOOL.ask(answer.inputs)
+        assert (again.formats, again.summary, again.inputs) == (answer.formats, answer.summary, answer.inputs)
+        assert TOOL.ask(again.inputs) == again
 
     def test_the_description_is_short(self) -> None:
         assert len(TOOL.description.split()) <= 50

@@ -224,7 +224,8 @@ def test_no_context_is_short_enough_for_more_sequences_than_the_engine_runs_at_o
 def test_a_deployment_takes_its_users_at_its_longest_context_and_not_beyond(case: dict[str, Any]) -> None:
     one = row(TOOL.ask({**case, "total_gpus": None}), case["gpu"])
     if one.deploy is None:
-        assert one.longest_context == one.users_at_half == 0
+        assert one.longest_context == one.users_at_half
+        assert not one.users_at_half
         return
     assert one.longest_context is not None
     assert one.users_at_half is not None
@@ -875,3 +876,16 @@ def test_what_llama_cpp_does_not_read_is_said_to_change_nothing(name: str) -> No
         answer = TOOL.ask({**asking, "overrides": f"{name}={value}"})
         assert f"{name} = {value} (given, but nothing here depends on it)" in answer.text()
         assert answer.hardware == TOOL.ask(asking).hardware
+
+
+def test_of_a_cache_that_is_not_modelled_no_context_and_no_users_at_half_are_given() -> None:
+    """`longest_context: 0` stood beside that nothing is known of the deployment."""
+    answer = TOOL.ask({"model": "deepseek v4 flash", "precision": "q4_k_m", "engine": "llama.cpp"})
+    (row,) = (one for one in answer.hardware if one.gpu == "h100-sxm")
+    assert (answer.fits, row.deploy, row.users_at_half, row.longest_context) == (None, None, None, None)
+
+
+def test_a_context_of_one_token_is_one_token() -> None:
+    answer = TOOL.ask({"model": "70B", "context_window": 1})
+    assert "1 user x 1 token\n" in answer.diagram
+    assert any("B x 1 token x 1 user" in line for line in answer.formula)

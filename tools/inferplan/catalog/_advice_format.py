@@ -19,10 +19,14 @@ _GGUF = re.compile(r"[-:_. ](?:ud-)?i?q([1-8])_\w+?(?:[-.]gguf)?$")
 """The GGUF type at the end of a file name or a tag; the group is its width in bits."""
 _NVIDIA = ("nvidia/", "-fp4", "-nvfp4")
 """The owner whose "-FP4" means "-NVFP4": its checkpoints were renamed."""
-_NO_TEXT = frozenset(
-    ("embed", "embedding", "embeddings", "embeddinggemma", "rerank", "reranker", "bge", "gte", "minilm")
-)
-"""Words in the names of embedding models and rerankers."""
+_NO_TEXT: Mapping[str, frozenset[str]] = {
+    "embedding models and rerankers generate no text": frozenset(
+        ("embed", "embedding", "embeddings", "embeddinggemma", "rerank", "reranker", "bge", "gte", "minilm")
+    ),
+    "models that write down speech are none of text": frozenset(("whisper",)),
+    "models that draw images generate no text": frozenset(("diffusion", "sdxl", "flux")),
+}
+"""Words in the names of models of other kinds, by why those are not planned."""
 
 
 def from_page(said: str) -> str:
@@ -35,21 +39,28 @@ def from_page(said: str) -> str:
     return page.group(1) if page else said
 
 
+def kind_advice(said: str) -> str | None:
+    """That models of this kind are not planned, for a name that says its kind; None for any other.
+
+    >>> kind_advice("BAAI/bge-m3"), kind_advice("qwen3 8b")
+    ('embedding models and rerankers generate no text and are not planned', None)
+    """
+    spoken = frozenset(words(said.rstrip("/").rpartition("/")[2]) if len(said) <= LONGEST_NAME else ())
+    found = next((why for why, marks in _NO_TEXT.items() if marks & spoken), None)
+    return found and f"{found} and are not planned"
+
+
 def format_advice(said: str) -> str | None:
     """The advice for a name that no model goes by: the model and the format that it speaks of; None where it does not.
 
     >>> format_advice("llama3.1:70b-instruct-q4_K_M")
     'ask for model "meta-llama/Llama-3.1-70B-Instruct" with precision "q4_k_m"'
-    >>> format_advice("bge-m3")
-    'embedding models and rerankers generate no text and are not planned'
     """
     if len(said) > LONGEST_NAME:
         return None
     owner, before, after = _NVIDIA
     name = said.rstrip("/").rpartition("/")[2].casefold()
     spoken = words(name.replace(before, after) if said.casefold().startswith(owner) else name)
-    if _NO_TEXT & set(spoken):
-        return "embedding models and rerankers generate no text and are not planned"
     for rest, form in _cuts(spoken):
         if model := _model(rest):
             return f'ask for model "{model}" with precision "{form}"'

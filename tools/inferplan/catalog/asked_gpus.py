@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from inferplan.catalog._advice_slice import slice_advice
 from inferplan.catalog._json import loads, quoted
 from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
 from inferplan.catalog.gpus import GPUS, gpu_rows
@@ -114,7 +115,7 @@ def gpu_id(said: str) -> str:
         return _described(_text(_read(said))).id
     if id_ := _known(said):
         return id_
-    if advice := _counted(said) or _with_other_memory(said) or _of_a_laptop(said):
+    if advice := slice_advice(said) or _counted(said) or _with_other_memory(said) or _of_a_laptop(said):
         raise GpuProblem(advice)
     try:
         return GPUS.id_of(said)

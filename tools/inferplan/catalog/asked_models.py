@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from inferplan.catalog._advice_format import format_advice, from_page, sibling_advice
+from inferplan.catalog._advice_format import format_advice, from_page, kind_advice, sibling_advice
+from inferplan.catalog._advice_script import in_latin, script_advice
 from inferplan.catalog._advice_size import size_advice
 from inferplan.catalog._advice_tag import tag_advice, untagged
 from inferplan.catalog._shelf import UnknownName
@@ -78,7 +79,7 @@ def model_id(said: str) -> str:
     if is_config(said):
         return _described(_described(said).model.id).model.id
     try:
-        said = untagged(from_page(said))
+        said = in_latin(untagged(from_page(said)))
         if built := _built(said):
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
@@ -178,7 +179,8 @@ def _on_hub(repo_id: str) -> Model:
     try:
         return outside.on_hub(repo_id)
     except outside.HubProblem as problem:
-        raise UnknownModel(f"{_not_catalogued(repo_id)}; {problem}") from None
+        helps = "" if kind_advice(repo_id) else f"; {problem}"
+        raise UnknownModel(f"{_not_catalogued(repo_id)}{helps}") from None
     except outside.ConfigProblem as problem:
         said = str(problem).removeprefix("config.json: ")
         raise UnknownModel(f'config.json of "{repo_id}": {said}') from None
@@ -194,6 +196,8 @@ def _not_catalogued(name: str, own: str = "") -> str:
     except UnknownName as unknown:
         if advice := size_advice(name) or _closed(name) or tag_advice(name):
             return advice
-        if advice := format_advice(name):
+        if advice := script_advice(name):
+            return f'no model "{unknown.name}"; {advice}{own}'
+        if advice := kind_advice(name) or format_advice(name):
             return f'no model "{unknown.name}"; {advice}'
         return f"{unknown}{'' if MODELS.knows(name) else own}"

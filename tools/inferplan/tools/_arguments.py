@@ -212,7 +212,7 @@ def turn(context_window: int, input_tokens: int | None, output_tokens: int | Non
     if (input_tokens or output_tokens) and given > max(context_window, 2):
         raise ValueError(
             f"`input_tokens` and `output_tokens` make {given:,} tokens, more than the `context_window` of "
-            f"{context_window:,}; shorten the request or widen the window"
+            f"{context_window:,}; shorten the request, or give context_window={given} or more"
         )
     half = max(1, min(TURN_TOKENS, context_window // 2))
     if input_tokens:

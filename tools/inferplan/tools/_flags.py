@@ -47,7 +47,9 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     "prefix_caching=0": ("no_enable_prefix_caching", "disable_radix_cache"),
     "hybrid_kv_cache=0": ("disable_hybrid_kv_cache_manager", "swa_full"),
     "image_inputs=0": ("language_model_only", "limit_mm_per_prompt"),
-    "speculative_tokens": ("num_speculative_tokens", "speculative_num_steps", "draft_max"),
+    "speculative_tokens": ("num_speculative_tokens", "speculative_num_steps", "draft_max", "draft_tokens"),
+    "prefix_cache_hit_rate": ("cache_hit_rate", "hit_rate", "prefix_hit_rate"),
+    "sample_weight": ("weight", "weight_value"),
     "lora_adapters": ("max_loras", "max_loras_per_batch"),
     "lora_rank": ("max_lora_rank",),
     "lora_sharded=1": ("fully_sharded_loras",),
@@ -55,7 +57,7 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     "on_demand_usd_per_gpu_hour": ("price", "gpu_price", "hourly_price", "price_per_hour", "usd_per_hour", "gpu_hour"),
     "electricity_usd_per_kwh": ("electricity", "electricity_price", "power_price", "usd_per_kwh"),
     "purchase_usd_per_gpu": ("purchase_price", "gpu_cost", "capex"),
-    "gpus_per_node": ("gpus_per_server", "gpus_per_host"),
+    "gpus_per_node": ("gpus_per_server", "gpus_per_host", "node_size"),
 }
 """Names of others, by ours; a value behind ours is what giving the flag means.
 

@@ -8,6 +8,9 @@ from inferplan.tools._overrides import parse_overrides, with_override
 from inferplan.tools._settings import settings
 from inferplan.tools._tool import NextStep, Question
 
+CONTEXT = "context_window"
+"""The argument that is handed on where it was given, even as the default: else it would be said to be assumed."""
+
 
 def following(q: Question, taken: type[Question], why: str, **changes: Any) -> NextStep:
     """A call of the tool that takes `taken`, with all of this question that it takes.
@@ -15,10 +18,11 @@ def following(q: Question, taken: type[Question], why: str, **changes: Any) -> N
     `changes` replace arguments; a change to None leaves one out. Overrides that the tool does not take are left out.
     """
     asked = dict(q) | arguments_for(q, taken) | {"overrides": overrides_for(q, taken)} | changes
+    kept = {*changes, CONTEXT} if q.context_given else {*changes}
     arguments = {
         name: asked[name]
         for name, default in _defaults(taken).items()
-        if asked.get(name) is not None and (name in changes or asked[name] != default)
+        if asked.get(name) is not None and (name in kept or asked[name] != default)
     }
     said = arguments.pop("overrides", "")
     return NextStep(tool=taken.tool, arguments=arguments | ({"overrides": said} if said else {}), why=why)

@@ -95,6 +95,7 @@ class ParallelismQuestion(Question):
             objective=self.objective or ("fewest_gpus" if is_any(self.gpu) and self.total_gpus is None else None),
             latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
             ranks_given=SHARED_TOKENS in self.overrides,
+            context_given=self.context_given,
         )
 
     def serving(self, ledger: Ledger, gpu: str | None = None, *, quiet: bool = False) -> Serving:

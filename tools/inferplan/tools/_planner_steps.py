@@ -29,7 +29,8 @@ def next_steps(q: ParallelismQuestion, case: Case, arriving: Arriving | None) ->
     countable = case.chosen.layout.gpus <= GPUS_AT_MOST
     if countable and price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
         a_day, asked = (arriving.per_day, "") if arriving else _usual_requests(case)
-        planned = {"gpu": on, "total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
+        planned = {"total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
+        planned |= {"gpu": on} if is_any(q.gpu) else {}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
         late = "" if serves or not case.demand.has_targets else ", however long it takes"
         why = f"their bill{asked}{late}"

@@ -85,6 +85,11 @@ class Question(BaseModel):
         """The arguments that name a model."""
         return tuple(name for name in cls.model_fields if name in MODEL_ARGUMENTS)
 
+    @property
+    def context_given(self) -> bool:
+        """Whether the caller gave the context, be it the default."""
+        return "context_window" in self.model_fields_set
+
     def inputs(self, **resolved: Any) -> dict[str, Any]:
         """The normalized arguments, defaults included and empty ones left out: fit to call the tool with."""
         given = self.model_dump(mode="json") | resolved

@@ -12,6 +12,7 @@ from inferplan.catalog.asked_models import model_of
 from inferplan.catalog.models import MODELS
 from inferplan.core.units import HOURS_PER_DAY, MILLI
 from inferplan.tools._arguments import (
+    TURN_TOKENS,
     USUAL_GPU,
     GpuName,
     Gpus,
@@ -130,11 +131,11 @@ class CostsAnswer(Answer):
         "payback_months": 0,
         "cheapest_gpus": 1,
         "sensitivity": 0,
-        "next_steps": 0,
         "formula": 1,
-        "assumptions": 7,
+        "assumptions": 6,
+        "next_steps": 0,
     }
-    _room: ClassVar[Room] = Room(pieces=1182, characters=3330)
+    _room: ClassVar[Room] = Room(pieces=1192, characters=3330)
 
     gpus_per_instance: int
     instances: int
@@ -173,6 +174,8 @@ def case_of(q: CostsQuestion, ledger: Ledger) -> Case:
     """The fleet and its bills, with their assumptions in the ledger; the rest of a case is computed on demand."""
     on = q.serving(ledger)
     note_checkpoint(ledger, on.model, on.precision)
+    if q.input_tokens == q.output_tokens == TURN_TOKENS:
+        ledger.note("request", f"{q.input_tokens} in, {q.output_tokens} out", why="tokens, the guide's")
     sizing = q.sizing(on, ledger)
     bills = Bills(rates=take_rates(ledger, on.gpu, on.model), sizing=sizing)
     case = Case(

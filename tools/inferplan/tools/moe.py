@@ -83,7 +83,7 @@ class TradeOff(Part):
 class MoeAnswer(Answer):
     """Both models side by side; ratios are moe over dense."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"formula": 1, "next_steps": 0, "assumptions": 3}
+    _gives_way: ClassVar[Mapping[str, int]] = {"formula": 1, "assumptions": 3, "next_steps": 0}
     _room: ClassVar[Room] = Room(pieces=1110, characters=3330)
 
     dense: Contestant

@@ -16,7 +16,7 @@ from inferplan.tools._planner_steps import next_steps, ways_out
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, Tool, absent
 from inferplan.tools.layouts.arriving import Arriving, demand_at_rate
-from inferplan.tools.layouts.assumed import note_load
+from inferplan.tools.layouts.assumed import note_assumed_context, note_load
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
 from inferplan.tools.layouts.plans import Case, compare
 from inferplan.tools.layouts.rows import (
@@ -56,11 +56,11 @@ class ParallelismAnswer(Answer):
         "alternatives": 1,
         "collectives": 0,
         "formula": 1,
+        "assumptions": 6,
         "next_steps": 0,
         "launch": 0,
-        "assumptions": 6,
     }
-    _room: ClassVar[Room] = Room(pieces=1150, characters=3366)
+    _room: ClassVar[Room] = Room(pieces=1159, characters=3366)
 
     gpu: str | None = Field(default=None, exclude_if=absent, description="The type chosen of any.")
     usd_per_hour: float | None = Field(
@@ -132,6 +132,7 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
         ledger.note("gpu_types", types, why=f"datacenter types, none only announced{left}")
     if not case.plans:
         note_node(ledger, case.on, case.needed.replica if case.needed else inf)
+        note_assumed_context(case, ledger)
         return _does_not_fit(q, case, ledger, found)
     note_load(case, ledger)
     arriving = Arriving.at(case, rate) if rate else None

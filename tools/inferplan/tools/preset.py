@@ -30,7 +30,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
     turn,
 )
-from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed
+from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed, assumption
 from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
@@ -61,8 +61,11 @@ from inferplan.tools.vram import VramQuestion, need_of
 OTHER_DENSE, OTHER_MOE = "70B", "745B MoE"
 """The guide's pair; the model asked for replaces the one of its kind."""
 
-ASSUMPTIONS = 7
+ASSUMPTIONS = 8
 """Assumptions that the one-call answer lists; each section's own tool lists all of its."""
+
+LOAD = ("concurrent_users", "context_window", "requests_per_day", "usage_hours_per_day")
+"""Controls of the load, which the verdict names or rests on; the model and its format stand in every sentence."""
 
 LIMITS = ("max_ttft_ms", "max_tpot_ms")
 """Overrides that are arguments of the planner: this schema has no room for them."""
@@ -135,7 +138,7 @@ class PresetQuestion(Question):
 class PresetAnswer(Answer):
     """One verdict, and the five sections behind it."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 1, "next_steps": 1, "formula": 2}
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 1, "formula": 2, "assumptions": 4, "next_steps": 1}
     _room: ClassVar[Room] = Room(pieces=1890, characters=5600)
 
     preset: str
@@ -285,13 +288,24 @@ def _sizing(case: Case) -> list[str]:
 
 
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
-    """The first assumptions of all sections, each once: what the caller changed, then what moves the verdict."""
-    bill = case.bill.assumptions if case.bill else []
-    listed = {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed, *bill)}
+    """The first assumptions of all sections, each once: what the caller changed, then what moves the verdict.
+
+    Those of the preset's own controls lead them.
+    """
+    listed = _own_controls(q) | {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed)}
+    for entry in case.bill.assumptions if case.bill else ():
+        listed.setdefault(entry.name, entry)
     for name, value in q.limits.items():
         listed[name] = assumed(settings()[name], value, why=OVERRIDDEN)
     ordered = sorted(listed.values(), key=lambda entry: entry.why not in (OVERRIDDEN, UNUSED))
     return ordered[:ASSUMPTIONS]
+
+
+def _own_controls(q: PresetQuestion) -> dict[str, Assumption]:
+    """The controls that are the preset's, as the caller gives none of them: one assumption, by the preset's name."""
+    own = PRESETS[q.preset]
+    kept = [f"{name}={getattr(own, name):.10g}" for name in LOAD if getattr(q, name) is None]
+    return {"preset": assumption("preset", ", ".join(kept), why=f"of {q.preset}, not given")} if kept else {}
 
 
 def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
@@ -299,10 +313,11 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     if case.on.not_modelled:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
-    layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
+    drawn = gpus if case.plan.serves_users else case.needed or gpus
+    layout = _ask(ParallelismQuestion, q, total_gpus=drawn if drawn and drawn <= GPUS_AT_MOST else None)
     why = "the layout drawn, and its alternatives"
-    if not case.plan.fits:
-        why = GPUS_THAT_HOLD if gpus else "what keeps it from fitting"
+    if not case.plan.serves_users and (case.needed or not case.plan.fits):
+        why = GPUS_THAT_HOLD if drawn else "what keeps it from fitting"
     steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)

@@ -28,6 +28,7 @@ from inferplan.tools.money.unit_cost import PRICED
 from inferplan.tools.number_formats.draw import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools.number_formats.forms import Comparison, Form, compare
 from inferplan.tools.number_formats.words import formula, gb, note_limits, rounding, summary
+from inferplan.tools.serving.assumed_context import NOT_GIVEN
 from inferplan.tools.serving.settings import note_node
 
 SHOWN = 6
@@ -75,8 +76,8 @@ class QuantizationAnswer(Answer):
         "diagram": 2,
         "formula": 1,
         "usd_per_million_tokens": 0,
-        "next_steps": 0,
         "assumptions": 3,
+        "next_steps": 0,
     }
     _room: ClassVar[Room] = Room(pieces=1170, characters=3150)
 
@@ -100,6 +101,8 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
     """Put number formats side by side: memory, GPUs, speed, quality, and one weight bit by bit."""
     ledger = q.ledger()
     case = comparison_of(q, ledger)
+    if not q.context_given:
+        ledger.note("context_window", q.context_window, why=NOT_GIVEN)
     note_limits(ledger, case)
     note_node(ledger, case.fp32.on, case.fp32.on.gpus_by_weights)
     rows = [_row(case, form) for form in case.forms]

@@ -1,6 +1,6 @@
 """How much GPU memory does serving this model take, and which GPUs hold it?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import not_
 from typing import ClassVar, cast
@@ -32,11 +32,12 @@ from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._following import following, in_version
-from inferplan.tools._models import HALF, cache_reason, note_release
+from inferplan.tools._models import HALF, cache_reason, is_original, note_release
 from inferplan.tools._planner_question import GPUS_THAT_HOLD, ParallelismQuestion
 from inferplan.tools._settings import TAKEN
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Question, Tool, absent
+from inferplan.tools.serving.assumed_context import note_context
 from inferplan.tools.serving.evidence import memory_evidence
 from inferplan.tools.serving.latency import Latency, Pace
 from inferplan.tools.serving.launch import launch
@@ -60,6 +61,8 @@ from inferplan.tools.sizing.rows import (
 from inferplan.tools.sizing.words import allocated, summary
 from inferplan.tools.sizing.words_formula import formula
 
+SMALLER, LARGER = "q4_k_m", "q8_0"
+"""The GGUF formats that are compared with one another: of those that people load, the usual small and large one."""
 OTHERS = 3
 """Other GPU types in the table where GPUs or a latency are given."""
 
@@ -116,8 +119,8 @@ class VramQuestion(Question):
 class VramAnswer(Answer):
     """Weights, KV cache and overhead, and the GPUs that hold them."""
 
-    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "next_steps": 1, "formula": 1, "assumptions": 2}
-    _room: ClassVar[Room] = Room(pieces=1170, characters=3420)
+    _gives_way: ClassVar[Mapping[str, int]] = {"changes": 2, "formula": 1, "next_steps": 1, "assumptions": 2}
+    _room: ClassVar[Room] = Room(pieces=1175, characters=3420)
 
     fits: bool | None = Field(description="Whether the GPUs take all users, in time; null where not known.")
     weights_gb: float
@@ -188,7 +191,10 @@ def need_of(q: VramQuestion, ledger: Ledger) -> Need:
         context=q.context_window,
         overhead_fraction=ledger.take("overhead_fraction"),
         own_cache=q.kv_precision is not None,
+        assumed_turn=0 if q.context_given else sum(turn(q.context_window, None, None)),
     )
+    if need.assumed_turn:
+        note_context(ledger, need.on, users=need.users, context=need.context, turn=need.assumed_turn)
     _note_cache(q, need, ledger)
     _note_rules(need, ledger)
     _note_pace(need, ledger)
@@ -267,13 +273,13 @@ def _gpus(one: Fit) -> int:
 
 
 def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextStep]:
-    """Quantization where the weights have 16 bits or more, else the layout; under llama.cpp only the formats.
+    """Quantization where the weights have 16 bits or more, else the layout; under llama.cpp another format of it.
 
     The layout as well where the planner may choose another, or where more GPUs would do. Where the engine runs nothing
     here, what it does run, if anything.
     """
     if q.engine == "llama.cpp":
-        return [following(q, QuantizationQuestion, "the format beside others")]
+        return list(_next_file(q, here, remedies))
     is_wide = FORMATS[q.precision].bits_per_weight >= HALF
     steps: list[NextStep] = []
     if is_wide:
@@ -293,6 +299,24 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
         why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))
     return steps
+
+
+def _next_file(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> Iterator[NextStep]:
+    """The same under llama.cpp: a format or another change with which it fits, else a smaller or larger GGUF file.
+
+    None beside the few bits that a model was released in, of which more lose no less. The comparison of formats is of
+    engines that plan layouts: it is offered only of a model of which llama.cpp's memory is not known.
+    """
+    if here.on.not_modelled:
+        yield following(q, QuantizationQuestion, "the memory of its formats")
+        return
+    fitting = next((one for one in remedies if "precision" in one.arguments), next(iter(remedies), None))
+    wide = FORMATS[q.precision].bits_per_weight > FORMATS[SMALLER].bits_per_weight
+    if fitting:
+        yield following(q, VramQuestion, "a change with which it fits, under llama.cpp too", **fitting.arguments)
+    elif wide or not is_original(here.on.model, here.on.precision):
+        why = "in fewer bits, as most GGUF files are" if wide else "in more bits, which lose less"
+        yield following(q, VramQuestion, f"the same {why}", precision=SMALLER if wide else LARGER)
 
 
 TOOL = Tool(

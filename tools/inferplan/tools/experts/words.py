@@ -147,7 +147,16 @@ def _compute_sentence(dense: Side, moe: Side) -> str:
     link = "despite" if (compute < 1) != (size < 1) else "with"
     change = relative(compute)
     taken = f"{change} the" if change.endswith("x") else change if change != "the same" else "the same"
-    return f"{_named(moe.model)} takes {taken} compute per token {link} {words.significant(size)}x the parameters."
+    return f"{_named(moe.model)} takes {taken} compute per token {link} {_times(size)}x the parameters."
+
+
+def _times(ratio: float) -> str:
+    """A ratio; of two nearly alike with the digits that tell them apart.
+
+    >>> _times(1.0079), _times(10.64), _times(0.37)
+    ('1.01', '10.6', '0.37')
+    """
+    return f"{ratio:.2f}" if round(ratio, 1) == 1 else words.significant(ratio)
 
 
 def _memory_sentence(dense: Side, moe: Side) -> str:

@@ -3,6 +3,7 @@
 from inferplan.core.units import MICRO
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.layouts.plans import Case
+from inferplan.tools.serving.assumed_context import note_context
 from inferplan.tools.serving.launch_flags import FLAGS
 from inferplan.tools.serving.settings import note_node, note_share, note_speed
 
@@ -14,8 +15,9 @@ COMPUTED_AGAIN = "past turns not counted: no prefix is cached, so that they are 
 
 
 def note_load(case: Case, ledger: Ledger) -> None:
-    """List what the latency figures of a case assume: the turn, the node, the network, the speed model."""
+    """List what the figures of a case assume: the context, the turn, the node, the network, the speed model."""
     demand = case.demand
+    note_assumed_context(case, ledger)
     ledger.note(
         "request",
         f"{demand.input_tokens} in, {demand.output_tokens} out",
@@ -30,6 +32,13 @@ def note_load(case: Case, ledger: Ledger) -> None:
     if any(one.hidden for one in case.chosen.passes[0]):
         how = FLAGS[case.on.engine.name].overlap
         ledger.note("expert_exchange", "overlapped", why=f"two-batch overlap between nodes: {how}, DeepEP")
+
+
+def note_assumed_context(case: Case, ledger: Ledger) -> None:
+    """List that the context is assumed, where it is."""
+    demand = case.demand
+    if not demand.context_given:
+        note_context(ledger, case.on, users=demand.users, context=demand.context, turn=demand.turn)
 
 
 def _note_width(case: Case, ledger: Ledger) -> None:

@@ -25,7 +25,7 @@ class Demand:
 
     A layout serves the demand if it holds all users and gets each the `latency`. `rate` is that of the arrivals where
     `users` are planned for them, at least as many as they keep busy. [requests/s] `ranks_given` says that the caller
-    fixed the degree of decode context parallelism.
+    fixed the degree of decode context parallelism, `context_given` that the context is not assumed.
     """
 
     users: int
@@ -37,6 +37,12 @@ class Demand:
     latency: Latency = WHENEVER
     rate: float | None = None
     ranks_given: bool = False
+    context_given: bool = True
+
+    @property
+    def turn(self) -> int:
+        """Input and output tokens of a turn. [tokens]"""
+        return self.input_tokens + self.output_tokens
 
     @property
     def is_capped(self) -> bool:

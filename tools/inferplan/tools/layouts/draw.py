@@ -181,7 +181,15 @@ def _shared_nodes(on: Serving, layout: Layout) -> list[str]:
     per_node = max(1, on.node_size // layout.replica)
     nodes = [range(start, min(start + per_node, layout.dp)) for start in range(0, layout.dp, per_node)]
     boxes = [_node_box(on, layout, number + 1, replicas) for number, replicas in enumerate(nodes[:2])]
-    return draw.beside(boxes[0], boxes[1]) if len(nodes) == 2 else [*boxes[0], *_more(len(nodes) - 1, "more node")]
+    return draw.beside(boxes[0], boxes[1]) if len(nodes) == 2 else [*boxes[0], *_other_nodes(nodes)]
+
+
+def _other_nodes(nodes: Sequence[Sequence[int]]) -> list[str]:
+    """`... and 12 more nodes like this`; where the last holds fewer replicas, that is said."""
+    alike = sum(len(one) == len(nodes[0]) for one in nodes[1:])
+    if alike == len(nodes) - 1:
+        return _more(alike, "more node")
+    return [*_more(alike, "more node"), f"... and node {len(nodes):,} with {words.count(len(nodes[-1]), 'replica')}"]
 
 
 def _node_box(on: Serving, layout: Layout, node: int, replicas: Sequence[int]) -> list[str]:

@@ -12,6 +12,7 @@ from inferplan.tools import _words as words
 from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.layouts.words_aims import left_over
+from inferplan.tools.serving.assumed_context import context_sentence
 from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
@@ -44,9 +45,18 @@ def summary(case: Case) -> Iterator[str]:
         yield f"No latency is given: {on.untimed}."
     yield from _smaller_steps(case)
     yield from _shared_cache(case)
+    yield from _assumed_context(case)
     users = min(plan.users, case.demand.users)
     yield from warning(on, layout, users=users, context=case.demand.context)
     yield from words.beyond_training(on.model, case.demand.context)
+
+
+def _assumed_context(case: Case) -> Iterator[str]:
+    """That the context is assumed, where it decides how many GPUs the users take."""
+    demand = case.demand
+    if not demand.context_given:
+        load = {"users": demand.users, "context": demand.context, "turn": demand.turn}
+        yield from context_sentence(case.on, **load, gpus=demand.gpus)
 
 
 def _subject(on: Serving) -> str:
@@ -289,6 +299,7 @@ def shortage(case: Case) -> Iterator[str]:
         if small:
             usual = f"{words.degrees(small)} on {words.count(small.replica, 'GPU')}, the usual one {usual}"
         yield f"The smallest legal layout is {usual}. Fewer bits per weight would also help."
+    yield from _assumed_context(case)
     if on.precision.is_gguf:
         yield 'llama.cpp needs less, and may keep a part in host memory: estimate_vram with engine "llama.cpp" says.'
 

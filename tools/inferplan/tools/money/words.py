@@ -23,6 +23,8 @@ TITLES: dict[OptionName, str] = {
 }
 SHORTEST_HOURS = 0.05
 """Hours a day below which a crossing counts as at once. [h]"""
+TOO_SLOW = "answers that appear more slowly than people can read them"
+"""What a TPOT beyond `READING_S` makes."""
 READING_S = 0.2
 """TPOT of text that is read as it comes. [s]
 
@@ -169,9 +171,10 @@ def _own_price(case: Case) -> float:
 def _ranking_sentence(case: Case) -> str:
     """The GPU type whose fleet costs least."""
     how = "to own" if case.compliance_required else "on demand"
+    of_all = "For these requests alone, of all GPUs" if case.bills.sizing.at_least else "Of all GPUs"
     first = case.ranked[0]
-    pace = ", slower than people read" if _is_slow(case, first.tpot_s) else ""
-    return f"Of all GPUs {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month{pace}."
+    pace = f", with {TOO_SLOW}" if _is_slow(case, first.tpot_s) else ""
+    return f"{of_all} {GPUS[first.gpu].title} costs least {how}: {words.usd(first.monthly_usd)} a month{pace}."
 
 
 def _caveats(case: Case) -> Iterator[str]:
@@ -207,7 +210,7 @@ def _pace_sentence(case: Case) -> Iterator[str]:
     instance = case.fleet.instance
     if _is_slow(case, instance.service.tpot_s):
         each = f"In its batch of {instance.batch:,} a token takes {words.seconds(instance.service.tpot_s)}"
-        yield f"{each}, slower than people read: max_tpot_ms limits that."
+        yield f"{each}, which makes {TOO_SLOW}: max_tpot_ms limits that."
 
 
 def formula(case: Case) -> Iterator[str]:

@@ -74,7 +74,7 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     mixers = [mixer for _, mixer in on.model.architecture.mixers]
     pooled = any(isinstance(mixer, Latent) and pools_index_keys(mixer) for mixer in mixers)
     if pooled and asked.bits <= BITS_PER_BYTE and on.engine.name in POOLED_IN_16_BIT:
-        return f"it is not known here how {on.engine_name} keeps latents beside pooled index keys"
+        return f"{on.engine_name} is not known to keep the KV cache of {on.model.title}"
     if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"
     return None

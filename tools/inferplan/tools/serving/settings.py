@@ -24,6 +24,7 @@ from inferplan.core.precision import REST_BITS, Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.speed.efficiency import Efficiency, Kind, efficiency, kind_of
 from inferplan.core.units import GB, MICRO, MILLI
+from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import cache_reason, note_checkpoint
 from inferplan.tools._settings import settings
@@ -160,7 +161,7 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
     note_share(ledger, on.utilization(Layout()))
     if on.gpu.kind == "unified":
-        ledger.note("unified_memory", "shared", why=SHARED_MEMORY)
+        ledger.note("unified_memory", _lent(on.gpu), why=SHARED_MEMORY)
     if on.gpu.status == "announced":
         ledger.note("announced_gpu", on.gpu.title, why=BEFORE_RELEASE)
 
@@ -177,6 +178,16 @@ BEFORE_RELEASE = "figures of before its release; no published run or log is of i
 """What is known of a GPU that is only announced."""
 SHARED_MEMORY = "other programs take of it too: seven KV pools on a DGX Spark were 7 to 31 % smaller"
 """What published logs of vLLM 0.13 to 0.27 on GB10 show against the rules."""
+
+
+def _lent(gpu: Gpu) -> str:
+    """`96 GiB of 125 GiB`: what a serving engine sees of unified memory; `shared` where it sees all."""
+    lent, held = words.gib(gpu.engine_memory), words.gib(gpu.memory)
+    return f"{lent} of {held} lent to it" if gpu.engine_memory < LENT_IN_FULL * gpu.memory else "shared"
+
+
+LENT_IN_FULL = 0.9
+"""Share of unified memory from which an engine is taken to see all of it."""
 
 
 def _options(ledger: Ledger, model: Model, engine: Engine) -> Options:

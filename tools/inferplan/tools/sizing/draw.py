@@ -31,7 +31,7 @@ def draw_need(need: Need) -> str:
 def _title(need: Need) -> list[str]:
     """The model, its format and the load, wrapped."""
     what = f"{words.title(need.model)}, {need.precision.title},"
-    load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
+    load = f"{words.count(need.users, 'user')} x {words.count(need.context, 'token')}"
     return draw.wrap_items([what, load], draw.WIDTH, separator=" ")
 
 

@@ -20,7 +20,8 @@ from inferplan.tools.serving.stand_in import falls_short
 class Need:
     """A model in a format and the users that it serves, each at full context. Sizes are in bytes.
 
-    `own_cache` says that the caller chose the format of the KV cache.
+    `own_cache` says that the caller chose the format of the KV cache, `assumed_turn` what a session of one turn has
+    where the context is assumed, else 0. [tokens]
     """
 
     on: Serving
@@ -28,6 +29,7 @@ class Need:
     context: int
     overhead_fraction: float
     own_cache: bool = False
+    assumed_turn: int = 0
 
     @property
     def model(self) -> Model:

@@ -103,11 +103,11 @@ def hardware_row(one: Fit, **more: Any) -> HardwareRow:
 
 def detailed(one: Fit) -> dict[str, Any]:
     """The fields that only the GPU asked for has: how far its deployment goes, or what each GPU lacks."""
-    timed = one.on.pace is not None
+    left_out = one.on.pace is not None or bool(one.on.not_modelled)
     return {
         "users_by_memory": one.by_memory if one.waits else None,
-        "users_at_half": None if timed else one.half_users,
-        "longest_context": None if timed else one.longest,
+        "users_at_half": None if left_out else one.half_users,
+        "longest_context": None if left_out else one.longest,
         "shortfall_gib_per_gpu": None if one.is_enough else rounded(one.tightest.shortfall, GIB),
     }
 

@@ -10,6 +10,7 @@ from inferplan.core.engines import llamacpp_offload
 from inferplan.core.speed.load import Load
 from inferplan.tools import _words as words
 from inferplan.tools.serving.adapters import adapters_sentence
+from inferplan.tools.serving.assumed_context import context_sentence
 from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.serving import Deployment
 from inferplan.tools.serving.words_speed import around
@@ -35,6 +36,9 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     yield from adapters_sentence(need.on, here.tightest.memory)
     yield from _caveats(need)
     yield from _real_sentence(here)
+    if need.assumed_turn:
+        load = {"users": need.users, "context": need.context, "turn": need.assumed_turn}
+        yield from context_sentence(need.on, **load, gpus=limit)
 
 
 def memory_sentence(need: Need) -> str:

@@ -46,7 +46,8 @@ def _cache_lines(need: Need) -> Iterator[str]:
             f"per token  2 x {architecture.layers} layers x {plain.kv_heads} KV heads x "
             f"{plain.head_dim} x {kv_bytes:g} B = {need.kv_per_token:,.0f} B"
         )
-        yield f"KV cache   {need.kv_per_token:,.0f} B x {need.context:,} tokens x {users} = {cache}"
+        tokens = words.count(need.context, "token")
+        yield f"KV cache   {need.kv_per_token:,.0f} B x {tokens} x {users} = {cache}"
         return
     alike: Counter[tuple[str, str]] = Counter()
     for layers, part in memory.cached_parts(architecture):

@@ -7,7 +7,8 @@ from inferplan.core.units import MILLI
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
 from inferplan.tools.moe import Pair
-from inferplan.tools.money.rates import LABELS
+from inferplan.tools.money.rates import LABELS, OptionName
+from inferplan.tools.money.rows import CostOption
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.sizing.need import Need
 from inferplan.tools.verdict.sections import Bill, Case
@@ -31,7 +32,7 @@ def draw_preset(case: Case) -> str:
 def _title(case: Case) -> list[str]:
     """Model, format, load and GPU, wrapped."""
     on, need = case.on, case.need
-    load = f"{words.count(need.users, 'user')} x {need.context:,} tokens"
+    load = f"{words.count(need.users, 'user')} x {words.count(need.context, 'token')}"
     parts = [words.title(on.model), on.precision.title, load, on.gpu.title]
     return draw.wrap_items(parts, draw.WIDTH, separator=", ")
 
@@ -104,10 +105,17 @@ def _bills(costs: Bill | str) -> list[str]:
         _line(
             LABELS[option.name],
             draw.bar(option.monthly_usd, full, BAR, mark="$"),
-            f"{words.usd(option.monthly_usd)}/month{' best' if option.best else ''}",
+            f"{words.usd(option.monthly_usd)}/month{_mark(option, costs.case.recommended)}",
         )
         for option in costs.options
     ]
+
+
+def _mark(option: CostOption, recommended: OptionName) -> str:
+    """` best`; where the cheapest is not the one recommended, which of the two an option is; else empty."""
+    if option.name == recommended:
+        return " best" if option.best else " recommended"
+    return " cheapest" if option.best else ""
 
 
 def _experts(pair: Pair) -> list[str]:

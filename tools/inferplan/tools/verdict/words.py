@@ -175,7 +175,8 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
     verb, them = ("costs", "it") if gpus == 1 else ("cost", "them")
     known = case.plan.serves_users or case.traffic_gpus or gpus in (case.plan.gpus_used, case.enough.gpus_used)
     whose = "" if known else "The day's requests alone take more than the GPUs given: "
-    text = f"{whose}{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {PAID[best.name]}"
+    paid = f"{PAID[best.name]}{' (assumed)' if costs.case.bills.rates.assumed(best.name) else ''}"
+    text = f"{whose}{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {paid}"
     if case.controls["compliance_required"]:
         text += ", as compliance requires"
     elif spot and spot.monthly_usd < best.monthly_usd:
