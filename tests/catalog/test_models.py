@@ -1,5 +1,7 @@
 """Models: published totals, the names people say, and the five size classes."""
 
+import re
+
 import pytest
 
 from inferplan.catalog._shelf import UnknownName
@@ -307,3 +309,9 @@ def test_positions_with_sections_for_time_height_and_width_keep_four_rows_of_rot
     assert loaded == pytest.approx(printed[1], rel=0.001)
     longer = 4 * 2 * (786432 - 262144) * 64 / GIB
     assert loaded + longer == pytest.approx(printed[0], rel=0.001)
+
+
+def test_a_title_hyphenates_the_month_of_a_release_and_has_no_prefix_of_a_repository() -> None:
+    """Cohere writes "Command R 08-2024", and "c4ai-" is a prefix of its repositories alone."""
+    odd = [model.title for model in MODELS.values() if re.search(r"\b\d{2} 20\d{2}\b|c4ai", model.title, re.IGNORECASE)]
+    assert odd == []
