@@ -45,10 +45,12 @@ class Host:
     settings: Mapping[str, Any] | None = None
     run: str = ""
     toml: str = ""
+    yaml: str = ""
 
     def section(self, *, first: bool) -> str:
         """The host's part of the README."""
-        blocks = [("sh", self.run), ("json", self.settings and json.dumps(self.settings)), ("toml", self.toml)]
+        settings = self.settings and json.dumps(self.settings)
+        blocks = [("sh", self.run), ("json", settings), ("toml", self.toml), ("yaml", self.yaml)]
         fenced = "\n\n".join(f"```{language}\n{text}\n```" for language, text in blocks if text)
         head = f"<details{' open' if first else ''}><summary><b>{self.title}</b></summary>"
         return f"{head}\n\n**{self.title}**: {self.where}\n\n{fenced}\n\n</details>"
@@ -90,6 +92,16 @@ HOSTS = (
         settings=standard(IN_THE_CLONE),
     ),
     Host(title="Gemini CLI", where="in `~/.gemini/settings.json`", settings=standard(IN_THE_CLONE)),
+    Host(
+        title="Copilot CLI",
+        where=f'in the clone, run `copilot mcp add {NAME} -- "$PWD/{CLONED}"`, or in `~/.copilot/mcp-config.json`',
+        settings=standard(IN_THE_CLONE),
+    ),
+    Host(
+        title="Continue",
+        where="in `~/.continue/config.yaml`, beside its other keys",
+        yaml=f"mcpServers:\n  - name: {NAME}\n    command: {IN_THE_CLONE}",
+    ),
     Host(title="opencode", where="in `opencode.json`", settings=opencode(IN_THE_CLONE)),
     Host(
         title="Qwen Code",

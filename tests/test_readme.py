@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hosts
 from data_files import memory_cases
@@ -205,6 +206,12 @@ def test_json_snippets_parse_and_name_the_server_under_the_key_of_their_host() -
         command = servers["inferplan"]["command"]
         program = command[0] if isinstance(command, list) else command
         assert program.endswith(hosts.CLONED)
+
+
+def test_yaml_snippets_parse() -> None:
+    (snippet,) = fenced(section("Set up your host"), "yaml")
+    (server,) = yaml.safe_load(snippet)["mcpServers"]
+    assert (server["name"], server["command"].endswith(hosts.CLONED)) == ("inferplan", True)
 
 
 def test_toml_snippets_parse() -> None:

@@ -1,10 +1,11 @@
 """Every tool called in real hosts, over stdio and HTTP: `python tests/conformance/in_hosts.py [--modules FOLDER]`.
 
-Installs the hosts of `hosts.package.json` (1.2 GB) with the node of `pip install '.[conformance,http]'`, sets each up
+Installs the hosts of `hosts.package.json` (2.1 GB) with the node of `pip install '.[conformance,http]'`, sets each up
 as the README says, and has it talk to a model on loopback that calls all six tools (`scripted_model.py`). So no account
 is needed, and what a host makes of the server can be seen: which tools its model is offered, and what it is told.
 
-Prints Markdown; exits 1 where a tool was not offered, or an answer did not reach the model whole.
+Prints Markdown; exits 1 where a tool was not offered, or an answer did not reach the model whole, unless the host is
+known to cut answers of its length.
 """
 
 import argparse
@@ -81,6 +82,10 @@ class Host:
     """What stands in the file, of the server and the model's address."""
     words: tuple[str, ...]
     environment: Callable[[str], Mapping[str, str]] = lambda _: {}
+    accounts: Callable[[str], tuple[str, Settings]] | None = None
+    """A second file below the home folder, which names the model's address, and what stands in it."""
+    cuts_at: int | None = None
+    """Characters to which the host cuts an answer for its model, in the middle."""
 
 
 def codex(server: Server, model: str) -> str:
@@ -105,6 +110,24 @@ def opencode(server: Server, model: str) -> Settings:
     return {**(remote if server.url else hosts.opencode(server.command)), **names}
 
 
+def continued(server: Server, model: str) -> Settings:
+    """`config.yaml` of Continue: JSON is YAML."""
+    headers = {"requestOptions": {"headers": server.headers}}
+    at = {"type": "streamable-http", "url": server.url, **headers} if server.url else {"command": server.command}
+    own = {"name": "own", "provider": "openai", "model": "own", "apiBase": f"{model}/v1", "apiKey": "none"}
+    head = {"name": "own", "version": "1.0.0", "schema": "v1"}
+    return {**head, "models": [{**own, "roles": ["chat"]}], "mcpServers": [{"name": hosts.NAME, **at}]}
+
+
+def cline_account(model: str) -> tuple[str, Settings]:
+    """The model as `cline auth` writes it down."""
+    name = "openai-compatible"
+    own = {"provider": name, "apiKey": "none", "model": "own", "baseUrl": f"{model}/v1"}
+    kept = {"settings": own, "updatedAt": "2026-11-28T00:00:00.000Z", "tokenSource": "manual"}
+    return f"{CLINE}/providers.json", {"version": 1, "lastUsedProvider": name, "modes": {}, "providers": {name: kept}}
+
+
+CLINE = ".cline/data/settings"
 HOSTS = (
     Host(
         title="Claude Code",
@@ -124,12 +147,39 @@ HOSTS = (
         environment=lambda model: {"ANTHROPIC_BASE_URL": model, "ANTHROPIC_API_KEY": "none"},
     ),
     Host(
+        title="Cline",
+        package="cline",
+        program="cline",
+        file=f"{CLINE}/cline_mcp_settings.json",
+        settings=lambda server, _: server.entry(type="streamableHttp"),
+        words=("--json", QUESTION),
+        accounts=cline_account,
+        cuts_at=8000,
+    ),
+    Host(
         title="Codex CLI",
         package="@openai/codex",
         program="codex",
         file=".codex/config.toml",
         settings=codex,
         words=("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", QUESTION),
+    ),
+    Host(
+        title="Continue",
+        package="@continuedev/cli",
+        program="cn",
+        file="project/config.yaml",
+        settings=continued,
+        words=("--config", "config.yaml", "--auto", "-p", QUESTION),
+    ),
+    Host(
+        title="Copilot CLI",
+        package="@github/copilot",
+        program="copilot",
+        file=".copilot/mcp-config.json",
+        settings=lambda server, _: server.entry(type="http"),
+        words=("-p", QUESTION, "--allow-all-tools"),
+        environment=lambda model: {"COPILOT_PROVIDER_BASE_URL": f"{model}/v1", "COPILOT_MODEL": "own"},
     ),
     Host(
         title="Gemini CLI",
@@ -166,14 +216,17 @@ HOSTS = (
 
 def session(host: Host, programs: Path, server: Server) -> Model:
     """One question in a host that knows nothing but this server; what its model saw."""
-    model = Model(script=SCRIPT)
+    model = Model(script=SCRIPT, cuts_at=host.cuts_at)
     with tempfile.TemporaryDirectory() as folder, Served(model) as served:
         home = Path(folder)
         file, project = home / host.file, home / "project"
         project.mkdir()
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         settings = host.settings(server, served.url)
         file.write_text(settings if isinstance(settings, str) else json.dumps(settings), encoding="utf-8")
+        if host.accounts:
+            beside, accounts = host.accounts(served.url)
+            (home / beside).write_text(json.dumps(accounts), encoding="utf-8")
         path = os.pathsep.join([str(NODE / "bin"), os.environ.get("PATH", "")])
         own = {"HOME": folder, "PATH": path, "TOKEN": server.token, **host.environment(served.url)}
         run(host.title, [str(programs / host.program), *host.words], where=project, environment=own)
@@ -224,7 +277,9 @@ def row(name: str, server: Server, model: Model) -> tuple[str, bool]:
         f"{len(whole)} of {len(SCRIPT)}",
         ", ".join(sorted(set(reached))),
     )
-    return f"| {' | '.join(cells)} |", len(model.offered) == len(whole) == len(SCRIPT)
+    told = zip(model.told, reached, strict=False)
+    come = [said for said, each in told if each != "cut" or len(said) == model.cuts_at]
+    return f"| {' | '.join(cells)} |", len(model.offered) == len(come) == len(SCRIPT)
 
 
 Session = Callable[[Server], Model]

@@ -193,6 +193,8 @@ class Model:
     """The model: its script, and the requests that it got."""
 
     script: Sequence[Call]
+    cuts_at: int | None = None
+    """Characters to which its host is known to cut what it is told."""
     prompts: list[Json] = field(default_factory=list)
     """Every request that offered a tool of the script."""
     told: Sequence[str] = ()
