@@ -8,15 +8,24 @@ from hypothesis import strategies as st
 
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
-from inferplan.core.engines.compressed_memory import CompressedBlocks, cut, forward_peak, lacks_kernels, not_modelled
+from inferplan.core.engines.compressed_memory import (
+    CompressedBlocks,
+    cut,
+    forward_peak,
+    lacks_kernels,
+    laid_out_otherwise,
+    not_modelled,
+)
 from inferplan.core.engines.drafts import with_draft
 from inferplan.core.engines.vllm_defaults import has_second_runner
+from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 from shapes import engine
 
 FLASH = MODELS["deepseek-ai/DeepSeek-V4-Flash"].architecture
 PRO = MODELS["deepseek-ai/DeepSeek-V4-Pro"].architecture
+SHARED = MODELS["deepseek-ai/DeepSeek-V4.1-Flash"].architecture
 
 
 def blocks_of(version: int, *, tokens: int = 8192, pp: int = 1) -> CompressedBlocks:
@@ -108,10 +117,50 @@ def test_more_blocks_never_hold_less_and_longer_contexts_never_more(number: int,
     assert held >= blocks.concurrency(number, context + more)
 
 
+def test_v4_1_shares_keys_of_four_layers_and_has_its_windows_in_seven_groups() -> None:
+    """Three sources of 32 keys in 64 tokens and one of 64: 3 x (19,008 + 4,608) + 37,440 + 8,640, into which six
+    windows of 32 x 584 B fit; three rings of 8 x 1,024 x 4 B. A start of 0.31 printed groups of 32 (seven), 64 and 8.
+    """
+    blocks = cut(SHARED, Layout(tp=8), engine=engine(version=31))
+    assert blocks.block_bytes == 116_928
+    groups = [(spec.block_tokens, spec.window, spec.kind, spec.page) for _, spec in blocks.groups]
+    windows = [(32, 128, "sliding", layers * 19_008) for layers in (6, 6, 6, 6, 6, 5, 5)]
+    assert groups == [(64, 0, "full", 116_928), *windows, (8, 0, "state", 3 * 32_768)]
+
+
+def test_eight_h100_printed_9_million_tokens_of_v4_1_for_29_14_gib() -> None:
+    """vLLM 0.31.1rc1 at 262,144 tokens, 8,192 a step and two steps in flight: 9,092,347."""
+    blocks = cut(SHARED, Layout(tp=8), engine=engine(version=31))
+    assert blocks.per_sequence(262_144) == 4096 + 7 * 517 + 1
+    least, most = (
+        blocks.printed(int(gib * GIB // blocks.block_bytes), context=262_144, version=31) for gib in (29.135, 29.145)
+    )
+    assert least <= 9_092_347 <= most
+
+
+def test_a_ring_of_v4_1_has_room_for_the_drafted_tokens_and_two_more() -> None:
+    """A power of two, at least 8: up to 6 drafted tokens fit into 8."""
+    rings = [
+        cut(SHARED, Layout(tp=8), engine=replace(engine(version=31), drafts=drafts)).groups[-1][1].block_tokens
+        for drafts in (0, 6, 7)
+    ]
+    assert rings == [8, 8, 16]
+
+
+def test_v4_1_is_cut_as_on_hopper_and_said_to_be_laid_out_otherwise_elsewhere() -> None:
+    assert laid_out_otherwise(SHARED, GPUS["h200-sxm"]) is None
+    assert "Hopper" in (laid_out_otherwise(SHARED, GPUS["b200-sxm"]) or "")
+    assert laid_out_otherwise(FLASH, GPUS["b200-sxm"]) is None
+
+
 def test_other_keys_versions_and_managers_are_refused_by_name() -> None:
-    """DeepSeek-V4.1 compresses by 2 and shares keys between layers."""
-    v41 = MODELS["deepseek-ai/DeepSeek-V4.1-Flash"].architecture
-    assert "another kind" in (not_modelled(v41, engine(version=28)) or "")
+    """Neither V4 nor V4.1 pools 8 tokens into a key."""
+    group = PRO.groups[0]
+    assert isinstance(group.attention, Compressed)
+    other = replace(group, attention=replace(group.attention, compress=8))
+    assert "another kind" in (not_modelled(replace(PRO, groups=(other, *PRO.groups[1:])), engine(version=28)) or "")
+    assert "since 0.30" in (not_modelled(SHARED, engine(version=29)) or "")
+    assert not_modelled(SHARED, engine(version=30)) is None
     assert "since 0.20" in (not_modelled(FLASH, engine(version=19)) or "")
     assert "hybrid" in (not_modelled(FLASH, replace(engine(version=28), windows=False)) or "")
     assert not_modelled(FLASH, engine(version=20)) is None

@@ -106,7 +106,7 @@ def test_a_larger_share_of_the_gpu_never_holds_less(context: int, low: float, hi
 
 def test_a_cache_that_is_not_modelled_fits_nothing_and_says_why() -> None:
     v41 = MODELS["deepseek-ai/DeepSeek-V4.1-Flash"]
-    held = capacity(v41, FORMATS["fp8"], GPUS["b200-sxm"], Layout(tp=8), engine(), context=8192, kv_bits=8)
+    held = capacity(v41, FORMATS["fp8"], GPUS["b200-sxm"], Layout(tp=8), engine(version=31), context=8192, kv_bits=8)
     assert held.not_modelled is not None
     assert (held.fits, held.tokens, held.sessions) == (False, 0, 0)
 

@@ -55,7 +55,7 @@ def test_no_version_is_named_that_would_not_help() -> None:
 
 
 def test_a_kind_of_attention_that_a_version_lacks_is_a_model_that_it_does_not_run() -> None:
-    """DeepSeek-V4 since 0.20; lightning attention up to 0.23. Whether 0.20 has V4.1 is not known, 0.19 has not."""
+    """DeepSeek-V4 since 0.20; V4.1 since 0.30, off Hopper not modelled; lightning attention up to 0.23."""
     v4, lightning = "deepseek-ai/DeepSeek-V4-Flash", "MiniMaxAI/MiniMax-Text-01"
     early, late = (
         asked(model, overrides=f"engine_version=0.{version}") for model, version in ((v4, 19), (lightning, 24))
@@ -63,9 +63,13 @@ def test_a_kind_of_attention_that_a_version_lacks_is_a_model_that_it_does_not_ru
     assert 'vLLM 0.19 has no class for it, 0.20 has: overrides="engine_version=0.20"' in early.summary
     assert 'vLLM 0.24 no longer has a class for it, 0.23 had: overrides="engine_version=0.23"' in late.summary
     assert (early.fits, late.fits) == (False, False)
-    later = asked("deepseek-ai/DeepSeek-V4.1-Flash", overrides="engine_version=0.19")
-    assert "vLLM 0.19 has no class for it." in later.summary
-    assert asked("deepseek-ai/DeepSeek-V4.1-Flash").fits is None
+    v41 = "deepseek-ai/DeepSeek-V4.1-Flash"
+    later = asked(v41, gpu="h200", overrides="engine_version=0.29")
+    assert 'vLLM 0.29 has no class for it, 0.30 has: overrides="engine_version=0.30"' in later.summary
+    there, elsewhere = (asked(v41, gpu=gpu, overrides="engine_version=0.31") for gpu in ("h200", "b300"))
+    assert (there.launch or "").startswith("vllm serve ")
+    assert (elsewhere.fits, elsewhere.launch) == (None, None)
+    assert "otherwise than on Hopper" in elsewhere.summary
 
 
 @pytest.mark.parametrize("tool", ["estimate_vram", "plan_parallelism", "run_preset"])

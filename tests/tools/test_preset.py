@@ -138,7 +138,7 @@ class TestHeadroom:
         assert list(ask().structured()["headroom"]) == ["users"]
 
     def test_where_the_cache_is_not_modelled_nothing_is_said_to_be_left(self) -> None:
-        answer = ask("team", model="deepseek v4.1 flash")
+        answer = ask("team", model="thinkingmachines/Inkling-Small", precision="bf16")
         assert (answer.headroom, answer.changes) == (None, [])
 
 

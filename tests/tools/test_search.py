@@ -110,7 +110,7 @@ def test_where_no_type_holds_the_model_the_answer_says_so() -> None:
 
 
 def test_whether_a_model_whose_cache_is_not_known_fits_is_not_claimed_of_any_type() -> None:
-    unknown = plan(gpu="any", model="deepseek v4.1 flash")
+    unknown = plan(gpu="any", model="thinkingmachines/Inkling-Small", precision="bf16")
     assert "is not known" in unknown.summary
     assert "holds it" not in unknown.summary
 

@@ -613,7 +613,7 @@ def test_who_says_how_many_sequences_run_at_once_is_offered_no_other_number() ->
 
 
 def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> None:
-    answer = TOOL.ask({"model": "deepseek v4.1 flash", "precision": "fp8", "total_gpus": 8})
+    answer = TOOL.ask({"model": "thinkingmachines/Inkling-Small", "precision": "bf16", "total_gpus": 8})
     assert answer.fits is None
     assert answer.weights_gb > 0
     assert answer.changes == []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from inferplan.core.engine import Engine, EngineName
 from inferplan.core.engines import llamacpp_memory, sglang_memory, tensorrt_memory, vllm_activation, vllm_memory
-from inferplan.core.engines.compressed_memory import lacks_kernels
+from inferplan.core.engines.compressed_memory import lacks_kernels, laid_out_otherwise
 from inferplan.core.engines.drafts import draft_bytes, with_draft
 from inferplan.core.engines.llamacpp_files import in_files
 from inferplan.core.engines.rank_memory import Holding, RankMemory, Rules
@@ -241,9 +241,11 @@ def _cached(model: Model, engine: Engine) -> Model:
 
 
 def _not_modelled(model: Model, gpu: Gpu, engine: Engine) -> str | None:
-    """Why the cache is not computed, or the GPU has no kernels for the model; None where neither holds."""
+    """Why the cache is not computed (there), or the GPU has no kernels for the model; None where neither holds."""
     reason = cache_not_modelled(model, engine)
-    return reason or (lacks_kernels(model.architecture, gpu, engine) if engine.name == "vllm" else None)
+    if reason or engine.name != "vllm":
+        return reason
+    return lacks_kernels(model.architecture, gpu, engine) or laid_out_otherwise(model.architecture, gpu)
 
 
 @lru_cache(maxsize=1024)

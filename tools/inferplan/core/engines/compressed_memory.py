@@ -1,19 +1,21 @@
 """vLLM's memory for DeepSeek-V4: KV cache blocks of compressed keys, windows and compressor states; activation peak.
 
-The rules are those of vLLM 0.20, the first to serve it, to 0.28; 0.29 to 0.33 group and pack the same pages alike.
-Two published starts of DeepSeek-V4-Flash are reproduced: on 0.22 the cache of a sequence, on 0.26 the tokens printed.
+The rules are those of vLLM 0.20, the first to serve it, to 0.28; 0.29 to 0.33 group and pack the same pages alike, and
+0.30 to 0.33 those of V4.1, on Hopper. Two published starts of DeepSeek-V4-Flash are reproduced: on 0.22 the cache of a
+sequence, on 0.26 the tokens printed; and of V4.1-Flash on 0.31 the groups and the tokens printed.
 
-Limits: not modelled are cache formats other than FP8 (an option with FlashInfer's kernels), index keys in FP4 (an
-option on Blackwell) and the keys of V4.1, which vLLM lays out otherwise.
+Limits: not modelled are cache formats other than FP8 (an option with FlashInfer's kernels, and NVFP4 with V4.1's on
+Blackwell) and index keys in FP4 (an option on Blackwell). Of pipeline stages each is taken to have its share of every
+kind of layer, rounded up; V4.1 is cut by vLLM only where no layer is parted from its source of keys.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from math import ceil
 
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
-from inferplan.core.engines.kv_blocks import INDEX_KEY_BYTES, Blocks, Spec, batches_in_flight
+from inferplan.core.engines.key_pages import OVERLAPPING, Kept, is_of_sharing, pages
+from inferplan.core.engines.kv_blocks import Blocks, Spec, batches_in_flight
 from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.hardware import Gpu
 from inferplan.core.layers.compressed_attention import Compressed
@@ -22,24 +24,14 @@ from inferplan.core.units import MIB
 
 FIRST_SERVED = 20
 """The first vLLM (0.20) that serves DeepSeek-V4."""
+FIRST_SHARED_KEYS = 30
+"""The first vLLM (0.30) that serves DeepSeek-V4.1; source: vllm/models/deepseek_v41 in its wheel, and its recipe."""
 LAST_WHOLE_TUPLES = 22
 """The last vLLM (0.22) whose blocks have a page of every size for each layer of the largest group."""
 LAST_SHARED_PAGES = 26
 """The last vLLM (0.26) that pads pages to sizes common to all groups, and prints tokens by the bytes of groups."""
-BLOCK_TOKENS = 256
-"""Tokens in a block of compressed keys of any ratio."""
-WINDOW_TOKENS = 64
-"""Tokens in a block of a window."""
-STATE_TOKENS: Mapping[int, int] = {4: 4, 128: 8}
-"""Tokens in a block of compressor states, by the tokens that a compressor pools."""
-OVERLAPPING = 4
-"""The ratio of the compressor that pools each token twice, and so keeps twice the state."""
-KEY_BYTES = 584
-"""vLLM's `fp8_ds_mla` for DeepSeek-V4: 448 elements of 1 B, 64 rotary ones of 2 B and 8 B of scales."""
-STATE_BYTES = 4
-"""An element of compressor states, in fp32: they keep a key and its weight for each token not yet pooled."""
-ALIGNMENT = 576
-"""Pages are a multiple of this, as FlashMLA needs. [B]"""
+SHARED_RATIOS = (1, 2)
+"""Tokens that V4.1 pools into a key."""
 STREAMS = 4
 """Hidden states per token that DeepSeek-V4's hyper-connections pass from layer to layer (`hc_mult`)."""
 KERNELS: Mapping[str, int] = {"Hopper": 20, "Blackwell": 20, "Blackwell Ultra": 20, "CDNA4": 20}
@@ -51,18 +43,8 @@ QUERY_HEADS = (64, 128)
 INDEX_LOGITS = 512 * MIB
 """The largest buffer of the indexer's scores, allocated in the profile run: `VLLM_SPARSE_INDEXER_MAX_LOGITS_MB`. [B]"""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """One block of one layer: its tokens, its bytes, and the window whose part it is, 0 where every token is cached."""
-
-    tokens: int
-    window: int = 0
-    bytes: int
-
-
-Bucket = tuple[tuple[int, int], Mapping[int, int]]
-"""Layers that cache the same tokens: (tokens of a block, window), and the number of layers by bytes of their page."""
+Bucket = tuple[Kept, Mapping[int, int]]
+"""Layers whose blocks keep the same: what, and the number of layers by bytes of their page."""
 
 
 class CompressedBlocks(Blocks):
@@ -103,8 +85,9 @@ class CompressedBlocks(Blocks):
 def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     """Why vLLM's cache of compressed keys cannot be computed, as a clause; None where it can."""
     mixers = [mixer for _, mixer in architecture.mixers]
-    if engine.version < FIRST_SERVED:
-        return f"compressed keys (DeepSeek-V4): vLLM serves them since 0.{FIRST_SERVED}"
+    if engine.version < first_served(architecture):
+        what = "compressed keys (DeepSeek-V4)" if engine.version < FIRST_SERVED else "shared keys (DeepSeek-V4.1)"
+        return f"{what}: vLLM serves them since 0.{first_served(architecture)}"
     if not engine.windows:
         return "compressed keys (DeepSeek-V4): vLLM keeps them with its hybrid KV cache manager only"
     if not any(isinstance(mixer, Compressed) and mixer.compress for mixer in mixers):
@@ -112,6 +95,27 @@ def not_modelled(architecture: Architecture, engine: Engine) -> str | None:
     if not all(isinstance(mixer, Compressed) and _is_known(mixer) for mixer in mixers):
         return "compressed keys of another kind than DeepSeek-V4's: vLLM's layout of them is not modelled"
     return None
+
+
+def first_served(architecture: Architecture) -> int:
+    """The first vLLM (20 is 0.20) that serves a model with compressed keys."""
+    return FIRST_SHARED_KEYS if shares_keys(architecture) else FIRST_SERVED
+
+
+def laid_out_otherwise(architecture: Architecture, gpu: Gpu) -> str | None:
+    """Why the cache of shared keys is not computed on a GPU, as a clause; None where it is.
+
+    Source: vLLM 0.30 to 0.33, vllm/models/deepseek_v41: records of 528 B on B200 and B300, of 288 B in NVFP4 where mega
+    attention runs, and blocks of 128 tokens everywhere but on Hopper.
+    """
+    if gpu.architecture == "Hopper" or not shares_keys(architecture):
+        return None
+    return "shared keys (DeepSeek-V4.1): vLLM lays them out otherwise than on Hopper, which is not modelled"
+
+
+def shares_keys(architecture: Architecture) -> bool:
+    """Whether layers share keys, as in DeepSeek-V4.1."""
+    return any(isinstance(mixer, Compressed) and is_of_sharing(mixer) for _, mixer in architecture.mixers)
 
 
 def lacks_kernels(architecture: Architecture, gpu: Gpu, engine: Engine) -> str | None:
@@ -133,9 +137,11 @@ def lacks_kernels(architecture: Architecture, gpu: Gpu, engine: Engine) -> str |
 
 
 def _is_known(mixer: Compressed) -> bool:
-    """Whether a layer is as in DeepSeek-V4: own keys, one per 4 tokens with an indexer or per 128 without."""
+    """Whether a layer is as in DeepSeek-V4: own keys, one per 4 tokens with an indexer or per 128 without; or V4.1."""
     if mixer.compress is None:
         return True
+    if is_of_sharing(mixer):
+        return mixer.compress in SHARED_RATIOS and (mixer.indexer is not None or not mixer.source)
     indexed = mixer.indexer is not None
     return mixer.source and mixer.learned_positions and mixer.compress == (OVERLAPPING if indexed else 128)
 
@@ -151,19 +157,14 @@ def cut(architecture: Architecture, layout: Layout, *, engine: Engine) -> Compre
     The groups are: compressed keys and index keys; windows, in the number of groups that pads least; the states of each
     compressor. A block has the bytes of the largest group since 0.27, and before of pages in sizes common to all.
 
-    Source: vLLM 0.20 to 0.29, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_groups`,
-    `_get_kv_cache_config_deepseek_v4` and `_get_packed_kv_cache_layout`; models/deepseek_v4/attention.py,
-    compressor.py and v1/attention/backends/mla/sparse_swa.py, `get_kv_cache_spec`.
+    Source: vLLM 0.20 to 0.33, vllm/v1/core/kv_cache_utils.py, `_get_kv_cache_groups_uniform_groups`,
+    `_get_kv_cache_config_deepseek_v4`, `_get_packed_kv_cache_groups` and `_get_kv_cache_bytes_per_block`.
     """
-    buckets = _buckets(architecture)
-    if engine.version <= LAST_SHARED_PAGES:
-        sizes = sorted(buckets[0][1])
-        buckets = [(kept, _padded(pages, sizes)) for kept, pages in buckets]
-    repeats = _repeats([max(pages.values()) for _, pages in buckets])
-    groups = [(kept, _on_stage(part, layout.pp)) for kept, pages in buckets for part in _split(pages, repeats)]
+    buckets = _buckets(architecture, engine)
+    groups = [(kept, _on_stage(part, layout.pp)) for kept, part in _grouped(buckets)]
     return CompressedBlocks(
-        block_bytes=_block_bytes([pages for _, pages in groups], version=engine.version),
-        groups=tuple((1, _spec(kept, pages)) for kept, pages in groups),
+        block_bytes=_block_bytes([sized for _, sized in groups], version=engine.version),
+        groups=tuple((1, _spec(kept, sized)) for kept, sized in groups),
         in_flight=engine.max_num_batched_tokens * batches_in_flight(architecture, layout, engine),
     )
 
@@ -188,46 +189,43 @@ def forward_peak(mixer: Compressed, *, hidden: int, tokens: int, tp: int, elemen
     return (INDEX_LOGITS if mixer.indexer else 0) + element * tokens * row
 
 
-def _pages(mixer: Compressed) -> Iterator[Page]:
-    """The pages of a layer: its window, compressed keys, index keys, and the states of their compressors."""
-    yield Page(tokens=WINDOW_TOKENS, window=mixer.window, bytes=_aligned(WINDOW_TOKENS * KEY_BYTES))
-    if mixer.compress:
-        yield from _compressed(mixer.compress, width=mixer.head_dim, key=KEY_BYTES)
-        if mixer.indexer:
-            yield from _compressed(mixer.compress, width=mixer.indexer.head_dim, key=INDEX_KEY_BYTES)
-
-
-def _compressed(compress: int, *, width: int, key: int) -> Iterator[Page]:
-    """A page of 256 / compress keys, and one of states: tokens × 2 × width × 4 B, twice that where windows overlap.
-
-    >>> [page.bytes for page in _compressed(4, width=512, key=584)]
-    [37440, 32832]
-    """
-    yield Page(tokens=BLOCK_TOKENS, bytes=_aligned(BLOCK_TOKENS // compress * key))
-    tokens, twice = STATE_TOKENS[compress], 2 if compress == OVERLAPPING else 1
-    state = _aligned(tokens * twice * 2 * width * STATE_BYTES)
-    yield Page(tokens=tokens, window=twice * compress, bytes=state)
-
-
-def _aligned(size: int) -> int:
-    """⌈size / 576⌉ × 576. [B]"""
-    return ceil(size / ALIGNMENT) * ALIGNMENT
-
-
-def _buckets(architecture: Architecture) -> list[Bucket]:
-    """Layers by the tokens they cache, those that cache every token first."""
-    found: dict[tuple[int, int], dict[int, int]] = {(BLOCK_TOKENS, 0): {}}
+def _buckets(architecture: Architecture, engine: Engine) -> list[Bucket]:
+    """Layers by what blocks keep; first those that cache every token, to whose sizes all are padded up to 0.26."""
+    found: dict[Kept, dict[int, int]] = {}
     for layers, mixer in architecture.mixers:
-        for page in _pages(mixer) if isinstance(mixer, Compressed) else ():
-            pages = found.setdefault((page.tokens, page.window), {})
-            pages[page.bytes] = pages.get(page.bytes, 0) + layers
-    return list(found.items())
+        for page in pages(mixer, engine.drafts) if isinstance(mixer, Compressed) else ():
+            sized = found.setdefault(page.kept, {})
+            sized[page.bytes] = sized.get(page.bytes, 0) + layers
+    buckets = sorted(found.items(), key=lambda bucket: bool(bucket[0].window or bucket[0].is_ring))
+    sizes = sorted(buckets[0][1])
+    pads = engine.version <= LAST_SHARED_PAGES
+    return [(kept, _padded(sized, sizes) if pads else sized) for kept, sized in buckets]
 
 
-def _padded(pages: Mapping[int, int], sizes: Iterable[int]) -> dict[int, int]:
+def _grouped(buckets: list[Bucket]) -> Iterator[Bucket]:
+    """Buckets in the groups that they are split into.
+
+    Where as many layers have pages of one size as of another (V4's states), groups have equally many of these layers.
+    Else (V4.1) the group that keeps every token is whole, and others have the layers whose pages fit into its bytes.
+
+    >>> every, window = {37_440: 1, 19_008: 3, 8_640: 1, 4_608: 3}, {19_008: 40}
+    >>> [sum(sized.values()) for _, sized in _grouped([(Kept(64), every), (Kept(32, 128), window)])]
+    [8, 6, 6, 6, 6, 6, 5, 5]
+    """
+    if any(len(sized) > 1 and len(set(sized.values())) == 1 for _, sized in buckets):
+        repeats = _repeats([max(sized.values()) for _, sized in buckets])
+        yield from ((kept, part) for kept, sized in buckets for part in _split(sized, repeats))
+        return
+    room = max(sum(page * layers for page, layers in buckets[0][1].items()), *[max(sized) for _, sized in buckets[1:]])
+    yield buckets[0]
+    for kept, sized in buckets[1:]:
+        yield from ((kept, part) for part in _split(sized, room // max(sized)))
+
+
+def _padded(sized: Mapping[int, int], sizes: Iterable[int]) -> dict[int, int]:
     """A bucket's pages, each padded to the next of `sizes`."""
     padded: dict[int, int] = {}
-    for page, layers in pages.items():
+    for page, layers in sized.items():
         size = next(size for size in sizes if size >= page)
         padded[size] = padded.get(size, 0) + layers
     return padded
@@ -245,35 +243,34 @@ def _repeats(layers: list[int]) -> int:
     return min(least, key=lambda size: (sum(-one % size for one in layers), -size))
 
 
-def _split(pages: Mapping[int, int], repeats: int) -> Iterator[dict[int, int]]:
+def _split(sized: Mapping[int, int], repeats: int) -> Iterator[dict[int, int]]:
     """A bucket in groups with at most `repeats` layers of one page size, dealt out in turn.
 
     >>> list(_split({37_440: 43, 8_640: 21}, 22))
     [{37440: 22, 8640: 11}, {37440: 21, 8640: 10}]
     """
-    number = ceil(max(pages.values()) / repeats)
+    number = ceil(max(sized.values()) / repeats)
     for first in range(number):
-        yield {page: len(range(first, layers, number)) for page, layers in pages.items()}
+        yield {page: len(range(first, layers, number)) for page, layers in sized.items()}
 
 
-def _on_stage(pages: Mapping[int, int], pp: int) -> dict[int, int]:
+def _on_stage(sized: Mapping[int, int], pp: int) -> dict[int, int]:
     """The layers of a group in the fullest of `pp` stages."""
-    return {page: ceil(layers / pp) for page, layers in pages.items()}
+    return {page: ceil(layers / pp) for page, layers in sized.items()}
 
 
 def _block_bytes(groups: list[dict[int, int]], *, version: int) -> int:
     """The bytes of a block, which may be of any group. [B]"""
     if version > LAST_SHARED_PAGES:
-        return max(sum(page * layers for page, layers in pages.items()) for pages in groups)
-    most = {size: max(pages.get(size, 0) for pages in groups) for size in groups[0]}
+        return max(sum(page * layers for page, layers in sized.items()) for sized in groups)
+    most = {size: max(sized.get(size, 0) for sized in groups) for size in groups[0]}
     if version <= LAST_WHOLE_TUPLES:
         return sum(most) * max(most.values())
     return sum(size * layers for size, layers in most.items())
 
 
-def _spec(kept: tuple[int, int], pages: Mapping[int, int]) -> Spec:
+def _spec(kept: Kept, sized: Mapping[int, int]) -> Spec:
     """A group as one layer with the bytes of all of its layers."""
-    tokens, window = kept
-    total = sum(page * layers for page, layers in pages.items())
-    kind = "sliding" if window else "full"
-    return Spec(kind=kind, bytes=total / tokens, layers=1, window=window, block_tokens=tokens)
+    total = sum(page * layers for page, layers in sized.items())
+    kind = "state" if kept.is_ring else "sliding" if kept.window else "full"
+    return Spec(kind=kind, bytes=total / kept.tokens, layers=1, window=kept.window, block_tokens=kept.tokens)

@@ -222,5 +222,5 @@ def versions(architecture: Architecture) -> tuple[int, int]:
     kept = [mixer for _, mixer in architecture.mixers]
     last = kv_coverage.LAST_LIGHTNING if any(isinstance(mixer, Lightning) for mixer in kept) else sys.maxsize
     if is_compressed(architecture):
-        return compressed_memory.FIRST_SERVED, last
+        return compressed_memory.first_served(architecture), last
     return max(map(kv_coverage.first_pooled, kept), default=0), last
