@@ -465,9 +465,9 @@ def test_what_nests_deeply_anywhere_is_answered_as_the_sdk_answers_it_and_stops_
         assert sorted(with_front) == sorted(without)
 
 
-WITHOUT_THE_SDK = """
+WITHOUT = """
 import sys
-sys.modules["mcp"] = None
+sys.modules[{package!r}] = None
 import inferplan.server.__main__ as command
 command.main([])
 """
@@ -483,7 +483,7 @@ def test_lists_and_plain_calls_are_answered_also_where_the_sdk_cannot_be_importe
     ]
     lines = opening(revision) + [enveloped(line, revision) for line in plain_ones]
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_THE_SDK],
+        [sys.executable, "-c", WITHOUT.format(package="mcp")],
         input="".join(line + "\n" for line in [*lines, request(4, "no/such-method")]).encode(),
         capture_output=True,
         check=False,
@@ -491,3 +491,17 @@ def test_lists_and_plain_calls_are_answered_also_where_the_sdk_cannot_be_importe
     assert done.stdout.splitlines() == said(lines)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith(b"ModuleNotFoundError: No module named 'mcp")
+
+
+def test_a_call_that_needs_what_cannot_be_imported_ends_the_server_with_the_reason() -> None:
+    lines = [*opening("2025-11-25"), request(1, "tools/list"), call(2, {"model": "70B"})]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT.format(package="pydantic")],
+        input="".join(line + "\n" for line in lines).encode(),
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert [json.loads(reply)["id"] for reply in done.stdout.splitlines()] == [0, 1]
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"ModuleNotFoundError: import of pydantic")
