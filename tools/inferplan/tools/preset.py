@@ -31,7 +31,7 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed
-from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
+from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion, of_any_model
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._overrides import parse_overrides
@@ -216,8 +216,7 @@ def _compared_models(q: PresetQuestion) -> Pair:
 
     Neither adapters nor a cache bear on those: what the other model would refuse of them is no reason to refuse.
     """
-    kept = (part for part in overrides_for(q, MoeQuestion).split(", ") if part.partition("=")[0] not in HELD_BY_EACH)
-    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=", ".join(kept))
+    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=of_any_model(q))
     return pair_of(question, question.ledger())
 
 
@@ -299,7 +298,8 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     if case.on.not_modelled:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
-    layout = _ask(ParallelismQuestion, q, total_gpus=gpus if gpus and gpus <= GPUS_AT_MOST else None)
+    asked = case.plan.inputs.get("total_gpus", gpus) if case.plan.fits else gpus
+    layout = _ask(ParallelismQuestion, q, total_gpus=asked if gpus and gpus <= GPUS_AT_MOST else None)
     why = "the layout drawn, and its alternatives"
     if not case.plan.fits:
         why = GPUS_THAT_HOLD if gpus else "what keeps it from fitting"
