@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from inferplan.tools._arguments import USUAL_GPU, ContextWindow, GpuName, ModelName, PrecisionName, Users
+from inferplan.tools._following import overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._settings import TAKEN
 from inferplan.tools._tool import Question
@@ -59,6 +60,12 @@ class MoeQuestion(Question):
     def format_of(self, model: str) -> str:
         """The format that a model is compared in: the one asked for, else its narrow release's, else FP16."""
         return self.precision or usual_format(model, "fp16")
+
+
+def of_any_model(q: Question) -> str:
+    """The overrides of a question that a comparison takes with any other model: not its adapters, nor its cache."""
+    parts = overrides_for(q, MoeQuestion).split(", ")
+    return ", ".join(part for part in parts if part.partition("=")[0] not in HELD_BY_EACH)
 
 
 def _refuse(q: Question, gpu: str, *models: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from operator import not_
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from inferplan.catalog.asked_gpus import shown_gpu
 from inferplan.catalog.asked_models import model_of
@@ -27,7 +27,7 @@ from inferplan.tools._arguments import (
     refuse_pace,
 )
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._comparison_questions import MoeQuestion
+from inferplan.tools._comparison_questions import MoeQuestion, of_any_model
 from inferplan.tools._following import following
 from inferplan.tools._models import note_checkpoint, note_release
 from inferplan.tools._settings import TAKEN
@@ -265,8 +265,18 @@ def _diagram(case: Case) -> str:
 def _next(q: CostsQuestion) -> list[NextStep]:
     """The comparison with a dense model, or with a mixture of experts."""
     if model_of(q.model).architecture.experts:
-        return [following(q, MoeQuestion, "whether a dense model takes less", moe_model=q.model)]
-    return [following(q, MoeQuestion, "whether experts take less", dense_model=q.model)]
+        return [_beside(q, "whether a dense model takes less", moe_model=q.model)]
+    return [_beside(q, "whether experts take less", dense_model=q.model)]
+
+
+def _beside(q: CostsQuestion, why: str, **model: str) -> NextStep:
+    """The comparison with the guide's other model; without adapters and cache where that does not take them."""
+    step = following(q, MoeQuestion, why, **model)
+    try:
+        MoeQuestion.model_validate(step.arguments)
+    except ValidationError:
+        return following(q, MoeQuestion, why, overrides=of_any_model(q), **model)
+    return step
 
 
 TOOL = Tool(

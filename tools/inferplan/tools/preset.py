@@ -31,7 +31,7 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import OVERRIDDEN, UNUSED, Assumption, assumed, assumption
-from inferplan.tools._comparison_questions import HELD_BY_EACH, MoeQuestion, QuantizationQuestion
+from inferplan.tools._comparison_questions import MoeQuestion, QuantizationQuestion, of_any_model
 from inferplan.tools._following import arguments_for, following, overrides_for
 from inferplan.tools._models import usual_format
 from inferplan.tools._overrides import parse_overrides
@@ -219,8 +219,7 @@ def _compared_models(q: PresetQuestion) -> Pair:
 
     Neither adapters nor a cache bear on those: what the other model would refuse of them is no reason to refuse.
     """
-    kept = (part for part in overrides_for(q, MoeQuestion).split(", ") if part.partition("=")[0] not in HELD_BY_EACH)
-    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=", ".join(kept))
+    question = _ask(MoeQuestion, q, precision=q.moe_precision(), overrides=of_any_model(q))
     return pair_of(question, question.ledger())
 
 
@@ -313,7 +312,8 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     if case.on.not_modelled:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
-    drawn = gpus if case.plan.serves_users else case.needed or gpus
+    asked = (q.total_gpus or gpus) if case.plan.fits else gpus
+    drawn = asked if case.plan.serves_users else case.needed or asked
     layout = _ask(ParallelismQuestion, q, total_gpus=drawn if drawn and drawn <= GPUS_AT_MOST else None)
     why = "the layout drawn, and its alternatives"
     if not case.plan.serves_users and (case.needed or not case.plan.fits):

@@ -97,9 +97,9 @@ class Arriving:
 def demand_at_rate(demand: Demand, rate: float, plan: Callable[[Demand], Case]) -> tuple[Demand, Case | None]:
     """The demand, with more users where the requests keep more of them busy; and its case, None where not planned yet.
 
-    By Little's law a rate keeps rate × (TTFT + output × TPOT) users busy: at the limits where both times are limited,
-    which a layout for that many users in time keeps up with; else, and where that is not enough, at the latency of the
-    full layout. The search ends where no layout serves the users, or after `TRIES` rounds.
+    By Little's law a rate keeps rate × (TTFT + output × TPOT) users busy: at the latency of the full layout, and where
+    that is not enough and both times are limited, at the limits: a layout for that many users in time keeps up. The
+    search ends where no layout serves the users, or after `TRIES` rounds.
     """
     for tried in range(TRIES):
         case = plan(demand)
@@ -107,7 +107,8 @@ def demand_at_rate(demand: Demand, rate: float, plan: Callable[[Demand], Case]) 
         if found is None or found.is_enough:
             return demand, case
         allowed, own = _at_the_limits(demand, rate), ceil(found.held * rate / found.most)
-        users = allowed if allowed and not tried else max(own, ceil(MORE * demand.users))
+        grown = max(own, ceil(MORE * demand.users))
+        users = grown if allowed is None or tried > 1 else allowed if tried else min(grown, allowed)
         demand = replace(demand, users=min(max(users, demand.users + 1), USERS_AT_MOST), rate=rate)
     return demand, None
 

@@ -201,7 +201,8 @@ def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case
     plans = tuple(plan_of(on, demand, one, total // one.replica) for one in replicas)
     if demand.gpus and plans and all(plan.users < demand.users for plan in plans):
         copies = ((one, total // one.replica) for one in on.inside(total))
-        enough = ((one, n) for one, n in copies if n * on.room(one, demand.context) >= demand.users)
+        own = ((one, n) for one, n in copies if n * one.replica not in on.degrees)
+        enough = ((one, n) for one, n in own if n * on.room(one, demand.context) >= demand.users)
         plans += tuple(plan_of(on, demand, one, n) for one, n in enough)
     return Case(on=on, demand=demand, plans=plans)
 

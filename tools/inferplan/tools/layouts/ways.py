@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, islice
-from math import ceil
 from typing import Any, cast
 
 from inferplan.catalog.gpus import GPUS, GUIDE_MENU
 from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import BITS_PER_BYTE
 from inferplan.core.serving_laws import Service
+from inferplan.tools._arguments import turn
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import SIXTEEN_BIT
 from inferplan.tools._overrides import with_override
-from inferplan.tools.layouts.plans import Case
+from inferplan.tools.layouts.demand import Demand
+from inferplan.tools.layouts.plans import Case, compare
 from inferplan.tools.serving.latency import Pace
 from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Deployment, Serving
@@ -25,23 +27,38 @@ FEW_SEQUENCES = 64
 """max_num_seqs as it is offered where the engine's own leaves no room. [sequences]"""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Way:
-    """One change of the question, the fewest GPUs that then serve the users, and their service.
-
-    `is_single` says that answers have one token, so that there is no time per further token.
-    """
+    """One change of the question, and the fewest GPUs that then serve the users at a pace."""
 
     change: Mapping[str, str | int]
     what: str
     deployment: Deployment
-    service: Service | None
-    is_single: bool
+    pace: Pace
+    users: int
 
     @property
     def gpus(self) -> int:
         """The GPUs that it takes."""
         return self.deployment.layout.gpus
+
+    @cached_property
+    def service(self) -> Service | None:
+        """What the users get of the layout that the planner takes on those GPUs; None where not timed."""
+        demand = Demand(
+            users=self.users,
+            context=self.deployment.context,
+            input_tokens=self.pace.input_tokens,
+            output_tokens=self.pace.output_tokens,
+            gpus=self.gpus,
+            latency=self.pace.latency,
+        )
+        return compare(replace(self.deployment.on, pace=None), demand).chosen.service
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Time per further token; None where not timed, or answers have one token. [s]"""
+        return self.service.tpot_s if self.service and self.pace.output_tokens > 1 else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,9 +87,7 @@ class _Asked:
         """The fewest GPUs on which a changed serving holds the users in time, if any do; `context` where it changed."""
         tokens = context or self.context
         if (found := on.for_users(self.users, tokens)) is not None:
-            load = self.pace.load(tokens, ceil(self.users / found.layout.dp))
-            service = on.service(found.layout, load)
-            yield Way(change=change, what=what, deployment=found, service=service, is_single=load.is_single)
+            yield Way(change=change, what=what, deployment=found, pace=self.pace, users=self.users)
 
     def overridden(self, what: str, name: str, value: float, on: Serving) -> Iterator[Way]:
         """The same for one more override, unless the question has that override already."""
@@ -102,9 +117,16 @@ def ways(on: Serving, pace: Pace, controls: Mapping[str, Any], ledger: Ledger, *
 
 
 def _half_the_context(asked: _Asked) -> Iterator[Way]:
-    """Half the context for each user."""
+    """Half the context for each user, where a turn fits into it: a default one that does not is shortened."""
     half = max(1, asked.context // 2)
-    yield from asked.served("half the context", {"context_window": half}, asked.on, half)
+    lengths = asked.controls.get("input_tokens"), asked.controls.get("output_tokens")
+    if sum(tokens or 1 for tokens in lengths) > half:
+        return
+    tokens_in, tokens_out = turn(half, *lengths)
+    pace = replace(asked.pace, input_tokens=tokens_in, output_tokens=tokens_out)
+    shorter = replace(asked, pace=pace)
+    on = replace(asked.on, pace=asked.on.pace and pace)
+    yield from shorter.served("half the context", {"context_window": half}, on, half)
 
 
 def _smaller_cache(asked: _Asked) -> Iterator[Way]:

@@ -209,11 +209,15 @@ class Serving(Runnable):
         return [one for one in self._stages(self.degrees, 2) if one.replica <= gpus]
 
     def fewest_inside(self, users: int, context: int, gpus: int) -> Deployment | None:
-        """The fewest GPUs on which layouts of `inside` hold all users; of those, the fewest stages. None if none do."""
-        best = _best(self, self.inside(gpus), users, context)
-        if best is None or best[0] > gpus:
-            return None
-        return self.deployment(best[3].times(best[0] // best[3].replica), context)
+        """The fewest GPUs on which layouts of `inside` hold all users; of those, the fewest stages. None if none do.
+
+        None on as many GPUs as one tensor group takes: whoever asks about so many is answered with the group.
+        """
+        sessions = ((one, self.sessions(one, context)) for one in self.inside(gpus))
+        enough = (one.times(ceil(users / each)) for one, each in sessions if each)
+        legal = (one for one in enough if one.gpus <= gpus and one.gpus not in self.degrees)
+        held = [self.deployment(one, context) for one in legal]
+        return min(held, key=lambda one: (one.layout.gpus, one.layout.pp, -one.users), default=None)
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica as often as the GPUs hold it, as a deployment."""

@@ -9,7 +9,7 @@ from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import default_kv_bits
 from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import Precision
-from inferplan.tools._arguments import GPUS_AT_MOST
+from inferplan.tools._arguments import GPUS_AT_MOST, turn
 from inferplan.tools._models import is_original
 from inferplan.tools._overrides import with_override
 from inferplan.tools.serving.runnable import SHARED_TOKENS
@@ -70,13 +70,16 @@ def changes(here: Fit, larger: list[Serving], *, overrides: str) -> Iterator[Cha
 
 
 def _shorter_context(here: Fit) -> Iterator[Change]:
-    """The longest context at which some layout of these GPUs takes all users."""
+    """The longest context at which some layout of these GPUs takes all users, also with the turn of that context."""
     need, gpus = here.need, here.limit or here.on.domain
-    found = ((longest_context(here.on, one.layout, need), one.layout) for one in here.on.filling(1, gpus))
-    context, layout = max(found, key=lambda pair: pair[0], default=(0, None))
-    if layout is not None and context >= SHORTEST:
-        users = layout.dp * here.on.held(layout, context).sessions
-        yield Change(arguments={"context_window": context}, gpus=layout.gpus, users=users)
+    found = (longest_context(here.on, one.layout, need) for one in here.on.filling(1, gpus))
+    context = max(found, default=0)
+    if context >= SHORTEST:
+        tokens_in, tokens_out = turn(context, None, None)
+        pace = here.on.pace and replace(here.on.pace, input_tokens=tokens_in, output_tokens=tokens_out)
+        on = replace(here.on, pace=pace)
+        shorter = fit(replace(need, on=on, context=context), on, here.limit)
+        yield from _first_that_holds([(shorter, {"context_window": context})])
 
 
 def _smaller_cache(here: Fit) -> Iterator[Change]:

@@ -50,8 +50,9 @@ def changes(case: Case) -> Iterator[Changed]:
     if not case.plan.serves_users and more.serves_users and more.gpus_used <= GPUS_AT_MOST:
         yield _changed(case, {"total_gpus": more.gpus_used}, more.gpus_used, more.ttft_ms, more.tpot_ms)
     for way in case.ways:
-        first, each = (way.service.ttft_s / MILLI, way.service.tpot_s / MILLI) if way.service else (None, None)
-        yield _changed(case, way.change, way.gpus, first, None if way.is_single else each)
+        first = way.service and way.service.ttft_s / MILLI
+        each = None if way.tpot_s is None else way.tpot_s / MILLI
+        yield _changed(case, way.change, way.gpus, first, each)
 
 
 def _changed(
