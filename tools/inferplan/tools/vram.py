@@ -295,8 +295,8 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
     more = next((one.arguments["total_gpus"] for one in remedies if "total_gpus" in one.arguments), None)
     if more:
         steps.append(following(q, ParallelismQuestion, GPUS_THAT_HOLD, total_gpus=more))
-    elif here.has_rivals or not is_wide:
-        why = "a layout picked for speed" if here.has_rivals else "its layout and speed"
+    elif here.has_rivals or here.on.pace or not is_wide:
+        why = "a layout picked for speed" if here.has_rivals or here.on.pace else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))
     return steps
 
