@@ -281,6 +281,7 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
     if q.engine == "llama.cpp":
         return list(_next_file(q, here, remedies))
     is_wide = FORMATS[q.precision].bits_per_weight >= HALF
+    picked = here.has_rivals or here.on.pace is not None
     steps: list[NextStep] = []
     if is_wide:
         steps.append(following(q, QuantizationQuestion, "fewer bits, fewer GPUs?", precision=None))
@@ -295,8 +296,8 @@ def _next(q: VramQuestion, here: Fit, remedies: Sequence[Change]) -> list[NextSt
     more = next((one.arguments["total_gpus"] for one in remedies if "total_gpus" in one.arguments), None)
     if more:
         steps.append(following(q, ParallelismQuestion, GPUS_THAT_HOLD, total_gpus=more))
-    elif here.has_rivals or here.on.pace or not is_wide:
-        why = "a layout picked for speed" if here.has_rivals or here.on.pace else "its layout and speed"
+    elif picked or not is_wide:
+        why = "a layout picked for speed" if picked else "its layout and speed"
         steps.append(following(q, ParallelismQuestion, why))
     return steps
 

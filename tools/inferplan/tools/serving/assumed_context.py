@@ -12,25 +12,23 @@ NOT_GIVEN = "tokens, assumed"
 
 def note_context(ledger: Ledger, on: Serving, *, users: int, context: int, turn: int) -> None:
     """List that the context is assumed, and the fewer GPUs on which sessions of a `turn` alone would fit. [tokens]"""
-    short = _on_fewer(on, users=users, context=context, turn=turn)
+    _, short = _held(on, users=users, context=context, turn=turn)
     ledger.note("context_window", context, why=f"{NOT_GIVEN}; {_fit(short, turn)}" if short else NOT_GIVEN)
 
 
 def context_sentence(on: Serving, *, users: int, context: int, turn: int, gpus: int | None) -> Iterator[str]:
     """That the context is assumed, where sessions of a `turn` alone would fit on fewer GPUs, unless `gpus` do."""
-    if not (short := _on_fewer(on, users=users, context=context, turn=turn)):
-        return
-    whole = on.for_users(users, context)
-    if gpus is None or whole is None or whole.layout.gpus > gpus:
+    whole, short = _held(on, users=users, context=context, turn=turn)
+    if short and (gpus is None or whole is None or whole.layout.gpus > gpus):
         yield f"The context of {context:,} tokens is assumed: {_fit(short, turn)}."
 
 
-def _on_fewer(on: Serving, *, users: int, context: int, turn: int) -> Deployment | None:
-    """What holds all users at a turn, where that is fewer GPUs than at the context; else None, as where not known."""
+def _held(on: Serving, *, users: int, context: int, turn: int) -> tuple[Deployment | None, Deployment | None]:
+    """What holds all users at the context; and at a turn, where that is fewer GPUs. Each None where not known."""
     if on.not_modelled:
-        return None
+        return None, None
     whole, short = (on.for_users(users, tokens) for tokens in (context, turn))
-    return short if short and (whole is None or short.layout.gpus < whole.layout.gpus) else None
+    return whole, short if short and (whole is None or short.layout.gpus < whole.layout.gpus) else None
 
 
 def _fit(short: Deployment, turn: int) -> str:
