@@ -187,8 +187,9 @@ def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case
     """The case: each replica that the GPUs hold, as often as they hold it, or as few times as serve the users.
 
     With an aim every legal layout is compared, for the fewest GPUs as far as it can be best or one of `runners_up`;
-    without one the few that the guide's rules lead to. Where no number of GPUs is given, on the fewest that hold the
-    users, or for a latency that ever more GPUs would shorten, on `_enough` of them.
+    without one the few that the guide's rules lead to; of those, with no runners-up, none that cannot be chosen. Where
+    no number of GPUs is given, on the fewest that hold the users, or for a latency that ever more GPUs would shorten,
+    on `_enough` of them.
     """
     if demand.is_aimed:
         case = Case(on=on, demand=demand, plans=tuple(_aimed(on, demand, runners_up)))
@@ -198,12 +199,13 @@ def compare(on: Serving, demand: Demand, runners_up: int = ALTERNATIVES) -> Case
     fewest = on.for_users(demand.users, demand.context)
     total = demand.gpus or (fewest.layout.gpus if fewest else 0)
     replicas = _replicas(on, demand, fewest, total)
+    if not runners_up:
+        replicas = [one for one in replicas if _hold(on, demand, one, total // one.replica)] or replicas
     plans = tuple(plan_of(on, demand, one, total // one.replica) for one in replicas)
     if demand.gpus and plans and all(plan.users < demand.users for plan in plans):
         copies = ((one, total // one.replica) for one in on.inside(total))
         own = ((one, n) for one, n in copies if n * one.replica not in on.degrees)
-        enough = ((one, n) for one, n in own if n * on.room(one, demand.context) >= demand.users)
-        plans += tuple(plan_of(on, demand, one, n) for one, n in enough)
+        plans += tuple(plan_of(on, demand, one, n) for one, n in own if _hold(on, demand, one, n))
     return Case(on=on, demand=demand, plans=plans)
 
 
@@ -248,6 +250,11 @@ def _replicas(on: Serving, demand: Demand, fewest: Deployment | None, total: int
     shared = _leaving_none(on, fewest.layout.alone, total) if fewest and enough else on.shared(total)
     offered = dict.fromkeys([first, *on.common(), *holding, *shared])
     return [one for one in offered if one.replica <= total and on.fits(one, demand.context)]
+
+
+def _hold(on: Serving, demand: Demand, replica: Layout, copies: int) -> bool:
+    """Whether so many copies of a replica hold all users at full context, whatever their latency."""
+    return copies * on.room(replica, demand.context) >= demand.users
 
 
 def _leaving_none(on: Serving, holding: Layout, total: int) -> list[Layout]:

@@ -53,7 +53,7 @@ class Way:
             gpus=self.gpus,
             latency=self.pace.latency,
         )
-        return compare(replace(self.deployment.on, pace=None), demand).chosen.service
+        return compare(replace(self.deployment.on, pace=None), demand, runners_up=0).chosen.service
 
     @property
     def tpot_s(self) -> float | None:
