@@ -165,7 +165,7 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
         formula=[*formula(case.need), *case.plan.formula[1:], *_sizing(case)],
         assumptions=_assumptions(case, q),
         inputs=q.normalized(),
-        next_steps=_next(case, q),
+        next_steps=_next(case),
     )
 
 
@@ -190,6 +190,7 @@ def _case(q: PresetQuestion) -> Case:
         fewest=fewest,
         needed=needed,
         ways=tuple(way for way in found if way.gpus < (needed or inf)),
+        layout=layout,
         sizing=sizing,
         need=need_of(sizing, assumed),
         assumed=assumed.entries(),
@@ -256,7 +257,7 @@ def _bill(q: PresetQuestion, gpus: int | None) -> Bill | str:
         return "No bill: " + "; ".join(map(_no_bill, error.errors())) + "."
     ledger = question.ledger()
     case = case_of(question, ledger)
-    return Bill(case=case, options=options(case), assumptions=ledger.entries())
+    return Bill(question=question, case=case, options=options(case), assumptions=ledger.entries())
 
 
 def _no_bill(problem: Mapping[str, Any]) -> str:
@@ -307,21 +308,20 @@ def _own_controls(q: PresetQuestion) -> dict[str, Assumption]:
     return {"preset": assumption("preset", ", ".join(kept), why=f"of {q.preset}, not given")} if kept else {}
 
 
-def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
+def _next(case: Case) -> list[NextStep]:
     """The layout in full, and the bill where there is one; of a model that does not run, what does."""
     if case.on.not_modelled:
         return case.plan.next_steps
     gpus = _gpus(case.plan, case.fewest)
-    asked = (q.total_gpus or gpus) if case.plan.fits else gpus
+    asked = (case.given_gpus or gpus) if case.plan.fits else gpus
     drawn = asked if case.plan.serves_users else case.needed or asked
-    layout = _ask(ParallelismQuestion, q, total_gpus=drawn if drawn and drawn <= GPUS_AT_MOST else None)
+    layout = case.layout.model_copy(update={"total_gpus": drawn if drawn and drawn <= GPUS_AT_MOST else None})
     why = "the layout drawn, and its alternatives"
     if not case.plan.serves_users and (case.needed or not case.plan.fits):
         why = GPUS_THAT_HOLD if drawn else "what keeps it from fitting"
     steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
-        bill = _ask(CostsQuestion, q, total_gpus=gpus)
-        steps.append(following(bill, CostsQuestion, "rent or buy, with break-even hours"))
+        steps.append(following(case.bill.question, CostsQuestion, "rent or buy, with break-even hours"))
     return [*steps, *_in_llamacpp(case, layout)]
 
 

@@ -12,6 +12,7 @@ from inferplan.catalog.presets import Preset
 from inferplan.tools._assumptions import Assumption
 from inferplan.tools._figures import exact_gb
 from inferplan.tools._tool import Part, absent
+from inferplan.tools.costs import CostsQuestion
 from inferplan.tools.experts import words as words_moe
 from inferplan.tools.layouts.ways import Way
 from inferplan.tools.moe import Pair
@@ -20,7 +21,7 @@ from inferplan.tools.money.case import Case as CostCase
 from inferplan.tools.money.rows import CostOption
 from inferplan.tools.number_formats import words as words_quantization
 from inferplan.tools.number_formats.forms import Comparison
-from inferplan.tools.parallelism import ParallelismAnswer
+from inferplan.tools.parallelism import ParallelismAnswer, ParallelismQuestion
 from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.sizing import words as words_vram
@@ -34,8 +35,9 @@ SENTENCES = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bill:
-    """The case behind the bill, its options as rows, and its assumptions."""
+    """The question that the bill answers, the case behind it, its options as rows, and its assumptions."""
 
+    question: CostsQuestion
     case: CostCase
     options: list[CostOption]
     assumptions: list[Assumption]
@@ -45,10 +47,10 @@ class Bill:
 class Case:
     """The controls, with what the five tools make of them; `costs` is the reason where there is no bill.
 
-    `given_gpus` is what the caller insists on. `sizing` is the question whose memory `need` is, under the assumptions
-    `assumed`. `enough` is the plan on as many GPUs as the users need; `plan` again where that serves them, or no number
-    does. `needed` is the fewest GPUs that serve them, None where none do; `ways` are the changes with which fewer
-    would.
+    `given_gpus` is what the caller insists on. `layout` is the question of the layout; `sizing` the one whose memory
+    `need` is, under the assumptions `assumed`. `enough` is the plan on as many GPUs as the users need; `plan` again
+    where that serves them, or no number does. `needed` is the fewest GPUs that serve them, None where none do; `ways`
+    are the changes with which fewer would.
     """
 
     preset: Preset
@@ -59,6 +61,7 @@ class Case:
     fewest: Deployment | None
     needed: int | None
     ways: tuple[Way, ...]
+    layout: ParallelismQuestion
     sizing: VramQuestion
     need: Need
     assumed: list[Assumption]
