@@ -13,8 +13,14 @@ from inferplan.core.engines.weight_loading import (
     as_loaded,
     deepstack_buffers,
     doubled_keys,
+    half_compressor,
+    index_buffer,
+    own_choice,
+    stream_buffer,
+    wide_mixing,
 )
 from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.memory import HALF_BYTES, class_bits, vision_bytes, weights
 from inferplan.core.model import Model
@@ -55,8 +61,10 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     rows = round_up(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     copies = architecture.stage_copies if loader.stage_copies else "none"
     ends = at_stages(stored.embedding * rows / tp, stored.output_head * rows / tp, layout.pp, copies)
-    tables = _rope_table(architecture) + deepstack_buffers(architecture, loader)
-    return tuple(stage + end + precision.element_bytes * tables for stage, end in zip(stages, ends, strict=True))
+    stages[-1] += stream_buffer(architecture, loader)
+    tables = precision.element_bytes * (_rope_table(architecture) + deepstack_buffers(architecture, loader))
+    tables += index_buffer(architecture, loader)
+    return tuple(stage + end + tables for stage, end in zip(stages, ends, strict=True))
 
 
 def at_stages(embedding: float, head: float, stages: int, copies: StageCopies) -> Iterator[float]:
@@ -86,11 +94,16 @@ def _layer(
     """One layer of a group on one rank: its share of each class, what the loader adds, and rounding. [B]"""
     hidden, bits = model.architecture.hidden, class_bits(model, precision)
     latents = [mixer for mixer in group.mixers if isinstance(mixer, Latent)]
+    attending = [mixer for mixer in group.mixers if isinstance(mixer, Attention)]
+    compressed = [mixer for mixer in group.mixers if isinstance(mixer, Compressed)]
     return (
         _sharded(model, precision, group, shard, padding=padding)
         + layer_rounding(hidden, group, precision, shard, bits, marlin=loader.marlin)
         + doubled_keys(hidden, group, bits, shard.tp, loader)
         + sum([absorbed_copies(one, model, precision, shard.tp, loader) for one in latents])
+        + sum([own_choice(one, loader) for one in attending])
+        + sum([half_compressor(one, hidden, bits, loader) for one in compressed])
+        + wide_mixing(model.architecture, loader) / model.architecture.layers
     )
 
 
@@ -109,7 +122,7 @@ def _sharded(model: Model, precision: Precision, group: LayerGroup, shard: Layou
         _part(stored.attention, mixing, parts.attention + parts.linear_attention)
         + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts)
         + _part(stored.routed_experts, routed, parts.routed_experts) * padding
-        + stored.replicated / architecture.layers
+        + (stored.ngram / shard.tp + stored.replicated) / architecture.layers
     )
 
 
@@ -121,9 +134,14 @@ def _part(stored: float, params: float, whole: float) -> float:
 def _rope_table(architecture: Architecture) -> int:
     """positions × tables × width: the rotations that vLLM keeps, one table for each width of heads. [elements]
 
-    Source: vLLM, vllm/model_executor/layers/rotary_embedding, `get_rope`; `Gemma4RotaryEmbedding` (whole heads).
+    DeepSeek-V4 has one for windows and one for compressed keys, each in fp32.
+
+    Source: vLLM, vllm/model_executor/layers/rotary_embedding, `get_rope`; `Gemma4RotaryEmbedding` (whole heads);
+    `DeepseekV4ScalingRotaryEmbedding`, models/deepseek_v4/common/rope.py.
     """
     rows = architecture.max_positions * architecture.rope_tables
+    if kinds := {mixer.compress is None for _, mixer in architecture.mixers if isinstance(mixer, Compressed)}:
+        return rows * architecture.rope_dim * len(kinds) * 2
     if architecture.rotary_dim is not None:
         return rows * architecture.rotary_dim
     widths = {mixer.head_dim for _, mixer in architecture.mixers if isinstance(mixer, Attention)}
