@@ -129,6 +129,24 @@ def test_projections_of_n_grams_are_split_by_columns_in_the_format_of_linear_lay
     assert held[1] > held[8]
 
 
+def test_whole_experts_of_a_tensor_group_are_not_padded_as_slices_are() -> None:
+    """DeepSeek V4.1 over 8: slices of 288 columns are padded to 384, so that 33.62 GiB of experts take 11.21 more."""
+    engine = Engine(version=31, max_num_seqs=64, max_num_batched_tokens=8192)
+    loads = loader(GPUS["h100-sxm"], engine)
+    own, sliced = (rank_weights(V41, MXFP4, Layout(tp=8), one) for one in (loads, replace(loads, whole_experts=False)))
+    experts = weights(V41, MXFP4).routed_experts / 8
+    assert experts / GIB == pytest.approx(33.62, abs=0.01)
+    assert sliced - own == pytest.approx(experts / 3, rel=1e-3)
+    assert own / GIB == pytest.approx(36.32, rel=0.011)
+
+
+@pytest.mark.parametrize(("name", "tp"), [("deepseek-ai/DeepSeek-V4.1-Flash", 2), ("openai/gpt-oss-120b", 8)])
+def test_experts_that_are_padded_little_or_not_are_sliced(name: str, tp: int) -> None:
+    """2,304 / 2 is nine times 128; 360 columns of gpt-oss are padded to 384, whole ones of 2,880 to 2,944."""
+    either = (rank_weights(MODELS[name], MXFP4, Layout(tp=tp), Loader(whole_experts=one)) for one in (True, False))
+    assert len(set(either)) == 1
+
+
 def test_vllm_loads_the_mixing_of_streams_in_32_bit_and_compressors_in_16() -> None:
     """DeepSeek V4: 33,884,439 x 2 B more; of 21 layers (2 x 4,096 + 4) x 1,280 + 640 and 64 x 4,096 at 1 B more.
 

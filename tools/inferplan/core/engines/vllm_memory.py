@@ -14,6 +14,7 @@ from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.engines import compressed_memory, kv_blocks, kv_coverage
 from inferplan.core.engines.adapters import adapter_stages
+from inferplan.core.engines.expert_slices import takes_whole
 from inferplan.core.engines.rank_memory import Holding, RankMemory
 from inferplan.core.engines.rank_weights import stage_weights
 from inferplan.core.engines.vllm_activation import LOGIT_BYTES, activation_peak, tuning_peak
@@ -160,6 +161,7 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         latent_views=engine.version >= FIRST_LATENT_VIEWS,
         wide_zeros=gpu.architecture == "Hopper" and engine.version >= FIRST_WIDE_ZEROS,
         host_ngrams=engine.version >= FIRST_HOST_NGRAMS and gpu.vendor == "nvidia" and gpu.kind != "unified",
+        whole_experts=takes_whole(engine),
         wide_mixing=True,
         keeps_streams=engine.version <= LAST_KEPT_STREAMS or engine.drafts > 0,
         batched_tokens=engine.max_num_batched_tokens,

@@ -21,7 +21,8 @@ class Loader:
     pipeline stage. `latent_views`: 16-bit weights of latents are used in place, without copies. `wide_zeros`: kernels
     keep 4-bit zero points in 16 bit. `host_ngrams`: tables of n-grams stay in the host's memory. `wide_mixing`: what
     mixes residual streams is loaded in 32 bit, compressors of keys in 16. `keeps_streams`: DeepSeek-V4 keeps the
-    streams of a step for its drafts. Some buffers are sized for the `batched_tokens` of a step.
+    streams of a step for its drafts. `whole_experts`: a tensor group holds them whole where slices would be padded much
+    (`expert_slices.stays_whole`). Some buffers are sized for the `batched_tokens` of a step.
     """
 
     marlin: bool = False
@@ -33,6 +34,7 @@ class Loader:
     host_ngrams: bool = False
     wide_mixing: bool = False
     keeps_streams: bool = False
+    whole_experts: bool = False
     batched_tokens: int = 0
 
     def keeps_lookups_off(self, architecture: Architecture) -> bool:
