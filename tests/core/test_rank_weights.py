@@ -115,6 +115,77 @@ def test_16_bit_latents_are_worked_on_with_views_since_vllm_0_24() -> None:
     assert rank_weights(lite, FORMATS["fp8"], Layout(), views) == rank_weights(lite, FORMATS["fp8"], Layout())
 
 
+V4, V41 = (MODELS[f"deepseek-ai/DeepSeek-{name}-Flash"] for name in ("V4", "V4.1"))
+MXFP4 = FORMATS["mxfp4"]
+
+
+def test_projections_of_n_grams_are_split_by_columns_in_the_format_of_linear_layers() -> None:
+    """DeepSeek V4.1: two of 6,144 x 5 x 5,120 in FP8, 0.04 GiB on each of eight ranks, not 0.59 in 16 bit."""
+    held = {tp: rank_weights(V41, MXFP4, Layout(tp=tp), MARLIN) for tp in (1, 8)}
+    whole, without = (replace(V41, architecture=replace(V41.architecture, ngram_params=n)) for n in (314_572_800, 0))
+    assert 2 * 6144 * 5 * 5120 == 314_572_800
+    assert held[8] - rank_weights(without, MXFP4, Layout(tp=8), MARLIN) == pytest.approx(314_572_800 / 8)
+    assert weights(whole, MXFP4).total - weights(without, MXFP4).total == pytest.approx(314_572_800)
+    assert held[1] > held[8]
+
+
+def test_whole_experts_of_a_tensor_group_are_not_padded_as_slices_are() -> None:
+    """DeepSeek V4.1 over 8: slices of 288 columns are padded to 384, so that 33.62 GiB of experts take 11.21 more."""
+    engine = Engine(version=31, max_num_seqs=64, max_num_batched_tokens=8192)
+    loads = loader(GPUS["h100-sxm"], engine)
+    own, sliced = (rank_weights(V41, MXFP4, Layout(tp=8), one) for one in (loads, replace(loads, whole_experts=False)))
+    experts = weights(V41, MXFP4).routed_experts / 8
+    assert experts / GIB == pytest.approx(33.62, abs=0.01)
+    assert sliced - own == pytest.approx(experts / 3, rel=1e-3)
+    assert own / GIB == pytest.approx(36.32, rel=0.011)
+
+
+@pytest.mark.parametrize(("name", "tp"), [("deepseek-ai/DeepSeek-V4.1-Flash", 2), ("openai/gpt-oss-120b", 8)])
+def test_experts_that_are_padded_little_or_not_are_sliced(name: str, tp: int) -> None:
+    """2,304 / 2 is nine times 128; 360 columns of gpt-oss are padded to 384, whole ones of 2,880 to 2,944."""
+    either = (rank_weights(MODELS[name], MXFP4, Layout(tp=tp), Loader(whole_experts=one)) for one in (True, False))
+    assert len(set(either)) == 1
+
+
+def test_vllm_loads_the_mixing_of_streams_in_32_bit_and_compressors_in_16() -> None:
+    """DeepSeek V4: 33,884,439 x 2 B more; of 21 layers (2 x 4,096 + 4) x 1,280 + 640 and 64 x 4,096 at 1 B more.
+
+    Of 20 that pool 128 tokens, (2 x 4,096 + 128) x 512 + 512.
+    """
+    pooled = 21 * ((2 * 4096 + 4) * 1280 + 640 + 64 * 4096) + 20 * ((2 * 4096 + 128) * 512 + 512)
+    wide, plain = (rank_weights(V4, MXFP4, Layout(tp=8), Loader(wide_mixing=one)) for one in (True, False))
+    assert wide - plain == pytest.approx(33_884_439 * 2 + pooled)
+
+
+def test_deepseek_v4_keeps_two_tables_of_64_rotations_in_32_bit() -> None:
+    short = replace(V4, architecture=replace(V4.architecture, max_positions=1))
+    longer = rank_weights(V4, MXFP4, Layout(tp=8)) - rank_weights(short, MXFP4, Layout(tp=8))
+    assert longer == pytest.approx(2 * 1_048_575 * 64 * 4)
+
+
+def test_vllm_keeps_what_indexers_pick_once_or_of_qwen_in_each_layer() -> None:
+    """4 B x 8,192 tokens x 512 (DeepSeek V4) and x 12 layers x 2,052 (Qwen3.8 Flash Next), on every rank."""
+    next_ = MODELS["Qwen/Qwen3.8-Flash-Next"]
+    for model_, form, kept in ((V4, MXFP4, 512), (next_, BF16, 12 * 2052)):
+        for tp in (2, 8):
+            more, none = (rank_weights(model_, form, Layout(tp=tp), Loader(batched_tokens=n)) for n in (8192, 0))
+            assert more - none == pytest.approx(4 * 8192 * kept)
+
+
+@pytest.mark.parametrize(("version", "drafts", "kept"), [(24, 0, True), (28, 0, False), (28, 1, True)])
+def test_deepseek_v4_keeps_the_streams_of_a_step_for_drafts_once_on_the_last_stage(
+    *, version: int, drafts: int, kept: bool
+) -> None:
+    """4 streams x 4,096 x 2 B x 32,768 tokens = 1 GiB."""
+    engine = Engine(version=version, drafts=drafts, max_num_seqs=4, max_num_batched_tokens=32_768)
+    loads = loader(GPUS["h100-sxm"], engine)
+    own, less = (
+        stage_weights(V4, MXFP4, Layout(tp=2, pp=2), one) for one in (loads, replace(loads, keeps_streams=False))
+    )
+    assert own[0] == less[0]
+    assert own[1] - less[1] == pytest.approx(GIB if kept else 0)
+
+
 @pytest.mark.parametrize(
     ("id_", "tp", "gib"), [("openai/gpt-oss-20b", 1, 13.72), ("openai/gpt-oss-120b", 4, 17.22)], ids=["one", "four"]
 )

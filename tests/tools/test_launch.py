@@ -18,6 +18,7 @@ from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.preset import TOOL as PRESET
 from inferplan.tools.serving.launch import launch
+from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.settings import serving
 from inferplan.tools.vram import TOOL, VramQuestion
 
@@ -334,6 +335,30 @@ def test_answers_say_that_a_tensor_group_holds_whole_experts_where_the_command_d
     assert "each GPU: 1/8 of each layer, its experts whole" in plan.diagram
     assert [one.deploy.ep for one in TOOL.ask(asked).hardware if one.gpu == "h200-sxm" and one.deploy] == [8]
     assert PRESET.ask({"preset": "production", **asked}).sections.parallelism.ep == 8
+
+
+def test_a_tensor_group_holds_whole_experts_where_kernels_would_pad_their_slices() -> None:
+    """DeepSeek V4.1 on eight H100: 288 columns would be padded to 384. Not with gpt-oss, nor by other engines."""
+    asked: dict[str, Any] = {
+        "model": "deepseek v4.1",
+        "gpu": "h100-sxm",
+        "total_gpus": 8,
+        "overrides": "expert_parallel=0",
+    }
+    asked |= {"concurrent_users": 8, "context_window": 65_536}
+    plan = PLAN.ask(asked)
+    assert (plan.tp, plan.ep) == (8, 8)
+    assert "--tensor-parallel-size 8 --enable-expert-parallel " in (plan.launch or "")
+    assert "tensor 8, experts over 8, 1 replica" in plan.summary
+    assert "each GPU: 1/8 of each layer, its experts whole" in plan.diagram
+    (noted,) = (one for one in plan.assumptions if one.name == "experts")
+    assert (noted.value, "1/8 of each to 1.33 times" in noted.why) == ("whole", True)
+    oss = PLAN.ask({**asked, "model": "gpt-oss-120b"})
+    assert "--enable-expert-parallel" not in (oss.launch or "--enable-expert-parallel")
+    assert "experts" not in [one.name for one in oss.assumptions]
+    pro: dict[str, Any] = {"model": "deepseek-ai/DeepSeek-V4-Pro", "precision": "mxfp4", "gpu": "gb200"}
+    over = {name: experts_over(serving(Ledger({}), **pro, engine=name), Layout(tp=16)) for name in ("vllm", "sglang")}
+    assert over == {"vllm": 16, "sglang": 1}
 
 
 @pytest.mark.parametrize(

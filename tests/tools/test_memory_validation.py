@@ -266,38 +266,39 @@ UNLIKE = {
     "gemma4-e4b-3090": 8.5,
     "l4-gemma4-e2b": 7.8,
     "a10g-qwen3-8b": 4.4,
-    "8xh100-glm53-flash": 3.8,
-    "8xh100-v4-flash-0731": 3.4,
+    "8xh100-qwen38-flash-next": 4.1,
+    "8xh100-glm53-flash": 3.4,
+    "8xh100-v4-flash-0731": 3.1,
     "4090-qwen25-7b-v024": 3.2,
     "gb10-qwen3-06b": 2.9,
     AWQ_KERNELS: 2.8,
 }
-"""Pools that are more than 2.5 % off, in percent: all but the A10G's and DeepSeek V4's too large.
+"""Pools that are more than 2.5 % off, in percent: all but the A10G's, DeepSeek V4's and Flash Next's too large.
 
 Gemma 4 E2B and E4B have 0.3 to 0.7 GiB less of 3 to 9, of which 0.19 is graphs (E4B); why is not known. Qwen3 32B on
 two stages is likely a first start, whose last stage has less. Qwen2.5 7B on an RTX 4090 has 0.14 GiB less of 4.5; in
 AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system: two first starts had 5.5 and 7.1 GiB
-less. Two models on 8 H100 under 0.31 are 1.1 GiB above and 1.6 below what was printed.
+less. Three models on 8 H100 under 0.31, whose weights are met, are 1.0 GiB above and twice 1.5 below what was printed.
 """
-BESIDE = {AWQ_KERNELS: 1.8, "h200-qwen25-7b-awq-v031": 2.1, "8xh100-qwen38-flash-next": 2.15}
+BESIDE = {AWQ_KERNELS: 1.8, "h200-qwen25-7b-awq-v031": 2.1}
 """Weights that are more than 0.74 % too small, in percent: why is not known.
 
-Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take, Qwen3.8 Flash Next 0.68 on each of 8 ranks.
+Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take.
 """
 
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 32, 0.74), ("kv_cache_gib_per_gpu", 20, 2.45), ("kv_cache_tokens", 23, 2.47)],
+    [("weights_gib_per_gpu", 33, 0.74), ("kv_cache_gib_per_gpu", 19, 2.45), ("kv_cache_tokens", 22, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
     """Starts of vLLM 0.10 to 0.31 on H100, H200, L40S, GH200, A100, A40, MI300X and RTX cards: in percent.
 
     Weights within 0.1, but of five models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42 and E2B 0.64, Gemma 3 27B
     0.68, Gemma 4 31B in FP8 0.74), Qwen2.5 7B (0.29, in AWQ see `BESIDE`), Qwen3.6 27B in NVFP4 (0.16), DeepSeek R1
-    (0.18), Qwen3.5 9B on two ranks (0.24), DeepSeek V4 Flash (0.37) and what is printed as 0.93 GiB. Pools within 1,
-    but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9), Qwen3.8 27B on a PRO 6000
-    (1.8 too small) and Flash Next (2.1), Gemma 3 27B on an MI300X (1.5), Qwen3.5 9B (1.5) and a first start (1.3).
+    (0.18), Qwen3.5 9B on two ranks and Flash Next (0.24), DeepSeek V4 Flash (0.30) and what is printed as 0.93 GiB.
+    Pools within 1, but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9), Qwen3.8 27B
+    on a PRO 6000 (1.8 too small), Gemma 3 27B on an MI300X (1.5), Qwen3.5 9B (1.5) and a first start (1.3).
     """
     (found,) = (one.of for one in validate(LATE).errors if one.quantity == quantity)
     unlike = BESIDE if quantity == "weights_gib_per_gpu" else UNLIKE
@@ -336,18 +337,18 @@ COMPRESSED: list[Case] = json.loads((DATA / "memory_cases_compressed.json").read
 @pytest.mark.parametrize(
     ("quantity", "case", "least", "worst"),
     [
-        ("weights_gib_per_gpu", "2xpro6000-v4-flash", 1.2, 1.4),
+        ("weights_gib_per_gpu", "2xpro6000-v4-flash", 0, 0.1),
+        ("weights_gib_per_gpu", "8xh100-v41-flash", 1, 1.1),
         ("max_concurrency", "8xb200-v4-flash", 2, 2.3),
-        ("kv_cache_gib_per_gpu", "2xgh200-v4-flash", 13, 14),
+        ("kv_cache_gib_per_gpu", "2xgh200-v4-flash", 6, 7),
     ],
 )
 def test_deepseek_v4_is_as_far_from_its_logs_as_the_evidence_says(
     quantity: str, case: str, least: float, worst: float
 ) -> None:
-    """In percent: the GH200's small pool of 5.44 GiB came out 0.7 GiB too large, the B200's of 140 GiB 3 GiB."""
+    """In percent: the GH200's small pool of 5.44 GiB came out 0.3 GiB too large, the B200's of 140 GiB 3 GiB."""
     found = next(one.of for one in validate(COMPRESSED).errors if one.quantity == quantity)
-    assert [id_ for _, id_ in found] == [case]
-    assert least < found[0][0] < worst
+    assert least < {id_: size for size, id_ in found}[case] < worst
 
 
 def test_deepseek_v4_starts_where_it_started() -> None:

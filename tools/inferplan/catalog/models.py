@@ -100,6 +100,7 @@ class Shape(BaseModel):
     other_params: int = Field(default=0, ge=0)
     lookup_params: int = Field(default=0, ge=0)
     ngram_layers: int = Field(default=0, ge=0)
+    ngram_params: int = Field(default=0, ge=0)
     streams: PositiveInt = 1
     head_bias: bool = False
     state_bytes: PositiveInt = 2
@@ -239,6 +240,7 @@ class ModelRow(TitledRow):
             other_params=shape.other_params,
             lookup_params=shape.lookup_params,
             ngram_layers=shape.ngram_layers,
+            ngram_params=shape.ngram_params,
             streams=shape.streams,
             head_bias=shape.head_bias,
             final_norms=shape.final_norms,

@@ -31,11 +31,12 @@ class WeightBytes:
     output_head: float
     replicated: float
     lookup: float = 0.0
+    ngram: float = 0.0
 
     @property
     def layers(self) -> float:
         """The weights of all layers, without embedding, output head and lookup tables. [B]"""
-        return self.attention + self.ffn + self.routed_experts + self.replicated
+        return self.attention + self.ffn + self.routed_experts + self.ngram + self.replicated
 
     @property
     def total(self) -> float:
@@ -81,7 +82,7 @@ def params_by_bits(model: Model, precision: Precision) -> Iterator[tuple[float, 
     """The bits and the parameters of each class of a checkpoint that is quantised in parts. [bits, parameters]"""
     own, parts = class_bits(model, precision), model.parameters
     yield own.mixers, parts.attention + parts.linear_attention
-    yield own.ffn, parts.dense_ffn + parts.shared_experts
+    yield own.ffn, parts.dense_ffn + parts.shared_experts + parts.ngram
     yield own.routed_experts, parts.routed_experts
     yield own.output_head, parts.output_head
     yield own.lookup, parts.lookup
@@ -102,6 +103,7 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
         embedding=parts.embedding * (bits.embedding / BITS_PER_BYTE),
         output_head=parts.output_head * (bits.output_head / BITS_PER_BYTE),
         lookup=parts.lookup * (bits.lookup / BITS_PER_BYTE),
+        ngram=parts.ngram * (bits.ffn / BITS_PER_BYTE),
         replicated=(parts.router + parts.norms + parts.other) * rest,
     )
 

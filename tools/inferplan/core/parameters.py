@@ -38,12 +38,13 @@ class Parameters:
     other: int = 0
     linear_attention: int = 0
     lookup: int = 0
+    ngram: int = 0
 
     @property
     def total(self) -> int:
         """Every parameter of the text decoder."""
         ends = self.embedding + self.output_head + self.lookup
-        return self.linear + ends + self.router + self.norms + self.other
+        return self.linear + self.ngram + ends + self.router + self.norms + self.other
 
     @property
     def linear(self) -> int:
@@ -90,6 +91,7 @@ def count(architecture: Architecture) -> Parameters:
         output_head=0 if architecture.tied_embeddings else embedding + bias,
         other=architecture.other_params,
         lookup=architecture.lookup_params,
+        ngram=architecture.ngram_params,
         **classes,
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import ceil
 
 from inferplan.core.architecture import ExpertFfn, LayerGroup
-from inferplan.core.engines.expert_slices import MXFP4_COLUMNS, MXFP4_HIDDEN, expert_slices, round_up
+from inferplan.core.engines.expert_slices import MXFP4_COLUMNS, MXFP4_HIDDEN, expert_slices, held_share, round_up
 from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.model import NativeBits
@@ -27,28 +27,35 @@ def allocated(size: float) -> float:
 
 
 def layer_rounding(
-    hidden: int, group: LayerGroup, precision: Precision, shard: Layout, bits: NativeBits, *, marlin: bool
+    hidden: int,
+    group: LayerGroup,
+    precision: Precision,
+    shard: Layout,
+    bits: NativeBits,
+    *,
+    marlin: bool,
+    whole: bool = False,
 ) -> float:
     """Σ allocated - size over the fused matrices of one layer on one rank of a stage. [B]
 
     Scales and zero points, the fractions of a bit, are tensors of their own, and too small to be rounded, but for the
     scales of MXFP4 experts in Marlin kernels, one tensor for all experts. Experts in MXFP4 are padded to whole tiles,
-    and count without rounding.
+    and count without rounding. Ranks of a tensor group may hold `whole` experts.
     """
     if precision.id == "mxfp4":
-        sizes = _expert_scales(hidden, group, shard) if marlin else iter(())
+        sizes = _expert_scales(hidden, group, shard, whole=whole) if marlin else iter(())
     else:
         sizes = _matrices(hidden, group, shard, bits)
     return sum([allocated(size) - size for size in sizes])
 
 
-def _expert_scales(hidden: int, group: LayerGroup, shard: Layout) -> Iterator[float]:
+def _expert_scales(hidden: int, group: LayerGroup, shard: Layout, *, whole: bool) -> Iterator[float]:
     """The scales of a layer's MXFP4 experts on one rank, gate-up and down: 1 B for 32 padded elements. [B]"""
     if isinstance(ffn := group.ffn, ExpertFfn):
-        slices = expert_slices(shard)
+        slices = expert_slices(shard, whole=whole)
         columns = round_up(ffn.intermediate / slices, MXFP4_COLUMNS)
         wide = round_up(ffn.expert_hidden or hidden, MXFP4_HIDDEN)
-        held = ffn.experts * expert_share(shard, ffn.experts) * slices
+        held = ffn.experts * held_share(shard, ffn.experts, whole=whole) * slices
         yield from (held * wide * columns * matrices / 32 for matrices in (2 if ffn.gated else 1, 1))
 
 

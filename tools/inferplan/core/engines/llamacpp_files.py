@@ -100,5 +100,6 @@ def group_bytes(model: Model, precision: Precision, group: LayerGroup, only: str
         for name, params in own
         if only in (None, name)
     )
-    other = 0.0 if only else parts.other * layer_bits(precision, "other") / model.architecture.layers
+    further = parts.other + parts.ngram
+    other = 0.0 if only else further * layer_bits(precision, "other") / model.architecture.layers
     return (bits + other) / BITS_PER_BYTE

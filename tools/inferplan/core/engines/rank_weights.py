@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from inferplan.core.architecture import Architecture, LayerGroup, StageCopies
 from inferplan.core.engines.allocator import layer_rounding
-from inferplan.core.engines.expert_slices import expert_padding, round_up
+from inferplan.core.engines.expert_slices import expert_padding, held_share, round_up, stays_whole
 from inferplan.core.engines.weight_loading import (
     PLAIN,
     Loader,
@@ -13,12 +13,18 @@ from inferplan.core.engines.weight_loading import (
     as_loaded,
     deepstack_buffers,
     doubled_keys,
+    half_compressor,
+    index_buffer,
+    own_choice,
+    stream_buffer,
+    wide_mixing,
 )
 from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.memory import HALF_BYTES, class_bits, vision_bytes, weights
 from inferplan.core.model import Model
-from inferplan.core.parallelism import Layout, expert_share, shared_share, stage_ranges
+from inferplan.core.parallelism import Layout, shared_share, stage_ranges
 from inferplan.core.parameters import count, layer_params
 from inferplan.core.precision import Precision
 
@@ -36,10 +42,11 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
 
     Tensor parallelism shards attention by heads (a rank holds at least one KV head, and all of what makes latents),
     feed-forward blocks by columns, embedding, lookup tables and output head by padded vocabulary; norms, router and the
-    RoPE table are on every rank. Under expert parallelism a rank holds its share of whole experts, and the shared ones.
-    The first stage has the embedding and the vision tower, the last one the head; some models have both on every stage
-    in vLLM (`stage_copies`). On top come copies that the `loader` makes and what the allocator rounds up. Tables of
-    n-grams are left out where the `loader` keeps them in the host's memory.
+    RoPE table are on every rank. Under expert parallelism a rank holds its share of whole experts, and the shared ones;
+    those of a tensor group hold whole ones where the `loader` is told to and slices would be padded much. The first
+    stage has the embedding and the vision tower, the last one the head; some models have both on every stage in vLLM
+    (`stage_copies`). On top come copies that the `loader` makes and what the allocator rounds up. Tables of n-grams are
+    left out where the `loader` keeps them in the host's memory.
 
     Limits: layers that predict further tokens are not loaded. Matrices of latent attention in several formats are taken
     at their mean, replicated ones too: DeepSeek V3.1 in NVFP4 on 8 ranks comes out 0.7 GB short, 1.4 %.
@@ -55,8 +62,10 @@ def stage_weights(model: Model, precision: Precision, layout: Layout, loader: Lo
     rows = round_up(architecture.vocab, VOCABULARY_ROWS) / architecture.vocab
     copies = architecture.stage_copies if loader.stage_copies else "none"
     ends = at_stages(stored.embedding * rows / tp, stored.output_head * rows / tp, layout.pp, copies)
-    tables = _rope_table(architecture) + deepstack_buffers(architecture, loader)
-    return tuple(stage + end + precision.element_bytes * tables for stage, end in zip(stages, ends, strict=True))
+    stages[-1] += stream_buffer(architecture, loader)
+    tables = precision.element_bytes * (_rope_table(architecture) + deepstack_buffers(architecture, loader))
+    tables += index_buffer(architecture, loader)
+    return tuple(stage + end + tables for stage, end in zip(stages, ends, strict=True))
 
 
 def at_stages(embedding: float, head: float, stages: int, copies: StageCopies) -> Iterator[float]:
@@ -75,26 +84,31 @@ def at_stages(embedding: float, head: float, stages: int, copies: StageCopies) -
 def _each_layer(model: Model, precision: Precision, shard: Layout, loader: Loader) -> tuple[float, ...]:
     """The bytes of each layer on one rank of a stage, in the order of the forward pass. [B]"""
     architecture = model.architecture
-    padding = expert_padding(model, precision, shard, marlin=loader.marlin)
-    of_group = [_layer(model, precision, group, shard, loader, padding=padding) for group in architecture.groups]
+    of_group = [_layer(model, precision, group, shard, loader) for group in architecture.groups]
     return tuple(of_group[kind] for kind in architecture.sequence)
 
 
-def _layer(
-    model: Model, precision: Precision, group: LayerGroup, shard: Layout, loader: Loader, *, padding: float
-) -> float:
+def _layer(model: Model, precision: Precision, group: LayerGroup, shard: Layout, loader: Loader) -> float:
     """One layer of a group on one rank: its share of each class, what the loader adds, and rounding. [B]"""
     hidden, bits = model.architecture.hidden, class_bits(model, precision)
+    whole = loader.whole_experts and stays_whole(model, precision, shard.tp)
     latents = [mixer for mixer in group.mixers if isinstance(mixer, Latent)]
+    attending = [mixer for mixer in group.mixers if isinstance(mixer, Attention)]
+    compressed = [mixer for mixer in group.mixers if isinstance(mixer, Compressed)]
     return (
-        _sharded(model, precision, group, shard, padding=padding)
-        + layer_rounding(hidden, group, precision, shard, bits, marlin=loader.marlin)
+        _sharded(model, precision, group, shard, marlin=loader.marlin, whole=whole)
+        + layer_rounding(hidden, group, precision, shard, bits, marlin=loader.marlin, whole=whole)
         + doubled_keys(hidden, group, bits, shard.tp, loader)
         + sum([absorbed_copies(one, model, precision, shard.tp, loader) for one in latents])
+        + sum([own_choice(one, loader) for one in attending])
+        + sum([half_compressor(one, hidden, bits, loader) for one in compressed])
+        + wide_mixing(model.architecture, loader) / model.architecture.layers
     )
 
 
-def _sharded(model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, padding: float) -> float:
+def _sharded(
+    model: Model, precision: Precision, group: LayerGroup, shard: Layout, *, marlin: bool, whole: bool
+) -> float:
     """Σ bytes of a class × the parameters of it that a rank holds of one layer / those of the whole model. [B]"""
     architecture, stored = model.architecture, weights(model, precision)
     parts, hidden, tp = count(architecture), architecture.hidden, shard.tp
@@ -103,13 +117,13 @@ def _sharded(model: Model, precision: Precision, group: LayerGroup, shard: Layou
         own[name] = own.get(name, 0) + params
     mixing = sum(mixer.params(hidden) * mixer.share(hidden, tp) for mixer in group.mixers)
     ffn = own.get("dense_ffn", 0) / tp + own.get("shared_experts", 0) * shared_share(shard)
-    experts = architecture.experts
-    routed = own.get("routed_experts", 0) * (expert_share(shard, experts.experts) if experts else 0.0)
+    experts, padding = architecture.experts, expert_padding(model, precision, shard, marlin=marlin, whole=whole)
+    routed = own.get("routed_experts", 0) * (held_share(shard, experts.experts, whole=whole) if experts else 0.0)
     return (
         _part(stored.attention, mixing, parts.attention + parts.linear_attention)
         + _part(stored.ffn, ffn, parts.dense_ffn + parts.shared_experts)
         + _part(stored.routed_experts, routed, parts.routed_experts) * padding
-        + stored.replicated / architecture.layers
+        + (stored.ngram / shard.tp + stored.replicated) / architecture.layers
     )
 
 
@@ -121,9 +135,14 @@ def _part(stored: float, params: float, whole: float) -> float:
 def _rope_table(architecture: Architecture) -> int:
     """positions × tables × width: the rotations that vLLM keeps, one table for each width of heads. [elements]
 
-    Source: vLLM, vllm/model_executor/layers/rotary_embedding, `get_rope`; `Gemma4RotaryEmbedding` (whole heads).
+    DeepSeek-V4 has one for windows and one for compressed keys, each in fp32.
+
+    Source: vLLM, vllm/model_executor/layers/rotary_embedding, `get_rope`; `Gemma4RotaryEmbedding` (whole heads);
+    `DeepseekV4ScalingRotaryEmbedding`, models/deepseek_v4/common/rope.py.
     """
     rows = architecture.max_positions * architecture.rope_tables
+    if kinds := {mixer.compress is None for _, mixer in architecture.mixers if isinstance(mixer, Compressed)}:
+        return rows * architecture.rope_dim * len(kinds) * 2
     if architecture.rotary_dim is not None:
         return rows * architecture.rotary_dim
     widths = {mixer.head_dim for _, mixer in architecture.mixers if isinstance(mixer, Attention)}

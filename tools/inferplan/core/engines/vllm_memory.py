@@ -14,6 +14,7 @@ from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
 from inferplan.core.engines import compressed_memory, kv_blocks, kv_coverage
 from inferplan.core.engines.adapters import adapter_stages
+from inferplan.core.engines.expert_slices import takes_whole
 from inferplan.core.engines.rank_memory import Holding, RankMemory
 from inferplan.core.engines.rank_weights import stage_weights
 from inferplan.core.engines.vllm_activation import LOGIT_BYTES, activation_peak, tuning_peak
@@ -58,6 +59,8 @@ FIRST_LATENT_VIEWS = 24
 """The first vLLM (0.24) that was seen to use 16-bit weights of latents without copies; 0.19 seems to copy them."""
 FIRST_HOST_NGRAMS = 30
 """The first vLLM (0.30) that leaves tables of n-grams in the host's memory by default, on NVIDIA's GPUs."""
+LAST_KEPT_STREAMS = 24
+"""The last vLLM that was read (0.24; 0.25 to 0.27 were not) in which DeepSeek-V4 keeps streams without drafts."""
 FIRST_WIDE_ZEROS = 22
 """The first vLLM (0.22; not 0.18, 0.19 to 0.21 were not read) that uses Machete for AWQ on Hopper.
 
@@ -158,6 +161,9 @@ def loader(gpu: Gpu, engine: Engine) -> Loader:
         latent_views=engine.version >= FIRST_LATENT_VIEWS,
         wide_zeros=gpu.architecture == "Hopper" and engine.version >= FIRST_WIDE_ZEROS,
         host_ngrams=engine.version >= FIRST_HOST_NGRAMS and gpu.vendor == "nvidia" and gpu.kind != "unified",
+        whole_experts=takes_whole(engine),
+        wide_mixing=True,
+        keeps_streams=engine.version <= LAST_KEPT_STREAMS or engine.drafts > 0,
         batched_tokens=engine.max_num_batched_tokens,
     )
 

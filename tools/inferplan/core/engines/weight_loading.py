@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from inferplan.core.architecture import Architecture, LayerGroup
 from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.memory import HALF_BYTES, class_bits
 from inferplan.core.model import Build, Model, NativeBits
@@ -18,8 +19,10 @@ class Loader:
     `marlin` kernels multiply MXFP4 experts. `first_engine` is vLLM up to 0.7. `doubled_keys`: a projection that makes
     keys and values both is loaded for each of them. `stage_copies`: some models build embedding and head on every
     pipeline stage. `latent_views`: 16-bit weights of latents are used in place, without copies. `wide_zeros`: kernels
-    keep 4-bit zero points in 16 bit. `host_ngrams`: tables of n-grams stay in the host's memory. Some buffers are sized
-    for the `batched_tokens` of a step.
+    keep 4-bit zero points in 16 bit. `host_ngrams`: tables of n-grams stay in the host's memory. `wide_mixing`: what
+    mixes residual streams is loaded in 32 bit, compressors of keys in 16. `keeps_streams`: DeepSeek-V4 keeps the
+    streams of a step for its drafts. `whole_experts`: a tensor group holds them whole where slices would be padded much
+    (`expert_slices.stays_whole`). Some buffers are sized for the `batched_tokens` of a step.
     """
 
     marlin: bool = False
@@ -29,6 +32,9 @@ class Loader:
     latent_views: bool = False
     wide_zeros: bool = False
     host_ngrams: bool = False
+    wide_mixing: bool = False
+    keeps_streams: bool = False
+    whole_experts: bool = False
     batched_tokens: int = 0
 
     def keeps_lookups_off(self, architecture: Architecture) -> bool:
@@ -42,6 +48,8 @@ ZERO_POINTS = "awq"
 ZERO_POINT_BITS = 4
 AWQ_GROUP = 128
 """Weights that share a zero point."""
+CHOICE_BYTES = 4
+"""The index of a token that an indexer picked. [B]"""
 
 
 @lru_cache(maxsize=1024)
@@ -70,6 +78,57 @@ def deepstack_buffers(architecture: Architecture, loader: Loader) -> int:
     30B-A3B on 0.11, which printed 0.2 and 0.03 GiB more than their tensors take.
     """
     return architecture.deepstack * loader.batched_tokens * architecture.hidden
+
+
+def index_buffer(architecture: Architecture, loader: Loader) -> int:
+    """4 B × batched tokens × the tokens that an indexer picks: one choice that all layers write and read. [B/rank]
+
+    Limits: of keys and values in blocks (MiniMax M3) it is a few MiB, which are not counted; for those of Qwen see
+    `own_choice`.
+    Source: vLLM 0.33, models/deepseek_v4/nvidia/model.py, models/deepseek_v2.py, `topk_indices_buffer`.
+    """
+    picked = (
+        mixer.indexer.top
+        for _, mixer in architecture.mixers
+        if isinstance(mixer, Latent | Compressed) and mixer.indexer
+    )
+    return CHOICE_BYTES * loader.batched_tokens * max(picked, default=0)
+
+
+def own_choice(attention: Attention, loader: Loader) -> int:
+    """4 B × batched tokens × (top + compress): Qwen's indexers of pooled keys keep a choice for each layer. [B/rank]
+
+    Source: vLLM 0.33, models/qwen4_exp/nvidia/qsa.py, `topk_indices_buffer` (`packed_output_width`); 0.75 of the 0.78
+    GiB by which eight H100 loaded more of Qwen3.8 Flash Next than its tensors take (0.31).
+    """
+    one = attention.indexer
+    return CHOICE_BYTES * loader.batched_tokens * (one.top + one.compress) if one and one.compress > 1 else 0
+
+
+def stream_buffer(architecture: Architecture, loader: Loader) -> int:
+    """2 B × batched tokens × streams × hidden: the streams that DeepSeek-V4 keeps for drafts. [B/rank]
+
+    Source: vLLM 0.20 to 0.33, models/deepseek_v4/nvidia/model.py, `_mtp_hidden_buffer`; of two RTX PRO 6000 (0.22) it
+    is the 1.0 GiB by which they loaded more than tensors.
+    """
+    if not loader.keeps_streams or not any(isinstance(mixer, Compressed) for _, mixer in architecture.mixers):
+        return 0
+    return HALF_BYTES * loader.batched_tokens * architecture.streams * architecture.hidden
+
+
+def wide_mixing(architecture: Architecture, loader: Loader) -> int:
+    """2 B for each parameter that mixes residual streams, which are loaded in 32 bit. [B/rank]
+
+    All parameters beside layers and ends count: of V4.1 81,920 are norms of n-grams in 16 bit.
+
+    Source: vLLM 0.33, models/deepseek_v4, deepseek_v41 and glm5next, `hc_attn_fn` (fp32).
+    """
+    return HALF_BYTES * architecture.other_params if loader.wide_mixing and architecture.streams > 1 else 0
+
+
+def half_compressor(mixer: Compressed, hidden: int, bits: NativeBits, loader: Loader) -> float:
+    """Parameters of a layer's compressor × (16 - bits) / 8, on every rank: they stay in 16 bit. [B/rank]"""
+    return mixer.half_params(hidden) * max(0, REST_BITS - bits.mixers) / BITS_PER_BYTE if loader.wide_mixing else 0.0
 
 
 def doubled_keys(hidden: int, group: LayerGroup, bits: NativeBits, tp: int, loader: Loader) -> float:

@@ -15,7 +15,7 @@ class Compressed:
     V4 pools 4 tokens into a key where it has an indexer, each token twice (windows overlap), and 128 where it has none;
     with `compress` None a layer has the window alone. With `learned_positions` compressors have embeddings for the
     places of the tokens that they pool. In V4.1 a few layers are the `source` of compressed keys for all, and their
-    indexers score projections of those.
+    indexers score projections of those. The last `rope_dim` elements of a key rotate.
     """
 
     heads: int
@@ -28,6 +28,7 @@ class Compressed:
     source: bool = True
     learned_positions: bool = True
     indexer: Indexer | None = None
+    rope_dim: int = 64
 
     @property
     def cached(self) -> tuple[Cached, ...]:
@@ -61,7 +62,8 @@ class Compressed:
         query = (hidden + 1 + width) * self.query_rank
         key = (hidden + 1) * self.head_dim
         output = (width + self.output_groups * hidden) * self.output_rank
-        return query + key + output + self.heads + self._compressor_params(hidden)
+        scored = self.query_rank * self.indexer.head_dim * self.indexer.heads if self.indexer else 0
+        return query + key + output + self.heads + scored + self.half_params(hidden)
 
     def share(self, hidden: int, tp: int) -> float:
         """The share of the parameters on one of `tp` ranks, which split query heads and output groups. [fraction]
@@ -72,8 +74,12 @@ class Compressed:
         split = width * self.query_rank + (width + self.output_groups * hidden) * self.output_rank
         return 1 - (1 - 1 / tp) * split / self.params(hidden)
 
-    def _compressor_params(self, hidden: int) -> int:
-        """Compressor and indexer. [parameters]"""
+    def half_params(self, hidden: int) -> int:
+        """Compressor, index keys and the weights of the indexer's heads: in 16 bit beside FP8. [parameters]
+
+        Source: vLLM 0.22 to 0.33, models/deepseek_v4/compressor.py and attention.py, models/deepseek_v41: no
+        `quant_config`.
+        """
         if self.compress is None:
             return 0
         if self.learned_positions:
@@ -85,8 +91,7 @@ class Compressed:
             keys = (hidden * (2 if self.compress > 1 else 1) + 1 + index) * self.head_dim + index
         else:
             keys = 0
-        one = self.indexer
-        return keys + ((self.query_rank * one.head_dim + hidden) * one.heads if one else 0)
+        return keys + (hidden * self.indexer.heads if self.indexer else 0)
 
     def _pooled(self, hidden: int, width: int) -> int:
         """2 × hidden × w + compress × w and a norm, w the key's width, twice where windows overlap. [parameters]"""

@@ -177,7 +177,7 @@ def work_of(
     experts, layout = architecture.experts, Layout(tp=tp, attention_dp=attention_dp)
     share, half = _mixer_share(model, tp), _half_share(class_bits(model, precision).mixers, precision)
     mixing = parts.attention + parts.linear_attention
-    other = (parts.dense_ffn + parts.shared_experts + parts.router) / tp
+    other = (parts.dense_ffn + parts.shared_experts + parts.ngram + parts.router) / tp
     active = experts.active / experts.experts if experts else 0.0
     routed = expert_share(layout, experts.experts) * experts.text_share if experts else 0.0
     reads = _cache_reads(architecture, tp=tp, kv_bits=kv_bits, sharing=sharing)
@@ -217,7 +217,7 @@ def _dense_bytes(stored: WeightBytes, parts: Parameters, layout: Layout, mixer_s
     shared = stored.ffn * parts.shared_experts / max(1, parts.dense_ffn + parts.shared_experts)
     return (
         stored.attention * mixer_share
-        + (stored.ffn - shared + stored.replicated) / layout.tp
+        + (stored.ffn - shared + stored.ngram + stored.replicated) / layout.tp
         + shared * shared_share(layout)
     )
 

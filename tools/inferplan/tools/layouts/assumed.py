@@ -1,10 +1,12 @@
 """The assumptions behind the figures of a layout."""
 
+from inferplan.core.engines.expert_slices import padded_slices
 from inferplan.core.units import MICRO
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.serving.assumed_context import note_context
 from inferplan.tools.serving.launch_flags import FLAGS
+from inferplan.tools.serving.published import pads_much
 from inferplan.tools.serving.settings import note_node, note_share, note_speed
 
 TIMED = 8
@@ -29,6 +31,7 @@ def note_load(case: Case, ledger: Ledger) -> None:
         ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
     _note_width(case, ledger)
+    _note_whole_experts(case, ledger)
     if any(one.hidden for one in case.chosen.passes[0]):
         how = FLAGS[case.on.engine.name].overlap
         ledger.note("expert_exchange", "overlapped", why=f"two-batch overlap between nodes: {how}, DeepEP")
@@ -49,3 +52,12 @@ def _note_width(case: Case, ledger: Ledger) -> None:
     elif more := on.added_by_nccl_s(tp):
         kernels = f"{on.engine_name} adds up over {on.reduces_among} GPUs itself; no published run has more"
         ledger.note("tensor_groups", f"{more / MICRO:.0f} us more an all-reduce", why=f"NCCL's; {kernels}")
+
+
+def _note_whole_experts(case: Case, ledger: Ledger) -> None:
+    """List that the ranks of a tensor group hold whole experts, whose slices kernels would pad."""
+    on, layout = case.on, case.chosen.layout
+    if pads_much(on, layout):
+        times = padded_slices(on.model, on.precision, layout.tp)
+        why = f"kernels would pad 1/{layout.tp} of each to {times:.2f} times its memory; routing is taken to be even"
+        ledger.note("experts", "whole", why=why)

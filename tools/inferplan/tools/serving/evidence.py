@@ -39,10 +39,10 @@ HELD: Mapping[Kind, str] = {
     "siglip": COUNTED,
 }
 """What logs of whole starts say of a kind of encoder."""
-SHARED = "vLLM's source; of 1 published log of V4.1-Flash, the cache is met, weights 2 % off"
+SHARED = "vLLM's source; of 1 published log of V4.1-Flash, the cache is met, weights 1 % off"
 """Of keys that layers share. Source: a start on eight H100 of 0.31.1rc1, with expert parallelism, where whole experts
 are not padded."""
-COMPRESSED = "vLLM's source; in 4 published logs of V4-Flash KV pools were 3 GiB less to 1.6 more, weights 1.3 % off"
+COMPRESSED = "vLLM's source; in 4 published logs of V4-Flash KV pools were 3 GiB less to 1.5 more, weights 0.3 % off"
 """Of compressed keys. Source: starts on RTX PRO 6000, GH200, B200 and H100, of 0.22, 0.25 and 0.31."""
 RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
 """What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""

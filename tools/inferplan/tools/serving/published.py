@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from inferplan.catalog.models import MODELS
-from inferplan.core.engines.expert_slices import cuts_blocks
+from inferplan.core.engines.expert_slices import cuts_blocks, stays_whole, takes_whole
 from inferplan.core.parallelism import Layout
 from inferplan.tools.serving.serving import Serving
 
@@ -35,8 +35,15 @@ def as_published(on: Serving, layout: Layout) -> Serving:
 def experts_over(on: Serving, layout: Layout) -> int:
     """GPUs that share out the experts, each of them whole ones; 1 where each holds a slice of all.
 
-    A tensor group does so too where slices would end within a block of scales; TensorRT-LLM is not told to.
+    A tensor group does so too where slices would end within a block of scales, TensorRT-LLM's aside, and vLLM's where
+    kernels for MXFP4 would pad slices much.
     """
     if on.experts is None or layout.ep > 1 or on.engine.name == "tensorrt-llm":
         return layout.ep
-    return layout.tp if cuts_blocks(as_published(on, layout).model, on.precision, layout.tp) else 1
+    cuts = cuts_blocks(as_published(on, layout).model, on.precision, layout.tp)
+    return layout.tp if cuts or pads_much(on, layout) else 1
+
+
+def pads_much(on: Serving, layout: Layout) -> bool:
+    """Whether slices of experts over a tensor group would be padded so much that its ranks hold whole ones."""
+    return layout.ep == 1 and takes_whole(on.engine) and stays_whole(on.model, on.precision, layout.tp)
