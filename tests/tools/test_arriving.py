@@ -1,6 +1,7 @@
 """Speculative decoding, prefix caches and random arrivals, as the planner is asked for them."""
 
 import re
+from math import inf
 from typing import Any
 
 import pytest
@@ -63,7 +64,8 @@ def test_the_rate_that_is_named_as_the_most_is_kept_up_with(model: str, gpus: in
     """Rounded up it would not be: half of these rates were."""
     most = plan("requests_per_s=1", model=model, total_gpus=gpus)["max_requests_per_s"]
     answer = plan(f"requests_per_s={most}", model=model, total_gpus=gpus)
-    assert (answer["max_requests_per_s"], len(answer["ttft_percentiles_ms"])) == (most, 3)
+    assert answer["max_requests_per_s"] >= most
+    assert len(answer["ttft_percentiles_ms"]) == 3
 
 
 SERVICE: dict[str, Any] = {
@@ -79,19 +81,58 @@ SERVICE: dict[str, Any] = {
 
 
 def test_requests_alone_are_given_the_gpus_that_serve_as_many_users_as_they_keep_busy() -> None:
-    """Little's law at the limits: 5 requests/s x (0.3 s + 300 tokens x 25 ms) = 39 users."""
+    """Little's law: 5 requests/s x (TTFT + 300 tokens x TPOT), at the latencies that the answer tells of them."""
     answer = plan("requests_per_s=5", **SERVICE, max_ttft_ms=300, max_tpot_ms=25)
-    assert "enough for the 39 planned for 5 requests/s" in answer["summary"]
-    assert {one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"] == "39"
+    token = re.search(r"each further one ([\d.]+) ms", answer["summary"])
+    assert token
+    busy = 5 * (answer["ttft_percentiles_ms"][0] + 300 * float(token[1])) / 1000
+    planned = int({one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"])
+    assert planned == pytest.approx(busy, rel=0.05)
+    assert f"enough for the {planned} planned for 5 requests/s" in answer["summary"]
     assert answer["serves_users"]
-    assert answer["max_concurrent_users"] >= 39
+    assert answer["max_concurrent_users"] >= planned
     assert answer["max_requests_per_s"] >= 5
     assert answer["ttft_percentiles_ms"][0] < 300
+    assert float(token[1]) <= 25
     assert "concurrent_users" not in answer["inputs"] or answer["inputs"]["concurrent_users"] == 1
 
 
+LIMITS_MS = [15, 20, 30, 40, 50, 75, 100, 150, 300, None]
+
+
+@given(
+    model=st.sampled_from(["llama 3.3 70b", "llama 3.1 8b", "qwen3 30b a3b", "gemma 3 4b", "zephyr 7b", "hy3"]),
+    gpu=st.sampled_from(["h100-sxm", "b200-sxm", "l40s"]),
+    rate=st.sampled_from([2, 10, 100]),
+    turn=st.sampled_from([(3000, 50), (2000, 300), (200, 1000)]),
+    ttft=st.sampled_from([None, 500, 1000]),
+)
+@settings(max_examples=12, deadline=None)
+def test_a_looser_limit_never_takes_more_gpus_for_the_same_requests(
+    model: str, gpu: str, rate: float, turn: tuple[int, int], ttft: int | None
+) -> None:
+    """Of zephyr 7b 9 B200 kept up within 10 ms a token, and 232 were said to be needed within 300."""
+    given = SERVICE | {"model": model, "gpu": gpu, "context_window": 32_768, "max_ttft_ms": ttft}
+    given |= dict(zip(("input_tokens", "output_tokens"), turn, strict=True))
+    needed = inf
+    for limit in LIMITS_MS:
+        answer = plan(f"requests_per_s={rate}", **given, max_tpot_ms=limit)
+        assert answer["serves_users"] or needed == inf
+        if answer["serves_users"]:
+            assert answer["gpus_used"] <= needed
+            assert answer["max_requests_per_s"] >= rate * 0.99
+            needed = answer["gpus_used"]
+
+
+@pytest.mark.parametrize("limit", [100, 300, 1000])
+def test_gpus_that_keep_up_within_a_limit_keep_up_within_a_looser_one(limit: int) -> None:
+    """As many users were planned for as the limit allows, 2,701 at 300 ms, and 16 GPUs said to be too few."""
+    answer = plan("requests_per_s=30", **SERVICE | {"total_gpus": 16}, max_ttft_ms=1000, max_tpot_ms=limit)
+    assert answer["serves_users"]
+
+
 def test_the_users_that_requests_keep_busy_follow_from_the_latency_told_beside_them() -> None:
-    """873 were planned for, so that three replicas keep up, and were said to be busy, of whom 269 are."""
+    """873 were planned for and said to be busy, of whom 269 are."""
     answer = plan("requests_per_s=20", **SERVICE | {"output_tokens": 500, "context_window": 4096})
     said = re.search(r"20 requests/s arriving at random, which keep about (\d+) users busy", answer["summary"])
     first, token = answer["ttft_percentiles_ms"][0], re.search(r"each further one ([\d.]+) ms", answer["summary"])
@@ -99,7 +140,7 @@ def test_the_users_that_requests_keep_busy_follow_from_the_latency_told_beside_t
     assert token
     assert float(said[1]) == pytest.approx(20 * (first + 500 * float(token[1])) / 1000, rel=0.05)
     planned = {one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"]
-    assert float(said[1]) < int(planned.replace(",", ""))
+    assert float(said[1]) == pytest.approx(int(planned.replace(",", "")), abs=1)
     assert "users busy" not in plan("requests_per_s=0.001", **SERVICE)["summary"]
 
 
@@ -110,15 +151,12 @@ def test_the_bill_that_follows_is_that_of_the_requests_asked_about() -> None:
     assert step["arguments"]["requests_per_day"] == 1
 
 
-def test_requests_that_keep_more_users_busy_than_are_planned_for_are_said_to() -> None:
+def test_more_requests_than_anybody_serves_are_answered_all_the_same() -> None:
     """They were called kept up with, "the 1,000,000 that 100000 requests/s keep busy", and in the next sentence not."""
     answer = plan("requests_per_s=1000000", **SERVICE | {"model": "llama 3.1 8b"})
-    assert "keep busy" not in answer["summary"]
-    assert "enough for the 1,000,000 that are planned for at once" in answer["summary"]
-    assert "It does not keep up with 1000000 requests/s" in answer["summary"]
-    assert answer["summary"].endswith(
-        "No more than 1,000,000 users are planned for at once: ask for a part of the requests."
-    )
+    assert answer["serves_users"]
+    assert answer["max_requests_per_s"] >= 1_000_000
+    assert "does not keep up" not in answer["summary"]
 
 
 def test_replicas_that_share_requests_are_said_to_get_them_by_how_idle_they_are() -> None:
@@ -131,10 +169,19 @@ def test_replicas_that_share_requests_are_said_to_get_them_by_how_idle_they_are(
 def test_gpus_that_are_too_few_for_the_requests_are_said_to_be() -> None:
     answer = plan("requests_per_s=50", **SERVICE | {"total_gpus": 2})
     assert not answer["serves_users"]
-    assert re.search(r"too few for the \d+ planned for 50 requests/s", answer["summary"])
+    assert re.search(r"too few for the [\d,]+ planned for 50 requests/s", answer["summary"])
     assert answer["next_steps"][0]["why"] == "the GPUs that these users need"
     more = TOOLS_BY_NAME["plan_parallelism"].ask(answer["next_steps"][0]["arguments"]).structured()
     assert more["max_requests_per_s"] >= 50
+
+
+def test_of_layouts_that_do_not_keep_up_the_one_that_sustains_the_most_is_taken() -> None:
+    """The one with room for the most sessions was."""
+    answer = plan("requests_per_s=500", **SERVICE | {"total_gpus": 8})
+    sustained = [re.fullmatch(r"keeps up with ([\d.]+) requests/s", one["loses"]) for one in answer["alternatives"]]
+    assert sustained
+    assert all(one and float(one[1]) <= answer["max_requests_per_s"] for one in sustained)
+    assert answer["why"] == "It sustains the most requests/s."
 
 
 def test_a_latency_that_few_users_get_is_held_against_all_requests() -> None:

@@ -247,7 +247,7 @@ def test_the_fewest_gpus_and_the_runners_up_are_those_of_all_legal_layouts(case:
     needed = [fewest_gpus(on, demand, one) for one in layouts if one.replica <= most]
     all_of_them = sorted(gpus for gpus in needed if gpus and gpus <= most)
     found = compare(on, demand)
-    served = [plan.layout.gpus for plan in found.ranked if found.serves(plan) and plan.layout.gpus <= most]
+    served = [plan.layout.gpus for plan in found.ranked if plan.serves and plan.layout.gpus <= most]
     assert served[: ALTERNATIVES + 1] == all_of_them[: ALTERNATIVES + 1]
 
 

@@ -102,11 +102,7 @@ LIMITS = st.sampled_from(
 
 def late(case: Case) -> list[Plan]:
     """Those that hold the users, as late for as many as the one chosen."""
-    return [
-        plan
-        for plan in case.plans
-        if case.holds(plan) and plan.in_time == case.chosen.in_time and not case.serves(plan)
-    ]
+    return [plan for plan in case.plans if plan.holds and plan.in_time == case.chosen.in_time and not plan.serves]
 
 
 @given(
@@ -120,12 +116,12 @@ def test_the_fewest_gpus_that_come_as_close_as_any_are_taken_in_whatever_order_l
     model: str, gpus: int | None, limit: dict[str, int], users: int, shuffled: Random
 ) -> None:
     case = case_of(model=model, total_gpus=gpus, concurrent_users=users, **limit)
-    if not case.plans or case.serves(case.chosen) or not case.holds(case.chosen):
+    if not case.plans or case.chosen.serves or not case.chosen.holds:
         return
     chosen, others = case.chosen, late(case)
-    least = min(map(case.excess, others))
-    assert case.excess(chosen) < RESOLUTION * least * (1 + 1e-9)
-    near = [plan for plan in others if case.excess(plan) <= RESOLUTION * least * (1 - 1e-9)]
+    least = min(plan.excess for plan in others)
+    assert chosen.excess < RESOLUTION * least * (1 + 1e-9)
+    near = [plan for plan in others if plan.excess <= RESOLUTION * least * (1 - 1e-9)]
     assert chosen.layout.gpus <= min(plan.layout.gpus for plan in near)
     mixed = list(case.plans)
     shuffled.shuffle(mixed)
@@ -142,8 +138,8 @@ def test_what_is_ranked_behind_is_never_closer_by_the_resolution(model: str, lim
     order = [plan for plan in case.ranked if plan in late(case)] if case.plans else []
     far = 0.0
     for plan in order:
-        assert case.excess(plan) * RESOLUTION > far * (1 - 1e-9)
-        far = max(far, case.excess(plan))
+        assert plan.excess * RESOLUTION > far * (1 - 1e-9)
+        far = max(far, plan.excess)
 
 
 @pytest.mark.parametrize("users", [1, 64])

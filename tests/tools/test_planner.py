@@ -240,7 +240,7 @@ def test_a_latency_on_a_gpu_of_unknown_arithmetic_peak_is_not_promised() -> None
     question = ParallelismQuestion.model_validate({**QUESTION, "max_tpot_ms": 50})
     on = question.serving(question.ledger())
     case = compare(replace(on, gpu=replace(on.gpu, flops={})), question.demand)
-    assert not case.serves(case.chosen)
+    assert not case.chosen.serves
     assert list(aim_sentences(case)) == ["Whether it meets TPOT <= 50 ms is not known."]
 
 

@@ -1,10 +1,12 @@
-"""Root finding by brackets: the last whole number within a bound, and the zero of a falling function."""
+"""Root finding by brackets: the last whole number within a bound, the first that holds, the zero of a function."""
 
 from collections.abc import Callable
 from math import ceil
 
 CLOSE = 1e-14
 """The relative width of the bracket at which `crossing` ends. [ratio]"""
+DOUBLINGS = 24
+"""Doublings after which `first_holding` gives up."""
 
 
 def last_within(share: Callable[[int], float], most: int, *, step: int = 1) -> int:
@@ -35,6 +37,28 @@ def last_within(share: Callable[[int], float], most: int, *, step: int = 1) -> i
                 else:
                     high, at_high = n, at
     return low
+
+
+def first_holding(holds: Callable[[int], bool], low: int) -> int | None:
+    """The smallest whole number from `low` on that holds; None where none up to `low` + 2^`DOUBLINGS` does.
+
+    What holds has to hold for all larger numbers too. Steps from `low` on double until it holds.
+
+    >>> first_holding(lambda n: n * n >= 1000, 1), first_holding(lambda n: True, 7), first_holding(lambda n: False, 1)
+    (32, 7, None)
+    """
+    short, enough = low - 1, low
+    for doubled in range(DOUBLINGS + 1):
+        enough = low + (1 << doubled) - 1
+        if holds(enough):
+            break
+        short = enough
+    else:
+        return None
+    while enough - short > 1:
+        middle = (short + enough) // 2
+        short, enough = (short, middle) if holds(middle) else (middle, enough)
+    return enough
 
 
 def crossing(left: Callable[[float], float], low: float, high: float) -> float:

@@ -3,6 +3,7 @@
 Units: seconds, requests per second and replica.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import log, sqrt
 from typing import NamedTuple
@@ -157,9 +158,17 @@ def arrivals(
     batch of a pipeline stage is rounded up to whole sequences, so that the equation has jumps and may have several
     solutions: the smallest is the one that an idle replica grows into.
     """
+    return arrivals_of(w, m, layout, load, requests_per_s=requests_per_s, options=options)[0]
+
+
+def arrivals_of(
+    w: Work, m: Machine, layout: Layout, load: Load, *, requests_per_s: float, options: Options = PLAIN
+) -> tuple[Open | None, float]:
+    """The same, and the rate that keeps `load.sequences` in flight: the most that is sustained."""
     one = _Replica.of(w, m, layout, load, options)
-    if one.opened(load.sequences).service.requests_per_s < requests_per_s:
-        return None
+    sustained = one.opened(load.sequences).service.requests_per_s
+    if sustained < requests_per_s:
+        return None, sustained
     queue, pp, most = one.queue(requests_per_s), layout.pp, load.sequences
 
     def kept(flight: float) -> float:
@@ -167,4 +176,27 @@ def arrivals(
 
     held = pp * last_within(lambda each: each * pp / kept(each * pp), int(most / pp)) if pp > 1 else 0
     flight = crossing(lambda flight: kept(flight) - flight, held, min(held + pp, most) if pp > 1 else most)
-    return one.pace(flight).at(requests_per_s, queue, load.output_tokens)
+    return one.pace(flight).at(requests_per_s, queue, load.output_tokens), sustained
+
+
+def rate_in_time(
+    w: Work,
+    m: Machine,
+    layout: Layout,
+    load: Load,
+    *,
+    excess: Callable[[Service], float],
+    options: Options = PLAIN,
+) -> float:
+    """A rate beyond which arrivals are late or pile up, as if no prompt waited: what is below it may be, too.
+
+    (flight + 1) / (TTFT + output x TPOT), with the largest whole `flight` whose latency is in time (`excess` <= 1).
+    """
+    one = _Replica.of(w, m, layout, load, options)
+
+    def late(flight: int) -> float:
+        pace = one.pace(flight)
+        return excess(replace(pace.service, ttft_s=pace.first_s))
+
+    flight = last_within(late, int(load.sequences))
+    return min(1 / one.queue(1).busy, min(flight + 1, load.sequences) / one.pace(flight).whole_s)

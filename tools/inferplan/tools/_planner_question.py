@@ -20,11 +20,10 @@ from inferplan.tools._arguments import (
     turn,
 )
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._overrides import parse_overrides
 from inferplan.tools._settings import TAKEN
 from inferplan.tools._tool import Question
 from inferplan.tools.layouts.demand import Demand, Objective
-from inferplan.tools.layouts.plans import Case, compare
-from inferplan.tools.layouts.search import search
 from inferplan.tools.serving.adapters import refuse_adapters
 from inferplan.tools.serving.latency import Latency
 from inferplan.tools.serving.refusals import refuse, refuse_cache
@@ -94,9 +93,16 @@ class ParallelismQuestion(Question):
             gpus=self.total_gpus,
             objective=self.objective or ("fewest_gpus" if is_any(self.gpu) and self.total_gpus is None else None),
             latency=Latency.of_ms(self.max_ttft_ms, self.max_tpot_ms),
+            rate=self.requests_per_s,
             ranks_given=SHARED_TOKENS in self.overrides,
             context_given=self.context_given,
         )
+
+    @property
+    def requests_per_s(self) -> float | None:
+        """The rate of requests that the overrides give; None where they give none."""
+        given = parse_overrides(self.overrides, groups=self.settings) if self.overrides else {}
+        return given.get("requests_per_s")
 
     def serving(self, ledger: Ledger, gpu: str | None = None, *, quiet: bool = False) -> Serving:
         """The model on the GPU type asked for, or on another; `quiet` lists only what the caller changed."""
@@ -113,7 +119,3 @@ class ParallelismQuestion(Question):
     def on(self, gpu: str) -> Serving:
         """The model on a GPU type, with a ledger of its own that no answer shows."""
         return self.serving(self.ledger(), gpu, quiet=True)
-
-    def planned(self, demand: Demand) -> Case:
-        """The layouts compared for a demand, on the GPU type asked for, or on the best of all types."""
-        return compare(self.on(search(self.on, demand).gpu if is_any(self.gpu) else self.gpu), demand)

@@ -10,7 +10,6 @@ from inferplan.tools._overrides import with_override
 from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._tool import NextStep
 from inferplan.tools.costs import REQUESTS_PER_USER, CostsQuestion
-from inferplan.tools.layouts.arriving import Arriving
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.money.rates import price_problem
 from inferplan.tools.serving.runnable import SHARED_TOKENS
@@ -18,9 +17,9 @@ from inferplan.tools.serving.serving import Serving
 from inferplan.tools.sizing.changes import Change
 
 
-def next_steps(q: ParallelismQuestion, case: Case, arriving: Arriving | None) -> list[NextStep]:
+def next_steps(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     """More GPUs or another type where the users are not served; the bill of the plan, where its GPU has a price."""
-    on, same, serves = case.on.gpu.id, q.with_turn(), case.serves(case.chosen)
+    on, same, serves = case.on.gpu.id, q.with_turn(), case.chosen.serves
     steps = _shared_cache(same, case)
     if not serves and not (q.total_gpus is None and is_any(q.gpu)):
         faster = q.total_gpus is None or _no_number_helps(case)
@@ -28,7 +27,7 @@ def next_steps(q: ParallelismQuestion, case: Case, arriving: Arriving | None) ->
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
     countable = case.chosen.layout.gpus <= GPUS_AT_MOST
     if countable and price_problem(Ledger({}), case.on.gpu, must_own=False) is None:
-        a_day, asked = (arriving.per_day, "") if arriving else _usual_requests(case)
+        a_day, asked = (arrivals.per_day, "") if (arrivals := case.chosen.arrivals) else _usual_requests(case)
         planned = {"total_gpus": case.chosen.layout.gpus, "requests_per_day": a_day}
         planned |= {"gpu": on} if is_any(q.gpu) else {}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}

@@ -15,7 +15,6 @@ from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._planner_steps import next_steps, ways_out
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, Tool, absent
-from inferplan.tools.layouts.arriving import Arriving, demand_at_rate
 from inferplan.tools.layouts.assumed import note_assumed_context, note_load
 from inferplan.tools.layouts.draw import draw_layout, draw_shortage
 from inferplan.tools.layouts.plans import Case, compare
@@ -43,6 +42,7 @@ from inferplan.tools.layouts.words import (
     why_not,
 )
 from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
+from inferplan.tools.layouts.words_arriving import arrival_sentences
 from inferplan.tools.layouts.words_search import type_sentences
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.launch_layout import is_beyond_one_command
@@ -118,14 +118,10 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
     """Choose tensor, pipeline and data parallel degrees, draw them, and estimate latency and throughput."""
     ledger = q.ledger()
     note_release(ledger, q.model, q.precision)
-    rate = ledger.take("requests_per_s") if ledger.given("requests_per_s") else None
-    demand, planned = demand_at_rate(q.demand, rate, q.planned) if rate else (q.demand, None)
-    if demand.rate:
-        why = "the most at once" if demand.is_capped else "room for rate x time of an answer, so that GPUs keep up"
-        ledger.note("planned_users", f"{demand.users:,}", why=why)
+    demand = q.demand
     found = search(q.on, demand) if is_any(q.gpu) else None
     on = q.serving(ledger, found and found.gpu)
-    case = planned or compare(on, demand)
+    case = compare(on, demand)
     if found:
         types = f"{found.serving} of {found.searched} serve"
         left = f"; {found.refused} that {case.on.engine_name} cannot use" if found.refused else ""
@@ -135,26 +131,36 @@ def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
         note_assumed_context(case, ledger)
         return _does_not_fit(q, case, ledger, found)
     note_load(case, ledger)
-    arriving = Arriving.at(case, rate) if rate else None
-    if arriving and arriving.found and case.chosen.layout.dp > 1:
+    if case.chosen.arrivals:
+        _note_arrivals(case, ledger)
+    return _fits(q, case, ledger, found)
+
+
+def _note_arrivals(case: Case, ledger: Ledger) -> None:
+    """List the rate of the requests, the users that they keep busy, and how replicas share them."""
+    chosen, arrivals = case.chosen, case.chosen.arrivals
+    ledger.take("requests_per_s")
+    if chosen.planned > case.demand.users:
+        enough = arrivals is not None and arrivals.found is not None
+        why = "rate x time of an answer" if enough else "as many as would keep up"
+        ledger.note("planned_users", f"{chosen.planned:,}", why=why)
+    if arrivals and arrivals.found and chosen.layout.dp > 1:
         ledger.note("balancer", "idlest replica first", why="else some wait behind others")
-    return _fits(q, case, ledger, found, arriving)
 
 
-def _fits(
-    q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None, arriving: Arriving | None
-) -> ParallelismAnswer:
+def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
     """The answer where the GPUs hold the model."""
     on, chosen, layout = case.on, case.chosen, case.chosen.layout
+    arrivals = chosen.arrivals
     return ParallelismAnswer(
         **layout_fields(on, layout),
         **speed_fields(on, chosen),
-        summary=" ".join(_said(case, found, arriving)),
+        summary=" ".join(_said(case, found)),
         diagram=draw_layout(on, chosen.deployment, total=q.total_gpus or layout.gpus),
         gpu=on.gpu.id if found else None,
         usd_per_hour=found.offers[0].usd_per_hour if found else None,
         fits=True,
-        serves_users=case.serves(chosen),
+        serves_users=chosen.serves,
         gpus_per_replica=layout.replica,
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
@@ -164,8 +170,8 @@ def _fits(
         why=why_aimed(case) if case.demand.is_aimed else why(case),
         max_concurrent_users=chosen.in_time,
         users_by_memory=chosen.users if chosen.in_time < chosen.users else None,
-        ttft_percentiles_ms=arriving.percentiles_ms if arriving else None,
-        max_requests_per_s=arriving.most_shown if arriving else None,
+        ttft_percentiles_ms=arrivals.percentiles_ms if arrivals else None,
+        max_requests_per_s=arrivals.most_shown if arrivals else None,
         launch=_launch(q, case, ledger),
         gpus_by_memory=case.by_memory,
         layouts_compared=compared(case),
@@ -173,18 +179,18 @@ def _fits(
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.with_turn().inputs(),
-        next_steps=next_steps(q, case, arriving),
+        next_steps=next_steps(q, case),
     )
 
 
-def _said(case: Case, found: Search | None, arriving: Arriving | None) -> Iterator[str]:
+def _said(case: Case, found: Search | None) -> Iterator[str]:
     """The sentences of the summary: layout, aim, GPU types searched, arrivals."""
     yield from summary(case)
     yield from aim_sentences(case)
     if found:
         yield from type_sentences(found)
-    if arriving:
-        yield from arriving.sentences()
+    if arrivals := case.chosen.arrivals:
+        yield from arrival_sentences(arrivals, case.demand)
 
 
 def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
@@ -224,7 +230,7 @@ def _launch(q: ParallelismQuestion, case: Case, ledger: Ledger) -> str | None:
     plan = case.chosen
     if is_beyond_one_command(case.on, plan.layout):
         return None
-    load = {"context": q.context_window, "users": min(case.demand.users, max(1, plan.in_time))}
+    load = {"context": q.context_window, "users": min(plan.planned, max(1, plan.in_time))}
     return launch(case.on, plan.layout, **load, ledger=ledger, kv_precision=q.kv_precision)
 
 

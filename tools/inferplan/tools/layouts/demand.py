@@ -10,7 +10,7 @@ from inferplan.core.serving_laws import Service, in_one_stage
 from inferplan.core.speed.collectives import Collective
 from inferplan.core.speed.load import Load
 from inferplan.core.speed.pass_amounts import Batch
-from inferplan.tools._arguments import USERS_AT_MOST
+from inferplan.tools.layouts.arriving import Arrivals
 from inferplan.tools.serving.latency import WHENEVER, Latency, Pace
 from inferplan.tools.serving.replica import Replica
 from inferplan.tools.serving.serving import Deployment, Serving
@@ -23,9 +23,9 @@ Objective = Literal["latency", "throughput", "fewest_gpus"]
 class Demand:
     """The users, the context of each, the tokens of a turn, and the GPUs given (None: the fewest that serve them).
 
-    A layout serves the demand if it holds all users and gets each the `latency`. `rate` is that of the arrivals where
-    `users` are planned for them, at least as many as they keep busy. [requests/s] `ranks_given` says that the caller
-    fixed the degree of decode context parallelism, `context_given` that the context is not assumed.
+    A layout serves the demand if it holds all users and gets each the `latency`, requests that arrive at random at a
+    `rate` too. [requests/s] `ranks_given` says that the caller fixed the degree of decode context parallelism,
+    `context_given` that the context is not assumed.
     """
 
     users: int
@@ -45,24 +45,24 @@ class Demand:
         return self.input_tokens + self.output_tokens
 
     @property
-    def is_capped(self) -> bool:
-        """Whether the arrivals would keep more users busy than can be planned for."""
-        return self.rate is not None and self.users >= USERS_AT_MOST
-
-    @property
     def has_targets(self) -> bool:
         """Whether a TTFT or TPOT is asked for."""
         return bool(self.latency)
 
     @property
     def is_aimed(self) -> bool:
-        """Whether the caller stated what the layout is for: an objective or a latency."""
-        return self.objective is not None or self.has_targets
+        """Whether the caller stated what the layout is for: an objective, a latency or a rate of requests."""
+        return self.objective is not None or self.is_bounded
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether a layout that holds the users may still not serve them: a latency or a rate is asked for."""
+        return self.has_targets or self.rate is not None
 
     @property
     def aim(self) -> Objective:
-        """The objective; by default throughput, or the fewest GPUs where only a latency is asked for."""
-        return self.objective or ("fewest_gpus" if self.gpus is None and self.has_targets else "throughput")
+        """The objective; by default throughput, or the fewest GPUs where only a latency or a rate is asked for."""
+        return self.objective or ("fewest_gpus" if self.gpus is None and self.is_bounded else "throughput")
 
     def meets(self, service: Service | None) -> bool:
         """Whether a service is within the latency asked for; one that cannot be timed is not."""
@@ -78,15 +78,17 @@ class Demand:
 class Plan:
     """A layout with what it holds and delivers; `load` is that of its busiest replica, `running` are its busy sessions.
 
-    Its busiest replica has `load`.
+    `planned` are the users asked for, or those that the arrivals keep busy where they are more.
     """
 
     deployment: Deployment
     replica: Replica | None
     service: Service | None
+    planned: int
     running: int
     load: Load
     latency: Latency
+    arrivals: Arrivals | None = None
 
     @property
     def layout(self) -> Layout:
@@ -97,6 +99,27 @@ class Plan:
     def users(self) -> int:
         """Sessions at full context that all replicas hold."""
         return self.deployment.users
+
+    @property
+    def holds(self) -> bool:
+        """Whether it holds all users at full context."""
+        return self.users >= self.planned
+
+    @property
+    def piles_up(self) -> bool:
+        """Whether requests arrive faster than it answers them."""
+        return self.arrivals is not None and self.arrivals.found is None
+
+    @cached_property
+    def excess(self) -> float:
+        """Its latency over the one asked for, that of arrivals on average. [ratio]"""
+        closed = self.latency.excess(self.service)
+        return max(closed, self.arrivals.excess(self.latency)) if self.arrivals else closed
+
+    @property
+    def serves(self) -> bool:
+        """Whether it holds all users and gets them the latency asked for."""
+        return self.holds and self.excess <= 1
 
     @cached_property
     def in_time(self) -> int:
@@ -149,6 +172,13 @@ class Plan:
         """The collectives of a decode step and of a prefill; of the prefill alone where answers have one token."""
         return [self.prompt] if self.load.is_single else [self.step, self.prompt]
 
+    def tokens_per_s_of(self, users: int) -> float | None:
+        """Output throughput of another number of users, or of as many as fit; None where not timed. [tokens/s]"""
+        each = min(ceil(users / self.layout.dp), self.deployment.sessions)
+        if self.replica is None:
+            return None
+        return min(users, self.users) * self.replica.serve(replace(self.load, sequences=each)).tokens_per_s / each
+
     @cached_property
     def most_tokens_per_s(self) -> float | None:
         """Output throughput with every session that fits busy; None where not timed. [tokens/s]"""
@@ -165,13 +195,17 @@ def plan_of(on: Serving, demand: Demand, replica: Layout, copies: int) -> Plan:
     """The plan of `copies` replicas under a demand."""
     layout = replica.times(copies)
     deployment = on.deployment(layout, demand.context)
-    load = demand.load(min(ceil(demand.users / layout.dp), deployment.sessions))
     one = on.replica(layout)
+    arrivals = Arrivals.at(one, demand.load(deployment.sessions), demand.rate) if one and demand.rate else None
+    planned = max(demand.users, arrivals.users) if arrivals else demand.users
+    load = demand.load(min(ceil(planned / layout.dp), deployment.sessions))
     return Plan(
         deployment=deployment,
         replica=one,
         service=one.serve(load) if one else None,
-        running=min(demand.users, deployment.users),
+        planned=planned,
+        running=min(planned, deployment.users),
         load=load,
         latency=demand.latency,
+        arrivals=arrivals,
     )

@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import product
 from math import ceil, inf, log
 
+from inferplan.core.bracket import first_holding
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.serving_laws import Service
 from inferplan.tools.layouts.demand import Demand, Plan, most_in_time, plan_of
@@ -51,6 +52,11 @@ class Case:
             return self.plans[0]
         return self.ranked[0]
 
+    @property
+    def users(self) -> int:
+        """The users planned for; those asked for where nothing fits."""
+        return self.chosen.planned if self.plans else self.demand.users
+
     @cached_property
     def ranked(self) -> list[Plan]:
         """The plans in order of preference: see `rank`."""
@@ -59,38 +65,47 @@ class Case:
     @cached_property
     def closest(self) -> Mapping[int, float]:
         """The least excess over the latency among late plans that hold all users, by their users in time. [ratio]"""
-        return closest((self, plan) for plan in self.plans)
+        return closest(self.plans)
 
     def rank(self, plan: Plan, closest: Mapping[int, float], rent: float = 0) -> tuple[float, ...]:
         """The sort key of a plan; `rent` breaks ties on what the aim is about.
 
         First come plans that hold all users and serve them in time, by the aim. Then, by users in time, those that hold
         all users: as close to the latency as can be told apart (`RESOLUTION`), fewest GPUs, fewest ways of splitting
-        the model, fastest; then those that hold the most users.
+        the model, fastest; then those that hold the most users; of those that do not keep up with requests, those that
+        sustain the most.
         """
         gpus = plan.layout.gpus
-        if self.serves(plan):
+        if plan.serves:
             if self.demand.aim == "fewest_gpus":
                 return 0, gpus, rent, plan.wait_s
             return 0, plan.wait_s if self.demand.aim == "latency" else -self.worth(plan), rent, gpus
-        late = 1, -plan.in_time, not self.holds(plan)
-        if not self.holds(plan):
+        if plan.arrivals and plan.piles_up:
+            return 1, inf, -plan.arrivals.most, gpus, rent, plan.wait_s
+        late = 1, -plan.in_time, not plan.holds
+        if not plan.holds:
             return *late, -plan.users, gpus, rent, plan.wait_s
-        steps = _steps(self.excess(plan), closest[plan.in_time])
+        steps = _steps(plan.excess, closest[plan.in_time])
         return *late, steps, gpus, rent, plan.layout.ways, plan.wait_s
-
-    def excess(self, plan: Plan) -> float:
-        """The latency of a plan over the one asked for. [ratio]"""
-        return self.demand.latency.excess(plan.service)
 
     def is_closest(self, plan: Plan) -> bool:
         """Whether no plan with as many users in time comes closer to the latency asked for."""
-        return self.excess(plan) <= self.closest.get(plan.in_time, inf)
+        return plan.excess <= self.closest.get(plan.in_time, inf)
 
     def throughput(self, plan: Plan) -> float | None:
-        """Output throughput of the users asked for; with every session busy for a lone user. [tokens/s]"""
+        """Output throughput of the users asked for; with every session busy for a lone user. [tokens/s]
+
+        Under arrivals it is that of as many users as they keep busy on the fastest layout, on all of them.
+        """
+        if self.demand.rate:
+            return plan.tokens_per_s_of(self._fewest_planned)
         alone = self.demand.users == 1 and self.demand.objective == "throughput"
         return plan.most_tokens_per_s if alone else plan.tokens_per_s
+
+    @cached_property
+    def _fewest_planned(self) -> int:
+        """The fewest users that are planned for on any layout."""
+        return min(plan.planned for plan in self.plans)
 
     @property
     def is_per_gpu(self) -> bool:
@@ -101,19 +116,11 @@ class Case:
         """The throughput that plans are compared by: in all, or per GPU. [tokens/s]"""
         return (self.throughput(plan) or 0) / (plan.layout.gpus if self.is_per_gpu else 1)
 
-    def holds(self, plan: Plan) -> bool:
-        """Whether a plan holds all users at full context."""
-        return plan.users >= self.demand.users
-
-    def serves(self, plan: Plan) -> bool:
-        """Whether a plan holds all users and gets them the latency asked for."""
-        return self.holds(plan) and self.demand.meets(plan.service)
-
     @cached_property
     def doubled(self) -> Plan | None:
         """The chosen layout on twice the GPUs, where their number was searched and that is faster; else None."""
         layout = self.chosen.layout
-        if self.most is None or self.chosen.service is None or not self.serves(self.chosen):
+        if self.most is None or self.chosen.service is None or not self.chosen.serves:
             return None
         twice = plan_of(self.on, self.demand, layout.alone, 2 * layout.dp)
         return twice if self.chosen.wait_s > RESOLUTION * twice.wait_s else None
@@ -129,9 +136,9 @@ class Case:
     def by_memory(self) -> int | None:
         """The fewest GPUs that hold the users whatever the latency; None unless a latency asks for the fewest."""
         demand = self.demand
-        if not demand.has_targets or demand.aim != "fewest_gpus" or not self.serves(self.chosen):
+        if not demand.has_targets or demand.aim != "fewest_gpus" or not self.chosen.serves:
             return None
-        patient = replace(demand, objective="fewest_gpus", latency=WHENEVER)
+        patient = replace(demand, objective="fewest_gpus", latency=WHENEVER, users=self.chosen.planned, rate=None)
         return compare(self.on, patient, runners_up=0).chosen.layout.gpus
 
     @cached_property
@@ -143,11 +150,11 @@ class Case:
         """
         if self.demand.ranks_given or self.demand.objective not in (None, "fewest_gpus"):
             return None
-        served = bool(self.plans) and self.serves(self.chosen)
+        served = bool(self.plans) and self.chosen.serves
         if served == bool(self.demand.gpus):
             return None
         tried = (compare(self.on.set_to(context_parallel=n), self.demand, runners_up=0) for n in self.on.token_ranks)
-        serving = [one for one in tried if one.plans and one.serves(one.chosen)]
+        serving = [one for one in tried if one.plans and one.chosen.serves]
         best = min(serving, key=lambda one: one.chosen.layout.gpus, default=None)
         fewer = best and (not served or best.chosen.layout.gpus < self.chosen.layout.gpus)
         return best if fewer else None
@@ -165,12 +172,12 @@ class Case:
         return found if found and self.needed and found.replica < self.needed.replica else None
 
 
-def closest(plans: Iterable[tuple[Case, Plan]]) -> Mapping[int, float]:
+def closest(plans: Iterable[Plan]) -> Mapping[int, float]:
     """The least excess over the latency among late plans that hold all users, by their users in time. [ratio]"""
     found: dict[int, float] = {}
-    for case, plan in plans:
-        if case.holds(plan) and not case.serves(plan):
-            found[plan.in_time] = min(case.excess(plan), found.get(plan.in_time, inf))
+    for plan in plans:
+        if plan.holds and not plan.serves:
+            found[plan.in_time] = min(plan.excess, found.get(plan.in_time, inf))
     return found
 
 
@@ -217,10 +224,10 @@ def _enough(case: Case) -> int | None:
     that hold them where none are served in time; and among the layouts as fast as can be told (`RESOLUTION`), at the
     smallest.
     """
-    demand, serving = case.demand, [plan for plan in case.plans if case.serves(plan)]
+    demand, serving = case.demand, [plan for plan in case.plans if plan.serves]
     if demand.gpus is not None or (serving and demand.aim != "latency"):
         return None
-    plans = serving or [plan for plan in case.plans if case.holds(plan)]
+    plans = serving or [plan for plan in case.plans if plan.holds]
     if not plans:
         return None
     widest = _widest([plan.layout for plan in plans])
@@ -277,15 +284,20 @@ def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:
         if bound < inf and not _serves_within(on, demand, one, held, int(bound)):
             continue
         plan = plan_of(on, demand, one, _copies(on, demand, one, held))
-        if demand.aim == "fewest_gpus" and plan.users >= demand.users and demand.meets(plan.service):
+        if demand.aim == "fewest_gpus" and plan.serves:
             fewest.append(plan.layout.gpus)
         yield plan
 
 
 def _serves_within(on: Serving, demand: Demand, one: Layout, held: int, gpus: int) -> bool:
     """Whether copies of a replica on this many GPUs hold all users and serve them in time."""
-    each = ceil(demand.users / (gpus // one.replica))
-    return each <= held and (not demand.has_targets or demand.meets(on.service(one, demand.load(each))))
+    copies = gpus // one.replica
+    each = ceil(demand.users / copies)
+    if each > held or (demand.has_targets and not demand.meets(on.service(one, demand.load(each)))):
+        return False
+    if demand.rate is None:
+        return True
+    return copies >= _copies_at_least(on, demand, one, held) and plan_of(on, demand, one, copies).serves
 
 
 def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
@@ -299,14 +311,24 @@ def _copies(on: Serving, demand: Demand, one: Layout, held: int) -> int:
     waiting = min(held, demand.users)
     in_time = most_in_time(demand.latency, on.replica(one), demand.load(waiting), waiting)
     enough = ceil(demand.users / (in_time or held))
+    if demand.rate and in_time:
+        enough = max(enough, _copies_at_least(on, demand, one, held))
+        enough = first_holding(lambda copies: plan_of(on, demand, one, copies).serves, enough) or enough
     return min(enough, most or enough)
+
+
+def _copies_at_least(on: Serving, demand: Demand, one: Layout, held: int) -> int:
+    """Copies of a replica below which the arrivals are late or pile up, as if no prompt waited; 1 where not timed."""
+    if (replica := on.replica(one)) is None or demand.rate is None:
+        return 1
+    return ceil(demand.rate / replica.rate_in_time(demand.load(held), demand.latency.excess))
 
 
 def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
     """Every replica that holds a session on the GPUs given, with its sessions, smallest first.
 
     That is every tensor degree in every depth, of a mixture of experts with every number of groups that share them;
-    where neither GPUs nor a latency are given, none larger than one that holds all users.
+    where neither GPUs nor a latency or a rate are given, none larger than one that holds all users.
     """
     if on.not_modelled:
         return
@@ -315,7 +337,7 @@ def _legal(on: Serving, demand: Demand) -> Iterator[tuple[Layout, int]]:
         held = None if (one.tp, one.pp) in roomy else on.capacity(one, demand.context)
         if held and held.fits:
             yield one, held.sessions
-            if not demand.gpus and not demand.has_targets and held.sessions >= demand.users:
+            if not demand.gpus and not demand.is_bounded and held.sessions >= demand.users:
                 roomy.add((one.tp, one.pp))
 
 

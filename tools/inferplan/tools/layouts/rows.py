@@ -179,7 +179,7 @@ def bubble_percent(plan: Plan) -> float | None:
 def compared(case: Case) -> int | None:
     """The layouts compared that serve the users; None where none does, or where the search was not exhaustive."""
     demand = case.demand
-    return sum(map(case.serves, case.plans)) or None if demand.is_aimed and demand.aim != "fewest_gpus" else None
+    return sum(plan.serves for plan in case.plans) or None if demand.is_aimed and demand.aim != "fewest_gpus" else None
 
 
 def stages(on: Serving, layout: Layout) -> list[str]:

@@ -39,7 +39,7 @@ class Offer:
     @property
     def serves(self) -> bool:
         """Whether it serves all users in time."""
-        return self.case.serves(self.plan)
+        return self.plan.serves
 
     def rank(self, nearest: Mapping[int, float]) -> tuple[float, ...]:
         """The sort key of the type: that of its layout (`Case.rank`), the rent among those that the aim holds equal."""
@@ -96,7 +96,7 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
     types = [serving(id_) for id_ in candidates()]
     loading = [on for on in types if on.refusal is None]
     cases = [case for on in steps(types) if on.refusal is None and (case := compare(on, demand, runners_up=0)).plans]
-    nearest = closest((case, case.ranked[0]) for case in cases)
+    nearest = closest(case.ranked[0] for case in cases)
     return Search(
         searched=len(types),
         refused=len(types) - len(loading),

@@ -46,7 +46,7 @@ def summary(case: Case) -> Iterator[str]:
     yield from _smaller_steps(case)
     yield from _shared_cache(case)
     yield from _assumed_context(case)
-    users = min(plan.users, case.demand.users)
+    users = min(plan.users, plan.planned)
     yield from warning(on, layout, users=users, context=case.demand.context)
     yield from words.beyond_training(on.model, case.demand.context)
 
@@ -55,7 +55,7 @@ def _assumed_context(case: Case) -> Iterator[str]:
     """That the context is assumed, where it decides how many GPUs the users take."""
     demand = case.demand
     if not demand.context_given:
-        load = {"users": demand.users, "context": demand.context, "turn": demand.turn}
+        load = {"users": case.users, "context": demand.context, "turn": demand.turn}
         yield from context_sentence(case.on, **load, gpus=demand.gpus)
 
 
@@ -68,14 +68,12 @@ def _users_sentence(case: Case) -> str:
     """The users served, in time where a latency is asked for, against those asked for."""
     plan, demand = case.chosen, case.demand
     users = plan.in_time if plan.service else plan.users
-    verdict = "enough" if users >= demand.users else "too few"
-    asked = "asked for" if demand.rate is None else f"planned for {demand.rate:.10g} requests/s"
-    if demand.is_capped:
-        asked = "that are planned for at once"
+    verdict = "enough" if users >= plan.planned else "too few"
+    asked = "asked for" if plan.planned == demand.users else f"planned for {demand.rate:.10g} requests/s"
     within = f" within {demand.latency} (memory holds {plan.users:,})" if users < plan.users else _roomier(case)
     return (
         f"Under {case.on.engine_name} it takes {words.count(users, 'user')} at "
-        f"{words.count(demand.context, 'token')}{within}, {verdict} for the {demand.users:,} {asked}."
+        f"{words.count(demand.context, 'token')}{within}, {verdict} for the {plan.planned:,} {asked}."
     )
 
 
@@ -115,7 +113,7 @@ def _shared_cache(case: Case) -> Iterator[str]:
 def _speed_sentence(case: Case, service: Service) -> str:
     """TTFT and TPOT with their error bands, and the throughput of all users."""
     demand, plan, band = case.demand, case.chosen, case.on.band
-    served = "that load" if case.holds(plan) else "the users it holds"
+    served = "that load" if plan.holds else "the users it holds"
     each = "" if plan.tpot_s is None else f" and each further one about {around(plan.tpot_s, band('tpot'))}"
     return (
         f"At {served} (turns of {words.count(demand.input_tokens, 'token')} in and {demand.output_tokens:,} out), "

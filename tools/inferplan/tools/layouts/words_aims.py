@@ -26,7 +26,7 @@ def aim_sentences(case: Case) -> Iterator[str]:
         return
     if demand.has_targets:
         yield _targets(case)
-    if case.serves(chosen):
+    if chosen.serves:
         yield from _best(case)
 
 
@@ -38,7 +38,7 @@ def _best(case: Case) -> Iterator[str]:
             unless = ", unless ranks share out the tokens of a cache" if case.shared_out else ""
             yield f"No legal layout serves the users on fewer GPUs{unless}."
         return
-    serving = sum(map(case.serves, case.plans))
+    serving = sum(plan.serves for plan in case.plans)
     layouts = words.count(serving, "legal layout") + _looked_at(case)
     yield f"Of {layouts} that {_serve(demand, serving)} it has {_aim(case)}{_twice(case)}."
 
@@ -70,14 +70,15 @@ def why_aimed(case: Case) -> str:
     """Why the layout was chosen, where an aim was stated; the rows of runners-up say what they lack."""
     chosen = case.chosen
     taken = f"It has {_aim(case)} of the layouts that serve the users{_looked_at(case)}"
-    if case.most is not None and case.serves(chosen):
+    if case.most is not None and chosen.serves:
         taken += ", no more than the widest tensor groups take"
     idle = left_over(case)
-    if not case.serves(chosen):
+    if not chosen.serves:
         in_time = _is_partly_in_time(case)
-        nearest = _nearest(case) if case.holds(chosen) else "It holds the most users"
+        nearest = _nearest(case) if chosen.holds else "It holds the most users"
         taken = "It takes the most users in time" if in_time else nearest
-        idle = idle if in_time or not case.holds(chosen) else ""
+        idle = idle if in_time or not chosen.holds else ""
+        taken = "It sustains the most requests/s" if chosen.piles_up else taken
     return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + idle
 
 
@@ -121,11 +122,13 @@ def _serve(demand: Demand, number: int) -> str:
 def _targets(case: Case) -> str:
     """Whether the latency is met; if by no layout, how close the chosen one comes."""
     chosen = case.chosen
-    if case.serves(chosen):
+    if chosen.serves:
         return f"That meets {case.demand.latency}.{_what_decides(case)}"
     if chosen.service is None:
         return f"Whether it meets {case.demand.latency} is not known."
-    if not any(map(case.holds, case.plans)):
+    if chosen.piles_up:
+        return f"No layout of {_gpus(case)} keeps up with the requests; this one sustains the most."
+    if not any(plan.holds for plan in case.plans):
         return f"{case.demand.latency} for all of them is out of reach: they do not fit."
     nearest = "this one comes closest" if case.is_closest(chosen) else f"none comes closer by {APART}"
     if case.most is not None:
@@ -151,6 +154,8 @@ def _what_decides(case: Case) -> str:
         return ""
     if case.by_memory == case.chosen.layout.gpus:
         return " Memory decides how many GPUs: fewer do not hold the users."
+    if case.demand.rate:
+        return f" Requests and latency decide how many GPUs: {case.by_memory} would hold the users."
     return f" The latency decides how many GPUs: {case.by_memory} would hold the users."
 
 
@@ -171,11 +176,13 @@ def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
 def _lacks(case: Case, plan: Plan) -> str:
     """What a layout lacks against the chosen one, its GPUs apart; empty where nothing."""
     chosen, demand = case.chosen, case.demand
-    if demand.has_targets and plan.in_time < min(chosen.in_time, demand.users):
-        return f"takes {plan.in_time:,} of {demand.users:,} users in time"
-    if plan.users < min(chosen.users, demand.users):
-        return f"holds {plan.users:,} of {demand.users:,} users"
-    if not demand.meets(plan.service) and demand.meets(chosen.service):
+    if demand.has_targets and plan.in_time < min(chosen.in_time, plan.planned):
+        return f"takes {plan.in_time:,} of {plan.planned:,} users in time"
+    if plan.arrivals and plan.piles_up:
+        return f"keeps up with {plan.arrivals.most_shown:.10g} requests/s"
+    if plan.users < min(chosen.users, plan.planned):
+        return f"holds {plan.users:,} of {plan.planned:,} users"
+    if plan.excess > 1 >= chosen.excess:
         return f"misses {demand.latency}"
     if plan.layout.gpus > chosen.layout.gpus and demand.aim == "fewest_gpus":
         return ""

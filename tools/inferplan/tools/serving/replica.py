@@ -1,8 +1,9 @@
 """One replica of a layout on its machine, and what it delivers under a load."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from inferplan.core.open_load import Open, arrivals, in_flight
+from inferplan.core.open_load import Open, arrivals_of, rate_in_time
 from inferplan.core.parallelism import Layout
 from inferplan.core.performance import all_collectives, is_split
 from inferplan.core.serving_laws import (
@@ -43,8 +44,11 @@ class Replica:
     def open(self, load: Load, requests_per_s: float) -> tuple[Open | None, float]:
         """The service under random arrivals, None where they pile up; and the rate that it sustains. [requests/s]"""
         on = (self.work, self.machine, self.layout, load)
-        most = in_flight(*on, flight=load.sequences, options=self.options).service.requests_per_s
-        return arrivals(*on, requests_per_s=requests_per_s, options=self.options), most
+        return arrivals_of(*on, requests_per_s=requests_per_s, options=self.options)
+
+    def rate_in_time(self, load: Load, excess: Callable[[Service], float]) -> float:
+        """A rate of random arrivals beyond which they are late or pile up. [requests/s]"""
+        return rate_in_time(self.work, self.machine, self.layout, load, excess=excess, options=self.options)
 
     def decode_s(self, sequences: float, context: int) -> float:
         """TPOT of a batch of sequences, without prefill in between. [s]"""
