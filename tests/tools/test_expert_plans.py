@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from golden_files import check_golden
@@ -230,7 +230,15 @@ def fewest_gpus(on: Serving, demand: Demand, one: Layout) -> int | None:
     return copies * one.replica or None
 
 
+def holds_with_fewer_groups(on: Serving, demand: Demand, one: Layout, layouts: list[Layout]) -> bool:
+    """Whether all users fit on a replica of the same split with fewer groups: the wider one is no answer then."""
+    split = (one.tp, one.pp)
+    fewer = (each for each in layouts if (each.tp, each.pp) == split and each.attention_dp < one.attention_dp)
+    return any(on.room(each, demand.context) >= demand.users for each in fewer)
+
+
 @given(case=QUESTION)
+@example(case={"model": "qwen3-30b-a3b", "gpu": "h200-sxm", "concurrent_users": 1})
 @settings(deadline=None, max_examples=8)
 def test_the_fewest_gpus_and_the_runners_up_are_those_of_all_legal_layouts(case: dict[str, Any]) -> None:
     asked = {name: value for name, value in case.items() if value is not None}
@@ -239,11 +247,13 @@ def test_the_fewest_gpus_and_the_runners_up_are_those_of_all_legal_layouts(case:
     )
     on, demand = question.serving(question.ledger()), question.demand
     most = demand.gpus or 64
-    layouts = (
+    layouts = [
         Layout(tp=tp, pp=pp, attention_dp=groups)
         for tp, pp in product(on.degrees, depths(on.model.architecture.layers))
         for groups in (1, *on.sharing(tp, most // pp))
-    )
+    ]
+    if not demand.gpus and not demand.has_targets:
+        layouts = [one for one in layouts if not holds_with_fewer_groups(on, demand, one, layouts)]
     needed = [fewest_gpus(on, demand, one) for one in layouts if one.replica <= most]
     all_of_them = sorted(gpus for gpus in needed if gpus and gpus <= most)
     found = compare(on, demand)
