@@ -129,6 +129,14 @@ def test_projections_of_n_grams_are_split_by_columns_in_the_format_of_linear_lay
     assert held[1] > held[8]
 
 
+def test_glm_5_3_flash_has_its_attention_in_16_bit_and_experts_in_fp8() -> None:
+    """1.37 and 4.68 billion parameters of mixers; of its BF16 checkpoint all matrices are in 16 bit."""
+    fp8, half = (MODELS[f"zai-org/GLM-5.3-Flash{name}"] for name in ("", "-BF16"))
+    mixers = (1_374_075_648 + 4_682_897_792) * 2
+    assert weights(fp8, FORMATS["fp8"]).attention == weights(half, BF16).attention == mixers
+    assert weights(half, BF16).routed_experts == 2 * weights(fp8, FORMATS["fp8"]).routed_experts
+
+
 def test_whole_experts_of_a_tensor_group_are_not_padded_as_slices_are() -> None:
     """DeepSeek V4.1 over 8: slices of 288 columns are padded to 384, so that 33.62 GiB of experts take 11.21 more."""
     engine = Engine(version=31, max_num_seqs=64, max_num_batched_tokens=8192)

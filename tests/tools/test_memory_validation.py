@@ -267,7 +267,6 @@ UNLIKE = {
     "l4-gemma4-e2b": 7.8,
     "a10g-qwen3-8b": 4.4,
     "8xh100-qwen38-flash-next": 4.1,
-    "8xh100-glm53-flash": 3.4,
     "8xh100-v4-flash-0731": 3.1,
     "4090-qwen25-7b-v024": 3.2,
     "gb10-qwen3-06b": 2.9,
@@ -278,7 +277,7 @@ UNLIKE = {
 Gemma 4 E2B and E4B have 0.3 to 0.7 GiB less of 3 to 9, of which 0.19 is graphs (E4B); why is not known. Qwen3 32B on
 two stages is likely a first start, whose last stage has less. Qwen2.5 7B on an RTX 4090 has 0.14 GiB less of 4.5; in
 AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system: two first starts had 5.5 and 7.1 GiB
-less. Three models on 8 H100 under 0.31, whose weights are met, are 1.0 GiB above and twice 1.5 below what was printed.
+less. Two models on 8 H100 under 0.31, whose weights are met, have 1.5 GiB more than is said.
 """
 BESIDE = {AWQ_KERNELS: 1.8, "h200-qwen25-7b-awq-v031": 2.1}
 """Weights that are more than 0.74 % too small, in percent: why is not known.
@@ -289,7 +288,7 @@ Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take.
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 33, 0.74), ("kv_cache_gib_per_gpu", 19, 2.45), ("kv_cache_tokens", 22, 2.47)],
+    [("weights_gib_per_gpu", 33, 0.74), ("kv_cache_gib_per_gpu", 20, 2.45), ("kv_cache_tokens", 23, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
     """Starts of vLLM 0.10 to 0.31 on H100, H200, L40S, GH200, A100, A40, MI300X and RTX cards: in percent.

@@ -344,8 +344,12 @@ def model_rows() -> dict[str, ModelRow]:
 
 
 def _whole(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
-    """A row completed from the one that it is `like`; of its shape it states what differs."""
-    layers = {key: value for key, value in like.items() if key not in _OWN}
+    """A row completed from the one that it is `like`; of its shape it states what differs.
+
+    The bits of a release are those of its format alone.
+    """
+    own = _OWN if raw.get("precision", like.get("precision")) == like.get("precision") else _OWN | {"native_bits"}
+    layers = {key: value for key, value in like.items() if key not in own}
     return {**layers, **raw, "shape": {**like.get("shape", {}), **raw.get("shape", {})}}
 
 
