@@ -27,6 +27,7 @@ SECTIONED = frozenset(
         "qwen3_5_text",
         "qwen3_vl_moe_text",
         "qwen3_vl_text",
+        "qwen4_exp_text",
     }
 )
 """Types whose positions have sections for time, height and width."""
