@@ -219,6 +219,9 @@ qwen3_next: head_dim=256 hidden_size=2048 intermediate_size=5632 linear_conv_ker
     linear_num_key_heads=16 linear_num_value_heads=32 linear_value_head_dim=128 max_position_embeddings=32768
     moe_intermediate_size=512 num_attention_heads=16 num_experts=512 num_experts_per_tok=10 num_hidden_layers=48
     num_key_value_heads=2 shared_expert_intermediate_size=512 vocab_size=151936
+qwen3_omni_moe_text: hidden_size=2048 intermediate_size=18944 max_position_embeddings=32768 moe_intermediate_size=768
+    num_attention_heads=28 num_experts=128 num_experts_per_tok=8 num_hidden_layers=28 num_key_value_heads=4
+    vocab_size=3584
 qwen3_vl_moe_text: hidden_size=2048 intermediate_size=5632 max_position_embeddings=128000 moe_intermediate_size=1408
     num_attention_heads=16 num_experts=60 num_experts_per_tok=4 num_hidden_layers=24 tie_word_embeddings=true
     vocab_size=151936

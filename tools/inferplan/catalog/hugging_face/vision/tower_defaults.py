@@ -46,6 +46,7 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     },
     "qwen3_5": _QWEN3,
     "qwen3_5_moe": _QWEN3,
+    "qwen3_omni_moe_thinker": {**_QWEN3, "out_hidden_size": 3584},
     "qwen3_vl": {**_QWEN3, "out_hidden_size": 3584},
     "qwen3_vl_moe": {**_QWEN3, "out_hidden_size": 3584},
     "qwen4_exp": {**_QWEN3, "out_hidden_size": 3584},

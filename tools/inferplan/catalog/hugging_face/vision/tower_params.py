@@ -192,6 +192,7 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "qwen2_vl": _qwen2,
     "qwen3_5": _qwen3,
     "qwen3_5_moe": _qwen3,
+    "qwen3_omni_moe_thinker": _qwen3,
     "qwen3_vl": _qwen3,
     "qwen3_vl_moe": _qwen3,
     "qwen4_exp": _qwen3,
