@@ -337,7 +337,7 @@ COMPRESSED: list[Case] = json.loads((DATA / "memory_cases_compressed.json").read
     ("quantity", "case", "least", "worst"),
     [
         ("weights_gib_per_gpu", "2xpro6000-v4-flash", 0, 0.1),
-        ("weights_gib_per_gpu", "8xh100-v41-flash", 1, 1.1),
+        ("weights_gib_per_gpu", "8xh100-v41-flash", 0.8, 0.9),
         ("max_concurrency", "8xb200-v4-flash", 2, 2.3),
         ("kv_cache_gib_per_gpu", "2xgh200-v4-flash", 6, 7),
     ],

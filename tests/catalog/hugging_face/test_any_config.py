@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import given, settings
@@ -74,7 +75,7 @@ def edited(config: dict[str, Any], edits: Sequence[tuple[int, Any]]) -> dict[str
         if value == DROPPED:
             one.pop(key, None)
         else:
-            one[key] = value
+            one[key] = deepcopy(value)
     return config
 
 

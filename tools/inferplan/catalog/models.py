@@ -101,6 +101,7 @@ class Shape(BaseModel):
     lookup_params: int = Field(default=0, ge=0)
     ngram_layers: int = Field(default=0, ge=0)
     ngram_params: int = Field(default=0, ge=0)
+    wide_params: int = Field(default=0, ge=0)
     streams: PositiveInt = 1
     head_bias: bool = False
     state_bytes: PositiveInt = 2
@@ -241,6 +242,7 @@ class ModelRow(TitledRow):
             lookup_params=shape.lookup_params,
             ngram_layers=shape.ngram_layers,
             ngram_params=shape.ngram_params,
+            wide_params=shape.wide_params,
             streams=shape.streams,
             head_bias=shape.head_bias,
             final_norms=shape.final_norms,

@@ -130,9 +130,10 @@ class Architecture:
     `order` is the group of each layer where kinds alternate; without it the groups follow each other.
     `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic; those of n-grams are read
     in `ngram_layers`, and `ngram_params` project the rows gathered. `norm_params` are norms beside those of layers and
-    end, `other_params` all further tensors of the checkpoint. Between blocks `streams` hidden states are passed on
-    (hyper-connections), usually one. `state_bytes` is an element of recurrent states [B], `rotary_dim` the part of a
-    head that rotates, None for whole heads and the rotary part of latents [elements].
+    end, `other_params` all further tensors of the checkpoint, of which vLLM loads `wide_params` in 32 bit. Between
+    blocks `streams` hidden states are passed on (hyper-connections), usually one. `state_bytes` is an element of
+    recurrent states [B], `rotary_dim` the part of a head that rotates, None for whole heads and the rotary part of
+    latents [elements].
 
     `rope_tables` are the rows of rotations that vLLM keeps per position, in units of 16-bit rows: as many as linear
     scaling stretches the positions, one more where windowed layers rotate otherwise, two where the table is in fp32
@@ -156,6 +157,7 @@ class Architecture:
     lookup_params: int = 0
     ngram_layers: int = 0
     ngram_params: int = 0
+    wide_params: int = 0
     streams: int = 1
     state_bytes: int = 2
     rotary_dim: int | None = None

@@ -93,6 +93,9 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
         stage_copies=stage_copies(type_),
         other_params=extras.other_params,
         lookup_params=extras.lookup_params,
+        ngram_layers=extras.ngram_layers,
+        ngram_params=extras.ngram_params,
+        wide_params=extras.wide_params,
         norm_params=extras.norm_params,
         streams=extras.streams,
     )
@@ -100,7 +103,7 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
     return replace(
         decoder,
         rotary_dim=None if layers.have_latents else rotary_dim(body, decoder.rope_dim),
-        multi_token=family.multi_token.read(body, decoder, layers.last) if family.multi_token else None,
+        multi_token=family.multi_token(body, decoder, layers.last) if family.multi_token else None,
         vision_params=vision_params,
         vision=vision,
     )

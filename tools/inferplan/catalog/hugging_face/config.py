@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from inferplan.catalog.hugging_face._architecture import architecture_of, layers_in
 from inferplan.catalog.hugging_face._text_decoder import known_model_types, text_decoder
+from inferplan.catalog.hugging_face._thinker import note_speaking, thinking
 from inferplan.catalog.hugging_face.families.lora import adapted
 from inferplan.catalog.hugging_face.families.remote_code import needs_remote_code
 from inferplan.catalog.hugging_face.layers.multi_token import NUM_MTP, NUM_NEXTN
@@ -53,8 +54,9 @@ def described(text: str) -> Described:
 def read(config: dict[str, object]) -> Described:
     """The model that a config.json describes, of the object that it holds; raises `ConfigProblem` where it cannot."""
     problems = Problems()
-    root = Keys(config, problems=problems, defaults={})
+    root = Keys(thinking(config), problems=problems, defaults={})
     body, type_ = text_decoder(root)
+    note_speaking(root)
     layers = layers_in(body, type_)
     problems.raise_any()
     architecture = architecture_of(root, body, type_, layers)

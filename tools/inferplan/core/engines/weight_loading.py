@@ -117,13 +117,12 @@ def stream_buffer(architecture: Architecture, loader: Loader) -> int:
 
 
 def wide_mixing(architecture: Architecture, loader: Loader) -> int:
-    """2 B for each parameter that mixes residual streams, which are loaded in 32 bit. [B/rank]
+    """2 B for each parameter that mixes residual streams and is loaded in 32 bit. [B/rank]
 
-    All parameters beside layers and ends count: of V4.1 81,920 are norms of n-grams in 16 bit.
-
+    Limits: how Hy4's are loaded was not read.
     Source: vLLM 0.33, models/deepseek_v4, deepseek_v41 and glm5next, `hc_attn_fn` (fp32).
     """
-    return HALF_BYTES * architecture.other_params if loader.wide_mixing and architecture.streams > 1 else 0
+    return HALF_BYTES * architecture.wide_params if loader.wide_mixing else 0
 
 
 def half_compressor(mixer: Compressed, hidden: int, bits: NativeBits, loader: Loader) -> float:

@@ -34,6 +34,11 @@ def _ratios(keys: Keys, layers: int) -> tuple[str, ...]:
 def _attention(keys: Keys, ratio: int) -> Compressed:
     """The attention of one layer."""
     indexing = replace(indexer(keys), compress=INDEXED)
+    return replace(windowed(keys), compress=ratio or None, indexer=indexing if ratio == INDEXED else None)
+
+
+def windowed(keys: Keys) -> Compressed:
+    """The attention of a layer that has a window alone."""
     if keys.optional("num_key_value_heads", default=1) not in (None, 1):
         keys.unsupported("num_key_value_heads", "all heads share one key")
     return Compressed(
@@ -43,37 +48,36 @@ def _attention(keys: Keys, ratio: int) -> Compressed:
         output_groups=keys.integer("o_groups", high=LARGEST_COUNT),
         output_rank=keys.integer("o_lora_rank"),
         window=keys.integer("sliding_window"),
-        compress=ratio or None,
-        indexer=indexing if ratio == INDEXED else None,
     )
 
 
 def extras(keys: Keys) -> Extras:
     """The mixing of streams in every layer, and their joining at the end."""
-    return Extras(other_params=layers_of(keys) * _mixing_params(keys) + _joining_params(keys), streams=_streams(keys))
+    mixing = layers_of(keys) * mixing_params(keys) + joining_params(keys)
+    return Extras(other_params=mixing, wide_params=mixing, streams=streams_of(keys))
 
 
 def mtp_params(keys: Keys) -> int:
     """The mixing and joining of streams of one MTP layer. [parameters]"""
-    return _mixing_params(keys) + _joining_params(keys)
+    return mixing_params(keys) + joining_params(keys)
 
 
-def _mixing_params(keys: Keys) -> int:
+def mixing_params(keys: Keys) -> int:
     """Two blocks × (2 + streams) × streams rows of streams × hidden, as many biases, and three scales. [parameters]
 
     Source: DeepSeek-V4 inference/model.py, `Block` (`hc_attn_fn`, `hc_ffn_fn`); the sum is the published total's.
     """
-    streams = _streams(keys)
+    streams = streams_of(keys)
     rows = (2 + streams) * streams
     return 2 * (rows * (streams * hidden_of(keys) + 1) + 3)
 
 
-def _joining_params(keys: Keys) -> int:
+def joining_params(keys: Keys) -> int:
     """Streams rows of streams × hidden, as many biases, and a scale (`hc_head_fn`). [parameters]"""
-    streams = _streams(keys)
+    streams = streams_of(keys)
     return streams * (streams * hidden_of(keys) + 1) + 1
 
 
-def _streams(keys: Keys) -> int:
+def streams_of(keys: Keys) -> int:
     """The hidden states that are passed from block to block."""
     return keys.integer("hc_mult", high=LARGEST_FACTOR)

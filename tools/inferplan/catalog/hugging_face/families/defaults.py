@@ -84,6 +84,11 @@ glm4v_moe_text: attention_bias=true first_k_dense_replace=1 hidden_size=4096 int
     max_position_embeddings=65536 moe_intermediate_size=1408 n_routed_experts=128 n_shared_experts=1
     num_attention_heads=96 num_experts_per_tok=8 num_hidden_layers=46 num_key_value_heads=8 num_local_experts=128
     vocab_size=151424
+glm5_next_text: first_k_dense_replace=3 hc_mult=4 hidden_size=4096 index_head_dim=128 index_kpool=16 index_n_heads=32
+    index_topk=2048 intermediate_size=12288 kv_lora_rank=512 linear_conv_kernel_dim=4 linear_head_dim=128
+    linear_num_heads=64 max_position_embeddings=1048576 moe_intermediate_size=2048 n_routed_experts=288
+    n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8 num_hidden_layers=45 num_local_experts=288
+    q_lora_rank=1536 qk_nope_head_dim=256 qk_rope_head_dim=0 v_head_dim=256 vocab_size=154880
 glm_moe_dsa: first_k_dense_replace=3 hidden_size=6144 index_head_dim=128 index_n_heads=32 index_topk=2048
     intermediate_size=12288 kv_lora_rank=512 max_position_embeddings=202752 moe_intermediate_size=2048
     n_routed_experts=256 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8 num_hidden_layers=78
@@ -110,6 +115,10 @@ hunyuan_v1_moe: hidden_size=4096 intermediate_size=11008 max_position_embeddings
 hy_v3: head_dim=128 hidden_size=4096 intermediate_size=13312 max_position_embeddings=131072 moe_intermediate_size=1536
     num_attention_heads=64 num_experts=192 num_experts_per_tok=8 num_hidden_layers=80 num_key_value_heads=8
     num_shared_experts=1 vocab_size=120832
+hy_v4: first_k_dense_replace=1 hc_mult=4 hidden_size=2816 index_head_dim=128 index_n_heads=16 index_topk=2048
+    intermediate_size=6912 kv_lora_rank=512 max_position_embeddings=262144 moe_intermediate_size=768
+    n_routed_experts=256 n_shared_experts=1 num_attention_heads=32 num_experts_per_tok=8 num_hidden_layers=34
+    num_local_experts=256 q_lora_rank=1536 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=120832
 internlm3: hidden_size=4096 intermediate_size=10240 max_position_embeddings=32768 num_attention_heads=32
     num_hidden_layers=48 num_key_value_heads=2 vocab_size=128512
 jamba: attn_layer_offset=4 attn_layer_period=8 expert_layer_offset=1 expert_layer_period=2 hidden_size=4096
@@ -210,11 +219,19 @@ qwen3_next: head_dim=256 hidden_size=2048 intermediate_size=5632 linear_conv_ker
     linear_num_key_heads=16 linear_num_value_heads=32 linear_value_head_dim=128 max_position_embeddings=32768
     moe_intermediate_size=512 num_attention_heads=16 num_experts=512 num_experts_per_tok=10 num_hidden_layers=48
     num_key_value_heads=2 shared_expert_intermediate_size=512 vocab_size=151936
+qwen3_omni_moe_text: hidden_size=2048 intermediate_size=18944 max_position_embeddings=32768 moe_intermediate_size=768
+    num_attention_heads=28 num_experts=128 num_experts_per_tok=8 num_hidden_layers=28 num_key_value_heads=4
+    vocab_size=3584
 qwen3_vl_moe_text: hidden_size=2048 intermediate_size=5632 max_position_embeddings=128000 moe_intermediate_size=1408
     num_attention_heads=16 num_experts=60 num_experts_per_tok=4 num_hidden_layers=24 tie_word_embeddings=true
     vocab_size=151936
 qwen3_vl_text: hidden_size=4096 intermediate_size=22016 max_position_embeddings=128000 num_attention_heads=32
     num_hidden_layers=32 vocab_size=151936
+qwen4_exp_text: hc_count=4 hc_lowrank=320 head_dim=256 hidden_size=2048 linear_conv_kernel_dim=4
+    linear_key_head_dim=128 linear_num_key_heads=16 linear_num_value_heads=32 linear_value_head_dim=128
+    max_position_embeddings=32768 moe_intermediate_size=512 num_attention_heads=16 num_experts=512
+    num_experts_per_tok=10 num_hidden_layers=40 num_key_value_heads=2 shared_expert_intermediate_size=512
+    vocab_size=248320
 seed_oss: attention_bias=true head_dim=128 hidden_size=4096 intermediate_size=27648 max_position_embeddings=524288
     num_attention_heads=80 num_hidden_layers=64 num_key_value_heads=8 vocab_size=155136
 smollm3: hidden_size=2048 intermediate_size=11008 max_position_embeddings=32768 num_attention_heads=16

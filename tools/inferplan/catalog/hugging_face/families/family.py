@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inferplan.catalog.hugging_face.layers.ffn import Blocks, DenseLayers
 from inferplan.catalog.hugging_face.layers.heads import Mixers
-from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
+from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenReader
 from inferplan.catalog.hugging_face.reading.keys import Keys
 
 
@@ -13,12 +13,16 @@ from inferplan.catalog.hugging_face.reading.keys import Keys
 class Extras:
     """Tensors of a checkpoint beyond layers, embedding, output head and final norm. [parameters]
 
-    `lookup_params` are tables of which a token gathers a few rows, `norm_params` norms, `other_params` all others.
-    Between blocks `streams` hidden states are passed on.
+    `lookup_params` are tables of which a token gathers a few rows, those of n-grams in `ngram_layers`, where
+    `ngram_params` project them; `norm_params` norms, `other_params` all others, of which vLLM loads `wide_params` in 32
+    bit. Between blocks `streams` hidden states are passed on.
     """
 
     other_params: int = 0
     lookup_params: int = 0
+    ngram_layers: int = 0
+    ngram_params: int = 0
+    wide_params: int = 0
     norm_params: int = 0
     streams: int = 1
 
@@ -60,4 +64,4 @@ class Family:
     local_rope: bool = False
     refused: tuple[str, ...] = ()
     extras: Callable[[Keys], Extras] = no_extras
-    multi_token: MultiTokenLayers | None = None
+    multi_token: MultiTokenReader | None = None

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from inferplan.catalog.hugging_face.families import (
     falcon_h1,
+    glm5_next,
     granite,
     jamba,
     kimi_linear,
@@ -12,9 +13,15 @@ from inferplan.catalog.hugging_face.families import (
     ling,
     minimax,
     nemotron_h,
+    qwen4_exp,
 )
 from inferplan.catalog.hugging_face.families.family import Family
-from inferplan.catalog.hugging_face.families.moe_families import AFTER_FIRST_K, QWEN2_EXPERTS, QWEN_SHARED_EXPERT
+from inferplan.catalog.hugging_face.families.moe_families import (
+    AFTER_FIRST_K,
+    DEEPSEEK_EXPERTS,
+    QWEN2_EXPERTS,
+    QWEN_SHARED_EXPERT,
+)
 from inferplan.catalog.hugging_face.layers.expert_layers import after_dense, by_period
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers, MoeLayers
 from inferplan.catalog.hugging_face.layers.heads import QK_NORM, WIDE_QK_NORM
@@ -39,6 +46,14 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
         multi_token=MultiTokenLayers(count=(NUM_NEXTN, "num_mtp_layers"), correction_bias=True),
     ),
     "falcon_h1": Family(mixers=falcon_h1.mixers, blocks=DenseLayers(bias="mlp_bias")),
+    "glm5_next_text": Family(
+        refused=("attention_bias",),
+        mixers=glm5_next.mixers,
+        blocks=DEEPSEEK_EXPERTS,
+        state_bytes=4,
+        extras=glm5_next.extras,
+        multi_token=MultiTokenLayers(correction_bias=True, latent=True),
+    ),
     "granitemoehybrid": Family(mixers=granite.mixers, blocks=granite.shared_blocks),
     "jamba": Family(
         mixers=jamba.mixers,
@@ -73,5 +88,15 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
     ),
     "qwen3_5_text": Family(refused=("attention_bias",), mixers=_QWEN_DELTA, multi_token=_QWEN_MTP),
     "qwen3_next": Family(refused=("attention_bias",), mixers=_QWEN_DELTA, blocks=QWEN2_EXPERTS),
+    "qwen4_exp_text": Family(
+        refused=("attention_bias",),
+        mixers=qwen4_exp.mixers,
+        blocks=QWEN_SHARED_EXPERT,
+        norms=0,
+        final_norms=0,
+        state_bytes=4,
+        extras=qwen4_exp.extras,
+        multi_token=replace(_QWEN_MTP, extra_params=qwen4_exp.mtp_params),
+    ),
 }
 """By `model_type`. `state_bytes` is 4 where engines keep states in fp32. [B]"""

@@ -28,6 +28,7 @@ _ALIASES: Mapping[str, str] = {
     "mimo_v2": "mimo_v2_flash",
     "qwen2_5_vl_text": "qwen2",
     "qwen2_vl_text": "qwen2",
+    "qwen3_omni_moe_text": "qwen3_moe",
     "qwen3_vl_moe_text": "qwen3_moe",
     "qwen3_vl_text": "qwen3",
     "yi": "llama",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from inferplan.catalog.hugging_face.families import deepseek_v4, longcat_flash
+from inferplan.catalog.hugging_face.families import deepseek_v4, deepseek_v41, hy_v4, longcat_flash
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.families.moe_families import DEEPSEEK_EXPERTS, DEEPSEEK_MTP
 from inferplan.catalog.hugging_face.layers.latent import MlaLayers
@@ -20,10 +20,24 @@ LATENT_FAMILIES: Mapping[str, Family] = {
         extras=deepseek_v4.extras,
         multi_token=MultiTokenLayers(correction_bias=True, sliding=True, extra_params=deepseek_v4.mtp_params),
     ),
+    "deepseek_v41_text": Family(
+        refused=("attention_bias",),
+        mixers=deepseek_v41.mixers,
+        blocks=DEEPSEEK_EXPERTS,
+        extras=deepseek_v41.extras,
+        multi_token=deepseek_v41.drafting,
+    ),
     "glm4_moe_lite": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
     "glm_moe_dsa": Family(
         mixers=MlaLayers(indexer=True),
         blocks=DEEPSEEK_EXPERTS,
+        multi_token=MultiTokenLayers(correction_bias=True),
+    ),
+    "hy_v4": Family(
+        refused=("attention_bias",),
+        mixers=hy_v4.mixers,
+        blocks=DEEPSEEK_EXPERTS,
+        extras=hy_v4.extras,
         multi_token=MultiTokenLayers(correction_bias=True),
     ),
     "longcat_flash": Family(refused=("router_bias",), mixers=longcat_flash.mixers, blocks=longcat_flash.blocks),

@@ -18,6 +18,7 @@ EMBEDDING_AND_HEAD = frozenset(
         "qwen2_moe",
         "qwen3_moe",
         "qwen3_next",
+        "qwen3_omni_moe_text",
         "qwen3_vl_moe_text",
     }
 )

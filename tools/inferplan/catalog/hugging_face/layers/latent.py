@@ -23,7 +23,7 @@ class MlaLayers:
             return [(one,)] * layers
         owned = indexer(keys)
         owning, sharing = replace(one, indexer=owned), replace(one, indexer=replace(owned, owned=False))
-        return [(owning if kind == "full" else sharing,) for kind in _indexer_types(keys, layers)]
+        return [(owning if kind == "full" else sharing,) for kind in indexer_types(keys, layers)]
 
 
 def latent(keys: Keys) -> Latent:
@@ -49,13 +49,18 @@ def indexer(keys: Keys) -> Indexer:
     )
 
 
-def _indexer_types(keys: Keys, layers: int) -> Sequence[str]:
+def indexer_types(keys: Keys, layers: int, *, default: Sequence[str] | None = None) -> Sequence[str]:
     """Whether each layer has an indexer ("full"), or uses the choice of an earlier one's ("shared", GLM-5.2).
 
     Source: transformers, `GlmMoeDsaConfig.indexer_types`: with a frequency, the layers before an offset are full, and
-    of those after it every so many.
+    of those after it every so many; another family has a `default` of its own.
     """
+    default = default or _by_frequency(keys, layers)
+    return keys.per_layer("indexer_types", layers, allowed=("full", "shared"), default=default)
+
+
+def _by_frequency(keys: Keys, layers: int) -> Sequence[str]:
+    """The layers that have an indexer where the config does not list them."""
     step = keys.integer("index_topk_freq", default=1, high=MOST_LAYERS)
     offset = keys.integer("index_skip_topk_offset", default=2, low=0, high=MOST_LAYERS)
-    default = ["full" if number < offset or (number - offset + 1) % step == 0 else "shared" for number in range(layers)]
-    return keys.per_layer("indexer_types", layers, allowed=("full", "shared"), default=default)
+    return ["full" if number < offset or (number - offset + 1) % step == 0 else "shared" for number in range(layers)]

@@ -15,6 +15,10 @@ NUM_MTP = "mtp_num_hidden_layers"
 MOST_MTP_LAYERS = 100
 
 
+MultiTokenReader = Callable[[Keys, Architecture, LayerGroup], MultiToken | None]
+"""What makes the MTP layers of a config, None where it has none; it is given the decoder and its last kind of layer."""
+
+
 def no_params(_keys: Keys) -> int:
     """0 parameters."""
     return 0
@@ -27,7 +31,8 @@ class MultiTokenLayers:
     Each has a projection of the next token's embedding beside the hidden state (2 × hidden²), and `norms` in all.
     Checkpoints store `embeddings` further copies of embedding and head with it, and with `correction_bias` the bias
     that corrects its router's scores. Its block is the last decoder layer's, or a `dense` one; its attention is the
-    last layer's, or with `sliding` the one that attends over a window alone. `extra_params` are further tensors of it.
+    last layer's, or with `sliding` the one that attends over a window alone, with `latent` MLA. `extra_params` are
+    further tensors of it.
     """
 
     count: tuple[str, ...] = (NUM_NEXTN,)
@@ -36,15 +41,17 @@ class MultiTokenLayers:
     dense: bool = False
     correction_bias: bool = False
     sliding: bool = False
+    latent: bool = False
     extra_params: Callable[[Keys], int] = no_params
 
-    def read(self, keys: Keys, body: Architecture, last: LayerGroup) -> MultiToken | None:
+    def __call__(self, keys: Keys, body: Architecture, last: LayerGroup) -> MultiToken | None:
         """The MTP layers, None where the config has none; `last` is the kind of the last decoder layer."""
         layers = keys.optional(*self.count, default=0, high=MOST_MTP_LAYERS)
         if not layers:
             return None
         block = DenseFfn(intermediate=keys.integer("intermediate_size")) if self.dense else last.ffn
-        attention = _sliding(body, last.attention) if self.sliding else _with_own_indexer(last.attention)
+        full = next((one for _, one in body.mixers if isinstance(one, Latent)), None) if self.latent else last.attention
+        attention = _sliding(body, full) if self.sliding else _with_own_indexer(full)
         group = LayerGroup(count=1, attention=attention, ffn=block, norms=self.norms)
         layer = sum(params for _, params in layer_params(body.hidden, group))
         bias = block.experts if self.correction_bias and isinstance(block, ExpertFfn) else 0

@@ -26,16 +26,21 @@ class GatedDeltaLayers:
     def __call__(self, keys: Keys) -> Mixers:
         """What mixes the tokens of every layer."""
         layers, full = layers_of(keys), self.heads.read(keys)
-        delta = GatedDelta(
-            key_heads=keys.integer("linear_num_key_heads", high=LARGEST_COUNT),
-            value_heads=keys.integer("linear_num_value_heads", high=LARGEST_COUNT),
-            key_dim=keys.integer("linear_key_head_dim", high=LARGEST_COUNT),
-            value_dim=keys.integer("linear_value_head_dim", high=LARGEST_COUNT),
-            convolution=keys.integer("linear_conv_kernel_dim", high=LARGEST_FACTOR),
-        )
+        delta = gated_delta(keys)
         step = keys.integer("full_attention_interval", default=4, high=MOST_LAYERS)
         default = [LINEAR if (number + 1) % step else FULL for number in range(layers)]
         return by_layer_types(keys, default, linear=delta, full=full)
+
+
+def gated_delta(keys: Keys) -> GatedDelta:
+    """The delta net of one layer."""
+    return GatedDelta(
+        key_heads=keys.integer("linear_num_key_heads", high=LARGEST_COUNT),
+        value_heads=keys.integer("linear_num_value_heads", high=LARGEST_COUNT),
+        key_dim=keys.integer("linear_key_head_dim", high=LARGEST_COUNT),
+        value_dim=keys.integer("linear_value_head_dim", high=LARGEST_COUNT),
+        convolution=keys.integer("linear_conv_kernel_dim", high=LARGEST_FACTOR),
+    )
 
 
 def by_layer_types(keys: Keys, default: Sequence[str], *, linear: Mixer, full: Mixer) -> Mixers:

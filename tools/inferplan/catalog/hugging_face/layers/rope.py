@@ -25,8 +25,10 @@ SECTIONED = frozenset(
         "qwen2_vl_text",
         "qwen3_5_moe_text",
         "qwen3_5_text",
+        "qwen3_omni_moe_text",
         "qwen3_vl_moe_text",
         "qwen3_vl_text",
+        "qwen4_exp_text",
     }
 )
 """Types whose positions have sections for time, height and width."""

@@ -14,6 +14,7 @@ from inferplan.core.model import NativeBits
 
 CONFIG = "quantization_config"
 WEIGHT_BLOCK = "weight_block_size"
+EXPERT_DTYPE = "expert_dtype"
 FP8_CACHE_BITS = 8
 
 _DTYPES = {
@@ -49,7 +50,7 @@ def released_in(root: Keys, body: Keys, architecture: Architecture) -> Released:
     if config.values.get(METHOD, "modelopt") == "modelopt" and is_mixed(config):
         return _mixed(config, architecture)
     format_, bits = stored(config)
-    if apart := _experts_apart(body, config, format_):
+    if apart := _experts_apart(body, config, format_, tables=architecture.lookup_params > 0):
         return apart
     if format_ == "mxfp4" and config.values.get(METHOD) == "mxfp4":
         return Released(format_, NativeBits(routed_experts=bits), _kv_bits(config))
@@ -64,20 +65,23 @@ def _mixed(config: Keys, architecture: Architecture) -> Released:
     return Released(*found, _kv_bits(config)) if found else Released("bf16")
 
 
-def _experts_apart(body: Keys, config: Keys, format_: str) -> Released | None:
+def _experts_apart(body: Keys, config: Keys, format_: str, *, tables: bool) -> Released | None:
     """FP8 with routed experts in 4 bit (DeepSeek-V4): in MXFP4, or in NVFP4 as NVIDIA stores them; else None.
 
-    Source: vLLM 0.33, models/deepseek_v4/quant_config.py (`expert_dtype`, `moe_quant_algo`).
+    In V4.1 tables of n-grams are in FP8 too, with a scale for 32 elements of a row.
+    Source: vLLM 0.33, models/deepseek_v4/quant_config.py (`expert_dtype`, `moe_quant_algo`), models/deepseek_v41.
     """
-    if format_ != "fp8" or body.values.get("expert_dtype") != "fp4":
+    where = config if config.has(EXPERT_DTYPE) else body
+    if format_ != "fp8" or where.values.get(EXPERT_DTYPE) != "fp4":
         return None
-    body.keep("expert_dtype", "fp4", None)
+    where.keep(EXPERT_DTYPE, "fp4", None)
     algorithm = config.values.get("moe_quant_algo")
     if algorithm not in (None, "NVFP4"):
         config.unsupported("moe_quant_algo", f"known: NVFP4; {OTHERWISE}")
     config.keep("moe_quant_algo", algorithm, None)
     experts = "nvfp4" if algorithm else "mxfp4"
-    return Released(experts, NativeBits(mixers=8, ffn=8, routed_experts=BITS[experts]), _kv_bits(config))
+    lookup = BITS["mxfp8"] if tables else SIXTEEN
+    return Released(experts, NativeBits(mixers=8, ffn=8, routed_experts=BITS[experts], lookup=lookup), _kv_bits(config))
 
 
 def _bits_by_class(config: Keys, format_: str, bits: float, architecture: Architecture) -> NativeBits | None:

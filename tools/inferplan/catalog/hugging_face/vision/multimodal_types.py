@@ -5,6 +5,7 @@ from collections.abc import Mapping
 TEXT_DECODERS: Mapping[str, str] = {
     "aya_vision": "cohere2",
     "cohere2_vision": "cohere2",
+    "deepseek_v41": "deepseek_v41_text",
     "ernie4_5_moe_vl": "ernie4_5_moe_vl",
     "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
     "exaone4_5": "exaone4",
@@ -13,6 +14,7 @@ TEXT_DECODERS: Mapping[str, str] = {
     "gemma4": "gemma4_text",
     "glm4v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
+    "glm5_next": "glm5_next_text",
     "idefics3": "llama",
     "interns1": "qwen3_moe",
     "internvl": "qwen2",
@@ -33,8 +35,11 @@ TEXT_DECODERS: Mapping[str, str] = {
     "qwen2_vl": "qwen2_vl_text",
     "qwen3_5": "qwen3_5_text",
     "qwen3_5_moe": "qwen3_5_moe_text",
+    "qwen3_omni_moe": "qwen3_omni_moe_text",
+    "qwen3_omni_moe_thinker": "qwen3_omni_moe_text",
     "qwen3_vl": "qwen3_vl_text",
     "qwen3_vl_moe": "qwen3_vl_moe_text",
+    "qwen4_exp": "qwen4_exp_text",
     "smolvlm": "llama",
     "step3p7": "step3p5",
 }

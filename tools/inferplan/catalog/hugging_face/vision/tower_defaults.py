@@ -24,6 +24,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "head_dim": 64, "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
         "num_hidden_layers": 16, "num_key_value_heads": 12, "patch_size": 16, "position_embedding_size": 10240,
     },
+    "glm5_next": {
+        "depth": 24, "hidden_size": 1024, "in_channels": 3, "intermediate_size": 4096, "out_hidden_size": 1536,
+        "patch_size": 14, "projection_intermediate_size": 10240, "spatial_merge_size": 2, "temporal_patch_size": 2,
+    },
     "kimi_k25": {"patch_size": 14},
     "llama4": {
         "hidden_size": 768, "image_size": 448, "intermediate_size": 5632, "num_hidden_layers": 34, "patch_size": 14,
@@ -42,7 +46,9 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     },
     "qwen3_5": _QWEN3,
     "qwen3_5_moe": _QWEN3,
+    "qwen3_omni_moe_thinker": {**_QWEN3, "out_hidden_size": 3584},
     "qwen3_vl": {**_QWEN3, "out_hidden_size": 3584},
     "qwen3_vl_moe": {**_QWEN3, "out_hidden_size": 3584},
+    "qwen4_exp": {**_QWEN3, "out_hidden_size": 3584},
 }  # fmt: skip
 """By multimodal type: what each key means where it is missing. Sizes in elements, patches or layers."""

@@ -103,6 +103,21 @@ def _clip(vision: Keys, root: Keys, hidden: int) -> int:
     return _vit_with_class(vision) + size(vision, "hidden_size") * hidden + hidden**2 + 2 * hidden + newline
 
 
+def _glm5_next(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Patches are merged by a convolution and go through a gated block as wide as the decoder.
+
+    Source: transformers 5.24, `Glm5NextVisionModel`, `Glm5NextVisionPatchMerger`.
+    """
+    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+    biased = vision.flag("attention_bias", default=True)
+    heads = size(vision, "num_heads", "num_attention_heads", default=16)
+    layer = _layer(width, size(vision, "intermediate_size"), bias=biased, gated=True, norm=1)
+    ends = (video_patch_values(vision, "in_channels") + 2) * width
+    merging = (width * merged_patches(vision) + 1) * out
+    merger = (out + 2 + 3 * size(vision, "projection_intermediate_size")) * out
+    return size(vision, "depth", "num_hidden_layers") * (layer + 2 * (width // heads)) + ends + merging + merger
+
+
 def _llama4(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: transformers, `Llama4VisionModel`, `Llama4MultiModalProjector`."""
     tower, inner = _vit_with_class(vision), size(vision, "intermediate_size")
@@ -143,11 +158,31 @@ def _ernie(vision: Keys, root: Keys, hidden: int) -> int:
     return layers + ends + resampler
 
 
+def _deepseek_v41(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Neither positions nor a class; three words for begin, end and lines of an image, as wide as the decoder.
+
+    Source: vLLM 0.33, models/deepseek_v41/nvidia/vl_model.py; the published `total_size`.
+    """
+    width = size(vision, "hidden_size")
+    biases = 4 * width
+    layer = _layer(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1) + biases
+    ends = (patch_values(vision) + 2) * width
+    return size(vision, "num_hidden_layers") * layer + ends + _aligner(vision, width, hidden) + 3 * hidden
+
+
+def _aligner(vision: Keys, width: int, hidden: int) -> int:
+    """Two matrices with biases, after a square of patches is merged into one. [parameters]"""
+    merged = width * size(vision, "downsample_ratio") ** 2
+    return (merged + 1 + hidden + 1) * hidden
+
+
 TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
+    "deepseek_v41": _deepseek_v41,
     "ernie4_5_moe_vl": _ernie,
     "ernie4_5_vl_moe": _ernie,
     "gemma3": _gemma3,
     "gemma4": _gemma4,
+    "glm5_next": _glm5_next,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "llava": _clip,
@@ -157,7 +192,9 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "qwen2_vl": _qwen2,
     "qwen3_5": _qwen3,
     "qwen3_5_moe": _qwen3,
+    "qwen3_omni_moe_thinker": _qwen3,
     "qwen3_vl": _qwen3,
     "qwen3_vl_moe": _qwen3,
+    "qwen4_exp": _qwen3,
 }
 """By multimodal type."""

@@ -1,0 +1,29 @@
+"""Parameters of audio encoders, which stand beside the text decoder and its vision tower. [parameters]"""
+
+from collections.abc import Callable, Mapping
+
+from inferplan.catalog.hugging_face.reading.keys import Keys
+from inferplan.catalog.hugging_face.vision.sizes import size
+
+CONVOLUTION = 3**2
+"""The window of each of three convolutions, which halve mels and frames. [values]"""
+
+
+def _qwen3_omni(audio: Keys) -> int:
+    """Three convolutions, layers as Whisper's with biases everywhere, and two matrices to the decoder's width.
+
+    Source: transformers 5.24, `Qwen3OmniMoeAudioEncoder`.
+    """
+    width, inner = size(audio, "d_model", default=1280), size(audio, "encoder_ffn_dim", default=5120)
+    layer = 4 * (width + 1) * width + 2 * width * inner + inner + width + 4 * width
+    channels, mels = size(audio, "downsample_hidden_size", default=480), size(audio, "num_mel_bins", default=128)
+    for _ in range(3):
+        mels = (mels + 1) // 2
+    first, others = channels * (CONVOLUTION + 1), 2 * channels * (channels * CONVOLUTION + 1)
+    joined = channels * mels * width
+    ends = (width + 1) * width + (width + 1) * size(audio, "output_dim", default=3584) + 2 * width
+    return size(audio, "encoder_layers", default=32) * layer + first + others + joined + ends
+
+
+AUDIO_TOWERS: Mapping[str, Callable[[Keys], int]] = {"qwen3_omni_moe_thinker": _qwen3_omni}
+"""By multimodal type."""
