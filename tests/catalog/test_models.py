@@ -315,3 +315,25 @@ def test_a_title_hyphenates_the_month_of_a_release_and_has_no_prefix_of_a_reposi
     """Cohere writes "Command R 08-2024", and "c4ai-" is a prefix of its repositories alone."""
     odd = [model.title for model in MODELS.values() if re.search(r"\b\d{2} 20\d{2}\b|c4ai", model.title, re.IGNORECASE)]
     assert odd == []
+
+
+@pytest.mark.parametrize("said", ["mamba 2.8b", "rwkv 7b", "pythia 6.9b", "mpt 7b"])
+def test_a_model_of_no_family_here_is_not_answered_with_names_that_only_read_alike(said: str) -> None:
+    """Mamba was nearest to Jamba, Aya and Llama; MPT to OPT."""
+    assert MODELS.nearest(said) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("lama 3.1 8b", "meta-llama/"),
+        ("mistrl 7b", "mistralai/"),
+        ("falcon mamba", "tiiuae/falcon"),
+        ("gptoss 120b large", "openai/gpt-oss"),
+        ("the deepsek v3", "deepseek-ai/"),
+    ],
+)
+def test_a_slip_is_answered_with_names_of_its_family(said: str, meant: str) -> None:
+    near = MODELS.nearest(said)
+    assert near
+    assert near[0].startswith(meant)

@@ -35,10 +35,10 @@ NODE_SIZES = st.sampled_from([1, 2, 3, 4, 6, 8, 12, 16, 64, 72, 576])
         (Layout(tp=2, dp=8), "tensor+data"),
         (Layout(tp=8, pp=2), "tensor+pipeline"),
         (Layout(tp=8, pp=2, dp=2), "tensor+pipeline+data"),
-        (Layout(pp=3), "tensor+pipeline"),
+        (Layout(pp=3), "pipeline"),
         (Layout(attention_dp=8), "data"),
         (Layout(tp=2, attention_dp=4), "tensor+data"),
-        (Layout(pp=2, attention_dp=4), "tensor+pipeline+data"),
+        (Layout(pp=2, attention_dp=4), "pipeline+data"),
     ],
 )
 def test_each_combination_has_the_guides_name(layout: Layout, strategy: str) -> None:

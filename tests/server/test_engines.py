@@ -52,12 +52,11 @@ async def test_an_argument_is_told_how_it_is_given_there(tool: str) -> None:
     )
 
 
-async def test_an_argument_that_no_override_takes_is_told_both() -> None:
+async def test_an_engine_that_no_override_takes_is_told_the_tool_that_takes_it_alone() -> None:
     result = await call("plan_parallelism", **ASKED["plan_parallelism"], engine="llama.cpp")
-    assert (
-        '`engine` is an assumption, not an argument; give it as overrides="engine=…": "engine" does not take '
-        "llama.cpp here: it splits a model by layers alone"
-    ) in text(result)
+    assert text(result) == (
+        '`plan_parallelism`: 1 problem. "engine" does not take llama.cpp here: ask estimate_vram with engine llama.cpp.'
+    )
 
 
 async def test_the_override_of_estimate_vram_is_told_that_it_is_an_argument() -> None:

@@ -147,12 +147,9 @@ def test_an_engine_is_called_as_people_call_it(said: str, name: str) -> None:
         ("", '"engine" takes vllm, sglang or tensorrt-llm; got ""'),
         (
             "llama.cpp",
-            (
-                '"engine" does not take llama.cpp here: it splits a model by layers alone, of which no plan is made; '
-                "estimate_vram takes engine llama.cpp and tells the pace of one user"
-            ),
+            '"engine" does not take llama.cpp here: ask estimate_vram with engine llama.cpp',
         ),
-        ("gguf", '"engine" does not take llama.cpp here: it splits a model by layers alone'),
+        ("gguf", '"engine" does not take llama.cpp here: ask estimate_vram with engine llama.cpp'),
     ],
 )
 def test_a_name_that_is_no_choice_is_answered_with_those_that_are_and_the_nearest(said: str, answer: str) -> None:

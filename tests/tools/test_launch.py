@@ -457,7 +457,7 @@ def test_a_setting_that_the_version_lacks_is_said_to_have_no_effect() -> None:
     new = TOOL.ask({**load, "overrides": "engine_version=0.10, decode_context_parallel=8"})
     said = {one.name: one.why for one in old.assumptions}
     assert said["decode_context_parallel"] == "given, but nothing here depends on it"
-    assert new.hardware[0].max_concurrent_users > old.hardware[0].max_concurrent_users
+    assert new.hardware[0].users > old.hardware[0].users
 
 
 @pytest.mark.parametrize(

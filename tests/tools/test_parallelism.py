@@ -250,7 +250,7 @@ def test_five_users_on_four_replicas_make_the_tokens_of_five() -> None:
 def test_replicas_multiply_users_and_throughput_exactly(factor: int) -> None:
     one, many = ask("7B", total_gpus=1), ask("7B", total_gpus=factor)
     assert many.dp == factor
-    assert many.max_concurrent_users == factor * one.max_concurrent_users
+    assert many.users == factor * one.users
     assert many.tpot_ms == one.tpot_ms
     assert one.max_tokens_per_s is not None
     assert many.max_tokens_per_s == pytest.approx(one.max_tokens_per_s * factor, rel=1e-3)
@@ -360,7 +360,7 @@ def test_times_are_those_of_the_load_or_of_the_users_that_are_held() -> None:
     enough, few = (ask(**asked, concurrent_users=users) for users in (150, 200))
     assert "At that load (turns of 250 tokens in and 250 out), a first token" in enough.summary
     assert "At the users it holds (turns of 250 tokens in and 250 out), a first token" in few.summary
-    assert few.max_concurrent_users < 200
+    assert few.users < 200
 
 
 @pytest.mark.parametrize(("gpus", "of_each"), [(None, True), (4, False)])
@@ -706,3 +706,14 @@ def test_a_turn_longer_than_the_context_is_answered_with_the_context_that_it_tak
     with pytest.raises(ValidationError, match=r"more than the `context_window` of 8,192; .* give context_window=11000"):
         TOOL.ask(asked)
     assert TOOL.ask(asked | {"context_window": 11_000}).fits
+
+
+def test_users_of_a_model_whose_cache_is_not_modelled_are_not_known_and_those_of_one_that_does_not_run_are_none() -> (
+    None
+):
+    """0 users, and fits: false, stood beside "Whether it fits is not known"."""
+    unknown = TOOL.ask({"model": "thinkingmachines/Inkling-Small", "precision": "bf16"}).structured()
+    assert [unknown[name] for name in ("fits", "serves_users", "max_concurrent_users")] == [None, None, None]
+    assert "is not known" in unknown["summary"]
+    refused = TOOL.ask({"model": "MiniMax-Text-01", "overrides": "engine_version=0.28"}).structured()
+    assert [refused[name] for name in ("fits", "serves_users", "max_concurrent_users")] == [False, False, 0]

@@ -242,6 +242,7 @@ def test_a_latency_on_a_gpu_of_unknown_arithmetic_peak_is_not_promised() -> None
     case = compare(replace(on, gpu=replace(on.gpu, flops={})), question.demand)
     assert not case.chosen.serves
     assert list(aim_sentences(case)) == ["Whether it meets TPOT <= 50 ms is not known."]
+    assert case.chosen.is_untimed
 
 
 @pytest.mark.parametrize("limit", [{"max_tpot_ms": 25}, {"max_ttft_ms": 200}, {"max_tpot_ms": 30, "max_ttft_ms": 400}])

@@ -85,7 +85,7 @@ class TestVerdict:
 
     def test_where_no_layout_holds_the_model_at_all_it_says_so(self) -> None:
         answer = ask("enterprise", gpu="t4", precision="fp32", concurrent_users=1, overrides="max_num_seqs=1")
-        assert answer.serves == (answer.sections.parallelism.max_concurrent_users >= 1)
+        assert answer.serves == (answer.sections.parallelism.users >= 1)
 
 
 QUESTIONS: list[dict[str, Any]] = [
@@ -103,7 +103,7 @@ class TestHeadroom:
     def test_users_to_spare_are_those_that_fit_less_those_asked_for(self) -> None:
         answer = ask(concurrent_users=200)
         assert answer.headroom is not None
-        assert answer.headroom.users == answer.sections.parallelism.max_concurrent_users - 200 == 9
+        assert answer.headroom.users == answer.sections.parallelism.users - 200 == 9
         assert "209 users at full context, 9 more than asked" in answer.summary
         short = ask(concurrent_users=200, total_gpus=8).headroom
         assert short is not None
@@ -125,9 +125,9 @@ class TestHeadroom:
         plan, left = answer.sections.parallelism, answer.headroom
         assert answer.serves
         assert left is not None
-        assert left.users == plan.max_concurrent_users - 40 > 0
+        assert left.users == plan.users - 40 > 0
         most, more = (
-            ask(concurrent_users=plan.max_concurrent_users + extra, total_gpus=16, overrides="max_tpot_ms=30").serves
+            ask(concurrent_users=plan.users + extra, total_gpus=16, overrides="max_tpot_ms=30").serves
             for extra in (0, 200)
         )
         assert (most, more) == (True, False)
@@ -139,7 +139,9 @@ class TestHeadroom:
 
     def test_where_the_cache_is_not_modelled_nothing_is_said_to_be_left(self) -> None:
         answer = ask("team", model="thinkingmachines/Inkling-Small", precision="bf16")
-        assert (answer.headroom, answer.changes) == (None, [])
+        assert (answer.headroom, answer.changes, answer.serves) == (None, [], None)
+        section = answer.sections.parallelism
+        assert (section.fits, section.max_concurrent_users) == (None, None)
 
 
 class TestTraffic:

@@ -69,7 +69,7 @@ def fits(recipe: Recipe) -> bool:
         rows = VRAM.ask(question | {"engine": recipe["engine"]}).hardware
         return next(row for row in rows if row.gpu == recipe["gpu"]).deploy is not None
     try:
-        return TOOL.ask(asked(recipe)).fits
+        return TOOL.ask(asked(recipe)).fits is True
     except ValidationError:
         return False
 

@@ -263,7 +263,7 @@ def test_buffers_that_take_much_of_each_gpu_are_said_and_what_shorter_steps_leav
     assert "58.6 GiB of each GPU are buffers for steps of 16,384 tokens" in usual.summary
     told = f'overrides="max_num_batched_tokens=2048" leaves room for {shorter.max_concurrent_users:,} users.'
     assert told in usual.summary
-    assert shorter.max_concurrent_users > 2 * usual.max_concurrent_users
+    assert shorter.users > 2 * usual.users
     assert "buffers" not in shorter.summary
     few = plan(
         model="deepseek-r1", gpu="h100", precision="int4", total_gpus=8, concurrent_users=2000, context_window=500

@@ -102,7 +102,7 @@ def test_200_users_of_70b_fp8_by_hand() -> None:
     assert (row.gpus_by_formula, row.nodes_by_formula, row.fit) == (5, 1, "single_node")
     assert row.deploy is not None
     assert (row.deploy.gpus, row.deploy.nodes, row.deploy.tp, row.deploy.pp) == (8, 1, 8, 1)
-    assert row.max_concurrent_users >= 200
+    assert row.users >= 200
 
 
 def test_a_real_70b_fp8_checkpoint_weighs_more_because_embeddings_stay_in_16_bit() -> None:
@@ -133,10 +133,10 @@ def test_where_gpus_or_a_latency_are_given_the_best_three_others_are_shown(bound
     rows = {row.gpu: row for row in ask(**load, **bound).hardware}
     assert len(rows) == 4
     held = {gpu: row.deploy.gpus if row.deploy else 0 for gpu, row in rows.items()}
-    assert all(row.max_concurrent_users >= 200 for gpu, row in rows.items() if gpu != "h100-sxm")
+    assert all(row.users >= 200 for gpu, row in rows.items() if gpu != "h100-sxm")
     for gpu in SIX - set(rows):
         left = next(row for row in ask(**load, **bound, gpu=gpu).hardware if row.gpu == gpu)
-        assert left.max_concurrent_users < 200 or (left.deploy and left.deploy.gpus >= max(held.values()))
+        assert left.users < 200 or (left.deploy and left.deploy.gpus >= max(held.values()))
 
 
 def test_only_the_gpu_asked_for_is_shown_in_full() -> None:
@@ -440,7 +440,7 @@ def test_70b_for_200_users_is_placed_for_room_and_planned_for_speed() -> None:
     assert step.why == "a layout picked for speed"
     asked = PLAN.ask(dict(step.arguments))
     assert (asked.tp, asked.dp) == (plan.tp, plan.dp) == (4, 2)
-    assert on(answer, "h200-sxm").max_concurrent_users > plan.max_concurrent_users > 200
+    assert on(answer, "h200-sxm").users > plan.users > 200
 
 
 def test_gpus_that_are_left_over_are_said_to_be() -> None:

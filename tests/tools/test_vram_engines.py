@@ -75,7 +75,7 @@ def test_a_gpu_of_the_same_label_is_not_offered_as_a_larger_one() -> None:
     short = ask(precision="bf16", total_gpus=2, concurrent_users=4)
     assert [one.change["gpu"] for one in short.changes if "gpu" in one.change] == ["h200-sxm"]
     assert "A100" not in short.summary
-    assert row(short, "a100-80gb-sxm").max_concurrent_users > row(short).max_concurrent_users
+    assert row(short, "a100-80gb-sxm").users > row(short).users
 
 
 def test_smaller_steps_are_offered_where_their_activations_are_what_is_short() -> None:
@@ -230,7 +230,7 @@ def test_a_deployment_takes_its_users_at_its_longest_context_and_not_beyond(case
     assert one.longest_context is not None
     assert one.users_at_half is not None
     assert one.longest_context >= case["context_window"]
-    assert one.users_at_half >= one.max_concurrent_users >= case["concurrent_users"]
+    assert one.users_at_half >= one.users >= case["concurrent_users"]
     there = TOOL.ask({**case, "total_gpus": one.deploy.gpus, "context_window": one.longest_context})
     assert row(there, one.gpu).max_concurrent_users >= case["concurrent_users"]
 
@@ -484,7 +484,7 @@ def test_a_second_copy_of_states_is_kept_where_prefixes_are_cached() -> None:
     )
     assert row(old).max_concurrent_users == row(off).max_concurrent_users
     assert row(told).max_concurrent_users == row(new).max_concurrent_users
-    assert row(old).max_concurrent_users > row(new).max_concurrent_users
+    assert row(old).users > row(new).users
 
 
 def test_users_of_whole_sessions_are_spread_over_groups_where_the_longest_context_is_looked_for() -> None:
@@ -520,7 +520,7 @@ def test_context_parallel_ranks_share_out_the_latents_of_a_session() -> None:
         TOOL.ask({"model": "deepseek v3", "precision": "fp8", "gpu": "h200", "total_gpus": 8, "overrides": given})
         for given in ("max_num_seqs=65536", "max_num_seqs=65536, decode_context_parallel=8")
     )
-    assert row(shared, "h200-sxm").max_concurrent_users >= 7.5 * row(plain, "h200-sxm").max_concurrent_users
+    assert row(shared, "h200-sxm").users >= 7.5 * row(plain, "h200-sxm").users
 
 
 def test_windows_that_are_switched_off_cost_users() -> None:
@@ -532,7 +532,7 @@ def test_windows_that_are_switched_off_cost_users() -> None:
         "concurrent_users": 100,
     }
     on, off = (TOOL.ask({**load, "overrides": f"hybrid_kv_cache={kept}"}) for kept in (1, 0))
-    assert row(off).max_concurrent_users < row(on).max_concurrent_users
+    assert row(off).users < row(on).users
 
 
 def test_a_first_start_holds_fewer_tokens_than_the_second() -> None:
@@ -621,6 +621,7 @@ def test_a_model_whose_cache_is_not_modelled_gets_memory_and_no_verdict() -> Non
     assert answer.changes == []
     assert (answer.gpu_gib, answer.launch, answer.engine_kv_gb_per_user) == (None, None, None)
     assert {one.shortfall_gib_per_gpu for one in answer.hardware} == {None}
+    assert {one.max_concurrent_users for one in answer.hardware} == {None}
     assert "inferplan has no memory rules for this model's KV cache in vLLM 0.28" in answer.summary
 
 
@@ -646,7 +647,7 @@ def test_a_program_that_serves_by_llamacpp_is_answered_with_that(said: str) -> N
 @settings(max_examples=30)
 def test_a_larger_share_never_takes_fewer_users(utilization: float, more: float) -> None:
     low, high = (
-        row(ask(total_gpus=4, concurrent_users=1000, overrides=f"memory_utilization={share}")).max_concurrent_users
+        row(ask(total_gpus=4, concurrent_users=1000, overrides=f"memory_utilization={share}")).users
         for share in sorted((utilization, more))
     )
     assert low <= high

@@ -44,7 +44,7 @@ def test_a_replica_takes_as_many_users_as_the_planner_gives_that_time_per_token_
     row = on(ask(max_tpot_ms=25, overrides="gpus_per_node=4"))
     assert row.deploy is not None
     assert row.deploy.tp == 4
-    each = row.max_concurrent_users * row.deploy.tp // row.deploy.gpus
+    each = row.users * row.deploy.tp // row.deploy.gpus
     assert tpot_of_a_replica(each, 4) <= 25 < tpot_of_a_replica(each + 1, 4)
 
 
@@ -52,7 +52,7 @@ def test_the_row_says_how_many_memory_alone_would_take_where_latency_binds() -> 
     answer = ask(max_tpot_ms=25, total_gpus=8)
     row = on(answer)
     assert row.users_by_memory is not None
-    assert row.max_concurrent_users < 200 < row.users_by_memory
+    assert row.users < 200 < row.users_by_memory
     assert answer.fits is False
     assert row.shortfall_gib_per_gpu is None
     assert f"only {row.max_concurrent_users} of 200 users" in answer.summary
@@ -79,7 +79,7 @@ def test_more_gpus_serve_the_users_that_a_node_holds_but_not_in_time() -> None:
     assert plain.deploy is not None
     assert timed.deploy is not None
     assert plain.deploy.gpus < timed.deploy.gpus
-    assert timed.max_concurrent_users >= 200
+    assert timed.users >= 200
 
 
 def test_a_latency_that_nobody_gets_is_an_answer() -> None:
@@ -162,6 +162,6 @@ def test_users_on_given_gpus_never_rise_with_a_stricter_latency(
     answers = [ask(**load, max_tpot_ms=limit, max_ttft_ms=20 * limit) for limit in loose_first]
     for looser, stricter in pairwise([ask(**load), *answers]):
         one, other = on(looser), on(stricter)
-        served = [min(users, row.max_concurrent_users) for row in (one, other)]
+        served = [min(users, row.users) for row in (one, other)]
         assert gpus is None or served[0] >= served[1]
-        assert other.users_by_memory is None or other.max_concurrent_users < other.users_by_memory
+        assert other.users_by_memory is None or other.users < other.users_by_memory

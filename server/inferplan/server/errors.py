@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 
 from inferplan.server.words import allowed, code, listed, lower_first, nearest, not_an_object, printable, quoted, shown
 from inferplan.tools._flags import flag_advice
-from inferplan.tools._settings import settings, tools_taking
+from inferplan.tools._settings import NotHere, settings, tools_taking
 from inferplan.tools._tool import Tool
 from inferplan.tools._words import join
 from inferplan.tools.registry import TOOLS
@@ -100,7 +100,7 @@ def _missing(name: str, *, tool: Tool[Any, Any], schema: Schema) -> str:
 def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) -> str:
     """An argument that does not exist: an assumption in the wrong place, a flag of an engine, a slip, or neither."""
     if name in settings() and settings()[name].group in tool.question.settings:
-        return f"{code(name)} is an assumption, not an argument; {_as_override(name, _plain(value))}"
+        return _as_override(name, _plain(value))
     names = list(schema["properties"])
     overrides = [one for one, setting in settings().items() if setting.group in tool.question.settings]
     if flag := None if name in settings() else flag_advice(name, _plain(value), arguments=names, overrides=overrides):
@@ -111,9 +111,12 @@ def _unknown(name: str, value: object, *, tool: Tool[Any, Any], schema: Schema) 
 
 
 def _as_override(name: str, value: str) -> str:
-    """How an assumption is given, and what it takes where it does not take this value."""
+    """How an assumption is given, and what it takes where it does not take this value; or which tool does."""
     problem = settings()[name].problem(value)
-    return f'give it as overrides="{name}=…": {problem}' if problem else f'give it as overrides="{name}={value}"'
+    if isinstance(problem, NotHere):
+        return f"{problem}"
+    given = f'overrides="{name}=…": {problem}' if problem else f'overrides="{name}={value}"'
+    return f"{code(name)} is an assumption, not an argument; give it as {given}"
 
 
 def _taken_elsewhere(name: str) -> str:

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +17,10 @@ FEW = 8
 """Names up to which all are listed in an error; of more, the first few."""
 CLOSE_ENOUGH = 0.55
 """Share of matching characters from which a name is suggested."""
+SAME_WORD = 0.7
+"""Share of matching characters from which a word may be a slip for another that begins with the same letter."""
+SHORTEST = 3
+"""The shortest word that says of which family a row is. [letters]"""
 
 _GLUE = re.compile(r"(?<=\d)\s+(?=(?:b|gb|gib)\b)|(?:(?<=\bint)|(?<=fp)|(?<=\bbf))[\s_-]+(?=\d)")
 _VERSION = re.compile(r"(?<=\d)(?<!q\d)_(?=\d\b)")
@@ -56,10 +60,14 @@ class Entry(Generic[T]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stock(Generic[T]):
-    """The rows of a shelf, and words without meaning in its names, as "nvidia" or "instruct"."""
+    """The rows of a shelf, and words without meaning in its names, as "nvidia" or "instruct".
+
+    The words in `describing`, as "large", tell rows of a family apart, and of themselves make no kin.
+    """
 
     entries: tuple[Entry[T], ...]
     noise: frozenset[str] = frozenset()
+    describing: frozenset[str] = frozenset()
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -258,14 +266,26 @@ class Shelf(Mapping[str, T], Generic[T]):
     def _alike(self, name: str) -> list[str]:
         """Ids of rows whose names read like this one, closest first.
 
-        For a name with words of a kin, the rows of that kin, however they read.
+        For a name with words of a kin, the rows of that kin, however they read; for another, rows of its family: Mamba
+        reads like Jamba, and is no kin.
         """
         kindred, _ = self._kindred(name) if self._kin else ([], False)
         matcher = SequenceMatcher(autojunk=False)
         matcher.set_seq2(key(words(name)))
-        score = {id_: max(_ratio(matcher, k) for k in self._keys[id_]) for id_ in kindred or self._keys}
+        asked = self._of_family(words(name))
+        alike = kindred or [id_ for id_ in self._keys if self._is_of(id_, asked)]
+        score = {id_: max(_ratio(matcher, k) for k in self._keys[id_]) for id_ in alike}
         close = [id_ for id_, value in score.items() if kindred or value >= CLOSE_ENOUGH]
         return sorted(close, key=lambda id_: -score[id_])
+
+    def _of_family(self, spoken: Iterable[str]) -> list[str]:
+        """The words that may name a family: of letters, and neither without meaning nor describing."""
+        others = self._stock.noise | self._stock.describing
+        return [word for word in spoken if len(word) >= SHORTEST and word.isalpha() and word not in others]
+
+    def _is_of(self, id_: str, asked: Sequence[str]) -> bool:
+        """Whether a row may be of a family asked for, each word of which may be a slip; any row where none is."""
+        return not asked or any(_is_slip(word, known) for name in self._spoken[id_] for known in name for word in asked)
 
     def _unknown(self, name: str, candidates: Sequence[str]) -> UnknownName:
         """The error for a name without a row, or with several, with the nearest names or the advice."""
@@ -291,6 +311,19 @@ class Shelf(Mapping[str, T], Generic[T]):
 def quoted_list(ids: Iterable[str]) -> str:
     """`"a", "b"`: ids in quotes, as errors list them."""
     return ", ".join(f'"{id_}"' for id_ in ids)
+
+
+@lru_cache(maxsize=16384)
+def _is_slip(word: str, known: str) -> bool:
+    """Whether a word may be meant for a known one: both begin alike, and so does most of the rest.
+
+    >>> _is_slip("lama", "llama"), _is_slip("gptoss", "gpt"), _is_slip("mamba", "jamba"), _is_slip("bert", "be")
+    (True, True, False, False)
+    """
+    if word[0] != known[0] or len(known) < SHORTEST:
+        return False
+    begins = word.startswith(known) or known.startswith(word)
+    return begins or SequenceMatcher(None, word, known, autojunk=False).ratio() >= SAME_WORD
 
 
 def _ratio(matcher: SequenceMatcher[str], text: str) -> float:

@@ -79,10 +79,16 @@ def parse_rows(tables: Mapping[str, Any], table: str, row: type[RowT], *, file: 
     )
 
 
-def stock(rows: Iterable[TitledRowT], value: Callable[[TitledRowT], T], *, noise: Iterable[str] = ()) -> Stock[T]:
+def stock(
+    rows: Iterable[TitledRowT],
+    value: Callable[[TitledRowT], T],
+    *,
+    noise: Iterable[str] = (),
+    describing: Iterable[str] = (),
+) -> Stock[T]:
     """The rows as the stock of a shelf; `value` makes of each what the tools use."""
     entries = tuple(Entry(id=row.id, title=row.title, aliases=row.aliases, value=value(row)) for row in rows)
-    return Stock(entries=entries, noise=frozenset(noise))
+    return Stock(entries=entries, noise=frozenset(noise), describing=frozenset(describing))
 
 
 def _row(row: type[RowT], raw: Mapping[str, Any], *, sources: Mapping[str, str], where: str) -> RowT:

@@ -356,7 +356,8 @@ def _whole(raw: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stock() -> Stock[Model]:
-    return stock(model_rows().values(), ModelRow.model, noise=document(_FILE)["noise"])
+    held = document(_FILE)
+    return stock(model_rows().values(), ModelRow.model, noise=held["noise"], describing=held["describing"])
 
 
 MODELS: Shelf[Model] = Shelf(kind="model", load=_stock, hint=', or a size class such as "70B"')

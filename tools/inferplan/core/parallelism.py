@@ -10,7 +10,9 @@ from inferplan.core.architecture import Architecture
 from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.latent_attention import Latent
 
-Strategy = Literal["none", "data", "tensor", "tensor+data", "tensor+pipeline", "tensor+pipeline+data"]
+Strategy = Literal[
+    "none", "data", "tensor", "tensor+data", "pipeline", "pipeline+data", "tensor+pipeline", "tensor+pipeline+data"
+]
 
 
 class Layout(NamedTuple):
@@ -85,9 +87,11 @@ class Layout(NamedTuple):
 
     @property
     def strategy(self) -> Strategy:
-        """The guide's name for this combination; pipeline without tensor parallelism counts as its rule 4."""
-        if self.pp > 1:
+        """The guide's name for this combination; of a pipeline without tensor parallelism, which it has not, alike."""
+        if self.pp > 1 and self.tp > 1:
             return "tensor+pipeline+data" if self.data > 1 else "tensor+pipeline"
+        if self.pp > 1:
+            return "pipeline+data" if self.data > 1 else "pipeline"
         if self.tp > 1:
             return "tensor+data" if self.data > 1 else "tensor"
         return "data" if self.data > 1 else "none"

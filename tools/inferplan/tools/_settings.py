@@ -35,6 +35,10 @@ SWITCH_WORDS: Mapping[str, str] = {"true": "1", "on": "1", "yes": "1", "false": 
 """Words accepted for 1 and 0 by settings that are either."""
 
 
+class NotHere(ValueError):  # noqa: N818 - the name says what it is: a choice that another tool takes
+    """A choice that this setting does not take, with the tool that does. The message is one actionable sentence."""
+
+
 class Setting(BaseModel):
     """A named assumption that an override can change. Where `default` is None, the catalogue or the engine decides.
 
@@ -173,7 +177,7 @@ class Setting(BaseModel):
             return self.choices.index(meant)
         if meant in self.elsewhere:
             by = f", by which {text} serves" if behind else ""
-            raise ValueError(f'"{self.name}" does not take {meant} here{by}: {self.elsewhere[meant]}')
+            raise NotHere(f'"{self.name}" does not take {meant} here{by}: {self.elsewhere[meant]}')
         near = next((f"; nearest: {name}" for name in shelf.nearest(text) if name in self.choices), "")
         raise ValueError(f'"{self.name}" takes {join([*self.choices], last="or")}; got "{text}"{near}')
 

@@ -66,8 +66,8 @@ class ParallelismAnswer(Answer):
     usd_per_hour: float | None = Field(
         default=None, exclude_if=absent, description="Rent on demand, in whole machines, where any type would do."
     )
-    fits: bool
-    serves_users: bool = Field(description="Whether all users fit at full context, within the latency asked for.")
+    fits: bool | None = Field(description="Null where not known.")
+    serves_users: bool | None = Field(description="Whether all users fit at full context, in time; likewise.")
     min_gpus: int = Field(description="GPUs by weights alone, whatever the layout.")
     gpus_per_replica: int
     tp: int
@@ -86,7 +86,7 @@ class ParallelismAnswer(Answer):
     )
     bubble_percent: float | None = Field(exclude_if=absent, description="Of decode, that stages wait.")
     why: str
-    max_concurrent_users: int = Field(description="Users that fit at full context, in time.")
+    max_concurrent_users: int | None = Field(description="Users that fit at full context, in time; likewise.")
     users_by_memory: int | None = Field(
         default=None, exclude_if=absent, description="Users that fit, where latency allows fewer."
     )
@@ -109,9 +109,14 @@ class ParallelismAnswer(Answer):
     alternatives: list[Alternative]
 
     @property
+    def users(self) -> int:
+        """Users that fit at full context, in time; 0 where not known."""
+        return self.max_concurrent_users or 0
+
+    @property
     def users_held(self) -> int:
         """Users that fit at full context, whatever their latency."""
-        return self.users_by_memory or self.max_concurrent_users
+        return self.users_by_memory or self.users
 
 
 def plan_parallelism(q: ParallelismQuestion) -> ParallelismAnswer:
@@ -160,7 +165,7 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
         gpu=on.gpu.id if found else None,
         usd_per_hour=found.offers[0].usd_per_hour if found else None,
         fits=True,
-        serves_users=chosen.serves,
+        serves_users=None if chosen.is_untimed else chosen.serves,
         gpus_per_replica=layout.replica,
         gpus_used=layout.gpus,
         nodes=chosen.deployment.nodes,
@@ -168,7 +173,7 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
         collectives=list(collective_rows(chosen)),
         bubble_percent=bubble_percent(chosen),
         why=why_aimed(case) if case.demand.is_aimed else why(case),
-        max_concurrent_users=chosen.in_time,
+        max_concurrent_users=None if chosen.is_untimed else chosen.in_time,
         users_by_memory=chosen.users if chosen.in_time < chosen.users else None,
         ttft_percentiles_ms=arrivals.percentiles_ms if arrivals else None,
         max_requests_per_s=arrivals.most_shown if arrivals else None,
@@ -196,7 +201,7 @@ def _said(case: Case, found: Search | None) -> Iterator[str]:
 def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:
     """The answer where the GPUs do not hold the model: what is missing, and what would hold it."""
     on, needed, setting = case.on, case.needed, None if is_any(q.gpu) else setting_that_helps(case, q.overrides)
-    layout = needed or Layout()
+    layout, held = needed or Layout(), None if on.is_unknown else False
     deployment = on.deployment(layout, q.context_window)
     types = type_sentences(found) if found and not on.not_modelled else ()
     return ParallelismAnswer(
@@ -204,8 +209,8 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         **NO_SPEED,
         summary=" ".join([*shortage(case), *([fits_with(setting)] if setting else []), *types]),
         diagram=draw_shortage(on, deployment if needed else None, total=q.total_gpus or 0),
-        fits=False,
-        serves_users=False,
+        fits=held,
+        serves_users=held,
         gpus_per_replica=layout.replica if needed else 0,
         gpus_used=0,
         nodes=deployment.nodes if needed else 0,
@@ -213,7 +218,7 @@ def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Sea
         collectives=[],
         bubble_percent=None,
         why=why_not(case),
-        max_concurrent_users=0,
+        max_concurrent_users=None if held is None else 0,
         launch=None,
         gpus_by_memory=None,
         layouts_compared=None,

@@ -143,7 +143,7 @@ class PresetAnswer(Answer):
 
     preset: str
     verdict: str
-    serves: bool = Field(description="Whether all users fit at full context on these GPUs, within the latency given.")
+    serves: bool | None = Field(description="Whether all users fit at full context, in time; null where not known.")
     headroom: Headroom | None = Field(description="Null where it is not known what fits.")
     changes: list[Changed] = Field(description="What would serve them on fewer GPUs, or at all.")
     sections: Sections

@@ -106,6 +106,11 @@ class Plan:
         return self.users >= self.planned
 
     @property
+    def is_untimed(self) -> bool:
+        """Whether a latency is asked for, and none is known."""
+        return bool(self.latency) and self.replica is None
+
+    @property
     def piles_up(self) -> bool:
         """Whether requests arrive faster than it answers them."""
         return self.arrivals is not None and self.arrivals.found is None

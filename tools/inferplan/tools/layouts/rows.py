@@ -40,11 +40,16 @@ class Alternative(Part):
     dp: int
     ep: int = Field(exclude_if=lambda ranks: ranks == 1)
     gpus_used: int
-    max_concurrent_users: int
+    max_concurrent_users: int | None
     ttft_ms: float | None = Field(exclude_if=absent, description="Where an aim is stated.")
     tpot_ms: float | None = Field(exclude_if=absent)
     tokens_per_s: float | None
     loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim.")
+
+    @property
+    def users(self) -> int:
+        """Users that it takes in time; 0 where not known."""
+        return self.max_concurrent_users or 0
 
 
 class LayoutFields(TypedDict):
@@ -129,7 +134,7 @@ def _alternative(case: Case, plan: Plan, offer: Offer | None = None, dearer: flo
         dp=layout.data,
         ep=experts_over(case.on, layout),
         gpus_used=layout.gpus,
-        max_concurrent_users=plan.in_time,
+        max_concurrent_users=None if plan.is_untimed else plan.in_time,
         ttft_ms=ttft_ms(plan) if case.demand.is_aimed or plan.load.is_single else None,
         tpot_ms=tpot_ms(plan),
         tokens_per_s=tokens_per_s(plan),

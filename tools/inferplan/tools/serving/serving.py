@@ -102,6 +102,11 @@ class Serving(Runnable):
             return None
         return f"inferplan has no memory rules for this model's KV cache in {self.engine_name} ({reason})"
 
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the engine runs the model here, but what it takes is not known."""
+        return self.not_modelled is not None and self.obstacle is None
+
     def pool(self, layout: Layout, context: int) -> Pool:
         """The KV pool of one replica; one that holds nothing where the engine does not run the model."""
         found = self.pools.of(layout, context)

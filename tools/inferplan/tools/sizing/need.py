@@ -155,7 +155,7 @@ class Fit:
     @property
     def fits(self) -> bool | None:
         """Whether it takes all users: False where the engine does not run the model, None where that is not known."""
-        return None if self.on.not_modelled and not self.on.obstacle else self.holds and not self.on.obstacle
+        return None if self.on.is_unknown else self.holds and not self.on.obstacle
 
     @property
     def is_enough(self) -> bool:

@@ -33,7 +33,7 @@ class HardwareRow(Part):
     nodes_by_formula: int
     fit: str = Field(description="single_gpu, single_node or multi_node, by memory alone.")
     deploy: Placed | None = Field(description="Usual legal deployment, null where none can run or is known.")
-    max_concurrent_users: int = Field(description="Users that `deploy` takes at full context, in time.")
+    max_concurrent_users: int | None = Field(description="Users that `deploy` takes at full context, in time.")
     users_by_memory: int | None = Field(
         default=None, exclude_if=absent, description="Of `gpu`, where latency allows fewer."
     )
@@ -46,6 +46,11 @@ class HardwareRow(Part):
     shortfall_gib_per_gpu: float | None = Field(
         default=None, exclude_if=absent, description="Of `gpu`: what each lacks, where it does not fit."
     )
+
+    @property
+    def users(self) -> int:
+        """Users that `deploy` takes; 0 where not known."""
+        return self.max_concurrent_users or 0
 
 
 class GpuMemory(Part):
@@ -96,7 +101,7 @@ def hardware_row(one: Fit, **more: Any) -> HardwareRow:
         nodes_by_formula=one.nodes_by_formula,
         fit="single_gpu" if one.by_formula == 1 else "single_node" if one.nodes_by_formula == 1 else "multi_node",
         deploy=_placed(one.on, one.placed) if one.placed else None,
-        max_concurrent_users=one.users,
+        max_concurrent_users=None if one.on.is_unknown else one.users,
         **more,
     )
 

@@ -79,12 +79,12 @@ def _joined(named: Iterable[tuple[str, int]]) -> str:
 
 def _users(asked: int, plan: ParallelismAnswer) -> str:
     """The users asked for, against those that fit or are in time."""
-    full = max(asked, plan.max_concurrent_users)
-    picture = draw.bar(min(asked, plan.max_concurrent_users), full, BAR)
-    spare = draw.bar(plan.max_concurrent_users, full, BAR, mark=".")
+    full = max(asked, plan.users)
+    picture = draw.bar(min(asked, plan.users), full, BAR)
+    spare = draw.bar(plan.users, full, BAR, mark=".")
     merged = "".join(a if a != " " else b for a, b in zip(picture, spare, strict=True))
     verb = "in time" if plan.users_by_memory else "fit"
-    return _line("users", merged, f"{asked:,} asked, {plan.max_concurrent_users:,} {verb}")
+    return _line("users", merged, f"{asked:,} asked, {plan.users:,} {verb}")
 
 
 def _latencies(case: Case) -> Iterator[str]:

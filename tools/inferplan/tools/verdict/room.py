@@ -33,7 +33,7 @@ def headroom(case: Case) -> Headroom | None:
         return None
     plan, limits = case.plan, case.latency
     return Headroom(
-        users=plan.max_concurrent_users - case.controls["concurrent_users"],
+        users=plan.users - case.controls["concurrent_users"],
         ttft_ms=_spare(limits.ttft_s, plan.ttft_ms),
         tpot_ms=_spare(limits.tpot_s, plan.tpot_ms),
     )

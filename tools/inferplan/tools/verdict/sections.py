@@ -109,7 +109,7 @@ class ParallelismSection(Part):
     """Section 3 in short."""
 
     summary: str
-    fits: bool
+    fits: bool | None
     strategy: str
     tp: int
     pp: int
@@ -117,12 +117,17 @@ class ParallelismSection(Part):
     ep: int | None = Field(default=None, exclude_if=absent)
     gpus_used: int
     nodes: int
-    max_concurrent_users: int
+    max_concurrent_users: int | None
     ttft_ms: float | None
     ttft_range_ms: list[float] | None
     tpot_ms: float | None
     tpot_range_ms: list[float] | None
     tokens_per_s: float | None
+
+    @property
+    def users(self) -> int:
+        """Users that fit in time; 0 where not known."""
+        return self.max_concurrent_users or 0
 
 
 class CostsSection(Part):

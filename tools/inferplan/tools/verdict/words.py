@@ -147,10 +147,10 @@ def _memory_sentence(case: Case) -> str:
     if not plan.serves_users:
         given = case.controls["total_gpus"]
         these = f"{words.devices(given, case.on.gpu.title)} {'takes' if given == 1 else 'take'}"
-    spare = plan.max_concurrent_users - case.controls["concurrent_users"]
+    spare = plan.users - case.controls["concurrent_users"]
     more = f", {spare:,} more than asked" if spare > 0 else ""
     held = f" within {case.latency} (memory holds {plan.users_held:,})" if plan.users_by_memory else ""
-    return f"{text}; {these} {words.count(plan.max_concurrent_users, 'user')} at full context{held}{more}."
+    return f"{text}; {these} {words.count(plan.users, 'user')} at full context{held}{more}."
 
 
 def _real_sentence(case: Case) -> Iterator[str]:
