@@ -19,6 +19,7 @@ _ALIASES: Mapping[str, str] = {
     "exaone4_5_text": "exaone4",
     "gemma3": "gemma3_text",
     "gemma4": "gemma4_text",
+    "gemma4_unified_text": "gemma4_text",
     "glm4v_moe_text": "glm4_moe",
     "hunyuan": "hunyuan_v1_moe",
     "kimi_k2": "deepseek_v3",

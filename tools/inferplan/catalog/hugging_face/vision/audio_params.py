@@ -1,4 +1,7 @@
-"""Parameters of audio encoders, which stand beside the text decoder and its vision tower. [parameters]"""
+"""Parameters of audio encoders, which stand beside the text decoder and its vision tower. [parameters]
+
+One function per architecture: of the keys of its audio_config, and the hidden size of the text decoder.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -9,7 +12,7 @@ CONVOLUTION = 3**2
 """The window of each of three convolutions, which halve mels and frames. [values]"""
 
 
-def _qwen3_omni(audio: Keys) -> int:
+def _qwen3_omni(audio: Keys, _hidden: int) -> int:
     """Three convolutions, layers as Whisper's with biases everywhere, and two matrices to the decoder's width.
 
     Source: transformers 5.24, `Qwen3OmniMoeAudioEncoder`.
@@ -25,5 +28,13 @@ def _qwen3_omni(audio: Keys) -> int:
     return size(audio, "encoder_layers", default=32) * layer + first + others + joined + ends
 
 
-AUDIO_TOWERS: Mapping[str, Callable[[Keys], int]] = {"qwen3_omni_moe_thinker": _qwen3_omni}
+def _gemma4_unified(audio: Keys, hidden: int) -> int:
+    """Samples of a token are projected as they are. Source: transformers 5.24, `Gemma4UnifiedMultimodalEmbedder`."""
+    return size(audio, "audio_embed_dim", default=640) * hidden
+
+
+AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
+    "gemma4_unified": _gemma4_unified,
+    "qwen3_omni_moe_thinker": _qwen3_omni,
+}
 """By multimodal type."""
