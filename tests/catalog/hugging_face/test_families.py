@@ -317,3 +317,17 @@ def test_norms_of_a_x_k2_have_gates_but_for_the_second_of_a_dense_layer() -> Non
     assert doubled - read("axk2-inferred").total_params == (61 + 60) * 2 * 16 * 7168
     joined = changed_in("axk2-inferred", v_head_dim=256).total_params - read("axk2-inferred").total_params
     assert joined == 61 * 64 * 128 * (2 * 1536 + 512 + 7168)
+
+
+def test_muse_glimmer_is_full_in_every_fourth_layer_from_the_last() -> None:
+    """transformers, `MuseGlimmerTextConfig`: of 50 layers those of numbers 1, 5, ... 49 are full."""
+    config = {"model_type": "muse_glimmer_text", "num_hidden_layers": 50, "hidden_size": 6656, "vocab_size": 202048}
+    config |= {"num_attention_heads": 32, "intermediate_size": 19968}
+    one = described(json.dumps(config)).model.architecture
+    full = [number for number, group in enumerate(one.sequence) if one.groups[group].mixers[0].cached[0].window is None]
+    assert full == list(range(1, 50, 4))
+
+
+def test_a_model_that_hears_and_does_not_see_has_no_tower_left_out() -> None:
+    assert described(text_of("voxtral-mini-defaults")).notes == ()
+    assert read("voxtral-mini-defaults").architecture.vision_params == 662_134_784

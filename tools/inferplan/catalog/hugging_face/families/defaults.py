@@ -127,6 +127,8 @@ hy_v4: first_k_dense_replace=1 hc_mult=4 hidden_size=2816 index_head_dim=128 ind
     num_local_experts=256 q_lora_rank=1536 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=120832
 internlm3: hidden_size=4096 intermediate_size=10240 max_position_embeddings=32768 num_attention_heads=32
     num_hidden_layers=48 num_key_value_heads=2 vocab_size=128512
+iquestcoder: head_dim=128 hidden_size=5120 intermediate_size=27648 max_position_embeddings=131072
+    num_attention_heads=40 num_hidden_layers=80 num_key_value_heads=8 vocab_size=76800
 jamba: attn_layer_offset=4 attn_layer_period=8 expert_layer_offset=1 expert_layer_period=2 hidden_size=4096
     intermediate_size=14336 mamba_d_conv=4 mamba_d_state=16 mamba_expand=2 max_position_embeddings=262144
     num_attention_heads=32 num_experts=16 num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8
@@ -177,6 +179,8 @@ mixtral: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=8 vocab_size=32000
 mllama_text_model: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32
     num_hidden_layers=40 num_key_value_heads=8 vocab_size=128256
+muse_glimmer_text: head_dim=128 hidden_size=6656 intermediate_size=19968 max_position_embeddings=131072
+    num_attention_heads=32 num_hidden_layers=52 num_key_value_heads=2 sliding_window=2048 vocab_size=202048
 nemotron: hidden_size=6144 intermediate_size=24576 max_position_embeddings=4096 num_attention_heads=48
     num_hidden_layers=32 vocab_size=256000
 nemotron_h: conv_kernel=4 hidden_size=4096 intermediate_size=21504 mamba_head_dim=64 mamba_num_heads=128

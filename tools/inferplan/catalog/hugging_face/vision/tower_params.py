@@ -96,6 +96,19 @@ def _gemma4_unified(vision: Keys, _root: Keys, hidden: int) -> int:
     )
 
 
+def _muse_glimmer(vision: Keys, root: Keys, hidden: int) -> int:
+    """Positions and norms around the layers; patches are merged and go through an adapter and one matrix.
+
+    Source: transformers 5.24, `MuseGlimmerVisionModel`, `MuseGlimmerVisionAdapter`.
+    """
+    width = size(vision, "hidden_size")
+    positions = size(vision, "pos_emb_height") * size(vision, "pos_emb_width")
+    values = size(vision, "patch_temporal") * patch_values(vision)
+    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    merged, inner = size(root, "out_hidden_size", default=6144), size(root, "projector_hidden_size", default=4096)
+    return layers + (values + positions + 4) * width + (merged + inner + hidden) * inner
+
+
 def _pixtral(vision: Keys, root: Keys, hidden: int) -> int:
     """Source: transformers, `PixtralVisionModel`, `Mistral3MultiModalProjector`."""
     width, merge = size(vision, "hidden_size"), size(root, "spatial_merge_size", default=2)
@@ -202,6 +215,7 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "llava": _clip,
     "llava_next": _clip,
     "mistral3": _pixtral,
+    "muse_glimmer": _muse_glimmer,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
     "qwen3_5": _qwen3,
