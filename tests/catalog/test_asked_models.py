@@ -99,9 +99,9 @@ def test_another_models_build_in_the_format_that_was_said_is_not_taken_for_it(sa
 
 def test_a_name_that_nothing_goes_by_is_answered_with_how_to_describe_the_model() -> None:
     with pytest.raises(
-        UnknownModel, match=r'^no model "arcee afm"; .*; or pass the text of its config.json as the model$'
+        UnknownModel, match=r'^no model "snowflake arctic"; .*; or pass the text of its config.json as the model$'
     ):
-        model_id("arcee afm")
+        model_id("snowflake arctic")
     with pytest.raises(UnknownModel, match=r'^model "llama 4" could be any of 3; nearest: [^;]*$'):
         model_id("llama 4")
 

@@ -281,3 +281,53 @@ def test_each_layer_of_longcat_flash_is_two_of_which_one_has_experts() -> None:
     assert experts is not None
     assert (experts.active, experts.router_outputs) == (12, 512)
     assert '"moe_topk" 800 is more than the 768 experts' in problem({**LONGCAT, "moe_topk": 800})
+
+
+def test_gemma_4_12b_has_the_published_total_without_an_encoder() -> None:
+    """11,959,730,224, of which one scalar a layer is a buffer that is counted nowhere here."""
+    model = read("gemma-4-12b-it")
+    assert model.total_params + model.architecture.vision_params + 48 == 11_959_730_224
+    deaf = changed_in("gemma-4-12b-it", audio_config=None).architecture
+    assert model.architecture.vision_params - deaf.vision_params == 640 * 3840
+
+
+@pytest.mark.parametrize(
+    ("slug", "names"),
+    [
+        ("sarvam-30b-defaults", {"num_experts": "n_routed_experts", "num_shared_experts": "n_shared_experts"}),
+        ("sarvam-105b-defaults", {"num_experts": "num_local_experts", "num_shared_experts": "n_shared_experts"}),
+    ],
+)
+def test_experts_of_sarvam_go_by_the_names_of_its_checkpoints_and_of_transformers(
+    slug: str, names: dict[str, str]
+) -> None:
+    config = json.loads(text_of(slug))
+    renamed = {names.get(key, key): 64 if key == "num_experts" else value for key, value in config.items()}
+    fewer = described(json.dumps(renamed)).model.architecture.experts
+    assert fewer is not None
+    assert fewer.experts == 64
+    wide = changed_in(slug, moe_shared_expert_intermediate_size=4096).architecture.experts
+    assert wide is not None
+    assert wide.shared_intermediate == 4096
+
+
+def test_norms_of_a_x_k2_have_gates_but_for_the_second_of_a_dense_layer() -> None:
+    """transformers, `AXK2DecoderLayer`: 61 layers, of which the first is dense; two matrices of a rank of 16 each."""
+    doubled = changed_in("axk2-inferred", gated_norm_rank=32).total_params
+    assert doubled - read("axk2-inferred").total_params == (61 + 60) * 2 * 16 * 7168
+    joined = changed_in("axk2-inferred", v_head_dim=256).total_params - read("axk2-inferred").total_params
+    assert joined == 61 * 64 * 128 * (2 * 1536 + 512 + 7168)
+
+
+def test_muse_glimmer_is_full_in_every_fourth_layer_from_the_last() -> None:
+    """transformers, `MuseGlimmerTextConfig`: of 50 layers those of numbers 1, 5, ... 49 are full."""
+    config = {"model_type": "muse_glimmer_text", "num_hidden_layers": 50, "hidden_size": 6656, "vocab_size": 202048}
+    config |= {"num_attention_heads": 32, "intermediate_size": 19968}
+    one = described(json.dumps(config)).model.architecture
+    full = [number for number, group in enumerate(one.sequence) if one.groups[group].mixers[0].cached[0].window is None]
+    assert full == list(range(1, 50, 4))
+
+
+def test_a_model_that_hears_and_does_not_see_has_no_tower_left_out() -> None:
+    assert described(text_of("voxtral-mini-defaults")).notes == ()
+    assert read("voxtral-mini-defaults").architecture.vision_params == 662_134_784

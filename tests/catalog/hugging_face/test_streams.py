@@ -30,6 +30,16 @@ def test_glm_5_3_flash_has_the_published_total_to_the_last_parameter() -> None:
     assert read(GLM).total_params + 42 * 288 + one.multi_token.params + one.vision_params == 321_323_031_390
 
 
+def test_qwen3_8_flash_next_has_the_published_total_to_the_last_parameter() -> None:
+    """179,999,981,459, of which 35 are whole numbers by which n-grams are hashed: 16 sizes, 16 offsets, 3 factors."""
+    config = {**json.loads(text_of(QWEN)), "vision_config": {"out_hidden_size": 2560}}
+    one = described(json.dumps(config)).model
+    assert one.architecture.multi_token is not None
+    beside = one.architecture.multi_token.params + one.architecture.vision_params
+    assert one.total_params + beside + 35 == 179_999_981_459
+    assert one.architecture.vision_params == catalogued(QWEN).architecture.vision_params
+
+
 def test_the_pools_of_an_indexer_have_a_gate_and_a_place_for_each_token() -> None:
     four, sixteen = read(GLM), changed(GLM, index_kpool=16)
     assert sixteen.total_params - four.total_params == 11 * 12 * 128

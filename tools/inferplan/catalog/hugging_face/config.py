@@ -20,7 +20,7 @@ from inferplan.catalog.hugging_face.reading.document import LONGEST_CONFIG, pars
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.reading.problems import ConfigProblem, Problems
 from inferplan.catalog.hugging_face.titles import title
-from inferplan.catalog.hugging_face.vision.multimodal_types import TEXT_DECODERS
+from inferplan.catalog.hugging_face.vision.multimodal_types import HEARING, TEXT_DECODERS
 from inferplan.core.architecture import Architecture
 from inferplan.core.model import Model
 from inferplan.core.parameters import count
@@ -87,7 +87,7 @@ def _uncounted(root: Keys, body: Keys, architecture: Architecture) -> Iterator[s
     if mtp and not architecture.multi_token:
         body.keep(mtp, 1, None)
         yield f"The layers for further tokens ({mtp}) are not counted."
-    if root.values.get("model_type") in TEXT_DECODERS and not root.has("vision_config"):
+    if root.values.get("model_type") in TEXT_DECODERS.keys() - HEARING and not root.has("vision_config"):
         yield "The config has no vision_config: a vision tower is not counted."
 
 

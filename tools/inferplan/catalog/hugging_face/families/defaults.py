@@ -17,6 +17,10 @@ axk1: hidden_size=7168 intermediate_size=18432 kv_lora_rank=512 max_position_emb
     moe_intermediate_size=2048 n_routed_experts=192 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8
     num_hidden_layers=61 num_local_experts=192 q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64
     v_head_dim=128 vocab_size=163840
+axk2: first_k_dense_replace=1 gated_norm_rank=16 hidden_size=2048 index_head_dim=128 index_n_heads=16 index_topk=2048
+    intermediate_size=5120 kv_lora_rank=128 max_position_embeddings=131072 moe_intermediate_size=512
+    n_routed_experts=128 n_shared_experts=1 num_attention_heads=32 num_experts_per_tok=8 num_hidden_layers=48
+    num_local_experts=128 q_lora_rank=384 qk_nope_head_dim=64 qk_rope_head_dim=32 v_head_dim=64 vocab_size=163840
 bloom: hidden_size=64 n_head=8 n_layer=2 num_attention_heads=8 num_hidden_layers=2 vocab_size=250880
 cohere: hidden_size=8192 intermediate_size=22528 max_position_embeddings=8192 num_attention_heads=64
     num_hidden_layers=40 vocab_size=256000
@@ -69,6 +73,8 @@ gemma3n_text: altup_num_inputs=4 head_dim=256 hidden_size=2048 hidden_size_per_l
 gemma4_text: head_dim=256 hidden_size=2304 hidden_size_per_layer_input=256 intermediate_size=9216
     max_position_embeddings=131072 num_attention_heads=8 num_hidden_layers=30 num_key_value_heads=4 sliding_window=512
     vocab_size=262144 vocab_size_per_layer_input=262144
+gemma4_unified_text: head_dim=256 hidden_size=2304 intermediate_size=9216 max_position_embeddings=262144
+    num_attention_heads=8 num_hidden_layers=30 num_key_value_heads=4 sliding_window=1024 vocab_size=262144
 glm: attention_bias=true hidden_size=4096 intermediate_size=13696 max_position_embeddings=131072
     num_attention_heads=32 num_hidden_layers=40 num_key_value_heads=2 vocab_size=151552
 glm4: attention_bias=true hidden_size=4096 intermediate_size=13696 max_position_embeddings=131072
@@ -121,6 +127,8 @@ hy_v4: first_k_dense_replace=1 hc_mult=4 hidden_size=2816 index_head_dim=128 ind
     num_local_experts=256 q_lora_rank=1536 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=120832
 internlm3: hidden_size=4096 intermediate_size=10240 max_position_embeddings=32768 num_attention_heads=32
     num_hidden_layers=48 num_key_value_heads=2 vocab_size=128512
+iquestcoder: head_dim=128 hidden_size=5120 intermediate_size=27648 max_position_embeddings=131072
+    num_attention_heads=40 num_hidden_layers=80 num_key_value_heads=8 vocab_size=76800
 jamba: attn_layer_offset=4 attn_layer_period=8 expert_layer_offset=1 expert_layer_period=2 hidden_size=4096
     intermediate_size=14336 mamba_d_conv=4 mamba_d_state=16 mamba_expand=2 max_position_embeddings=262144
     num_attention_heads=32 num_experts=16 num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8
@@ -171,6 +179,8 @@ mixtral: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=8 vocab_size=32000
 mllama_text_model: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32
     num_hidden_layers=40 num_key_value_heads=8 vocab_size=128256
+muse_glimmer_text: head_dim=128 hidden_size=6656 intermediate_size=19968 max_position_embeddings=131072
+    num_attention_heads=32 num_hidden_layers=52 num_key_value_heads=2 sliding_window=2048 vocab_size=202048
 nemotron: hidden_size=6144 intermediate_size=24576 max_position_embeddings=4096 num_attention_heads=48
     num_hidden_layers=32 vocab_size=256000
 nemotron_h: conv_kernel=4 hidden_size=4096 intermediate_size=21504 mamba_head_dim=64 mamba_num_heads=128
@@ -232,6 +242,14 @@ qwen4_exp_text: hc_count=4 hc_lowrank=320 head_dim=256 hidden_size=2048 linear_c
     max_position_embeddings=32768 moe_intermediate_size=512 num_attention_heads=16 num_experts=512
     num_experts_per_tok=10 num_hidden_layers=40 num_key_value_heads=2 shared_expert_intermediate_size=512
     vocab_size=248320
+sarvam_mla: first_k_dense_replace=1 hidden_size=4096 intermediate_size=16384 kv_lora_rank=512
+    max_position_embeddings=4096 moe_intermediate_size=2048 n_routed_experts=128 n_shared_experts=1
+    num_attention_heads=64 num_experts=128 num_experts_per_tok=8 num_hidden_layers=32 num_local_experts=128
+    num_shared_experts=1 qk_nope_head_dim=128 qk_rope_head_dim=64 v_head_dim=128 vocab_size=262144
+sarvam_moe: first_k_dense_replace=1 head_dim=64 hidden_size=4096 intermediate_size=8192 max_position_embeddings=131072
+    moe_intermediate_size=1024 n_routed_experts=128 n_shared_experts=1 num_attention_heads=64 num_experts=128
+    num_experts_per_tok=6 num_hidden_layers=19 num_key_value_heads=4 num_local_experts=128 num_shared_experts=1
+    use_qk_norm=true vocab_size=262144
 seed_oss: attention_bias=true head_dim=128 hidden_size=4096 intermediate_size=27648 max_position_embeddings=524288
     num_attention_heads=80 num_hidden_layers=64 num_key_value_heads=8 vocab_size=155136
 smollm3: hidden_size=2048 intermediate_size=11008 max_position_embeddings=32768 num_attention_heads=16

@@ -22,6 +22,7 @@ from inferplan.catalog.hugging_face.layers.windows import (
     full_unless_listed,
     local_global,
     one_full_in,
+    one_full_in_four_from_last,
     sliding_unless_listed,
 )
 from inferplan.catalog.hugging_face.reading.keys import Keys
@@ -113,6 +114,11 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "ministral3": Family(mixers=AttentionLayers(windows=full_unless_listed)),
     "mistral": Family(mixers=AttentionLayers(windows=every_layer)),
     "mllama_text_model": Family(mixers=mllama.mixers, extras=mllama.extras),
+    "muse_glimmer_text": Family(
+        refused=("attention_bias",),
+        mixers=AttentionLayers(heads=Heads(output_gate=True), windows=one_full_in_four_from_last),
+        norms=4,
+    ),
     "nemotron": Family(
         mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(gated=False, bias="mlp_bias"), norm_bias=True
     ),

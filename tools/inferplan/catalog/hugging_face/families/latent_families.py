@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-from inferplan.catalog.hugging_face.families import deepseek_v4, deepseek_v41, hy_v4, longcat_flash
+from inferplan.catalog.hugging_face.families import axk2, deepseek_v4, deepseek_v41, hy_v4, longcat_flash
 from inferplan.catalog.hugging_face.families.family import Family
-from inferplan.catalog.hugging_face.families.moe_families import DEEPSEEK_EXPERTS, DEEPSEEK_MTP
+from inferplan.catalog.hugging_face.families.moe_families import DEEPSEEK_EXPERTS, DEEPSEEK_MTP, SARVAM_EXPERTS
 from inferplan.catalog.hugging_face.layers.latent import MlaLayers
 from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
 
 LATENT_FAMILIES: Mapping[str, Family] = {
     "axk1": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, norms=3),
+    "axk2": Family(mixers=axk2.mixers, blocks=DEEPSEEK_EXPERTS, extras=axk2.extras),
     "deepseek_v2": Family(refused=("mlp_bias",), mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
     "deepseek_v3": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
     "deepseek_v32": Family(mixers=MlaLayers(indexer=True), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
@@ -42,5 +43,6 @@ LATENT_FAMILIES: Mapping[str, Family] = {
     ),
     "longcat_flash": Family(refused=("router_bias",), mixers=longcat_flash.mixers, blocks=longcat_flash.blocks),
     "mistral4": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
+    "sarvam_mla": Family(mixers=MlaLayers(), blocks=SARVAM_EXPERTS),
 }
 """By `model_type`."""

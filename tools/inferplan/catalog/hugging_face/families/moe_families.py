@@ -35,6 +35,13 @@ AFTER_FIRST_K = after_dense("first_k_dense_replace")
 DEEPSEEK_EXPERTS = MoeLayers(
     count=("n_routed_experts", "num_local_experts"), shared_experts=("n_shared_experts",), where=AFTER_FIRST_K
 )
+SARVAM_EXPERTS = replace(
+    DEEPSEEK_EXPERTS,
+    count=("n_routed_experts", "num_experts", "num_local_experts"),
+    shared_experts=("n_shared_experts", "num_shared_experts"),
+    shared_each=("moe_shared_expert_intermediate_size",),
+)
+"""Under the names of transformers, or of the checkpoints."""
 DEEPSEEK_MTP = MultiTokenLayers(embeddings=2, correction_bias=True)
 SHARED_BY_WIDTH = MoeLayers(count=("num_experts",), shared_width=("shared_expert_intermediate_size",))
 QWEN_SHARED_EXPERT = replace(SHARED_BY_WIDTH, shared_gate=True)
@@ -174,6 +181,11 @@ MOE_FAMILIES: Mapping[str, Family] = {
     "qwen3_moe": Family(
         mixers=AttentionLayers(heads=QK_NORM, windows=from_max_window_layers_if_used),
         blocks=MoeLayers(count=("num_experts", "num_local_experts"), where=sparse_step),
+    ),
+    "sarvam_moe": Family(
+        refused=("attention_bias", "use_qkv_bias"),
+        mixers=AttentionLayers(heads=Heads(qk_norm="per_head", qk_norm_flag="use_qk_norm")),
+        blocks=SARVAM_EXPERTS,
     ),
     "solar_open": Family(refused=("attention_bias",), mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DEEPSEEK_EXPERTS),
     "step3p5": Family(

@@ -35,6 +35,7 @@ TRUSTED = frozenset(
     {
         "bailing_hybrid",
         "hunyuan_v1_moe",
+        "iquestcoder",
         "kimi_k2",
         "kimi_k25",
         "kimi_k3",

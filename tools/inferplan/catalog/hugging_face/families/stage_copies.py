@@ -22,7 +22,18 @@ EMBEDDING_AND_HEAD = frozenset(
         "qwen3_vl_moe_text",
     }
 )
-EMBEDDING = frozenset({"cohere", "cohere2", "gemma2", "gemma3_text", "gemma4_text", "qwen3_5_moe_text", "qwen3_5_text"})
+EMBEDDING = frozenset(
+    {
+        "cohere",
+        "cohere2",
+        "gemma2",
+        "gemma3_text",
+        "gemma4_text",
+        "gemma4_unified_text",
+        "qwen3_5_moe_text",
+        "qwen3_5_text",
+    }
+)
 
 
 def stage_copies(type_: str) -> StageCopies:

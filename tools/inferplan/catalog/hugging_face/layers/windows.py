@@ -53,6 +53,11 @@ def one_full_in(every: int, key: str | None = "sliding_window_pattern") -> Windo
     return windows
 
 
+def one_full_in_four_from_last(keys: Keys, layers: int) -> Sequence[int | None]:
+    """The last layer is full, and every fourth before it. Source: transformers, `MuseGlimmerTextConfig`."""
+    return _by_layer_types(keys, [bool((layers - 1 - number) % 4) for number in range(layers)], window_of(keys))
+
+
 def after_dense_prefix(keys: Keys, layers: int) -> Sequence[int | None]:
     """The dense layers in front have a pattern of their own, by default all full; of the others one in four is.
 

@@ -1,4 +1,7 @@
-"""Parameters of audio encoders, which stand beside the text decoder and its vision tower. [parameters]"""
+"""Parameters of audio encoders, which stand beside the text decoder and its vision tower. [parameters]
+
+One function per architecture: of the keys of its audio_config, and the hidden size of the text decoder.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -8,8 +11,11 @@ from inferplan.catalog.hugging_face.vision.sizes import size
 CONVOLUTION = 3**2
 """The window of each of three convolutions, which halve mels and frames. [values]"""
 
+CONVOLUTED = 3
+"""Frames in the window of each of Whisper's two convolutions."""
 
-def _qwen3_omni(audio: Keys) -> int:
+
+def _qwen3_omni(audio: Keys, _hidden: int) -> int:
     """Three convolutions, layers as Whisper's with biases everywhere, and two matrices to the decoder's width.
 
     Source: transformers 5.24, `Qwen3OmniMoeAudioEncoder`.
@@ -25,5 +31,26 @@ def _qwen3_omni(audio: Keys) -> int:
     return size(audio, "encoder_layers", default=32) * layer + first + others + joined + ends
 
 
-AUDIO_TOWERS: Mapping[str, Callable[[Keys], int]] = {"qwen3_omni_moe_thinker": _qwen3_omni}
+def _gemma4_unified(audio: Keys, hidden: int) -> int:
+    """Samples of a token are projected as they are. Source: transformers 5.24, `Gemma4UnifiedMultimodalEmbedder`."""
+    return size(audio, "audio_embed_dim", default=640) * hidden
+
+
+def _voxtral(audio: Keys, hidden: int) -> int:
+    """Whisper's encoder, whose keys have no bias, and two matrices behind four frames in one.
+
+    Source: transformers 5.24, `VoxtralEncoder`, `VoxtralMultiModalProjector`.
+    """
+    width, inner = size(audio, "hidden_size", "d_model", default=1280), size(audio, "intermediate_size", default=5120)
+    layer = 4 * width**2 + 3 * width + 2 * width * inner + inner + width + 4 * width
+    heard = (CONVOLUTED * size(audio, "num_mel_bins", default=128) + 1) * width + (CONVOLUTED * width + 1) * width
+    ends = size(audio, "max_source_positions", default=1500) * width + 2 * width
+    return size(audio, "num_hidden_layers", default=32) * layer + heard + ends + (inner + hidden) * hidden
+
+
+AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
+    "gemma4_unified": _gemma4_unified,
+    "qwen3_omni_moe_thinker": _qwen3_omni,
+    "voxtral": _voxtral,
+}
 """By multimodal type."""

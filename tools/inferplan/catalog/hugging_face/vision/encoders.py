@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
 from inferplan.catalog.hugging_face.vision.sizes import (
+    embedded_values,
     image_patches,
     merged_patches,
     patch_values,
@@ -104,6 +105,19 @@ def _gemma4(vision: Keys, _root: Keys) -> VisionTower:
     return replace(tower, inputs=tower.inputs + 2 * 4, frames=GEMMA4_FRAMES)
 
 
+def _embedded(vision: Keys, _root: Keys) -> VisionTower:
+    """Frames of a video whose patches go into the decoder as they are; a patch has two positions of 8 B."""
+    return VisionTower(
+        kind="embedded",
+        width=size(vision, "mm_embed_dim"),
+        inner=0,
+        inputs=embedded_values(vision) + 2 * 4,
+        merged=1,
+        tokens=GEMMA4_FRAMES * GEMMA4_FRAME_TOKENS,
+        frames=GEMMA4_FRAMES,
+    )
+
+
 def _llama4(vision: Keys, _root: Keys) -> VisionTower:
     """Images in tiles of one size, whose patches are merged (`pixel_shuffle_ratio`)."""
     merged = round(vision.number("pixel_shuffle_ratio", default=0.5, low=0.01, high=1) ** -2)
@@ -123,6 +137,7 @@ def _moonvit(vision: Keys, _root: Keys) -> VisionTower:
 _ENCODERS: Mapping[str, Encoder] = {
     "gemma3": _siglip,
     "gemma4": _gemma4,
+    "gemma4_unified": _embedded,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "qwen2_5_vl": _qwen("qwen2.5"),

@@ -12,6 +12,8 @@ TEXT_DECODERS: Mapping[str, str] = {
     "gemma3": "gemma3_text",
     "gemma3n": "gemma3n_text",
     "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_unified_text",
+    "glm46v": "glm4v_text",
     "glm4v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
     "glm5_next": "glm5_next_text",
@@ -31,6 +33,7 @@ TEXT_DECODERS: Mapping[str, str] = {
     "minimax_m3_vl": "minimax_m3",
     "mistral3": "mistral",
     "mllama": "mllama_text_model",
+    "muse_glimmer": "muse_glimmer_text",
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen2_vl": "qwen2_vl_text",
     "qwen3_5": "qwen3_5_text",
@@ -42,8 +45,12 @@ TEXT_DECODERS: Mapping[str, str] = {
     "qwen4_exp": "qwen4_exp_text",
     "smolvlm": "llama",
     "step3p7": "step3p5",
+    "voxtral": "llama",
 }
 """By `model_type`: the type of the text decoder where its own config does not say."""
+
+HEARING = frozenset({"voxtral"})
+"""Types that hear and do not see."""
 
 OWN_DECODER = frozenset({"minimax_m3_vl"})
 """Types whose text decoder is of that type whatever its config says: MiniMax M3's says `minimax_m2`.

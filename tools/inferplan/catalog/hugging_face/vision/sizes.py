@@ -20,6 +20,11 @@ def patch_values(vision: Keys) -> int:
     return COLOURS * size(vision, "patch_size") ** 2
 
 
+def embedded_values(vision: Keys) -> int:
+    """3 × (patch × pool)²: the values of one square of pooled patches of a picture in three colours."""
+    return COLOURS * (size(vision, "patch_size") * size(vision, "pooling_kernel_size", default=3)) ** 2
+
+
 def video_patch_values(vision: Keys, *channels: str) -> int:
     """Channels × frames × patch²: the values of one patch of a few frames."""
     return size(vision, *channels) * size(vision, "temporal_patch_size") * size(vision, "patch_size") ** 2

@@ -20,16 +20,16 @@ def vision_of(root: Keys, hidden: int) -> tuple[int, VisionTower | None]:
 
     0 parameters, and a note, of what is not known. `hidden` is the text decoder's hidden size. [elements]
     """
-    audio = _audio_params(root)
+    audio = _audio_params(root, hidden)
     params, encoder = _images(root, hidden)
     return audio + params, encoder
 
 
-def _audio_params(root: Keys) -> int:
+def _audio_params(root: Keys, hidden: int) -> int:
     """The parameters of the audio encoder; 0, and a note, where they are not known. [parameters]"""
     params_of = AUDIO_TOWERS.get(root.text("model_type") or "")
     if params_of and (audio := root.child(AUDIO, defaults={})):
-        return params_of(audio)
+        return params_of(audio, hidden)
     if root.has(AUDIO) or root.has("sound_config"):
         root.keep(AUDIO, "not counted", None)
         root.notes[AUDIO_UNCOUNTED] = None

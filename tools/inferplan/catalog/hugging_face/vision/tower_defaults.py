@@ -28,6 +28,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "depth": 24, "hidden_size": 1024, "in_channels": 3, "intermediate_size": 4096, "out_hidden_size": 1536,
         "patch_size": 14, "projection_intermediate_size": 10240, "spatial_merge_size": 2, "temporal_patch_size": 2,
     },
+    "gemma4_unified": {
+        "mm_embed_dim": 3840, "mm_posemb_size": 1120, "output_proj_dims": 3840, "patch_size": 16,
+        "pooling_kernel_size": 3,
+    },
     "kimi_k25": {"patch_size": 14},
     "llama4": {
         "hidden_size": 768, "image_size": 448, "intermediate_size": 5632, "num_hidden_layers": 34, "patch_size": 14,
@@ -36,6 +40,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "llava": _CLIP,
     "llava_next": _CLIP,
     "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
+    "muse_glimmer": {
+        "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
+        "pos_emb_height": 32, "pos_emb_width": 32,
+    },
     "qwen2_5_vl": {
         "depth": 32, "hidden_size": 3584, "in_channels": 3, "intermediate_size": 3420, "out_hidden_size": 3584,
         "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,

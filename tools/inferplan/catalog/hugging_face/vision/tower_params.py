@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.vision.sizes import (
+    embedded_values,
     image_patches,
     merged_patches,
     patch_values,
@@ -81,6 +82,31 @@ def _gemma4(vision: Keys, root: Keys, hidden: int) -> int:
     layer = attention + 4 * width + 2 * head_dim + 3 * width * size(vision, "intermediate_size")
     ends = (patch_values(vision) + 2 * size(vision, "position_embedding_size")) * width
     return size(vision, "num_hidden_layers") * layer + ends + width * hidden
+
+
+def _gemma4_unified(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Patches are projected as they are, between norms and with positions of two tables.
+
+    Source: transformers 5.24, `Gemma4UnifiedVisionEmbedder`.
+    """
+    width, patch = size(vision, "mm_embed_dim"), embedded_values(vision)
+    positions = 2 * size(vision, "mm_posemb_size") * width
+    return (
+        2 * patch + (patch + 1) * width + 2 * width + positions + 2 * width + size(vision, "output_proj_dims") * hidden
+    )
+
+
+def _muse_glimmer(vision: Keys, root: Keys, hidden: int) -> int:
+    """Positions and norms around the layers; patches are merged and go through an adapter and one matrix.
+
+    Source: transformers 5.24, `MuseGlimmerVisionModel`, `MuseGlimmerVisionAdapter`.
+    """
+    width = size(vision, "hidden_size")
+    positions = size(vision, "pos_emb_height") * size(vision, "pos_emb_width")
+    values = size(vision, "patch_temporal") * patch_values(vision)
+    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    merged, inner = size(root, "out_hidden_size", default=6144), size(root, "projector_hidden_size", default=4096)
+    return layers + (values + positions + 4) * width + (merged + inner + hidden) * inner
 
 
 def _pixtral(vision: Keys, root: Keys, hidden: int) -> int:
@@ -182,12 +208,14 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "ernie4_5_vl_moe": _ernie,
     "gemma3": _gemma3,
     "gemma4": _gemma4,
+    "gemma4_unified": _gemma4_unified,
     "glm5_next": _glm5_next,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "llava": _clip,
     "llava_next": _clip,
     "mistral3": _pixtral,
+    "muse_glimmer": _muse_glimmer,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
     "qwen3_5": _qwen3,
