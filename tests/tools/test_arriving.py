@@ -376,3 +376,13 @@ def test_percentiles_that_are_the_same_are_said_once_with_the_reason() -> None:
     assert said in answer.summary
     busy = TOOL.ask({"model": "llama 3.1 8b", "total_gpus": 1, "overrides": "requests_per_s=3"})
     assert " at P90 and " in busy.summary
+
+
+def test_users_who_hardly_ever_ask_are_said_to_hardly_go_with_the_requests() -> None:
+    """500 users and a request in 10 s: each asks once in 83 minutes. 7 keep up with it, at a minute between turns."""
+    idle = TOOL.ask({"model": "llama 3.1 8b", "concurrent_users": 500, "overrides": "requests_per_s=0.1"}).summary
+    assert "500 users hardly go with 0.1 requests/s" in idle
+    assert "(concurrent_users=7)" in idle
+    for users, rate in ((500, 1), (1, 0.001), (20, 50)):
+        asked = {"model": "llama 3.1 8b", "concurrent_users": users, "overrides": f"requests_per_s={rate}"}
+        assert "hardly go with" not in TOOL.ask(asked).summary
