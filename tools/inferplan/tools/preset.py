@@ -317,7 +317,8 @@ def _next(case: Case, q: PresetQuestion) -> list[NextStep]:
     layout = _ask(ParallelismQuestion, q, total_gpus=drawn if drawn and drawn <= GPUS_AT_MOST else None)
     why = "the layout drawn, and its alternatives"
     if not case.plan.serves_users and (case.needed or not case.plan.fits):
-        why = GPUS_THAT_HOLD if drawn else "what keeps it from fitting"
+        late = f", though not within {case.latency}" if case.latency and not case.needed else ""
+        why = f"{GPUS_THAT_HOLD}{late}" if drawn else "what keeps it from fitting"
     steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:
         bill = _ask(CostsQuestion, q, total_gpus=gpus)

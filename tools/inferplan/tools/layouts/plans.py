@@ -160,6 +160,12 @@ class Case:
         return best if fewer else None
 
     @cached_property
+    def anywhere_serves(self) -> bool:
+        """Whether some number of GPUs of this type serves the users, in time."""
+        found = compare(self.on, replace(self.demand, gpus=None, objective="fewest_gpus"), runners_up=0)
+        return bool(found.plans) and found.chosen.serves
+
+    @cached_property
     def needed(self) -> Layout | None:
         """The smallest replica on any number of GPUs, by the guide's rules; None where no layout is legal."""
         return self.on.smallest(self.demand.context)
