@@ -176,10 +176,10 @@ def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
 def _lacks(case: Case, plan: Plan) -> str:
     """What a layout lacks against the chosen one, its GPUs apart; empty where nothing."""
     chosen, demand = case.chosen, case.demand
+    if plan.arrivals and plan.piles_up:
+        return f"sustains {plan.arrivals.most_shown:.10g} requests/s"
     if demand.has_targets and plan.in_time < min(chosen.in_time, plan.planned):
         return f"takes {plan.in_time:,} of {plan.planned:,} users in time"
-    if plan.arrivals and plan.piles_up:
-        return f"keeps up with {plan.arrivals.most_shown:.10g} requests/s"
     if plan.users < min(chosen.users, plan.planned):
         return f"holds {plan.users:,} of {plan.planned:,} users"
     if plan.excess > 1 >= chosen.excess:
