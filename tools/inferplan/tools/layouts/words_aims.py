@@ -79,7 +79,7 @@ def why_aimed(case: Case) -> str:
         taken = "It takes the most users in time" if in_time else nearest
         idle = idle if in_time or not chosen.holds else ""
         taken = "It sustains the most requests/s" if chosen.piles_up else taken
-    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + idle
+    return taken + ("; no other layout is legal here." if len(case.plans) == 1 else ".") + idle
 
 
 def left_over(case: Case, *, named: Plan | None = None) -> str:
