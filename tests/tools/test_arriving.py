@@ -175,10 +175,11 @@ def test_gpus_that_are_too_few_for_the_requests_are_said_to_be() -> None:
     assert more["max_requests_per_s"] >= 50
 
 
-def test_of_layouts_that_do_not_keep_up_the_one_that_sustains_the_most_is_taken() -> None:
+@pytest.mark.parametrize("limit", [None, 20])
+def test_of_layouts_that_do_not_keep_up_the_one_that_sustains_the_most_is_taken(limit: int | None) -> None:
     """The one with room for the most sessions was."""
-    answer = plan("requests_per_s=500", **SERVICE | {"total_gpus": 8})
-    sustained = [re.fullmatch(r"keeps up with ([\d.]+) requests/s", one["loses"]) for one in answer["alternatives"]]
+    answer = plan("requests_per_s=500", **SERVICE | {"total_gpus": 8}, max_tpot_ms=limit)
+    sustained = [re.fullmatch(r"sustains ([\d.]+) requests/s", one["loses"]) for one in answer["alternatives"]]
     assert sustained
     assert all(one and float(one[1]) <= answer["max_requests_per_s"] for one in sustained)
     assert answer["why"] == "It sustains the most requests/s."
@@ -376,3 +377,13 @@ def test_percentiles_that_are_the_same_are_said_once_with_the_reason() -> None:
     assert said in answer.summary
     busy = TOOL.ask({"model": "llama 3.1 8b", "total_gpus": 1, "overrides": "requests_per_s=3"})
     assert " at P90 and " in busy.summary
+
+
+def test_users_who_hardly_ever_ask_are_said_to_hardly_go_with_the_requests() -> None:
+    """500 users and a request in 10 s: each asks once in 83 minutes. 7 keep up with it, at a minute between turns."""
+    idle = TOOL.ask({"model": "llama 3.1 8b", "concurrent_users": 500, "overrides": "requests_per_s=0.1"}).summary
+    assert "500 users hardly go with 0.1 requests/s" in idle
+    assert "(concurrent_users=7)" in idle
+    for users, rate in ((500, 1), (1, 0.001), (20, 50)):
+        asked = {"model": "llama 3.1 8b", "concurrent_users": users, "overrides": f"requests_per_s={rate}"}
+        assert "hardly go with" not in TOOL.ask(asked).summary

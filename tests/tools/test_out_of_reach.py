@@ -192,3 +192,12 @@ def test_ratios_of_published_layouts_are_mostly_further_off_than_the_resolution(
     assert len(found) == 42
     first, middle, _ = quantiles(found, n=4)
     assert (first, middle) == (pytest.approx(RESOLUTION - 1, abs=0.002), pytest.approx(0.158, abs=0.002))
+
+
+@given(model=st.sampled_from(MODELS), gpus=st.sampled_from([None, 8, 16]), limit=LIMITS, users=st.integers(1, 300))
+def test_the_first_layouts_are_the_same_whether_or_not_the_others_are_ranked(
+    model: str, gpus: int | None, limit: dict[str, int], users: int
+) -> None:
+    case = case_of(model=model, total_gpus=gpus, concurrent_users=users, **limit)
+    for number in (1, 4) if case.plans else ():
+        assert case.first(number) == case.ranked[:number]

@@ -375,3 +375,35 @@ def test_a_latency_is_not_looked_for_on_many_groups_that_hold_hardly_any_cache()
     )
     assert answer.gpus_used == 24
     assert answer.serves_users
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "gpus", "limits"),
+    [
+        ("Llama 3.1 405B", "h100-sxm", 4, {"max_ttft_ms": 500, "input_tokens": 4000}),
+        ("deepseek v3", "h200-sxm", 1, {"max_tpot_ms": 20}),
+        ("solar 10.7b", "l4", 1, {"max_tpot_ms": 20}),
+        ("glm 4.7", "h200-sxm", 2, {"max_ttft_ms": 200}),
+        ("llama 3.3 70b", "h100-sxm", 2, {"max_tpot_ms": 30}),
+    ],
+)
+def test_the_gpus_that_a_next_step_names_serve_in_time_or_are_said_not_to(
+    model: str, gpu: str, gpus: int, limits: dict[str, Any]
+) -> None:
+    """16 H200 were to be "GPUs that hold these users", asked about within 20 ms a token, and took 40."""
+    answer = TOOL.ask({"model": model, "gpu": gpu, "total_gpus": gpus, "concurrent_users": 100, **limits})
+    steps = [step for step in answer.next_steps if step.tool == "plan_parallelism" and "share" not in step.why]
+    assert not answer.serves_users
+    assert steps
+    for step in steps:
+        again = TOOL.ask(step.arguments)
+        assert again.serves_users or "though not within" in step.why or step.why.startswith("whether ")
+
+
+@pytest.mark.parametrize(("limits", "late"), [("max_tpot_ms=10", True), ("max_tpot_ms=200", False)])
+def test_the_gpus_that_hold_users_whom_none_serves_in_time_are_said_to_be_too_slow(limits: str, *, late: bool) -> None:
+    asked = {"preset": "team", "model": "cogito 671b", "gpu": "a100-sxm-80gb", "total_gpus": 8, "overrides": limits}
+    answer = TOOLS_BY_NAME["run_preset"].ask(asked)
+    (step,) = (one for one in answer.next_steps if one.tool == "plan_parallelism")
+    assert step.why.endswith(", though not within TPOT <= 10 ms") == late
+    assert TOOL.ask(step.arguments).serves_users != late

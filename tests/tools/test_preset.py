@@ -156,6 +156,22 @@ class TestTraffic:
         assert f"But 5,000,000 requests a day take {bill} GPUs, which the bill is for." in answer.verdict
         assert f"{bill} GPUs cost" in answer.summary
 
+    def test_users_and_requests_that_do_not_go_together_are_said_not_to(self) -> None:
+        """2,000 users at 25 requests a day each; 2 users, of whom 100,000 requests in 8 hours keep 17 busy."""
+        few = ask("production", concurrent_users=2000).summary
+        assert "2,000 users hardly go with 50,000 requests a day: with a minute between the turns of each, " in few
+        many = ask("production", concurrent_users=2, requests_per_day=100_000, usage_hours_per_day=8)
+        plan = many.sections.parallelism
+        answer_s = ((plan.ttft_ms or 0) + 499 * (plan.tpot_ms or 0)) / 1000
+        busy = round(100_000 / (8 * 3600) * answer_s)
+        assert (
+            f"100,000 requests a day keep about {busy} users busy at once, more than the 2 asked for." in many.summary
+        )
+        for preset in ("starter", "team", "production"):
+            plain = ask(preset).summary
+            assert "hardly go" not in plain
+            assert "busy at once" not in plain
+
     def test_the_traffic_that_takes_more_than_the_users_is_said_beside_a_no_as_well(self) -> None:
         """16 GPUs would hold the user, the day's requests take 24, and the bill is for those."""
         answer = ask("enterprise", concurrent_users=1, total_gpus=4)

@@ -22,7 +22,7 @@ def next_steps(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     on, same, serves = case.on.gpu.id, q.with_turn(), case.chosen.serves
     steps = _shared_cache(same, case)
     if not serves and not (q.total_gpus is None and is_any(q.gpu)):
-        faster = q.total_gpus is None or _no_number_helps(case)
+        faster = q.total_gpus is None or not case.anywhere_serves
         why = "whether a GPU type is quick enough" if faster else "the GPUs that these users need"
         steps.append(following(same, ParallelismQuestion, why, gpu=ANY if faster else on, total_gpus=None))
     countable = case.chosen.layout.gpus <= GPUS_AT_MOST
@@ -54,11 +54,6 @@ def _shared_cache(q: ParallelismQuestion, case: Case) -> list[NextStep]:
     return [following(q, ParallelismQuestion, why, gpu=case.on.gpu.id, overrides=overrides)]
 
 
-def _no_number_helps(case: Case) -> bool:
-    """Whether no layout serves anybody in time, though the GPUs hold the widest legal tensor group."""
-    return not any(plan.in_time for plan in case.plans) and max(case.on.degrees, default=1) <= (case.demand.gpus or 0)
-
-
 def ways_out(q: ParallelismQuestion, case: Case, setting: Change | None) -> list[NextStep]:
     """What holds a model that does not fit: an engine setting, more GPUs, fewer bits; else what the engine does run."""
     if case.on.not_modelled:
@@ -72,6 +67,10 @@ def ways_out(q: ParallelismQuestion, case: Case, setting: Change | None) -> list
         return [smaller]
     why = "GPUs that hold it" if q.concurrent_users == 1 else "GPUs that hold these users"
     gpus = needed.layout.gpus if needed.layout.gpus <= GPUS_AT_MOST else None
+    if case.demand.is_bounded and case.anywhere_serves:
+        why, gpus = "the GPUs that these users need", None
+    elif case.demand.has_targets:
+        why += f", though not within {case.demand.latency}"
     more = following(q.with_turn(), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus)
     return [*_shared_cache(q.with_turn(), case), more, smaller]
 

@@ -50,7 +50,7 @@ class Case:
         """The plan to take: by the guide's rules for a lone user without an aim, else the first of `ranked`."""
         if self.demand.users == 1 and not self.demand.is_aimed:
             return self.plans[0]
-        return self.ranked[0]
+        return self.first(1)[0]
 
     @property
     def users(self) -> int:
@@ -61,6 +61,15 @@ class Case:
     def ranked(self) -> list[Plan]:
         """The plans in order of preference: see `rank`."""
         return sorted(self.plans, key=lambda plan: self.rank(plan, self.closest))
+
+    @cached_property
+    def _serving(self) -> list[Plan]:
+        """Those of `ranked` that serve the users: they come first, and their order takes no count of users in time."""
+        return sorted((plan for plan in self.plans if plan.serves), key=lambda plan: self.rank(plan, {}))
+
+    def first(self, number: int) -> list[Plan]:
+        """The first of `ranked`; the others are ranked only where fewer serve the users."""
+        return (self._serving if len(self._serving) >= number else self.ranked)[:number]
 
     @cached_property
     def closest(self) -> Mapping[int, float]:
@@ -158,6 +167,12 @@ class Case:
         best = min(serving, key=lambda one: one.chosen.layout.gpus, default=None)
         fewer = best and (not served or best.chosen.layout.gpus < self.chosen.layout.gpus)
         return best if fewer else None
+
+    @cached_property
+    def anywhere_serves(self) -> bool:
+        """Whether some number of GPUs of this type serves the users, in time."""
+        found = compare(self.on, replace(self.demand, gpus=None, objective="fewest_gpus"), runners_up=0)
+        return bool(found.plans) and found.chosen.serves
 
     @cached_property
     def needed(self) -> Layout | None:

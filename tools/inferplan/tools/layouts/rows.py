@@ -119,7 +119,8 @@ def alternatives(case: Case, found: Search | None) -> list[Alternative]:
     if found:
         rent = found.offers[0].rent or inf
         return [_alternative(case, one.plan, one, (one.rent or 0) - rent) for one in found.others]
-    others = [plan for plan in (case.ranked if case.demand.is_aimed else case.plans) if plan is not case.chosen]
+    listed = case.first(ALTERNATIVES + 1) if case.demand.is_aimed else case.plans
+    others = [plan for plan in listed if plan is not case.chosen]
     return [_alternative(case, plan) for plan in others[:ALTERNATIVES]]
 
 

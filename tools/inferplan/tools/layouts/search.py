@@ -24,7 +24,7 @@ class Offer:
     @property
     def plan(self) -> Plan:
         """Its best layout."""
-        return self.case.ranked[0]
+        return self.case.first(1)[0]
 
     @property
     def gpu(self) -> str:
@@ -96,7 +96,7 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
     types = [serving(id_) for id_ in candidates()]
     loading = [on for on in types if on.refusal is None]
     cases = [case for on in steps(types) if on.refusal is None and (case := compare(on, demand, runners_up=0)).plans]
-    nearest = closest(case.ranked[0] for case in cases)
+    nearest = closest(case.first(1)[0] for case in cases)
     return Search(
         searched=len(types),
         refused=len(types) - len(loading),
@@ -108,5 +108,5 @@ def search(serving: Callable[[str], Serving], demand: Demand) -> Search:
 def _offer(case: Case) -> Offer:
     """The best of a type with the rent of its GPUs, in whole machines where they come so."""
     quote = prices.rental(case.on.gpu.id, "on_demand")
-    gpus = whole_machines(case.ranked[0].layout.gpus, machine=quote.machine) if quote else 0
+    gpus = whole_machines(case.first(1)[0].layout.gpus, machine=quote.machine) if quote else 0
     return Offer(case=case, rent=quote and quote.median * gpus)

@@ -79,7 +79,7 @@ def why_aimed(case: Case) -> str:
         taken = "It takes the most users in time" if in_time else nearest
         idle = idle if in_time or not chosen.holds else ""
         taken = "It sustains the most requests/s" if chosen.piles_up else taken
-    return taken + ("; no other layout is legal here." if len(case.ranked) == 1 else ".") + idle
+    return taken + ("; no other layout is legal here." if len(case.plans) == 1 else ".") + idle
 
 
 def left_over(case: Case, *, named: Plan | None = None) -> str:
@@ -176,10 +176,10 @@ def loses(case: Case, plan: Plan, *, dearer: float = 0) -> str:
 def _lacks(case: Case, plan: Plan) -> str:
     """What a layout lacks against the chosen one, its GPUs apart; empty where nothing."""
     chosen, demand = case.chosen, case.demand
+    if plan.arrivals and plan.piles_up:
+        return f"sustains {plan.arrivals.most_shown:.10g} requests/s"
     if demand.has_targets and plan.in_time < min(chosen.in_time, plan.planned):
         return f"takes {plan.in_time:,} of {plan.planned:,} users in time"
-    if plan.arrivals and plan.piles_up:
-        return f"keeps up with {plan.arrivals.most_shown:.10g} requests/s"
     if plan.users < min(chosen.users, plan.planned):
         return f"holds {plan.users:,} of {plan.planned:,} users"
     if plan.excess > 1 >= chosen.excess:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from inferplan.core.parallelism import Layout
-from inferplan.core.units import MILLI
+from inferplan.core.units import MILLI, SECONDS_PER_HOUR
 from inferplan.tools import _words as words
+from inferplan.tools.layouts.words_arriving import busier_sentences, idle_sentences
 from inferplan.tools.money.rates import OptionName
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.serving.stand_in import warning
@@ -128,6 +129,7 @@ def details(case: Case) -> Iterator[str]:
     yield from _real_sentence(case)
     yield from words.beyond_training(case.on.model, case.controls["context_window"])
     yield case.costs if isinstance(case.costs, str) else _bill_sentence(case, case.costs)
+    yield from _load_sentences(case)
     yield from _ways_to_save(case)
 
 
@@ -189,6 +191,18 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
         return f"{text}."
     requests = f"{case.controls['requests_per_day']:,} requests a day"
     return f"{text}; an API would charge {words.usd(api.monthly_usd)} a month for the {requests}."
+
+
+def _load_sentences(case: Case) -> Iterator[str]:
+    """That users and requests do not go together, where those are too few, or too many for the users alone."""
+    plan, requests, users = case.plan, case.controls["requests_per_day"], case.controls["concurrent_users"]
+    rate = requests / (case.controls["usage_hours_per_day"] * SECONDS_PER_HOUR)
+    later = float(plan.inputs["output_tokens"]) - 1
+    answer_s = None if plan.ttft_ms is None else (plan.ttft_ms + later * (plan.tpot_ms or 0)) * MILLI
+    load = users, rate, answer_s, f"{words.count(requests, 'request')} a day"
+    yield from idle_sentences(*load)
+    if not case.traffic_gpus:
+        yield from busier_sentences(*load)
 
 
 def _ways_to_save(case: Case) -> Iterator[str]:
