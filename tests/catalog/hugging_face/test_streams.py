@@ -7,7 +7,7 @@ import pytest
 
 from configs import catalogued, problem, read, text_of
 from inferplan.catalog.hugging_face.config import described
-from inferplan.core.model import Model
+from inferplan.core.model import Model, NativeBits
 
 GLM, QWEN, HY = "glm-5.3-flash", "qwen3.8-flash-next", "hy4-preview"
 
@@ -38,6 +38,15 @@ def test_qwen3_8_flash_next_has_the_published_total_to_the_last_parameter() -> N
     beside = one.architecture.multi_token.params + one.architecture.vision_params
     assert one.total_params + beside + 35 == 179_999_981_459
     assert one.architecture.vision_params == catalogued(QWEN).architecture.vision_params
+
+
+def test_glm_5_3_flash_in_fp8_has_its_attention_in_16_bit_though_its_config_lists_none() -> None:
+    """Of a config the bits are those of the format with its scales, 8.004."""
+    bits = read(GLM).native_bits
+    assert bits == NativeBits(ffn=8.004, routed_experts=8.004)
+    assert catalogued(GLM).native_bits == NativeBits(ffn=8, routed_experts=8)
+    half = described(json.dumps(json.loads(text_of(GLM)) | {"quantization_config": None})).model
+    assert (half.native_precision, half.native_bits) == ("bf16", None)
 
 
 def test_the_pools_of_an_indexer_have_a_gate_and_a_place_for_each_token() -> None:

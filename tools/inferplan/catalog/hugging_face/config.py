@@ -60,7 +60,7 @@ def read(config: dict[str, object]) -> Described:
     layers = layers_in(body, type_)
     problems.raise_any()
     architecture = architecture_of(root, body, type_, layers)
-    released = released_in(root, body, architecture)
+    released = released_in(root, body, type_, architecture)
     params = count(architecture).total
     named = title(root, params)
     problems.raise_any()

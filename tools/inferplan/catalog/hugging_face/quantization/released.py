@@ -1,5 +1,6 @@
 """The format that a checkpoint is released in, from `dtype` and `quantization_config`."""
 
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 from inferplan.catalog.hugging_face.quantization.bits import BITS, OTHERWISE, SIXTEEN
@@ -16,6 +17,11 @@ CONFIG = "quantization_config"
 WEIGHT_BLOCK = "weight_block_size"
 EXPERT_DTYPE = "expert_dtype"
 FP8_CACHE_BITS = 8
+HALF_MIXERS = ("glm5_next_text",)
+"""Types of decoders whose FP8 checkpoints keep what mixes tokens in 16 bit, though no list of theirs says so.
+
+Source: vLLM 0.33, models/glm5next/common/model.py and kda.py.
+"""
 
 _DTYPES = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32", "auto": "bf16",
@@ -37,8 +43,8 @@ class Released(NamedTuple):
     block: int = 0
 
 
-def released_in(root: Keys, body: Keys, architecture: Architecture) -> Released:
-    """The format of a checkpoint; `body` has the keys of the text decoder, which may be those of `root`.
+def released_in(root: Keys, body: Keys, type_: str, architecture: Architecture) -> Released:
+    """The format of a checkpoint; `body` has the keys of the text decoder of a type, which may be those of `root`.
 
     MXFP4 as a method of its own quantises experts alone. Source: transformers, `Mxfp4HfQuantizer`.
     """
@@ -55,6 +61,8 @@ def released_in(root: Keys, body: Keys, architecture: Architecture) -> Released:
     if format_ == "mxfp4" and config.values.get(METHOD) == "mxfp4":
         return Released(format_, NativeBits(routed_experts=bits), _kv_bits(config))
     by_class = _bits_by_class(config, format_, bits, architecture)
+    if format_ == "fp8" and type_ in HALF_MIXERS:
+        by_class = replace(by_class or NativeBits(ffn=bits, routed_experts=bits), mixers=SIXTEEN)
     return Released(format_, by_class, _kv_bits(config), _block(config, format_))
 
 
