@@ -117,10 +117,10 @@ def stream_buffer(architecture: Architecture, loader: Loader) -> int:
 
 
 def wide_mixing(architecture: Architecture, loader: Loader) -> int:
-    """2 B for each parameter that mixes residual streams and is loaded in 32 bit. [B/rank]
+    """2 B for each parameter that mixes or gates residual streams and is loaded in 32 bit. [B/rank]
 
-    Limits: how Hy4's are loaded was not read.
-    Source: vLLM 0.33, models/deepseek_v4, deepseek_v41 and glm5next, `hc_attn_fn` (fp32).
+    Source: vLLM 0.33, models/deepseek_v4, deepseek_v41 and glm5next, `hc_attn_fn`, and hy_v4/nvidia/hc.py (fp32); those
+    of qwen4_exp are in 16 bit.
     """
     return HALF_BYTES * architecture.wide_params if loader.wide_mixing else 0
 

@@ -26,4 +26,5 @@ def extras(keys: Keys) -> Extras:
     """Two gates of the streams for each block, and their joining at the end."""
     streams = streams_of(keys)
     gates = 2 * (2 * streams * (streams * hidden_of(keys) + 1) + 2)
-    return Extras(other_params=layers_of(keys) * gates + joining_params(keys), streams=streams)
+    gating = layers_of(keys) * gates + joining_params(keys)
+    return Extras(other_params=gating, wide_params=gating, streams=streams)
