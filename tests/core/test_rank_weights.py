@@ -165,6 +165,21 @@ def test_vllm_loads_the_mixing_of_streams_in_32_bit_and_compressors_in_16() -> N
     assert wide - plain == pytest.approx(33_884_439 * 2 + pooled)
 
 
+@pytest.mark.parametrize(
+    ("id_", "wide"),
+    [
+        ("deepseek-ai/DeepSeek-V4.1-Flash", 39_323_760),
+        ("tencent/Hy4-preview", 30_770_717),
+        ("Qwen/Qwen3.8-Flash-Next", 0),
+    ],
+)
+def test_what_mixes_streams_is_loaded_in_32_bit_but_qwens(id_: str, wide: int) -> None:
+    """V4.1: 40 layers x 2 x (24 x (4 x 5,120 + 1) + 3); its norms of n-grams stay in 16 bit."""
+    loads = (Loader(wide_mixing=one) for one in (True, False))
+    more, plain = (rank_weights(MODELS[id_], BF16, Layout(tp=8), one) for one in loads)
+    assert more - plain == pytest.approx(2 * wide)
+
+
 def test_deepseek_v4_keeps_two_tables_of_64_rotations_in_32_bit() -> None:
     short = replace(V4, architecture=replace(V4.architecture, max_positions=1))
     longer = rank_weights(V4, MXFP4, Layout(tp=8)) - rank_weights(short, MXFP4, Layout(tp=8))
