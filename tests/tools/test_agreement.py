@@ -151,12 +151,13 @@ def test_a_looser_limit_of_requests_that_arrive_does_not_take_many_times_the_gpu
     assert (loose.max_requests_per_s or 0) > 2
 
 
-def test_gpus_within_a_latency_are_the_usual_ones_where_the_planner_may_take_fewer():
+def test_gpus_within_a_latency_are_those_that_the_planner_takes():
     asked = {"model": "GLM-4 32B", "precision": "fp16", "concurrent_users": 2000, "max_ttft_ms": 500}
     sized, planned = VRAM.ask(asked), PLAN.ask(asked)
     deployed = here(sized, "h100-sxm").deploy
     assert deployed is not None
-    assert planned.gpus_used < deployed.gpus
-    assert f"usually takes {deployed.gpus} GPUs" in sized.summary
+    assert planned.gpus_used == deployed.gpus
+    assert f"takes {deployed.gpus} GPUs" in sized.summary
+    assert "usually" not in sized.summary
     (step,) = [step for step in sized.next_steps if step.tool == PLAN.name]
     assert PLAN.ask(step.arguments).gpus_used == planned.gpus_used

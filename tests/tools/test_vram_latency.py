@@ -59,11 +59,15 @@ def test_the_row_says_how_many_memory_alone_would_take_where_latency_binds() -> 
     assert f"more would miss TPOT <= 25 ms (memory: {row.users_by_memory})" in answer.summary
 
 
-def test_where_memory_binds_nothing_changes_but_the_words() -> None:
+def test_where_memory_binds_no_type_takes_more_gpus_than_without_a_latency() -> None:
+    """Fewer where stages of narrow groups do, as the planner takes them; as many users on as many GPUs."""
     plain, timed = ask(), ask(max_ttft_ms=60_000, max_tpot_ms=10_000)
-    before = {row.gpu: row.max_concurrent_users for row in plain.hardware}
+    before = {row.gpu: (row.deploy.gpus, row.users) for row in plain.hardware if row.deploy}
     assert len(timed.hardware) > 1
-    assert all(row.max_concurrent_users == before[row.gpu] for row in timed.hardware)
+    for row in timed.hardware:
+        assert row.deploy is not None
+        gpus, users = before[row.gpu]
+        assert row.users == users if row.deploy.gpus == gpus else row.deploy.gpus < gpus
     assert on(timed).users_by_memory is None
     assert "within TTFT <= 60000 ms and TPOT <= 10000 ms, as memory binds" in timed.summary
 
@@ -165,3 +169,24 @@ def test_users_on_given_gpus_never_rise_with_a_stricter_latency(
         served = [min(users, row.users) for row in (one, other)]
         assert gpus is None or served[0] >= served[1]
         assert other.users_by_memory is None or other.users < other.users_by_memory
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus"),
+    [
+        (
+            {"model": "qwen3 vl 235b a22b thinking fp8", "gpu": "h100-sxm", "concurrent_users": 20, "max_tpot_ms": 25},
+            10,
+        ),
+        ({"model": "minimax m2", "gpu": "a100-sxm-80gb", "concurrent_users": 20, "max_tpot_ms": 25}, 10),
+        ({"model": "voxtral small", "gpu": "a100-sxm-80gb", "concurrent_users": 20, "max_ttft_ms": 500}, 3),
+        ({"model": "deepseek v4 pro", "gpu": "h100-sxm", "concurrent_users": 500, "max_ttft_ms": 1000}, 20),
+    ],
+)
+def test_within_a_latency_no_more_gpus_are_named_than_the_planner_takes(asked: dict[str, Any], gpus: int) -> None:
+    """16, 12, 4 and 32 were: stages of narrow groups, and those that share experts, were not looked at."""
+    whole = asked | {"context_window": 32_768}
+    answer = TOOL.ask(whole)
+    row = next(one for one in answer.hardware if one.gpu == answer.inputs["gpu"])
+    assert row.deploy is not None
+    assert row.deploy.gpus == PLAN.ask(whole).gpus_used == gpus

@@ -1,6 +1,6 @@
 """A model in a format on a GPU type under one question's assumptions: what fits, and how fast it is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -174,7 +174,8 @@ class Serving(Runnable):
         """The fewest GPUs that hold all users at full context; of those, the fewest stages, then the most users.
 
         Stages are considered only where the load needs more than the widest group in a node, groups that share experts
-        where they take fewer GPUs than others. None where no layout holds a session.
+        where they take fewer GPUs than others, and with a pace stages of any groups where those do. None where no
+        layout holds a session.
         """
         return _fewest(self, users, context)
 
@@ -211,7 +212,7 @@ class Serving(Runnable):
         """
         if gpus in self.degrees or gpus > max(self.domain, FEW_GPUS):
             return []
-        return [one for one in self._stages(self.degrees, 2) if one.replica <= gpus]
+        return list(self.any_stages(gpus))
 
     def fewest_inside(self, users: int, context: int, gpus: int) -> Deployment | None:
         """The fewest GPUs on which layouts of `inside` hold all users; of those, the fewest stages. None if none do.
@@ -240,6 +241,19 @@ class Serving(Runnable):
     def deeper(self, least: int) -> Sequence[Layout]:
         """Pipelines of `stage_degrees` in at least `least` stages, smallest first."""
         return self._stages(self.stage_degrees, least)
+
+    def any_stages(self, most: int) -> Iterator[Layout]:
+        """Pipelines of tensor groups of any degree on at most `most` GPUs, smallest first."""
+        return (one for one in self._stages(self.degrees, 2) if one.replica <= most)
+
+    def any_shared_stages(self, most: int) -> list[Layout]:
+        """The same, and of a mixture of experts with every number of groups that share them in each stage."""
+        found = [
+            Layout(tp=one.tp, pp=one.pp, attention_dp=groups)
+            for one in self.any_stages(most)
+            for groups in (1, *(self.sharing(one.tp, most // one.pp) if self.experts else ()))
+        ]
+        return sorted(found, key=lambda one: one.replica)
 
     def _stages(self, degrees: tuple[int, ...], least: int) -> Sequence[Layout]:
         """Pipelines of these degrees that the engine can start; llama.cpp splits the output head with the layers."""
@@ -325,9 +339,20 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
         best = _best(on, on.deeper(2), users, context, best)
     if best is None:
         return None
-    gpus, _, minus_users, replica = _best(on, on.shared(best[0] - 1), users, context, best) or best
+    best = _best(on, on.shared(best[0] - 1), users, context, best) or best
+    if on.pace:
+        fewer = best[0] - 1
+        deep = (one for one in on.any_shared_stages(fewer) if _serves_on(on, one, users, context, fewer))
+        best = _best(on, deep, users, context, best) or best
+    gpus, _, minus_users, replica = best
     copies = gpus // replica.replica
     return on.deployed(replica.times(copies), context, -minus_users // copies)
+
+
+def _serves_on(on: Serving, replica: Layout, users: int, context: int, gpus: int) -> bool:
+    """Whether copies of a replica on so many GPUs hold all users and serve them at the pace."""
+    each = ceil(users / (gpus // replica.replica))
+    return each <= on.room(replica, context) and on.excess(replica, context, each) <= 1
 
 
 _Ranked = tuple[int, int, int, Layout]

@@ -74,7 +74,7 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
         asked = words.count(need.users, "user")
         take = "takes" if here.placed.layout.gpus == 1 else "take"
         return f"{alone}; under {engine} {where} {take} {_only(here)} of {asked} at full context, {_want(here)}"
-    needs = "usually takes" if here.narrower or here.on.pace else "needs"
+    needs = "takes" if here.on.pace else "usually takes" if here.narrower else "needs"
     taking = f"{alone}; {engine} {needs} {where}, taking {words.count(here.users, 'user')} at full context"
     if here.on.pace:
         return f"{taking} within {here.on.pace.latency}, as {_bound(here)}"
