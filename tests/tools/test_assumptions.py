@@ -362,6 +362,16 @@ def test_a_context_that_nobody_gave_is_listed_and_said_to_decide_the_gpus(tool: 
     assert (short.serves_users, short.gpus_used) == (True, 2)
 
 
+@pytest.mark.parametrize("tool", ["estimate_vram", "plan_parallelism"])
+def test_the_gpus_of_an_assumed_context_serve_within_the_latency_asked_for(tool: str) -> None:
+    """Memory alone holds sessions of one turn on 2 GPUs, which serve 65 of the users in time."""
+    asked = {"model": "llama 3.3 70b", "precision": "fp8", "concurrent_users": 200, "max_tpot_ms": 30}
+    said = "is assumed: sessions of 1,000 tokens, one turn, would be served in time on 8 GPUs."
+    assert said in TOOLS_BY_NAME[tool].ask(asked).summary
+    short = TOOLS_BY_NAME["plan_parallelism"].ask(asked | {"context_window": 1000})
+    assert (short.serves_users, short.gpus_used) == (True, 8)
+
+
 def test_an_assumed_context_that_decides_nothing_is_listed_alone() -> None:
     answer = TOOLS_BY_NAME["estimate_vram"].ask({"model": "llama 3.1 8b"})
     assert {one.name: one.why for one in answer.assumptions}["context_window"] == "tokens, assumed"

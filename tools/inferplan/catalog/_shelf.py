@@ -279,7 +279,12 @@ class Shelf(Mapping[str, T], Generic[T]):
         return sorted(close, key=lambda id_: -score[id_])
 
     def _of_family(self, spoken: Iterable[str]) -> list[str]:
-        """The words that may name a family: of letters, and neither without meaning nor describing."""
+        """The words that may name a family: of letters, and neither without meaning nor describing.
+
+        None where no words of the stock are describing: only models come in families.
+        """
+        if not self._stock.describing:
+            return []
         others = self._stock.noise | self._stock.describing
         return [word for word in spoken if len(word) >= SHORTEST and word.isalpha() and word not in others]
 

@@ -32,6 +32,7 @@ from inferplan.tools.layouts.rows import (
 from inferplan.tools.layouts.search import Search, search
 from inferplan.tools.layouts.ways import setting_that_helps
 from inferplan.tools.layouts.words import (
+    caveats,
     communication,
     fits_with,
     formula,
@@ -189,13 +190,14 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
 
 
 def _said(case: Case, found: Search | None) -> Iterator[str]:
-    """The sentences of the summary: layout, aim, GPU types searched, arrivals."""
+    """The sentences of the summary: layout, aim, GPU types searched, arrivals, caveats."""
     yield from summary(case)
     yield from aim_sentences(case)
     if found:
         yield from type_sentences(found)
     if arrivals := case.chosen.arrivals:
         yield from arrival_sentences(arrivals, case.demand)
+    yield from caveats(case)
 
 
 def _does_not_fit(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | None) -> ParallelismAnswer:

@@ -41,7 +41,7 @@ def note_assumed_context(case: Case, ledger: Ledger) -> None:
     """List that the context is assumed, where it is."""
     demand = case.demand
     if not demand.context_given:
-        note_context(ledger, case.on, users=case.users, context=demand.context, turn=demand.turn)
+        note_context(ledger, case.timed, users=case.users, context=demand.context, turn=demand.turn)
 
 
 def _note_width(case: Case, ledger: Ledger) -> None:

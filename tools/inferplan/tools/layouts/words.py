@@ -30,7 +30,7 @@ LARGE_SHARE = 0.1
 
 
 def summary(case: Case) -> Iterator[str]:
-    """The sentences of the summary, to be pasted into a design document."""
+    """The layout, the users that it takes, and how fast: the first sentences of the summary, to be pasted."""
     on, plan, layout = case.on, case.chosen, case.chosen.layout
     yield (
         f"{_subject(on)} on {words.devices(layout.gpus, on.gpu.title)}: "
@@ -43,6 +43,11 @@ def summary(case: Case) -> Iterator[str]:
         yield _speed_sentence(case, plan.service)
     else:
         yield f"No latency is given: {on.untimed}."
+
+
+def caveats(case: Case) -> Iterator[str]:
+    """What to know beside: settings that leave more room, what is assumed, what stands in for what."""
+    on, plan, layout = case.on, case.chosen, case.chosen.layout
     yield from _smaller_steps(case)
     yield from _shared_cache(case)
     yield from _assumed_context(case)
@@ -56,7 +61,7 @@ def _assumed_context(case: Case) -> Iterator[str]:
     demand = case.demand
     if not demand.context_given:
         load = {"users": case.users, "context": demand.context, "turn": demand.turn}
-        yield from context_sentence(case.on, **load, gpus=demand.gpus)
+        yield from context_sentence(case.timed, **load, gpus=demand.gpus)
 
 
 def _subject(on: Serving) -> str:

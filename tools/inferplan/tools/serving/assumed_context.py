@@ -13,14 +13,14 @@ NOT_GIVEN = "tokens, assumed"
 def note_context(ledger: Ledger, on: Serving, *, users: int, context: int, turn: int) -> None:
     """List that the context is assumed, and the fewer GPUs on which sessions of a `turn` alone would fit. [tokens]"""
     _, short = _held(on, users=users, context=context, turn=turn)
-    ledger.note("context_window", context, why=f"{NOT_GIVEN}; {_fit(short, turn)}" if short else NOT_GIVEN)
+    ledger.note("context_window", context, why=f"{NOT_GIVEN}; {_fit(on, short, turn)}" if short else NOT_GIVEN)
 
 
 def context_sentence(on: Serving, *, users: int, context: int, turn: int, gpus: int | None) -> Iterator[str]:
     """That the context is assumed, where sessions of a `turn` alone would fit on fewer GPUs, unless `gpus` do."""
     whole, short = _held(on, users=users, context=context, turn=turn)
     if short and (gpus is None or whole is None or whole.layout.gpus > gpus):
-        yield f"The context of {context:,} tokens is assumed: {_fit(short, turn)}."
+        yield f"The context of {context:,} tokens is assumed: {_fit(on, short, turn)}."
 
 
 def _held(on: Serving, *, users: int, context: int, turn: int) -> tuple[Deployment | None, Deployment | None]:
@@ -31,6 +31,7 @@ def _held(on: Serving, *, users: int, context: int, turn: int) -> tuple[Deployme
     return whole, short if short and (whole is None or short.layout.gpus < whole.layout.gpus) else None
 
 
-def _fit(short: Deployment, turn: int) -> str:
-    """`sessions of 1,000 tokens, one turn, would fit on 4 GPUs`."""
-    return f"sessions of {turn:,} tokens, one turn, would fit on {words.count(short.layout.gpus, 'GPU')}"
+def _fit(on: Serving, short: Deployment, turn: int) -> str:
+    """`sessions of 1,000 tokens, one turn, would fit on 4 GPUs`; `be served in time on` where a pace is asked for."""
+    fit = "be served in time" if on.pace else "fit"
+    return f"sessions of {turn:,} tokens, one turn, would {fit} on {words.count(short.layout.gpus, 'GPU')}"
