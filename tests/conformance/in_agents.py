@@ -58,7 +58,7 @@ def session(title: str, script: Path, python: Path, server: Server) -> Model:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--environments", type=Path, help="where to install (else a folder that is removed)")
-    parser.add_argument("--only", nargs="*", default=list(AGENTS))
+    parser.add_argument("--only", nargs="+", choices=list(AGENTS), default=list(AGENTS))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         sessions = {}

@@ -305,7 +305,8 @@ def compare(sessions: Mapping[str, Session]) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modules", type=Path, help="where to install the hosts (else a folder that is removed)")
-    parser.add_argument("--only", nargs="*", default=[host.title for host in HOSTS])
+    titles = [host.title for host in HOSTS]
+    parser.add_argument("--only", nargs="+", choices=titles, default=titles)
     options = parser.parse_args()
     versions = json.loads(PACKAGES.read_text("utf-8"))["dependencies"]
     with tempfile.TemporaryDirectory() as scratch:
