@@ -16,6 +16,7 @@ from inferplan.core.parallelism import Layout
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.parallelism import TOOL as PLAN
+from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.preset import TOOL as PRESET
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.published import experts_over
@@ -324,15 +325,20 @@ def test_experts_stay_whole_where_a_slice_would_end_within_a_block(*, model: str
         assert [flag in one for one in said] == [whole, False]
 
 
+def assert_whole_experts(plan: ParallelismAnswer) -> None:
+    """A tensor group of 8 holds whole experts: so say fields, command, summary and picture."""
+    assert (plan.tp, plan.ep) == (8, 8)
+    assert "--tensor-parallel-size 8 --enable-expert-parallel " in (plan.launch or "")
+    assert "tensor 8, experts over 8, 1 replica" in plan.summary
+    assert "each GPU: 1/8 of each layer, its experts whole" in plan.diagram
+
+
 @pytest.mark.parametrize("model", ["qwen3-coder 480b", "MiniMaxAI/MiniMax-M2"])
 def test_answers_say_that_a_tensor_group_holds_whole_experts_where_the_command_does(model: str) -> None:
     asked: dict[str, Any] = {"model": model, "precision": "fp8", "gpu": "h200-sxm", "total_gpus": 8}
     asked |= {"concurrent_users": 30, "context_window": 65_536}
     plan = PLAN.ask(asked)
-    assert (plan.tp, plan.ep) == (8, 8)
-    assert "--tensor-parallel-size 8 --enable-expert-parallel " in (plan.launch or "")
-    assert "tensor 8, experts over 8, 1 replica" in plan.summary
-    assert "each GPU: 1/8 of each layer, its experts whole" in plan.diagram
+    assert_whole_experts(plan)
     assert [one.deploy.ep for one in TOOL.ask(asked).hardware if one.gpu == "h200-sxm" and one.deploy] == [8]
     assert PRESET.ask({"preset": "production", **asked}).sections.parallelism.ep == 8
 
@@ -347,10 +353,7 @@ def test_a_tensor_group_holds_whole_experts_where_kernels_would_pad_their_slices
     }
     asked |= {"concurrent_users": 8, "context_window": 65_536}
     plan = PLAN.ask(asked)
-    assert (plan.tp, plan.ep) == (8, 8)
-    assert "--tensor-parallel-size 8 --enable-expert-parallel " in (plan.launch or "")
-    assert "tensor 8, experts over 8, 1 replica" in plan.summary
-    assert "each GPU: 1/8 of each layer, its experts whole" in plan.diagram
+    assert_whole_experts(plan)
     (noted,) = (one for one in plan.assumptions if one.name == "experts")
     assert (noted.value, "1/8 of each to 1.33 times" in noted.why) == ("whole", True)
     oss = PLAN.ask({**asked, "model": "gpt-oss-120b"})

@@ -37,6 +37,10 @@ class Service:
         """The latency users feel most: TPOT, or TTFT where an answer is one token. [s]"""
         return self.ttft_s if output_tokens == 1 else self.tpot_s
 
+    def answer_s(self, output_tokens: float) -> float:
+        """TTFT + (output - 1) × TPOT: the time of a whole answer. [s]"""
+        return self.ttft_s + (output_tokens - 1) * self.tpot_s
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:

@@ -40,7 +40,7 @@ def next_steps(q: ParallelismQuestion, case: Case) -> list[NextStep]:
 def _usual_requests(case: Case) -> tuple[int, str]:
     """Requests of all users a day, at the guide's number for each unless their turns take longer; and the words."""
     plan, users, day = case.chosen, case.demand.users, HOURS_PER_DAY * SECONDS_PER_HOUR
-    turn_s = plan.service.ttft_s + (plan.load.output_tokens - 1) * plan.service.tpot_s if plan.service else 0
+    turn_s = plan.service.answer_s(plan.load.output_tokens) if plan.service else 0
     each = max(1, int(min(REQUESTS_PER_USER, day / turn_s))) if turn_s else REQUESTS_PER_USER
     return each * users, f" at {words.count(each, 'request')} a day for each user" if users > 1 else ""
 

@@ -68,10 +68,14 @@ class Demand:
         """Whether a service is within the latency asked for; one that cannot be timed is not."""
         return self.latency.excess(service) <= 1
 
+    @property
+    def pace(self) -> Pace:
+        """The latency and the turn that it is measured on."""
+        return Pace(latency=self.latency, input_tokens=self.input_tokens, output_tokens=self.output_tokens)
+
     def load(self, sequences: int) -> Load:
         """The load of a replica with this many sessions, all at full context."""
-        pace = Pace(latency=self.latency, input_tokens=self.input_tokens, output_tokens=self.output_tokens)
-        return pace.load(self.context, sequences)
+        return self.pace.load(self.context, sequences)
 
 
 @dataclass(frozen=True, kw_only=True)

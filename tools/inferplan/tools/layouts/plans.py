@@ -10,7 +10,7 @@ from inferplan.core.bracket import first_holding
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.serving_laws import Service
 from inferplan.tools.layouts.demand import Demand, Plan, most_in_time, plan_of
-from inferplan.tools.serving.latency import WHENEVER, Pace
+from inferplan.tools.serving.latency import WHENEVER
 from inferplan.tools.serving.serving import Deployment, Serving
 
 ALTERNATIVES = 3
@@ -60,9 +60,7 @@ class Case:
     @property
     def timed(self) -> Serving:
         """The serving, whose sessions are those in time where a latency is asked for."""
-        demand = self.demand
-        turn = {"input_tokens": demand.input_tokens, "output_tokens": demand.output_tokens}
-        return replace(self.on, pace=Pace(latency=demand.latency, **turn)) if demand.has_targets else self.on
+        return replace(self.on, pace=self.demand.pace) if self.demand.has_targets else self.on
 
     @cached_property
     def ranked(self) -> list[Plan]:

@@ -58,6 +58,5 @@ def arrival_sentences(arrivals: Arrivals, demand: Demand) -> Iterator[str]:
         f"With {arrivals.rate:.10g} requests/s arriving at random{busy}, a first token takes {first}{each}{late}; "
         f"beyond {arrivals.most_shown:.10g} requests/s they pile up."
     )
-    service = arrivals.found.service
-    answer_s = service.ttft_s + (demand.output_tokens - 1) * service.tpot_s
+    answer_s = arrivals.found.service.answer_s(demand.output_tokens)
     yield from idle_sentences(demand.users, arrivals.rate, answer_s, f"{arrivals.rate:.10g} requests/s")
