@@ -44,6 +44,17 @@ def refused(overrides: str, tool: str = "estimate_vram") -> str:
         ("enable_expert_parallel=true", 'no assumption "enable_expert_parallel"; give overrides="expert_parallel=1"'),
         ("enforce_eager=False", 'no assumption "enforce_eager"; give overrides="cuda_graphs=1"'),
         ("--enforce-eager", '"--enforce-eager" is not of the form name=value; give overrides="cuda_graphs=0"'),
+        ("context_tokens=32k", 'no assumption "context_tokens"; give context_window=32k'),
+        ("hardware=h100", 'no assumption "hardware"; give gpu=h100'),
+        ("framework=sglang", 'no assumption "framework"; give engine=sglang'),
+        (
+            "latency=500",
+            (
+                'no assumption "latency"; a latency is asked for as max_ttft_ms, to the first token, '
+                "and max_tpot_ms, from one token to the next"
+            ),
+        ),
+        ("budget=9000", 'no assumption "budget"; no sum is planned for: compare_costs says what each way to pay costs'),
         ("tp=4", f'no assumption "tp"; {LAYOUT}'),
         ("tensor_parallel_size=4", f'no assumption "tensor_parallel_size"; {LAYOUT}'),
         (

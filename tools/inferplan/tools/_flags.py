@@ -6,12 +6,15 @@ LAYOUT = "tensor, pipeline and data parallel degrees are chosen, not set: plan_p
 BLOCKS = "blocks of the cache are as large as the engine makes them"
 HOST = "nothing is planned in host memory"
 TOGETHER = "each replica computes prompts and tokens: servers apart for the two (disaggregation) are not planned"
+LATENCY = "a latency is asked for as max_ttft_ms, to the first token, and max_tpot_ms, from one token to the next"
+BUDGET = "no sum is planned for: compare_costs says what each way to pay costs"
 CHUNKS = "prompts are computed in steps of max_num_batched_tokens"
 
 CALLED: Mapping[str, tuple[str, ...]] = {
     "context_window": (
         *("max_model_len", "context_length", "max_seq_len", "max_sequence_length", "ctx_size", "n_ctx", "num_ctx"),
         *("context", "context_size", "ctx", "max_context_length", "seq_len", "max_total_tokens", "max_tokens_per_user"),
+        *("context_tokens", "context_len", "max_context", "sequence_length", "tokens_per_user"),
     ),
     "max_num_seqs": ("max_running_requests", "max_batch_size", "n_parallel", "max_sequences", "num_seqs"),
     "max_num_batched_tokens": (
@@ -27,7 +30,9 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     ),
     "kv_precision": ("kv_cache_dtype", "kv_dtype", "kv_cache_precision", "cache_dtype", "cache_type_k", "cache_type_v"),
     "precision": ("quantization", "dtype", "quant", "torch_dtype", "weight_dtype", "load_format"),
-    "model": ("model_path", "model_name", "hf_model", "checkpoint"),
+    "model": ("model_path", "model_name", "hf_model", "checkpoint", "model_id", "llm"),
+    "gpu": ("gpu_type", "gpu_name", "gpu_model", "hardware", "accelerator", "device", "card"),
+    "engine": ("framework", "backend", "runtime", "serving_engine", "inference_engine", "serving_framework"),
     "total_gpus": ("num_gpus", "n_gpus", "gpus", "gpu_count", "ngpus", "number_of_gpus", "world_size"),
     "concurrent_users": (
         *("users", "concurrency", "max_concurrency", "batch_size", "num_users", "concurrent_requests"),
@@ -73,6 +78,8 @@ UNSET: Mapping[str, tuple[str, ...]] = {
     BLOCKS: ("block_size", "page_size", "tokens_per_block"),
     HOST: ("swap_space", "cpu_offload_gb", "n_gpu_layers", "ngl", "n_cpu_moe"),
     CHUNKS: ("enable_chunked_prefill",),
+    LATENCY: ("latency", "latency_ms", "max_latency", "max_latency_ms", "e2e_latency", "e2e_latency_ms", "slo", "sla"),
+    BUDGET: ("budget", "budget_usd", "max_cost", "monthly_budget"),
     TOGETHER: (
         *("disaggregation_mode", "kv_transfer_config", "disaggregation", "disaggregated", "disaggregated_prefill"),
         *("pd_disaggregation", "prefill_gpus", "decode_gpus", "prefill_workers", "decode_workers"),
