@@ -1,7 +1,7 @@
 """Configs of decoders whose every size is stated here: each makes the layers of its catalogued model, and its total.
 
-Keys are those of transformers 5.24 (Laguna, HyperCLOVA X, Cohere 2 MoE, GLM-4.1V, EXAONE 4.5, LFM2-VL), of DeepSeek's
-modeling_deepseek.py and of vLLM 0.33 (BailingMoE, Intern-S1).
+Keys are those of transformers 5.24 (Laguna, HyperCLOVA X, Cohere 2 MoE, DBRX, GLM-4.1V, EXAONE 4.5, LFM2-VL), of
+DeepSeek's modeling_deepseek.py and of vLLM 0.33 (BailingMoE, Intern-S1).
 """
 
 import json
@@ -55,7 +55,18 @@ COHERE: Config = {
     "sliding_window": 4096,
     "vocab_size": 262144,
 }
+DBRX: Config = {
+    "model_type": "dbrx",
+    "attn_config": {"clip_qkv": 8, "kv_n_heads": 8, "rope_theta": 500000},
+    "d_model": 6144,
+    "ffn_config": {"ffn_act_fn": {"name": "silu"}, "ffn_hidden_size": 10752, "moe_num_experts": 16, "moe_top_k": 4},
+    "max_seq_len": 32768,
+    "n_heads": 48,
+    "n_layers": 40,
+    "vocab_size": 100352,
+}
 DECODERS: dict[str, Config] = {
+    "databricks/dbrx-instruct": DBRX,
     "poolside/Laguna-XS.2": LAGUNA,
     "poolside/Laguna-M.1": {
         **{key: value for key, value in LAGUNA.items() if key not in {"num_attention_heads_per_layer", "layer_types"}},
@@ -179,6 +190,13 @@ def test_gates_as_wide_as_heads_take_a_column_an_element() -> None:
         ({**LAGUNA, "num_attention_heads_per_layer": [48, 60] * 20}, "one for each layer, which 8 divides"),
         ({**LAGUNA, "num_attention_heads_per_layer": [48] * 39}, "has 39 entries for 40 layers"),
         ({**LAGUNA, "num_attention_heads_per_layer": [10**9] * 40}, "one for each layer, which 8 divides"),
+        ({**DBRX, "attn_config": {}}, 'needs "attn_config.kv_n_heads"'),
+        ({**DBRX, "attn_config": {"kv_n_heads": 9}}, '"attn_config.kv_n_heads" 9 does not divide the 48 '),
+        ({**DBRX, "attn_config": 8}, '"attn_config" must be an object'),
+        (
+            {key: value for key, value in DBRX.items() if key != "ffn_config"},
+            'needs "ffn_config.moe_num_experts", "ffn_config.moe_top_k" and "ffn_config.ffn_hidden_size"',
+        ),
         ({**COHERE, "prefix_dense_intermediate_size": None}, 'needs "prefix_dense_intermediate_size"'),
     ],
 )

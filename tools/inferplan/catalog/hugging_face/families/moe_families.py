@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from inferplan.catalog.hugging_face.families import ernie4_5_vl, granite, laguna, llama4, mimo_v2, minimax, step3
+from inferplan.catalog.hugging_face.families import dbrx, ernie4_5_vl, granite, laguna, llama4, mimo_v2, minimax, step3
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.layers.expert_layers import (
     after_dense,
@@ -78,6 +78,7 @@ MOE_FAMILIES: Mapping[str, Family] = {
         norms=1,
         tied=True,
     ),
+    "dbrx": Family(mixers=dbrx.mixers, blocks=dbrx.blocks),
     "deepseek": Family(refused=("attention_bias",), mixers=AttentionLayers(), blocks=DEEPSEEK_EXPERTS),
     "dots1": Family(mixers=AttentionLayers(heads=QK_NORM, windows=from_max_window_layers), blocks=DEEPSEEK_EXPERTS),
     "ernie4_5_moe": Family(
