@@ -13,6 +13,7 @@ from inferplan.catalog.hugging_face.reading.sizes import hidden_of
 from inferplan.catalog.hugging_face.vision.tower import vision_of
 from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.layers.attention import Attention
+from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.latent_attention import Latent
 
 STATE_DTYPES = ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
@@ -41,8 +42,8 @@ class Layers:
 
     @property
     def have_latents(self) -> bool:
-        """Whether some layers have MLA, whose config says by itself what rotates."""
-        return any(isinstance(mixer, Latent) for mixer in self._mixers)
+        """Whether some layers have MLA or compressed keys, whose form says what rotates."""
+        return any(isinstance(mixer, Latent | Compressed) for mixer in self._mixers)
 
     @property
     def _mixers(self) -> list[Mixer]:
@@ -102,7 +103,7 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
     vision_params, vision = vision_of(root, decoder.hidden)
     return replace(
         decoder,
-        rotary_dim=None if layers.have_latents else rotary_dim(body, decoder.rope_dim),
+        rotary_dim=None if layers.have_latents else rotary_dim(body, type_, decoder.rope_dim),
         multi_token=family.multi_token(body, decoder, layers.last) if family.multi_token else None,
         vision_params=vision_params,
         vision=vision,
@@ -110,10 +111,14 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
 
 
 def _tied(root: Keys, body: Keys, family: Family) -> bool:
-    """Whether embedding and output head are one tensor: as the text decoder, the whole config or the family says."""
-    where = root if root.has("tie_word_embeddings") and not body.has("tie_word_embeddings") else body
-    assumed = body.defaults.get("tie_word_embeddings", family.tied)
-    return where.flag("tie_word_embeddings", default=bool(assumed))
+    """Whether embedding and output head are one tensor: as the text decoder and the whole config say, or the family.
+
+    Where both say it they have to agree: transformers writes the default of its class into whichever left it out.
+    """
+    assumed = bool(body.defaults.get("tie_word_embeddings", family.tied))
+    given = [one for one in (body, root) if one.has("tie_word_embeddings")]
+    said = [one.flag("tie_word_embeddings", default=assumed) for one in given]
+    return all(said) if said else assumed
 
 
 def _state_bytes(body: Keys, family: Family) -> int:

@@ -1,10 +1,12 @@
 """DeepSeek-V4: compressed attention, and several residual streams (hyper-connections) mixed around each block."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from inferplan.catalog.hugging_face.families.family import Extras
 from inferplan.catalog.hugging_face.layers.heads import Mixers
 from inferplan.catalog.hugging_face.layers.latent import indexer
+from inferplan.catalog.hugging_face.layers.windows import SLIDING
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, LARGEST_FACTOR, Keys
 from inferplan.catalog.hugging_face.reading.sizes import cut_to_decoder, heads_of, hidden_of, layers_of
 from inferplan.core.layers.compressed_attention import Compressed
@@ -12,12 +14,19 @@ from inferplan.core.layers.compressed_attention import Compressed
 RATIOS = "compress_ratios"
 INDEXED, ALL = 4, 128
 """Tokens per compressed key: where an indexer picks keys, and where attention reads all of them."""
+KINDS: Mapping[str, int] = {
+    SLIDING: 0,
+    "compressed_sparse_attention": INDEXED,
+    "heavily_compressed_attention": ALL,
+}
+"""The same by the words of `layer_types`, under which `compress_rates` has them."""
 
 
 def mixers(keys: Keys) -> Mixers:
     """A window in every layer, and compressed keys beyond it by `compress_ratios`, which go on with the MTP layers.
 
-    Source: DeepSeek-V4 inference/model.py, `Attention`; vLLM 0.33, models/deepseek_v4.
+    transformers saves `layer_types` in their place. Source: DeepSeek-V4 inference/model.py, `Attention`; vLLM 0.33,
+    models/deepseek_v4; transformers 5.24, `DeepseekV4Config`.
     """
     layers = layers_of(keys)
     kinds = _ratios(keys, layers)
@@ -27,8 +36,20 @@ def mixers(keys: Keys) -> Mixers:
 
 def _ratios(keys: Keys, layers: int) -> tuple[str, ...]:
     """The tokens per compressed key of each decoder layer, as text; 0 for a window alone."""
+    if keys.has("layer_types") and not keys.has(RATIOS):
+        return _named_ratios(keys, layers)
     cut_to_decoder(keys, RATIOS, layers)
     return keys.per_layer(RATIOS, layers, allowed=(0, INDEXED, ALL), default=[0] * layers)
+
+
+def _named_ratios(keys: Keys, layers: int) -> tuple[str, ...]:
+    """The same by `layer_types`; other rates than the published ones are refused."""
+    rates = keys.child("compress_rates", defaults=KINDS)
+    for name in KINDS if rates else ():
+        if rates and rates.integer(name, low=0) != KINDS[name]:
+            rates.unsupported(name, f"no published model has other rates than {INDEXED} and {ALL}")
+    kinds = keys.per_layer("layer_types", layers, allowed=tuple(KINDS), default=[SLIDING] * layers)
+    return tuple(str(KINDS[kind]) for kind in kinds)
 
 
 def _attention(keys: Keys, ratio: int) -> Compressed:

@@ -76,7 +76,7 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
         state_bytes=4,
     ),
     "nemotron_h": Family(
-        refused=("tie_word_embeddings",),
+        refused=("attention_bias", "mlp_bias", "tie_word_embeddings"),
         mixers=nemotron_h.mixers,
         blocks=nemotron_h.blocks,
         norms=1,

@@ -1,10 +1,12 @@
 """Families whose attention caches latents (MLA, compressed keys), without recurrent layers."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from inferplan.catalog.hugging_face.families import axk2, deepseek_v4, deepseek_v41, hy_v4, longcat_flash
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.families.moe_families import DEEPSEEK_EXPERTS, DEEPSEEK_MTP, SARVAM_EXPERTS
+from inferplan.catalog.hugging_face.layers.expert_layers import every_layer
 from inferplan.catalog.hugging_face.layers.latent import MlaLayers
 from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
 
@@ -17,7 +19,7 @@ LATENT_FAMILIES: Mapping[str, Family] = {
     "deepseek_v4": Family(
         refused=("attention_bias",),
         mixers=deepseek_v4.mixers,
-        blocks=DEEPSEEK_EXPERTS,
+        blocks=replace(DEEPSEEK_EXPERTS, where=every_layer),
         extras=deepseek_v4.extras,
         multi_token=MultiTokenLayers(correction_bias=True, sliding=True, extra_params=deepseek_v4.mtp_params),
     ),

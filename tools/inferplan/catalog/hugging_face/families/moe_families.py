@@ -190,7 +190,7 @@ MOE_FAMILIES: Mapping[str, Family] = {
     ),
     "solar_open": Family(refused=("attention_bias",), mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DEEPSEEK_EXPERTS),
     "step3p5": Family(
-        refused=("attention_bias",),
+        refused=("attention_bias", "mlp_bias"),
         mixers=step3.mixers,
         blocks=step3.blocks,
         multi_token=MultiTokenLayers(embeddings=1, dense=True, sliding=True),

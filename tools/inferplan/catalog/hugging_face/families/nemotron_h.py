@@ -3,7 +3,7 @@
 from typing import cast
 
 from inferplan.catalog.hugging_face.layers.ffn import Blocks, DenseLayers
-from inferplan.catalog.hugging_face.layers.heads import BIAS_FLAG, Mixers
+from inferplan.catalog.hugging_face.layers.heads import Heads, Mixers
 from inferplan.catalog.hugging_face.layers.recurrent import refuse_biases
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, LARGEST_FACTOR, MOST_LAYERS, Keys
 from inferplan.core.architecture import DenseFfn, ExpertFfn, Mixer
@@ -28,7 +28,7 @@ def mixers(keys: Keys) -> Mixers:
     """Mamba-2 or attention in the layers that have one. Source: transformers, `NemotronHConfig`."""
     if keys.has("attention_head_dim") and not keys.has("head_dim"):
         keys.substitute("head_dim", keys.values["attention_head_dim"])
-    full = BIAS_FLAG.read(keys)
+    full = Heads().read(keys)
     refuse_biases(keys, "mamba_proj_bias", "use_bias")
     mamba = Mamba2(
         heads=keys.integer("mamba_num_heads", high=LARGEST_COUNT),
@@ -44,7 +44,7 @@ def mixers(keys: Keys) -> Mixers:
 def blocks(keys: Keys) -> Blocks:
     """A dense block or experts, without a gate, in the layers that have one. Source: transformers, `NemotronHMoE`."""
     pattern = _pattern(keys)
-    dense = DenseLayers(gated=False, bias="mlp_bias").read(keys) if DENSE in pattern else None
+    dense = DenseLayers(gated=False).read(keys) if DENSE in pattern else None
     experts = _experts(keys) if EXPERTS in pattern else None
     by_letter: dict[str, DenseFfn | ExpertFfn | None] = {DENSE: dense, EXPERTS: experts}
     return [by_letter.get(letter) for letter in pattern]

@@ -48,7 +48,12 @@ def after_first(keys: Keys, layers: int) -> Sequence[bool]:
 
 
 def by_frequency(keys: Keys, layers: int) -> Sequence[bool]:
-    """`moe_layer_freq` lists 1 for a layer with experts, 0 for a dense one (MiMo-V2, MiniMax-M3)."""
+    """`moe_layer_freq` lists 1 for a layer with experts, 0 for a dense one (MiMo-V2, MiniMax-M3).
+
+    Where there is none, `mlp_layer_types` say it.
+    """
+    if not keys.has("moe_layer_freq"):
+        return by_mlp_layer_types(keys, [True] * layers)
     kinds = keys.per_layer("moe_layer_freq", layers, allowed=(0, 1), default=[1] * layers)
     return [kind == "1" for kind in kinds]
 

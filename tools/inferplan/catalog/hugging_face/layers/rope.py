@@ -35,6 +35,9 @@ SECTIONED = frozenset(
 SECTION_ROWS = 4
 """Rows per position of vLLM's table for them. Source: vLLM, `MRotaryEmbedding`."""
 
+BY_WIDTH = frozenset({"bailing_moe", "bailing_moe_v2", "minimax_m2"})
+"""Types that say it by `rotary_dim`. Source: vLLM, `BailingAttention`, `MiniMaxM2Attention`."""
+
 FP32_YARN = frozenset({"deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"})
 """Types whose YaRN table is in fp32: two 16-bit rows. Source: vLLM, `DeepseekScalingRotaryEmbedding`."""
 
@@ -67,15 +70,21 @@ def max_positions(keys: Keys) -> int:
     return max(context, min(LONGEST_CONTEXT, round(original * _factor(scaling))))
 
 
-def rotary_dim(keys: Keys, rope_dim: int) -> int | None:
-    """The part of a head that rotates, None where all of it does. [elements]"""
+def rotary_dim(keys: Keys, type_: str, rope_dim: int) -> int | None:
+    """The part of a head that rotates, None where all of it does. [elements]
+
+    A share of it, or for some types (`BY_WIDTH`) its width where no share is given.
+    """
     name = keys.given(("partial_rotary_factor", "rotary_pct"))
     parameters = keys.values.get("rope_parameters")
     if name not in keys.values and isinstance(parameters, dict):
         nested = cast("Mapping[str, object]", parameters).get(name)
         if nested is not None:
             keys.substitute(name, nested)
-    dim = int(rope_dim * keys.number(name, default=1.0, low=0.0, high=1.0))
+    if type_ in BY_WIDTH and not keys.has(name):
+        dim = keys.integer("rotary_dim", default=rope_dim)
+    else:
+        dim = int(rope_dim * keys.number(name, default=1.0, low=0.0, high=1.0))
     return dim if 0 < dim < rope_dim else None
 
 
