@@ -615,6 +615,14 @@ def test_controls_of_the_preset_that_nobody_gave_are_assumed_by_its_name() -> No
     assert all(one.name != "preset" for one in every.assumptions)
 
 
+@pytest.mark.parametrize("said", ["prefix_cache_hit_rate=0.8", "bandwidth_efficiency=0.5", "link_efficiency=0.2"])
+def test_what_moves_the_times_of_a_verdict_is_not_said_to_move_nothing(said: str) -> None:
+    """The memory section, which times nothing without a latency, has no use for it."""
+    plain, given = ask(concurrent_users=200), ask(concurrent_users=200, overrides=said)
+    assert given.sections.parallelism.tpot_ms != plain.sections.parallelism.tpot_ms
+    assert f"{said} (you said so)" in given.text().replace(" = ", "=")
+
+
 def test_gpus_that_do_not_serve_the_users_lead_to_the_layout_that_does() -> None:
     """The step drew the 8 GPUs that hold 48 of 500 users."""
     answer = TOOL.ask({"preset": "production", "total_gpus": 8, "concurrent_users": 500})

@@ -290,10 +290,11 @@ def _sizing(case: Case) -> list[str]:
 def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
     """The first assumptions of all sections, each once: what the caller changed, then what moves the verdict.
 
-    Those of the preset's own controls lead them.
+    Those of the preset's own controls lead them. An override is unused where no section uses it.
     """
-    listed = _own_controls(q) | {entry.name: entry for entry in (*case.plan.assumptions, *case.assumed)}
-    for entry in case.bill.assumptions if case.bill else ():
+    planned, billed = [*case.plan.assumptions, *case.assumed], case.bill.assumptions if case.bill else []
+    listed = _own_controls(q) | {entry.name: entry for entry in planned if entry.why != UNUSED}
+    for entry in sorted([*billed, *planned], key=lambda entry: entry.why == UNUSED):
         listed.setdefault(entry.name, entry)
     for name, value in q.limits.items():
         listed[name] = assumed(settings()[name], value, why=OVERRIDDEN)
