@@ -190,3 +190,28 @@ def test_within_a_latency_no_more_gpus_are_named_than_the_planner_takes(asked: d
     row = next(one for one in answer.hardware if one.gpu == answer.inputs["gpu"])
     assert row.deploy is not None
     assert row.deploy.gpus == PLAN.ask(whole).gpus_used == gpus
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "405B", "gpu": "h200", "concurrent_users": 500, "context_window": 2048, "max_ttft_ms": 3000},
+        {
+            "model": "qwen3-30b-a3b",
+            "precision": "fp16",
+            "gpu": "a100-40gb-sxm",
+            "concurrent_users": 500,
+            "context_window": 32_768,
+            "max_tpot_ms": 40,
+        },
+    ],
+    ids=["405B on 12", "experts on 56"],
+)
+def test_the_gpus_named_within_a_latency_serve_the_users_where_they_are_given(asked: dict[str, Any]) -> None:
+    """12 and 56 were said to take too few, and to fit on 12 and 56: stages of narrow groups were not looked at."""
+    row = next(one for one in TOOL.ask(asked).hardware if one.gpu.startswith(asked["gpu"]))
+    assert row.deploy is not None
+    given_so_many = TOOL.ask(asked | {"total_gpus": row.deploy.gpus})
+    again = next(one for one in given_so_many.hardware if one.gpu == row.gpu)
+    assert given_so_many.fits
+    assert (again.deploy, again.users) == (row.deploy, row.users)

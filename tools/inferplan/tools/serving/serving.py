@@ -182,13 +182,14 @@ class Serving(Runnable):
     def within(self, users: int, context: int, gpus: int | None) -> Deployment | None:
         """The same on at most `gpus` GPUs; where those do not hold all users, the layout that holds the most.
 
-        Stages of narrow groups are considered only where they hold users that nothing else does.
+        Stages of narrow groups are considered only where they hold users that nothing else does, with a pace on as many
+        GPUs as are given.
         """
         if gpus is None:
             return self.for_users(users, context)
         most = max(self.filling(context, gpus), key=lambda one: (one.users, -one.layout.gpus), default=None)
         if most is None or most.users < users:
-            return self.fewest_inside(users, context, gpus) or most
+            return self.fewest_inside(users, context, gpus) or self._fewest_in_time(users, context, gpus) or most
         fewest = self.for_users(users, context)
         return fewest if fewest and fewest.layout.gpus <= gpus else most
 
@@ -224,6 +225,11 @@ class Serving(Runnable):
         legal = (one for one in enough if one.gpus <= gpus and one.gpus not in self.degrees)
         held = [self.deployment(one, context) for one in legal]
         return min(held, key=lambda one: (one.layout.gpus, one.layout.pp, -one.users), default=None)
+
+    def _fewest_in_time(self, users: int, context: int, gpus: int) -> Deployment | None:
+        """The fewest GPUs, of so many, on which stages of any groups serve all users at the pace; None without one."""
+        best = _deepest(self, users, context, gpus) if self.pace else None
+        return best and _deployed(self, best, context)
 
     def _filled(self, one: Layout, context: int, gpus: int) -> Deployment:
         """A replica as often as the GPUs hold it, as a deployment."""
@@ -341,9 +347,18 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
         return None
     best = _best(on, on.shared(best[0] - 1), users, context, best) or best
     if on.pace:
-        fewer = best[0] - 1
-        deep = (one for one in on.any_shared_stages(fewer) if _serves_on(on, one, users, context, fewer))
-        best = _best(on, deep, users, context, best) or best
+        best = _deepest(on, users, context, best[0] - 1, best) or best
+    return _deployed(on, best, context)
+
+
+def _deepest(on: Serving, users: int, context: int, gpus: int, best: "_Ranked | None" = None) -> "_Ranked | None":
+    """`best`, or stages of any groups on so many GPUs that serve the users at the pace; None where none do."""
+    deep = (one for one in on.any_shared_stages(gpus) if _serves_on(on, one, users, context, gpus))
+    return _best(on, deep, users, context, best)
+
+
+def _deployed(on: Serving, best: "_Ranked", context: int) -> Deployment:
+    """What was found, as a deployment."""
     gpus, _, minus_users, replica = best
     copies = gpus // replica.replica
     return on.deployed(replica.times(copies), context, -minus_users // copies)
