@@ -692,6 +692,16 @@ def test_a_last_node_with_fewer_replicas_is_not_drawn_as_one_like_the_others() -
     assert "... and 11 more nodes like this\n\n" in whole
 
 
+def test_replicas_that_lie_across_nodes_are_not_drawn_as_those_within_one() -> None:
+    """Of 7 pipelines of 3 GPUs on nodes of 8 the third and the sixth lie on two; on nodes of 6 none does."""
+    asked = {"model": "llama 3.1 8b", "gpu": "l40s", "input_tokens": 1000, "output_tokens": 300, "context_window": 4096}
+    across, within = (TOOL.ask(asked | {"overrides": f"requests_per_s=50, gpus_per_node={size}"}) for size in (8, 6))
+    assert [(one.pp, one.dp) for one in (across, within)] == [(3, 7), (3, 7)]
+    assert "InfiniBand" in (across.communication or "")
+    assert "... and 6 more replicas, some divided otherwise among nodes\n" in across.diagram
+    assert "... and 6 more replicas like this\n" in within.diagram
+
+
 def test_layouts_that_do_not_hold_the_users_are_not_counted_as_none_compared() -> None:
     """`layouts_compared: 0` stood above three alternatives."""
     asked = {"model": "7B", "total_gpus": 8, "objective": "throughput", "concurrent_users": 5000}

@@ -5,7 +5,7 @@ from functools import lru_cache
 from itertools import chain
 
 from inferplan.core.parallelism import Layout, expert_ranges, stage_ranges
-from inferplan.core.placement import first_gpu, nodes_per_group
+from inferplan.core.placement import first_gpu, groups_per_node, nodes_per_group
 from inferplan.core.units import GB, GIB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
@@ -62,7 +62,17 @@ def _replicas(on: Serving, layout: Layout) -> list[str]:
         first, second = (_column(on, layout, replica) for replica in range(2))
         if len(first) <= PAIRED:
             return draw.beside(first, second)
-    return [*_column(on, layout, 0), *_more(layout.dp - 1, "more replica")]
+    return [*_column(on, layout, 0), *_other_replicas(on, layout)]
+
+
+def _other_replicas(on: Serving, layout: Layout) -> list[str]:
+    """`... and 3 more replicas like this`; where nodes end within other stages of some, that is said."""
+    alike = _more(layout.dp - 1, "more replica")
+    per_node = groups_per_node(layout, node_size=on.node_size)
+    each = layout.pp * layout.attention_dp
+    starts = (replica * each for replica in range(min(layout.dp, per_node)))
+    ends = {tuple(n for n in range(1, each) if (first + n) % per_node == 0) for first in starts}
+    return alike if len(ends) == 1 else [alike[0].removesuffix(" like this") + ", some divided otherwise among nodes"]
 
 
 def _more(others: int, what: str) -> list[str]:
