@@ -117,6 +117,18 @@ def test_the_workflow_walks_the_five_tools_in_their_order():
     assert called == [tool.name for tool in TOOLS if tool.name != "run_preset"]
 
 
+def test_a_prompt_that_speaks_of_the_fewest_gpus_says_how_the_planner_finds_them():
+    """8 of the A100 without an aim, in one tensor group; 5 in a pipeline. The prompts called the first the fewest."""
+    planner = TOOLS_BY_NAME["plan_parallelism"]
+    asked = {"model": "qwen2.5 72b", "gpu": "a100-40gb-sxm", "concurrent_users": 4, "context_window": 16_384}
+    usual, fewest = (planner.ask(asked | aim).gpus_used for aim in ({}, {"objective": "fewest_gpus"}))
+    assert fewest < usual
+    speaking = [prompt.template for prompt in prompts() if "fewest GPUs" in prompt.template]
+    assert len(speaking) == 2
+    for words in speaking:
+        assert 'in the usual layouts (`objective="fewest_gpus"` tries every legal one' in words
+
+
 def test_each_step_has_its_prompt_and_each_file_belongs_to_one():
     written = {entry.name for entry in files("inferplan.prompts").iterdir() if entry.name.endswith(".md")}
     assert written == {f"{prompt.name}.md" for prompt in prompts()}
