@@ -623,6 +623,13 @@ def test_what_moves_the_times_of_a_verdict_is_not_said_to_move_nothing(said: str
     assert f"{said} (you said so)" in given.text().replace(" = ", "=")
 
 
+def test_a_price_given_where_there_is_no_bill_is_said_to_move_nothing() -> None:
+    """It was left out of what was assumed, as the section that would list it was."""
+    answer = ask("enterprise", gpu="h100-nvl", overrides="electricity_usd_per_kwh=0.25")
+    assert "No bill: " in answer.summary
+    assert "electricity_usd_per_kwh = 0.25 (given, but nothing here depends on it)" in answer.text()
+
+
 def test_gpus_that_do_not_serve_the_users_lead_to_the_layout_that_does() -> None:
     """The step drew the 8 GPUs that hold 48 of 500 users."""
     answer = TOOL.ask({"preset": "production", "total_gpus": 8, "concurrent_users": 500})

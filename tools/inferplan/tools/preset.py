@@ -292,12 +292,12 @@ def _assumptions(case: Case, q: PresetQuestion) -> list[Assumption]:
 
     Those of the preset's own controls lead them. An override is unused where no section uses it.
     """
-    planned, billed = [*case.plan.assumptions, *case.assumed], case.bill.assumptions if case.bill else []
+    billed = case.bill.assumptions if case.bill else []
+    said = [assumed(settings()[name], value, why=OVERRIDDEN) for name, value in q.limits.items()]
+    planned = [*case.plan.assumptions, *case.assumed, *said]
     listed = _own_controls(q) | {entry.name: entry for entry in planned if entry.why != UNUSED}
-    for entry in sorted([*billed, *planned], key=lambda entry: entry.why == UNUSED):
+    for entry in (*(one for one in billed if one.why != UNUSED), *q.ledger().entries()):
         listed.setdefault(entry.name, entry)
-    for name, value in q.limits.items():
-        listed[name] = assumed(settings()[name], value, why=OVERRIDDEN)
     ordered = sorted(listed.values(), key=lambda entry: entry.why not in (OVERRIDDEN, UNUSED))
     return ordered[:ASSUMPTIONS]
 
