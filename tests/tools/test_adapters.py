@@ -106,6 +106,14 @@ def test_sglang_which_cannot_share_them_out_is_not_offered_to() -> None:
     assert "lora_sharded" not in str(answer.changes)
 
 
+def test_sharing_out_alone_asks_sglang_which_cannot_for_no_adapter() -> None:
+    """One was counted, beside the word that nothing depended on what was given."""
+    asked = {"model": "llama 3.1 8b", "engine": "sglang"}
+    plain, told = (TOOLS_BY_NAME["estimate_vram"].ask(asked | one) for one in ({}, {"overrides": "lora_sharded=1"}))
+    assert "lora_sharded = 1 (given, but nothing here depends on it)" in told.text()
+    assert (told.hardware, told.launch) == (plain.hardware, plain.launch)
+
+
 @pytest.mark.parametrize(
     ("model", "precision", "engine", "said"),
     [

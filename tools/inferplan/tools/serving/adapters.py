@@ -13,7 +13,7 @@ from inferplan.tools._settings import settings
 from inferplan.tools.serving.serving import Serving
 
 NAMES = ("lora_adapters", "lora_rank", "lora_sharded")
-"""The settings of LoRA: any of them alone asks for one adapter."""
+"""The settings of LoRA: any of them alone that the engine knows asks for one adapter, the last of vLLM alone."""
 READ_ENDS = 24
 """The first vLLM (0.24) whose model classes were read for whether they adapt embedding and head."""
 UNTIMED = "times and throughput are those of the base model: no run of this engine was found that says more"
@@ -33,7 +33,8 @@ class AdapterFields(TypedDict, total=False):
 
 def adapter_fields(ledger: Ledger, engine: EngineName) -> AdapterFields:
     """The fields that the overrides ask for: adapters in a batch, their rank, whether ranks share each out."""
-    adapters = int(ledger.take("lora_adapters", any(map(ledger.given, NAMES)), quiet=True))
+    asked = any(map(ledger.given, NAMES if engine == "vllm" else NAMES[:-1]))
+    adapters = int(ledger.take("lora_adapters", asked, quiet=True))
     if not adapters:
         return AdapterFields()
     return AdapterFields(
