@@ -215,3 +215,12 @@ def test_the_gpus_named_within_a_latency_serve_the_users_where_they_are_given(as
     again = next(one for one in given_so_many.hardware if one.gpu == row.gpu)
     assert given_so_many.fits
     assert (again.deploy, again.users) == (row.deploy, row.users)
+
+
+def test_users_whom_memory_keeps_out_are_said_to_be_those_within_the_latency() -> None:
+    """The paragraph named no limit, as if none was asked for."""
+    asked = {"model": "llama 3.3 70b", "precision": "int4", "total_gpus": 8, "concurrent_users": 50}
+    asked |= {"context_window": 65_536}
+    short, late = (TOOL.ask(asked | one).summary for one in ({"max_ttft_ms": 500}, {"max_tpot_ms": 1}))
+    assert "take only 25 of 50 users at full context within TTFT <= 500 ms, for want of 60.1 GiB" in short
+    assert "take none of 50 users at full context, as even one would miss TPOT <= 1 ms" in late

@@ -73,7 +73,8 @@ def _deployment_sentence(need: Need, here: Fit, limit: int | None) -> str:
     if not here.holds:
         asked = words.count(need.users, "user")
         take = "takes" if here.placed.layout.gpus == 1 else "take"
-        return f"{alone}; under {engine} {where} {take} {_only(here)} of {asked} at full context, {_want(here)}"
+        only = f"{take} {_only(here)} of {asked} at full context{_in_time(here)}"
+        return f"{alone}; under {engine} {where} {only}, {_want(here)}"
     needs = "takes" if here.on.pace else "usually takes" if here.narrower else "needs"
     taking = f"{alone}; {engine} {needs} {where}, taking {words.count(here.users, 'user')} at full context"
     if here.on.pace:
@@ -98,6 +99,11 @@ def _spare_sentence(here: Fit) -> Iterator[str]:
 def _only(here: Fit) -> str:
     """`only 94`, or `none`: the users that the deployment takes."""
     return f"only {here.users:,}" if here.users else "none"
+
+
+def _in_time(here: Fit) -> str:
+    """` within TTFT <= 500 ms`, where a latency is asked for that is not what keeps the others out; else empty."""
+    return f" within {here.on.pace.latency}" if here.on.pace and not here.waits else ""
 
 
 def _bound(here: Fit) -> str:
