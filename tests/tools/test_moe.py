@@ -157,6 +157,16 @@ class TestBatches:
         assert swapped.crossover_batch == 3
         assert "from batch 3 on it reads less than the other" in swapped.summary
 
+    def test_a_step_gathers_rows_of_the_embedding_and_reads_the_head(self) -> None:
+        """gpt-oss 20B: 201,088 x 2,880 each in 16 bit; of Llama 3.2 3B one table is both, of a class nothing is."""
+        answer = ask(dense_model="llama 3.2 3b", moe_model="gpt-oss 20b")
+        routed = 24 * 32 * (3 * 2880 * 2880 + 3 * 2880) * 4.25 / 8
+        besides = answer.moe.memory_gb * 1e9 - routed - 201_088 * 2880 * 2
+        assert per_token(answer)[1] == pytest.approx((besides + routed * 4 / 32) / 1e9, rel=1e-3)
+        assert answer.batches.dense_gb_per_token[0] == pytest.approx(answer.dense.memory_gb, rel=1e-3)
+        assert any(one.name == "embedding" and one.value == "not read" for one in answer.assumptions)
+        assert not any(one.name == "embedding" for one in ask().assumptions)
+
     def test_arithmetic_per_token_is_twice_the_active_parameters_at_every_batch(self) -> None:
         answer = ask()
         assert (answer.dense.gflop_per_token, answer.moe.gflop_per_token) == (140, 104)

@@ -78,7 +78,7 @@ def step_weight_bytes(*, always_bytes: float, routed_bytes: float, tokens: float
 
     A dense model has no routed bytes: it reads all of its weights at every batch size.
 
-    Limits: those of `expert_coverage`; the embedding table, of which a step gathers T rows, counts as read.
+    Limits: those of `expert_coverage`; tables of which a step gathers T rows belong in neither.
 
     >>> step_weight_bytes(always_bytes=82e9, routed_bytes=1408e9, tokens=1, experts=128, active=2) / 1e9
     104.0

@@ -47,7 +47,7 @@ class Contestant(Part):
     total_params: int
     active_params: int
     active_percent: float
-    gflop_per_token: float = Field(description="Products with weights, at every batch.")
+    gflop_per_token: float = Field(description="2 x active parameters, at every batch.")
     experts: int = Field(exclude_if=_none, description="Routed experts per layer.")
     active_experts: int = Field(exclude_if=_none)
     memory_gb: float
@@ -172,6 +172,8 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     ledger.note("deploy_gpus", "none" if moe.on.refused else "by the guide's rules", why=moe.on.refused or why)
     if dense.experts or moe.experts:
         ledger.note("routing", "uniform", why="real routers are skewed and touch fewer")
+    if dense.gathered or moe.gathered:
+        ledger.note("embedding", "not read", why="a step gathers one row of it for each sequence")
     if bool(dense.experts) != bool(moe.experts):
         why = "the guide credits experts"
         ledger.note("quality", "not computed", why=why)

@@ -72,11 +72,20 @@ class Side:
             return None
         return sparsity.experts_touched(tokens=batch, experts=routed.experts, active=routed.active)
 
+    @property
+    def gathered(self) -> float:
+        """The embedding of a checkpoint with a head of its own: a step gathers a row a token, and reads no more. [B]
+
+        A tied embedding is read as the head; of a size class all weights count as read, as in the guide.
+        """
+        stored = self.on.weights
+        return stored.embedding if stored.output_head and not self.model.is_size_class else 0.0
+
     def read(self, batch: int) -> float:
         """Weights that a decode step over `batch` sequences reads. [B]"""
         routed, stored = self.experts, self.on.weights
         return sparsity.step_weight_bytes(
-            always_bytes=stored.total - stored.routed_experts - stored.lookup,
+            always_bytes=stored.total - stored.routed_experts - stored.lookup - self.gathered,
             routed_bytes=stored.routed_experts * (routed.text_share if routed else 1),
             tokens=batch,
             experts=routed.experts if routed else 1,
@@ -203,7 +212,7 @@ def _holds(side: Side) -> str:
 def _reading_sentence(dense: Side, moe: Side) -> str:
     """The weights read per token at a small and a large batch, which touches more experts."""
     if not dense.experts and not moe.experts:
-        return "Both are dense: a decode step reads all weights at every batch size."
+        return "Both are dense: a decode step reads the same weights at every batch size."
     reads = [
         f"{words.gb(moe.read(batch) / batch)} at batch {batch} (against {words.gb(dense.read(batch) / batch)})"
         for batch in (FEW, MANY)
