@@ -70,6 +70,28 @@ def test_where_nobody_rents_a_gpu_out_its_tokens_cost_what_owning_it_does_and_th
     assert re.search(r"cost \$[\d.]+ owned, against \$", pair.summary)
 
 
+def test_sentences_and_tables_say_the_same_price() -> None:
+    """40 and 56 L4 come to 15.17 and 10.91 USD; three digits are shown."""
+    pair = MOE.ask({"dense_model": "405B", "moe_model": "kimi k2", "gpu": "l4"})
+    said = re.search(r"A million tokens cost \$([\d.]+) rented, against \$([\d.]+)\.", pair.summary)
+    assert said
+    assert [float(usd) for usd in said.groups()] == [pair.moe.usd_per_million_tokens, pair.dense.usd_per_million_tokens]
+
+
+def test_formats_of_the_same_price_share_the_first_place() -> None:
+    """On a Mac whose time goes into prefill, in 16 bit whatever the format: one cost least, two as much."""
+    answer = QUANTIZATION.ask({"model": "llama 3.1 8b", "gpu": "m3 ultra"})
+    usd = answer.usd_per_million_tokens
+    assert usd["fp8"] == usd["int4"] == min(usd.values())
+    assert "FP8 and INT4 tokens cost least: $" in answer.summary
+
+
+def test_the_price_of_the_one_format_that_runs_is_not_called_the_least() -> None:
+    answer = QUANTIZATION.ask({"model": "gpt-oss-20b", "gpu": "t4"})
+    assert list(answer.usd_per_million_tokens) == ["int4"]
+    assert re.search(r"\. INT4 tokens cost \$[\d.]+ a million\.", answer.summary)
+
+
 def test_a_rate_of_owning_that_the_caller_gives_comes_before_the_rent() -> None:
     given = {"model": "70B", "overrides": "owned_usd_per_gpu_hour=1.995, on_demand_usd_per_gpu_hour=9"}
     answer, rented = QUANTIZATION.ask(given), QUANTIZATION.ask({"model": "70B"})

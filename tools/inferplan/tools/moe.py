@@ -21,7 +21,7 @@ from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
 from inferplan.tools.costs import USUAL_REQUESTS, CostsQuestion
 from inferplan.tools.experts.draw import Portrait, draw_pair
 from inferplan.tools.experts.words import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
-from inferplan.tools.money.unit_cost import PRICED, take_rent
+from inferplan.tools.money.unit_cost import take_rent
 from inferplan.tools.serving.settings import serving
 
 BATCHES = (FEW, 8, MANY, 128, 512)
@@ -194,7 +194,7 @@ def _contestant(side: Side, *, names_format: bool) -> Contestant:
         memory_gb=round(side.on.weights.total / GB, 6),
         gpus=side.on.gpus_by_weights,
         deploy_gpus=side.placed.gpus if side.placed else None,
-        usd_per_million_tokens=side.usd_per_million_tokens and to_digits(side.usd_per_million_tokens, PRICED),
+        usd_per_million_tokens=side.usd_per_million_tokens,
     )
 
 

@@ -24,7 +24,6 @@ from inferplan.tools._models import evidence
 from inferplan.tools._planner_question import ParallelismQuestion
 from inferplan.tools._size import Room
 from inferplan.tools._tool import Answer, NextStep, Part, Tool, absent
-from inferplan.tools.money.unit_cost import PRICED
 from inferplan.tools.number_formats.draw import Bar, Sample, draw_bars, draw_bits
 from inferplan.tools.number_formats.forms import Comparison, Form, compare
 from inferplan.tools.number_formats.words import formula, gb, note_limits, rounding, summary
@@ -110,7 +109,7 @@ def compare_quantization(q: QuantizationQuestion) -> QuantizationAnswer:
         summary=" ".join(summary(case)),
         diagram=_diagram(case),
         formats=rows,
-        usd_per_million_tokens={form.precision.id: to_digits(usd, PRICED) for form, usd in case.priced},
+        usd_per_million_tokens={form.precision.id: usd for form, usd in case.priced},
         formula=list(formula(case)),
         assumptions=ledger.entries(),
         inputs=q.inputs(),

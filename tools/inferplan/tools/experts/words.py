@@ -13,7 +13,7 @@ from inferplan.core.precision import Precision
 from inferplan.core.units import GB, GIGA
 from inferplan.tools import _words as words
 from inferplan.tools._models import narrow_release
-from inferplan.tools.money.unit_cost import Rent, usd_per_million_tokens
+from inferplan.tools.money.unit_cost import Rent, price_of_million
 from inferplan.tools.serving.serving import Serving
 
 FEW, MANY = 1, 32
@@ -58,7 +58,7 @@ class Side:
     @property
     def usd_per_million_tokens(self) -> float | None:
         """The price of tokens, input and output together; None without a price or layout. [USD per million tokens]"""
-        return self.rent and usd_per_million_tokens(self.on, self.rent)
+        return price_of_million(self.on, self.rent)
 
     @property
     def flop_per_token(self) -> float:

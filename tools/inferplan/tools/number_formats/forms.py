@@ -15,7 +15,7 @@ from inferplan.core.precision import Precision, Quality
 from inferplan.tools import _words as words
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._models import is_original, released
-from inferplan.tools.money.unit_cost import Rent, take_rent, usd_per_million_tokens
+from inferplan.tools.money.unit_cost import Rent, price_of_million, take_rent
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import serving
 
@@ -137,11 +137,8 @@ class Comparison:
 
     @cached_property
     def priced(self) -> list[tuple[Form, float]]:
-        """The formats whose tokens have a price. [USD per million tokens]"""
-        rent = self.rent
-        if rent is None:
-            return []
-        return [(form, usd) for form in self.forms if (usd := usd_per_million_tokens(form.on, rent)) is not None]
+        """The formats whose tokens have a price, with it. [USD per million tokens]"""
+        return [(form, usd) for form in self.forms if (usd := price_of_million(form.on, self.rent)) is not None]
 
     @cached_property
     def fp32(self) -> Form:

@@ -105,11 +105,13 @@ def _refusal_sentence(case: Comparison) -> Iterator[str]:
 
 
 def _price_sentence(case: Comparison) -> Iterator[str]:
-    """The format in which tokens cost least."""
+    """The formats in which tokens cost least, or that one alone has a price."""
     if case.priced and case.rent is not None:
-        form, usd = min(case.priced, key=lambda pair: pair[1])
+        least = min(usd for _, usd in case.priced)
+        titles = words.join([form.title for form, usd in case.priced if usd == least])
+        cost = "cost least:" if len(case.priced) > 1 else "cost"
         owned = " on owned GPUs" if case.rent.owned else ""
-        yield f"{form.title} tokens cost least: {words.usd(usd)} a million{owned}."
+        yield f"{titles} tokens {cost} {words.usd(least)} a million{owned}."
 
 
 def _checkpoint_sentence(case: Comparison) -> Iterator[str]:
