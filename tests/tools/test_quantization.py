@@ -15,9 +15,11 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.tools.number_formats.draw import Bar, draw_bars
+from inferplan.tools.parallelism import TOOL as PLANNER
 from inferplan.tools.quantization import TOOL, Encoded, FormatRow, QuantizationAnswer
 from o200k import tokens
 
+GUIDE = ["fp32", "fp16", "fp8", "int4"]
 CASES: dict[str, dict[str, Any]] = {
     "405B": {"model": "405B"},
     "70B nvfp4 200 users": {"model": "70B", "precision": "nvfp4", "concurrent_users": 200},
@@ -361,6 +363,55 @@ class TestWords:
         assert [step.tool for step in steps] == ["plan_parallelism"]
         assert steps[0].arguments == {"model": "70B", "precision": "q6_k", "gpu": "h200-sxm"}
         assert ask(model="70B", precision="q2_k").next_steps[0].arguments["precision"] == "fp8"
+
+    def test_a_next_step_promises_a_layout_only_where_there_is_one(self) -> None:
+        """T4: FP8 of gpt-oss 20B is held by no layout, Gemma 3 runs in FP32 alone; FP16 of 8B in each of four."""
+        promises = {("gpt-oss-20b", None): False, ("gemma 3 27b", "q8_0"): False, ("llama 3.1 8b", None): True}
+        for (model, precision), held in promises.items():
+            step = ask(model=model, precision=precision, gpu="t4").next_steps[0]
+            assert (step.why == "its layout and speed") is held
+            assert PLANNER.ask(step.arguments).fits is held
+
+    def test_a_larger_safe_format_that_is_held_comes_before_a_smaller_one_that_is_not(self) -> None:
+        """Q8_0 of Gemma 3 starts on T4 where FP8 would need BF16."""
+        arguments: dict[str, Any] = {"model": "gemma 3 4b", "precision": "q8_0", "gpu": "t4"}
+        assert ask(**arguments).next_steps[0].arguments["precision"] == "q8_0"
+
+    @pytest.mark.parametrize(
+        ("model", "precision", "gpu", "why", "timed"),
+        [
+            ("gemma 3 4b", "q8_0", "t4", "FP16, FP8 and INT4 cannot run: vLLM 0.28 serves it on T4, which", ["q8_0"]),
+            ("gemma 3 4b", "q8_0", "t4", "No layout of T4 holds FP32 with 1 user x 8,192 tokens.", ["q8_0"]),
+            ("gpt-oss-20b", None, "t4", "No layout of T4 holds FP32, FP16 or FP8 with 1 user", ["int4"]),
+            ("mixtral 8x7b", "bnb-int8", "h100", "LLM.int8() cannot run: vLLM 0.28 loads no LLM.int8()", GUIDE),
+        ],
+    )
+    def test_what_does_not_run_is_said_and_not_timed(
+        self, model: str, precision: str | None, gpu: str, why: str, timed: list[str]
+    ) -> None:
+        answer = ask(model=model, precision=precision, gpu=gpu)
+        assert why in answer.summary
+        assert [row.precision for row in answer.formats if row.speed_multiplier is not None] == timed
+
+    def test_where_the_engine_runs_nothing_the_gpus_that_it_runs_on_come_next(self) -> None:
+        answer = ask(model="llama 3.1 8b", gpu="v100-32gb")
+        assert "vLLM 0.28 does not run on V100 SXM2 32GB." in answer.summary
+        step = answer.next_steps[0]
+        assert (step.arguments["gpu"], step.why) == ("any", "a GPU type that runs it")
+        assert PLANNER.ask(step.arguments).fits
+
+    def test_a_context_beyond_training_is_said_as_other_tools_do(self) -> None:
+        beyond = "The model was trained for contexts up to 4,096 tokens"
+        assert beyond in ask(model="llama 2 7b").summary
+        assert beyond not in ask(model="llama 2 7b", context_window=4096).summary
+
+    def test_decode_steps_are_named_where_some_formats_have_none(self) -> None:
+        assert "decode step = INT4 13.3 ms" in ask(model="gpt-oss-20b", gpu="t4").formula
+        assert re.fullmatch(r"decode step = [\d., ]+ ms", ask(model="7B").formula[1])
+
+    def test_a_format_of_which_no_time_is_known_says_so(self) -> None:
+        line = assumption(ask(model="llama 3.1 8b", precision="bnb-int8"), "not_timed")
+        assert line.startswith("not_timed = LLM.int8() (no time of LLM.int8()")
 
     @pytest.mark.parametrize(
         ("model", "format_"), [("gpt-oss 120b", "mxfp4"), ("kimi k2.5", "int4"), ("deepseek v4 flash", "mxfp4")]

@@ -16,6 +16,7 @@ from inferplan.core.precision import Precision, Quality
 from inferplan.core.units import GB
 from inferplan.tools import _draw as draw
 from inferplan.tools import _words as words
+from inferplan.tools._arguments import ANY
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._comparison_questions import QuantizationQuestion
 from inferplan.tools._figures import exact_gb, to_digits
@@ -55,7 +56,7 @@ class FormatRow(Part):
     memory_gb: float
     reduction_percent: float
     speed_multiplier: float | None = Field(
-        description="Decode of one user over FP32 on the same GPUs; null where those do not hold it."
+        description="Decode of one user over the widest format held, on the same GPUs; null where not timed."
     )
     decode_at_load: float | None = Field(exclude_if=absent, description="The same of all users at once.")
     prefill: float | None = Field(
@@ -207,9 +208,11 @@ def _sample(precision: Precision, bits: str) -> Sample:
 
 
 def _next(q: QuantizationQuestion, case: Comparison) -> list[NextStep]:
-    """The layout of the most compressed format that is rated safe; nothing where none is."""
+    """The layout of the most compressed format that is rated safe, what it lacks, or GPUs that run it."""
     safe = case.safest
-    return [following(q, ParallelismQuestion, "its layout and speed", precision=safe.precision.id)] if safe else []
+    asked = {"precision": safe.precision.id} | ({"gpu": ANY} if safe.on.refusal else {})
+    fitting = "its layout and speed" if safe.is_held else "why it does not fit, and what would"
+    return [following(q, ParallelismQuestion, "a GPU type that runs it" if safe.on.refusal else fitting, **asked)]
 
 
 TOOL = Tool(

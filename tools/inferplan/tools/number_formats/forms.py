@@ -88,12 +88,15 @@ class Form:
 
     @cached_property
     def is_timed(self) -> bool:
-        """Whether the engine loads the format and the shared hardware holds it with all users, as far as is known."""
+        """Whether the engine runs the format and the shared hardware holds it with all users, as far as is known."""
         layout, context = self.shared.layout, self.shared.context
         users = layout.dp * self.on.room(layout, context)
-        if self.on.refusal:
-            return False
-        return self.on.not_modelled is not None or users >= self.shared.users
+        return self.on.is_unknown or (self.on.obstacle is None and users >= self.shared.users)
+
+    @cached_property
+    def is_held(self) -> bool:
+        """Whether any number of these GPUs holds the format with one session, as far as is known."""
+        return self.on.is_unknown or self.on.smallest(self.shared.context) is not None
 
     @cached_property
     def times(self) -> Times | None:
@@ -162,10 +165,11 @@ class Comparison:
         return self.fp32.on.gpu
 
     @property
-    def safest(self) -> Form | None:
-        """The format with the smallest weights that is rated safe and loaded by the engine; None where none is."""
-        safe = (form for form in self.forms if form.quality == "safe" and form.on.refusal is None)
-        return min(safe, key=lambda form: form.weights, default=None)
+    def safest(self) -> Form:
+        """Of the formats rated safe, as FP16 is, the one with the smallest weights that is held, else loaded."""
+        safe = sorted((form for form in self.forms if form.quality == "safe"), key=lambda form: form.weights)
+        loaded = [form for form in safe if form.on.refusal is None]
+        return next((form for form in loaded if form.is_held), (loaded or safe)[0])
 
 
 def compare(

@@ -37,6 +37,7 @@ def summary(case: Comparison) -> Iterator[str]:
     yield from _refusal_sentence(case)
     yield from _price_sentence(case)
     yield from _checkpoint_sentence(case)
+    yield from words.beyond_training(case.model, case.shared.context)
 
 
 def _memory_sentence(case: Comparison) -> str:
@@ -92,23 +93,44 @@ def _speed_sentence(case: Comparison) -> Iterator[str]:
         yield f"{case.gpu.title} has no FP8 units, so FP8 saves memory there but no arithmetic."
 
 
-def _refused(case: Comparison) -> list[str]:
-    """Titles of the formats that the engine does not load on this GPU."""
-    return [form.title for form in case.forms if form.on.refusal]
+def _titles(forms: Iterable[Form], last: str = "and") -> str:
+    """The titles of formats as a list in a sentence."""
+    return words.join([form.title for form in forms], last=last)
+
+
+def _blocked(case: Comparison) -> dict[str, list[Form]]:
+    """By what keeps the engine from running them, the formats that it would load."""
+    reasons = dict.fromkeys(form.on.obstacle for form in case.forms if form.on.refusal is None and form.on.obstacle)
+    return {why: [form for form in case.forms if form.on.obstacle == why] for why in reasons if why}
+
+
+def _beyond(case: Comparison) -> list[Form]:
+    """The formats that the engine runs but no layout holds with all users."""
+    return [form for form in case.forms if form.on.obstacle is None and not form.is_timed]
 
 
 def _refusal_sentence(case: Comparison) -> Iterator[str]:
-    """That the engine does not load some formats on this GPU, or does not run there at all."""
-    if refused := _refused(case):
-        what = "run" if len(refused) == len(case.forms) else f"load {words.join(refused)}"
+    """What the engine does not load or run on this GPU, and what no layout holds."""
+    if refused := [form for form in case.forms if form.on.refusal]:
+        what = "run" if len(refused) == len(case.forms) else f"load {_titles(refused)}"
         yield f"{case.fp32.on.engine_name} does not {what} on {case.gpu.title}."
+    for why, forms in _blocked(case).items():
+        which = "No format runs" if len(forms) == len(case.forms) else f"{_titles(forms)} cannot run"
+        yield f"{which}: {why}."
+    if left := _beyond(case):
+        yield f"No layout of {case.gpu.title} holds {_titles(left, 'or')} with {_load(case)}."
+
+
+def _load(case: Comparison) -> str:
+    """`1 user x 8,192 tokens`."""
+    return f"{words.count(case.shared.users, 'user')} x {case.shared.context:,} tokens"
 
 
 def _price_sentence(case: Comparison) -> Iterator[str]:
     """The formats in which tokens cost least, or that one alone has a price."""
     if case.priced and case.rent is not None:
         least = min(usd for _, usd in case.priced)
-        titles = words.join([form.title for form, usd in case.priced if usd == least])
+        titles = _titles(form for form, usd in case.priced if usd == least)
         cost = "cost least:" if len(case.priced) > 1 else "cost"
         owned = " on owned GPUs" if case.rent.owned else ""
         yield f"{titles} tokens {cost} {words.usd(least)} a million{owned}."
@@ -137,9 +159,10 @@ def formula(case: Comparison) -> Iterator[str]:
         others = f"{(total - parts.linear) / GB:,.3f}B others x {_listed(one for _, one in bits)} bit"
         counted = f"({linear} + {others})"
     yield f"{counted} / 8 = {', '.join(map(gb, case.forms))} GB"
-    steps = [form.times.decode / MILLI for form in case.forms if form.times]
+    steps = [(form.title, words.significant(form.times.decode / MILLI)) for form in case.forms if form.times]
     if steps:
-        yield f"decode step = {', '.join(map(words.significant, steps))} ms"
+        named = len(steps) < len(case.forms)
+        yield f"decode step = {', '.join(f'{title} {step}' if named else step for title, step in steps)} ms"
 
 
 def _mean_bits(model: Model, form: Precision) -> tuple[float, float]:
@@ -161,19 +184,18 @@ def _listed(bits: Iterable[float]) -> str:
 def note_limits(ledger: Ledger, case: Comparison) -> None:
     """List how formats are timed, cached and rated, and which are not."""
     against, band = case.timed_against, case.fp32.on.band("single")
-    left = [form.title for form in case.forms if not form.is_timed and form.on.refusal is None]
-    refused = _refused(case)
     held = f"fewest GPUs for {against.title}"
-    if against.on.refusal is None and (unknown := against.on.not_modelled):
+    if against.on.is_unknown:
         held = f"{case.hardware}, fitting or not"
-        ledger.note("fits", "not known", why=unknown)
-    if len(left) + len(refused) < len(case.forms):
+        ledger.note("fits", "not known", why=against.on.not_modelled or "")
+    if any(form.times for form in case.forms):
         guide = f"; not the guide's {GUIDE_SPEEDS}" if case.model.is_size_class else ""
         why = f"{held}; half of published times{band.where} within {band.percent}{guide}"
         ledger.note("speed_multiplier", "estimated", why=why)
-    if left:
-        load = f"{words.count(case.shared.users, 'user')} x {case.shared.context:,} tokens"
-        ledger.note("not_timed", words.join(left), why=f"not held by {case.gpu.title} with {load}")
+    if left := _beyond(case):
+        ledger.note("not_timed", _titles(left), why=f"not held by {case.gpu.title} with {_load(case)}")
+    elif untimed := [form for form in case.forms if form.is_timed and form.on.untimed]:
+        ledger.note("not_timed", _titles(untimed), why=untimed[0].on.untimed or "")
     if expanded := [form.title for form in case.forms if form.on.lacks_units]:
         why = "no such units: fewer bytes, no faster arithmetic"
         ledger.note("weight_only_here", words.join(expanded), why=why)
