@@ -112,6 +112,23 @@ def test_scales_are_part_of_what_a_weight_spends(id_: str, bits: float) -> None:
     assert FORMATS[id_].scope == "linear"
 
 
+@pytest.mark.parametrize(
+    ("params", "plain", "quantized"),
+    [
+        ("8B", (62.63, 78.81, 66.54, 52.49, 76.48, 75.21), (61.52, 78.69, 66.55, 52.60, 76.01, 75.89)),
+        ("70B", (72.44, 85.54, 80.18, 62.92, 83.19, 90.83), (71.59, 85.65, 78.69, 61.94, 83.11, 86.43)),
+    ],
+)
+def test_8_bit_weights_score_what_the_tables_of_their_cards_come_to(
+    params: str, plain: tuple[float, ...], quantized: tuple[float, ...]
+) -> None:
+    """Llama 3 in w8a16, six tasks of OpenLLM 1; the sentence above the table has the two averages swapped."""
+    before, after = (sum(scores) / len(scores) for scores in (plain, quantized))
+    assert after < before
+    said = FORMATS["w8a16"].quality_evidence
+    assert f"{after:.1f} against {before:.1f}{' of 16 bit' if params == '8B' else ''} (Llama 3 {params})" in said
+
+
 def test_a_q4_k_m_file_of_llama_3_1_8b_weighs_its_published_4_58_gib() -> None:
     assert FORMATS["q4_k_m"].bits_per_weight / 8 * 8.030e9 / 2**30 == pytest.approx(4.58, abs=0.01)
     assert FORMATS["q4_k_m"].scope == "all"

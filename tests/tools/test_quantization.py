@@ -123,6 +123,7 @@ class TestBits:
             ("fp8", ("0", "0110", "101", "0x35", 0.8125, 3.715)),
             ("int4", (None, None, "0101", "5", 0.714286, 8.822)),
             ("int8", (None, None, "01100011", "99", 0.779528, 0.494)),
+            ("q8_0", (None, None, "01100011", "99", 0.779528, 0.494)),
             ("nf4", (None, None, "1110", "14", 0.722957, 7.715)),
             ("mxfp4", ("0", "10", "1", "0x5", 0.75, 4.263)),
             ("mxfp8", ("0", "1110", "101", "0x75", 0.8125, 3.715)),
@@ -143,10 +144,16 @@ class TestBits:
         assert list(rows["fp8"]) == ["bits", "sign", "exponent", "mantissa", "code", "decoded", "error_percent"]
         assert list(rows["int4"]) == ["bits", "mantissa", "code", "decoded", "error_percent", "scale"]
 
-    def test_a_mix_of_blocks_has_no_single_code(self) -> None:
-        answer = ask(model="70B", precision="q4_k_m")
-        assert by_format(answer)["q4_k_m"].encoding is None
-        assert "Q4_K_M    a mix of block formats without one code" in answer.text()
+    @pytest.mark.parametrize("precision", ["q4_k_m", "q6_k"])
+    def test_scales_within_scales_leave_no_single_code(self, precision: str) -> None:
+        """Q6_K is one format throughout, but its 16 weights have a scale of 8 bit that 256 share another for."""
+        answer = ask(model="70B", precision=precision)
+        assert by_format(answer)[precision].encoding is None
+        assert f"{precision.upper():<9} no single code: it depends on block and tensor" in answer.text()
+
+    def test_every_line_of_the_bits_keeps_to_its_columns(self) -> None:
+        lines = ask(model="llama 3.1 8b", precision="bnb-int8").diagram.splitlines()
+        assert "LLM.int8  01100011 x scale 1/127                   99          0.779528  0.49 %" in lines
 
     def test_another_weight_is_encoded_instead_and_the_guides_errors_are_left_out(self) -> None:
         answer = ask(model="70B", overrides="sample_weight=-0.5")
@@ -435,6 +442,12 @@ class TestWords:
         for precision in ("fp32", "fp16", "fp8", "int4", "q4_k_m"):
             form = FORMATS[precision]
             assert f"{precision} is rated {form.quality}: {form.quality_evidence}" in text
+
+    @pytest.mark.parametrize(("model", "own"), [("gpt-oss 120b", "mxfp4"), ("deepseek r1", "fp8")])
+    def test_a_release_in_fewer_bits_is_not_said_to_be_one_of_16(self, model: str, own: str) -> None:
+        text = ask(model=model, gpu="b200").text()
+        assert f"{own} is rated safe: The model was released in it." in text
+        assert "fp16 is rated safe: Most checkpoints are released in 16 bit" in text
 
     def test_the_example_stays_within_1200_tokens(self) -> None:
         assert tokens(TOOL.ask(TOOL.example).structured()) <= 1200

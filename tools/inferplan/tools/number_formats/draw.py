@@ -53,7 +53,7 @@ def draw_bits(weight: float, samples: Sequence[Sample]) -> list[str]:
 def _bits(one: Sample) -> str:
     """One line of the bit table."""
     if not one.mantissa:
-        return f"{one.name:<{NAME}} a mix of block formats without one code"
+        return f"{one.name:<{NAME}} no single code: it depends on block and tensor"
     scale = "" if one.scale == 1 else f" x scale {_fraction(one.scale)}"
     before = f"{one.sign:<5} {one.exponent:<9} " if one.exponent else ""
     fields = f"{before}{one.mantissa}{scale}"
