@@ -1,5 +1,6 @@
 """Two models side by side: the guide's section 5, and what real models and other pairs make of it."""
 
+import re
 from itertools import pairwise
 from math import isclose
 from typing import Any
@@ -40,8 +41,12 @@ def touched(answer: MoeAnswer) -> dict[int, float]:
     return dict(zip(answer.batches.batch, answer.batches.experts_touched or (), strict=False))
 
 
-def aspects(answer: MoeAnswer) -> dict[str, tuple[str, str, str]]:
+def aspects(answer: MoeAnswer) -> dict[str, tuple[str, str, str | None]]:
     return {row.aspect: (row.dense, row.moe, row.better) for row in answer.tradeoffs}
+
+
+def assumed(answer: MoeAnswer) -> dict[str, str]:
+    return {one.name: one.line() for one in answer.assumptions}
 
 
 class TestGuide:
@@ -118,7 +123,7 @@ class TestFormatsOfReleases:
 
     def test_what_follows_two_formats_is_the_pair_in_one_and_a_bill_in_that_of_the_second(self) -> None:
         steps = ask(dense_model="70B", moe_model="deepseek v3.1", gpu="h200").next_steps
-        assert (steps[0].arguments["precision"], steps[0].why) == ("fp8", "both in FP8: 673 GB")
+        assert (steps[0].arguments["precision"], steps[0].why) == ("fp8", "both in FP8: 673 GB against 70 GB")
         assert steps[1].arguments["precision"] == "fp8"
         assert ask(**GPT_OSS).next_steps[0].arguments["precision"] == "int4"
 
@@ -236,6 +241,38 @@ class TestPairs:
         # published: 46.7 B parameters, 12.9 B active
         mixtral = ask(moe_model="mixtral 8x7b").moe
         assert (mixtral.total_params, mixtral.active_params) == (46_702_792_704, 12_879_925_248)
+
+    def test_what_follows_names_the_weights_of_both_or_of_a_model_beside_itself_once(self) -> None:
+        assert ask().next_steps[0].why == "INT4: 372 GB against 35 GB"
+        assert ask(dense_model="70B", moe_model="70B").next_steps[0].why == "INT4: 35 GB"
+
+    def test_why_either_side_has_no_deployment_is_listed(self) -> None:
+        """Gemma 3 runs in FP32 alone on T4, which takes eight of them for Qwen3 30B-A3B in FP16."""
+        answer = ask(dense_model="gemma 3 27b", moe_model="qwen3 30b a3b", gpu="t4")
+        assert aspects(answer)["smallest deployment"][::2] == ("none can run", "moe")
+        assert "in FP32 alone" in assumed(answer)["dense_deployment"]
+        assert "moe_deployment" not in assumed(answer)
+        both = assumed(ask(dense_model="7B", moe_model="mixtral 8x7b", gpu="v100-32gb"))
+        assert both["deploy_gpus"] == "deploy_gpus = none (vLLM 0.28 does not run on V100 SXM2 32GB)"
+
+    def test_a_side_of_which_no_deployment_is_known_is_not_the_larger_one(self) -> None:
+        answer = ask(dense_model="llama 3.3 70b", moe_model="deepseek v4 flash", overrides="engine=sglang")
+        assert aspects(answer)["smallest deployment"] == ("4 GPUs, tensor 4", "not known", None)
+        assert assumed(answer)["moe_deployment"].startswith("moe_deployment = not known (inferplan has no memory rules")
+
+    def test_the_sessions_of_both_deployments_are_said(self) -> None:
+        """Llama 2 takes 4,096 tokens at most."""
+        assert "one session of 8,192 tokens" in assumed(ask())["deploy_gpus"]
+        assert "one session of 4,096 and 8,192 tokens" in assumed(ask(dense_model="llama 2 13b"))["deploy_gpus"]
+
+    @pytest.mark.parametrize("pair", ["dense against experts", "experts against dense", "two mixtures"])
+    def test_the_formula_gives_the_experts_touched(self, pair: str) -> None:
+        answer = ask(**PAIRS[pair])
+        experts, active = re.fullmatch(
+            r"touched\(batch\) = (\d+) x \(1 - \(1 - (\d+)/\1\)\^batch\)", answer.formula[-1]
+        ).groups()  # pyright: ignore[reportOptionalMemberAccess]
+        for batch, each in touched(answer).items():
+            assert isclose(each, int(experts) * (1 - (1 - int(active) / int(experts)) ** batch), abs_tol=0.05)
 
     @given(
         dense=st.sampled_from(list(MODELS)), moe=st.sampled_from(list(MODELS)), precision=st.sampled_from(PRECISIONS)

@@ -22,6 +22,7 @@ from inferplan.tools.costs import USUAL_REQUESTS, CostsQuestion
 from inferplan.tools.experts.draw import Portrait, draw_pair
 from inferplan.tools.experts.words import FEW, MANY, Side, compute_ratio, crossover, formula, relative, summary
 from inferplan.tools.money.unit_cost import take_rent
+from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import serving
 
 BATCHES = (FEW, 8, MANY, 128, 512)
@@ -77,7 +78,7 @@ class TradeOff(Part):
     aspect: str
     dense: str
     moe: str
-    better: Better
+    better: Better | None = Field(description="Null where one side is not known.")
 
 
 class MoeAnswer(Answer):
@@ -155,8 +156,12 @@ def pair_of(q: MoeQuestion, ledger: Ledger) -> Pair:
 def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
     """One model in its format on the GPUs of the question, with its smallest deployment and its price."""
     on = serving(ledger, model=name, precision=q.format_of(name), gpu=q.gpu, quiet=True)
-    context = min(SESSION_TOKENS, on.model.architecture.max_positions)
-    return Side(on=on, placed=on.smallest(context), rent=take_rent(ledger, on.gpu))
+    return Side(on=on, placed=on.smallest(_session(on)), rent=take_rent(ledger, on.gpu))
+
+
+def _session(on: Serving) -> int:
+    """The context of the session that a deployment of a model has to hold. [tokens]"""
+    return min(SESSION_TOKENS, on.model.architecture.max_positions)
 
 
 def _note_releases(q: MoeQuestion, ledger: Ledger, pair: Pair) -> None:
@@ -168,8 +173,7 @@ def _note_releases(q: MoeQuestion, ledger: Ledger, pair: Pair) -> None:
 
 def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     """List what the comparison assumes: deployment, routing, quality."""
-    why = f"one session of {SESSION_TOKENS:,} tokens, {moe.on.engine_name}"
-    ledger.note("deploy_gpus", "none" if moe.on.refused else "by the guide's rules", why=moe.on.refused or why)
+    _note_deployments(ledger, dense.on, moe.on)
     if dense.experts or moe.experts:
         ledger.note("routing", "uniform", why="real routers are skewed and touch fewer")
     if dense.gathered or moe.gathered:
@@ -177,6 +181,23 @@ def _note_limits(ledger: Ledger, dense: Side, moe: Side) -> None:
     if bool(dense.experts) != bool(moe.experts):
         why = "the guide credits experts"
         ledger.note("quality", "not computed", why=why)
+
+
+def _note_deployments(ledger: Ledger, dense: Serving, moe: Serving) -> None:
+    """List what the deployments are made for, and why a side has none; once where both have none for one reason."""
+    if dense.not_modelled and dense.not_modelled == moe.not_modelled:
+        _note_none(ledger, "deploy_gpus", dense)
+        return
+    tokens = " and ".join(f"{each:,}" for each in dict.fromkeys([_session(dense), _session(moe)]))
+    ledger.note("deploy_gpus", "by the guide's rules", why=f"one session of {tokens} tokens, {moe.engine_name}")
+    for name, on in (("dense_deployment", dense), ("moe_deployment", moe)):
+        _note_none(ledger, name, on)
+
+
+def _note_none(ledger: Ledger, name: str, on: Serving) -> None:
+    """List why a model has no deployment, where the engine does not run it or its memory is not known."""
+    if why := on.not_modelled:
+        ledger.note(name, "not known" if on.is_unknown else "none", why=why)
 
 
 def _contestant(side: Side, *, names_format: bool) -> Contestant:
@@ -228,7 +249,7 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
         aspect="smallest deployment",
         dense=_deployment(dense),
         moe=_deployment(moe),
-        better=_lower(*(side.placed.gpus if side.placed else float("inf") for side in (dense, moe))),
+        better=_smaller(dense, moe),
     )
     cached = [side.on.kv_bytes_per_token for side in (dense, moe)]
     yield TradeOff(
@@ -247,6 +268,13 @@ def _quality(dense: Side, moe: Side) -> TradeOff:
     return TradeOff(aspect="quality per FLOP", dense=said[0], moe=said[1], better="moe" if moe.experts else "dense")
 
 
+def _smaller(dense: Side, moe: Side) -> Better | None:
+    """The side on fewer GPUs: one that can run before one that cannot; None where what either takes is not known."""
+    if dense.on.is_unknown or moe.on.is_unknown:
+        return None
+    return _lower(*(side.placed.gpus if side.placed else float("inf") for side in (dense, moe)))
+
+
 def _lower(dense: float, moe: float) -> Better:
     """The side with the lower figure, or `equal`."""
     return "equal" if dense == moe else "dense" if dense < moe else "moe"
@@ -255,7 +283,7 @@ def _lower(dense: float, moe: float) -> Better:
 def _deployment(side: Side) -> str:
     """`24 GPUs, tensor 8 x pipeline 3`, or why there is none."""
     if side.placed is None:
-        return "not known" if side.on.not_modelled and not side.on.obstacle else "none can run"
+        return "not known" if side.on.is_unknown else "none can run"
     layout = words.degrees(side.placed)
     return f"{side.placed.gpus} GPUs, {layout}" if side.placed.gpus > 1 else layout
 
@@ -278,9 +306,9 @@ def _next(q: MoeQuestion, pair: Pair) -> list[NextStep]:
     moe = pair.moe
     shared = next((side.release.id for side in (moe, pair.dense) if pair.is_mixed and side.release), None)
     other = "fp8" if shared == "fp8" else "fp16" if q.precision == "int4" else "int4"
-    toggled = memory.weights(moe.model, FORMATS[other])
-    both = "both in " if pair.is_mixed else ""
-    why = f"{both}{FORMATS[other].title}: {words.gb(toggled.total)}"
+    sides = dict.fromkeys([moe.model, pair.dense.model])
+    taken = [words.gb(memory.weights(model, FORMATS[other]).total) for model in sides]
+    why = f"{'both in ' if pair.is_mixed else ''}{FORMATS[other].title}: {' against '.join(taken)}"
     steps = [following(q, MoeQuestion, why, precision=other)]
     if moe.usd_per_million_tokens:
         same = {"model": moe.model.id, "precision": moe.on.precision.id}

@@ -197,8 +197,7 @@ def _needs(side: Side) -> str:
     """`1,490 GB (18 H100 by memory alone, 24 in a legal deployment)`."""
     devices = f"{side.on.gpus_by_weights:,} {side.on.gpu.title}"
     if side.placed is None:
-        unknown = side.on.not_modelled and not side.on.obstacle
-        devices += " by memory alone, " + ("deployment not known" if unknown else "no legal deployment")
+        devices += " by memory alone, " + ("deployment not known" if side.on.is_unknown else "no legal deployment")
     elif side.placed.gpus != side.on.gpus_by_weights:
         devices += f" by memory alone, {side.placed.gpus:,} in a legal deployment"
     return f"{words.gb(side.on.weights.total)} ({devices})"
@@ -247,5 +246,5 @@ def formula(dense: Side, moe: Side) -> Iterator[str]:
     yield f"compute ratio = {active[0]:,.1f} / {active[1]:,.1f} B = {active[0] / active[1]:.4f}"
     weigh = [side.on.weights.total / GB for side in (moe, dense)]
     yield f"memory ratio = {weigh[0]:,.1f} / {weigh[1]:,.1f} GB = {weigh[0] / weigh[1]:.2f}"
-    if moe.experts:
-        yield f"touched(batch) = 1 - (1 - {moe.experts.active}/{moe.experts.experts})^batch"
+    if routed := moe.experts or dense.experts:
+        yield f"touched(batch) = {routed.experts} x (1 - (1 - {routed.active}/{routed.experts})^batch)"
