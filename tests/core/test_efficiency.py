@@ -36,6 +36,8 @@ def test_serving_engines_are_fitted_on_datacenter_gpus_on_sale_and_llama_cpp_on_
         ("h100-sxm", "awq", "weight-only"),
         ("h100-sxm", "nvfp4", "weight-only"),
         ("b200-sxm", "nvfp4", "fp4"),
+        ("mi355x", "nvfp4", "weight-only"),
+        ("mi355x", "mxfp4", "fp4"),
     ],
 )
 def test_only_weights_of_4_bit_are_expanded_where_the_gpu_cannot_compute_with_them(

@@ -331,6 +331,16 @@ class TestSpeed:
         assert assumption(answer, "weight_only_here").startswith("weight_only_here = FP8 and NVFP4")
         assert "no FP8 units" not in ask(model="70B").summary
 
+    def test_nvfp4_is_expanded_on_units_that_multiply_mxfp4_alone(self) -> None:
+        """CDNA4 has FP4 units, of blocks of 32 with a power of two: vLLM emulates NVFP4 there in 16 bit."""
+        asked: dict[str, Any] = {"model": "llama 3.3 70b", "gpu": "mi355x", "concurrent_users": 64}
+        nvidias, open_ = (ask(**asked, precision=precision) for precision in ("nvfp4", "mxfp4"))
+        rows = by_format(nvidias)
+        assert isclose(prefill(rows["nvfp4"]), prefill(rows["fp16"]), rel_tol=0.02)
+        assert prefill(by_format(open_)["mxfp4"]) > 1.2 * prefill(rows["fp16"])
+        assert assumption(nvidias, "weight_only_here").startswith("weight_only_here = NVFP4 (")
+        assert not any(one.name == "weight_only_here" for one in open_.assumptions)
+
     def test_all_formats_are_timed_on_the_fewest_gpus_that_hold_the_widest(self) -> None:
         assert "fewest GPUs for FP32" in assumption(ask(model="7B"), "speed_multiplier")
         assert "On 1 GPU FP16, FP8 and INT4 decode" in ask(model="7B").summary

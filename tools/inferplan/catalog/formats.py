@@ -21,7 +21,7 @@ class PrecisionRow(TitledRow):
     nominal_bits: PositiveFloat | None = None
     scope: Scope
     kv_bits: PositiveFloat
-    compute: Literal["fp32", "bf16", "fp8", "mxfp8", "int8", "fp4"]
+    compute: Literal["fp32", "bf16", "fp8", "mxfp8", "int8", "fp4", "nvfp4"]
     weight_only: bool
     codec: Literal["fp32", "bf16", "fp16", "fp8_e4m3", "int8", "int4", "nf4", "mxfp4", "mxfp8", "nvfp4"] | None = None
     quality: Quality

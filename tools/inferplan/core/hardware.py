@@ -75,12 +75,16 @@ class Gpu:
         """Dense peak of a compute format, None where the device lacks it. [FLOP/s]
 
         MXFP8 (blocks of FP8 that share a scale) runs at the rate of FP8 where there is FP4: from Blackwell and CDNA4
-        on.
+        on. Products of NVFP4 (blocks of 16 with a scale in FP8) are NVIDIA's alone: other FP4 units take MXFP4, and
+        vLLM emulates NVFP4 on CDNA4.
 
-        Source: vLLM 0.20 to 0.33, kernels/linear/mxfp8, `is_supported` in flashinfer.py and rocm_native.py.
+        Source: vLLM 0.20 to 0.33, kernels/linear/mxfp8, `is_supported` in flashinfer.py and rocm_native.py; vLLM, pull
+        requests 35733 and 35737; ROCm/aiter, pull request 4021 ("no native hardware support").
         """
         if compute == "mxfp8":
             return self.flops.get("fp8") if self.flops.get("fp4") else None
+        if compute == "nvfp4":
+            return self.flops.get("fp4") if self.vendor == "nvidia" else None
         return self.flops.get(compute)
 
     @property

@@ -152,7 +152,7 @@ def kind_of(gpu: Gpu, precision: Precision, engine: Runner) -> Kind:
     own = engine != "llama.cpp" and gpu.peak_flops(precision.compute) is not None
     native = not precision.weight_only and own
     expanded = precision.bits_per_weight < 8 and not native
-    four = native and precision.compute == "fp4"
+    four = native and precision.compute in ("fp4", "nvfp4")
     return Kind(
         generation=_home(gpu) if at_home else GENERATIONS.get(gpu.architecture, "hopper"),
         engine=engine,

@@ -140,7 +140,7 @@ class StatedRun:
     @property
     def _is_fp8(self) -> bool:
         """Whether the weights are computed in FP8 or FP4."""
-        return self.precision.compute in ("fp8", "fp4")
+        return self.precision.compute in ("fp8", "fp4", "nvfp4")
 
     @cached_property
     def kind(self) -> Kind:
