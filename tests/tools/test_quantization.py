@@ -152,8 +152,13 @@ class TestBits:
         assert f"{precision.upper():<9} no single code: it depends on block and tensor" in answer.text()
 
     def test_every_line_of_the_bits_keeps_to_its_columns(self) -> None:
-        lines = ask(model="llama 3.1 8b", precision="bnb-int8").diagram.splitlines()
-        assert "LLM.int8  01100011 x scale 1/127                   99          0.779528  0.49 %" in lines
+        for precision in ("fp32", "w8a16", "bnb-int8", "gptq", "nvfp4"):
+            lines = ask(model="llama 3.1 8b", precision=precision).diagram.splitlines()
+            head, *rows = lines[next(i for i, line in enumerate(lines) if "mantissa" in line) :]
+            for row in rows:
+                bits, code = row[head.index("sign") :], row[head.index("code") :]
+                assert set(bits.split()[0]) <= {"0", "1"}
+                assert re.match(r"(0x[0-9A-F]+|\d+) +\d", code)
 
     def test_another_weight_is_encoded_instead_and_the_guides_errors_are_left_out(self) -> None:
         answer = ask(model="70B", overrides="sample_weight=-0.5")

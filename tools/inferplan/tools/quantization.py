@@ -190,7 +190,7 @@ def _drawn(title: str, bars: tuple[Bar, ...], precisions: tuple[str, ...], bits:
 def _sample(precision: Precision, bits: str) -> Sample:
     """The sample weight in a format as a line of the bit table; FP8 is named with its kind."""
     one = _encoded(bits, precision.codec) if precision.codec else None
-    title = precision.title.removeprefix("GGUF ").removesuffix("()")
+    title = precision.title.removeprefix("GGUF ")
     codec = (precision.codec or "").upper().replace("_", " ")
     name = codec if codec.startswith(title) else title
     if one is None:

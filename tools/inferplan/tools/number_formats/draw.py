@@ -8,7 +8,9 @@ from inferplan.tools import _draw as draw
 BAR = 40
 """Columns of the longest bar."""
 NAME = 9
-"""Columns of the names in the bit table."""
+"""Columns of the names in the bit table, unless one is longer."""
+BITS = 50
+"""Columns of names and bits together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,21 +46,20 @@ def draw_bars(bars: Sequence[Bar]) -> list[str]:
 def draw_bits(weight: float, samples: Sequence[Sample]) -> list[str]:
     """The bit table of one weight: sign, exponent, mantissa, code, value and error in each format."""
     shown = f"{weight:g}" if len(f"{weight:g}") <= NAME else f"{weight:.3g}"
-    return [
-        f"{shown:<{NAME}} sign  exponent  {'mantissa':<24} {'code':<11} {'value':<9} error",
-        *map(_bits, samples),
-    ]
+    width = max(NAME, *(len(one.name) for one in samples))
+    head = f"{shown:<{width}} sign  exponent  mantissa"
+    return [f"{head:<{BITS}} {'code':<11} {'value':<9} error", *(_bits(one, width) for one in samples)]
 
 
-def _bits(one: Sample) -> str:
-    """One line of the bit table."""
+def _bits(one: Sample, width: int) -> str:
+    """One line of the bit table, with a name of so many columns."""
     if not one.mantissa:
-        return f"{one.name:<{NAME}} no single code: it depends on block and tensor"
+        return f"{one.name:<{width}} no single code: it depends on block and tensor"
     scale = "" if one.scale == 1 else f" x scale {_fraction(one.scale)}"
     before = f"{one.sign:<5} {one.exponent:<9} " if one.exponent else ""
-    fields = f"{before}{one.mantissa}{scale}"
+    fields = f"{one.name:<{width}} {before}{one.mantissa}{scale}"
     end = f"{one.value:<9.6f} {one.error:.{2 if one.error < 100 else 0}f} %"
-    return f"{one.name:<{NAME}} {fields:<40} {one.code:<11} {end}"
+    return f"{fields:<{BITS}} {one.code:<11} {end}"
 
 
 def _fraction(scale: float) -> str:
