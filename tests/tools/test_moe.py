@@ -224,6 +224,10 @@ class TestPairs:
         assert {row.better for row in answer.tradeoffs} == {"equal"}
         assert "the same model" in answer.summary
 
+    def test_a_mixture_beside_itself_is_worked_out_once(self) -> None:
+        lines = ask(dense_model="745B MoE", moe_model="745B MoE").formula
+        assert len(set(lines)) == len(lines) == 4
+
     def test_two_dense_models_are_not_called_mixtures(self) -> None:
         answer = ask(dense_model="7B", moe_model="405B")
         assert "experts" not in answer.summary

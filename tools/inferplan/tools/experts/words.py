@@ -233,7 +233,7 @@ def _turning(dense: Side, moe: Side) -> str:
 
 def formula(dense: Side, moe: Side) -> Iterator[str]:
     """The lines of arithmetic: active parameters, ratios, experts touched."""
-    for side in (dense, moe):
+    for side in [moe] if dense.model.id == moe.model.id else [dense, moe]:
         if (experts := side.experts) is not None:
             routed = side.model.parameters.routed_experts
             always = side.model.total_params - routed
