@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 from data_files import rows
 from golden_files import check_golden
+from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.tools.moe import TOOL, MoeAnswer
+from inferplan.tools.vram import TOOL as VRAM
 from summary_numbers import unsupported_numbers
 
 PRECISIONS = ["fp32", "fp16", "bf16", "fp8", "int8", "int4", "nvfp4", "q4_k_m"]
@@ -253,7 +255,7 @@ class TestPairs:
     def test_why_either_side_has_no_deployment_is_listed(self) -> None:
         """Gemma 3 runs in FP32 alone on T4, which takes eight of them for Qwen3 30B-A3B in FP16."""
         answer = ask(dense_model="gemma 3 27b", moe_model="qwen3 30b a3b", gpu="t4")
-        assert aspects(answer)["smallest deployment"][::2] == ("none can run", "moe")
+        assert aspects(answer)["usual deployment"][::2] == ("none can run", "moe")
         assert "in FP32 alone" in assumed(answer)["dense_deployment"]
         assert "moe_deployment" not in assumed(answer)
         both = assumed(ask(dense_model="7B", moe_model="mixtral 8x7b", gpu="v100-32gb"))
@@ -261,8 +263,21 @@ class TestPairs:
 
     def test_a_side_of_which_no_deployment_is_known_is_not_the_larger_one(self) -> None:
         answer = ask(dense_model="llama 3.3 70b", moe_model="deepseek v4 flash", overrides="engine=sglang")
-        assert aspects(answer)["smallest deployment"] == ("4 GPUs, tensor 4", "not known", None)
+        assert aspects(answer)["usual deployment"] == ("4 GPUs, tensor 4", "not known", None)
         assert assumed(answer)["moe_deployment"].startswith("moe_deployment = not known (inferplan has no memory rules")
+
+    @pytest.mark.parametrize(
+        ("model", "gpu", "precision"),
+        [("deepseek r1", "gb200", "fp16"), ("745B MoE", "h100", "fp16"), ("kimi k2", "gb200", "fp32")],
+    )
+    def test_a_deployment_is_that_of_the_memory_calculator(self, model: str, gpu: str, precision: str) -> None:
+        """DeepSeek R1 on GB200 takes twelve in three stages, where the next tensor group of a rack has sixteen."""
+        row = VRAM.ask({"model": model, "gpu": gpu, "precision": precision}).hardware
+        alone = next(one for one in row if one.gpu == GPUS.find(gpu).id).deploy
+        assert alone is not None
+        answer = ask(moe_model=model, gpu=gpu, precision=precision)
+        assert answer.moe.deploy_gpus == alone.gpus
+        assert aspects(answer)["usual deployment"][1].startswith(f"{alone.gpus} GPUs, tensor {alone.tp}")
 
     def test_the_sessions_of_both_deployments_are_said(self) -> None:
         """Llama 2 takes 4,096 tokens at most."""

@@ -154,9 +154,10 @@ def pair_of(q: MoeQuestion, ledger: Ledger) -> Pair:
 
 
 def _side(q: MoeQuestion, ledger: Ledger, name: str) -> Side:
-    """One model in its format on the GPUs of the question, with its smallest deployment and its price."""
+    """One model in its format on the GPUs of the question, with its usual deployment and its price."""
     on = serving(ledger, model=name, precision=q.format_of(name), gpu=q.gpu, quiet=True)
-    return Side(on=on, placed=on.smallest(_session(on)), rent=take_rent(ledger, on.gpu))
+    placed = on.for_users(1, _session(on))
+    return Side(on=on, placed=placed and placed.layout, rent=take_rent(ledger, on.gpu))
 
 
 def _session(on: Serving) -> int:
@@ -189,7 +190,7 @@ def _note_deployments(ledger: Ledger, dense: Serving, moe: Serving) -> None:
         _note_none(ledger, "deploy_gpus", dense)
         return
     tokens = " and ".join(f"{each:,}" for each in dict.fromkeys([_session(dense), _session(moe)]))
-    ledger.note("deploy_gpus", "by the guide's rules", why=f"one session of {tokens} tokens, {moe.engine_name}")
+    ledger.note("deploy_gpus", "usual layouts", why=f"one session of {tokens} tokens, {moe.engine_name}")
     for name, on in (("dense_deployment", dense), ("moe_deployment", moe)):
         _note_none(ledger, name, on)
 
@@ -246,7 +247,7 @@ def _tradeoffs(dense: Side, moe: Side) -> Iterator[TradeOff]:
         aspect="weights in memory", dense=words.gb(weights[0]), moe=words.gb(weights[1]), better=_lower(*weights)
     )
     yield TradeOff(
-        aspect="smallest deployment",
+        aspect="usual deployment",
         dense=_deployment(dense),
         moe=_deployment(moe),
         better=_smaller(dense, moe),

@@ -23,7 +23,7 @@ FLOP_PER_PARAMETER = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Side:
-    """One of the two models on its GPUs, with its smallest deployment and the price of its GPUs."""
+    """One of the two models on its GPUs, with its usual deployment and the price of its GPUs."""
 
     on: Serving
     placed: Layout | None
