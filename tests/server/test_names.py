@@ -151,3 +151,40 @@ async def test_a_tag_that_says_nothing_of_the_weights_changes_nothing(client: Cl
     answer = await client.call_tool("estimate_vram", {"model": said})
     assert answer.structured_content is not None
     assert answer.structured_content["inputs"]["model"] == model
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "said", "both"),
+    [
+        ("gpu", "A100/H100", '"a100-80gb-sxm", "h100-sxm"'),
+        ("gpu", "H100 / A100", '"h100-sxm", "a100-80gb-sxm"'),
+        ("precision", "FP8/FP16", '"fp8", "fp16"'),
+        ("kv_precision", "fp16/fp8", '"fp16", "fp8"'),
+        ("engine", "vllm/sglang", '"vllm", "sglang"'),
+        ("model", "qwen3-8b / qwen3-32b", '"Qwen/Qwen3-8B", "Qwen/Qwen3-32B"'),
+    ],
+)
+async def test_two_names_with_a_slash_between_are_answered_with_both(
+    client: Client, name: str, said: str, both: str
+) -> None:
+    told_so = await told(client, **{name: said})
+    assert told_so.startswith(f"`{name}`: ")
+    assert f'"{said}" could be any of 2; nearest: {both}' in told_so
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "said", "meant"),
+    [
+        ("gpu", "nvidia/H100", "h100-sxm"),
+        ("gpu", "aws/p5.48xlarge", "h100-sxm"),
+        ("precision", "fp8/e4m3", "fp8"),
+        ("model", "minimax/minimax-m2", "MiniMaxAI/MiniMax-M2"),
+        ("model", "unsloth/Llama-3.3-70B-Instruct", "meta-llama/Llama-3.3-70B-Instruct"),
+    ],
+)
+async def test_whose_a_name_is_may_stand_before_it(client: Client, name: str, said: str, meant: str) -> None:
+    answer = await client.call_tool("estimate_vram", {"model": "70B", name: said})
+    assert answer.structured_content is not None
+    assert answer.structured_content["inputs"][name] == meant

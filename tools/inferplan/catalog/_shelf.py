@@ -245,16 +245,22 @@ class Shelf(Mapping[str, T], Generic[T]):
         return "/" in name and bool(self._repositories)
 
     def _named(self, name: str) -> list[str]:
-        """Ids of the rows that have this name."""
+        """Ids of the rows that have this name, owner included; of "A100/H100", which is no owner's, both."""
         if name in self._entries:
             return [name]
         index = self._repositories if self._is_repository(name) else self._index
-        for said in dict.fromkeys((name, name.rpartition("/")[2])):
-            spoken = words(said)
-            for form in (spoken, self._meant(spoken)):
-                if form and (ids := index.get(key(form))):
-                    return ids
-        return []
+        *before, last = name.split("/")
+        if (found := self._listed(name, index)) or not before:
+            return found
+        found = self._listed(last, index)
+        named = [part for part in before if found and not _is_owner(part, last)]
+        others = [id_ for part in named for id_ in self._listed(part, self._index)]
+        return list(dict.fromkeys((*others, *found)))
+
+    def _listed(self, name: str, index: Mapping[str, list[str]]) -> list[str]:
+        """Ids of the rows that an index has under a name, with or without its words that have no meaning."""
+        spoken = words(name)
+        return next((index[k] for form in (spoken, self._meant(spoken)) if form and (k := key(form)) in index), [])
 
     def _holding(self, spoken: Sequence[str]) -> list[str]:
         """Ids of the rows whose id and title hold all of these words; numbers alone match nothing."""
@@ -316,6 +322,15 @@ class Shelf(Mapping[str, T], Generic[T]):
 def quoted_list(ids: Iterable[str]) -> str:
     """`"a", "b"`: ids in quotes, as errors list them."""
     return ", ".join(f'"{id_}"' for id_ in ids)
+
+
+def _is_owner(part: str, name: str) -> bool:
+    """Whether what stands before a slash says no more than the name behind it, as in "minimax/minimax-m2".
+
+    >>> _is_owner("minimax", "MiniMax-M2"), _is_owner("A100", "H100")
+    (True, False)
+    """
+    return set(words(part)) <= set(words(name))
 
 
 @lru_cache(maxsize=16384)
