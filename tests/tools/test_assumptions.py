@@ -69,7 +69,7 @@ def test_the_bounds_themselves_are_allowed_and_what_lies_beyond_is_not(setting: 
 
 
 def test_a_whole_setting_takes_no_fraction() -> None:
-    with pytest.raises(ValueError, match=r'takes a whole number from 1 to 65536; got "1\.5"'):
+    with pytest.raises(ValueError, match=r'takes a whole number from 1 to 65,536; got "1\.5"'):
         settings()["max_num_seqs"].check("1.5")
 
 

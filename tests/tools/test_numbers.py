@@ -29,6 +29,10 @@ ASKED: dict[str, dict[str, Any]] = {
         ("compare_costs", "requests_per_day", "50k", 50_000),
         ("compare_costs", "requests_per_day", "2M", 2_000_000),
         ("compare_costs", "requests_per_day", "1M/day", 1_000_000),
+        ("compare_costs", "requests_per_day", "1.5 million", 1_500_000),
+        ("compare_costs", "requests_per_day", "2 billion requests", 2_000_000_000),
+        ("compare_costs", "requests_per_day", "1e6", 1_000_000),
+        ("estimate_vram", "context_window", "1 million tokens", 1_000_000),
         ("compare_costs", "requests_per_day", "50k requests a day", 50_000),
         ("compare_costs", "usage_hours_per_day", "8 hours", 8),
         ("estimate_vram", "concurrent_users", "200 users", 200),
@@ -127,14 +131,15 @@ def test_an_override_with_its_own_unit_is_the_number_alone_to_the_last_digit(too
         ("estimate_vram", "overhead_fraction=300%", 'takes a number from 0 to 2; got "300%"'),
         ("estimate_vram", "memory_utilization=120%", 'takes a number from 0.1 to 0.99; got "120%"'),
         ("estimate_vram", "memory_utilization=70 GB", 'takes a number from 0.1 to 0.99; got "70 GB"'),
-        ("plan_parallelism", "inter_node_gb_per_s=400Gbps", 'from 0.1 to 10000 GB/s; got "400Gbps"'),
-        ("compare_costs", "on_demand_usd_per_gpu_hour=\N{EURO SIGN}2.50", "takes a number from 0 to 10000 USD/h; got"),
-        ("compare_costs", "on_demand_usd_per_gpu_hour=$60/day", 'from 0 to 10000 USD/h; got "$60/day"'),
+        ("plan_parallelism", "inter_node_gb_per_s=400Gbps", 'from 0.1 to 10,000 GB/s; got "400Gbps"'),
+        ("compare_costs", "on_demand_usd_per_gpu_hour=\N{EURO SIGN}2.50", "takes a number from 0 to 10,000 USD/h; got"),
+        ("compare_costs", "on_demand_usd_per_gpu_hour=$60/day", 'from 0 to 10,000 USD/h; got "$60/day"'),
         ("compare_costs", "purchase_usd_per_gpu=$25.000", '"25.000" may be 25,000 or 25'),
         ("compare_costs", "purchase_usd_per_gpu=$25,000", "numbers in overrides have no comma"),
         ("compare_costs", "pue=20%", 'takes a number from 1 to 3; got "20%"'),
+        ("plan_parallelism", "max_num_batched_tokens=8k", 'a whole number from 16 to 1,048,576; got "8k"'),
         ("estimate_vram", "cuda_graphs=none", '"cuda_graphs" takes 1 (on) or 0 (off); got "none"'),
-        ("estimate_vram", "max_num_seqs=true", 'takes a whole number from 1 to 65536; got "true"'),
+        ("estimate_vram", "max_num_seqs=true", 'takes a whole number from 1 to 65,536; got "true"'),
     ],
 )
 def test_an_override_in_another_unit_is_answered_with_the_one_that_it_takes(tool: str, said: str, told: str) -> None:
@@ -167,6 +172,20 @@ async def test_a_client_is_told_in_one_sentence_what_a_number_may_be(client: Cli
     assert texts(answer) == (
         '`compare_costs`: 1 problem. `requests_per_day`: "50.000" may be 50,000 or 50; write it without a point.'
     )
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("tool", "name", "said"),
+    [
+        ("plan_parallelism", "max_tpot_ms", "20 tok/s"),
+        ("compare_costs", "usage_hours_per_day", "business hours"),
+        ("plan_parallelism", "total_gpus", "many GPUs"),
+    ],
+)
+async def test_what_is_no_number_is_repeated_as_it_came(client: Client, tool: str, name: str, said: str) -> None:
+    """Before, the end that reads like a unit was missing: "20 tok/"."""
+    assert f'; got "{said}".' in texts(await client.call_tool(tool, {**ASKED[tool], name: said}))
 
 
 @pytest.mark.parametrize("said", ["9" * 5000, "1," * 5000, "k", "1.2.3", ".", ",", "1k2", "-5", "²", "1e400"])

@@ -260,7 +260,10 @@ class Shelf(Mapping[str, T], Generic[T]):
     def _listed(self, name: str, index: Mapping[str, list[str]]) -> list[str]:
         """Ids of the rows that an index has under a name, with or without its words that have no meaning."""
         spoken = words(name)
-        return next((index[k] for form in (spoken, self._meant(spoken)) if form and (k := key(form)) in index), [])
+        for form in (spoken, self._meant(spoken)):
+            if form and (ids := index.get(key(form))):
+                return ids
+        return []
 
     def _holding(self, spoken: Sequence[str]) -> list[str]:
         """Ids of the rows whose id and title hold all of these words; numbers alone match nothing."""

@@ -10,8 +10,11 @@ LONGEST = 60
 """Characters beyond which a text is not read as a number."""
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?")
 _COMMA = re.compile(r"-?[\d.]+,[\d.,]*")
-_SHORT = re.compile(r"(\d+)(?:\.(\d+))?\s?([km])", re.IGNORECASE)
-_ZEROS = {"k": 3, "m": 6}
+_SUFFIX = "k|m|b|thousand|million|billion"
+_SHORT = re.compile(rf"(\d+)(?:\.(\d+))?(?:\s?({_SUFFIX})|e\+?(\d{{1,2}}))", re.IGNORECASE)
+_ZEROS = {"k": 3, "t": 3, "m": 6, "b": 9}
+_DIGITS = r"[-+]?[\d.,][\d.,_'\N{RIGHT SINGLE QUOTATION MARK}\s]*"
+_NUMBER = re.compile(rf"{_DIGITS}(?:e[-+]?\d+|{_SUFFIX})?", re.IGNORECASE)
 _PER = r"\s*(?:/|\bper\b|\ban?\b)\s*"
 _OF_GPU = rf"{_PER}(?:gpu(?:{_PER}|[\s-]+))?"
 _USD = r"(?:\$|usd|(?:us )?dollars?)?"
@@ -43,10 +46,12 @@ UNITS: Mapping[str, Mapping[str, int]] = {
 
 
 def measured(text: str, unit: str) -> tuple[str, int]:
-    """The number in a text without its unit, and the power of ten that the unit stands for.
+    """The number in a text without its unit, and the power of ten that the unit stands for; other texts as they are.
 
     >>> measured("95%", "share"), measured("$2.50/h", "USD/h"), measured("0.5 s", "ms"), measured("8", "GPUs")
     (('95', -2), ('2.50', 0), ('0.5', 3), ('8', 0))
+    >>> measured("20 tok/s", "ms"), measured("32k tokens", "tokens")
+    (('20 tok/s', 0), ('32k', 0))
     """
     said = text.strip()
     if unit not in UNITS or len(said) > LONGEST:
@@ -55,7 +60,7 @@ def measured(text: str, unit: str) -> tuple[str, int]:
         said = said[front.end() :]
     for pattern, power in _patterns(unit):
         found = pattern.search(said)
-        if found and found.start():
+        if found and _NUMBER.fullmatch(said, endpos=found.start()):
             return said[: found.start()], power
     return said, 0
 
@@ -99,10 +104,10 @@ def plain(text: str) -> str:
 
 
 def whole(text: str) -> str | int:
-    """A whole number without thousands separators; "50k" and "2M" in full. Raises a ValueError where ambiguous.
+    """A whole number without thousands separators; "50k" and "2 million" in full. Raises a ValueError where ambiguous.
 
-    >>> whole("50,000"), whole("50k"), whole("1.5M"), whole("many")
-    ('50000', 50000, 1500000, 'many')
+    >>> whole("50,000"), whole("50k"), whole("1.5 million"), whole("1e6"), whole("many")
+    ('50000', 50000, 1500000, 1000000, 'many')
     >>> whole("1.200")
     Traceback (most recent call last):
     ...
@@ -126,10 +131,11 @@ def _without_points(said: str, *, fraction: bool) -> str:
 
 
 def _in_full(said: str) -> str | int:
-    """`2M` as 2000000; what has no suffix, or would not be whole, as it is."""
+    """`2M` and `2e6` as 2000000; what has no suffix, or would not be whole, as it is."""
     short = _SHORT.fullmatch(said)
     if short is None:
         return said
     decimals = short[2] or ""
-    number, rest = divmod(int(short[1] + decimals) * 10 ** _ZEROS[short[3].lower()], 10 ** len(decimals))
+    zeros = _ZEROS[short[3][0].lower()] if short[3] else int(short[4])
+    number, rest = divmod(int(short[1] + decimals) * 10**zeros, 10 ** len(decimals))
     return said if rest else number

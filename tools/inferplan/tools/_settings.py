@@ -146,10 +146,12 @@ class Setting(BaseModel):
         return repr(value if value % 1 else int(value))
 
     def shown(self, value: float) -> str:
-        """A value as people write it: six significant digits, a version, an ISO date or the name of a choice.
+        """A value as people write it: a number with grouped thousands, a version, an ISO date or a choice.
 
         >>> settings()["engine_version"].shown(28.0), settings()["pue"].shown(1.2), settings()["as_of"].shown(739581.0)
         ('0.28', '1.2', '2025-11-26')
+        >>> settings()["max_num_batched_tokens"].shown(2.0**20)
+        '1,048,576'
         >>> settings()["engine"].shown(1.0)
         'sglang'
         """
@@ -157,7 +159,7 @@ class Setting(BaseModel):
             return self.choices[int(value)]
         if self.date:
             return datetime.date.fromordinal(int(value)).isoformat()
-        return f"0.{value:.0f}" if self.version else f"{value:g}"
+        return f"0.{value:.0f}" if self.version else f"{value:,.10g}"
 
     def _allowed(self) -> str:
         """`a whole number from 1 to 8 GPUs`: the kind, the bounds and the unit of its values."""
