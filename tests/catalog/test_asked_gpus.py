@@ -72,6 +72,7 @@ def test_a_size_alone_names_no_gpu_though_one_row_alone_has_it_in_its_name(said:
     "said",
     [
         *("8x H100", "8 x h100", "H100:8", "h100x8", "h100 * 8", "8 H100", "8 H100s", "H100 (x8)", "HGX H100 8-GPU"),
+        *("8 GPUs of H100", "8-GPU H100", "2 nodes of 4xH100", "2x4xH100", "2 servers with 4 H100s"),
         *("H100 8 GPUs", "8x H100 80GB", "H100 SXM 80GB x8", "8 × H100 (80 GB)", "a3-highgpu-8g", "A3-MegaGPU-8g"),
     ],
 )
@@ -79,6 +80,14 @@ def test_a_number_of_gpus_is_told_to_be_asked_for_beside_the_name(said: str) -> 
     with pytest.raises(GpuProblem) as caught:
         gpu_id(said)
     assert str(caught.value).startswith('name one GPU, gpu "h100-sxm", and how many in total_gpus (8)')
+
+
+@pytest.mark.parametrize("said", ["2x DGX H100", "2 HGX H100", "DGX H100 x2", "2x p5.48xlarge", "2 nodes of H100"])
+def test_a_number_of_machines_is_not_taken_for_one_of_gpus(said: str) -> None:
+    with pytest.raises(GpuProblem) as caught:
+        gpu_id(said)
+    together = "how many its machines have together in total_gpus"
+    assert str(caught.value).startswith(f'name one GPU, gpu "h100-sxm", and {together}')
 
 
 @pytest.mark.parametrize("said", ["jetson thor", "groq", "l40x", "zzzz"])

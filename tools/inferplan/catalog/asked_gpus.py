@@ -47,10 +47,14 @@ UNITS = (
 """The units of the keys."""
 
 _COUNT = re.compile(
-    r"(?P<first>\d{1,6})(?:\s*[x×*]\s*|\s+)(?P<name>.+)"
+    r"(?P<first>\d{1,6})(?:\s*[x×*]\s*|[\s-]*gpus?\s+(?:of\s+)?|\s+)(?P<name>.+)"
     r"|(?P<of>.+?)(?:[\s(,]*[x×*:]\s*(?P<last>\d{1,6})|[\s(,]+(?P<these>\d{1,6})[ -]?gpus?)\)?"
     r"|(?P<machine>\w+-\w*gpu)-(?P<inside>\d{1,2})g"
 )
+_NODES = re.compile(r"(?:nodes?|servers?|machines?|hosts?|boxes)\s*(?:of|with|[x×*:,])?\s*(?P<inside>.+)")
+_MACHINE = re.compile(r"\b[dh]gx\b(?! spark)|\.\d*xlarge\b|^[gp]\d|-\w+gpu\b|-standard\b|_v\d\b")
+MOST_INSIDE = 128
+"""The most GPUs that are taken for those of one machine."""
 _MEMORY = re.compile(r"(?P<name>.+?)[ _(-]*\b(?P<label>\d{1,5}) ?(?:g|gb|gib)\)?")
 _SIZE = re.compile(r"\s*(?P<label>\d{1,5}) ?(?:g|gb|gib)\s*", re.IGNORECASE)
 _LAPTOP = re.compile(r"[\s(_-]*\b(?:laptop|mobile|notebook|max-?q)\b(?:\s+gpu)?\)?", re.IGNORECASE)
@@ -190,14 +194,33 @@ LABEL_TOLERANCE = 0.07
 
 
 def _counted(said: str) -> str | None:
-    """The advice for a name with a number of GPUs: "8x H100", "H100:8", "a3-highgpu-8g"; else None."""
-    found = _COUNT.fullmatch(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
+    """The advice for a name with a number of GPUs: "8x H100", "2 nodes of 8xH100", "a3-highgpu-8g"; else None."""
+    found = _gpus_in(said.strip().casefold()) if len(said) <= LONGEST_NAME else None
     if found is None:
         return None
+    id_, count = found
+    many = f"how many in total_gpus ({count})" if count else "how many its machines have together in total_gpus"
+    return f'name one GPU, gpu "{id_}", and {many}, where a tool takes it'
+
+
+def _gpus_in(said: str) -> tuple[str, int] | None:
+    """A GPU and how many of it a text counts, 0 where it counts machines without saying how many each has; else None.
+
+    >>> _gpus_in("8x h100"), _gpus_in("2 nodes of 8xh100"), _gpus_in("2x dgx h100"), _gpus_in("h100")
+    (('h100-sxm', 8), ('h100-sxm', 16), ('h100-sxm', 0), None)
+    """
+    found = _COUNT.fullmatch(said)
+    if found is None:
+        return None
+    count = int(found["first"] or found["last"] or found["these"] or found["inside"])
     name = found["name"] or found["of"] or found["machine"]
-    count = found["first"] or found["last"] or found["these"] or found["inside"]
-    id_ = _known(name) or _known(name.removesuffix("s"))
-    return id_ and f'name one GPU, gpu "{id_}", and how many in total_gpus ({count}), where a tool takes it'
+    nodes = _NODES.fullmatch(name)
+    name = nodes["inside"] if nodes else name
+    if id_ := _known(name) or _known(name.removesuffix("s")):
+        of_machines = nodes or (_MACHINE.search(name) and not (found["these"] or found["inside"]))
+        return id_, 0 if of_machines else count
+    inside = _gpus_in(name)
+    return (inside[0], count * inside[1]) if inside and inside[1] <= MOST_INSIDE else None
 
 
 def _read(said: str) -> Description:
