@@ -266,10 +266,14 @@ def test_every_tool_says_what_is_wrong_with_a_config(tool: Tool[Any, Any]) -> No
     assert refused('{"model_type": 3}', tool.name, argument).startswith('config.json: needs "model_type"')
 
 
-def test_a_config_as_an_object_is_asked_for_as_text() -> None:
-    text = texts(call("estimate_vram", model=json.loads(LLAMA)))
-    assert text.startswith("`estimate_vram`: 1 problem. `model` takes text in quotes")
-    assert text.endswith("; got an object.")
+@every_tool
+def test_a_config_may_be_the_object_that_it_is(tool: Tool[Any, Any]) -> None:
+    argument = "moe_model" if tool.name == "compare_moe_dense" else "model"
+    others = {name: value for name, value in tool.example.items() if name != argument}
+    assert answered(tool.name, **others, **{argument: json.loads(LLAMA)}) == answered(
+        tool.name, **others, **{argument: LLAMA}
+    )
+    assert refused({"hidden_size": 8}, tool.name, argument).startswith('config.json: needs "model_type"')
 
 
 def test_a_resource_is_named_by_the_catalogue_alone(connect: Callable[..., Any]) -> None:

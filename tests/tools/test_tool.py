@@ -1,5 +1,6 @@
 """What a question, an answer and a tool are, on a toy."""
 
+import re
 from typing import Any
 
 import pytest
@@ -111,6 +112,35 @@ def test_inputs_leave_out_what_was_not_given() -> None:
 def test_an_override_is_validated_with_the_question() -> None:
     with pytest.raises(ValidationError, match="plays no part in this tool"):
         SCALES.ask({"users": 2, "overrides": "pue=1.2"})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"max_num_seqs": 4},
+        {"max_num_seqs": 4, "memory_utilization": None},
+        '{"max_num_seqs": 4}',
+        {"max_num_seqs": "4"},
+    ],
+)
+def test_overrides_may_be_an_object_of_plain_values(given: object) -> None:
+    """Clients pass one, though the schema asks for text."""
+    assert SCALES.ask({"users": 2, "overrides": given}) == SCALES.ask({"users": 2, "overrides": "max_num_seqs=4"})
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["max_num_seqs=4"], 'takes text, "name=value, name=value", or an object of plain values'),
+        ({"max_num_seqs": {"value": 4}}, 'takes text, "name=value, name=value", or an object of plain values'),
+        ({"max_num_seqs": 0}, '"max_num_seqs" takes a whole number from 1'),
+        ('{"max_num_seqs": 4, "max_num_seqs": 5}', '"max_num_seqs" comes twice'),
+        ('{"max_num_seqs": 4', "is not of the form name=value"),
+    ],
+)
+def test_overrides_of_another_shape_are_told_theirs(given: object, told: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(told)):
+        SCALES.ask({"users": 2, "overrides": given})
 
 
 def test_overrides_of_more_than_2000_characters_are_refused() -> None:

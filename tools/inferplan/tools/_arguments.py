@@ -74,7 +74,7 @@ def _count(value: object) -> object:
 
 
 def _as_text(value: object) -> object:
-    """A GPU description given as an object, as JSON text; any other value as it is."""
+    """A description of a GPU or a config.json given as an object, as JSON text; any other value as it is."""
     if isinstance(value, dict):
         with suppress(ValueError, TypeError, RecursionError):
             return json.dumps(value)
@@ -129,10 +129,11 @@ def _milliseconds(value: object) -> object:
 
 
 NUMBER = BeforeValidator(_number)
-GPU_TEXT = BeforeValidator(_as_text)
+OBJECT_AS_TEXT = BeforeValidator(_as_text)
 
 ModelName = Annotated[
     str,
+    OBJECT_AS_TEXT,
     AfterValidator(model_id),
     Field(description="70B, llama 3.3 70b or config.json text", min_length=1),
 ]
@@ -155,8 +156,8 @@ KvPrecisionName = Annotated[
 ]
 USUAL_GPU = "h100-sxm"
 """The GPU that is planned for by default."""
-GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200."), GPU_TEXT]
-GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any."), GPU_TEXT]
+GpuName = Annotated[str, AfterValidator(_one_gpu), Field(description="As H200."), OBJECT_AS_TEXT]
+GpuOrAny = Annotated[str, AfterValidator(_gpu_or_any), Field(description="GPU, as H200, or any."), OBJECT_AS_TEXT]
 EngineChoice = Annotated[str, _known(ENGINES), Field(description="vllm, sglang, tensorrt-llm, llama.cpp.")]
 PresetName = Annotated[str, _known(PRESETS), Field(description="starter, team, production, enterprise.")]
 USERS_AT_MOST = 1_000_000

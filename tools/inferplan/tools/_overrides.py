@@ -3,7 +3,10 @@
 import difflib
 import re
 from collections.abc import Collection, Iterator
+from json import JSONDecodeError
+from typing import cast
 
+from inferplan.catalog._json import loads
 from inferplan.tools._flags import flag_advice, plain_name
 from inferplan.tools._settings import Setting, settings, tools_taking
 from inferplan.tools._words import join
@@ -40,6 +43,37 @@ def parse_overrides(text: str, *, groups: Collection[str], arguments: Collection
     if problems:
         raise ValueError("; ".join(problems))
     return values
+
+
+def as_text(given: object) -> object:
+    """Overrides given as an object of plain values, or as its JSON, as one text; anything else as it is.
+
+    Raises a ValueError for a list and for values that are not plain.
+
+    >>> as_text({"pue": 1.2, "cuda_graphs": False, "as_of": None}), as_text('{"pue": 1.2}'), as_text("pue=1.2")
+    ('pue=1.2, cuda_graphs=false', 'pue=1.2', 'pue=1.2')
+    """
+    found = _read(given) if isinstance(given, str) and given.lstrip().startswith("{") else given
+    if isinstance(found, dict):
+        values = {name: value for name, value in cast("dict[str, object]", found).items() if value is not None}
+        if all(isinstance(value, str | int | float) for value in values.values()):
+            return ", ".join(f"{name}={_bare(value)}" for name, value in values.items())
+    if isinstance(found, dict | list):
+        raise ValueError('takes text, "name=value, name=value", or an object of plain values')  # noqa: TRY004 (pydantic)
+    return given
+
+
+def _read(text: str) -> object:
+    """The JSON document of a text, or the text where it is none. Raises a ValueError for a name that comes twice."""
+    try:
+        return loads(text, twice=lambda name: ValueError(f'"{name}" comes twice'))
+    except (JSONDecodeError, RecursionError):
+        return text
+
+
+def _bare(value: object) -> str:
+    """A JSON value without quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def canonical(text: str) -> str:

@@ -13,7 +13,7 @@ from inferplan.tools import _draw as draw
 from inferplan.tools._assumptions import Assumption, Ledger, merged_overrides
 from inferplan.tools._described_gpu import note_gpu
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
-from inferplan.tools._overrides import canonical, parse_overrides
+from inferplan.tools._overrides import as_text, canonical, parse_overrides
 from inferplan.tools._size import ROOM, Room, shortened
 
 
@@ -64,6 +64,12 @@ class Question(BaseModel):
             given = cast("Mapping[str, object]", arguments)
             return {name: value for name, value in given.items() if value is not None}
         return arguments
+
+    @field_validator("overrides", mode="before")
+    @classmethod
+    def _of_one_text(cls, given: object) -> object:
+        """Overrides given as an object, as one text."""
+        return as_text(given)
 
     @field_validator("overrides")
     @classmethod
