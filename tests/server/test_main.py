@@ -128,6 +128,7 @@ def test_each_tool_says_what_it_takes(tool: str):
         (("call", "estimate_vram", "model=7B", "gpu=h100", "gpu=a100"), "`gpu` is given more than once"),
         (("serv",), "inferplan call"),
         (("--jsn",), "--jsn"),
+        (("call", "run_preset", "--preset", "team"), "--preset team; the arguments of a tool are written name=value"),
     ],
 )
 def test_what_cannot_be_answered_is_explained_on_stderr(words: tuple[str, ...], said: str):

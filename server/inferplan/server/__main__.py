@@ -56,7 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return http(words[1:])
     from inferplan.server.output import say  # noqa: PLC0415 - serving prints nothing
 
-    arguments = _parser().parse_intermixed_args(words)
+    arguments, unknown = _parser().parse_known_intermixed_args(words)
+    if unknown:
+        written = "; the arguments of a tool are written name=value" if arguments.command == "call" else ""
+        _parser().error(f"unrecognized arguments: {' '.join(unknown)}{written}")
     if arguments.version:
         from importlib.metadata import version  # noqa: PLC0415 - serving needs it late or not at all
 
