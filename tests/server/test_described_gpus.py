@@ -60,7 +60,8 @@ def test_the_calls_that_follow_are_on_the_same_gpu_and_answered(tool: str) -> No
 def test_a_description_may_be_the_object_that_it_is(tool: str) -> None:
     assert answer(tool, **example(tool, gpu=json.loads(L20))) == answer(tool, **example(tool, gpu=L20))
     result = call(tool, **example(tool, gpu={"like": "l40s", "memory": 48}))
-    assert '"memory" is no key of a description' in texts(result)
+    told = '"memory" is no key of a description; did you mean "memory_mib" or "memory_gib"?'
+    assert texts(result) == f"`{tool}`: 1 problem. `gpu`: {told}"
 
 
 def test_each_call_that_follows_describes_the_gpu() -> None:

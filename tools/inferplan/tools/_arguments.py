@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, cast
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from inferplan.catalog._shelf import Shelf, UnknownName
-from inferplan.catalog.asked_gpus import GpuProblem, gpu_id
+from inferplan.catalog.asked_gpus import GpuProblem, gpu_id, is_described
 from inferplan.catalog.asked_models import model_id
 from inferplan.catalog.engines import ENGINES
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
@@ -51,7 +51,8 @@ def _gpu_or_any(name: str) -> str:
     try:
         return gpu_id(name)
     except GpuProblem as problem:
-        raise ValueError(f'{problem}; or "{ANY}" for all types') from None
+        others = "" if is_described(name) else f'; or "{ANY}" for all types'
+        raise ValueError(f"{problem}{others}") from None
 
 
 def _one_gpu(name: str) -> str:
