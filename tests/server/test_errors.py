@@ -41,6 +41,8 @@ def words(toy: Tool[Any, Any], arguments: object) -> str:
             {"users": 10**5000},
             "`users` takes a whole number from 1 to 1,000; got a number of about 5,001 digits.",
         ),
+        ({"users": "auto"}, '`users` takes a whole number from 1 to 1,000; got "auto"; leave it out for the default.'),
+        ({"level": "None"}, '`level` takes one of "low", "high"; got "None"; leave it out for the default.'),
         ({"share": 0}, "`share` takes a number above 0 and of at most 1; got 0."),
         ({"share": float("-inf")}, "`share` takes a number above 0 and of at most 1; got -Infinity."),
         ({"level": "hihg"}, '`level` takes one of "low", "high"; got "hihg"; did you mean "high"?'),

@@ -188,3 +188,12 @@ async def test_whose_a_name_is_may_stand_before_it(client: Client, name: str, sa
     answer = await client.call_tool("estimate_vram", {"model": "70B", name: said})
     assert answer.structured_content is not None
     assert answer.structured_content["inputs"][name] == meant
+
+
+@pytest.mark.anyio
+async def test_a_word_for_nothing_is_told_to_leave_the_argument_out(client: Client) -> None:
+    """Engines have flags whose default is "auto"; a known format in its place would be another than the released."""
+    assert (await told(client, kv_precision="auto")).endswith("; leave it out for the default.")
+    assert (await told(client, precision="default")).endswith("; leave it out for the default.")
+    for asked in ({"precision": "fp9"}, {"model": "auto"}):
+        assert "leave it out" not in await told(client, **asked)

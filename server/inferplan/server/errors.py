@@ -22,6 +22,8 @@ LONGEST_SENTENCE = 600
 
 _NOT_AN_OBJECT = {"model_type", "model_attributes_type", "dict_type", "mapping_type"}
 _OF_ANOTHER = "default_factory_not_called"
+_FOR_NOTHING = {"", "auto", "automatic", "default", "n/a", "nil", "none", "null", "undefined", "unset"}
+"""What people write for an argument that they do not set."""
 _OUR_OWN_WORDS = {"value_error", "assertion_error"}
 
 
@@ -70,14 +72,25 @@ def _sentence(detail: ErrorDetails, *, tool: Tool[Any, Any], schema: Schema) -> 
     """One problem in one sentence."""
     if not detail["loc"]:
         return _of_the_whole(detail, tool=tool)
-    name, kind = str(detail["loc"][0]), detail["type"]
+    name, kind, came = str(detail["loc"][0]), detail["type"], detail["input"]
     if kind == "missing":
         return _missing(name, tool=tool, schema=schema)
     if kind == "extra_forbidden":
-        return _unknown(name, detail["input"], tool=tool, schema=schema)
-    if kind in _OUR_OWN_WORDS and not isinstance(detail["input"], bool):
-        return f"{code(name)}: {_our_words(detail)}"
-    return _not_allowed(name, detail["input"], tool=tool, schema=schema["properties"].get(name, {}))
+        return _unknown(name, came, tool=tool, schema=schema)
+    instead = "; leave it out for the default" if _is_for_nothing(came) and not _is_required(name, schema) else ""
+    if kind in _OUR_OWN_WORDS and not isinstance(came, bool):
+        return f"{code(name)}: {_our_words(detail)}{instead}"
+    return _not_allowed(name, came, tool=tool, schema=schema["properties"].get(name, {})) + instead
+
+
+def _is_for_nothing(value: object) -> bool:
+    """Whether a value is a word for an argument that is not set."""
+    return isinstance(value, str) and value.strip().casefold() in _FOR_NOTHING
+
+
+def _is_required(name: str, schema: Schema) -> bool:
+    """Whether an argument has to be given."""
+    return name in schema.get("required", ())
 
 
 def _of_the_whole(detail: ErrorDetails, *, tool: Tool[Any, Any]) -> str:
