@@ -197,3 +197,19 @@ async def test_a_word_for_nothing_is_told_to_leave_the_argument_out(client: Clie
     assert (await told(client, precision="default")).endswith("; leave it out for the default.")
     for asked in ({"precision": "fp9"}, {"model": "auto"}):
         assert "leave it out" not in await told(client, **asked)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "said", "nearest"),
+    [
+        ("precision", "fp8,int4", '"fp8", "int4"'),
+        ("precision", "fp8_block", '"fp8"'),
+        ("gpu", "H100 or A100", '"h100-sxm", "a100-80gb-sxm"'),
+        ("engine", "vllm==0.10.0", '"vllm"'),
+        ("model", "llama 3.3 70b, qwen3 32b", '"meta-llama/Llama-3.3-70B-Instruct", "Qwen/Qwen3-32B"'),
+        ("model", "@cf/meta/llama-3.3-70b-instruct-fast", '"meta-llama/Llama-3.3-70B-Instruct"'),
+    ],
+)
+async def test_names_within_a_name_are_the_nearest(client: Client, name: str, said: str, nearest: str) -> None:
+    assert f'"{said}"; nearest: {nearest}' in await told(client, **{name: said})

@@ -19,6 +19,8 @@ CLOSE_ENOUGH = 0.55
 """Share of matching characters from which a name is suggested."""
 SAME_WORD = 0.7
 """Share of matching characters from which a word may be a slip for another that begins with the same letter."""
+MOST_WORDS = 12
+"""The most words that a name within another may have."""
 SHORTEST = 3
 """The shortest word that says of which family a row is. [letters]"""
 
@@ -158,10 +160,10 @@ class Shelf(Mapping[str, T], Generic[T]):
         return self._holding(self._meant(words(name))) if len(name) <= LONGEST_NAME else []
 
     def nearest(self, name: str, n: int = 3) -> list[str]:
-        """Ids of rows that a name may mean: those that go by it, else those that read like it, closest first."""
+        """Ids of rows that a name may mean: those that go by it, else those named in it, then those that are alike."""
         if len(name) > LONGEST_NAME:
             return []
-        return (self._candidates(name) or self._alike(name))[:n]
+        return (self._candidates(name) or list(dict.fromkeys((*self._within(name), *self._alike(name)))))[:n]
 
     def complete(self, prefix: str, limit: int = 100) -> list[str]:
         """Ids of rows for what somebody has typed: those with a name that begins so, then those that contain it."""
@@ -271,6 +273,22 @@ class Shelf(Mapping[str, T], Generic[T]):
             return []
         asked = frozenset(spoken)
         return [id_ for id_, known in self._vocabulary.items() if asked <= known]
+
+    def _within(self, name: str) -> list[str]:
+        """Ids of rows whose whole name stands in this one, as both of "fp8 and int4".
+
+        One word is enough where rows have no families: "70b" alone, of "llama 5 70b", is not what is meant.
+        """
+        spoken = words(name)
+        fewest = 2 if self._stock.describing else 1
+        found: list[str] = []
+        start = 0
+        while start < len(spoken):
+            ends = range(min(len(spoken), start + MOST_WORDS), start + fewest - 1, -1)
+            end = next((end for end in ends if key(spoken[start:end]) in self._index), start)
+            found += self._index[key(spoken[start:end])] if end > start else []
+            start = max(end, start + 1)
+        return found
 
     def _alike(self, name: str) -> list[str]:
         """Ids of rows whose names read like this one, closest first.
