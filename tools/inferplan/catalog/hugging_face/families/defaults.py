@@ -26,6 +26,8 @@ cohere: hidden_size=8192 intermediate_size=22528 max_position_embeddings=8192 nu
     num_hidden_layers=40 vocab_size=256000
 cohere2: hidden_size=8192 intermediate_size=22528 max_position_embeddings=8192 num_attention_heads=64
     num_hidden_layers=40 sliding_window=4096 vocab_size=256000
+cwm: head_dim=128 hidden_size=6144 intermediate_size=21504 max_position_embeddings=131072 num_attention_heads=48
+    num_hidden_layers=64 num_key_value_heads=8 sliding_window=8192 vocab_size=128256
 deepseek_v2: hidden_size=4096 intermediate_size=11008 kv_lora_rank=512 max_position_embeddings=2048
     moe_intermediate_size=1407 n_routed_experts=64 n_shared_experts=2 num_attention_heads=32 num_hidden_layers=32
     q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 v_head_dim=128 vocab_size=102400
@@ -107,8 +109,13 @@ gpt_oss: attention_bias=true head_dim=64 hidden_size=2880 intermediate_size=2880
     num_local_experts=128 sliding_window=128 vocab_size=201088
 granite: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
     num_hidden_layers=32 vocab_size=32000
+granite_swa: hidden_size=2560 intermediate_size=8192 max_position_embeddings=8192 num_attention_heads=20
+    num_hidden_layers=24 num_key_value_heads=4 sliding_window=128 tie_word_embeddings=true vocab_size=100352
 granitemoe: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
     num_experts_per_tok=2 num_hidden_layers=32 num_local_experts=8 vocab_size=32000
+granitemoe_swa: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
+    num_experts_per_tok=2 num_hidden_layers=32 num_local_experts=8 shared_intermediate_size=0 sliding_window=128
+    vocab_size=32000
 granitemoehybrid: hidden_size=4096 intermediate_size=11008 mamba_d_state=256 mamba_n_heads=128
     max_position_embeddings=2048 num_attention_heads=32 num_experts_per_tok=2 num_hidden_layers=32 num_local_experts=8
     vocab_size=32000
@@ -129,6 +136,8 @@ internlm3: hidden_size=4096 intermediate_size=10240 max_position_embeddings=3276
     num_hidden_layers=48 num_key_value_heads=2 vocab_size=128512
 iquestcoder: head_dim=128 hidden_size=5120 intermediate_size=27648 max_position_embeddings=131072
     num_attention_heads=40 num_hidden_layers=80 num_key_value_heads=8 vocab_size=76800
+jais2: attention_bias=true hidden_size=3328 intermediate_size=26624 max_position_embeddings=8192 mlp_bias=true
+    num_attention_heads=26 num_hidden_layers=32 vocab_size=150272
 jamba: attn_layer_offset=4 attn_layer_period=8 expert_layer_offset=1 expert_layer_period=2 hidden_size=4096
     intermediate_size=14336 mamba_d_conv=4 mamba_d_state=16 mamba_expand=2 max_position_embeddings=262144
     num_attention_heads=32 num_experts=16 num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8

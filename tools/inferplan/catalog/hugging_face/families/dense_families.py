@@ -11,6 +11,7 @@ from inferplan.catalog.hugging_face.layers.heads import (
     BIASED,
     QK_NORM,
     QKV_BIAS_FLAG,
+    SINKS,
     WIDE_QK_NORM,
     AttentionLayers,
     Heads,
@@ -18,6 +19,7 @@ from inferplan.catalog.hugging_face.layers.heads import (
 from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
 from inferplan.catalog.hugging_face.layers.windows import (
     every_layer,
+    first_full_in_four,
     from_max_window_layers_if_used,
     full_unless_listed,
     local_global,
@@ -52,6 +54,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     ),
     "cohere": Family(mixers=AttentionLayers(heads=_LAYER_NORM_QK), norms=1, tied=True),
     "cohere2": Family(mixers=AttentionLayers(heads=BIAS_FLAG, windows=one_full_in(4)), norms=1, tied=True),
+    "cwm": Family(mixers=AttentionLayers(windows=first_full_in_four), blocks=DenseLayers(bias="mlp_bias")),
     "ernie4_5": Family(
         mixers=AttentionLayers(heads=_USE_BIAS),
         blocks=DenseLayers(bias="use_bias"),
@@ -99,12 +102,18 @@ DENSE_FAMILIES: Mapping[str, Family] = {
         mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(gated=False, bias=True), norm_bias=True
     ),
     "granite": _LLAMA,
+    "granite_swa": Family(
+        mixers=AttentionLayers(heads=SINKS, windows=first_full_in_four), blocks=DenseLayers(bias="mlp_bias")
+    ),
     "hunyuan_v1_dense": Family(mixers=AttentionLayers(heads=QK_NORM)),
     "hyperclovax": Family(
         mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(bias="mlp_bias"), norms=_hyperclovax_norms
     ),
     "internlm2": Family(mixers=AttentionLayers(heads=Heads(qkv_bias="bias", output_bias="bias"))),
     "internlm3": Family(refused=("bias", "qkv_bias", "attention_bias", "mlp_bias"), mixers=AttentionLayers()),
+    "jais2": Family(
+        mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(gated=False, bias="mlp_bias"), norm_bias=True
+    ),
     "llama": _LLAMA,
     "mimo": Family(
         mixers=AttentionLayers(heads=QKV_BIAS_FLAG, windows=from_max_window_layers_if_used),

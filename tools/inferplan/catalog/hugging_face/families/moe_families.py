@@ -16,6 +16,7 @@ from inferplan.catalog.hugging_face.layers.ffn import DenseLayers, MoeLayers
 from inferplan.catalog.hugging_face.layers.heads import (
     BIAS_FLAG,
     QK_NORM,
+    SINKS,
     WIDE_QK_NORM,
     AttentionLayers,
     Heads,
@@ -24,6 +25,7 @@ from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
 from inferplan.catalog.hugging_face.layers.windows import (
     after_dense_prefix,
     every_layer,
+    first_full_in_four,
     from_max_window_layers,
     from_max_window_layers_if_used,
     full_unless_listed,
@@ -108,7 +110,7 @@ MOE_FAMILIES: Mapping[str, Family] = {
         multi_token=DEEPSEEK_MTP,
     ),
     "gpt_oss": Family(
-        mixers=AttentionLayers(heads=replace(BIAS_FLAG, sinks=True), windows=one_full_in(2, None)),
+        mixers=AttentionLayers(heads=SINKS, windows=one_full_in(2, None)),
         blocks=MoeLayers(
             count=_LOCAL_OR_NUM,
             active=("num_experts_per_tok", "experts_per_token"),
@@ -118,6 +120,9 @@ MOE_FAMILIES: Mapping[str, Family] = {
         ),
     ),
     "granitemoe": Family(mixers=AttentionLayers(heads=BIAS_FLAG), blocks=granite.EXPERTS),
+    "granitemoe_swa": Family(
+        mixers=AttentionLayers(heads=SINKS, windows=first_full_in_four), blocks=granite.shared_blocks
+    ),
     "granitemoeshared": Family(mixers=AttentionLayers(heads=BIAS_FLAG), blocks=granite.shared_blocks),
     "hunyuan_v1_moe": Family(
         mixers=AttentionLayers(heads=QK_NORM),

@@ -45,6 +45,8 @@ class Heads:
 
 BIAS_FLAG = Heads(qkv_bias="attention_bias", output_bias="attention_bias")
 """Llama's: all four projections have a bias where `attention_bias` is set."""
+SINKS = replace(BIAS_FLAG, sinks=True)
+"""gpt-oss's."""
 QKV_BIAS_FLAG = Heads(qkv_bias="attention_bias")
 QK_NORM = replace(BIAS_FLAG, qk_norm="per_head")
 """Qwen3's."""

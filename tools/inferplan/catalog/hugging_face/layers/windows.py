@@ -53,6 +53,11 @@ def one_full_in(every: int, key: str | None = "sliding_window_pattern") -> Windo
     return windows
 
 
+def first_full_in_four(keys: Keys, layers: int) -> Sequence[int | None]:
+    """The first of every four layers is full. Source: transformers 5.24, `CwmConfig`, `GraniteSWAConfig`."""
+    return _by_layer_types(keys, [bool(number % 4) for number in range(layers)], window_of(keys))
+
+
 def one_full_in_four_from_last(keys: Keys, layers: int) -> Sequence[int | None]:
     """The last layer is full, and every fourth before it. Source: transformers, `MuseGlimmerTextConfig`."""
     return _by_layer_types(keys, [bool((layers - 1 - number) % 4) for number in range(layers)], window_of(keys))
