@@ -270,6 +270,8 @@ stablelm: hidden_size=2560 intermediate_size=6912 max_position_embeddings=4096 n
     num_hidden_layers=32 vocab_size=50304
 starcoder2: hidden_size=3072 intermediate_size=12288 max_position_embeddings=4096 num_attention_heads=24
     num_hidden_layers=30 num_key_value_heads=2 use_bias=true vocab_size=49152
+youtu: hidden_size=2048 intermediate_size=6144 kv_lora_rank=512 max_position_embeddings=131072 num_attention_heads=16
+    num_hidden_layers=32 q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 v_head_dim=128 vocab_size=128256
 """
 
 

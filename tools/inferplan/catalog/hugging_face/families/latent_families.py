@@ -46,5 +46,6 @@ LATENT_FAMILIES: Mapping[str, Family] = {
     "longcat_flash": Family(refused=("router_bias",), mixers=longcat_flash.mixers, blocks=longcat_flash.blocks),
     "mistral4": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
     "sarvam_mla": Family(mixers=MlaLayers(), blocks=SARVAM_EXPERTS),
+    "youtu": Family(mixers=MlaLayers(), tied=True),
 }
 """By `model_type`."""
