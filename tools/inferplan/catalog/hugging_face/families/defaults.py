@@ -153,6 +153,9 @@ lfm2: conv_L_cache=3 hidden_size=2560 intermediate_size=12288 max_position_embed
 lfm2_moe: conv_L_cache=3 hidden_size=2048 intermediate_size=7168 max_position_embeddings=128000
     moe_intermediate_size=1792 num_attention_heads=32 num_dense_layers=2 num_experts=32 num_experts_per_tok=4
     num_hidden_layers=32 num_key_value_heads=8 vocab_size=65536
+lfm3: conv_L_cache=7 head_dim=128 hidden_size=2048 intermediate_size=7680 max_position_embeddings=128000
+    num_attention_heads=16 num_hidden_layers=24 num_key_value_heads=4 sliding_window=256 use_attention_gate=true
+    vocab_size=128000
 llama: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
     num_hidden_layers=32 vocab_size=32000
 llama4_text: hidden_size=5120 intermediate_size=8192 intermediate_size_mlp=16384 max_position_embeddings=131072

@@ -70,6 +70,7 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
         ),
         tied=True,
     ),
+    "lfm3": Family(mixers=lfm2.with_windows, norms=lfm2.sandwich_norms, tied=True, local_rope=True),
     "minimax": Family(
         mixers=minimax.lightning,
         blocks=MoeLayers(count=("num_local_experts",), width=("intermediate_size",)),

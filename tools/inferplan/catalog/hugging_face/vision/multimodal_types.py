@@ -25,6 +25,7 @@ TEXT_DECODERS: Mapping[str, str] = {
     "kimi_k3": "kimi_linear",
     "kimi_vl": "deepseek_v3",
     "lfm2_vl": "lfm2",
+    "lfm3_vl": "lfm3",
     "llama4": "llama4_text",
     "llava": "llama",
     "llava_next": "llama",
