@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
-from inferplan.catalog.hugging_face.config import described
+from inferplan.catalog.hugging_face.config import ConfigProblem, described
 from inferplan.core.architecture import Architecture
-from inferplan.core.parameters import count
+from inferplan.core.engines.kv_coverage import not_modelled
+from inferplan.core.parameters import count, idle_params
 
 SIZES = ("hidden_size", "intermediate_size", "num_attention_heads", "num_hidden_layers", "vocab_size")
 """What a config has to give itself."""
@@ -81,3 +82,38 @@ def test_layers_of_lfm3_attend_in_turn_to_all_and_to_a_window_behind_three_that_
 def test_norms_behind_blocks_and_gates_of_heads_of_lfm3_may_be_switched_off() -> None:
     whole, plain = sized("lfm3"), sized("lfm3", use_sandwich_norm=False, use_attention_gate=False)
     assert count(whole).total - count(plain).total == 24 * 2 * 2048 + 11 * 2048 * 16
+
+
+def test_mistral_large_4_is_counted_with_its_tower_and_a_quarter_of_its_layers_does_not_rotate() -> None:
+    """1,050,118,202,912 and 1,704,218,624 of transformers 5.24, `MistralLarge4Config()`: A52B of 1T as published."""
+    model = described(json.dumps({"model_type": "mistral_large4", "text_config": {}, "vision_config": {}})).model
+    architecture = model.architecture
+    assert (model.total_params, architecture.vision_params) == (1_050_118_202_912, 1_704_218_624)
+    assert round((model.total_params - idle_params(architecture)) / 1e9) == 53
+    widths = [architecture.groups[number].mixers[0].cached[0].elements for number in architecture.sequence]
+    assert widths == [576, 576, 576, 512] * 18
+    assert described(model.id).model.architecture == architecture
+
+
+@pytest.mark.parametrize(
+    ("changed", "latents"),
+    [({"no_rope_layers": [1] * 72}, {576}), ({"no_rope_layers": [0] * 72}, {512}), ({}, {512, 576})],
+    ids=str,
+)
+def test_vllms_pages_are_claimed_where_all_latents_of_mistral_large_4_are_as_wide(
+    changed: dict[str, object], latents: set[int]
+) -> None:
+    text = json.dumps({"model_type": "mistral_large4", "text_config": changed})
+    architecture = described(text).model.architecture
+    cached = [part for _, mixer in architecture.mixers for part in mixer.cached]
+    assert {part.elements for part in cached if part.what == "latent"} == latents
+    assert bool(not_modelled(architecture, version=28)) == (len(latents) > 1)
+
+
+def test_layers_of_mistral_large_4_that_read_the_latents_of_others_are_refused() -> None:
+    own = list(range(72))
+    config = {"model_type": "mistral_large4", "text_config": {"kv_source_layers": own}}
+    assert described(json.dumps(config)).model.total_params == 1_050_118_202_912
+    config["text_config"] = {"kv_source_layers": [*own[:-1], 70]}
+    with pytest.raises(ConfigProblem, match=r'"text_config.kv_source_layers" has layers read the latents of others'):
+        described(json.dumps(config))

@@ -44,8 +44,14 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
 
 
 def _odd_pages(architecture: Architecture) -> str | None:
-    """Why vLLM cannot have pages of these sizes: the largest has to be a multiple of every other."""
-    pages = {part.elements for _, mixer in architecture.mixers for part in mixer.cached if part.heads}
+    """Why vLLM cannot have pages of these sizes, or is not known to: the largest has to be a multiple of every other.
+
+    No class of vLLM 0.33 has latents of several widths, as layers with and without rotation make them.
+    """
+    cached = [part for _, mixer in architecture.mixers for part in mixer.cached]
+    if len({part.elements for part in cached if part.what == "latent"}) > 1:
+        return "latents of several widths: vLLM's pages for that mix are not modelled"
+    pages = {part.elements for part in cached if part.heads}
     if any(max(pages) % page for page in pages):
         return "the layers' pages are no multiples of each other: vLLM refuses them, or pads them in a way not modelled"
     return None

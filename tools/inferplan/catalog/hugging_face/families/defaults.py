@@ -187,6 +187,10 @@ mistral4: hidden_size=4096 intermediate_size=12288 kv_lora_rank=256 max_position
     moe_intermediate_size=2048 n_routed_experts=128 n_shared_experts=1 num_attention_heads=32 num_experts_per_tok=4
     num_hidden_layers=36 num_local_experts=128 q_lora_rank=1024 qk_nope_head_dim=64 qk_rope_head_dim=64 v_head_dim=128
     vocab_size=131072
+mistral_large4_text: first_k_dense_replace=1 hidden_size=6144 index_head_dim=128 index_n_heads=32 index_topk=2048
+    intermediate_size=24576 kv_lora_rank=512 max_position_embeddings=1048576 moe_intermediate_size=6144
+    n_routed_experts=128 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=4 num_hidden_layers=72
+    num_local_experts=128 qk_nope_head_dim=64 qk_rope_head_dim=64 v_head_dim=128 vocab_size=204800
 mixtral: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=8 vocab_size=32000
 mllama_text_model: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from inferplan.catalog.hugging_face.families import axk2, deepseek_v4, deepseek_v41, hy_v4, longcat_flash
+from inferplan.catalog.hugging_face.families import (
+    axk2,
+    deepseek_v4,
+    deepseek_v41,
+    hy_v4,
+    longcat_flash,
+    mistral_large4,
+)
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.families.moe_families import DEEPSEEK_EXPERTS, DEEPSEEK_MTP, SARVAM_EXPERTS
 from inferplan.catalog.hugging_face.layers.expert_layers import every_layer
@@ -45,6 +52,12 @@ LATENT_FAMILIES: Mapping[str, Family] = {
     ),
     "longcat_flash": Family(refused=("router_bias",), mixers=longcat_flash.mixers, blocks=longcat_flash.blocks),
     "mistral4": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
+    "mistral_large4_text": Family(
+        refused=("attention_bias",),
+        mixers=mistral_large4.mixers,
+        blocks=DEEPSEEK_EXPERTS,
+        extras=mistral_large4.extras,
+    ),
     "sarvam_mla": Family(mixers=MlaLayers(), blocks=SARVAM_EXPERTS),
     "youtu": Family(mixers=MlaLayers(), tied=True),
 }

@@ -33,6 +33,7 @@ TEXT_DECODERS: Mapping[str, str] = {
     "llava_onevision": "qwen2",
     "minimax_m3_vl": "minimax_m3",
     "mistral3": "mistral",
+    "mistral_large4": "mistral_large4_text",
     "mllama": "mllama_text_model",
     "muse_glimmer": "muse_glimmer_text",
     "qwen2_5_vl": "qwen2_5_vl_text",

@@ -40,6 +40,7 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "llava": _CLIP,
     "llava_next": _CLIP,
     "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
+    "mistral_large4": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 30, "patch_size": 14},
     "muse_glimmer": {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
         "pos_emb_height": 32, "pos_emb_width": 32,

@@ -215,6 +215,7 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "llava": _clip,
     "llava_next": _clip,
     "mistral3": _pixtral,
+    "mistral_large4": _pixtral,
     "muse_glimmer": _muse_glimmer,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
