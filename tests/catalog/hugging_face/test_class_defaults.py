@@ -30,6 +30,7 @@ BUILT = {
     "cwm": Built((6144, 21504, 48, 64, 128256), 32_581_097_472, {None: 16, 8192: 48}),
     "granite_swa": Built((2560, 8192, 20, 24, 100352), 2_144_463_840, {None: 6, 128: 18}),
     "granitemoe_swa": Built((4096, 11008, 32, 32, 32000), 37_039_117_312, {None: 8, 128: 24}),
+    "helium": Built((2560, 7040, 20, 24, 48000), 2_172_643_840, {None: 24}),
     "jais2": Built((3328, 26624, 26, 32, 150272), 8_090_401_280, {None: 32}),
     "lfm3": Built((2048, 7680, 16, 24, 128000), 1_728_801_536, {None: 6, 256: 5}),
     "youtu": Built((2048, 6144, 16, 32, 128256), 1_961_560_064, {None: 32}),
@@ -117,3 +118,9 @@ def test_layers_of_mistral_large_4_that_read_the_latents_of_others_are_refused()
     config["text_config"] = {"kv_source_layers": [*own[:-1], 70]}
     with pytest.raises(ConfigProblem, match=r'"text_config.kv_source_layers" has layers read the latents of others'):
         described(json.dumps(config))
+
+
+def test_heads_of_helium_that_are_not_as_wide_as_what_they_add_to_are_refused() -> None:
+    """transformers, `HeliumAttention`: its output projection is hidden x hidden, whatever the heads are."""
+    with pytest.raises(ConfigProblem, match="heads that are 1280 wide in all are not the hidden size of 2560"):
+        sized("helium", head_dim=64)

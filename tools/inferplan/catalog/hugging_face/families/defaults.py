@@ -121,6 +121,8 @@ granitemoehybrid: hidden_size=4096 intermediate_size=11008 mamba_d_state=256 mam
     vocab_size=32000
 granitemoeshared: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
     num_experts_per_tok=2 num_hidden_layers=32 num_local_experts=8 shared_intermediate_size=0 vocab_size=32000
+helium: head_dim=128 hidden_size=2560 intermediate_size=7040 max_position_embeddings=4096 num_attention_heads=20
+    num_hidden_layers=24 vocab_size=48000
 hunyuan_v1_dense: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
     num_hidden_layers=32 vocab_size=290943
 hunyuan_v1_moe: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 moe_topk=1

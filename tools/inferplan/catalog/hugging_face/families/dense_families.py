@@ -15,6 +15,7 @@ from inferplan.catalog.hugging_face.layers.heads import (
     WIDE_QK_NORM,
     AttentionLayers,
     Heads,
+    Mixers,
 )
 from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
 from inferplan.catalog.hugging_face.layers.windows import (
@@ -28,11 +29,20 @@ from inferplan.catalog.hugging_face.layers.windows import (
     sliding_unless_listed,
 )
 from inferplan.catalog.hugging_face.reading.keys import Keys
+from inferplan.catalog.hugging_face.reading.sizes import hidden_of
 
 
 def _hyperclovax_norms(keys: Keys) -> int:
     """One before and, unless switched off, one behind each block. Source: transformers, `HyperCLOVAXDecoderLayer`."""
     return 4 if keys.flag("use_post_norm", default=True) else 2
+
+
+def _helium_mixers(keys: Keys) -> Mixers:
+    """The output has no bias, and is as wide as it reads. Source: transformers 5.24, `HeliumAttention`."""
+    one, hidden = QKV_BIAS_FLAG.read(keys), hidden_of(keys)
+    if one.output_width != hidden:
+        keys.contradiction(f"heads that are {one.output_width} wide in all are not the hidden size of {hidden}")
+    return AttentionLayers(heads=QKV_BIAS_FLAG)(keys)
 
 
 _LLAMA = Family(mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(bias="mlp_bias"))
@@ -105,6 +115,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "granite_swa": Family(
         mixers=AttentionLayers(heads=SINKS, windows=first_full_in_four), blocks=DenseLayers(bias="mlp_bias")
     ),
+    "helium": Family(mixers=_helium_mixers, blocks=DenseLayers(bias="mlp_bias")),
     "hunyuan_v1_dense": Family(mixers=AttentionLayers(heads=QK_NORM)),
     "hyperclovax": Family(
         mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(bias="mlp_bias"), norms=_hyperclovax_norms
