@@ -57,3 +57,27 @@ def test_a_thinker_alone_is_read_as_the_whole_one_is() -> None:
 def test_a_format_that_the_whole_config_states_is_the_thinkers() -> None:
     quantised = {**CONFIG, "quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
     assert described(json.dumps(quantised)).model.native_precision == "fp8"
+
+
+OMNI_2_5 = {"model_type": "qwen2_5_omni_thinker", "audio_config": {}, "text_config": {}, "vision_config": {}}
+
+
+def test_the_thinker_of_qwen2_5_omni_has_decoder_and_encoders_of_its_class() -> None:
+    """transformers 5.24, `Qwen2_5OmniThinkerForConditionalGeneration`, of the defaults and of other sizes."""
+    whole = described(json.dumps(OMNI_2_5))
+    assert (whole.model.total_params, whole.notes) == (7_615_616_512, ())
+    assert whole.model.architecture.vision_params == 639_647_232 + 3_083_025_152
+    assert whole.model.architecture.rope_tables == 4
+    sizes = {"d_model": 640, "encoder_ffn_dim": 999, "encoder_layers": 7, "num_mel_bins": 80, "output_dim": 3000}
+    other = {**OMNI_2_5, "audio_config": sizes, "vision_config": {"depth": 9, "hidden_size": 1280}}
+    architecture = described(json.dumps(other)).model.architecture
+    assert architecture.vision_params == 23_776_633 + 223_399_544
+    assert described(described(json.dumps(other)).model.id).model.architecture == architecture
+
+
+def test_the_parts_of_qwen2_5_omni_that_speak_are_named_as_it_names_them() -> None:
+    speaking = {"talker_config": {}, "token2wav_config": {}}
+    whole = described(json.dumps({"model_type": "qwen2_5_omni", "thinker_config": OMNI_2_5, **speaking}))
+    assert whole.model.total_params == 7_615_616_512
+    assert [note for note in whole.notes if "(talker and token2wav)" in note] == list(whole.notes)
+    assert described(whole.model.id).notes == whole.notes

@@ -1,7 +1,7 @@
 """What engines load of models that also speak: the thinker, which reads text, sound and images and writes text.
 
-Source: vLLM 0.33, qwen3_omni_moe_thinker.py (`skip_prefixes`: "talker.", "code2wav."); its class of the architecture
-`Qwen3OmniMoeForConditionalGeneration` is the thinker's.
+Source: vLLM 0.33, qwen3_omni_moe_thinker.py (`skip_prefixes`: "talker.", "code2wav."), qwen2_5_omni_thinker.py
+("talker.", "token2wav."); their classes of the architectures for conditional generation are the thinkers'.
 """
 
 from typing import cast
@@ -9,10 +9,11 @@ from typing import cast
 from inferplan.catalog.hugging_face.reading.keys import Keys
 
 CONFIG = "thinker_config"
-SPEAKING = ("talker_config", "code2wav_config")
-UNLOADED = "The parts that speak (talker and code2wav) are not counted: engines for text load the thinker alone."
+TALKER, WAVES = "talker_config", "token2wav_config"
+SPEAKING = (TALKER, "code2wav_config", WAVES)
+UNLOADED = "The parts that speak (talker and {waves}) are not counted: engines for text load the thinker alone."
 
-_THINKERS = {"qwen3_omni_moe": "qwen3_omni_moe_thinker"}
+_THINKERS = {"qwen2_5_omni": "qwen2_5_omni_thinker", "qwen3_omni_moe": "qwen3_omni_moe_thinker"}
 """Types whose config holds that of a thinker, each with the thinker's type."""
 
 
@@ -28,5 +29,6 @@ def thinking(config: dict[str, object]) -> dict[str, object]:
 def note_speaking(root: Keys) -> None:
     """Say of a config that has the parts that speak that they are left out."""
     if any(root.has(key) for key in SPEAKING):
-        root.keep(SPEAKING[0], "not loaded", None)
-        root.notes[UNLOADED] = None
+        root.keep(TALKER, "not loaded", None)
+        root.keep(WAVES, "not loaded" if root.has(WAVES) else None, None)
+        root.notes[UNLOADED.format(waves="token2wav" if root.has(WAVES) else "code2wav")] = None

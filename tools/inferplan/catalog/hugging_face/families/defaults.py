@@ -224,6 +224,8 @@ phimoe: hidden_size=4096 intermediate_size=6400 max_position_embeddings=131072 n
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=16 vocab_size=32064
 qwen2: hidden_size=4096 intermediate_size=22016 max_position_embeddings=32768 num_attention_heads=32
     num_hidden_layers=32 sliding_window=4096 vocab_size=151936
+qwen2_5_omni_text: hidden_size=3584 intermediate_size=18944 max_position_embeddings=32768 max_window_layers=28
+    num_attention_heads=28 num_hidden_layers=28 num_key_value_heads=4 sliding_window=32768 vocab_size=152064
 qwen2_5_vl_text: hidden_size=8192 intermediate_size=29568 max_position_embeddings=32768 max_window_layers=80
     num_attention_heads=64 num_hidden_layers=80 num_key_value_heads=8 sliding_window=4096 vocab_size=152064
 qwen2_moe: hidden_size=2048 intermediate_size=5632 max_position_embeddings=32768 moe_intermediate_size=1408

@@ -28,6 +28,7 @@ _ALIASES: Mapping[str, str] = {
     "minimax_m3_vl_text": "minimax_m3",
     "minimax_text_01": "minimax",
     "mimo_v2": "mimo_v2_flash",
+    "qwen2_5_omni_text": "qwen2",
     "qwen2_5_vl_text": "qwen2",
     "qwen2_vl_text": "qwen2",
     "qwen3_omni_moe_text": "qwen3_moe",

@@ -21,6 +21,7 @@ SECTIONED = frozenset(
         "ernie4_5_vl_moe_text",
         "glm4v_moe_text",
         "glm4v_text",
+        "qwen2_5_omni_text",
         "qwen2_5_vl_text",
         "qwen2_vl_text",
         "qwen3_5_moe_text",

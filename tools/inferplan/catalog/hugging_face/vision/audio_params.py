@@ -15,6 +15,16 @@ CONVOLUTED = 3
 """Frames in the window of each of Whisper's two convolutions."""
 
 
+def _whisper_layer(width: int, inner: int) -> int:
+    """Attention, whose keys have no bias, two matrices, two norms. Source: transformers, `WhisperEncoderLayer`."""
+    return 4 * width**2 + 3 * width + 2 * width * inner + inner + width + 4 * width
+
+
+def _whisper_convolutions(width: int, mels: int) -> int:
+    """Two convolutions, which turn mels into the encoder's width. Source: transformers, `WhisperEncoder`."""
+    return (CONVOLUTED * mels + 1) * width + (CONVOLUTED * width + 1) * width
+
+
 def _qwen3_omni(audio: Keys, _hidden: int) -> int:
     """Three convolutions, layers as Whisper's with biases everywhere, and two matrices to the decoder's width.
 
@@ -31,6 +41,19 @@ def _qwen3_omni(audio: Keys, _hidden: int) -> int:
     return size(audio, "encoder_layers", default=32) * layer + first + others + joined + ends
 
 
+def _qwen2_5_omni(audio: Keys, _hidden: int) -> int:
+    """Whisper's encoder, whose keys have no bias, and one matrix; the tokens around a sound are two vectors.
+
+    Source: transformers 5.24, `Qwen2_5OmniAudioEncoder`; positions are no parameters.
+    """
+    width, inner = size(audio, "d_model", default=1280), size(audio, "encoder_ffn_dim", default=5120)
+    out = size(audio, "output_dim", default=3584)
+    heard = _whisper_convolutions(width, size(audio, "num_mel_bins", default=128))
+    return (
+        size(audio, "encoder_layers", default=32) * _whisper_layer(width, inner) + heard + 2 * width + (width + 3) * out
+    )
+
+
 def _gemma4_unified(audio: Keys, hidden: int) -> int:
     """Samples of a token are projected as they are. Source: transformers 5.24, `Gemma4UnifiedMultimodalEmbedder`."""
     return size(audio, "audio_embed_dim", default=640) * hidden
@@ -42,14 +65,15 @@ def _voxtral(audio: Keys, hidden: int) -> int:
     Source: transformers 5.24, `VoxtralEncoder`, `VoxtralMultiModalProjector`.
     """
     width, inner = size(audio, "hidden_size", "d_model", default=1280), size(audio, "intermediate_size", default=5120)
-    layer = 4 * width**2 + 3 * width + 2 * width * inner + inner + width + 4 * width
-    heard = (CONVOLUTED * size(audio, "num_mel_bins", default=128) + 1) * width + (CONVOLUTED * width + 1) * width
+    heard = _whisper_convolutions(width, size(audio, "num_mel_bins", default=128))
     ends = size(audio, "max_source_positions", default=1500) * width + 2 * width
-    return size(audio, "num_hidden_layers", default=32) * layer + heard + ends + (inner + hidden) * hidden
+    layers = size(audio, "num_hidden_layers", default=32) * _whisper_layer(width, inner)
+    return layers + heard + ends + (inner + hidden) * hidden
 
 
 AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
     "gemma4_unified": _gemma4_unified,
+    "qwen2_5_omni_thinker": _qwen2_5_omni,
     "qwen3_omni_moe_thinker": _qwen3_omni,
     "voxtral": _voxtral,
 }

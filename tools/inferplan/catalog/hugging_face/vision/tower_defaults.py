@@ -5,6 +5,16 @@ Source: PyPI transformers 5.24.0, the vision configuration class of each type.
 
 from collections.abc import Mapping
 
+_QWEN2_5 = {
+    "depth": 32,
+    "hidden_size": 3584,
+    "in_channels": 3,
+    "intermediate_size": 3420,
+    "out_hidden_size": 3584,
+    "patch_size": 14,
+    "spatial_merge_size": 2,
+    "temporal_patch_size": 2,
+}
 _QWEN3 = {
     "depth": 27, "hidden_size": 1152, "in_channels": 3, "intermediate_size": 4304, "num_position_embeddings": 2304,
     "patch_size": 16, "spatial_merge_size": 2, "temporal_patch_size": 2,
@@ -45,10 +55,8 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
         "pos_emb_height": 32, "pos_emb_width": 32,
     },
-    "qwen2_5_vl": {
-        "depth": 32, "hidden_size": 3584, "in_channels": 3, "intermediate_size": 3420, "out_hidden_size": 3584,
-        "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
-    },
+    "qwen2_5_omni_thinker": _QWEN2_5,
+    "qwen2_5_vl": _QWEN2_5,
     "qwen2_vl": {
         "depth": 32, "embed_dim": 1280, "hidden_size": 3584, "in_channels": 3, "mlp_ratio": 4, "patch_size": 14,
         "spatial_merge_size": 2, "temporal_patch_size": 2,

@@ -217,6 +217,7 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "mistral3": _pixtral,
     "mistral_large4": _pixtral,
     "muse_glimmer": _muse_glimmer,
+    "qwen2_5_omni_thinker": _qwen2_5,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
     "qwen3_5": _qwen3,
