@@ -134,6 +134,11 @@ hy_v4: first_k_dense_replace=1 hc_mult=4 hidden_size=2816 index_head_dim=128 ind
     intermediate_size=6912 kv_lora_rank=512 max_position_embeddings=262144 moe_intermediate_size=768
     n_routed_experts=256 n_shared_experts=1 num_attention_heads=32 num_experts_per_tok=8 num_hidden_layers=34
     num_local_experts=256 q_lora_rank=1536 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=120832
+inkling_text: conv_kernel_size=4 d_rel=16 head_dim=128 hidden_size=6144 intermediate_size=24576
+    max_position_embeddings=131072 moe_intermediate_size=3072 n_routed_experts=256 n_shared_experts=2
+    num_attention_heads=64 num_experts_per_tok=6 num_hidden_layers=66 num_key_value_heads=8 num_local_experts=256
+    rel_extent=1024 sliding_window_size=512 swa_head_dim=128 swa_num_attention_heads=64 swa_num_key_value_heads=16
+    vocab_size=201024
 internlm3: hidden_size=4096 intermediate_size=10240 max_position_embeddings=32768 num_attention_heads=32
     num_hidden_layers=48 num_key_value_heads=2 vocab_size=128512
 iquestcoder: head_dim=128 hidden_size=5120 intermediate_size=27648 max_position_embeddings=131072

@@ -22,6 +22,7 @@ _ALIASES: Mapping[str, str] = {
     "gemma4_unified_text": "gemma4_text",
     "glm4v_moe_text": "glm4_moe",
     "hunyuan": "hunyuan_v1_moe",
+    "inkling_model": "inkling_text",
     "iquestcoder": "llama",
     "kimi_k2": "deepseek_v3",
     "minimax_m1": "minimax",

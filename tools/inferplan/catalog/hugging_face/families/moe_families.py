@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from inferplan.catalog.hugging_face.families import dbrx, ernie4_5_vl, granite, laguna, llama4, mimo_v2, minimax, step3
+from inferplan.catalog.hugging_face.families import (
+    dbrx,
+    ernie4_5_vl,
+    granite,
+    inkling,
+    laguna,
+    llama4,
+    mimo_v2,
+    minimax,
+    step3,
+)
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.layers.expert_layers import (
     after_dense,
@@ -139,6 +149,12 @@ MOE_FAMILIES: Mapping[str, Family] = {
         mixers=AttentionLayers(heads=QK_NORM),
         blocks=_SHARED_BY_COUNT,
         multi_token=MultiTokenLayers(),
+    ),
+    "inkling_text": Family(
+        refused=("q_bias", "o_bias", "tie_word_embeddings"),
+        mixers=inkling.mixers,
+        blocks=inkling.blocks,
+        extras=inkling.extras,
     ),
     "kolibri1": Family(
         mixers=AttentionLayers(heads=QK_NORM, windows=one_full_in(5, None)),

@@ -18,6 +18,7 @@ TEXT_DECODERS: Mapping[str, str] = {
     "glm4v_moe": "glm4v_moe_text",
     "glm5_next": "glm5_next_text",
     "idefics3": "llama",
+    "inkling_mm_model": "inkling_text",
     "interns1": "qwen3_moe",
     "internvl": "qwen2",
     "internvl_chat": "qwen2",
