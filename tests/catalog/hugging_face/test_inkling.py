@@ -122,3 +122,12 @@ def test_layers_listed_as_local_have_the_window_and_heads_of_their_own() -> None
 )
 def test_what_is_not_modelled_is_said(changed: dict[str, Any], said: str) -> None:
     assert said in problem(json.loads(wrapped(CHECKPOINT, **changed)))
+
+
+@pytest.mark.parametrize("said", [{"mtp_config": {"num_nextn_predict_layers": 8}}, {}], ids=["checkpoint", "saved"])
+def test_layers_for_further_tokens_are_said_not_to_be_counted(said: dict[str, Any]) -> None:
+    decoder = CHECKPOINT if said else {**SAVED, "num_mtp_layers": 8}
+    whole = described(json.dumps({"model_type": "inkling_mm_model", "text_config": decoder, **said}))
+    assert [note for note in whole.notes if note.startswith("The layers for further tokens")]
+    assert described(whole.model.id).notes == whole.notes
+    assert whole.model.total_params == 947_025_547_842

@@ -14,7 +14,7 @@ from inferplan.catalog.hugging_face._text_decoder import known_model_types, text
 from inferplan.catalog.hugging_face._thinker import note_speaking, thinking
 from inferplan.catalog.hugging_face.families.lora import adapted
 from inferplan.catalog.hugging_face.families.remote_code import needs_remote_code
-from inferplan.catalog.hugging_face.layers.multi_token import NUM_MTP, NUM_NEXTN
+from inferplan.catalog.hugging_face.layers.multi_token import MTP_CONFIG, NUM_MTP, NUM_MTP_LAYERS, NUM_NEXTN
 from inferplan.catalog.hugging_face.quantization.released import released_in
 from inferplan.catalog.hugging_face.reading.document import LONGEST_CONFIG, parsed
 from inferplan.catalog.hugging_face.reading.keys import Keys
@@ -83,10 +83,12 @@ def read(config: dict[str, object]) -> Described:
 
 def _uncounted(root: Keys, body: Keys, architecture: Architecture) -> Iterator[str]:
     """Notes on what the config or its model type has beyond the model: MTP layers, a vision tower."""
-    mtp = next((key for key in (NUM_NEXTN, NUM_MTP) if body.values.get(key)), None)
+    said = [(body, NUM_NEXTN), (body, NUM_MTP), (body, NUM_MTP_LAYERS), (root, MTP_CONFIG)]
+    mtp = next(((keys, key) for keys, key in said if keys.values.get(key)), None)
     if mtp and not architecture.multi_token:
-        body.keep(mtp, 1, None)
-        yield f"The layers for further tokens ({mtp}) are not counted."
+        keys, key = mtp
+        keys.keep(key, 1, None)
+        yield f"The layers for further tokens ({key}) are not counted."
     if root.values.get("model_type") in TEXT_DECODERS.keys() - HEARING and not root.has("vision_config"):
         yield "The config has no vision_config: a vision tower is not counted."
 

@@ -25,7 +25,7 @@ from inferplan.catalog.hugging_face.families.moe_families import (
 from inferplan.catalog.hugging_face.layers.expert_layers import after_dense, by_period
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers, MoeLayers
 from inferplan.catalog.hugging_face.layers.heads import QK_NORM, WIDE_QK_NORM
-from inferplan.catalog.hugging_face.layers.multi_token import NUM_MTP, NUM_NEXTN, MultiTokenLayers
+from inferplan.catalog.hugging_face.layers.multi_token import NUM_MTP, NUM_MTP_LAYERS, NUM_NEXTN, MultiTokenLayers
 from inferplan.catalog.hugging_face.layers.recurrent import GatedDeltaLayers
 
 _QWEN_DELTA = GatedDeltaLayers(heads=replace(QK_NORM, output_gate=True))
@@ -43,7 +43,7 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
             where=AFTER_FIRST_K,
         ),
         state_bytes=ling.state_bytes,
-        multi_token=MultiTokenLayers(count=(NUM_NEXTN, "num_mtp_layers"), correction_bias=True),
+        multi_token=MultiTokenLayers(count=(NUM_NEXTN, NUM_MTP_LAYERS), correction_bias=True),
     ),
     "falcon_h1": Family(mixers=falcon_h1.mixers, blocks=DenseLayers(bias="mlp_bias")),
     "glm5_next_text": Family(
