@@ -204,7 +204,7 @@ async def test_a_word_for_nothing_is_told_to_leave_the_argument_out(client: Clie
     ("name", "said", "nearest"),
     [
         ("precision", "fp8,int4", '"fp8", "int4"'),
-        ("precision", "fp8_block", '"fp8"'),
+        ("precision", "fp8_sparse", '"fp8"'),
         ("gpu", "H100 or A100", '"h100-sxm", "a100-80gb-sxm"'),
         ("engine", "vllm==0.10.0", '"vllm"'),
         ("model", "llama 3.3 70b, qwen3 32b", '"meta-llama/Llama-3.3-70B-Instruct", "Qwen/Qwen3-32B"'),
