@@ -372,6 +372,20 @@ def test_the_gpus_of_an_assumed_context_serve_within_the_latency_asked_for(tool:
     assert (short.serves_users, short.gpus_used) == (True, 8)
 
 
+@pytest.mark.parametrize(
+    ("limit", "told", "gpus"),
+    [({}, "would keep up on 5 GPUs", 5), ({"max_tpot_ms": 30}, "would be served in time on 12 GPUs", 12)],
+)
+def test_the_gpus_of_an_assumed_context_keep_up_with_the_requests(limit: dict[str, int], told: str, gpus: int) -> None:
+    """Memory alone holds sessions of one turn on 4 GPUs, on which 20 requests a second pile up."""
+    asked: dict[str, Any] = {"model": "llama 3.3 70b", "precision": "fp8", "input_tokens": 1000, "output_tokens": 300}
+    asked |= {"overrides": "requests_per_s=20", **limit}
+    planner = TOOLS_BY_NAME["plan_parallelism"]
+    assert f"is assumed: sessions of 1,300 tokens, one turn, {told}" in planner.ask(asked).summary
+    short = planner.ask(asked | {"context_window": 1300})
+    assert (short.serves_users, short.gpus_used) == (True, gpus)
+
+
 def test_an_assumed_context_that_decides_nothing_is_listed_alone() -> None:
     answer = TOOLS_BY_NAME["estimate_vram"].ask({"model": "llama 3.1 8b"})
     assert {one.name: one.why for one in answer.assumptions}["context_window"] == "tokens, assumed"

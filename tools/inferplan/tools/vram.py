@@ -194,7 +194,7 @@ def need_of(q: VramQuestion, ledger: Ledger) -> Need:
         assumed_turn=0 if q.context_given else sum(turn(q.context_window, None, None)),
     )
     if need.assumed_turn:
-        note_context(ledger, need.on, users=need.users, context=need.context, turn=need.assumed_turn)
+        note_context(ledger, need.on, need.context, need.short)
     _note_cache(q, need, ledger)
     _note_rules(need, ledger)
     _note_pace(need, ledger)

@@ -39,9 +39,8 @@ def note_load(case: Case, ledger: Ledger) -> None:
 
 def note_assumed_context(case: Case, ledger: Ledger) -> None:
     """List that the context is assumed, where it is."""
-    demand = case.demand
-    if not demand.context_given:
-        note_context(ledger, case.timed, users=case.users, context=demand.context, turn=demand.turn)
+    if not case.demand.context_given:
+        note_context(ledger, case.timed, case.demand.context, case.short)
 
 
 def _note_width(case: Case, ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ from inferplan.core.bracket import first_holding
 from inferplan.core.parallelism import Layout, depths
 from inferplan.core.serving_laws import Service
 from inferplan.tools.layouts.demand import Demand, Plan, most_in_time, plan_of
+from inferplan.tools.serving.assumed_context import Short, saving, shorter
 from inferplan.tools.serving.latency import WHENEVER
 from inferplan.tools.serving.serving import Deployment, Serving
 
@@ -156,6 +157,15 @@ class Case:
         return compare(self.on, patient, runners_up=0).chosen.layout.gpus
 
     @cached_property
+    def short(self) -> Short | None:
+        """Sessions of a turn alone on the GPUs that they take; None where those are no fewer, or not known."""
+        demand = self.demand
+        if demand.rate is None:
+            return shorter(self.timed, users=self.users, context=demand.context, turn=demand.turn)
+        whole, short = (_fewest(self.on, replace(demand, context=tokens)) for tokens in (demand.context, demand.turn))
+        return saving(demand.turn, short, whole, arrivals=True)
+
+    @cached_property
     def shared_out(self) -> "Case | None":
         """The case with decode context parallelism, where that serves users who are not served, or takes fewer GPUs.
 
@@ -176,8 +186,7 @@ class Case:
     @cached_property
     def anywhere_serves(self) -> bool:
         """Whether some number of GPUs of this type serves the users, in time."""
-        found = compare(self.on, replace(self.demand, gpus=None, objective="fewest_gpus"), runners_up=0)
-        return bool(found.plans) and found.chosen.serves
+        return _fewest(self.on, self.demand) is not None
 
     @cached_property
     def needed(self) -> Layout | None:
@@ -199,6 +208,12 @@ def closest(plans: Iterable[Plan]) -> Mapping[int, float]:
         if plan.holds and not plan.serves:
             found[plan.in_time] = min(plan.excess, found.get(plan.in_time, inf))
     return found
+
+
+def _fewest(on: Serving, demand: Demand) -> int | None:
+    """The fewest GPUs that serve the users and keep up with the requests, in time; None where none do. [GPUs]"""
+    found = compare(on, replace(demand, gpus=None, objective="fewest_gpus"), runners_up=0)
+    return found.chosen.layout.gpus if found.plans and found.chosen.serves else None
 
 
 def _steps(excess: float, least: float) -> float:

@@ -58,10 +58,8 @@ def caveats(case: Case) -> Iterator[str]:
 
 def _assumed_context(case: Case) -> Iterator[str]:
     """That the context is assumed, where it decides how many GPUs the users take."""
-    demand = case.demand
-    if not demand.context_given:
-        load = {"users": case.users, "context": demand.context, "turn": demand.turn}
-        yield from context_sentence(case.timed, **load, gpus=demand.gpus)
+    if not case.demand.context_given:
+        yield from context_sentence(case.timed, case.demand.context, case.short, gpus=case.demand.gpus)
 
 
 def _subject(on: Serving) -> str:

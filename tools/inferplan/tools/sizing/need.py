@@ -12,6 +12,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
+from inferplan.tools.serving.assumed_context import Short, shorter
 from inferplan.tools.serving.serving import Deployment, Serving
 from inferplan.tools.serving.stand_in import falls_short
 
@@ -40,6 +41,11 @@ class Need:
     def precision(self) -> Precision:
         """The format of the weights."""
         return self.on.precision
+
+    @cached_property
+    def short(self) -> Short | None:
+        """Sessions of one turn, where the context is assumed and they take fewer GPUs."""
+        return shorter(self.on, users=self.users, context=self.context, turn=self.assumed_turn)
 
     @cached_property
     def weights(self) -> float:

@@ -37,8 +37,7 @@ def summary(need: Need, fits: list[Fit], remedies: list[Change], *, limit: int |
     yield from _caveats(need)
     yield from _real_sentence(here)
     if need.assumed_turn:
-        load = {"users": need.users, "context": need.context, "turn": need.assumed_turn}
-        yield from context_sentence(need.on, **load, gpus=limit)
+        yield from context_sentence(need.on, need.context, need.short, gpus=limit)
 
 
 def memory_sentence(need: Need) -> str:
