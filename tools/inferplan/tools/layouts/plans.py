@@ -162,8 +162,9 @@ class Case:
         demand = self.demand
         if demand.rate is None:
             return shorter(self.timed, users=self.users, context=demand.context, turn=demand.turn)
-        whole, short = (_fewest(self.on, replace(demand, context=tokens)) for tokens in (demand.context, demand.turn))
-        return saving(demand.turn, short, whole, arrivals=True)
+        searched = demand.gpus is None and demand.aim == "fewest_gpus"
+        whole = _gpus_serving(self) if searched else _fewest(self.on, demand)
+        return saving(demand.turn, _fewest(self.on, replace(demand, context=demand.turn)), whole, arrivals=True)
 
     @cached_property
     def shared_out(self) -> "Case | None":
@@ -212,8 +213,12 @@ def closest(plans: Iterable[Plan]) -> Mapping[int, float]:
 
 def _fewest(on: Serving, demand: Demand) -> int | None:
     """The fewest GPUs that serve the users and keep up with the requests, in time; None where none do. [GPUs]"""
-    found = compare(on, replace(demand, gpus=None, objective="fewest_gpus"), runners_up=0)
-    return found.chosen.layout.gpus if found.plans and found.chosen.serves else None
+    return _gpus_serving(compare(on, replace(demand, gpus=None, objective="fewest_gpus"), runners_up=0))
+
+
+def _gpus_serving(case: Case) -> int | None:
+    """The GPUs of the plan to take where it serves the users, in time; else None."""
+    return case.chosen.layout.gpus if case.plans and case.chosen.serves else None
 
 
 def _steps(excess: float, least: float) -> float:
