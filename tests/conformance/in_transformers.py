@@ -6,7 +6,7 @@ the defaults of its class and from these with sizes changed at random. Its text 
 as inferplan reads from the config as transformers saves it; and the config of a published model, saved, has to make the
 architecture that it made before.
 
-Prints Markdown; exits 1 where a count differs that `KNOWN` does not explain.
+Prints Markdown; exits 1 where a count differs that `REASONS` do not explain.
 """
 
 import argparse
@@ -24,28 +24,25 @@ from inferplan.catalog.hugging_face.config import ConfigProblem, described, know
 from inferplan.core.architecture import Architecture
 
 CONFIGS = Path(__file__).parents[1] / "data" / "configs"
-HEAD_TIED = "the class ties the output head, published models do not"
-KNOWN: Mapping[str, str] = {
-    "axk1": "checkpoints store a norm behind the dense layer, which transformers does not build",
-    "bailing_hybrid": "layers behind the last whole group are full in vLLM",
-    "deepseek_v4": "the shared expert of transformers is one, whatever the config says",
-    "ernie4_5_vl_moe": "correction biases are parameters in transformers, not in the published total",
-    "ernie4_5_moe": "correction biases are parameters in transformers, not in the published total",
-    "gemma3n": "checkpoints store keys and values of layers that read those of others",
-    "gemma3n_text": "checkpoints store keys and values of layers that read those of others",
-    "idefics3": "towers are not told apart by name",
-    "internvl": HEAD_TIED,
-    "kimi_k25": HEAD_TIED,
-    "laguna": "correction biases are parameters in transformers, not in the published total",
-    "lfm2_moe": "correction biases are buffers in transformers, and in the published total",
-    "longcat_flash": "transformers gives weights to experts that return their input",
-    "minimax_m3_vl": "the shared expert is as wide as routed ones in vLLM",
-    "minimax_m3_vl_text": "the shared expert is as wide as routed ones in vLLM",
-    "mistral3": HEAD_TIED,
-    "qwen3_omni_moe_thinker": "the thinker's output head is not found by name",
-    "smolvlm": "towers are not told apart by name",
+REASONS: Mapping[str, tuple[str, ...]] = {
+    "the class ties the output head, published models do not": ("internvl", "kimi_k25", "mistral3"),
+    "checkpoints store a norm behind the dense layer, which transformers does not build": ("axk1",),
+    "checkpoints store keys and values of layers that read those of others": ("gemma3n", "gemma3n_text"),
+    "correction biases are parameters in transformers, not in the published total": (
+        "ernie4_5_moe",
+        "ernie4_5_vl_moe",
+        "laguna",
+    ),
+    "correction biases are buffers in transformers, and in the published total": ("lfm2_moe",),
+    "layers behind the last whole group are full in vLLM": ("bailing_hybrid",),
+    "the shared expert of transformers is one, whatever the config says": ("deepseek_v4",),
+    "the shared expert is as wide as routed ones in vLLM": ("minimax_m3_vl", "minimax_m3_vl_text"),
+    "transformers gives weights to experts that return their input": ("longcat_flash",),
+    "the thinker's output head is not found by name": ("qwen3_omni_moe_thinker",),
+    "towers are not told apart by name": ("idefics3", "smolvlm"),
 }
-"""Types whose counts differ, and why ours is right or cannot be told."""
+KNOWN = frozenset(type_ for explained in REASONS.values() for type_ in explained)
+"""Types whose counts differ, with why ours is right or cannot be told."""
 SIZES = (
     *("hidden_size", "intermediate_size", "moe_intermediate_size", "vocab_size", "head_dim", "num_hidden_layers"),
     *("num_attention_heads", "num_experts", "n_routed_experts", "num_local_experts", "n_shared_experts"),
@@ -67,12 +64,15 @@ Build = Callable[[Config], tuple[Config, int]]
 
 @dataclass(frozen=True)
 class Held:
-    """One config: where it is from, and what came of holding it against transformers; `wrong` explains no `KNOWN`."""
+    """What came of holding a config against transformers: `wrong` where `REASONS` has none for it.
+
+    `saved` is what transformers saves of a config that both could read.
+    """
 
     type_: str
     said: str
     wrong: bool = False
-    counted: bool = True
+    saved: Config | None = None
 
 
 def library() -> Any:
@@ -138,14 +138,14 @@ def hold(type_: str, config: Config, build: Build) -> Held:
     try:
         saved, theirs = build(config)
     except Exception as problem:
-        return Held(type_, f"not built: {type(problem).__name__}", counted=False)
+        return Held(type_, f"not built: {type(problem).__name__}")
     try:
         ours = described(json.dumps(saved)).model.total_params
     except ConfigProblem as problem:
-        return Held(type_, f"refused: {problem}", counted=False)
+        return Held(type_, f"refused: {problem}")
     if ours == theirs:
-        return Held(type_, "equal")
-    return Held(type_, f"{ours - theirs:+,} of {theirs:,}", wrong=type_ not in KNOWN)
+        return Held(type_, "equal", saved=saved)
+    return Held(type_, f"{ours - theirs:+,} of {theirs:,}", wrong=type_ not in KNOWN, saved=saved)
 
 
 def hold_published(path: Path, build: Build) -> Held | None:
@@ -160,9 +160,9 @@ def hold_published(path: Path, build: Build) -> Held | None:
     for key in ("quantization_config", "rope_scaling", "rope_parameters"):
         config.pop(key, None)
     held = hold(type_, config, build)
-    if not held.counted:
+    if held.saved is None:
         return replace(held, wrong=held.said.startswith("refused"))
-    before, after = (described(json.dumps(one)).model.architecture for one in (config, build(config)[0]))
+    before, after = (described(json.dumps(one)).model.architecture for one in (config, held.saved))
     if _without_tower(before) != _without_tower(after):
         return Held(type_, f"{path.stem}: another architecture once saved", wrong=True)
     return held

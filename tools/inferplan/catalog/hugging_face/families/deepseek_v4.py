@@ -45,8 +45,8 @@ def _ratios(keys: Keys, layers: int) -> tuple[str, ...]:
 def _named_ratios(keys: Keys, layers: int) -> tuple[str, ...]:
     """The same by `layer_types`; other rates than the published ones are refused."""
     rates = keys.child("compress_rates", defaults=KINDS)
-    for name in KINDS if rates else ():
-        if rates and rates.integer(name, low=0) != KINDS[name]:
+    if rates is not None:
+        for name in (name for name, rate in KINDS.items() if rates.integer(name, low=0) != rate):
             rates.unsupported(name, f"no published model has other rates than {INDEXED} and {ALL}")
     kinds = keys.per_layer("layer_types", layers, allowed=tuple(KINDS), default=[SLIDING] * layers)
     return tuple(str(KINDS[kind]) for kind in kinds)
