@@ -1,5 +1,7 @@
 """What people call a model or a format elsewhere is taken, or answered in one sentence with what to ask for."""
 
+from typing import Any
+
 import pytest
 from mcp import Client
 
@@ -17,6 +19,13 @@ async def told(client: Client, **asked: str) -> str:
     answer = await client.call_tool("estimate_vram", {"model": "70B", **asked})
     assert answer.is_error
     return texts(answer).removeprefix("`estimate_vram`: 1 problem. ")
+
+
+async def taken(client: Client, **asked: str) -> dict[str, Any]:
+    """The arguments as they were understood."""
+    answer = await client.call_tool("estimate_vram", {"model": "70B", **asked})
+    assert answer.structured_content is not None
+    return answer.structured_content["inputs"]
 
 
 @pytest.mark.anyio
@@ -53,9 +62,7 @@ async def test_a_width_of_the_cache_is_answered_with_formats_of_the_cache(client
     [("int 4", "int4"), ("fp 8", "fp8"), ("32-bit float", "fp32"), ("4-bit AWQ", "awq"), ("BF 16", "bf16")],
 )
 async def test_a_format_that_is_meant_alone_is_taken(client: Client, said: str, form: str) -> None:
-    answer = await client.call_tool("estimate_vram", {"model": "70B", "precision": said})
-    assert answer.structured_content is not None
-    assert answer.structured_content["inputs"]["precision"] == form
+    assert (await taken(client, precision=said))["precision"] == form
 
 
 @pytest.mark.anyio
@@ -148,9 +155,7 @@ async def test_a_tag_is_answered_with_the_model_and_the_format_that_it_means(
     ],
 )
 async def test_a_tag_that_says_nothing_of_the_weights_changes_nothing(client: Client, said: str, model: str) -> None:
-    answer = await client.call_tool("estimate_vram", {"model": said})
-    assert answer.structured_content is not None
-    assert answer.structured_content["inputs"]["model"] == model
+    assert (await taken(client, model=said))["model"] == model
 
 
 @pytest.mark.anyio
@@ -185,9 +190,7 @@ async def test_two_names_with_a_slash_between_are_answered_with_both(
     ],
 )
 async def test_whose_a_name_is_may_stand_before_it(client: Client, name: str, said: str, meant: str) -> None:
-    answer = await client.call_tool("estimate_vram", {"model": "70B", name: said})
-    assert answer.structured_content is not None
-    assert answer.structured_content["inputs"][name] == meant
+    assert (await taken(client, **{name: said}))[name] == meant
 
 
 @pytest.mark.anyio
