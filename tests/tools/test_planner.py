@@ -197,6 +197,25 @@ def test_runners_up_say_what_they_lose() -> None:
     assert all(f"{one.gpus_used - answered.gpus_used} GPUs more" in one.loses for one in more)
 
 
+@pytest.mark.parametrize("objective", ["throughput", "latency"])
+def test_a_runner_up_names_its_loss_for_the_aim_and_a_clearly_larger_one(objective: str) -> None:
+    """Of layouts with as many tokens/s, one has its first token as soon as the chosen one, another far later."""
+    asked = {"precision": "fp8", "total_gpus": 8, "concurrent_users": 60, "context_window": 4096}
+    answered = plan(**asked, objective=objective)
+    others = [one for one in answered.alternatives if one.loses.endswith(("tokens/s", "token"))]
+    named = [[loss.split(" % ")[1] for loss in one.loses.split(", ")] for one in others]
+    for other, losses in zip(others, named, strict=True):
+        worse = {
+            "fewer tokens/s": answered.tokens_per_s / other.tokens_per_s,
+            "slower a token": other.tpot_ms / answered.tpot_ms,
+            "slower to the first token": other.ttft_ms / answered.ttft_ms,
+        }
+        largest = max(worse, key=lambda loss: worse[loss])
+        aim = "fewer tokens/s" if objective == "throughput" else "slower a token"
+        assert losses == ([aim, largest] if worse[largest] > 1.05 * worse[aim] else [aim])
+    assert max(map(len, named)) == 2
+
+
 CROWDED = {
     "model": "deepseek r1 distill llama 70b",
     "total_gpus": 2,

@@ -44,7 +44,7 @@ class Alternative(Part):
     ttft_ms: float | None = Field(exclude_if=absent, description="Where an aim is stated.")
     tpot_ms: float | None = Field(exclude_if=absent)
     tokens_per_s: float | None
-    loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim.")
+    loses: str | None = Field(exclude_if=absent, description="What it lacks for the aim; what more than that.")
 
     @property
     def users(self) -> int:

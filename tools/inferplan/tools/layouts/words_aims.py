@@ -1,6 +1,7 @@
 """The aim of a layout in sentences: whether the latency is met, what it is best at, what the runners-up lack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 
 from inferplan.tools import _words as words
@@ -15,8 +16,8 @@ AIMS = {
 
 APART = f"{RESOLUTION - 1:.0%}".replace("%", " %")
 """`RESOLUTION` in words: the least difference at which estimates are told apart."""
-MOST_LOSSES = 1
-"""Disadvantages named of a runner-up; its row shows the others."""
+TOLD_APART = 0.01
+"""Share below which a difference of two figures is not named."""
 
 
 def aim_sentences(case: Case) -> Iterator[str]:
@@ -186,23 +187,52 @@ def _lacks(case: Case, plan: Plan) -> str:
         return f"misses {demand.latency}"
     if plan.layout.gpus > chosen.layout.gpus and demand.aim == "fewest_gpus":
         return ""
-    return ", ".join(_losses(case, plan)[:MOST_LOSSES])
+    return _worst(_losses(case, plan))
 
 
-def _losses(case: Case, plan: Plan) -> list[str]:
-    """The figures in which a runner-up is worse, those of the aim first."""
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A figure in which a layout is worse, and how many times worse."""
+
+    times: float
+    words: str
+
+
+def _worst(losses: Sequence[Loss]) -> str:
+    """The first loss, and the one that is worse by the most times where that is told apart; empty where there is none.
+
+    100 % slower and 50 % fewer both are twice.
+    """
+    if not losses:
+        return ""
+    first, largest = losses[0], max(losses, key=lambda loss: loss.times)
+    return f"{first.words}, {largest.words}" if largest.times > RESOLUTION * first.times else first.words
+
+
+def _losses(case: Case, plan: Plan) -> list[Loss]:
+    """The figures in which a runner-up is worse, those of the aim first; its row shows all of them."""
     chosen = case.chosen
     if plan.service is None or chosen.service is None:
         return []
-    fewer = "fewer tokens/s" + (" a GPU" if case.is_per_gpu else "")
-    speed = _worse(fewer, case.worth(chosen), case.worth(plan), of=case.worth(chosen))
+    speed = _fewer("tokens/s" + (" a GPU" if case.is_per_gpu else ""), case.worth(plan), case.worth(chosen))
     each, best = plan.tpot_s, chosen.tpot_s
-    token = _worse("slower a token", each, best, of=best) if each is not None and best is not None else []
-    first = _worse("slower to the first token", plan.service.ttft_s, chosen.service.ttft_s, of=chosen.service.ttft_s)
+    token = _slower("a token", each, best) if each is not None and best is not None else []
+    first = _slower("to the first token", plan.service.ttft_s, chosen.service.ttft_s)
     return [*speed, *first, *token] if case.demand.aim == "throughput" else [*token, *first, *speed]
 
 
-def _worse(what: str, more: float, less: float, *, of: float) -> list[str]:
-    """`12 % slower a token`: the difference as a share of the chosen layout's figure `of`; none below 1 %."""
-    share = (more - less) / of if of else 0
-    return [f"{share:.0%} {what}".replace("%", " %")] if share >= 0.01 else []
+def _slower(what: str, time: float, best: float) -> list[Loss]:
+    """`12 % slower a token`, of the chosen layout's time `best`; none below `TOLD_APART`."""
+    share = time / best - 1
+    return [Loss(time / best, f"{_percent(share)} slower {what}")] if share >= TOLD_APART else []
+
+
+def _fewer(what: str, rate: float, best: float) -> list[Loss]:
+    """`12 % fewer tokens/s`, of the chosen layout's rate `best`; none below `TOLD_APART`."""
+    share = 1 - rate / best if best else 0
+    return [Loss(best / rate if rate else inf, f"{_percent(share)} fewer {what}")] if share >= TOLD_APART else []
+
+
+def _percent(share: float) -> str:
+    """`12 %`."""
+    return f"{share:.0%}".replace("%", " %")
