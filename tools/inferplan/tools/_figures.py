@@ -24,6 +24,24 @@ def rounded_down(value: float) -> float:
     return shown if shown <= value else to_digits(shown - 10.0 ** (floor(log10(shown)) - 2), 3)
 
 
+def hour_price(usd: float) -> float:
+    """A price of an hour to four decimals, below ten cents to four digits: it is multiplied as it is shown. [USD/h]
+
+    >>> hour_price(2.345678), hour_price(0.00274216)
+    (2.3457, 0.002742)
+    """
+    return round(usd, 4) if usd >= 0.1 else to_digits(usd, 4)
+
+
+def unit_price(usd: float) -> float:
+    """A price of a million tokens to the cent, below a dollar to three digits. [USD]
+
+    >>> unit_price(12.3456), unit_price(0.24493)
+    (12.35, 0.245)
+    """
+    return round(usd, 2) if usd >= 1 else to_digits(usd, 3)
+
+
 def exact_gb(value: float) -> float:
     """Bytes in decimal gigabytes, exact to the byte. [GB]"""
     return round(value / GB, 9)

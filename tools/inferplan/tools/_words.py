@@ -1,6 +1,7 @@
 """Quantities as engineers write them in sentences."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
@@ -102,12 +103,27 @@ def params(number: float) -> str:
 def usd(value: float) -> str:
     """US dollars: with cents below 100, whole above, two significant digits below ten cents.
 
-    >>> usd(3.894), usd(22743.4), usd(0.0021), usd(0.0998)
-    ('$3.89', '$22,743', '$0.0021', '$0.10')
+    >>> usd(3.894), usd(22743.4), usd(0.0021), usd(0.0998), usd(0.0000307)
+    ('$3.89', '$22,743', '$0.0021', '$0.10', '$0.000031')
     """
     if value and abs(value) < 0.0995:
-        return f"${value:.2g}"
+        return f"${_decimal(value, 2)}"
     return f"${value:,.2f}" if abs(value) < 100 else f"${value:,.0f}"
+
+
+def unit_price(value: float) -> str:
+    """The price of a million tokens with the digits of `_figures.unit_price`, cents at least.
+
+    >>> unit_price(12.3), unit_price(0.245), unit_price(0.5), unit_price(0.0245)
+    ('$12.30', '$0.245', '$0.50', '$0.0245')
+    """
+    shown = _decimal(value, 3) if value < 1 else f"{value:,.2f}"
+    return f"${shown}" if len(shown.partition(".")[2]) > 1 else f"${value:.2f}"
+
+
+def _decimal(value: float, digits: int) -> str:
+    """A number below 1 to so many significant digits, never with an exponent: `0.000031`."""
+    return f"{Decimal(f'{value:.{digits}g}'):f}"
 
 
 def seconds(value: float) -> str:

@@ -190,7 +190,8 @@ def _price_sentence(dense: Side, moe: Side) -> Iterator[str]:
     """The price of a million tokens of both, where both have one."""
     theirs, ours = moe.usd_per_million_tokens, dense.usd_per_million_tokens
     if theirs is not None and ours is not None and moe.rent is not None:
-        yield f"A million tokens cost {words.usd(theirs)} {moe.rent.paid}{moe.on.under}, against {words.usd(ours)}."
+        price, against = map(words.unit_price, (theirs, ours))
+        yield f"A million tokens cost {price} {moe.rent.paid}{moe.on.under}, against {against}."
 
 
 def _needs(side: Side) -> str:

@@ -18,6 +18,7 @@ from inferplan.core.speed.efficiency import VENDORS
 from inferplan.core.speed.machine import machine_of
 from inferplan.core.speed.work import work_of
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._figures import hour_price
 from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.money.fleet import FleetSizing, Request, Traffic, instances, on_gpu
 from inferplan.tools.money.owning import ALL_IN, take_owned
@@ -155,7 +156,7 @@ def _rented(ledger: Ledger, gpu: Gpu) -> _Offer | None:
     quote = prices.rental(gpu.id, "on_demand")
     if (quote is None or quote.kind != "on_demand") and not ledger.given("on_demand_usd_per_gpu_hour"):
         return None
-    rate = ledger.take("on_demand_usd_per_gpu_hour", quote and round(quote.median, 4), quiet=True)
+    rate = ledger.take("on_demand_usd_per_gpu_hour", quote and hour_price(quote.median), quiet=True)
     hourly = cost.on_demand_month(gpus=1, usd_per_gpu_hour=rate, hours_per_day=1)
     return _Offer(gpu=gpu, machine=machine(ledger, gpu), hourly=hourly)
 

@@ -12,6 +12,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
 from inferplan.core.units import HOURS_PER_MONTH
 from inferplan.tools._assumptions import Ledger
+from inferplan.tools._figures import hour_price
 from inferplan.tools.money.owning import ALL_IN, POWER, PRICE, Lacking, Owned, dated, lacking, take_owned
 
 OptionName = Literal["on_demand", "reserved_1yr", "reserved_3yr", "spot", "own", "api"]
@@ -133,7 +134,7 @@ def take_rates(ledger: Ledger, gpu: Gpu, model: Model) -> Rates:
         rented["spot"] = _quoted(ledger, _SPOT, spot, as_of, quiet=not allowed)
     owned = take_owned(ledger, gpu, as_of, listed=plain is None)
     if plain is None and owned and owned.gpu:
-        ledger.note(ALL_IN, round(owned.usd_per_hour, 4), why=f"a month of all these / {HOURS_PER_MONTH} h")
+        ledger.note(ALL_IN, hour_price(owned.usd_per_hour), why=f"a month of all these / {HOURS_PER_MONTH} h")
     return Rates(
         rented=rented,
         owned=owned,
@@ -158,7 +159,7 @@ def machine(ledger: Ledger, gpu: Gpu) -> int:
 
 def _quoted(ledger: Ledger, name: str, quote: Quote | None, as_of: datetime.date, *, quiet: bool = False) -> Rate:
     """The caller's price, or the median over providers. Precondition: one of them exists."""
-    usd = ledger.take(name, quote and round(quote.median, 4), why=quote and _provenance(quote, as_of), quiet=quiet)
+    usd = ledger.take(name, quote and hour_price(quote.median), why=quote and _provenance(quote, as_of), quiet=quiet)
     if quote is None or ledger.given(name):
         return Rate(usd=usd, low=usd, high=usd)
     return Rate(usd=usd, low=quote.low, high=quote.high, date=quote.newest)
@@ -184,7 +185,7 @@ def _reserved(ledger: Ledger, gpu: Gpu, plain: Rate | None, option: Reserved, as
         return None
     discount = prices.discount(kind)
     why = f"assumed: on-demand x {discount.ratio:.2f}, as {discount.pairs[0][0].provider}"
-    usd = ledger.take(name, round(plain.usd * discount.ratio, 4), why=why)
+    usd = ledger.take(name, hour_price(plain.usd * discount.ratio), why=why)
     low, high = plain.low * discount.ratio, plain.high * discount.ratio
     return Rate(usd=usd, low=low, high=high, date=plain.date, assumed=True)
 

@@ -7,7 +7,7 @@ from inferplan.core.hardware import Gpu
 from inferplan.core.units import MILLION, SECONDS_PER_HOUR
 from inferplan.tools._arguments import TURN_TOKENS
 from inferplan.tools._assumptions import Ledger
-from inferplan.tools._figures import to_digits
+from inferplan.tools._figures import hour_price, unit_price
 from inferplan.tools.money.fleet import Instance, Request, instances
 from inferplan.tools.money.owning import ALL_IN, take_owned
 from inferplan.tools.money.rates import on_demand, today
@@ -15,8 +15,6 @@ from inferplan.tools.serving.serving import Serving
 
 TURN = Request(input_tokens=TURN_TOKENS, output_tokens=TURN_TOKENS)
 """The guide's average request."""
-PRICED = 3
-"""Significant digits of a price, in sentences and tables alike."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,13 +52,13 @@ def _owned_rate(ledger: Ledger, gpu: Gpu) -> float | None:
         return ledger.take(ALL_IN)
     owned = take_owned(Ledger({}), gpu)
     why = "nobody rents it out: bought, financed, housed and run, without staff"
-    return owned and ledger.take(ALL_IN, round(owned.usd_per_hour, 4), why=why)
+    return owned and ledger.take(ALL_IN, hour_price(owned.usd_per_hour), why=why)
 
 
 def price_of_million(on: Serving, rent: Rent | None) -> float | None:
     """`usd_per_million_tokens` as answers show it; None without a price or layout. [USD per million tokens]"""
     usd = rent and usd_per_million_tokens(on, rent)
-    return usd and to_digits(usd, PRICED)
+    return usd and unit_price(usd)
 
 
 @lru_cache(maxsize=1024)

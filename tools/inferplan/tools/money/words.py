@@ -246,15 +246,15 @@ def _rented_line(case: Case) -> str:
 
 def _owned_line(case: Case, owned: Owned) -> str:
     """The bill of owning: each GPU, and the staff."""
-    people = f" + ${owned.staff_month:,.0f} staff" if owned.staff_month else ""
+    people = f" + {_in_full(owned.staff_month)} staff" if owned.staff_month else ""
     each = f"{HOURS_PER_MONTH} h x ${owned.all_in:g} all in" if owned.gpu is None else _each_owned(owned.gpu)
     return f"own {case.fleet.gpus:,} x ({each}){people} = {words.usd(case.monthly['own'])}"
 
 
 def _each_owned(owned: Ownership) -> str:
     """The monthly cost of an owned GPU: capital over its months, upkeep, power and space."""
-    bought = f"${owned.purchase_usd:,.0f}"
-    hardware = f"({bought} + ${owned.server_usd:,.0f})" if owned.server_usd else bought
+    bought = _in_full(owned.purchase_usd)
+    hardware = f"({bought} + {_in_full(owned.server_usd)})" if owned.server_usd else bought
     months, rate = owned.depreciation_years * MONTHS_PER_YEAR, 100 * owned.cost_of_capital
     left = 100 * owned.residual_fraction
     capital = f"{1 + owned.network_fraction:g} over {months:g} months at {rate:g} % to {left:g} %"
@@ -262,6 +262,15 @@ def _each_owned(owned: Ownership) -> str:
     energy = f"{owned.pue:g} PUE x {HOURS_PER_MONTH} h x ${owned.electricity_usd_per_kwh:g}"
     power = f"{owned.power_kw:g} kW x ({energy} + ${owned.colocation_usd_per_kw_month:g})"
     return f"{hardware} x ({capital} + {kept}) + {power}"
+
+
+def _in_full(usd: float) -> str:
+    """A sum with its cents, where it has any: what is multiplied is what is shown.
+
+    >>> _in_full(39_625), _in_full(58.53)
+    ('$39,625', '$58.53')
+    """
+    return f"${usd:,.2f}".removesuffix(".00")
 
 
 def _api_line(case: Case, api: ApiRates) -> str:

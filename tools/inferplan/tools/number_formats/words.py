@@ -133,7 +133,7 @@ def _price_sentence(case: Comparison) -> Iterator[str]:
         titles = _titles(form for form, usd in case.priced if usd == least)
         cost = "cost least:" if len(case.priced) > 1 else "cost"
         owned = " on owned GPUs" if case.rent.owned else ""
-        yield f"{titles} tokens {cost} {words.usd(least)} a million{owned}."
+        yield f"{titles} tokens {cost} {words.unit_price(least)} a million{owned}."
 
 
 def _checkpoint_sentence(case: Comparison) -> Iterator[str]:

@@ -100,12 +100,13 @@ def _bills(costs: Bill | str) -> list[str]:
     """A bar for each way to pay; or that there is no bill."""
     if isinstance(costs, str):
         return [f"{'cost':<{LABEL}} no bill: see above"]
-    full = max(option.monthly_usd for option in costs.options)
+    bills = costs.case.monthly
+    full = max(bills.values())
     return [
         _line(
             LABELS[option.name],
-            draw.bar(option.monthly_usd, full, BAR, mark="$"),
-            f"{words.usd(option.monthly_usd)}/month{_mark(option, costs.case.recommended)}",
+            draw.bar(bills[option.name], full, BAR, mark="$"),
+            f"{words.usd(bills[option.name])}/month{_mark(option, costs.case.recommended)}",
         )
         for option in costs.options
     ]

@@ -168,29 +168,28 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
 
     GPUs that the verdict spoke of neither as given nor as enough are said to be those of the traffic.
     """
-    options = {option.name: option for option in costs.options}
-    api, spot = options.pop("api", None), None if costs.case.bills.rates.spot_allowed else options.pop("spot", None)
-    best = min(options.values(), key=lambda option: option.monthly_usd)
-    if costs.case.recommended == "own":
-        best = options["own"]
+    bills = dict(costs.case.monthly)
+    api, spot = bills.pop("api", None), None if costs.case.bills.rates.spot_allowed else bills.pop("spot", None)
+    best = "own" if costs.case.recommended == "own" else min(bills, key=lambda name: bills[name])
+    usd = bills[best]
     gpus = costs.case.fleet.gpus
     verb, them = ("costs", "it") if gpus == 1 else ("cost", "them")
     known = case.plan.serves_users or case.traffic_gpus or gpus in (case.plan.gpus_used, case.enough.gpus_used)
     whose = "" if known else "The day's requests alone take more than the GPUs given: "
-    paid = f"{PAID[best.name]}{' (assumed)' if costs.case.bills.rates.assumed(best.name) else ''}"
-    text = f"{whose}{words.count(gpus, 'GPU')} {verb} {words.usd(best.monthly_usd)} a month {paid}"
+    paid = f"{PAID[best]}{' (assumed)' if costs.case.bills.rates.assumed(best) else ''}"
+    text = f"{whose}{words.count(gpus, 'GPU')} {verb} {words.usd(usd)} a month {paid}"
     if case.controls["compliance_required"]:
         text += ", as compliance requires"
-    elif spot and spot.monthly_usd < best.monthly_usd:
-        text += f", the cheapest way to run {them} that lasts (spot {words.usd(spot.monthly_usd)})"
-    elif len(options) == 1:
+    elif spot and spot < usd:
+        text += f", the cheapest way to run {them} that lasts (spot {words.usd(spot)})"
+    elif len(bills) == 1:
         text += f": no other price of {them} is known"
     else:
         text += f", the cheapest way to run {them}"
-    if api is None or api.monthly_usd >= best.monthly_usd:
+    if api is None or api >= usd:
         return f"{text}."
     requests = f"{case.controls['requests_per_day']:,} requests a day"
-    return f"{text}; an API would charge {words.usd(api.monthly_usd)} a month for the {requests}."
+    return f"{text}; an API would charge {words.usd(api)} a month for the {requests}."
 
 
 def _load_sentences(case: Case) -> Iterator[str]:
