@@ -332,7 +332,7 @@ def test_bits_that_cannot_be_right_leave_those_of_the_config(stored: int) -> Non
     ("said", "told"),
     [
         ("70", '"70" is a size, not a model; did you mean the size class "70B"?'),
-        ("405 billion", '"405 billion" is a size, not a model; did you mean the size class "405B"?'),
+        ("405", '"405" is a size, not a model; did you mean the size class "405B"?'),
         ("8B", '"8B" is a size, not a model; of about that size: "meta-llama/Llama-3.1-8B-Instruct", '),
         (
             "1T",

@@ -51,6 +51,36 @@ async def test_a_width_is_answered_with_the_formats_that_have_it(client: Client,
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "runs_in", "near"),
+    [
+        ("exl2", "ExLlamaV2", '"iq2_m" for 2, "int4" for 4, "q5_k_m" for 6, "fp8" for 8'),
+        ("EXL2 4.65bpw", "ExLlamaV2", '"q4_k_s" for 4.65'),
+        ("exl3-3.5bpw", "ExLlamaV3", '"iq3_xs" for 3.5'),
+        ("hqq", "Hugging Face Transformers", '"int4" for 4, "fp8" for 8'),
+        ("aqlm 2bit", "Hugging Face Transformers", '"iq2_m" for 2'),
+        ("mlx-4bit", "MLX on Apple silicon", '"int4" for 4'),
+    ],
+)
+async def test_a_format_of_another_program_is_answered_with_the_nearest_in_bits(
+    client: Client, said: str, runs_in: str, near: str
+) -> None:
+    sentence = f'"{said}" runs in {runs_in}, which inferplan does not plan; nearest in bits: {near}.'
+    assert await told(client, precision=said) == f"`precision`: {sentence}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "formats"), [("quark", '"mxfp4", "fp8", "int4"'), ("auto-round", '"gptq", "awq"'), ("ModelOpt", '"nvfp4"')]
+)
+async def test_a_toolkit_is_answered_with_formats_of_its_checkpoints(client: Client, said: str, formats: str) -> None:
+    sentence = await told(client, precision=said)
+    made = f'"{said}" says how a checkpoint was made, not its format; ask for that of the weights, as {formats}'
+    assert sentence.startswith(f"`precision`: {made}")
+    assert sentence.endswith(", or pass its config.json as the model.")
+
+
+@pytest.mark.anyio
 async def test_a_width_of_the_cache_is_answered_with_formats_of_the_cache(client: Client) -> None:
     sentence = '"8-bit" is a width, not a format; take one of 8 bits: "fp8", "int8", "q8_0".'
     assert await told(client, kv_precision="8-bit") == f"`kv_precision`: {sentence}"
@@ -63,6 +93,42 @@ async def test_a_width_of_the_cache_is_answered_with_formats_of_the_cache(client
 )
 async def test_a_format_that_is_meant_alone_is_taken(client: Client, said: str, form: str) -> None:
     assert (await taken(client, precision=said))["precision"] == form
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "model"),
+    [
+        ("a 70B model", "70B"),
+        ("dense 70B", "70B"),
+        ("70B dense model", "70B"),
+        ("the 70B", "70B"),
+        ("a dense 70B-parameter LLM", "70B"),
+        ("70 billion parameter model", "70B"),
+        ("a 745B mixture of experts", "745B MoE"),
+        ("Llama 70B model", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("the llama 3.3 70b model", "meta-llama/Llama-3.3-70B-Instruct"),
+        ("Meta's Llama 3.1 70B", "meta-llama/Llama-3.1-70B-Instruct"),
+    ],
+)
+async def test_a_model_is_found_among_words_of_a_sentence(client: Client, said: str, model: str) -> None:
+    assert (await taken(client, model=said))["model"] == model
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("an 8B model", '"8B" is a size, not a model; of about that size: "meta-llama/Llama-3.1-8B-Instruct"'),
+        ("a Llama model", 'model "Llama" could be any of'),
+        ("dense 745B", 'no model "dense 745B"; nearest: "745B MoE"'),
+        ("a 70B model in FP8", 'no model "70B FP8"; ask for model "70B" with precision "fp8"'),
+    ],
+)
+async def test_a_sentence_that_names_no_one_model_is_answered_as_the_name_in_it(
+    client: Client, said: str, sentence: str
+) -> None:
+    assert (await told(client, model=said)).startswith(f"`model`: {sentence}")
 
 
 @pytest.mark.anyio

@@ -12,7 +12,8 @@ from inferplan.catalog._advice_format import format_advice, from_page, kind_advi
 from inferplan.catalog._advice_script import in_latin, script_advice
 from inferplan.catalog._advice_size import size_advice
 from inferplan.catalog._advice_tag import tag_advice, untagged
-from inferplan.catalog._shelf import UnknownName
+from inferplan.catalog._plain_names import is_called_dense, plainly
+from inferplan.catalog._shelf import LONGEST_NAME, UnknownName
 from inferplan.catalog.builds import build_rows
 from inferplan.catalog.hugging_face.names import OWN, is_repository_id
 from inferplan.catalog.models import MODELS
@@ -84,7 +85,20 @@ def model_id(said: str) -> str:
             return built.id
         return _on_hub(said).id if _is_unknown_repository(said) else _catalogued(said)
     except UnknownName:
+        if found := _in_a_sentence(said):
+            return found
         raise UnknownModel(_not_catalogued(said, own="; or pass the text of its config.json as the model")) from None
+
+
+def _in_a_sentence(said: str) -> str | None:
+    """The id of the model that is spoken of among words of a sentence; None without such words, or for other kinds.
+
+    Raises `UnknownModel` for what they leave of the name.
+    """
+    if "/" in said or len(said) > LONGEST_NAME or (plain := plainly(said)) == said:
+        return None
+    found = model_id(plain)
+    return None if is_called_dense(said) and model_of(found).architecture.experts else found
 
 
 def _described(text: str) -> "Described":

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
+from inferplan.catalog._advice_other import other_advice
 from inferplan.catalog._advice_width import width_advice
 from inferplan.catalog._shelf import Shelf, Stock
 from inferplan.catalog._table import TitledRow, document, read_rows, stock
@@ -85,9 +86,13 @@ def _titles(shelf: Shelf[Precision] | Shelf[KvFormat]) -> dict[str, str]:
     return {id_: form.title for id_, form in shelf.items()}
 
 
-FORMATS: Shelf[Precision] = Shelf(
-    kind="precision", load=_weights, advice=lambda said: width_advice(said, _titles(FORMATS))
-)
+def _weight_advice(said: str) -> str | None:
+    """For a width, or a name of quantization that is no format to plan with."""
+    bits = {id_: form.nominal_bits for id_, form in FORMATS.items()}
+    return width_advice(said, _titles(FORMATS)) or other_advice(said, bits)
+
+
+FORMATS: Shelf[Precision] = Shelf(kind="precision", load=_weights, advice=_weight_advice)
 KV_FORMATS: Shelf[KvFormat] = Shelf(
     kind="KV cache precision", load=_kv_cache, advice=lambda said: width_advice(said, _titles(KV_FORMATS))
 )
