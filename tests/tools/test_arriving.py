@@ -144,6 +144,22 @@ def test_the_users_that_requests_keep_busy_follow_from_the_latency_told_beside_t
     assert "users busy" not in plan("requests_per_s=0.001", **SERVICE)["summary"]
 
 
+def test_first_tokens_of_random_arrivals_and_of_users_who_never_pause_are_told_apart() -> None:
+    """217 ms and 143 ms stood in one paragraph, both as what a first token takes."""
+    answer = plan("requests_per_s=5", **SERVICE)
+    busy = {one["name"]: one["value"] for one in answer["assumptions"]}["planned_users"]
+    (arriving,) = re.findall(
+        r"requests/s arriving at random.*?, a first token takes ([\d.]+) ms at the median", answer["summary"]
+    )
+    (closed,) = re.findall(
+        rf"Were all {busy} to ask again as soon as answered.*?would take about (\d+) ms", answer["summary"]
+    )
+    assert answer["summary"].count("a first token") == 2
+    assert float(arriving) == pytest.approx(answer["ttft_percentiles_ms"][0], rel=0.05)
+    assert float(closed) == pytest.approx(answer["ttft_ms"], abs=0.5)
+    assert "to ask again" not in plan(None, **SERVICE)["summary"]
+
+
 def test_the_bill_that_follows_is_that_of_the_requests_asked_about() -> None:
     (step,) = plan("requests_per_s=5", **SERVICE)["next_steps"]
     assert (step["tool"], step["arguments"]["requests_per_day"]) == ("compare_costs", 5 * 24 * 3600)

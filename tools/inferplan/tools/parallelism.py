@@ -43,7 +43,6 @@ from inferplan.tools.layouts.words import (
     why_not,
 )
 from inferplan.tools.layouts.words_aims import aim_sentences, why_aimed
-from inferplan.tools.layouts.words_arriving import arrival_sentences
 from inferplan.tools.layouts.words_search import type_sentences
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.launch_layout import is_beyond_one_command
@@ -91,7 +90,7 @@ class ParallelismAnswer(Answer):
     users_by_memory: int | None = Field(
         default=None, exclude_if=absent, description="Users that fit, where latency allows fewer."
     )
-    ttft_ms: float | None
+    ttft_ms: float | None = Field(description="Of users who ask again as soon as answered, as in published runs.")
     ttft_range_ms: list[float] | None = Field(description="Half of published runs lie within.")
     ttft_percentiles_ms: list[float] | None = Field(
         default=None, exclude_if=absent, description="P50, P90, P99 at `requests_per_s`."
@@ -190,13 +189,11 @@ def _fits(q: ParallelismQuestion, case: Case, ledger: Ledger, found: Search | No
 
 
 def _said(case: Case, found: Search | None) -> Iterator[str]:
-    """The sentences of the summary: layout, aim, GPU types searched, arrivals, caveats."""
+    """The sentences of the summary: layout, users and times, aim, GPU types searched, caveats."""
     yield from summary(case)
     yield from aim_sentences(case)
     if found:
         yield from type_sentences(found)
-    if arrivals := case.chosen.arrivals:
-        yield from arrival_sentences(arrivals, case.demand)
     yield from caveats(case)
 
 

@@ -12,6 +12,7 @@ from inferplan.tools import _words as words
 from inferplan.tools.layouts.demand import Plan
 from inferplan.tools.layouts.plans import Case
 from inferplan.tools.layouts.words_aims import left_over
+from inferplan.tools.layouts.words_arriving import arrival_sentences
 from inferplan.tools.serving.assumed_context import context_sentence
 from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.runnable import SHARED_TOKENS
@@ -39,6 +40,8 @@ def summary(case: Case) -> Iterator[str]:
         f"{words.nodes(plan.deployment.nodes, on.gpu, size=on.node_size)}."
     )
     yield _users_sentence(case)
+    if plan.arrivals:
+        yield from arrival_sentences(plan.arrivals, case.demand)
     if plan.service:
         yield _speed_sentence(case, plan.service)
     else:
@@ -116,15 +119,23 @@ def _shared_cache(case: Case) -> Iterator[str]:
 def _speed_sentence(case: Case, service: Service) -> str:
     """TTFT and TPOT with their error bands, and the throughput of all users."""
     demand, plan, band = case.demand, case.chosen, case.on.band
-    served = "that load" if plan.holds else "the users it holds"
     each = "" if plan.tpot_s is None else f" and each further one about {around(plan.tpot_s, band('tpot'))}"
+    lead, takes = _loaded(plan)
     return (
-        f"At {served} (turns of {words.count(demand.input_tokens, 'token')} in and {demand.output_tokens:,} out), "
-        f"{'a first' if each else 'that'} token takes about {around(service.ttft_s, band('ttft'))}{each}: half of "
+        f"{lead} (turns of {words.count(demand.input_tokens, 'token')} in and {demand.output_tokens:,} out), "
+        f"{'a first' if each else 'that'} token {takes} about {around(service.ttft_s, band('ttft'))}{each}: half of "
         f"published runs{band('tpot' if each else 'ttft').where} lie within. "
         f"{'It gets' if plan.running == 1 else 'All together get'} about {words.significant(plan.tokens_per_s or 0)} "
         "tokens/s."
     )
+
+
+def _loaded(plan: Plan) -> tuple[str, str]:
+    """Under which load times are told, and the verb: beside arrivals at random, of users who never pause."""
+    if plan.arrivals and plan.arrivals.found:
+        users = "that user" if plan.running == 1 else f"all {plan.running:,}"
+        return f"Were {users} to ask again as soon as answered", "would take"
+    return f"At {'that load' if plan.holds else 'the users it holds'}", "takes"
 
 
 def why(case: Case) -> str:
