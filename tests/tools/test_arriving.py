@@ -157,7 +157,7 @@ def test_first_tokens_of_random_arrivals_and_of_users_who_never_pause_are_told_a
     assert answer["summary"].count("a first token") == 2
     assert float(arriving) == pytest.approx(answer["ttft_percentiles_ms"][0], rel=0.05)
     assert float(closed) == pytest.approx(answer["ttft_ms"], abs=0.5)
-    assert "to ask again" not in plan(None, **SERVICE)["summary"]
+    assert "to ask again" not in plan(**SERVICE)["summary"]
 
 
 def test_the_bill_that_follows_is_that_of_the_requests_asked_about() -> None:

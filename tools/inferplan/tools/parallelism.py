@@ -100,7 +100,7 @@ class ParallelismAnswer(Answer):
     tpot_range_ms: list[float] | None
     tokens_per_s: float | None
     tokens_per_s_per_user: float | None
-    max_tokens_per_s: float | None = Field(description="Output tokens/s when every session that fits is busy.")
+    max_tokens_per_s: float | None = Field(description="The most output tokens/s, with the sessions that fit busy.")
     launch: str | None = Field(exclude_if=absent, description="Command that starts a replica, on its first node.")
     gpus_by_memory: int | None = Field(
         exclude_if=absent, description="The fewest that hold the users, whatever the latency."

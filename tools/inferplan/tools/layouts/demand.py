@@ -190,9 +190,15 @@ class Plan:
 
     @cached_property
     def most_tokens_per_s(self) -> float | None:
-        """Output throughput with every session that fits busy; None where not timed. [tokens/s]"""
-        full = replace(self.load, sequences=self.deployment.sessions)
-        return self.layout.dp * self.replica.serve(full).tokens_per_s if self.replica else None
+        """The most output throughput, with every session that fits busy; None where not timed. [tokens/s]
+
+        In a pipeline, whose stages wait for the largest batch, with as many as make all alike where that is more.
+        """
+        if self.replica is None:
+            return None
+        held = self.deployment.sessions
+        busy = {held, held - held % self.layout.pp or held}
+        return self.layout.dp * max(self.replica.serve(replace(self.load, sequences=n)).tokens_per_s for n in busy)
 
 
 def most_in_time(latency: Latency, replica: Replica | None, load: Load, held: int) -> int:
