@@ -224,7 +224,10 @@ def fewest_gpus(on: Serving, demand: Demand, one: Layout) -> int | None:
     held, replica = on.capacity(one, demand.context), on.replica(one)
     assert replica is not None
     in_time = 0
-    while in_time < min(held.sessions, demand.users) and demand.meets(replica.serve(demand.load(in_time + 1))):
+    while (
+        in_time < min(held.sessions, demand.users)
+        and demand.latency.excess(replica.serve(demand.load(in_time + 1))) <= 1
+    ):
         in_time += 1
     copies = ceil(demand.users / in_time) if held.fits and in_time else 0
     return copies * one.replica or None

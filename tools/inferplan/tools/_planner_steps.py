@@ -70,7 +70,7 @@ def ways_out(q: ParallelismQuestion, case: Case, setting: Change | None) -> list
     if case.demand.is_bounded and case.anywhere_serves:
         why, gpus = "the GPUs that these users need", None
     elif case.demand.has_targets:
-        why += f", though not within {case.demand.latency}"
+        why += case.demand.latency.unmet
     more = following(q.with_turn(), ParallelismQuestion, why, gpu=gpu, total_gpus=gpus)
     return [*_shared_cache(q.with_turn(), case), more, smaller]
 

@@ -319,7 +319,7 @@ def _next(case: Case) -> list[NextStep]:
     layout = case.layout.model_copy(update={"total_gpus": drawn if drawn and drawn <= GPUS_AT_MOST else None})
     why = "the layout drawn, and its alternatives"
     if not case.plan.serves_users and (case.needed or not case.plan.fits):
-        late = f", though not within {case.latency}" if case.latency and not case.needed else ""
+        late = case.latency.unmet if case.latency and not case.needed else ""
         why = f"{GPUS_THAT_HOLD}{late}" if drawn else "what keeps it from fitting"
     steps = [following(layout, ParallelismQuestion, why)]
     if case.bill:

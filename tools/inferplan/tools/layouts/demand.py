@@ -64,10 +64,6 @@ class Demand:
         """The objective; by default throughput, or the fewest GPUs where only a latency or a rate is asked for."""
         return self.objective or ("fewest_gpus" if self.gpus is None and self.is_bounded else "throughput")
 
-    def meets(self, service: Service | None) -> bool:
-        """Whether a service is within the latency asked for; one that cannot be timed is not."""
-        return self.latency.excess(service) <= 1
-
     @property
     def pace(self) -> Pace:
         """The latency and the turn that it is measured on."""

@@ -332,8 +332,7 @@ def _aimed(on: Serving, demand: Demand, runners_up: int) -> Iterator[Plan]:
 def _serves_within(on: Serving, demand: Demand, one: Layout, held: int, gpus: int) -> bool:
     """Whether copies of a replica on this many GPUs hold all users and serve them in time."""
     copies = gpus // one.replica
-    each = ceil(demand.users / copies)
-    if each > held or (demand.has_targets and not demand.meets(on.service(one, demand.load(each)))):
+    if not on.takes(one, ceil(demand.users / copies), demand.context, demand.pace):
         return False
     if demand.rate is None:
         return True

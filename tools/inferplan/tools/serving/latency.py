@@ -37,6 +37,11 @@ class Latency:
         asked = (("TTFT", self.ttft_s), ("TPOT", self.tpot_s))
         return " and ".join(f"{name} <= {seconds / MILLI:g} ms" for name, seconds in asked if seconds is not None)
 
+    @property
+    def unmet(self) -> str:
+        """What is added to the name of GPUs that hold the users, where none serve them in time."""
+        return f", though not within {self}"
+
     def excess(self, service: Service | None) -> float:
         """max(TTFT / limit, TPOT / limit); 0 without limits, infinite where not timed. [ratio]"""
         if not self:

@@ -148,11 +148,15 @@ class Serving(Runnable):
         """The serving under an engine with these fields changed."""
         return replace(self, engine=replace(self.engine, **settings))
 
-    def excess(self, layout: Layout, context: int, sequences: int) -> float:
-        """The latency of a replica with this many sessions over that of the pace; 0 without a pace. [ratio]"""
-        if self.pace is None:
+    def excess(self, layout: Layout, context: int, sequences: int, pace: Pace | None) -> float:
+        """The latency of a replica with this many sessions over that of a pace; 0 without a latency. [ratio]"""
+        if pace is None or not pace.latency:
             return 0
-        return self.pace.latency.excess(self.service(layout, self.pace.load(context, sequences)))
+        return pace.latency.excess(self.service(layout, pace.load(context, sequences)))
+
+    def takes(self, replica: Layout, sessions: int, context: int, pace: Pace | None) -> bool:
+        """Whether a replica holds so many sessions and serves them at a pace."""
+        return sessions <= self.room(replica, context) and self.excess(replica, context, sessions, pace) <= 1
 
     def smallest(self, context: int, gpus: int | None = None) -> Layout | None:
         """The smallest replica by the guide's rules, on at most `gpus` GPUs; None where none holds a session."""
@@ -353,7 +357,8 @@ def _fewest(on: Serving, users: int, context: int) -> Deployment | None:
 
 def _deepest(on: Serving, users: int, context: int, gpus: int, best: "_Ranked | None" = None) -> "_Ranked | None":
     """`best`, or stages of any groups on so many GPUs that serve the users at the pace; None where none do."""
-    deep = (one for one in on.any_shared_stages(gpus) if _serves_on(on, one, users, context, gpus))
+    each = ((one, ceil(users / (gpus // one.replica))) for one in on.any_shared_stages(gpus))
+    deep = (one for one, sessions in each if on.takes(one, sessions, context, on.pace))
     return _best(on, deep, users, context, best)
 
 
@@ -362,12 +367,6 @@ def _deployed(on: Serving, best: "_Ranked", context: int) -> Deployment:
     gpus, _, minus_users, replica = best
     copies = gpus // replica.replica
     return on.deployed(replica.times(copies), context, -minus_users // copies)
-
-
-def _serves_on(on: Serving, replica: Layout, users: int, context: int, gpus: int) -> bool:
-    """Whether copies of a replica on so many GPUs hold all users and serve them at the pace."""
-    each = ceil(users / (gpus // replica.replica))
-    return each <= on.room(replica, context) and on.excess(replica, context, each) <= 1
 
 
 _Ranked = tuple[int, int, int, Layout]

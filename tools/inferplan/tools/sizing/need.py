@@ -277,7 +277,7 @@ def longest_context(on: Serving, layout: Layout, need: Need) -> int:
 
     def share(tokens: int) -> float:
         concurrency = on.capacity(layout, tokens).concurrency / layout.attention_dp
-        return max(of_group / concurrency, on.excess(layout, tokens, each)) if concurrency else inf
+        return max(of_group / concurrency, on.excess(layout, tokens, each, on.pace)) if concurrency else inf
 
     return last_within(share, need.longest_limit, step=BLOCK_TOKENS)
 
