@@ -419,6 +419,18 @@ def test_the_gpus_that_a_next_step_names_serve_in_time_or_are_said_not_to(
         assert again.serves_users or "though not within" in step.why or step.why.startswith("whether ")
 
 
+@pytest.mark.parametrize("limits", [{"max_tpot_ms": 8}, {"max_tpot_ms": 20}, {"max_ttft_ms": 40}, {"max_ttft_ms": 500}])
+@pytest.mark.parametrize("model", ["llama 3.1 8b", "llama 3.3 70b", "deepseek v3", "qwen3 235b"])
+def test_too_few_gpus_lead_to_more_where_any_number_serves_and_to_other_types_where_none_does(
+    model: str, limits: dict[str, float]
+) -> None:
+    asked = {"model": model, "precision": "fp8", "gpu": "h200", "concurrent_users": 2000, **limits}
+    few = TOOL.ask({**asked, "total_gpus": 8})
+    assert not few.serves_users
+    step = next(one for one in few.next_steps if one.tool == "plan_parallelism" and "share" not in one.why)
+    assert (step.arguments.get("gpu") == "any") != TOOL.ask(asked).serves_users
+
+
 @pytest.mark.parametrize(("limits", "late"), [("max_tpot_ms=10", True), ("max_tpot_ms=200", False)])
 def test_the_gpus_that_hold_users_whom_none_serves_in_time_are_said_to_be_too_slow(limits: str, *, late: bool) -> None:
     asked = {"preset": "team", "model": "cogito 671b", "gpu": "a100-sxm-80gb", "total_gpus": 8, "overrides": limits}

@@ -186,8 +186,16 @@ class Case:
 
     @cached_property
     def anywhere_serves(self) -> bool:
-        """Whether some number of GPUs of this type serves the users, in time."""
-        return _fewest(self.on, self.demand) is not None
+        """Whether some number of GPUs of this type serves the users, in time.
+
+        It does where a replica serves one of them in time, on as many copies as there are users; the widest groups are
+        the quickest. Of requests that arrive at random that is not known beforehand.
+        """
+        on, demand = self.on, self.demand
+        if demand.rate is not None or on.not_modelled:
+            return _fewest(on, demand) is not None
+        quickest = sorted(_offered(on, MOST_GPUS), key=lambda one: (-one.tp, one.pp, one.attention_dp))
+        return any(on.takes(one, 1, demand.context, demand.pace) for one in quickest)
 
     @cached_property
     def needed(self) -> Layout | None:
