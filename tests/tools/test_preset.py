@@ -180,11 +180,24 @@ class TestTraffic:
         assert "24 GPUs cost" in answer.summary
 
     def test_a_bill_of_gpus_that_are_neither_given_nor_enough_says_what_takes_them(self) -> None:
-        """A no on 16 GPUs, 112 that would do, and then "24 GPUs cost ...", of which nobody had spoken."""
-        few, enough = (ask("enterprise", total_gpus=gpus).summary for gpus in (16, 112))
-        assert "The day's requests alone take more than the GPUs given: 24 GPUs cost" in few
-        assert "requests alone" not in enough
-        assert "112 GPUs cost" in enough
+        """No number of L4 is quick enough over full contexts; the day's requests take 40, of which nobody had spoken."""
+        late: dict[str, Any] = {"model": "llama 3.1 8b", "gpu": "l4", "context_window": 131_072, "concurrent_users": 50}
+        answer = ask("team", **late, requests_per_day=500_000, total_gpus=4, overrides="max_ttft_ms=120")
+        assert "No number of L4 does; 48 x L4" in answer.verdict
+        assert "The day's requests alone take more than the GPUs given: 40 GPUs cost" in answer.summary
+        assert "requests alone" not in ask("enterprise", total_gpus=112).summary
+
+    def test_the_bill_beside_a_no_is_that_of_the_gpus_that_would_serve_all(self) -> None:
+        """16 GPUs given, 112 that would do: a bill of 16 was that of GPUs which do not serve."""
+        few, enough = (ask("enterprise", total_gpus=gpus) for gpus in (16, 112))
+        assert (few.serves, enough.serves) == (False, True)
+        assert few.sections.costs == enough.sections.costs
+        assert "The 112 GPUs that serve all cost" in few.summary
+        assert "112 GPUs cost" in enough.summary
+        assert "bill of   112 GPUs" in few.diagram
+        assert "bill of" not in enough.diagram
+        bill = next(step for step in few.next_steps if step.tool == "compare_costs")
+        assert bill.arguments["total_gpus"] == 112
 
     def test_the_layout_that_follows_a_no_is_said_to_be_of_the_gpus_that_it_has(self) -> None:
         """One GPU does not hold the model; the step that was to tell what keeps it from fitting asked for four."""

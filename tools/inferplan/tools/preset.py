@@ -170,7 +170,7 @@ def run_preset(q: PresetQuestion) -> PresetAnswer:
 
 
 def _case(q: PresetQuestion) -> Case:
-    """What the five tools make of the controls; the layout's GPUs are those of the bill."""
+    """What the five tools make of the controls; the bill is that of the GPUs that serve the users, if any do."""
     layout, controls = _ask(ParallelismQuestion, q), q.controls
     ledger, load = layout.ledger(), (controls["concurrent_users"], controls["context_window"])
     on, pace = layout.serving(ledger), _pace(q, layout)
@@ -197,7 +197,7 @@ def _case(q: PresetQuestion) -> Case:
         quantization=_compared_formats(q),
         plan=plan,
         enough=enough,
-        costs=_bill(q, _gpus(plan, fewest)),
+        costs=_bill(q, enough.gpus_used if enough.serves_users else _gpus(plan, fewest)),
         moe=_compared_models(q),
     )
 

@@ -11,7 +11,7 @@ from inferplan.tools.money.rates import LABELS, OptionName
 from inferplan.tools.money.rows import CostOption
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.sizing.need import Need
-from inferplan.tools.verdict.sections import Bill, Case
+from inferplan.tools.verdict.sections import Case
 
 LABEL = 9
 BAR = 40
@@ -25,7 +25,7 @@ def draw_preset(case: Case) -> str:
     held = [_unknown()]
     if not case.on.not_modelled:
         held = [_layout(plan), _users(case.need.users, plan), *_latencies(case)]
-    blocks = [_memory(case.need), " " * (LABEL + 1) + PARTS, *held, *_bills(case.costs), *_experts(case.moe)]
+    blocks = [_memory(case.need), " " * (LABEL + 1) + PARTS, *held, *_bills(case), *_experts(case.moe)]
     return "\n".join([*_title(case), "", *(line.rstrip()[: draw.WIDTH] for line in blocks)])
 
 
@@ -96,13 +96,13 @@ def _latencies(case: Case) -> Iterator[str]:
             yield _line(label, picture, f"{words.seconds(taken * MILLI)} of {words.seconds(limit)}")
 
 
-def _bills(costs: Bill | str) -> list[str]:
-    """A bar for each way to pay; or that there is no bill."""
-    if isinstance(costs, str):
+def _bills(case: Case) -> list[str]:
+    """A bar for each way to pay, under whose bills they are where not of the GPUs drawn; or that there is no bill."""
+    if (costs := case.bill) is None:
         return [f"{'cost':<{LABEL}} no bill: see above"]
     bills = costs.case.monthly
     full = max(bills.values())
-    return [
+    lines = [
         _line(
             LABELS[option.name],
             draw.bar(bills[option.name], full, BAR, mark="$"),
@@ -110,6 +110,8 @@ def _bills(costs: Bill | str) -> list[str]:
         )
         for option in costs.options
     ]
+    others = f"{'bill of':<{LABEL}} {words.count(costs.case.fleet.gpus, 'GPU')}"
+    return [others, *lines] if case.bill_is_of_others else lines
 
 
 def _mark(option: CostOption, recommended: OptionName) -> str:

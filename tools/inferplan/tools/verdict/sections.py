@@ -83,6 +83,11 @@ class Case:
         return fleet.gpus if fleet and fleet.busy_gpus > self.enough.gpus_used else 0
 
     @property
+    def bill_is_of_others(self) -> bool:
+        """Whether the bill is that of more GPUs than those given, which do not serve the users."""
+        return bool(self.bill and self.bill.case.fleet.gpus > self.plan.gpus_used)
+
+    @property
     def bill(self) -> Bill | None:
         """The bill; None where there is none."""
         return None if isinstance(self.costs, str) else self.costs

@@ -164,7 +164,7 @@ def _real_sentence(case: Case) -> Iterator[str]:
 
 
 def _bill_sentence(case: Case, costs: Bill) -> str:
-    """The cheapest way to run the GPUs, and the API where that is cheaper still.
+    """The cheapest way to run the GPUs that serve the users, and the API where that is cheaper still.
 
     GPUs that the verdict spoke of neither as given nor as enough are said to be those of the traffic.
     """
@@ -174,10 +174,12 @@ def _bill_sentence(case: Case, costs: Bill) -> str:
     usd = bills[best]
     gpus = costs.case.fleet.gpus
     verb, them = ("costs", "it") if gpus == 1 else ("cost", "them")
-    known = case.plan.serves_users or case.traffic_gpus or gpus in (case.plan.gpus_used, case.enough.gpus_used)
+    known = case.enough.serves_users or gpus in (case.plan.gpus_used, case.enough.gpus_used)
     whose = "" if known else "The day's requests alone take more than the GPUs given: "
     paid = f"{PAID[best]}{' (assumed)' if costs.case.bills.rates.assumed(best) else ''}"
-    text = f"{whose}{words.count(gpus, 'GPU')} {verb} {words.usd(usd)} a month {paid}"
+    others = case.enough.serves_users and case.bill_is_of_others and not case.traffic_gpus
+    which = f"The {gpus:,} GPUs that serve all" if others else ""
+    text = f"{whose}{which or words.count(gpus, 'GPU')} {verb} {words.usd(usd)} a month {paid}"
     if case.controls["compliance_required"]:
         text += ", as compliance requires"
     elif spot and spot < usd:
