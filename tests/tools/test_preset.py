@@ -180,7 +180,7 @@ class TestTraffic:
         assert "24 GPUs cost" in answer.summary
 
     def test_a_bill_of_gpus_that_are_neither_given_nor_enough_says_what_takes_them(self) -> None:
-        """No number of L4 is quick enough over full contexts; the day's requests take 40, of which nobody had spoken."""
+        """No number of L4 is quick enough over full contexts; the day's requests take 40, as nobody had said."""
         late: dict[str, Any] = {"model": "llama 3.1 8b", "gpu": "l4", "context_window": 131_072, "concurrent_users": 50}
         answer = ask("team", **late, requests_per_day=500_000, total_gpus=4, overrides="max_ttft_ms=120")
         assert "No number of L4 does; 48 x L4" in answer.verdict
