@@ -94,6 +94,19 @@ class TestGuide:
         assert any(a.name == "quality" and a.value == "not computed" for a in answer.assumptions)
 
 
+class TestActiveParameters:
+    @pytest.mark.parametrize(("model", "makers"), [("gpt-oss-20b", "3.6B"), ("gpt-oss-120b", "5.1B")])
+    def test_those_of_makers_who_leave_out_the_input_embedding_stand_beside(self, model: str, makers: str) -> None:
+        """OpenAI's model card: 3.6B and 5.1B active parameters; the embedding is 0.58B more."""
+        answer = ask(moe_model=model)
+        assert f" %; {makers} without the input embedding, which is looked up). " in answer.summary
+        assert answer.moe.active_params - 201_088 * 2880 == pytest.approx(float(makers[:-1]) * 1e9, rel=0.02)
+
+    @pytest.mark.parametrize("model", ["deepseek v3", "granite 4.0 h tiny", "745B MoE"])
+    def test_a_small_or_a_tied_embedding_is_not_told_apart(self, model: str) -> None:
+        assert "looked up" not in ask(moe_model=model).summary
+
+
 class TestFormatsOfReleases:
     """gpt-oss 120B: 114.7 B routed weights of 4.25 bit and 2.13 B others of 16 bit make 65.2 GB, one H100."""
 

@@ -46,7 +46,7 @@ class Contestant(Part):
     model: str
     precision: str | None = Field(default=None, exclude_if=absent, description="Where the two are in two formats.")
     total_params: int
-    active_params: int
+    active_params: int = Field(description="Input embedding and output head counted.")
     active_percent: float
     gflop_per_token: float = Field(description="2 x active parameters, at every batch.")
     experts: int = Field(exclude_if=_none, description="Routed experts per layer.")
