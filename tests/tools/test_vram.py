@@ -443,6 +443,17 @@ def test_70b_for_200_users_is_placed_for_room_and_planned_for_speed() -> None:
     assert on(answer, "h200-sxm").users > plan.users > 200
 
 
+def test_within_a_latency_groups_that_share_experts_are_rivals_too() -> None:
+    """Eight H200 in one tensor group take 61 users at 40 ms a token; the planner has four groups that share experts."""
+    load = {"model": "deepseek v3", "precision": "fp8", "gpu": "h200", "concurrent_users": 50, "max_tpot_ms": 40}
+    answer, plan = TOOL.ask(load), PLAN.ask(load | {"total_gpus": 8})
+    placed = on(answer, "h200-sxm").deploy
+    assert placed
+    assert (placed.gpus, placed.tp, placed.ep or 1) == (8, 8, 1)
+    assert (plan.tp, plan.ep) == (2, 8)
+    assert "8 GPUs (tensor 8, picked for room)" in answer.summary
+
+
 def test_gpus_that_are_left_over_are_said_to_be() -> None:
     answer = ask(gpu="h200", concurrent_users=200, total_gpus=8)
     assert "4 GPUs of 8 stay unused; plan_parallelism uses what it can." in answer.summary

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from math import ceil, inf
 
 from inferplan.core import memory
@@ -191,13 +192,14 @@ class Fit:
         """Whether other common layouts on as many GPUs serve all users too, so that the planner may prefer one of them.
 
         It does not plan for llama.cpp, and for a lone user without a latency it goes by the guide's rules, not by
-        speed.
+        speed. Groups that share experts it compares under a latency; without, it takes them where they need fewer GPUs.
         """
         is_planned = self.on.engine.name != "llama.cpp" and (self.need.users > 1 or self.on.pace is not None)
         if self.placed is None or not (is_planned and self.holds):
             return False
         gpus, taken = self.placed.layout.gpus, self.placed.layout.alone
-        others = (one for one in self.on.common() if one.replica <= gpus and one != taken)
+        offered = chain(self.on.common(), self.on.shared(gpus) if self.on.pace else ())
+        others = (one for one in offered if one.replica <= gpus and one != taken)
         served = (gpus // one.replica * self.on.sessions(one, self.need.context) for one in others)
         return any(users >= self.need.users for users in served)
 
