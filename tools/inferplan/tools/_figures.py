@@ -34,12 +34,12 @@ def hour_price(usd: float) -> float:
 
 
 def unit_price(usd: float) -> float:
-    """A price of a million tokens to the cent, below a dollar to three digits. [USD]
+    """A price of a million tokens: to the cent, below a dollar to three digits, from a hundred whole. [USD]
 
-    >>> unit_price(12.3456), unit_price(0.24493)
-    (12.35, 0.245)
+    >>> unit_price(12.3456), unit_price(0.24493), unit_price(9576.4)
+    (12.35, 0.245, 9576.0)
     """
-    return round(usd, 2) if usd >= 1 else to_digits(usd, 3)
+    return to_digits(usd, 3) if usd < 1 else round(usd, 2 if usd < 100 else 0)
 
 
 def exact_gb(value: float) -> float:

@@ -114,11 +114,11 @@ def usd(value: float) -> str:
 def unit_price(value: float) -> str:
     """The price of a million tokens with the digits of `_figures.unit_price`, cents at least.
 
-    >>> unit_price(12.3), unit_price(0.245), unit_price(0.5), unit_price(0.0245)
-    ('$12.30', '$0.245', '$0.50', '$0.0245')
+    >>> unit_price(12.3), unit_price(0.245), unit_price(0.5), unit_price(0.0245), unit_price(9576)
+    ('$12.30', '$0.245', '$0.50', '$0.0245', '$9,576')
     """
-    shown = _decimal(value, 3) if value < 1 else f"{value:,.2f}"
-    return f"${shown}" if len(shown.partition(".")[2]) > 1 else f"${value:.2f}"
+    shown = "" if value >= 1 else _decimal(value, 3)
+    return f"${shown}" if len(shown.partition(".")[2]) > 1 else usd(value)
 
 
 def _decimal(value: float, digits: int) -> str:

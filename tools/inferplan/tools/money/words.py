@@ -78,7 +78,7 @@ def _price_sentence(case: Case) -> str:
     said = "The cheapest option is" if others else "The one option with a price is"
     text = (
         f"{said} {_titled(case, best)} at {words.usd(case.monthly[best])} a month "
-        f"({words.usd(case.usd_per_million_tokens[best])} per million tokens)"
+        f"({words.unit_price(case.usd_per_million_tokens[best])} per million tokens)"
     )
     text = f"{text}; {words.join(others)}." if others else f"{text}."
     if case.compliance_required:
