@@ -428,7 +428,11 @@ def test_too_few_gpus_lead_to_more_where_any_number_serves_and_to_other_types_wh
     few = TOOL.ask({**asked, "total_gpus": 8})
     assert not few.serves_users
     step = next(one for one in few.next_steps if one.tool == "plan_parallelism" and "share" not in one.why)
-    assert (step.arguments.get("gpu") == "any") != TOOL.ask(asked).serves_users
+    enough = TOOL.ask(asked)
+    assert (step.arguments.get("gpu") == "any") != enough.serves_users
+    bills = [one.why for answer in (few, enough) for one in answer.next_steps if one.tool == "compare_costs"]
+    short = [why.startswith("the bill of the GPUs that fall short at ") for why in bills]
+    assert short == [True, not enough.serves_users]
 
 
 @pytest.mark.parametrize(("limits", "late"), [("max_tpot_ms=10", True), ("max_tpot_ms=200", False)])

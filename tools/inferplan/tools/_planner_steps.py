@@ -32,7 +32,7 @@ def next_steps(q: ParallelismQuestion, case: Case) -> list[NextStep]:
         planned |= {"gpu": on} if is_any(q.gpu) else {}
         whenever = {} if serves else {"max_ttft_ms": None, "max_tpot_ms": None}
         late = "" if serves or not case.demand.has_targets else ", however long it takes"
-        why = f"their bill{asked}{late}"
+        why = f"{'their bill' if serves else 'the bill of the GPUs that fall short'}{asked}{late}"
         steps.append(following(same, CostsQuestion, why, **planned, **whenever))
     return steps
 
