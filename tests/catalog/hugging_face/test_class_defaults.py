@@ -80,6 +80,13 @@ def test_layers_of_lfm3_attend_in_turn_to_all_and_to_a_window_behind_three_that_
     assert whole.rope_tables == 2
 
 
+def test_vllm_has_no_class_for_lfm3_and_runs_it_no_other_way() -> None:
+    """vLLM 0.33: no class in its registry; its Transformers backend stops at the first layer, which convolves."""
+    assert "vLLM has no class for them up to 0.33" in (not_modelled(sized("lfm3"), version=33) or "")
+    full = sized("lfm3", num_hidden_layers=4, layer_types=["conv", "conv", "full_attention", "conv"])
+    assert not_modelled(full, version=33) is None
+
+
 def test_norms_behind_blocks_and_gates_of_heads_of_lfm3_may_be_switched_off() -> None:
     whole, plain = sized("lfm3"), sized("lfm3", use_sandwich_norm=False, use_attention_gate=False)
     assert count(whole).total - count(plain).total == 24 * 2 * 2048 + 11 * 2048 * 16
@@ -111,13 +118,32 @@ def test_vllms_pages_are_claimed_where_all_latents_of_mistral_large_4_are_as_wid
     assert bool(not_modelled(architecture, version=28)) == (len(latents) > 1)
 
 
-def test_layers_of_mistral_large_4_that_read_the_latents_of_others_are_refused() -> None:
-    own = list(range(72))
-    config = {"model_type": "mistral_large4", "text_config": {"kv_source_layers": own}}
-    assert described(json.dumps(config)).model.total_params == 1_050_118_202_912
-    config["text_config"] = {"kv_source_layers": [*own[:-1], 70]}
-    with pytest.raises(ConfigProblem, match=r'"text_config.kv_source_layers" has layers read the latents of others'):
-        described(json.dumps(config))
+OWN = list(range(72))
+
+
+def large_4(**text: object) -> Architecture:
+    return described(json.dumps({"model_type": "mistral_large4", "text_config": text})).model.architecture
+
+
+def test_layers_of_mistral_large_4_that_read_the_latents_of_others_make_none_and_keep_their_index_keys() -> None:
+    """transformers 5.24: of `kv_source_layers` whose last two layers but one read layer 68, 6,144 x 576 + 512 a layer.
+
+    Of `indexer_types` that are all "full", index keys are kept in these layers too.
+    """
+    whole, shared = large_4(kv_source_layers=OWN), large_4(kv_source_layers=[*OWN[:69], 68, 68, 71])
+    assert count(whole).total == 1_050_118_202_912
+    assert count(whole).total - count(shared).total == 2 * (6144 * 576 + 512)
+    parts = [[part.what for part in shared.groups[number].mixers[0].cached] for number in shared.sequence[-4:]]
+    assert parts == [["latent", "index keys"], ["index keys"], ["index keys"], ["latent", "index keys"]]
+    assert "vLLM has no class" in (not_modelled(shared, version=33) or "")
+
+
+@pytest.mark.parametrize("sources", [[*OWN[:70], 71, 71], [*OWN[:70], 70, 70], [*OWN[:68], 67, 68, 69, 71], [1] * 72])
+def test_layers_of_mistral_large_4_read_an_earlier_layer_that_makes_its_latents_and_rotates_alike(
+    sources: list[int],
+) -> None:
+    with pytest.raises(ConfigProblem, match="names layers that are later, make no latents or rotate otherwise"):
+        large_4(kv_source_layers=sources)
 
 
 def test_heads_of_helium_that_are_not_as_wide_as_what_they_add_to_are_refused() -> None:

@@ -67,7 +67,7 @@ def _matrices(hidden: int, group: LayerGroup, shard: Layout, bits: NativeBits) -
     """
     tp, mixing = shard.tp, hidden * int(bits.mixers) / BITS_PER_BYTE
     for mixer in group.mixers:
-        if isinstance(mixer, Attention):
+        if isinstance(mixer, Attention) and not mixer.expands:
             query, kv = mixer.query_width / tp, mixer.head_dim * max(1.0, mixer.kv_heads / tp)
             gate = query if mixer.output_gate else 0
             yield mixing * (query + gate + 2 * kv)

@@ -3,7 +3,7 @@
 from inferplan.core.architecture import Architecture, Mixer
 from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.latent_attention import Latent
-from inferplan.core.layers.recurrence import Lightning
+from inferplan.core.layers.recurrence import Lightning, ShortConv
 
 FIRST_POOLED_BESIDE_LATENTS = 30
 """The first vLLM (0.30) that serves index keys pooled beside a latent, as GLM-5.3-Flash has them.
@@ -33,6 +33,8 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
     found = next((reason for reason in reasons if reason), None)
     if found:
         return found
+    if _convolves_beside_windows(architecture):
+        return "short convolutions beside a window (LFM3): vLLM has no class for them up to 0.33"
     states = architecture.has_states
     if states and any(not _stands_beside_states(mixer) for _, mixer in architecture.mixers if mixer.cached):
         return "states beside a windowed cache or index keys: vLLM's pages for that mix are not modelled"
@@ -43,14 +45,25 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
     return _odd_pages(architecture)
 
 
+def _convolves_beside_windows(architecture: Architecture) -> bool:
+    """Whether some layers convolve and others attend over a window.
+
+    vLLM's Transformers backend does not run them either: it stops at a layer that does not attend.
+    Source: vLLM 0.33, vllm/model_executor/models/transformers/base.py, `_create_attention_instances`.
+    """
+    convolves = any(isinstance(mixer, ShortConv) for _, mixer in architecture.mixers)
+    return convolves and any(part.window for _, mixer in architecture.mixers for part in mixer.cached)
+
+
 def _odd_pages(architecture: Architecture) -> str | None:
     """Why vLLM cannot have pages of these sizes, or is not known to: the largest has to be a multiple of every other.
 
-    No class of vLLM 0.33 has latents of several widths, as layers with and without rotation make them.
+    No class of vLLM 0.33 has latents of several widths, as layers with and without rotation make them; its Transformers
+    backend has no cache for the indexers beside them.
     """
     cached = [part for _, mixer in architecture.mixers for part in mixer.cached]
     if len({part.elements for part in cached if part.what == "latent"}) > 1:
-        return "latents of several widths: vLLM's pages for that mix are not modelled"
+        return "latents of several widths (Mistral Large 4): vLLM has no class for them up to 0.33"
     pages = {part.elements for part in cached if part.heads}
     if any(max(pages) % page for page in pages):
         return "the layers' pages are no multiples of each other: vLLM refuses them, or pads them in a way not modelled"
@@ -84,6 +97,8 @@ def _reason(mixer: Mixer, *, version: int) -> str | None:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
     if version < (first := first_pooled(mixer)):
         return f"pooled index keys: vLLM serves them since 0.{first}"
+    if isinstance(mixer, Latent) and mixer.reuses_cache:
+        return "layers that read the latents of others (Mistral Large 4): vLLM has no class for them up to 0.33"
     return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None
 
 

@@ -232,6 +232,8 @@ def _reason(mixer: Mixer) -> str | None:
         return "index keys: their scores grow llama.cpp's compute buffer with the context, which is not modelled"
     if isinstance(mixer, Attention) and mixer.cross:
         return "cross-attention to an image: llama.cpp's cache of it is not modelled"
+    if isinstance(mixer, Attention) and mixer.expands:
+        return "keys and values made of a latent: llama.cpp's cache of them is not modelled"
     if isinstance(mixer, Attention) and mixer.convolution_state:
         return "convolutions on keys and values: llama.cpp's state for them is not modelled"
     return None

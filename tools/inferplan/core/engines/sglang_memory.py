@@ -231,7 +231,12 @@ def token_bytes(model: Model, layout: Layout, *, kv_bits: float) -> tuple[float,
 
 
 def _allocated(mixer: Mixer) -> tuple[Cached, ...]:
-    """What a layer has allocated: what it caches, or would if it did not read another layer's."""
+    """What a layer has allocated: what it caches, or would if it did not read another layer's.
+
+    A latent is cached as it is where vLLM expands it. Source: SGLang 0.5.23, srt/models/minicpm3.py.
+    """
+    if isinstance(mixer, Attention) and mixer.expands:
+        return mixer.expands.cached
     own = replace(mixer, reuses_cache=False) if isinstance(mixer, Attention) and mixer.reuses_cache else mixer
     return own.cached
 
@@ -266,6 +271,8 @@ def _reason(mixer: Mixer) -> str | None:
         return "compressed keys (DeepSeek-V4): SGLang's four pools for them are not modelled"
     if isinstance(mixer, Mamba1 | Lightning):
         return "Mamba-1 and lightning attention of this kind: SGLang 0.5.23 does not serve them"
+    if isinstance(mixer, Latent) and mixer.reuses_cache:
+        return "layers that read the latents of others: SGLang 0.5.23 has no class for them"
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
 
 

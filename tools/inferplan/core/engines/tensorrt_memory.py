@@ -166,6 +166,8 @@ def _reason(mixer: Mixer) -> str | None:
     if isinstance(mixer, Compressed):
         return "compressed keys (DeepSeek-V4): TensorRT-LLM's layout of them is not modelled"
     if isinstance(mixer, Latent):
+        if mixer.reuses_cache:
+            return "layers that share a latent: whether TensorRT-LLM allocates one for each is not known"
         pooled = mixer.indexer and mixer.indexer.compress > 1
         return "pooled index keys: TensorRT-LLM's layout of them is not modelled" if pooled else None
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None
@@ -175,6 +177,8 @@ def _attention_reason(attention: Attention) -> str | None:
     """Why the cache of attention with KV heads cannot be computed, None where it can."""
     if attention.indexer:
         return "index keys beside keys and values: TensorRT-LLM's layout of them is not modelled"
+    if attention.expands:
+        return "keys and values made of a latent: what TensorRT-LLM caches of them is not known"
     if attention.cross:
         return "cross-attention to an image: what TensorRT-LLM keeps of it is not modelled"
     if attention.reuses_cache:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inferplan.core.layers.cache_parts import Cached, Indexer, State
+from inferplan.core.layers.latent_attention import Latent
 
 QkNorm = Literal["none", "per_head", "full_width", "per_head_layernorm"]
 
@@ -19,7 +20,8 @@ class Attention:
     values are as wide as keys. A layer attends over the last `window` tokens, a `chunked` one over those since the last
     multiple of `window`. A layer that `reuses_cache` reads the keys and values of an earlier one; a `cross` layer reads
     those of an image, which are no part of the cache here. With `value_is_key` one projection makes key and value, and
-    both are cached. Short convolutions on keys and values keep `convolution_state` elements per sequence.
+    both are cached. Short convolutions on keys and values keep `convolution_state` elements per sequence. Keys and
+    values may be made of a latent that vLLM does not cache in their place (MiniCPM3): `expands` has it.
     `extra_params` are tensors of a family beyond this form.
     """
 
@@ -40,6 +42,7 @@ class Attention:
     value_is_key: bool = False
     indexer: Indexer | None = None
     convolution_state: int = 0
+    expands: Latent | None = None
     extra_params: int = 0
 
     @property
@@ -96,11 +99,13 @@ class Attention:
         return State(convolution=self.convolution_state) if self.convolution_state else None
 
     def params(self, hidden: int) -> int:
-        """See `attention_params`. [parameters]"""
-        return attention_params(hidden, self)
+        """See `attention_params`; those of the latent that is expanded, where there is one. [parameters]"""
+        return self.expands.params(hidden) if self.expands else attention_params(hidden, self)
 
     def share(self, hidden: int, tp: int) -> float:
         """The share of the parameters on one of `tp` ranks: 1 / tp, but at least one KV head on each. [fraction]"""
+        if self.expands:
+            return self.expands.share(hidden, tp)
         if tp <= self.kv_heads:
             return 1 / tp
         split = hidden * (self.query_width + self.output_width) / tp

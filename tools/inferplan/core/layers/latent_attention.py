@@ -13,7 +13,8 @@ class Latent:
     """Multi-head latent attention (MLA): one latent of `kv_rank` and one rotary key of `rope_dim` for all heads.
 
     A head's query has `nope_dim` elements without rotation and `rope_dim` with; queries are projected through a latent
-    of `query_rank`, or directly where that is None. `extra_params` are tensors of a family beyond this form.
+    of `query_rank`, or directly where that is None. A layer that `reuses_cache` reads the latent of an earlier one, and
+    makes none (Mistral Large 4). `extra_params` are tensors of a family beyond this form.
     """
 
     heads: int
@@ -26,6 +27,7 @@ class Latent:
     head_gate: bool = False
     sinks: bool = False
     indexer: Indexer | None = None
+    reuses_cache: bool = False
     extra_params: int = 0
 
     @property
@@ -47,7 +49,8 @@ class Latent:
     def cached(self) -> tuple[Cached, ...]:
         """kv_rank + rope elements for all heads, and index keys; decode attends over the latent itself (absorbed).
 
-        So do prompts whose tokens an indexer picks for each token apart.
+        So do prompts whose tokens an indexer picks for each token apart. A layer that reads another one's latent keeps
+        index keys alone.
         Source: DeepSeek-V2, arXiv 2405.04434, section 2.1; vLLM, `MLAAttentionSpec` (one head, not sharded); FlashMLA,
         README.md (sparse prefill: MQA).
         """
@@ -60,7 +63,7 @@ class Latent:
             prefill_flops=None if self.indexer else expanded,
             lone_heads=self.heads if self.indexer else 0,
         )
-        return (latent, *(self.indexer.cached if self.indexer else ()))
+        return (*(() if self.reuses_cache else (latent,)), *(self.indexer.cached if self.indexer else ()))
 
     @property
     def state(self) -> State | None:
@@ -93,7 +96,8 @@ class Latent:
     def _replicated(self, hidden: int) -> int:
         """Down-projections with their norms, and the indexer. [parameters]"""
         query = (hidden + 1) * self.query_rank if self.query_rank else 0
-        return query + hidden * (self.kv_rank + self.rope_dim) + self.kv_rank + self._indexer_params(hidden)
+        latent = 0 if self.reuses_cache else hidden * (self.kv_rank + self.rope_dim) + self.kv_rank
+        return query + latent + self._indexer_params(hidden)
 
     def _sharded(self, hidden: int) -> int:
         """Projections with heads, gates and sinks, which tensor parallelism splits. [parameters]"""
