@@ -127,7 +127,8 @@ class MultiToken:
 class Architecture:
     """A text decoder: token embedding, groups of layers, final norm, output head; and what stands beside it.
 
-    `order` is the group of each layer where kinds alternate; without it the groups follow each other.
+    `order` is the group of each layer where kinds alternate; without it the groups follow each other. The output head
+    has `head_rows` where fewer tokens can be answered with than are read (Apertus 1.5), else one for each.
     `lookup_params` are tables of which a token gathers a few rows: memory, but no arithmetic; those of n-grams are read
     in `ngram_layers`, and `ngram_params` project the rows gathered. `norm_params` are norms beside those of layers and
     end, `other_params` all further tensors of the checkpoint, of which vLLM loads `wide_params` in 32 bit. Between
@@ -151,6 +152,7 @@ class Architecture:
     tied_embeddings: bool = False
     other_params: int = 0
     order: tuple[int, ...] = ()
+    head_rows: int | None = None
     head_bias: bool = False
     final_norms: int = 1
     norm_params: int = 0
@@ -181,6 +183,11 @@ class Architecture:
         object.__setattr__(self, "layers", sum([group.count for group in self.groups]))
         object.__setattr__(self, "mixers", mixers)
         object.__setattr__(self, "experts", experts)
+
+    @property
+    def logits(self) -> int:
+        """The rows of the output head: tokens that an answer can have. [tokens]"""
+        return self.head_rows or self.vocab
 
     @property
     def deepstack(self) -> int:

@@ -85,10 +85,10 @@ def count(architecture: Architecture) -> Parameters:
             classes[name] += group.count * params
     final = architecture.final_norms * architecture.hidden * (2 if architecture.groups[-1].norm_bias else 1)
     classes["norms"] += final + architecture.norm_params
-    bias = architecture.vocab if architecture.head_bias else 0
+    head = architecture.logits * (architecture.hidden + (1 if architecture.head_bias else 0))
     return Parameters(
         embedding=embedding,
-        output_head=0 if architecture.tied_embeddings else embedding + bias,
+        output_head=0 if architecture.tied_embeddings else head,
         other=architecture.other_params,
         lookup=architecture.lookup_params,
         ngram=architecture.ngram_params,

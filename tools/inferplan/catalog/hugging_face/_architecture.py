@@ -87,6 +87,7 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
         order=layers.order,
         max_positions=max_positions(body),
         tied_embeddings=_tied(root, body, family),
+        head_rows=_head_rows(body, family),
         head_bias=trait_of(body, family.head_bias),
         final_norms=family.final_norms,
         state_bytes=_state_bytes(body, family),
@@ -119,6 +120,15 @@ def _tied(root: Keys, body: Keys, family: Family) -> bool:
     given = [one for one in (body, root) if one.has("tie_word_embeddings")]
     said = [one.flag("tie_word_embeddings", default=assumed) for one in given]
     return all(said) if said else assumed
+
+
+def _head_rows(body: Keys, family: Family) -> int | None:
+    """The rows of the output head where the config states fewer than the vocabulary has; None where it does not."""
+    if family.head_rows is None:
+        return None
+    vocabulary = body.integer("vocab_size")
+    rows = body.optional(family.head_rows, default=vocabulary, low=1, high=vocabulary)
+    return rows if rows != vocabulary else None
 
 
 def _state_bytes(body: Keys, family: Family) -> int:

@@ -13,6 +13,7 @@ from inferplan.catalog.hugging_face._architecture import architecture_of, layers
 from inferplan.catalog.hugging_face._text_decoder import known_model_types, text_decoder
 from inferplan.catalog.hugging_face._thinker import note_speaking, thinking
 from inferplan.catalog.hugging_face.families.lora import adapted
+from inferplan.catalog.hugging_face.families.phi4mm import with_towers
 from inferplan.catalog.hugging_face.families.remote_code import needs_remote_code
 from inferplan.catalog.hugging_face.layers.multi_token import MTP_CONFIG, NUM_MTP, NUM_MTP_LAYERS, NUM_NEXTN
 from inferplan.catalog.hugging_face.quantization.released import released_in
@@ -54,7 +55,7 @@ def described(text: str) -> Described:
 def read(config: dict[str, object]) -> Described:
     """The model that a config.json describes, of the object that it holds; raises `ConfigProblem` where it cannot."""
     problems = Problems()
-    root = Keys(thinking(config), problems=problems, defaults={})
+    root = Keys(with_towers(thinking(config)), problems=problems, defaults={})
     body, type_ = text_decoder(root)
     note_speaking(root)
     layers = layers_in(body, type_)

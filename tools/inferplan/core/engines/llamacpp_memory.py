@@ -106,7 +106,7 @@ def compute_buffer(
     have one hidden state beside the logits.
     """
     tokens, hidden = engine.max_num_batched_tokens, architecture.hidden
-    logits = (tokens if outputs is None else outputs) * architecture.vocab + 2 * tokens * hidden
+    logits = (tokens if outputs is None else outputs) * architecture.logits + 2 * tokens * hidden
     layer, mask = tokens * (2 * hidden + 3 * _width(architecture)), MASK * tokens * context
     if gpus > 1:
         return FLOAT * max(logits, layer) + PIPELINE_COPIES * (FLOAT * tokens * hidden + mask)

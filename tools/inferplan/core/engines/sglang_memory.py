@@ -87,7 +87,7 @@ def forward_peak(architecture: Architecture, layout: Layout, engine: Engine) -> 
     chunk = engine.max_num_batched_tokens // layout.attention_dp
     prefill = replace(engine, version=NEWEST, max_num_seqs=0, max_num_batched_tokens=chunk)
     forward = activation_peak(architecture, prefill, tp=layout.tp, attention_dp=layout.attention_dp)
-    return max(forward, LOGIT_BYTES * engine.max_num_seqs * architecture.vocab)
+    return max(forward, LOGIT_BYTES * engine.max_num_seqs * architecture.logits)
 
 
 def taken_before(gpu: Gpu, layout: Layout) -> float:

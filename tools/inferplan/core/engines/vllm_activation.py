@@ -179,5 +179,5 @@ def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -
     if is_on_second_runner(architecture, engine):
         copied = LOGIT_BYTES if engine.version <= LAST_COPIED_LOGITS else 0
         per_logit = element + (FULL_SAMPLER_LOGIT if engine.version >= FIRST_FULL_SAMPLER else copied)
-    logits = per_logit * engine.max_num_seqs * architecture.vocab
+    logits = per_logit * engine.max_num_seqs * architecture.logits
     return logits + element * engine.max_num_batched_tokens * architecture.hidden

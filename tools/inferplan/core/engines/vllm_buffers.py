@@ -121,7 +121,7 @@ def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, 
     embeddings = element * engine.max_num_batched_tokens * architecture.hidden
     if not is_on_second_runner(architecture, engine):
         return embeddings
-    counts = COUNTED_LOGIT * engine.max_num_seqs * architecture.vocab if samples else 0.0
+    counts = COUNTED_LOGIT * engine.max_num_seqs * architecture.logits if samples else 0.0
     return counts + (embeddings if architecture.vision_params and engine.images else 0.0)
 
 

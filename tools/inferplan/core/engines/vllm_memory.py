@@ -96,7 +96,7 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         outside=CONTEXT
         + collectives(engine, layout, gpu)
         + (0.0 if counted else graphs)
-        + LOGIT_BYTES * engine.max_num_seqs * model.architecture.vocab,
+        + LOGIT_BYTES * engine.max_num_seqs * model.architecture.logits,
     )
 
 

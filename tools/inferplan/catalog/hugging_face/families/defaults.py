@@ -11,6 +11,8 @@ afmoe: hidden_size=2048 intermediate_size=6144 max_position_embeddings=16384 moe
     num_shared_experts=2 sliding_window=1024 vocab_size=200192
 apertus: hidden_size=4096 intermediate_size=14336 max_position_embeddings=65536 num_attention_heads=32
     num_hidden_layers=32 vocab_size=131072
+apertus1p5_text: hidden_size=4096 intermediate_size=14336 max_position_embeddings=65536 num_attention_heads=32
+    num_hidden_layers=32 vocab_size=266752
 arcee: hidden_size=2560 intermediate_size=18432 max_position_embeddings=4096 num_attention_heads=32
     num_hidden_layers=32 vocab_size=32000
 axk1: hidden_size=7168 intermediate_size=18432 kv_lora_rank=512 max_position_embeddings=32768
@@ -125,6 +127,8 @@ helium: head_dim=128 hidden_size=2560 intermediate_size=7040 max_position_embedd
     num_hidden_layers=24 vocab_size=48000
 hunyuan_v1_dense: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
     num_hidden_layers=32 vocab_size=290943
+hunyuan_vl_text: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 num_attention_heads=32
+    num_hidden_layers=32 tie_word_embeddings=true vocab_size=290943
 hunyuan_v1_moe: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 moe_topk=1
     num_attention_heads=32 num_experts=1 num_hidden_layers=32 vocab_size=290943
 hy_v3: head_dim=128 hidden_size=4096 intermediate_size=13312 max_position_embeddings=131072 moe_intermediate_size=1536
@@ -184,6 +188,8 @@ minimax_m2: head_dim=128 hidden_size=3072 intermediate_size=1536 max_position_em
 minimax_m3: dense_intermediate_size=12288 head_dim=128 hidden_size=6144 intermediate_size=3072
     max_position_embeddings=524288 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=4 num_hidden_layers=60
     num_key_value_heads=4 num_local_experts=128 vocab_size=200064
+minicpm3: hidden_size=2560 intermediate_size=6400 kv_lora_rank=256 max_position_embeddings=32768 num_attention_heads=40
+    num_hidden_layers=62 q_lora_rank=768 qk_nope_head_dim=64 qk_rope_head_dim=32 vocab_size=73448
 ministral: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32
     num_hidden_layers=32 num_key_value_heads=8 sliding_window=4096 vocab_size=32000
 ministral3: hidden_size=4096 intermediate_size=14336 max_position_embeddings=262144 num_attention_heads=32
@@ -225,6 +231,8 @@ phi: hidden_size=2048 intermediate_size=8192 max_position_embeddings=2048 num_at
     vocab_size=51200
 phi3: hidden_size=3072 intermediate_size=8192 max_position_embeddings=4096 num_attention_heads=32 num_hidden_layers=32
     vocab_size=32064
+phi4_multimodal: hidden_size=3072 intermediate_size=8192 max_position_embeddings=131072 num_attention_heads=32
+    num_hidden_layers=32 num_key_value_heads=8 vocab_size=200064
 phimoe: hidden_size=4096 intermediate_size=6400 max_position_embeddings=131072 num_attention_heads=32
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=16 vocab_size=32064
 qwen2: hidden_size=4096 intermediate_size=22016 max_position_embeddings=32768 num_attention_heads=32

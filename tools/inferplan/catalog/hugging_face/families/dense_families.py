@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from inferplan.catalog.hugging_face.families import early_decoders as early
-from inferplan.catalog.hugging_face.families import gemma3n, gemma4, mllama, nemotron_nas
+from inferplan.catalog.hugging_face.families import gemma3n, gemma4, minicpm3, mllama, nemotron_nas
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers
 from inferplan.catalog.hugging_face.layers.heads import (
@@ -53,6 +53,11 @@ _USE_BIAS = Heads(qkv_bias="use_bias", output_bias="use_bias")
 
 DENSE_FAMILIES: Mapping[str, Family] = {
     "apertus": Family(mixers=AttentionLayers(heads=QK_NORM), blocks=DenseLayers(gated=False, extra_params=2)),
+    "apertus1p5_text": Family(
+        mixers=AttentionLayers(heads=QK_NORM),
+        blocks=DenseLayers(gated=False, extra_params=2),
+        head_rows="output_vocab_size",
+    ),
     "arcee": Family(mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(gated=False, bias="mlp_bias")),
     "baichuan": Family(mixers=AttentionLayers()),
     "bloom": Family(
@@ -130,6 +135,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
         mixers=AttentionLayers(heads=QKV_BIAS_FLAG, windows=from_max_window_layers_if_used),
         multi_token=MultiTokenLayers(),
     ),
+    "minicpm3": Family(mixers=minicpm3.mixers, blocks=DenseLayers(bias="mlp_bias"), tied=True),
     "ministral": Family(mixers=AttentionLayers(windows=sliding_unless_listed)),
     "ministral3": Family(mixers=AttentionLayers(windows=full_unless_listed)),
     "mistral": Family(mixers=AttentionLayers(windows=every_layer)),

@@ -49,7 +49,8 @@ class Family:
     with `joined`, both blocks of a layer read the same input, and their outputs are summed before the all-reduce.
     `tied` (embedding and output head are one tensor) and `state_bytes` (of an element of recurrent states) hold where
     the config does not say. `local_rope`: windowed layers rotate by another base than full ones. Flags in `refused`
-    change the tensors in ways that no published model has.
+    change the tensors in ways that no published model has. `head_rows` is the key of how many tokens the output head
+    has rows for, where that may differ from the vocabulary.
     """
 
     mixers: Callable[[Keys], Mixers]
@@ -59,6 +60,7 @@ class Family:
     joined: Callable[[Keys], bool] = never
     final_norms: int = 1
     head_bias: bool | str = False
+    head_rows: str | None = None
     tied: bool = False
     state_bytes: int | Callable[[Keys], int] = 2
     local_rope: bool = False

@@ -23,6 +23,7 @@ NO_CLASS = frozenset(
         "minimax_m3",
         "minimax_text_01",
         "nemotron-nas",
+        "phi4mm",
         "yi",
     }
 )

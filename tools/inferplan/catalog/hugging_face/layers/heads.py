@@ -69,6 +69,9 @@ class AttentionLayers:
         return [(windowed(one, window),) for window in self.windows(keys, layers)]
 
 
+HEAD_DIM = ("head_dim", "attention_head_dim")
+
+
 def windowed(attention: Attention, window: int | None, *, chunked: bool = False) -> Attention:
     """The attention with a window; as it is where that is None. [tokens]"""
     return attention if window is None else replace(attention, window=window, chunked=chunked)
@@ -88,10 +91,10 @@ def kv_heads_of(keys: Keys, heads: int, key: str = "num_key_value_heads") -> int
 
 
 def head_dim_of(keys: Keys, heads: int) -> int:
-    """The width of a head, by default hidden / heads. [elements]"""
+    """The width of a head, by default hidden / heads; Hunyuan's checkpoints have a name of their own. [elements]"""
     hidden = hidden_of(keys)
-    if not keys.has("head_dim") and "head_dim" not in keys.defaults and hidden % heads:
+    if not keys.has(keys.given(HEAD_DIM)) and "head_dim" not in keys.defaults and hidden % heads:
         keys.contradiction(
             f"{heads} attention heads do not divide the hidden size of {hidden}; give {keys.name('head_dim')}"
         )
-    return keys.integer("head_dim", default=max(1, hidden // heads), high=LARGEST_COUNT)
+    return keys.integer(*HEAD_DIM, default=max(1, hidden // heads), high=LARGEST_COUNT)

@@ -8,7 +8,7 @@ from inferplan.catalog.hugging_face.reading.sizes import LONGEST_CONTEXT, contex
 
 KINDS = (
     "default", "linear", "dynamic", "yarn", "longrope", "su", "llama3", "mrope", "proportional", "deepseek_yarn",
-    "deepseek_llama_scaling",
+    "deepseek_llama_scaling", "xdrope",
 )  # fmt: skip
 """Words of `rope_type`."""
 LENGTHENED = ("linear", "dynamic")

@@ -6,7 +6,7 @@ One function per architecture: of the keys of its audio_config, and the hidden s
 from collections.abc import Callable, Mapping
 
 from inferplan.catalog.hugging_face.reading.keys import Keys
-from inferplan.catalog.hugging_face.vision.sizes import size
+from inferplan.catalog.hugging_face.vision.sizes import refuse_others, size
 
 CONVOLUTION = 3**2
 """The window of each of three convolutions, which halve mels and frames. [values]"""
@@ -71,8 +71,70 @@ def _voxtral(audio: Keys, hidden: int) -> int:
     return layers + heard + ends + (inner + hidden) * hidden
 
 
+def _phi4(audio: Keys, hidden: int) -> int:
+    """Conformer layers behind convolutions, biases by distance, and two matrices twice; names of either form.
+
+    Source: transformers 5.24, `Phi4MultimodalAudioEmbedding`; vLLM 0.33, phi4mm_audio.py, `ConformerEncoder`.
+    """
+    width = size(audio, "hidden_size", "attention_dim", default=1024)
+    heads, halvings = size(audio, "num_attention_heads", "attention_heads", default=16), 0
+    mels, rate = size(audio, "input_size", default=80), size(audio, "time_reduction", default=8)
+    while rate >= 2 << halvings:
+        mels, halvings = (mels + 1) // 2, halvings + 1
+    nemo = audio.child("nemo_conv_settings", defaults={})
+    channels = size(nemo, "conv_channels", default=1024) if nemo else size(audio, "nemo_conv_channels", default=1024)
+    convolved = (CONVOLUTION + 1) * channels + (halvings - 1) * (CONVOLUTION + 1 + channels + 1) * channels
+    joined = (channels * mels + 1) * width
+    relative = audio.child("relative_attention_bias_args", defaults={})
+    reach = size(relative or audio, "bias_max_distance", "t5_bias_max_distance", default=1000)
+    sides = 1 if audio.flag("bias_symmetric") else 2
+    blocks = size(audio, "num_blocks", default=24) * _conformer(audio, width)
+    projected = 2 * (width * size(audio, "downsample_rate", default=1) + 1 + hidden + 1) * hidden
+    return convolved + joined + sides * reach * heads + blocks + projected
+
+
+def _conformer(audio: Keys, width: int) -> int:
+    """Attention and a convolution between two gated blocks, with six norms. [parameters]"""
+    inner = size(audio, "intermediate_size", "linear_units", default=1536)
+    outer = size(audio, "ext_pw_out_channel", default=1024)
+    deep = width * size(audio, "depthwise_multiplier", default=1)
+    apart = size(audio, "depthwise_separable_out_channel", "depthwise_seperable_out_channel", default=1024)
+    gated = (width + 1) * 2 * inner + (inner + 1) * width
+    along = deep * (size(audio, "kernel_size", default=3) + 1) + (deep + 1) * apart
+    convolution = (width + 1) * 2 * outer + 2 * outer + along + (width + 1) * outer
+    return 2 * gated + 4 * (width + 1) * width + convolution + 5 * 2 * width
+
+
+def _wavtokenizer(audio: Keys, _hidden: int) -> int:
+    """Convolutions whose strides multiply, each with a norm of its weights, and a recurrent network before the last.
+
+    Source: transformers 5.24, `WavTokenizerEncoderModel`; its codebook is a buffer.
+    """
+    refuse_others(audio, {"upsampling_ratios": _RATIOS})
+    width = size(audio, "num_filters", default=32)
+    params = _normed(size(audio, "audio_channels", default=1), width, size(audio, "kernel_size", default=7))
+    for stride in reversed(_RATIOS):
+        half = width // size(audio, "compress", default=2)
+        params += _normed(width, half, 3) + _normed(half, width, 1) + _normed(width, width, 1)
+        params, width = params + _normed(width, 2 * width, 2 * stride), 2 * width
+    recurrent = size(audio, "num_lstm_layers", default=2) * 4 * width * 2 * (width + 1)
+    return params + recurrent + _normed(width, size(audio, "hidden_size", default=512), 7)
+
+
+_RATIOS = (6, 5, 5, 4)
+"""The strides of WavTokenizer's convolutions, the last first."""
+
+
+def _normed(inputs: int, outputs: int, window: int) -> int:
+    """A convolution whose weights have a length for each output, and a bias. [parameters]"""
+    return (inputs * window + 2) * outputs
+
+
 AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
+    "apertus1p5": _wavtokenizer,
     "gemma4_unified": _gemma4_unified,
+    "phi4_multimodal": _phi4,
+    "phi4mm": _phi4,
     "qwen2_5_omni_thinker": _qwen2_5_omni,
     "qwen3_omni_moe_thinker": _qwen3_omni,
     "voxtral": _voxtral,

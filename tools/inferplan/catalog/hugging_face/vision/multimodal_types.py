@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 TEXT_DECODERS: Mapping[str, str] = {
+    "apertus1p5": "apertus1p5_text",
     "aya_vision": "cohere2",
     "cohere2_vision": "cohere2",
     "deepseek_v41": "deepseek_v41_text",
@@ -17,6 +18,8 @@ TEXT_DECODERS: Mapping[str, str] = {
     "glm4v": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
     "glm5_next": "glm5_next_text",
+    "hunyuan_vl": "hunyuan_vl_text",
+    "hyperclovax_vision_v2": "hyperclovax",
     "idefics3": "llama",
     "inkling_mm_model": "inkling_text",
     "interns1": "qwen3_moe",
@@ -37,6 +40,8 @@ TEXT_DECODERS: Mapping[str, str] = {
     "mistral_large4": "mistral_large4_text",
     "mllama": "mllama_text_model",
     "muse_glimmer": "muse_glimmer_text",
+    "phi4_multimodal": "phi4_multimodal",
+    "phi4mm": "phi4mm",
     "qwen2_5_omni": "qwen2_5_omni_text",
     "qwen2_5_omni_thinker": "qwen2_5_omni_text",
     "qwen2_5_vl": "qwen2_5_vl_text",

@@ -1,5 +1,7 @@
 """Sizes that the vision configs of several families have."""
 
+from collections.abc import Mapping, Sequence
+
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
 
 COLOURS = 3
@@ -8,6 +10,13 @@ COLOURS = 3
 def size(keys: Keys, *names: str, default: int | None = None) -> int:
     """A size under one of these names. [elements]"""
     return keys.integer(*names, default=default, high=LARGEST_COUNT)
+
+
+def refuse_others(keys: Keys, usual: Mapping[str, Sequence[int]]) -> None:
+    """Refuse lists that are not the usual ones, which every published model has."""
+    for key, value in usual.items():
+        if keys.values.get(key, list(value)) != list(value):
+            keys.unsupported(key, "every published model has another")
 
 
 def image_patches(vision: Keys) -> int:

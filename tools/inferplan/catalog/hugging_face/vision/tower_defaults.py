@@ -26,7 +26,14 @@ _ERNIE = {
     "depth": 32, "hidden_size": 1280, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
     "temporal_merge_size": 2,
 }  # fmt: skip
+_PHI4 = {
+    "hidden_size": 1152, "image_size": 448, "intermediate_size": 4304, "num_hidden_layers": 27, "patch_size": 14,
+}  # fmt: skip
 VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "apertus1p5": {
+        "base_channels": 256, "codebook_size": 131072, "embed_dim": 256, "in_channels": 3, "latent_channels": 256,
+        "num_res_blocks": 4,
+    },
     "ernie4_5_moe_vl": _ERNIE,
     "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
     "gemma3": {**_CLIP, "patch_size": 16},
@@ -42,6 +49,11 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "mm_embed_dim": 3840, "mm_posemb_size": 1120, "output_proj_dims": 3840, "patch_size": 16,
         "pooling_kernel_size": 3,
     },
+    "hunyuan_vl": {
+        "hidden_size": 1152, "intermediate_size": 4304, "max_image_size": 2048, "num_hidden_layers": 27,
+        "patch_size": 16, "spatial_merge_size": 2,
+    },
+    "hyperclovax_vision_v2": _QWEN2_5,
     "kimi_k25": {"patch_size": 14},
     "llama4": {
         "hidden_size": 768, "image_size": 448, "intermediate_size": 5632, "num_hidden_layers": 34, "patch_size": 14,
@@ -55,6 +67,8 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
         "pos_emb_height": 32, "pos_emb_width": 32,
     },
+    "phi4_multimodal": _PHI4,
+    "phi4mm": _PHI4,
     "qwen2_5_omni_thinker": _QWEN2_5,
     "qwen2_5_vl": _QWEN2_5,
     "qwen2_vl": {

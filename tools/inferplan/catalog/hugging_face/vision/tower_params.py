@@ -12,6 +12,7 @@ from inferplan.catalog.hugging_face.vision.sizes import (
     image_patches,
     merged_patches,
     patch_values,
+    refuse_others,
     size,
     video_patch_values,
 )
@@ -62,13 +63,86 @@ def _qwen2(vision: Keys, _root: Keys, hidden: int) -> int:
     return layers + (patch + 2) * width + _merger(merged, size(vision, "hidden_size", default=hidden))
 
 
-def _gemma3(vision: Keys, _root: Keys, hidden: int) -> int:
-    """SigLIP, a norm and one matrix. Source: transformers, `SiglipVisionModel`, `Gemma3MultiModalProjector`."""
-    width, depth = size(vision, "hidden_size"), size(vision, "num_hidden_layers")
+def _siglip(vision: Keys, *, head: bool, unused: int = 0) -> int:
+    """SigLIP with its last norm, and with a `head` that pools; without `unused` last layers, which leave it no norm.
+
+    Source: transformers, `SiglipVisionModel`.
+    """
+    width, depth = size(vision, "hidden_size"), size(vision, "num_hidden_layers") - unused
     layer = _layer(width, size(vision, "intermediate_size"))
-    ends = (patch_values(vision) + 1 + image_patches(vision) + 2) * width
-    head = layer - 4 * width + 3 * width if vision.flag("vision_use_head", default=True) else 0
-    return depth * layer + ends + head + width + width * hidden
+    ends = (patch_values(vision) + 1 + image_patches(vision) + (0 if unused else 2)) * width
+    return depth * layer + ends + (layer - width if head else 0)
+
+
+def _gemma3(vision: Keys, _root: Keys, hidden: int) -> int:
+    """SigLIP, a norm and one matrix. Source: transformers, `Gemma3MultiModalProjector`."""
+    head = vision.flag("vision_use_head", default=True)
+    return _siglip(vision, head=head) + size(vision, "hidden_size") * (1 + hidden)
+
+
+def _phi4(unused: int) -> Callable[[Keys, Keys, int], int]:
+    """SigLIP with a head, or without it and its `unused` last layers; two words and two matrices.
+
+    Source: transformers 5.24, `Phi4MultimodalImageEmbedding`; vLLM 0.33, phi4mm.py, `Phi4MMImageEncoder`.
+    """
+
+    def params(vision: Keys, _root: Keys, hidden: int) -> int:
+        tower = _siglip(vision, head=not unused, unused=unused)
+        return tower + size(vision, "hidden_size") * (2 + hidden) + (hidden + 2) * hidden
+
+    return params
+
+
+def _hunyuan(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Positions of the largest image; patches are merged by two convolutions and one matrix, between four words.
+
+    Source: transformers 5.24, `HunYuanVLVisionTransformer`, `HunYuanVLVisionPatchMerger`.
+    """
+    width, merge = size(vision, "hidden_size"), merged_patches(vision)
+    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    rows = (size(vision, "max_image_size") // size(vision, "patch_size")) ** 2 + 1
+    merging = (width * merge + 1) * 2 * width + (2 * width + 1) * 4 * width + (4 * width + 1) * hidden
+    return layers + (patch_values(vision) + 1 + rows) * width + merging + (4 + 1) * width + (3 + 1) * hidden
+
+
+def _hyperclovax(vision: Keys, root: Keys, hidden: int) -> int:
+    """Qwen2.5-VL's, and one matrix. Source: transformers 5.24, `HyperCLOVAXVisionV2Model`; vLLM 0.33."""
+    return _qwen2_5(vision, root, hidden) + (size(vision, "out_hidden_size", default=hidden) + 1) * hidden
+
+
+def _apertus1p5(vision: Keys, _root: Keys, _hidden: int) -> int:
+    """Convolutions in five stages, of which the last attends, and a codebook; the words are tokens of the decoder.
+
+    Source: transformers 5.24, `Apertus1p5VisionTokenizerModel`.
+    """
+    refuse_others(vision, _APERTUS_STAGES)
+    base, blocks = size(vision, "base_channels"), size(vision, "num_res_blocks")
+    words, latent = size(vision, "embed_dim"), size(vision, "latent_channels")
+    widths = [base * factor for factor in _APERTUS_STAGES["channel_multiplier"]]
+    last, before = widths[-1], [base, *widths[:-1]]
+    attention = 4 * (last + 1) * last + 2 * last
+    stages = sum(
+        _residual(narrow, wide) + (blocks - 1) * _residual(wide, wide)
+        for narrow, wide in zip(before, widths, strict=True)
+    )
+    downs = sum(_square(width, width) for width in widths[:-1])
+    middle = 2 * _residual(last, last) + (blocks + 1) * attention
+    ends = _square(size(vision, "in_channels"), base) + 2 * last + _square(last, latent)
+    return stages + downs + middle + ends + (latent + 1) * words + words * vision.integer("codebook_size")
+
+
+_APERTUS_STAGES = {"channel_multiplier": (1, 1, 2, 2, 4), "attn_resolutions": (16,)}
+
+
+def _residual(narrow: int, wide: int) -> int:
+    """Two convolutions behind norms, and one of single patches beside them where the width changes. [parameters]"""
+    shortcut = (narrow + 1) * wide if narrow != wide else 0
+    return 2 * narrow + _square(narrow, wide) + 2 * wide + _square(wide, wide) + shortcut
+
+
+def _square(inputs: int, outputs: int) -> int:
+    """A convolution over 3 × 3 with a bias. [parameters]"""
+    return (9 * inputs + 1) * outputs
 
 
 def _gemma4(vision: Keys, root: Keys, hidden: int) -> int:
@@ -203,6 +277,7 @@ def _aligner(vision: Keys, width: int, hidden: int) -> int:
 
 
 TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
+    "apertus1p5": _apertus1p5,
     "deepseek_v41": _deepseek_v41,
     "ernie4_5_moe_vl": _ernie,
     "ernie4_5_vl_moe": _ernie,
@@ -210,6 +285,8 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "gemma4": _gemma4,
     "gemma4_unified": _gemma4_unified,
     "glm5_next": _glm5_next,
+    "hunyuan_vl": _hunyuan,
+    "hyperclovax_vision_v2": _hyperclovax,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "llava": _clip,
@@ -217,6 +294,8 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "mistral3": _pixtral,
     "mistral_large4": _pixtral,
     "muse_glimmer": _muse_glimmer,
+    "phi4_multimodal": _phi4(unused=0),
+    "phi4mm": _phi4(unused=1),
     "qwen2_5_omni_thinker": _qwen2_5,
     "qwen2_5_vl": _qwen2_5,
     "qwen2_vl": _qwen2,
