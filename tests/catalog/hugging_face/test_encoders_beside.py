@@ -46,7 +46,6 @@ CLOVA_TEXT: Config = {
     "max_position_embeddings": 2048,
     "num_attention_heads": 32,
     "num_hidden_layers": 32,
-    "use_post_norm": False,
     "vocab_size": 32000,
 }
 PHI_4_MM: Config = {
