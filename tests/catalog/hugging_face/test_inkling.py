@@ -1,11 +1,9 @@
 """Inkling's configs in both forms, the checkpoint's and the one that transformers saves: each makes the same layers.
 
-Totals are those of transformers 5.24, `InklingForConditionalGeneration`, on torch's "meta" device. Its dense blocks
-have a scale each, which the catalogue's rows, derived from published totals, do not count.
+Totals are those of transformers 5.24, `InklingForConditionalGeneration`, on torch's "meta" device, and of checkpoints.
 """
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ import pytest
 from configs import problem
 from inferplan.catalog.hugging_face.config import described
 from inferplan.catalog.models import MODELS
-from inferplan.core.architecture import Architecture, DenseFfn
 
 STATED: dict[str, Any] = {
     "d_rel": 16,
@@ -66,34 +63,40 @@ SMALL = {
 }
 
 
+LOCAL = [0, 2, 4, 5, 6, 7]
+DRAFTING = {"mtp_config": {"num_nextn_predict_layers": 8, "local_layer_ids": LOCAL, "chain_hidden_post_norm": False}}
+DRAFTING_SAVED = {"num_mtp_layers": 8, "mtp_local_layer_ids": LOCAL}
+ENCODERS = {
+    "audio_config": {"n_mel_bins": 80, "mel_vocab_size": 16},
+    "vision_config": {"patch_size": 40, "temporal_patch_size": 2, "n_channels": 3, "n_layers": 4},
+}
+
+
 def wrapped(decoder: dict[str, Any], **changed: Any) -> str:
     return json.dumps({"model_type": "inkling_mm_model", "text_config": {**decoder, **changed}})
 
 
-def without_scales(architecture: Architecture) -> Architecture:
-    """The architecture as the catalogue has it: no scale of dense blocks, no tower, no MTP layers."""
-    groups = [
-        replace(one, ffn=replace(one.ffn, extra_params=0)) if isinstance(one.ffn, DenseFfn) else one
-        for one in architecture.groups
-    ]
-    return replace(architecture, groups=tuple(groups), vision_params=0, multi_token=None)
-
-
 @pytest.mark.parametrize(
-    ("decoder", "id_", "params"),
+    ("config", "id_", "biases", "published"),
     [
-        (CHECKPOINT, "thinkingmachines/Inkling", 947_025_547_842),
-        (SAVED, "thinkingmachines/Inkling", 947_025_547_842),
-        (SMALL, "thinkingmachines/Inkling-Small", 263_655_189_034),
+        ({"text_config": CHECKPOINT, **DRAFTING}, "thinkingmachines/Inkling", 64 * 256, 952_377_623_626),
+        ({"text_config": {**SAVED, **DRAFTING_SAVED}}, "thinkingmachines/Inkling", 64 * 256, 952_377_623_626),
+        ({"text_config": SMALL, **DRAFTING}, "thinkingmachines/Inkling-Small", 40 * 256, 265_956_439_090),
     ],
     ids=["checkpoint", "saved", "small"],
 )
-def test_both_forms_have_the_layers_of_the_catalogued_model(decoder: dict[str, Any], id_: str, params: int) -> None:
-    model = described(wrapped(decoder)).model
-    assert model.total_params == params
-    assert without_scales(model.architecture) == without_scales(MODELS[id_].architecture)
-    assert described(model.id).model.architecture == model.architecture
-    assert len(model.id) < 1100
+def test_both_forms_have_the_layers_of_the_catalogued_model_and_the_published_total(
+    config: dict[str, Any], id_: str, biases: int, published: int
+) -> None:
+    """Decoder, encoders, layers for further tokens and the biases that correct routers, which are buffers here."""
+    one = described(json.dumps({"model_type": "inkling_mm_model", **config, **ENCODERS}))
+    architecture, drafting = one.model.architecture, one.model.architecture.multi_token
+    assert drafting is not None
+    assert one.model.total_params + architecture.vision_params + drafting.params + biases == published
+    assert architecture == MODELS[id_].architecture
+    assert one.notes == ()
+    assert described(one.model.id).model.architecture == architecture
+    assert len(one.model.id) < 1300
 
 
 def test_what_the_class_leaves_out_has_no_dense_block() -> None:
@@ -124,10 +127,28 @@ def test_what_is_not_modelled_is_said(changed: dict[str, Any], said: str) -> Non
     assert said in problem(json.loads(wrapped(CHECKPOINT, **changed)))
 
 
-@pytest.mark.parametrize("said", [{"mtp_config": {"num_nextn_predict_layers": 8}}, {}], ids=["checkpoint", "saved"])
-def test_layers_for_further_tokens_are_said_not_to_be_counted(said: dict[str, Any]) -> None:
-    decoder = CHECKPOINT if said else {**SAVED, "num_mtp_layers": 8}
-    whole = described(json.dumps({"model_type": "inkling_mm_model", "text_config": decoder, **said}))
-    assert [note for note in whole.notes if note.startswith("The layers for further tokens")]
-    assert described(whole.model.id).notes == whole.notes
-    assert whole.model.total_params == 947_025_547_842
+@pytest.mark.parametrize(
+    ("changed", "more"),
+    [
+        ({"local_layer_ids": []}, 6 * 6144 * (8 * 128 - 16 * 128) * 2 + 6 * (512 * 16 - 8 * 4 * 128 * 2)),
+        ({"chain_hidden_post_norm": True}, 6144),
+    ],
+    ids=["all of them full", "a norm for all"],
+)
+def test_layers_for_further_tokens_attend_as_listed_and_may_share_a_norm(changed: dict[str, Any], more: int) -> None:
+    """vLLM 0.33, models/inkling/nvidia/mtp.py; full layers have 8 KV heads of 16, and biases of 1,024 places of 512."""
+    found = [
+        described(json.dumps({"model_type": "inkling_mm_model", "text_config": CHECKPOINT, "mtp_config": one}))
+        for one in (DRAFTING["mtp_config"], {**DRAFTING["mtp_config"], **changed})
+    ]
+    usual, other = (one.model.architecture.multi_token for one in found)
+    assert usual is not None
+    assert other is not None
+    assert other.params - usual.params == more
+
+
+def test_steps_of_an_image_encoder_that_no_published_inkling_has_are_said_not_to_be_counted() -> None:
+    other = {**ENCODERS, "vision_config": {"n_layers": 24}}
+    one = described(json.dumps({"model_type": "inkling_mm_model", "text_config": CHECKPOINT, **other}))
+    assert [note for note in one.notes if "vision tower" in note] == list(one.notes)
+    assert one.model.architecture.vision_params == (80 * 16 + 1) * 6144

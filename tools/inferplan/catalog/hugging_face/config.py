@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from inferplan.catalog.hugging_face._architecture import architecture_of, layers_in
+from inferplan.catalog.hugging_face._own_forms import in_usual_form
 from inferplan.catalog.hugging_face._text_decoder import known_model_types, text_decoder
-from inferplan.catalog.hugging_face._thinker import note_speaking, thinking
+from inferplan.catalog.hugging_face._thinker import note_speaking
 from inferplan.catalog.hugging_face.families.lora import adapted
-from inferplan.catalog.hugging_face.families.phi4mm import with_towers
 from inferplan.catalog.hugging_face.families.remote_code import needs_remote_code
-from inferplan.catalog.hugging_face.layers.multi_token import MTP_CONFIG, NUM_MTP, NUM_MTP_LAYERS, NUM_NEXTN
+from inferplan.catalog.hugging_face.layers.multi_token import NUM_MTP, NUM_MTP_LAYERS, NUM_NEXTN
 from inferplan.catalog.hugging_face.quantization.released import released_in
 from inferplan.catalog.hugging_face.reading.document import LONGEST_CONFIG, parsed
 from inferplan.catalog.hugging_face.reading.keys import Keys
@@ -55,7 +55,7 @@ def described(text: str) -> Described:
 def read(config: dict[str, object]) -> Described:
     """The model that a config.json describes, of the object that it holds; raises `ConfigProblem` where it cannot."""
     problems = Problems()
-    root = Keys(with_towers(thinking(config)), problems=problems, defaults={})
+    root = Keys(in_usual_form(config), problems=problems, defaults={})
     body, type_ = text_decoder(root)
     note_speaking(root)
     layers = layers_in(body, type_)
@@ -84,11 +84,9 @@ def read(config: dict[str, object]) -> Described:
 
 def _uncounted(root: Keys, body: Keys, architecture: Architecture) -> Iterator[str]:
     """Notes on what the config or its model type has beyond the model: MTP layers, a vision tower."""
-    said = [(body, NUM_NEXTN), (body, NUM_MTP), (body, NUM_MTP_LAYERS), (root, MTP_CONFIG)]
-    mtp = next(((keys, key) for keys, key in said if keys.values.get(key)), None)
-    if mtp and not architecture.multi_token:
-        keys, key = mtp
-        keys.keep(key, 1, None)
+    key = next((key for key in (NUM_NEXTN, NUM_MTP, NUM_MTP_LAYERS) if body.values.get(key)), None)
+    if key and not architecture.multi_token:
+        body.keep(key, 1, None)
         yield f"The layers for further tokens ({key}) are not counted."
     if root.values.get("model_type") in TEXT_DECODERS.keys() - HEARING and not root.has("vision_config"):
         yield "The config has no vision_config: a vision tower is not counted."

@@ -155,6 +155,7 @@ MOE_FAMILIES: Mapping[str, Family] = {
         mixers=inkling.mixers,
         blocks=inkling.blocks,
         extras=inkling.extras,
+        multi_token=inkling.drafting,
     ),
     "kolibri1": Family(
         mixers=AttentionLayers(heads=QK_NORM, windows=one_full_in(5, None)),

@@ -13,8 +13,6 @@ from inferplan.core.parameters import layer_params
 NUM_NEXTN = "num_nextn_predict_layers"
 NUM_MTP = "mtp_num_hidden_layers"
 NUM_MTP_LAYERS = "num_mtp_layers"
-MTP_CONFIG = "mtp_config"
-"""An object beside that of the text decoder (Inkling)."""
 MOST_MTP_LAYERS = 100
 
 

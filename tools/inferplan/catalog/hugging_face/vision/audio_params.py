@@ -130,9 +130,16 @@ def _normed(inputs: int, outputs: int, window: int) -> int:
     return (inputs * window + 2) * outputs
 
 
+def _inkling(audio: Keys, hidden: int) -> int:
+    """A vector for each level of each mel, and a norm. Source: transformers 5.24, `InklingAudioModel`."""
+    mels = size(audio, "n_mel_bins", "num_codebooks", default=80)
+    return (mels * size(audio, "mel_vocab_size", "codebook_size", default=256) + 1) * hidden
+
+
 AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
     "apertus1p5": _wavtokenizer,
     "gemma4_unified": _gemma4_unified,
+    "inkling_mm_model": _inkling,
     "phi4_multimodal": _phi4,
     "phi4mm": _phi4,
     "qwen2_5_omni_thinker": _qwen2_5_omni,

@@ -276,6 +276,26 @@ def _aligner(vision: Keys, width: int, hidden: int) -> int:
     return (merged + 1 + hidden + 1) * hidden
 
 
+def _inkling(vision: Keys, root: Keys, hidden: int) -> int:
+    """Patches are folded in four steps, each a matrix and a norm; the steps of other sizes are not known.
+
+    Source: transformers 5.24, `InklingVisionModel`, `plan_out_scales`; the published total.
+    """
+    given = {key: size(vision, *names, default=usual) for key, (usual, *names) in _FOLDED.items()}
+    if given != {key: usual for key, (usual, *_) in _FOLDED.items()}:
+        root.notes[UNCOUNTED] = None
+        return 0
+    steps = ((75, 128), (512, 320), (5120, 4800), (9600, hidden))
+    return sum((inputs + 1) * outputs for inputs, outputs in steps)
+
+
+_FOLDED = {
+    "patch": (40, "patch_size"),
+    "frames": (2, "temporal_patch_size"),
+    "colours": (3, "num_channels", "n_channels"),
+    "steps": (4, "num_hidden_layers", "n_layers"),
+}
+
 TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "apertus1p5": _apertus1p5,
     "deepseek_v41": _deepseek_v41,
@@ -287,6 +307,7 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "glm5_next": _glm5_next,
     "hunyuan_vl": _hunyuan,
     "hyperclovax_vision_v2": _hyperclovax,
+    "inkling_mm_model": _inkling,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "llava": _clip,
