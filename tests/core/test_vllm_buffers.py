@@ -51,6 +51,33 @@ def test_library_buffers_follow_gpu_tensor_degree_and_version(gpu: str, version:
     assert gib(non_torch(engine(version=version), Layout(tp=tp), GPUS[gpu])) == size
 
 
+@pytest.mark.parametrize(
+    ("id_", "version", "fused"),
+    [
+        ("meta-llama/Llama-3.3-70B-Instruct", 31, 1.5),
+        ("meta-llama/Llama-3.3-70B-Instruct", 18, 0),
+        ("deepseek-ai/DeepSeek-V4-Flash", 31, 0),
+        ("Qwen/Qwen3.8-Flash-Next", 31, 0),
+        ("zai-org/GLM-5.3-Flash", 31, 0),
+    ],
+)
+def test_buffers_of_fused_all_reduces_are_there_where_the_model_is_compiled(
+    id_: str, version: int, fused: float
+) -> None:
+    """FlashInfer 0.6.6: three of 512 MiB; vLLM 0.31 compiles none of three classes on NVIDIA's GPUs, eager or not."""
+    told = engine(version=version)
+    usual, eager = (
+        rank_memory(MODELS[id_], FORMATS["fp8"], GPUS["h100-sxm"], Layout(tp=8), one).non_torch
+        for one in (told, replace(told, cuda_graphs=False))
+    )
+    assert gib(usual - eager) == fused
+
+
+def test_tensor_groups_whose_all_reduces_are_not_fused_have_no_buffers_for_it() -> None:
+    sizes = [gib(non_torch(engine(version=28), Layout(tp=tp), GPUS["h100-sxm"])) for tp in (2, 3, 4, 6, 8)]
+    assert sizes == [2.07, 0.65, 2.15, 0.65, 2.15]
+
+
 COUNTS = 4 + 2 / 8
 """What the second runner keeps of each sequence and entry of the vocabulary: a count, a bit of the prompt, one of what
 a grammar allows. [B]"""

@@ -4,7 +4,12 @@ from inferplan.core.architecture import Architecture, ExpertFfn, LayerGroup
 from inferplan.core.engine import Engine
 from inferplan.core.engines import compressed_memory
 from inferplan.core.engines.vllm_buffers import DISPATCHED_TOKENS
-from inferplan.core.engines.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, has_second_runner, is_on_second_runner
+from inferplan.core.engines.vllm_defaults import (
+    LAST_OF_THE_FIRST_ENGINE,
+    has_second_runner,
+    is_compiled,
+    is_on_second_runner,
+)
 from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.vision import VisionTower, encoder_peak, frames_at_once, kept_images, profiled_images
 from inferplan.core.parallelism import Layout
@@ -70,7 +75,7 @@ def activation_peak(
 
 def tunes(architecture: Architecture, engine: Engine) -> bool:
     """Whether a first start of this model tunes kernels on a copy of the embedding: see `tuning_peak`."""
-    looks_up = not (architecture.vision_params and engine.images)
+    looks_up = not (architecture.vision_params and engine.images) and is_compiled(architecture, engine)
     return looks_up and engine.cuda_graphs and engine.version >= FIRST_TUNED
 
 

@@ -52,16 +52,28 @@ FIRST_ASKED_DRIVER = 27
 """The first vLLM (0.27) that counts all memory that the driver reports as used, not weights and peaks alone."""
 COUNTED_LOGIT = 4 + 2 / 8
 """What the second model runner's sampler keeps per sequence and vocabulary entry. [B]"""
+FUSED_GROUPS = frozenset({2, 4, 8})
+"""Tensor groups whose all-reduces vLLM fuses with the norms behind them. Source: `FI_ALLREDUCE_FUSION_MAX_SIZE_MB`."""
+FUSED = 3 * 0.5
+"""What FlashInfer keeps for fused all-reduces since 0.19: three buffers, in steps of what NVSwitch multicasts. [GiB]
+
+Limits: since 0.25, which takes the "mnnvl" backend, its source has one such buffer. Four GB200 on 0.26 had 0.95 GiB of
+library buffers in all, as that would make; it is not counted so, since the pools of the two starts since then of models
+that vLLM compiles (there, and on eight H200, 0.28) are predicted some 4 GiB too large as it is.
+Source: FlashInfer 0.6.6 and 0.6.8.post1 (vLLM 0.19 to 0.21), comm/mnnvl.py (`_get_allocation_prop`), comm/trtllm_ar.py,
+and 0.6.13 to 0.7.0.post1 (0.25 to 0.32), `McastGPUBuffer`; vLLM's pull request 47219.
+"""
 
 
-def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
+def non_torch(engine: Engine, layout: Layout, gpu: Gpu, *, compiled: bool = True) -> float:
     """Buffers of libraries within the budget: NCCL and workspaces of kernels, by GPU, ranks of a stage, version. [B]
 
     One H100 has 0.13 GiB, 0.25 since 0.18; older and smaller GPUs 0.09, a T4 0.03. Each of several H100 has 0.55 GiB,
-    2.07 to 2.15 since 0.19; older or PCIe GPUs 0.23. Up to 0.6 the CUDA context is included.
+    0.57 to 0.65 since 0.19, and `FUSED` where vLLM compiles the model and so fuses its all-reduces with norms; older or
+    PCIe GPUs 0.23. Up to 0.6 the CUDA context is included.
 
     Limits: 2 GiB on Blackwell are an inference.
-    Source: published logs.
+    Source: published logs. Without compilation GLM-5.1 on eight H200 left 0.53 GiB for these (0.19 and 0.20).
     """
     context = 0.26 if engine.version <= 6 else 0.0
     stages = 0.07 if layout.pp > 1 else 0.0
@@ -70,17 +82,18 @@ def non_torch(engine: Engine, layout: Layout, gpu: Gpu) -> float:
         context
         + stages
         - small
-        + (_buffers_of_wide_links(engine, layout.ranks) if has_wide_links(gpu) else _buffers(layout.ranks))
+        + (_buffers_of_wide_links(engine, layout, compiled) if has_wide_links(gpu) else _buffers(layout.ranks))
     ) * GIB
 
 
-def _buffers_of_wide_links(engine: Engine, ranks: int) -> float:
+def _buffers_of_wide_links(engine: Engine, layout: Layout, compiled: bool) -> float:  # noqa: FBT001 - what is asked
     """Buffers on datacenter GPUs with NVLink from Hopper on. [GiB]"""
-    if ranks == 1:
+    if layout.ranks == 1:
         return 0.25 if engine.version >= 18 else 0.13
-    if engine.version >= 19:
-        return 2.07 if ranks == 2 else 2.15
-    return 0.55
+    if engine.version < 19:
+        return 0.55
+    fuses = compiled and engine.cuda_graphs and layout.tp in FUSED_GROUPS
+    return (0.57 if layout.ranks == 2 else 0.65) + (FUSED if fuses else 0.0)
 
 
 def _buffers(ranks: int) -> float:

@@ -5,6 +5,7 @@ Read in the sources of 0.6 to 0.33, which each function names.
 
 from inferplan.core.architecture import Architecture
 from inferplan.core.engine import Engine
+from inferplan.core.engines.kv_coverage import pools_index_keys
 from inferplan.core.hardware import Gpu
 from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.parallelism import Layout
@@ -17,8 +18,8 @@ Few starts of 0.29 to 0.31 are published, and none of 0.32 and 0.33: the pool co
 Gemma 4 31B in FP8 on H100 (0.30), within 0.1 % for two builds of Qwen3 32B in 4 bit on B200 (0.31, with the weights as
 logged) and Llama 3.1 8B on A100 (0.31, a first start), 1.8 % too small for Qwen3.8 27B on RTX PRO 6000 (0.29) and some
 2 % too large for Gemma 4 E2B on MI300X (0.29), but 8 to 14 % for Gemma 4 E2B and Qwen3.5 4B on L4 and T4 (0.29, 0.30),
-which have encoders. GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30) and 3.8 on H100 (0.31), where
-Qwen3.8 Flash Next is 2.1 and DeepSeek V4 Flash 3.4 % too small.
+which have encoders. GLM-5.3-Flash, with experts and states, is 1.7 % off on H200 (0.30) and 5.8 on H100 (0.31), where
+Qwen3.8 Flash Next and DeepSeek V4 Flash are within 0.1 %.
 """
 LAST_OF_THE_FIRST_ENGINE = 7
 """The last vLLM (0.7) whose default engine is the first one (V0)."""
@@ -154,6 +155,23 @@ def _is_qwen2_with_experts(architecture: Architecture) -> bool:
     """
     experts, plain = architecture.experts, architecture.plain
     return experts is not None and experts.shared_gate and plain is not None and plain.qkv_bias
+
+
+FIRST_PLAIN_CLASSES = 30
+"""The first vLLM that was read (0.30) for which classes it compiles."""
+
+
+def is_compiled(architecture: Architecture, engine: Engine) -> bool:
+    """Whether vLLM compiles the model's class on NVIDIA's GPUs: not those of DeepSeek-V4 and of pooled index keys.
+
+    Limits: further classes under vllm/models are not compiled (as of Inkling), and are taken to be; so are all before
+    0.30.
+    Source: vLLM 0.30 to 0.33, vllm/models/deepseek_v4, glm5next and qwen4_exp: none under `nvidia` has
+    `support_torch_compile`, which the files beside them for AMD's and for CPUs have.
+    """
+    if engine.version < FIRST_PLAIN_CLASSES:
+        return True
+    return not any(isinstance(mixer, Compressed) or pools_index_keys(mixer) for _, mixer in architecture.mixers)
 
 
 def has_wide_links(gpu: Gpu) -> bool:

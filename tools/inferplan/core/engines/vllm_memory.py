@@ -31,6 +31,7 @@ from inferplan.core.engines.vllm_defaults import (
     LAST_OF_THE_FIRST_ENGINE,
     default_batching,
     has_second_runner,
+    is_compiled,
     is_compressed,
     utilization,
 )
@@ -84,7 +85,8 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
     stage = _fullest_stage(model, precision, gpu, layout, engine)
     total = gpu.engine_memory
     counted, graphs = engine.version >= FIRST_COUNTED_GRAPHS, _graphs(model, precision, gpu, layout, engine)
-    library_buffers = non_torch(engine, layout, gpu) + exchange_buffers(model.architecture, gpu, layout)
+    buffers = non_torch(engine, layout, gpu, compiled=is_compiled(model.architecture, engine))
+    library_buffers = buffers + exchange_buffers(model.architecture, gpu, layout)
     return RankMemory(
         total=total,
         budget=utilization(model.architecture, gpu, layout, engine) * total,

@@ -9,7 +9,7 @@ from inferplan.core.engines import llamacpp_memory, vllm_buffers, vllm_memory
 from inferplan.core.engines.adapters import adapter_stages
 from inferplan.core.engines.rank_memory import RankMemory
 from inferplan.core.engines.rank_weights import stage_weights
-from inferplan.core.engines.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_compressed
+from inferplan.core.engines.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_compiled, is_compressed
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.units import GIB
 from inferplan.tools.validation.memory_cases import MemoryCase, Setup
@@ -91,7 +91,9 @@ def _non_torch(setup: Setup) -> float:
     first = setup.version <= LAST_OF_THE_FIRST_ENGINE
     if first and setup.layout.tp * setup.layout.pp > setup.gpu.node_size:
         raise CannotPredict("library buffers of vLLM's first engine over several servers are not known from logs")
-    return vllm_buffers.non_torch(setup.engine(gpu=setup.gpu), setup.layout, setup.gpu) / GIB
+    engine = setup.engine(gpu=setup.gpu)
+    compiled = is_compiled(setup.model.architecture, engine)
+    return vllm_buffers.non_torch(engine, setup.layout, setup.gpu, compiled=compiled) / GIB
 
 
 def _cuda_graphs(setup: Setup) -> float:
