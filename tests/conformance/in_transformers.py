@@ -1,10 +1,10 @@
 """Readers of configs held against transformers: `python tests/conformance/in_transformers.py [--rounds N] [--seed N]`.
 
-Needs `pip install torch==2.13.0 transformers==5.24.0 pillow timm` beside inferplan. Each model is built without weights
-(on torch's "meta" device), from the published configs of `tests/data/configs` and, for every type that both know, from
-the defaults of its class and from these with sizes changed at random. Its text decoder has to count as many parameters
-as inferplan reads from the config as transformers saves it; and the config of a published model, saved, has to make the
-architecture that it made before.
+Needs `pip install torch==2.13.0 transformers==5.24.0 pillow scipy timm` beside inferplan. Each model is built without
+weights (on torch's "meta" device), from the published configs of `tests/data/configs` and, for every type that both
+know, from the defaults of its class and from these with sizes changed at random. Its text decoder has to count as many
+parameters as inferplan reads from the config as transformers saves it; and the config of a published model, saved, has
+to make the architecture that it made before.
 
 Prints Markdown; exits 1 where a count differs that `REASONS` do not explain.
 """
@@ -39,7 +39,20 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     "the shared expert is as wide as routed ones in vLLM": ("minimax_m3_vl", "minimax_m3_vl_text"),
     "transformers gives weights to experts that return their input": ("longcat_flash",),
     "the thinker's output head is not found by name": ("qwen3_omni_moe_thinker",),
-    "towers are not told apart by name": ("idefics3", "smolvlm"),
+    "the whole config's class ties the output head, its text decoder's does not, by which vLLM goes": (
+        "deepseek_vl",
+        "deepseek_vl_hybrid",
+        "glmasr",
+        "granite_speech",
+        "granite_speech_plus",
+        "hyperclovax_vision_v2",
+        "janus",
+        "lighton_ocr",
+        "minicpm_ocr",
+        "moss_transcribe_diarize",
+        "ovis2",
+    ),
+    "towers are not told apart by name": ("idefics2", "idefics3", "phi4_multimodal", "smolvlm"),
 }
 KNOWN = frozenset(type_ for explained in REASONS.values() for type_ in explained)
 """Types whose counts differ, with why ours is right or cannot be told."""
@@ -85,11 +98,15 @@ def builder() -> Build:
     torch: Any = import_module("torch")
     transformers = library()
     transformers.logging.set_verbosity_error()
-    kinds = (transformers.AutoModelForCausalLM, transformers.AutoModelForImageTextToText)
+    kinds = (
+        transformers.AutoModelForCausalLM,
+        transformers.AutoModelForImageTextToText,
+        transformers.AutoModelForMultimodalLM,
+    )
 
     def build(config: Config) -> tuple[Config, int]:
         made = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(config)
-        kind = kinds[type(made) not in kinds[0]._model_mapping]
+        kind = next((one for one in kinds if type(made) in one._model_mapping), kinds[0])
         with torch.device("meta"):
             model = kind.from_config(made)
         return json.loads(json.dumps(made.to_dict(), default=str)), _decoder_params(model)

@@ -454,7 +454,7 @@ def test_a_picture_shows_exactly_its_layout(case: dict[str, Any]) -> None:
     ("asked", "groups", "bound"),
     [
         ({"model": "70B", "precision": "fp8", "total_gpus": 8}, 1, ""),
-        ({"model": "deepseek r1", "gpu": "h200", "concurrent_users": 64, "context_window": 32768}, 4, ""),
+        ({"model": "deepseek r1", "gpu": "h200", "concurrent_users": 64, "context_window": 32768}, 8, ""),
         ({"model": "kimi k2", "gpu": "b200", "concurrent_users": 300, "context_window": 65536}, 24, ""),
         (
             {"model": "deepseek r1", "gpu": "h200", "total_gpus": 16, "overrides": "engine=sglang"}

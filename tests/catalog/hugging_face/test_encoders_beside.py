@@ -86,6 +86,36 @@ APERTUS: Config = {
     "num_hidden_layers": 32,
     "vocab_size": 266752,
 }
+QWEN_TEXT: Config = {
+    "model_type": "qwen3",
+    "head_dim": 128,
+    "hidden_size": 1024,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 40960,
+    "num_attention_heads": 16,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 8,
+    "tie_word_embeddings": True,
+    "vocab_size": 151936,
+}
+GEMMA_TEXT: Config = {
+    "model_type": "gemma",
+    "hidden_size": 2048,
+    "intermediate_size": 16384,
+    "num_attention_heads": 8,
+    "num_hidden_layers": 18,
+    "num_key_value_heads": 1,
+    "vocab_size": 257152,
+}
+SIGLIP: Config = {
+    "hidden_size": 1152,
+    "image_size": 224,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 27,
+    "patch_size": 14,
+    "vision_use_head": False,
+}
+PIXTRAL: Config = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 14}
 COUNTED: dict[str, tuple[Config, int, int]] = {
     "Apertus 1.5": ({**wrapped("apertus1p5"), "audio_config": {}}, 8_091_086_912, 226_457_088),
     "HunyuanOCR": (wrapped("hunyuan_vl", **OCR_TEXT), 539_010_048, 457_198_064),
@@ -99,6 +129,13 @@ COUNTED: dict[str, tuple[Config, int, int]] = {
         | {"vision_config": {}, "audio_config": {}},
         5_308_268_992 - 907_982_272,
         907_982_272,
+    ),
+    "LightOnOCR": (wrapped("lighton_ocr", PIXTRAL, **QWEN_TEXT), 596_049_920, 409_597_952),
+    "PaliGemma": (wrapped("paligemma", SIGLIP, **GEMMA_TEXT), 2_508_531_712, 401_858_816),
+    "Qwen2-Audio, on a smaller decoder": (
+        {"model_type": "qwen2_audio", "text_config": QWEN_TEXT, "audio_config": {}},
+        596_049_920,
+        642_215_936 - 3072 * 1281,
     ),
 }
 
@@ -144,6 +181,37 @@ def test_an_output_head_may_have_fewer_rows_than_the_embedding() -> None:
 
 def test_stages_that_no_published_apertus_has_are_refused() -> None:
     assert "channel_multiplier" in problem(wrapped("apertus1p5", {"channel_multiplier": [1, 2, 4]}))
+
+
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [
+        ({"model_type": "gpt2", "n_embd": 768, "n_head": 12, "n_layer": 12, "vocab_size": 50257}, 124_439_808),
+        ({"model_type": "gptj", "n_embd": 4096, "n_head": 16, "n_layer": 28, "vocab_size": 50400}, 6_050_882_784),
+    ],
+    ids=["gpt2", "gptj"],
+)
+def test_gpt_2_and_gpt_j_have_their_published_totals(config: Config, total: int) -> None:
+    one = model(config)
+    assert one.total_params == total
+    assert not_modelled(one.architecture, version=33) is None
+    assert described(one.id).model.architecture == one.architecture
+
+
+def test_a_quarter_of_a_head_of_gpt_j_rotates_and_its_blocks_are_added_up_before_they_are_reduced() -> None:
+    config = {"model_type": "gptj", "n_embd": 4096, "n_head": 16, "n_layer": 28, "vocab_size": 50400}
+    one = model(config).architecture
+    assert (one.rope_dim, one.sums) == (64, 28)
+
+
+@pytest.mark.parametrize(
+    "type_", ["glmasr", "granite_speech", "moss_transcribe_diarize", "qwen3_asr", "fun_asr_nano", "omniasr"]
+)
+def test_an_encoder_of_sound_whose_sizes_are_not_read_is_said_not_to_be_counted(type_: str) -> None:
+    key = "encoder_config" if type_ == "granite_speech" else "audio_config"
+    one = described(json.dumps({"model_type": type_, "text_config": QWEN_TEXT, key: {"hidden_size": 1024}}))
+    assert (one.model.total_params, one.model.architecture.vision_params) == (596_049_920, 0)
+    assert one.notes == ("The audio encoder that stands beside the text decoder is not counted.",)
 
 
 def test_vllm_caches_the_keys_and_values_of_minicpm3_and_sglang_its_latent() -> None:

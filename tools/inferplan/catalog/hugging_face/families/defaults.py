@@ -103,6 +103,8 @@ glm_moe_dsa: first_k_dense_replace=3 hidden_size=6144 index_head_dim=128 index_n
     intermediate_size=12288 kv_lora_rank=512 max_position_embeddings=202752 moe_intermediate_size=2048
     n_routed_experts=256 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8 num_hidden_layers=78
     num_local_experts=256 q_lora_rank=2048 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=154880
+gpt2: n_embd=768 n_head=12 n_layer=12 n_positions=1024 vocab_size=50257
+gptj: n_embd=4096 n_head=16 n_layer=28 n_positions=2048 rotary_dim=64 vocab_size=50400
 gpt_bigcode: n_embd=768 n_head=12 n_layer=12 n_positions=1024 vocab_size=50257
 gpt_neox: attention_bias=true hidden_size=6144 intermediate_size=24576 max_position_embeddings=2048
     num_attention_heads=64 num_hidden_layers=44 vocab_size=50432

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from inferplan.catalog.hugging_face.families import early_decoders as early
 from inferplan.catalog.hugging_face.families import gemma3n, gemma4, minicpm3, mllama, nemotron_nas
-from inferplan.catalog.hugging_face.families.family import Family
+from inferplan.catalog.hugging_face.families.family import Family, always
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers
 from inferplan.catalog.hugging_face.layers.heads import (
     BIAS_FLAG,
@@ -106,6 +106,22 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "glm": Family(mixers=AttentionLayers(heads=QKV_BIAS_FLAG)),
     "glm4": Family(mixers=AttentionLayers(heads=QKV_BIAS_FLAG), norms=4),
     "glm4v_text": Family(mixers=AttentionLayers(heads=Heads(qkv_bias=True)), norms=4),
+    "gpt2": Family(
+        refused=("add_cross_attention",),
+        mixers=AttentionLayers(heads=BIASED),
+        blocks=early.bigcode_blocks,
+        norm_bias=True,
+        tied=True,
+        extras=early.bigcode_extras,
+    ),
+    "gptj": Family(
+        mixers=AttentionLayers(),
+        blocks=early.bigcode_blocks,
+        norms=1,
+        norm_bias=True,
+        joined=always,
+        head_bias=True,
+    ),
     "gpt_bigcode": Family(
         mixers=early.bigcode_mixers,
         blocks=early.bigcode_blocks,

@@ -41,6 +41,11 @@ def never(_keys: Keys) -> bool:
     return False
 
 
+def always(_keys: Keys) -> bool:
+    """Whatever the config says."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """What mixes the tokens of a family's layers, their feed-forward blocks, and what its ends have.

@@ -36,8 +36,8 @@ SECTIONED = frozenset(
 SECTION_ROWS = 4
 """Rows per position of vLLM's table for them. Source: vLLM, `MRotaryEmbedding`."""
 
-BY_WIDTH = frozenset({"bailing_moe", "bailing_moe_v2", "minimax_m2"})
-"""Types that say it by `rotary_dim`. Source: vLLM, `BailingAttention`, `MiniMaxM2Attention`."""
+BY_WIDTH = frozenset({"bailing_moe", "bailing_moe_v2", "gptj", "minimax_m2"})
+"""Types that say it by `rotary_dim`. Source: vLLM, `BailingAttention`, `MiniMaxM2Attention`, `GPTJAttention`."""
 
 FP32_YARN = frozenset({"deepseek_v2", "deepseek_v3", "deepseek_v32", "kimi_k2"})
 """Types whose YaRN table is in fp32: two 16-bit rows. Source: vLLM, `DeepseekScalingRotaryEmbedding`."""

@@ -54,6 +54,19 @@ def _qwen2_5_omni(audio: Keys, _hidden: int) -> int:
     )
 
 
+def _qwen2_audio(audio: Keys, hidden: int) -> int:
+    """Whisper's encoder, whose keys have no bias, with its positions, and one matrix.
+
+    Source: transformers 5.24, `Qwen2AudioEncoder`, `Qwen2AudioMultiModalProjector`.
+    """
+    width, inner = size(audio, "d_model", default=1280), size(audio, "encoder_ffn_dim", default=5120)
+    heard = _whisper_convolutions(width, size(audio, "num_mel_bins", default=128))
+    ends = size(audio, "max_source_positions", default=1500) * width + 2 * width
+    return (
+        size(audio, "encoder_layers", default=32) * _whisper_layer(width, inner) + heard + ends + (width + 1) * hidden
+    )
+
+
 def _gemma4_unified(audio: Keys, hidden: int) -> int:
     """Samples of a token are projected as they are. Source: transformers 5.24, `Gemma4UnifiedMultimodalEmbedder`."""
     return size(audio, "audio_embed_dim", default=640) * hidden
@@ -143,6 +156,7 @@ AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
     "phi4_multimodal": _phi4,
     "phi4mm": _phi4,
     "qwen2_5_omni_thinker": _qwen2_5_omni,
+    "qwen2_audio": _qwen2_audio,
     "qwen3_omni_moe_thinker": _qwen3_omni,
     "voxtral": _voxtral,
 }

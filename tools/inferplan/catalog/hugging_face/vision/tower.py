@@ -10,6 +10,8 @@ from inferplan.catalog.hugging_face.vision.tower_params import TOWERS, UNCOUNTED
 from inferplan.core.layers.vision import VisionTower
 
 CONFIG, AUDIO = "vision_config", "audio_config"
+SOUNDS = (AUDIO, "sound_config", "encoder_config")
+"""Where a config has its audio encoder."""
 AUDIO_UNCOUNTED = "The audio encoder that stands beside the text decoder is not counted."
 
 _NO_DEFAULTS: Mapping[str, int] = {}
@@ -30,7 +32,7 @@ def _audio_params(root: Keys, hidden: int) -> int:
     params_of = AUDIO_TOWERS.get(root.text("model_type") or "")
     if params_of and (audio := root.child(AUDIO, defaults={})):
         return params_of(audio, hidden)
-    if root.has(AUDIO) or root.has("sound_config"):
+    if any(root.has(key) for key in SOUNDS):
         root.keep(AUDIO, "not counted", None)
         root.notes[AUDIO_UNCOUNTED] = None
     return 0

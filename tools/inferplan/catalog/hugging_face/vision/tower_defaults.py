@@ -36,6 +36,7 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     },
     "ernie4_5_moe_vl": _ERNIE,
     "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
+    "cosmos3_omni": {**_QWEN3, "out_hidden_size": 3584},
     "gemma3": {**_CLIP, "patch_size": 16},
     "gemma4": {
         "head_dim": 64, "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
@@ -61,12 +62,14 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     },
     "llava": _CLIP,
     "llava_next": _CLIP,
+    "lighton_ocr": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
     "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
     "mistral_large4": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 30, "patch_size": 14},
     "muse_glimmer": {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
         "pos_emb_height": 32, "pos_emb_width": 32,
     },
+    "paligemma": {**_CLIP, "patch_size": 16},
     "phi4_multimodal": _PHI4,
     "phi4mm": _PHI4,
     "qwen2_5_omni_thinker": _QWEN2_5,

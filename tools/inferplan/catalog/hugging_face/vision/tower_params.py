@@ -6,7 +6,7 @@ text decoder.
 
 from collections.abc import Callable, Mapping
 
-from inferplan.catalog.hugging_face.reading.keys import Keys
+from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
 from inferplan.catalog.hugging_face.vision.sizes import (
     embedded_values,
     image_patches,
@@ -78,6 +78,13 @@ def _gemma3(vision: Keys, _root: Keys, hidden: int) -> int:
     """SigLIP, a norm and one matrix. Source: transformers, `Gemma3MultiModalProjector`."""
     head = vision.flag("vision_use_head", default=True)
     return _siglip(vision, head=head) + size(vision, "hidden_size") * (1 + hidden)
+
+
+def _paligemma(vision: Keys, root: Keys, _hidden: int) -> int:
+    """SigLIP and one matrix. Source: transformers, `PaliGemmaMultiModalProjector`."""
+    head = vision.flag("vision_use_head", default=True)
+    out = root.integer("projection_dim", default=2048, high=LARGEST_COUNT)
+    return _siglip(vision, head=head) + (size(vision, "hidden_size") + 1) * out
 
 
 def _phi4(unused: int) -> Callable[[Keys, Keys, int], int]:
@@ -297,6 +304,9 @@ _FOLDED = {
 }
 
 TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
+    "cosmos3_omni": _qwen3,
+    "paligemma": _paligemma,
+    "lighton_ocr": _pixtral,
     "apertus1p5": _apertus1p5,
     "deepseek_v41": _deepseek_v41,
     "ernie4_5_moe_vl": _ernie,
