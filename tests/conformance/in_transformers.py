@@ -38,7 +38,7 @@ REASONS: Mapping[str, tuple[str, ...]] = {
     "the shared expert of transformers is one, whatever the config says": ("deepseek_v4",),
     "the shared expert is as wide as routed ones in vLLM": ("minimax_m3_vl", "minimax_m3_vl_text"),
     "transformers gives weights to experts that return their input": ("longcat_flash",),
-    "the thinker's output head is not found by name": ("qwen3_omni_moe_thinker",),
+    "the thinker's output head is not found by name": ("qwen2_5_omni", "qwen3_omni_moe", "qwen3_omni_moe_thinker"),
     "the whole config's class ties the output head, its text decoder's does not, by which vLLM goes": (
         "deepseek_vl",
         "deepseek_vl_hybrid",
