@@ -23,8 +23,8 @@ from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.settings import serving
 from inferplan.tools.vram import TOOL, VramQuestion
 
-VERSIONS = range(5, 32)
-"""Of vLLM, 0.5 to 0.31: those that are accepted."""
+VERSIONS = range(5, 34)
+"""Of vLLM, 0.5 to 0.33: those that are accepted."""
 OLD, NEW = VERSIONS[0], VERSIONS[-1]
 
 
@@ -81,7 +81,7 @@ SET = "max_num_seqs=64, max_num_batched_tokens=4096, memory_utilization=0.8, cud
 def test_vllm_gets_a_flag_from_the_first_version_on_that_has_it(
     asked: Mapping[str, Any], flag: str, first: int, last: int
 ) -> None:
-    """Read off arg_utils.py, envs.py and scripts.py of every release from 0.5.0 to 0.14.0 and of 0.16.0 to 0.31.0."""
+    """Read off arg_utils.py, envs.py and scripts.py of every release from 0.5.0 to 0.14.0 and of 0.16.0 to 0.33.0."""
     assert [version for version in VERSIONS if flag in command(version, **asked)] == [*range(first, last + 1)]
 
 
@@ -625,3 +625,116 @@ def test_layers_that_draft_several_tokens_at_once_are_asked_for_by_their_method(
     ledger = Ledger(parse_overrides("speculative_tokens=2", groups=VramQuestion.settings))
     on = serving(ledger, model=model, precision="mxfp4", gpu="b300-sxm", engine=engine)
     assert said in launch(on, Layout(tp=4), context=4096, users=1, ledger=ledger, kv_precision="fp8")
+
+
+LOAD: dict[str, Any] = {"model": "zai-org/GLM-5.2", "precision": "bf16", "gpu": "h100-sxm", "concurrent_users": 4000}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("", ()),
+        ("max_num_seqs=512", ("--max-num-seqs 256",)),
+        ("max_num_batched_tokens=4096", ("--max-num-batched-tokens 256",)),
+        ("max_num_seqs=64, max_num_batched_tokens=128", ("--max-num-seqs 64", "--max-num-batched-tokens 128")),
+    ],
+)
+def test_vllm_steps_as_many_tokens_as_ranks_exchange_between_nodes(overrides: str, told: tuple[str, ...]) -> None:
+    """vLLM 0.20 to 0.33: with `deepep_low_latency` it steps 256 tokens, and refuses more sequences than tokens."""
+    answer = PLAN.ask({**LOAD, "context_window": 8192, "overrides": overrides})
+    started = answer.launch or ""
+    assert "--all2all-backend deepep_low_latency" in started
+    assert [one for one in ("--max-num-seqs", "--max-num-batched-tokens") if one in started] == [
+        one.split()[0] for one in told
+    ]
+    assert all(one in started for one in told)
+    assert answer.max_concurrent_users <= 256 * answer.gpus_used
+
+
+def test_up_to_0_19_steps_of_any_size_are_exchanged_in_parts() -> None:
+    """`VLLM_MOE_DP_CHUNK_SIZE`, which 0.20 has no more; within a node, and by MoRI, no step is shortened."""
+    old, new = (command(version, **WIDE, users=8192, overrides="max_num_seqs=512") for version in (19, 20))
+    assert ("--max-num-seqs 512 " in old, "--max-num-seqs 256 " in new) == (True, True)
+    assert "--max-num-seqs 512 " in command(28, **GROUPS, overrides="max_num_seqs=512")
+    given = Ledger(parse_overrides("max_num_seqs=512", groups=VramQuestion.settings))
+    on = serving(given, model="deepseek-ai/DeepSeek-V3", precision="fp8", gpu="mi300x")
+    assert "--max-num-seqs 512" in launch(on, Layout(attention_dp=32), context=4096, users=1, ledger=given)
+
+
+@pytest.mark.parametrize(("version", "told"), [("0.11", " --max-num-seqs 512"), ("0.12", ""), ("0.33", "")])
+def test_no_more_sequences_run_than_a_step_has_tokens(version: str, told: str) -> None:
+    """vLLM 0.12 to 0.33 lower their default of 1,024 sequences, older ones refuse it: `SchedulerConfig`."""
+    asked = {"model": "llama 3.1 8b", "gpu": "h100-sxm", "concurrent_users": 700, "context_window": 100}
+    overrides = f"max_num_batched_tokens=512, engine_version={version}"
+    answer = TOOL.ask({**asked, "total_gpus": 1, "overrides": overrides})
+    start = "vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 100"
+    assert answer.launch == f"{start}{told} --max-num-batched-tokens 512"
+    assert [row.users for row in answer.hardware if row.gpu == "h100-sxm"] == [512]
+
+
+def test_more_sequences_than_a_step_has_tokens_are_refused_as_vllm_does() -> None:
+    asked: dict[str, Any] = {"model": "llama 3.1 8b", "gpu": "h100-sxm"}
+    with pytest.raises(ValueError, match=r"vLLM refuses max_num_seqs=2000, more than max_num_batched_tokens=512"):
+        _ = TOOL.ask({**asked, "overrides": "max_num_seqs=2000, max_num_batched_tokens=512"})
+    longer = TOOL.ask({**asked, "overrides": "max_num_seqs=10000"})
+    assert "--max-num-seqs 10000 --max-num-batched-tokens 10000" in (longer.launch or "")
+    (noted,) = (one for one in longer.assumptions if one.name == "max_num_batched_tokens")
+    assert (noted.value, noted.why) == (10_000, "vLLM refuses fewer than max_num_seqs")
+    other = TOOL.ask({**asked, "engine": "sglang", "overrides": "max_num_seqs=2000, max_num_batched_tokens=512"})
+    assert "--max-running-requests 2000 --chunked-prefill-size 512" in (other.launch or "")
+
+
+@pytest.mark.parametrize(
+    ("model", "gpu", "version", "told"),
+    [
+        ("zai-org/GLM-5.2", "b200", "0.33", " --kv-cache-dtype fp8"),
+        ("zai-org/GLM-5.2", "b200", "0.32", " --kv-cache-dtype fp8"),
+        ("zai-org/GLM-5.2", "b200", "0.31", ""),
+        ("zai-org/GLM-5.2", "h200", "0.33", ""),
+        ("zai-org/GLM-5.3-Flash", "gb300", "0.33", " --kv-cache-dtype fp8"),
+        ("zai-org/GLM-5.3-Flash", "gb300", "0.32", ""),
+        ("deepseek-ai/DeepSeek-V3.2", "b200", "0.33", ""),
+        ("tencent/Hy4-preview", "b200", "0.33", ""),
+    ],
+)
+def test_glm_is_cached_in_fp8_on_blackwell_by_default(model: str, gpu: str, version: str, told: str) -> None:
+    """vLLM 0.31 to 0.33, model_executor/models/config.py: `GlmMoeDsaForCausalLM`, `Glm5NextModelConfig`."""
+    answer = TOOL.ask({"model": model, "gpu": gpu, "overrides": f"engine_version={version}"})
+    assert (answer.launch or "").partition(" --kv-cache-dtype")[1:] == told.partition(" --kv-cache-dtype")[1:]
+    (noted,) = (one.value for one in answer.assumptions if one.name == "kv_cache_element")
+    assert noted == ("8 bit" if told else "16 bit")
+
+
+@pytest.mark.parametrize(
+    ("model", "engine", "overrides"),
+    [
+        ("zai-org/GLM-5.2", "vllm", "engine_version=0.33"),
+        ("nvidia/Qwen3.5-122B-A10B-NVFP4", "vllm", ""),
+        ("nvidia/Qwen3.5-122B-A10B-NVFP4", "sglang", ""),
+    ],
+)
+def test_a_cache_in_16_bit_is_asked_for_by_name_where_the_default_is_narrower(
+    model: str, engine: str, overrides: str
+) -> None:
+    """`CacheDType` of vLLM 0.11 to 0.33 and `--kv-cache-dtype` of SGLang 0.5.23 have "bfloat16"; auto would be FP8."""
+    answer = TOOL.ask({"model": model, "gpu": "b200", "engine": engine, "kv_precision": "bf16", "overrides": overrides})
+    assert "--kv-cache-dtype bfloat16" in (answer.launch or "")
+
+
+def test_a_model_that_looks_n_grams_up_is_not_split_into_stages_by_vllm() -> None:
+    """vLLM 0.29 to 0.33: "N-gram PLE embedding requires pipeline_parallel_size=1"; DeepSeek V4.1 has stages."""
+    asked: dict[str, Any] = {"precision": "gptq-int8", "gpu": "t4", "context_window": 4096}
+    on = serving(Ledger({}), model="Qwen/Qwen3.8-Flash-Next", precision="gptq-int8", gpu="t4")
+    assert not on.starts(Layout(tp=4, pp=4))
+    assert on.starts(Layout(tp=4))
+    assert list(on.any_stages(64)) == []
+    answer = PLAN.ask({"model": "Qwen/Qwen3.8-Flash-Next", **asked})
+    assert answer.launch is None
+    other = serving(Ledger({}), model="deepseek-ai/DeepSeek-V4.1-Flash", precision="mxfp4", gpu="h100-sxm")
+    assert other.starts(Layout(tp=8, pp=2))
+
+
+@pytest.mark.parametrize("model", ["sarvamai/sarvam-30b", "sarvamai/sarvam-105b"])
+def test_code_is_trusted_of_types_that_vllm_s_transformers_lacks(model: str) -> None:
+    """vLLM 0.33 takes transformers below 5.21, which has no class of them: in_engines.py."""
+    assert " --trust-remote-code " in (TOOL.ask({"model": model, "gpu": "h200"}).launch or "")

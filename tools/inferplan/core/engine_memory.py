@@ -14,7 +14,9 @@ from inferplan.core.engines.compressed_memory import lacks_kernels, laid_out_oth
 from inferplan.core.engines.drafts import draft_bytes, with_draft
 from inferplan.core.engines.llamacpp_files import in_files
 from inferplan.core.engines.rank_memory import Holding, RankMemory, Rules
-from inferplan.core.engines.vllm_defaults import is_compressed
+from inferplan.core.engines.vllm_buffers import DISPATCHED_TOKENS
+from inferplan.core.engines.vllm_defaults import caches_in_fp8, is_compressed
+from inferplan.core.fabric import is_wide
 from inferplan.core.hardware import Gpu
 from inferplan.core.layers.vision import item_images
 from inferplan.core.model import Model
@@ -30,6 +32,8 @@ RULES: Mapping[EngineName, Rules] = {
 
 ENDLESS = 2.0**50
 """A pool so large that rounding to whole blocks does not show in the bytes of one sequence. [B]"""
+FIRST_EXCHANGED_STEP = 20
+"""The first vLLM (0.20) without `VLLM_MOE_DP_CHUNK_SIZE`: what is exchanged between nodes at a time is a step."""
 STATE_BLOCKS_MARGIN = 5 / 6
 """The share of the predicted blocks for recurrent states that `max_num_seqs` may use.
 
@@ -45,6 +49,21 @@ def as_run(engine: Engine, precision: Precision) -> Engine:
     """
     eager = engine.name == "vllm" and precision.is_llm_int8 and engine.cuda_graphs
     return replace(engine, cuda_graphs=False) if eager else engine
+
+
+def as_laid_out(engine: Engine, gpu: Gpu, *, wide: bool) -> Engine:
+    """The engine as it runs a layout: vLLM steps `DISPATCHED_TOKENS` where experts are shared between nodes (`wide`).
+
+    That is its default beside DeepEP's low-latency exchange, whose buffers are sized by the step, since 0.20; up to
+    0.19 steps of any size were exchanged in chunks of so many. No more sequences run than a step has tokens. Larger
+    steps are not planned with. On AMD's GPUs, whose exchange is MoRI's, steps are as elsewhere.
+
+    Source: vLLM 0.20 to 0.33, vllm/engine/arg_utils.py (`use_batched_dp_moe`) and vllm/config/scheduler.py.
+    """
+    if not wide or engine.name != "vllm" or engine.version < FIRST_EXCHANGED_STEP or gpu.vendor != "nvidia":
+        return engine
+    step = min(engine.max_num_batched_tokens, DISPATCHED_TOKENS)
+    return replace(engine, max_num_batched_tokens=step, max_num_seqs=min(engine.max_num_seqs, step))
 
 
 def stored_for(model: Model, engine: EngineName) -> Model:
@@ -138,6 +157,7 @@ def _no_sequences(_context: int) -> float:
 @lru_cache(maxsize=4096)
 def pool(model: Model, precision: Precision, gpu: Gpu, replica: Layout, engine: Engine, *, kv_bits: float) -> Pool:
     """The KV pool of a replica by the engine's rules, with `max_num_seqs` lowered where the engine would refuse it."""
+    engine = as_laid_out(engine, gpu, wide=is_wide(gpu, replica))
     found = _pool_as_asked(model, precision, gpu, replica, engine, kv_bits=kv_bits)
     lowered = _lowered_max_num_seqs(found, gpu, engine)
     if lowered is None:
@@ -259,6 +279,14 @@ def versions(model: Model) -> tuple[int, int]:
     """The first and the last version of vLLM (28 is 0.28) known to have a class for the model."""
     first, last = vllm_memory.versions(model.architecture)
     return max(first, model.vllm_since), last
+
+
+def kv_bits_on(model: Model, precision: Precision, gpu: Gpu, engine: Engine) -> float:
+    """`default_kv_bits` of this version on this GPU, where some of vLLM's classes cache in FP8. [bits]"""
+    own = default_kv_bits(model, precision, engine.name)
+    if engine.name != "vllm" or model.is_size_class or model.own_kv_bits(precision.id):
+        return own
+    return BITS_PER_BYTE if caches_in_fp8(model.architecture, gpu, engine.version) else own
 
 
 def default_kv_bits(model: Model, precision: Precision, engine: EngineName = "vllm") -> float:

@@ -65,7 +65,7 @@ def fabric_of(gpu: Gpu, layout: Layout, *, node_size: int, network: float) -> Fa
 
 
 def is_wide(gpu: Gpu, layout: Layout) -> bool:
-    """Whether the ranks that share experts reach beyond one domain, with nodes of the usual size."""
+    """Whether the ranks that share experts reach beyond one domain."""
     return layout.ep > domain_size(gpu, node_size=gpu.node_size)
 
 

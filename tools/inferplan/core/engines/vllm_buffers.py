@@ -29,7 +29,7 @@ COLLECTIVES = 1.02 * GIB
 FIRST_COLLECTIVES_OUTSIDE = 11
 """The first vLLM (0.11) that starts NCCL before it measures free memory: pull request 25359."""
 DISPATCHED_TOKENS = 256
-"""Tokens that a rank dispatches at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`."""
+"""Tokens that a rank dispatches at a time between nodes: `VLLM_MOE_DP_CHUNK_SIZE`, since 0.20 those of a step."""
 FEW_GRAPHS = 18
 """With fewer CUDA graphs their common memory is smaller in proportion; 32 sequences at once capture 18."""
 FIRST_ESTIMATE = 20

@@ -8,6 +8,7 @@ from inferplan.core.engine import Engine
 from inferplan.core.engines.kv_coverage import pools_index_keys
 from inferplan.core.hardware import Gpu
 from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
 
@@ -43,6 +44,11 @@ FIRST_DELTA_CHECKPOINTS = 33
 """The first vLLM (0.33) that keeps one of Gated DeltaNet as well."""
 CHECKPOINT_KEYS = 128
 """The width of keys for which FlashInfer's kernel prefills Gated DeltaNet on Blackwell, as in Qwen's models."""
+FIRST_FP8_GLM = 32
+FIRST_FP8_FLASH = 33
+"""The first vLLM (0.32, 0.33) that caches GLM-5 and GLM-5.3 Flash in FP8 on datacenter Blackwell by default."""
+GLM_VALUES = 256
+"""The width of a value in GLM's latents. [elements]"""
 FIRST_SMALL_GB10 = 33
 """The first vLLM (0.33; not 0.32) that batches on GB10 as on small GPUs."""
 COMPRESSED_ON_SECOND_RUNNER = 28
@@ -82,6 +88,23 @@ def default_latent_scales(gpu: Gpu, engine_version: int = NEWEST) -> bool:
     mla_attention.py, `_canonicalize_sparse_mla_kv_cache_dtype`; a published log of GLM-5.2 on GB200.
     """
     return engine_version < 19 or not is_datacenter_blackwell(gpu)
+
+
+def caches_in_fp8(architecture: Architecture, gpu: Gpu, engine_version: int = NEWEST) -> bool:
+    """Whether the KV cache is FP8 where nothing is said: GLM's sparse latents on datacenter Blackwell since 0.32.
+
+    Those of GLM-5 to 5.3 have values of 256 elements, in one stream; GLM-5.3 Flash compresses its index keys, and is
+    cached so since 0.33.
+
+    Source: vLLM 0.31 to 0.33, model_executor/models/config.py, `GlmMoeDsaForCausalLM` and `Glm5NextModelConfig`.
+    """
+    sparse = [one for _, one in architecture.mixers if isinstance(one, Latent) and one.indexer]
+    if not sparse or not is_datacenter_blackwell(gpu):
+        return False
+    if any(one.indexer.compress > 1 for one in sparse if one.indexer):
+        return engine_version >= FIRST_FP8_FLASH
+    plain = architecture.streams == 1 and all(one.value_dim == GLM_VALUES for one in sparse)
+    return plain and engine_version >= FIRST_FP8_GLM
 
 
 def default_state_checkpoints(gpu: Gpu, engine_version: int = NEWEST) -> bool:

@@ -16,6 +16,10 @@ COMPUTED_AGAIN = "past turns not counted: no prefix is cached, so that they are 
 """What a turn assumes about the turns before it, with and without a prefix cache."""
 
 
+EXCHANGED = "what vLLM exchanges with DeepEP between nodes at a time is a step"
+"""Why steps are short, and sequences few, where ranks share experts between nodes."""
+
+
 def note_load(case: Case, ledger: Ledger) -> None:
     """List what the figures of a case assume: the context, the turn, the node, the network, the speed model."""
     demand = case.demand
@@ -31,6 +35,10 @@ def note_load(case: Case, ledger: Ledger) -> None:
         ledger.take("inter_node_gb_per_s", why="InfiniBand NDR, which such machines seldom have")
     note_speed(ledger, case.on, demand.input_tokens, law="ttft" if case.chosen.load.is_single else "tpot")
     _note_width(case, ledger)
+    runs = case.on.laid_out(case.chosen.layout)
+    if runs != case.on.engine:
+        ledger.note("max_num_batched_tokens", runs.max_num_batched_tokens, why=EXCHANGED)
+        ledger.note("max_num_seqs", runs.max_num_seqs, why=EXCHANGED)
     _note_whole_experts(case, ledger)
     if any(one.hidden for one in case.chosen.passes[0]):
         how = FLAGS[case.on.engine.name].overlap

@@ -94,7 +94,7 @@ def _roomier(case: Case) -> str:
 def _smaller_steps(case: Case) -> Iterator[str]:
     """How many users shorter steps leave room for, where activation buffers take much of each GPU."""
     on, chosen = case.on, case.chosen.deployment
-    rank, tokens = chosen.capacity.memory, on.engine.max_num_batched_tokens
+    rank, tokens = chosen.capacity.memory, on.laid_out(chosen.layout).max_num_batched_tokens
     if tokens <= SHORT_STEP or rank.activation < LARGE_SHARE * rank.total:
         return
     shorter = on.set_to(max_num_batched_tokens=SHORT_STEP)
@@ -255,18 +255,18 @@ def _room_of_compressed(case: Case, held: Capacity) -> str:
     """One sequence with a whole step in flight, and those that decode beside it: `CompressedBlocks.concurrency`."""
     on, layout = case.on, case.chosen.layout
     each, groups = on.session_bytes(layout.alone, case.demand.context), layout.attention_dp
-    first = held.memory.pool - (held.concurrency / groups - 1) * each
+    first, runs = held.memory.pool - (held.concurrency / groups - 1) * each, on.laid_out(layout)
     shared = f"{groups} x " if groups > 1 else ""
     return (
-        f"{shared}(1 + (KV pool - {first / GIB:.2f} of one in a step of {on.engine.max_num_batched_tokens:,} tokens) / "
-        f"{each / GIB:.3g} GiB a session), at most {on.engine.max_num_seqs:,}"
+        f"{shared}(1 + (KV pool - {first / GIB:.2f} of one in a step of {runs.max_num_batched_tokens:,} tokens) / "
+        f"{each / GIB:.3g} GiB a session), at most {runs.max_num_seqs:,}"
     )
 
 
 def _bubble_line(case: Case) -> str:
     """Idle share of the stages: 1 - batches in flight / stages; (stages - 1) / (steps of a prompt + stages - 1)."""
     plan, pp = case.chosen, case.chosen.layout.pp
-    steps, _, _ = case.on.options.chunks(case.demand.input_tokens)
+    steps, _, _ = case.on.options_on(case.chosen.layout).chunks(case.demand.input_tokens)
     decode = f"decode 1 - {plan.batches}/{pp} = {idle_stages(pp, plan.batches):.0%}, "
     return (
         f"bubble      {'' if plan.load.is_single else decode}"

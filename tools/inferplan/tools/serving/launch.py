@@ -6,7 +6,7 @@ from inferplan.catalog.asked_models import is_config
 from inferplan.catalog.engines import plugin
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
-from inferplan.core.engine_memory import as_run
+from inferplan.core.engine_memory import RULES, as_run, kv_bits_on
 from inferplan.core.engines.adapters import buffer_rank
 from inferplan.core.engines.kv_blocks import PAIRED_BLOCK_TOKENS
 from inferplan.core.engines.kv_coverage import picks_pages
@@ -28,8 +28,12 @@ Source: vLLM and SGLang, `--help`, `--dtype`: auto is 16 bit for models in FP32.
 """
 
 
+WIDE_BITS = 32
+"""Bits of an element of it, which engines have no name for in a cache."""
 STATES = "not {:,}: vLLM refuses more than it has blocks for states"
 """Why the command limits the sequences of a model with recurrent states."""
+FIRST_LOWERED_SEQUENCES = 12
+"""The first vLLM (0.12) that lowers its default of sequences to the tokens of a step."""
 LOADERS: Mapping[str, tuple[int, str]] = {
     "gguf": (26, "vllm-gguf-plugin"),
     "nf4": (28, "vllm-bnb-plugin"),
@@ -62,7 +66,8 @@ def launch(
     load = [*_load(on, layout, context, each, ledger), *_cache(on, kv_precision)]
     start = [*environment(on, layout, context), *_model(on, layout, context), *layout_flags(on, layout, each)]
     file = [FLAGS[on.engine.name].file] if written else []
-    return " ".join([*filter(None, [*start, *file, *load, *_settings(on, ledger)]), *_remark(on, layout, written)])
+    told = [*start, *file, *load, *_settings(on, layout, ledger)]
+    return " ".join([*filter(None, told), *_remark(on, layout, written)])
 
 
 def _model(on: Serving, layout: Layout, context: int) -> Iterator[str]:
@@ -183,9 +188,27 @@ def _load(on: Serving, layout: Layout, context: int, each: int, ledger: Ledger) 
         yield flags.longer.format(context)
     lowered = on.pool(layout, context).lowered_max_num_seqs
     if lowered:
-        ledger.note("max_num_seqs", lowered, why=STATES.format(on.engine.max_num_seqs))
-    if slots or lowered or ledger.given("max_num_seqs"):
-        yield flags.sequences.format(each if slots else lowered or on.engine.max_num_seqs)
+        ledger.note("max_num_seqs", lowered, why=STATES.format(on.laid_out(layout).max_num_seqs))
+    if slots or lowered or ledger.given("max_num_seqs") or not _lowers_sequences(on):
+        yield flags.sequences.format(each if slots else lowered or on.laid_out(layout).max_num_seqs)
+
+
+def _lowers_sequences(on: Serving) -> bool:
+    """Whether the engine runs at most as many sequences as a step has tokens where neither was set, by itself.
+
+    vLLM does since 0.12; older ones refuse a step of fewer tokens than the default has sequences.
+
+    Source: vLLM 0.5 to 0.33, vllm/engine/arg_utils.py, and `SchedulerConfig` ("must be greater than or equal to").
+    """
+    if on.engine.name != "vllm" or on.engine.version >= FIRST_LOWERED_SEQUENCES:
+        return True
+    return on.engine.max_num_seqs == RULES["vllm"].default_batching(on.gpu, on.engine.version)[1]
+
+
+def _lengthens_steps(on: Serving, layout: Layout) -> bool:
+    """Whether vLLM has to be told of longer steps, as it refuses fewer tokens than the sequences asked for."""
+    step = RULES[on.engine.name].default_batching(on.gpu, on.engine.version)[0]
+    return on.engine.name == "vllm" and on.laid_out(layout).max_num_batched_tokens > step
 
 
 def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
@@ -202,9 +225,14 @@ def _cache(on: Serving, kv_precision: str | None) -> Iterator[str]:
 
 
 def _stored(on: Serving, kv_precision: str | None) -> str:
-    """The engine's name for the format of the cache; empty where that is its default."""
+    """The engine's name for the format of the cache; empty where that is its default.
+
+    16 bit has to be named where weights are in 32, or the checkpoint or the engine's class of the model asks for fewer.
+    """
     stored = (form.stored_by.get(on.engine.name, "") for form in KV_FORMATS.values() if form.bits == on.kv_bits)
-    return KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
+    named = KV_FORMATS[kv_precision].stored_by[on.engine.name] if kv_precision else next(stored, "")
+    usual = kv_bits_on(on.model, on.precision, on.gpu, on.engine)
+    return named if named or on.kv_bits in (usual, WIDE_BITS) else spelled(on.engine, "unquantised")
 
 
 def _shares(on: Serving, ledger: Ledger) -> bool:
@@ -212,13 +240,13 @@ def _shares(on: Serving, ledger: Ledger) -> bool:
     return ledger.given("memory_utilization") and bool(FLAGS[on.engine.name].share)
 
 
-def _settings(on: Serving, ledger: Ledger) -> Iterator[str]:
+def _settings(on: Serving, layout: Layout, ledger: Ledger) -> Iterator[str]:
     """The flags for settings that differ from the engine's defaults."""
     flags, engine = FLAGS[on.engine.name], on.engine
     if _shares(on, ledger):
         yield flags.share.format(engine.memory_utilization)
-    if ledger.given("max_num_batched_tokens"):
-        yield flags.tokens.format(engine.max_num_batched_tokens)
+    if ledger.given("max_num_batched_tokens") or _lengthens_steps(on, layout):
+        yield flags.tokens.format(on.laid_out(layout).max_num_batched_tokens)
     if not as_run(engine, on.precision).cuda_graphs:
         yield flags.eager
     yield _drafts(on)

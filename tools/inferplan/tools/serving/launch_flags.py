@@ -13,7 +13,7 @@ class Flags:
 
     `spread` stands before the command where a replica spans nodes, `workers` is what runs on the other nodes. `file`
     names a file for settings without a flag, whose contents the command's remark gives. `quantize` holds, by weight
-    format, the flag that quantises a 16-bit checkpoint while it is loaded.
+    format, the flag that quantises a 16-bit checkpoint while it is loaded; `unquantised` is what `cache` calls 16 bit.
     """
 
     start: str
@@ -29,6 +29,7 @@ class Flags:
     quantize: Mapping[str, str] = field(default_factory=dict[str, str])
     wide: str = ""
     cache: str = ""
+    unquantised: str = ""
     block: str = ""
     beyond: str = ""
     longer: str = ""
@@ -65,6 +66,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         quantize={"fp8": "--quantization fp8", "nf4": "--quantization bitsandbytes"},
         wide="--dtype float32",
         cache="--kv-cache-dtype {}",
+        unquantised="bfloat16",
         block="--block-size {}",
         beyond="VLLM_ALLOW_LONG_MAX_MODEL_LEN=1",
         share="--gpu-memory-utilization {:g}",
@@ -99,6 +101,7 @@ FLAGS: Mapping[EngineName, Flags] = {
         },
         wide="--dtype float32",
         cache="--kv-cache-dtype {}",
+        unquantised="bfloat16",
         beyond="SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1",
         share="--mem-fraction-static {:g}",
         tokens="--chunked-prefill-size {}",

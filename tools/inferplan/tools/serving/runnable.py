@@ -85,9 +85,20 @@ class Runnable(Target):
     def starts(self, layout: Layout) -> bool:
         """Whether the engine can place the stages: SGLang only as many on each node, others anywhere.
 
-        Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py.
+        vLLM has none of a model whose layers look n-grams of tokens up, which later stages do not receive.
+
+        Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py; vLLM 0.29
+        to 0.33, model_executor/models/config.py ("N-gram PLE embedding requires pipeline_parallel_size=1").
         """
+        if self.is_unstaged and layout.pp > 1:
+            return False
         return self.engine.name != "sglang" or placement.is_even(layout, node_size=self.node_size)
+
+    @property
+    def is_unstaged(self) -> bool:
+        """Whether the engine cannot split the model into stages at all."""
+        architecture = self.model.architecture
+        return self.engine.name == "vllm" and architecture.ngram_layers > 0 and not is_compressed(architecture)
 
     def shared(self, most: int) -> list[Layout]:
         """Replicas whose tensor groups share experts, on at most `most` GPUs, smallest first; none of a dense model."""

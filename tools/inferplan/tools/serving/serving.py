@@ -7,6 +7,7 @@ from itertools import chain
 from math import ceil
 
 from inferplan.core import engine_memory, memory, parallelism, placement
+from inferplan.core.engine import Engine
 from inferplan.core.engine_memory import RULES, Capacity, Pool, Pools
 from inferplan.core.error_bands import Band, Law, Level
 from inferplan.core.fabric import Fabric, fabric_of
@@ -70,7 +71,8 @@ class Serving(Runnable):
     def __post_init__(self) -> None:
         """Look up once what follows from the rest and is asked for often."""
         Runnable.__post_init__(self)
-        held = engine_memory.pools(self.model, self.precision, self.gpu, self.engine, kv_bits=self.kv_bits)
+        gpu = self.gpu if self.node_size == self.gpu.node_size else replace(self.gpu, node_size=self.node_size)
+        held = engine_memory.pools(self.model, self.precision, gpu, self.engine, kv_bits=self.kv_bits)
         object.__setattr__(self, "pools", held)
 
     def utilization(self, layout: Layout) -> float:
@@ -270,7 +272,7 @@ class Serving(Runnable):
         layers = self.model.architecture.layers
         split = layers + 1 if self.engine.name == "llama.cpp" else layers
         found = pipelines(degrees, layers, split, least)
-        return found if self.engine.name != "sglang" else tuple(self._startable(found))
+        return tuple(self._startable(found)) if self.engine.name == "sglang" or self.is_unstaged else found
 
     def fabric(self, layout: Layout) -> Fabric:
         """The links that a layout uses on this GPU type."""
@@ -299,7 +301,16 @@ class Serving(Runnable):
     def replica(self, layout: Layout) -> Replica | None:
         """One replica, to be put under any load; None where not timed (`untimed`)."""
         found = _timed(self, layout)
-        return found and Replica(work=found[0], machine=found[1], layout=layout, options=self.options)
+        return found and Replica(work=found[0], machine=found[1], layout=layout, options=self.options_on(layout))
+
+    def options_on(self, layout: Layout) -> Options:
+        """How prompts are computed on a layout: steps may be shorter than elsewhere (`laid_out`)."""
+        step = self.laid_out(layout).max_num_batched_tokens
+        return self.options if step == self.engine.max_num_batched_tokens else replace(self.options, step_tokens=step)
+
+    def laid_out(self, layout: Layout) -> Engine:
+        """The engine as it runs a layout: see `engine_memory.as_laid_out`."""
+        return engine_memory.as_laid_out(self.engine, self.gpu, wide=layout.ep > self.domain)
 
     def machine(self, layout: Layout) -> Machine | None:
         """The GPU, its links and its fitted constants for a layout; None where not timed."""

@@ -130,7 +130,7 @@ def _serving(
         model=engine_memory.stored_for(model, engine),
         precision=form,
         gpu=gpu,
-        kv_bits=kept.bits if kept else engine_memory.default_kv_bits(model, form, engine),
+        kv_bits=kept.bits if kept else engine_memory.kv_bits_on(model, form, gpu, runs),
         engine=runs,
         efficiency=_efficiency(speed, kind_of(gpu, form, engine), experts=model.architecture.experts is not None),
         node_size=int(ledger.take("gpus_per_node", gpu.node_size, quiet=True)),
@@ -158,7 +158,9 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
     if on.engine.name != "vllm" or ENGINES["vllm"].is_newer(on.engine.version):
         ledger.note("memory_rules", on.engine_name, why=memory_evidence(on))
     ledger.take("max_num_seqs", on.engine.max_num_seqs, why=DEFAULT)
-    ledger.take("max_num_batched_tokens", on.engine.max_num_batched_tokens, why=DEFAULT)
+    usual = RULES[on.engine.name].default_batching(on.gpu, on.engine.version)[0]
+    tokens = on.engine.max_num_batched_tokens
+    ledger.take("max_num_batched_tokens", tokens, why=DEFAULT if tokens == usual else NO_FEWER)
     note_share(ledger, on.utilization(Layout()))
     if on.gpu.kind == "unified":
         ledger.note("unified_memory", _lent(on.gpu), why=SHARED_MEMORY)
@@ -166,6 +168,8 @@ def _note(ledger: Ledger, on: Serving, *, is_default_cache: bool, context: int) 
         ledger.note("announced_gpu", on.gpu.title, why=BEFORE_RELEASE)
 
 
+NO_FEWER = "vLLM refuses fewer than max_num_seqs"
+"""Why steps are longer than the default."""
 WITH_GRAPHS = "times and throughput are those with CUDA graphs; without, each kernel is launched on its own"
 """What is not known of an engine that captures none: no published run that speed is fitted on says that it did so."""
 EAGER = "vLLM runs LLM.int8() without them, whatever it is told"
@@ -224,15 +228,15 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     """The engine with its own defaults for this model and GPU, and the caller's settings."""
     usual = max(default_version(), model.vllm_since) if name == "vllm" else None
     version = int((ledger if name == "vllm" else Ledger({})).take("engine_version", usual, quiet=True))
-    tokens, sequences = RULES[name].default_batching(gpu, version)
+    tokens, sequences = _batching(ledger, name, gpu, version)
     served = Ledger({}) if name == "llama.cpp" else ledger  # whose memory neither graphs nor kept prefixes change
     shares_tokens = name == "vllm" and ENGINES[name].has("context_parallel", version)
     engine = Engine(
         name=name,
         version=version,
         memory_utilization=ledger.take("memory_utilization", 0, quiet=True) or None,
-        max_num_seqs=int(ledger.take("max_num_seqs", sequences, quiet=True)),
-        max_num_batched_tokens=int(ledger.take("max_num_batched_tokens", tokens, quiet=True)),
+        max_num_seqs=sequences,
+        max_num_batched_tokens=tokens,
         cuda_graphs=bool(served.take("cuda_graphs", quiet=True)),
         prefix_caching=bool(served.take("prefix_caching", _default_prefix_caching(name, model, version), quiet=True)),
         windows=name not in LETS_WINDOWS_GO or bool(ledger.take("hybrid_kv_cache", quiet=True)),
@@ -246,6 +250,28 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
     if name == "vllm" and ledger.given("first_start") and tunes(model.architecture, engine):
         return replace(engine, first_start=bool(ledger.take("first_start", quiet=True)))
     return engine
+
+
+def _batching(ledger: Ledger, name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
+    """Tokens of a step, and sequences at once, as given or the engine's default; vLLM refuses more of these than those.
+
+    So its default of either gives way to what is given of the other. Raises a ValueError where neither can.
+
+    Source: vLLM 0.5 to 0.33, `SchedulerConfig` ("max_num_batched_tokens must be greater than or equal to max_num_seqs")
+    """
+    step, most = RULES[name].default_batching(gpu, version)
+    if name != "vllm":
+        given = (ledger.take("max_num_batched_tokens", step, quiet=True), ledger.take("max_num_seqs", most, quiet=True))
+        return int(given[0]), int(given[1])
+    least = ledger.take("max_num_seqs", most, quiet=True) if ledger.given("max_num_seqs") else 0
+    tokens = int(ledger.take("max_num_batched_tokens", max(step, least), quiet=True))
+    sequences = int(ledger.take("max_num_seqs", min(most, tokens), quiet=True))
+    if sequences > tokens:
+        raise ValueError(
+            f"vLLM refuses max_num_seqs={sequences}, more than max_num_batched_tokens={tokens}; take fewer sequences, "
+            "or steps of as many tokens"
+        )
+    return tokens, sequences
 
 
 LETS_WINDOWS_GO = ("vllm", "llama.cpp")

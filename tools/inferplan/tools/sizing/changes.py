@@ -6,7 +6,7 @@ from math import ceil
 
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core.engine import EngineName
-from inferplan.core.engine_memory import default_kv_bits
+from inferplan.core.engine_memory import kv_bits_on
 from inferplan.core.engines.vllm_defaults import SHORT_STEP
 from inferplan.core.precision import Precision
 from inferplan.tools._arguments import GPUS_AT_MOST, turn
@@ -121,7 +121,7 @@ def _is_for(form: Precision, engine: EngineName) -> bool:
 
 def _in(need: Need, form: Precision) -> Need:
     """The need in another weight format, with that format's KV cache unless the caller chose one."""
-    kv_bits = need.on.kv_bits if need.own_cache else default_kv_bits(need.model, form, need.on.engine.name)
+    kv_bits = need.on.kv_bits if need.own_cache else kv_bits_on(need.model, form, need.on.gpu, need.on.engine)
     return replace(need, on=need.on.stored_in(form, kv_bits))
 
 

@@ -274,7 +274,7 @@ def longest_context(on: Serving, layout: Layout, need: Need) -> int:
     """
     each = ceil(need.users / layout.dp)
     of_group = ceil(each / layout.attention_dp)
-    if of_group > on.engine.max_num_seqs:
+    if of_group > on.laid_out(layout).max_num_seqs:
         return 0
 
     def share(tokens: int) -> float:

@@ -128,7 +128,8 @@ def _late(here: Fit) -> str:
 
 def _too_few(here: Fit) -> str:
     """That max_num_seqs, not memory, is what is short."""
-    return f"as it runs at most {here.on.engine.max_num_seqs:,} sequences at once on each replica"
+    most = here.on.laid_out(here.tightest.layout).max_num_seqs
+    return f"as it runs at most {most:,} sequences at once on each replica"
 
 
 def _where(here: Fit, placed: Deployment) -> str:

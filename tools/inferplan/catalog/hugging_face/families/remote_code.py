@@ -46,13 +46,16 @@ TRUSTED = frozenset(
         "mimo_v2_flash",
         "minimax_m2",
         "nemotron_h",
+        "sarvam_mla",
+        "sarvam_moe",
         "step3p5",
         "step3p7",
     }
 )
 """Types that engines have a class for, but whose tokenizer or processor is code, or which earlier releases lack.
 
-Source: `base_args` of vllm-project/recipes; of kimi_vl, tests/models/registry.py of vLLM.
+Source: `base_args` of vllm-project/recipes; of kimi_vl, tests/models/registry.py of vLLM; of Sarvam, METADATA of vLLM
+0.33 (transformers below 5.21, of which 5.20.2 has no class).
 """
 
 _REFERENCE = re.compile(r"(?:[\w.-]{1,96}/[\w.-]{1,96}--)?[A-Za-z_]\w{0,95}\.[A-Za-z_]\w{0,95}", re.ASCII)
