@@ -145,8 +145,11 @@ def _rare(engine: EngineName, row: tuple[str, str, str, Mapping[str, int], str],
     text = ", ".join(filter(None, (fixed, overrides)))
     ledger = Ledger(parse_overrides(text, groups=SIZE.question.settings))
     on = serving(ledger, model=model, precision=precision, gpu=gpu, engine=engine)
-    if on.obstacle is None and (layout.get("tp", 1) in on.degrees):
-        command = launch(on, Layout(**layout), context=4096, users=MANY, ledger=ledger)
+    placed = Layout(**layout)
+    if on.obstacle or placed.tp not in on.degrees or not on.starts(placed):
+        return
+    if placed.attention_dp == 1 or placed.attention_dp in on.sharing(placed.tp, placed.ranks):
+        command = launch(on, placed, context=4096, users=MANY, ledger=ledger)
         yield Started(question={"row": row}, command=command, on=on, context=4096)
 
 

@@ -52,6 +52,8 @@ STORED: Mapping[str, Mapping[str, Any]] = {
     "mxfp8": {"quant_method": "modelopt", "quant_algo": "MXFP8", "kv_cache_quant_algo": None, "ignore": []},
 }  # fmt: skip
 """How checkpoints in a format describe themselves."""
+IN_BF16 = ("mxfp4", "mxfp8")
+"""Formats whose builds leave the rest in BF16, also of a release in FP16."""
 PLUGINS = ("nf4", "bnb-int8")
 """Formats that plugins load, as they do GGUF; here their commands are read alone."""
 SIXTEEN = ("auto", "bfloat16", "float16")
@@ -74,6 +76,8 @@ def config_of(one: Started) -> dict[str, Any] | None:
         return {**config, "quantization_config": {"activation_scheme": "dynamic", **native}}
     if "--quantization" in one.flags or form not in STORED:
         return config
+    if form in IN_BF16:
+        config = {**config, "torch_dtype": "bfloat16"}
     return {**config, "quantization_config": BLOCKS if form == "fp8" and model.block(form) else STORED[form]}
 
 
