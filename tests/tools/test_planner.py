@@ -419,6 +419,21 @@ def test_the_gpus_that_a_next_step_names_serve_in_time_or_are_said_not_to(
         assert again.serves_users or "though not within" in step.why or step.why.startswith("whether ")
 
 
+@pytest.mark.parametrize(("model", "gpus"), [("745B MoE", (16, 13)), ("70B", (8, 5))])
+def test_a_plan_of_usual_layouts_leads_to_the_search_over_all_that_a_latency_starts(
+    model: str, gpus: tuple[int, int]
+) -> None:
+    """16 A100 by the usual layouts, and 13 within a latency that hardly limits: a stricter question took less."""
+    asked = {"model": model, "precision": "fp8", "gpu": "a100-80gb-sxm", "concurrent_users": 200}
+    usual, limited = TOOL.ask(asked), TOOL.ask({**asked, "max_tpot_ms": 100_000})
+    step = next(one for one in usual.next_steps if one.tool == "plan_parallelism")
+    assert "fewer" in step.why
+    searched = TOOL.ask(step.arguments)
+    assert (usual.gpus_used, searched.gpus_used) == gpus
+    assert searched.gpus_used == limited.gpus_used
+    assert not any(one.tool == "plan_parallelism" for one in searched.next_steps)
+
+
 @pytest.mark.parametrize("limits", [{"max_tpot_ms": 8}, {"max_tpot_ms": 20}, {"max_ttft_ms": 40}, {"max_ttft_ms": 500}])
 @pytest.mark.parametrize("model", ["llama 3.1 8b", "llama 3.3 70b", "deepseek v3", "qwen3 235b"])
 def test_too_few_gpus_lead_to_more_where_any_number_serves_and_to_other_types_where_none_does(

@@ -18,7 +18,10 @@ from inferplan.tools.sizing.changes import Change
 
 
 def next_steps(q: ParallelismQuestion, case: Case) -> list[NextStep]:
-    """More GPUs or another type where the users are not served; the bill of the plan, where its GPU has a price."""
+    """More GPUs or another type where the users are not served; the bill of the plan, where its GPU has a price.
+
+    Where only usual layouts were compared, the search over all for fewer GPUs, which a latency starts, follows too.
+    """
     on, same, serves = case.on.gpu.id, q.with_turn(), case.chosen.serves
     steps = _shared_cache(same, case)
     if not serves and not (q.total_gpus is None and is_any(q.gpu)):
@@ -34,6 +37,9 @@ def next_steps(q: ParallelismQuestion, case: Case) -> list[NextStep]:
         late = "" if serves or not case.demand.has_targets else ", however long it takes"
         why = f"{'their bill' if serves else 'the bill of the GPUs that fall short'}{asked}{late}"
         steps.append(following(same, CostsQuestion, why, **planned, **whenever))
+    if q.total_gpus is None and not case.demand.is_aimed and case.chosen.layout.gpus > 1:
+        why = "whether any legal layout serves them on fewer: these are the usual ones"
+        steps.append(following(same, ParallelismQuestion, why, objective="fewest_gpus"))
     return steps
 
 
