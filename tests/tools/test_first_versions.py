@@ -26,8 +26,18 @@ FIRST = [
     ("moonshotai/Kimi-K2.5", 15),
     ("stepfun-ai/Step-3.5-Flash", 15),
     ("google/gemma-4-31B-it", 19),
+    ("Qwen/Qwen3-8B", 8),
+    ("meta-llama/Llama-4-Scout-17B-16E-Instruct", 8),
+    ("google/gemma-3-27b-it", 8),
+    ("openai/gpt-oss-120b", 10),
+    ("zai-org/GLM-4.5-Air", 10),
+    ("Qwen/Qwen3-VL-8B-Instruct", 11),
+    ("MiniMaxAI/MiniMax-M2.5", 11),
 ]
-"""Source: registry.py in the wheels of vLLM: the first release with the class that the checkpoint's config names."""
+"""Source: registry.py in the wheels of vLLM: the first release with the class that the checkpoint's config names.
+
+Up to 0.11 those of a minor version's first release and of a late one (0.8.5, 0.9.2, 0.10.2, 0.11.2) were read.
+"""
 
 
 def asked(model: str, **changes: Any) -> Any:
