@@ -36,6 +36,7 @@ NAMED = re.compile(r"(?<![\w-])--?[a-z][\w.-]*")
 UNASKED: Mapping[EngineName, frozenset[str]] = {
     "llama.cpp": frozenset({"-H", "-p", "-m"}),
     "vllm": frozenset({"-m"}),
+    "sglang": frozenset({"-m"}),
     "tensorrt-llm": frozenset({"-N", "--ntasks", "--ntasks-per-node", "--mpi"}),
 }
 """Flags of other programs in a command: Python's, the workers', and those of what starts it on several servers."""
@@ -72,6 +73,7 @@ REASONS = (
         "greater than the derived max_model_len",
         ("moonshotai/Kimi-Linear-48B-A3B-Instruct", "meta-models/Muse-Glimmer-30B"),
     ),
+    Reason("Ray, which it names, is not installed", "Failed to import Ray"),
     Reason("our copy of the config writes -5.0 as -5", "kda_lower_bound", ("inclusionAI/Ling-3.0-tiny",)),
 )
 

@@ -148,7 +148,7 @@ def _rare(engine: EngineName, row: tuple[str, str, str, Mapping[str, int], str],
     placed = Layout(**layout)
     if on.obstacle or placed.tp not in on.degrees or not on.starts(placed):
         return
-    if placed.attention_dp == 1 or placed.attention_dp in on.sharing(placed.tp, placed.ranks):
+    if placed.attention_dp <= max((1, *on.sharing(placed.tp, 2 * placed.ranks))):
         command = launch(on, placed, context=4096, users=MANY, ledger=ledger)
         yield Started(question={"row": row}, command=command, on=on, context=4096)
 
