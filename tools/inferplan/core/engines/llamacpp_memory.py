@@ -5,9 +5,10 @@ hold one run of layers each, whatever its degrees. Flash attention is taken to b
 the token embedding stays in host memory.
 
 Compared with 40 published logs of llama.cpp and ik_llama.cpp: caches, states and embeddings are exact, files and
-weights on the GPU within 1.6 %, of Phi-3 3.6 % short; compute buffers on CUDA and on the CPU are never short and at
-most two hidden states over (17 MiB), on Metal 4 % short; a llama-server of late 2026 reserves down to a quarter of
-them.
+weights on the GPU within 2 %; compute buffers on CUDA and on the CPU are never short and at most two hidden states over
+(17 MiB), on Metal 4 % short; a llama-server of late 2026 reserves down to a quarter of them. By llama.cpp's own tools
+(tests/conformance/in_llamacpp.py) caches are exact; compute buffers are up to a third short (MLA) and 0.98 in the
+median of what `llama-fit-params` says.
 """
 
 from math import ceil

@@ -6,7 +6,7 @@ The rest is in host memory, where the CPU computes it; how fast that is depends 
 from collections.abc import Sequence
 
 from inferplan.core.engine import Engine
-from inferplan.core.engines.llamacpp_files import group_bytes, head_bytes, layer_weights
+from inferplan.core.engines.llamacpp_files import head_bytes, layer_classes, layer_weights
 from inferplan.core.engines.llamacpp_memory import compute_buffer, layer_caches, memory, padded
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
@@ -101,5 +101,4 @@ def all_experts_out(
 
 def _experts(model: Model, precision: Precision) -> list[float]:
     """The routed experts of every layer, in the order of the forward pass. [B]"""
-    of_kind = [group_bytes(model, precision, group, "routed_experts") for group in model.architecture.groups]
-    return [of_kind[kind] for kind in model.architecture.sequence]
+    return [layer.get("routed_experts", 0.0) for layer in layer_classes(model, precision)]

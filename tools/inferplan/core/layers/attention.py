@@ -21,7 +21,8 @@ class Attention:
     multiple of `window`. A layer that `reuses_cache` reads the keys and values of an earlier one; a `cross` layer reads
     those of an image, which are no part of the cache here. With `value_is_key` one projection makes key and value, and
     both are cached. Short convolutions on keys and values keep `convolution_state` elements per sequence. Keys and
-    values may be made of a latent that vLLM does not cache in their place (MiniCPM3): `expands` has it.
+    values may be made of a latent that vLLM does not cache in their place (MiniCPM3): `expands` has it. Checkpoints of
+    `fused` attention hold query, key and value in one matrix.
     `extra_params` are tensors of a family beyond this form.
     """
 
@@ -40,6 +41,7 @@ class Attention:
     cross: bool = False
     reuses_cache: bool = False
     value_is_key: bool = False
+    fused: bool = False
     indexer: Indexer | None = None
     convolution_state: int = 0
     expands: Latent | None = None

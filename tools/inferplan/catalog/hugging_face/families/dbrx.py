@@ -16,7 +16,8 @@ def mixers(keys: Keys) -> Mixers:
     if not attention.has("kv_n_heads"):
         attention.missing("kv_n_heads")
     kv_heads = kv_heads_of(attention, heads, "kv_n_heads")
-    return [(Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim_of(keys, heads)),)] * layers_of(keys)
+    one = Attention(heads=heads, kv_heads=kv_heads, head_dim=head_dim_of(keys, heads), fused=True)
+    return [(one,)] * layers_of(keys)
 
 
 def blocks(keys: Keys) -> Blocks:

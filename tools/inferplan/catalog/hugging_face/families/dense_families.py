@@ -1,6 +1,7 @@
 """Families of dense decoders: attention with query, key and value heads, and one feed-forward block per layer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from inferplan.catalog.hugging_face.families import early_decoders as early
 from inferplan.catalog.hugging_face.families import gemma3n, gemma4, minicpm3, mllama, nemotron_nas
@@ -8,7 +9,8 @@ from inferplan.catalog.hugging_face.families.family import Family, always
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers
 from inferplan.catalog.hugging_face.layers.heads import (
     BIAS_FLAG,
-    BIASED,
+    FUSED,
+    FUSED_BIASED,
     QK_NORM,
     QKV_BIAS_FLAG,
     SINKS,
@@ -61,7 +63,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "arcee": Family(mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(gated=False, bias="mlp_bias")),
     "baichuan": Family(mixers=AttentionLayers()),
     "bloom": Family(
-        mixers=AttentionLayers(heads=BIASED),
+        mixers=AttentionLayers(heads=FUSED_BIASED),
         blocks=early.bloom_blocks,
         norm_bias=True,
         tied=True,
@@ -108,7 +110,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "glm4v_text": Family(mixers=AttentionLayers(heads=Heads(qkv_bias=True)), norms=4),
     "gpt2": Family(
         refused=("add_cross_attention",),
-        mixers=AttentionLayers(heads=BIASED),
+        mixers=AttentionLayers(heads=FUSED_BIASED),
         blocks=early.bigcode_blocks,
         norm_bias=True,
         tied=True,
@@ -130,7 +132,9 @@ DENSE_FAMILIES: Mapping[str, Family] = {
         extras=early.bigcode_extras,
     ),
     "gpt_neox": Family(
-        mixers=AttentionLayers(heads=BIAS_FLAG), blocks=DenseLayers(gated=False, bias=True), norm_bias=True
+        mixers=AttentionLayers(heads=replace(BIAS_FLAG, fused=True)),
+        blocks=DenseLayers(gated=False, bias=True),
+        norm_bias=True,
     ),
     "granite": _LLAMA,
     "granite_swa": Family(
@@ -183,7 +187,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
         norm_bias=True,
         head_bias=True,
     ),
-    "phi3": Family(mixers=AttentionLayers(windows=every_layer)),
+    "phi3": Family(mixers=AttentionLayers(heads=FUSED, windows=every_layer)),
     "qwen2": Family(mixers=AttentionLayers(heads=Heads(qkv_bias=True), windows=from_max_window_layers_if_used)),
     "qwen3": Family(mixers=AttentionLayers(heads=QK_NORM, windows=from_max_window_layers_if_used)),
     "seed_oss": Family(

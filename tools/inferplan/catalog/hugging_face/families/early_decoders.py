@@ -5,7 +5,7 @@ BLOOM, Falcon, GPTBigCode (StarCoder), OPT, Phi and StableLM.
 
 from inferplan.catalog.hugging_face.families.family import Extras
 from inferplan.catalog.hugging_face.layers.ffn import Blocks
-from inferplan.catalog.hugging_face.layers.heads import BIASED, AttentionLayers, Heads, Mixers
+from inferplan.catalog.hugging_face.layers.heads import BIASED, FUSED_BIASED, AttentionLayers, Heads, Mixers
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.reading.sizes import CONTEXT, HEADS, hidden_of, layers_of
 from inferplan.core.architecture import DenseFfn
@@ -30,7 +30,7 @@ def falcon_mixers(keys: Keys) -> Mixers:
     stated = keys.values.get(key)
     heads = next((keys.values[name] for name in ("num_attention_heads", "n_head") if keys.has(name)), None)
     kv_heads = stated if new and stated else heads if new or multi_head else 1
-    mixers = _with_kv_heads(keys, kv_heads, Heads(qkv_bias="bias", output_bias="bias"))
+    mixers = _with_kv_heads(keys, kv_heads, Heads(qkv_bias="bias", output_bias="bias", fused=True))
     if new and stated:
         keys.keep(key, stated, None)
     return mixers
@@ -57,7 +57,7 @@ def falcon_joined(keys: Keys) -> bool:
 def bigcode_mixers(keys: Keys) -> Mixers:
     """One KV head where `multi_query` is not off. Source: transformers, `GPTBigCodeAttention`."""
     shared = keys.flag("multi_query", default=True)
-    return _with_kv_heads(keys, 1 if shared else keys.integer(*HEADS), BIASED)
+    return _with_kv_heads(keys, 1 if shared else keys.integer(*HEADS), FUSED_BIASED)
 
 
 def bigcode_blocks(keys: Keys) -> Blocks:

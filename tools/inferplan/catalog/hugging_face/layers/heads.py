@@ -26,6 +26,7 @@ class Heads:
     output_gate: bool | str = False
     head_gate: bool | str = False
     sinks: bool | str = False
+    fused: bool = False
 
     def read(self, keys: Keys) -> Attention:
         """The attention of one layer, without a window."""
@@ -40,6 +41,7 @@ class Heads:
             output_gate=trait_of(keys, self.output_gate),
             head_gate=trait_of(keys, self.head_gate),
             sinks=trait_of(keys, self.sinks),
+            fused=self.fused,
         )
 
 
@@ -53,6 +55,10 @@ QK_NORM = replace(BIAS_FLAG, qk_norm="per_head")
 WIDE_QK_NORM = replace(BIAS_FLAG, qk_norm="full_width")
 """OLMo 2's."""
 BIASED = Heads(qkv_bias=True, output_bias=True)
+FUSED = Heads(fused=True)
+"""Phi-3's: query, key and value are one matrix."""
+FUSED_BIASED = Heads(qkv_bias=True, output_bias=True, fused=True)
+"""BLOOM's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

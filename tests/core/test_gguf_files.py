@@ -1,13 +1,20 @@
-"""Rows that are no whole blocks of 256: files of such models are larger than the bits of their mix say."""
+"""Files of GGUF: every tensor has the type that llama.cpp's mix gives it, so that sizes are those of its own tool."""
 
+from collections import defaultdict
 from statistics import mean
 
 import pytest
 
+from configs import read
+from data_files import rows
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
-from inferplan.core.gguf_rows import MIXES, More, more
+from inferplan.core.engines.llamacpp_files import embedding_bits, head_bytes, in_files, layer_weights
+from inferplan.core.gguf.mixes import BASE
+from inferplan.core.model import Model
+from inferplan.core.precision import Precision
+from inferplan.core.units import MIB
 from inferplan.tools.vram import TOOL
 
 GLM = "zai-org/glm-4-9b-chat-hf"
@@ -34,9 +41,39 @@ PUBLISHED_GB: dict[str, dict[str, float]] = {
 }
 """Sizes of files on Hugging Face: RichardErkhov/THUDM_-_glm-4-9b-gguf, mradermacher's, bartowski's. [GB]
 
-Their down projections are 13,696, 1,408 and 10,944, and 29,568 wide. Mixes of fewer bits of DeepSeek's, whose embedding
-and head are half as much of it as of the model that the bits are measured on, come out 3 to 6 % too large.
+Their down projections are 13,696, 1,408 and 10,944, and 29,568 wide.
 """
+DRY_RUNS: defaultdict[str, dict[str, float]] = defaultdict(dict)
+"""What `llama-quantize --dry-run` says of a published config in each mix. [MiB]"""
+for _run in rows("gguf_dry_runs.tsv"):
+    DRY_RUNS[_run["config"]][_run["mix"]] = float(_run["mib"])
+
+
+def file_of(model: Model, precision: Precision) -> float:
+    """Layers and ends as llama.cpp's files hold them; a tied embedding once. [B]"""
+    stored, parts = in_files(model), model.parameters
+    own = parts.embedding if parts.output_head else 0
+    ends = (own + parts.lookup) * embedding_bits(stored, precision) / 8
+    return sum(layer_weights(stored, precision)) + head_bytes(stored, precision) + ends
+
+
+@pytest.mark.parametrize("slug", sorted(DRY_RUNS))
+def test_files_are_as_large_as_llama_cpp_says_before_it_writes_them(slug: str) -> None:
+    """In each of its mixes, but for what the final norm takes, which is in no layer."""
+    for mix, mebibytes in DRY_RUNS[slug].items():
+        assert file_of(read(slug), FORMATS[mix]) / MIB == pytest.approx(mebibytes, rel=1.5e-5, abs=0.06), mix
+
+
+def test_every_mix_and_eighty_configs_are_held_against_llama_cpp() -> None:
+    assert set().union(*DRY_RUNS.values()) == set(BASE)
+    assert len(DRY_RUNS) >= 80
+
+
+@pytest.mark.parametrize("slug", sorted(DRY_RUNS))
+def test_weights_of_any_engine_are_those_of_the_file(slug: str) -> None:
+    for mix in DRY_RUNS[slug]:
+        model, form = read(slug), FORMATS[mix]
+        assert memory.weights(model, form).total == pytest.approx(file_of(model, form), rel=1e-3), mix
 
 
 @pytest.mark.parametrize("model", PUBLISHED_GB)
@@ -51,13 +88,18 @@ def test_files_of_models_whose_rows_are_no_whole_blocks_have_their_published_siz
 
 def test_q6_k_keeps_down_projections_of_unfit_rows_in_8_bit() -> None:
     """A third of a gated block: (8.5 - 6.5625) / 3 of a bit more."""
-    assert more(MODELS[GLM], "q6_k").ffn == pytest.approx(1.9375 / 3)
+    assert memory.class_bits(MODELS[GLM], FORMATS["q6_k"]).ffn == pytest.approx(6.5625 + 1.9375 / 3)
 
 
-@pytest.mark.parametrize("mix", MIXES)
-def test_models_of_whole_blocks_and_size_classes_are_stored_as_their_mix_is(mix: str) -> None:
-    for model in ("meta-llama/Llama-3.3-70B-Instruct", "Qwen/Qwen3-30B-A3B", "745B MoE"):
-        assert more(MODELS[model], mix) == More()
+@pytest.mark.parametrize("mix", BASE)
+def test_size_classes_have_the_nominal_bits_of_a_mix(mix: str) -> None:
+    bits = memory.class_bits(MODELS["745B MoE"], FORMATS[mix])
+    assert set(vars_of(bits)) == {FORMATS[mix].nominal_bits}
+
+
+def vars_of(bits: object) -> list[float]:
+    """The bits of every class."""
+    return [getattr(bits, name) for name in bits.__slots__]  # type: ignore[attr-defined]
 
 
 def test_experts_of_gpt_oss_get_no_smaller_in_a_mix_of_2_bit_which_is_not_offered() -> None:
