@@ -33,8 +33,6 @@ def values(setting: Setting) -> Iterator[float]:
 
 LATENT = {"model": "deepseek v3", "precision": "fp8", "gpu": "h200"}
 """A model whose one latent several ranks can share out: with eight KV heads a node has no ranks to spare."""
-WIDE = "fp32"
-"""A cache that engines keep beside weights of as many bits alone."""
 PAIRS = [pytest.param(tool, one, id=f"{tool.name}-{one.name}") for tool in TOOLS for one in taken(tool)]
 
 
@@ -227,8 +225,7 @@ def test_the_tools_that_take_a_setting_are_named_in_the_order_of_the_workflow() 
 def test_an_override_is_listed_with_the_value_given_and_that_the_caller_said_so(
     tool: Tool[Any, Any], setting: Setting
 ) -> None:
-    fitting = (value for value in list(values(setting))[1:] if setting.written(value) != WIDE)
-    value = next(value for value in fitting if value != setting.default)
+    value = next(value for value in list(values(setting))[1:] if value != setting.default)
     latent = {name: LATENT[name] for name in LATENT if name in tool.question.model_fields}
     asked = {**tool.example, **(latent if setting.name == "decode_context_parallel" else {})}
     answer = tool.ask({**asked, "overrides": f"{setting.name}={setting.written(value)}"})

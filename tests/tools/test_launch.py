@@ -450,7 +450,7 @@ def test_an_int8_cache_is_refused_before_the_version_that_keeps_one(tool: Any) -
     load = {"model": "llama 3.3 70b", "precision": "fp8", "kv_precision": "int8"}
     with pytest.raises(ValueError, match=r"vLLM 0\.19 keeps no KV cache in INT8") as said:
         tool.ask({**load, "overrides": "engine_version=0.19"})
-    assert 'take kv_precision fp16, bf16 or fp8, or overrides="engine_version=0.20"' in str(said.value)
+    assert 'take kv_precision fp32, fp16, bf16 or fp8, or overrides="engine_version=0.20"' in str(said.value)
     tool.ask({**load, "overrides": "engine_version=0.20"})
 
 
@@ -740,15 +740,8 @@ def test_code_is_trusted_of_types_that_vllm_s_transformers_lacks(model: str) -> 
     assert " --trust-remote-code " in (TOOL.ask({"model": model, "gpu": "h200"}).launch or "")
 
 
-@pytest.mark.parametrize("engine", ["vllm", "sglang", "tensorrt-llm"])
-def test_a_cache_in_32_bit_is_kept_where_the_engine_computes_in_it(engine: str) -> None:
-    """`CacheDType` of vLLM 0.33 has no "float32", nor has SGLang's choice: auto follows the weights."""
-    asked: dict[str, Any] = {"model": "llama 3.1 8b", "gpu": "h100-sxm", "engine": engine, "kv_precision": "fp32"}
-    with pytest.raises(
-        ValueError, match=r"keeps no KV cache beside weights in FP8 in FP32; take kv_precision fp16, bf16"
-    ):
-        _ = TOOL.ask({**asked, "precision": "fp8"})
-    if engine != "tensorrt-llm":
-        started = TOOL.ask({**asked, "precision": "fp32"}).launch or ""
-        narrow = TOOL.ask({**asked, "precision": "fp32", "kv_precision": "bf16"}).launch or ""
-        assert ("--kv-cache-dtype" in started, "--kv-cache-dtype bfloat16" in narrow) == (False, True)
+def test_a_cache_in_16_bit_is_asked_for_beside_weights_in_32() -> None:
+    """`--help` of vLLM: auto is the type that the model runs in."""
+    asked: dict[str, Any] = {"model": "llama 3.1 8b", "gpu": "h100-sxm", "precision": "fp32"}
+    started, narrow = (TOOL.ask({**asked, **more}).launch or "" for more in ({}, {"kv_precision": "bf16"}))
+    assert ("--kv-cache-dtype" in started, "--kv-cache-dtype bfloat16" in narrow) == (False, True)

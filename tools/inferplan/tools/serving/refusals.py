@@ -9,7 +9,7 @@ from inferplan.core.engine import ENGINES, EngineName
 from inferplan.core.engines.kv_coverage import pools_index_keys
 from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.layers.latent_attention import Latent
-from inferplan.core.precision import BITS_PER_BYTE, REST_BITS, Precision
+from inferplan.core.precision import BITS_PER_BYTE, Precision
 from inferplan.tools import _words as words
 from inferplan.tools._settings import settings
 from inferplan.tools.serving.adapters import offered_engines, refuse_adapters
@@ -17,12 +17,6 @@ from inferplan.tools.serving.runnable import SHARED_TOKENS
 from inferplan.tools.serving.serving import Serving
 from inferplan.tools.serving.settings import default_version
 
-IN_THE_TYPE_OF_THE_WEIGHTS = frozenset(("vllm", "sglang", "tensorrt-llm"))
-"""Engines that cache in 32 bit only where they compute in it.
-
-Source: vLLM 0.10 to 0.33, vllm/config/cache.py (`CacheDType`: auto, no "float32"); SGLang 0.5.23, `--kv-cache-dtype`.
-"""
-WIDE = "fp32"
 POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
 """Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
 vllm-project/vllm 55221 and 57713 (on Hopper; on Blackwell its recipe asks for one, of a layout that no log shows)."""
@@ -75,8 +69,6 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if not asked.is_kept_by(on.engine.name, on.engine.version):
         known = on.engine.name in asked.stored_by
         return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
-    if asked.bits > REST_BITS and on.engine.name in IN_THE_TYPE_OF_THE_WEIGHTS and not _runs_wide(on):
-        return f"{on.engine_name} keeps no KV cache beside weights in {on.precision.title}"
     if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
         return f"{on.engine_name} keeps no compressed keys"
     mixers = [mixer for _, mixer in on.model.architecture.mixers]
@@ -86,11 +78,6 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"
     return None
-
-
-def _runs_wide(on: Serving) -> bool:
-    """Whether the engine computes in 32 bit, and caches so: vLLM and SGLang where weights are FP32."""
-    return on.precision.id == WIDE and on.engine.name != "tensorrt-llm"
 
 
 def _shown(version: int) -> str:
