@@ -1,6 +1,6 @@
 """Files of GGUF: every tensor has the type that llama.cpp's mix gives it, so that sizes are those of its own tool."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from statistics import mean
 
 import pytest
@@ -12,7 +12,9 @@ from inferplan.catalog.models import MODELS
 from inferplan.core import memory
 from inferplan.core.engines.llamacpp_files import embedding_bits, head_bytes, in_files, layer_weights
 from inferplan.core.gguf.mixes import BASE
+from inferplan.core.gguf.tensors import layer_tensors
 from inferplan.core.model import Model
+from inferplan.core.parameters import layer_params
 from inferplan.core.precision import Precision
 from inferplan.core.units import MIB
 from inferplan.tools.vram import TOOL
@@ -84,6 +86,17 @@ def test_files_of_models_whose_rows_are_no_whole_blocks_have_their_published_siz
     flat = [checkpoint.total_params * FORMATS[mix].bits_per_weight / 8e9 / size - 1 for mix, size in sizes.items()]
     assert max(map(abs, off)) < 0.022
     assert mean(map(abs, off)) < mean(map(abs, flat)) / 4
+
+
+@pytest.mark.parametrize("id_", MODELS)
+def test_tensors_of_a_layer_have_its_parameters_class_by_class(id_: str) -> None:
+    architecture = MODELS[id_].architecture
+    for group in architecture.groups:
+        tensors, counted = list(layer_tensors(architecture.hidden, group)), Counter[str]()
+        for kind, params in layer_params(architecture.hidden, group):
+            counted[kind] += params
+        assert all(tensor.params > 0 for tensor in tensors)
+        assert {kind: sum(one.params for one in tensors if one.kind == kind) for kind in counted} == counted
 
 
 def test_q6_k_keeps_down_projections_of_unfit_rows_in_8_bit() -> None:

@@ -41,8 +41,9 @@ def layer_tensors(hidden: int, group: LayerGroup) -> Iterator[Tensor]:
             matrices = _block(hidden, group.ffn, kind)
         left = params
         for role, size, row in matrices:
-            left -= size
-            yield Tensor(kind, role, size, row)
+            if size:
+                left -= size
+                yield Tensor(kind, role, size, row)
         if left:
             yield Tensor(kind, "plain", left, hidden)
 
@@ -86,18 +87,20 @@ def _gated_delta(hidden: int, one: GatedDelta) -> Sequence[Matrix]:
 
 
 def _attention(hidden: int, one: Attention) -> Sequence[Matrix]:
-    """Query (with a gate per channel), key, value and output; fused projections count as values."""
-    query = one.query_width * (2 if one.output_gate else 1)
+    """Query (with a gate per channel), key, value and output; fused projections count as values.
+
+    What a form has less than this one, it has less of the query: Step 3 projects it through a latent.
+    """
+    query = hidden * one.query_width * (2 if one.output_gate else 1) + min(0, one.extra_params)
     key = 0 if one.reuses_cache else one.kv_width
     value = 0 if one.reuses_cache or one.value_is_key else one.value_width
     output: list[Matrix] = [("output", hidden * one.output_width, one.output_width)]
-    rest = hidden * (one.heads if one.head_gate else 0) + one.extra_params
-    if rest:
-        output.append(("other", rest, hidden))
+    rest = hidden * (one.heads if one.head_gate else 0) + max(0, one.extra_params)
+    output.append(("other", rest, hidden))
     if one.fused:
-        return [("value", hidden * (query + key + value), hidden), *output]
-    parts: list[Matrix] = [("query", hidden * query, hidden), ("key", hidden * key, hidden)]
-    return [*parts, ("value", hidden * value, hidden), *output] if value else [*parts, *output]
+        return [("value", query + hidden * (key + value), hidden), *output]
+    parts: list[Matrix] = [("query", query, hidden), ("key", hidden * key, hidden)]
+    return [*parts, ("value", hidden * value, hidden), *output]
 
 
 def _latent(hidden: int, one: Latent) -> Sequence[Matrix]:
@@ -154,6 +157,5 @@ def _block(hidden: int, ffn: DenseFfn | ExpertFfn | None, kind: str) -> Sequence
         return []
     times, inner, width = blocks.get(kind, (0, 0, 0))
     wide = times * inner * width
-    gate: list[Matrix] = [("gate", wide, inner)] if wide and ffn.gated else []
-    rest: list[Matrix] = [("up", wide, inner), ("down", wide, width)] if wide else []
-    return [*gate, *rest, ("other", extra, hidden)] if extra > hidden else [*gate, *rest]
+    gate = wide if ffn.gated else 0
+    return [("gate", gate, inner), ("up", wide, inner), ("down", wide, width), ("other", extra, hidden)]
