@@ -36,14 +36,18 @@ from typing import Any
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.hugging_face.config import described
 from inferplan.core.engine import Engine
-from inferplan.core.engines.llamacpp_files import embedding_bits, head_bytes, in_files, layer_weights
 from inferplan.core.engines.llamacpp_memory import compute_buffer, gpu_weights, not_modelled, slot_bytes
 from inferplan.core.gguf.mixes import BASE
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.units import MIB
 
-DATA = Path(__file__).parents[1] / "data"
+TESTS = Path(__file__).parents[1]
+sys.path.insert(0, str(TESTS))
+
+from data_files import DATA  # noqa: E402 - a script finds its neighbours first
+from gguf_files import file_bytes  # noqa: E402
+
 BY_IMPORTANCE = ("iq3_xxs", "q2_k_s", "iq2_m")
 """Mixes that are made with an importance matrix."""
 PORTS = (50061, 50062)
@@ -241,19 +245,11 @@ def _plain(config: Config) -> Config:
     return {name: _plain(one) if isinstance(one, dict) else one for name, one in kept.items()}
 
 
-def file_of(model: Model, mix: str) -> float:
-    """Layers and ends of a file, a tied embedding once. [MiB]"""
-    stored, form, parts = in_files(model), FORMATS[mix], model.parameters
-    own = (parts.embedding if parts.output_head else 0) + parts.lookup
-    ends = head_bytes(stored, form) + own * embedding_bits(stored, form) / 8
-    return (sum(layer_weights(stored, form)) + ends) / MIB
-
-
 def held_in(tool: LlamaCpp, slug: str, model: Model, file: Path) -> Iterator[Held]:
     """A model's file in every mix, then weights, caches and buffers as its starts reserve them."""
     for mix in BASE:
         if size := tool.quantized(file, mix):
-            yield Held(slug, mix, file_of(model, mix), size, within=max(0.1, 2e-5 * size))
+            yield Held(slug, mix, file_bytes(model, FORMATS[mix]) / MIB, size, within=max(0.1, 2e-5 * size))
     architecture = model.architecture
     for context, slots, gpus, cache, bits in STARTS:
         engine = Engine(name="llama.cpp", max_num_seqs=slots, max_num_batched_tokens=512)

@@ -7,15 +7,13 @@ import pytest
 
 from configs import read
 from data_files import rows
+from gguf_files import file_bytes
 from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
-from inferplan.core.engines.llamacpp_files import embedding_bits, head_bytes, in_files, layer_weights
 from inferplan.core.gguf.mixes import BASE
 from inferplan.core.gguf.tensors import layer_tensors
-from inferplan.core.model import Model
 from inferplan.core.parameters import layer_params
-from inferplan.core.precision import Precision
 from inferplan.core.units import MIB
 from inferplan.tools.vram import TOOL
 
@@ -51,19 +49,11 @@ for _run in rows("gguf_dry_runs.tsv"):
     DRY_RUNS[_run["config"]][_run["mix"]] = float(_run["mib"])
 
 
-def file_of(model: Model, precision: Precision) -> float:
-    """Layers and ends as llama.cpp's files hold them; a tied embedding once. [B]"""
-    stored, parts = in_files(model), model.parameters
-    own = parts.embedding if parts.output_head else 0
-    ends = (own + parts.lookup) * embedding_bits(stored, precision) / 8
-    return sum(layer_weights(stored, precision)) + head_bytes(stored, precision) + ends
-
-
 @pytest.mark.parametrize("slug", sorted(DRY_RUNS))
 def test_files_are_as_large_as_llama_cpp_says_before_it_writes_them(slug: str) -> None:
-    """In each of its mixes, but for what the final norm takes, which is in no layer."""
+    """In each of its mixes."""
     for mix, mebibytes in DRY_RUNS[slug].items():
-        assert file_of(read(slug), FORMATS[mix]) / MIB == pytest.approx(mebibytes, rel=1.5e-5, abs=0.06), mix
+        assert file_bytes(read(slug), FORMATS[mix]) / MIB == pytest.approx(mebibytes, rel=1.5e-5, abs=0.06), mix
 
 
 def test_every_mix_and_eighty_configs_are_held_against_llama_cpp() -> None:
@@ -75,7 +65,7 @@ def test_every_mix_and_eighty_configs_are_held_against_llama_cpp() -> None:
 def test_weights_of_any_engine_are_those_of_the_file(slug: str) -> None:
     for mix in DRY_RUNS[slug]:
         model, form = read(slug), FORMATS[mix]
-        assert memory.weights(model, form).total == pytest.approx(file_of(model, form), rel=1e-3), mix
+        assert memory.weights(model, form).total == pytest.approx(file_bytes(model, form), rel=1e-3), mix
 
 
 @pytest.mark.parametrize("model", PUBLISHED_GB)
