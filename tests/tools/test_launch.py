@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from data_files import DATA
 from inferplan.catalog.asked_models import model_id, model_of
@@ -18,6 +19,7 @@ from inferplan.tools._overrides import parse_overrides
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.parallelism import ParallelismAnswer
 from inferplan.tools.preset import TOOL as PRESET
+from inferplan.tools.registry import TOOLS_BY_NAME
 from inferplan.tools.serving.launch import launch
 from inferplan.tools.serving.published import experts_over
 from inferplan.tools.serving.settings import serving
@@ -670,6 +672,15 @@ def test_no_more_sequences_run_than_a_step_has_tokens(version: str, told: str) -
     start = "vllm serve meta-llama/Llama-3.1-8B-Instruct --max-model-len 100"
     assert answer.launch == f"{start}{told} --max-num-batched-tokens 512"
     assert [row.users for row in answer.hardware if row.gpu == "h100-sxm"] == [512]
+
+
+@pytest.mark.parametrize("name", TOOLS_BY_NAME)
+def test_every_tool_refuses_more_sequences_than_a_step_has_tokens_in_one_sentence(name: str) -> None:
+    tool = TOOLS_BY_NAME[name]
+    with pytest.raises(ValidationError) as refused:
+        _ = tool.ask({**tool.example, "overrides": "max_num_seqs=58221, max_num_batched_tokens=260"})
+    (problem,) = refused.value.errors()
+    assert "vLLM refuses max_num_seqs=58221, more than max_num_batched_tokens=260" in problem["msg"]
 
 
 def test_more_sequences_than_a_step_has_tokens_are_refused_as_vllm_does() -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from json import JSONDecodeError
 from typing import cast
 
@@ -127,3 +127,13 @@ def _setting(
         raise ValueError(f'no assumption "{said}"; {flag}')
     near = difflib.get_close_matches(name, allowed, n=3, cutoff=0.4) or list(allowed[:3])
     raise ValueError(f'no assumption "{said}"; nearest: {", ".join(near)} (all: {ALL})')
+
+
+def refuse_batching(given: Mapping[str, float], engine: str) -> None:
+    """Raise a ValueError where both are given, and a step has fewer tokens than vLLM is to run sequences."""
+    tokens, sequences = given.get("max_num_batched_tokens"), given.get("max_num_seqs")
+    if engine == "vllm" and tokens is not None and sequences is not None and sequences > tokens:
+        raise ValueError(
+            f"vLLM refuses max_num_seqs={int(sequences)}, more than max_num_batched_tokens={int(tokens)}; take fewer "
+            "sequences, or steps of as many tokens"
+        )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from operator import is_
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,7 +13,7 @@ from inferplan.tools import _draw as draw
 from inferplan.tools._assumptions import Assumption, Ledger, merged_overrides
 from inferplan.tools._described_gpu import note_gpu
 from inferplan.tools._models import MODEL_ARGUMENTS, note_models
-from inferplan.tools._overrides import as_text, canonical, parse_overrides
+from inferplan.tools._overrides import as_text, canonical, parse_overrides, refuse_batching
 from inferplan.tools._size import ROOM, Room, shortened
 
 
@@ -77,6 +77,14 @@ class Question(BaseModel):
         """Valid overrides, in their canonical form."""
         parse_overrides(text, groups=cls.settings, arguments=cls.model_fields)
         return canonical(text)
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        """Refuse settings that the engine does not take together."""
+        if self.overrides:
+            given = parse_overrides(self.overrides, groups=self.settings)
+            refuse_batching(given, getattr(self, "engine", "vllm"))
+        return self
 
     def ledger(self) -> Ledger:
         """A ledger of the overrides, with what models and GPUs outside the catalogue assume noted in it."""

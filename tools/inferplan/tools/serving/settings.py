@@ -255,7 +255,7 @@ def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:
 def _batching(ledger: Ledger, name: EngineName, gpu: Gpu, version: int) -> tuple[int, int]:
     """Tokens of a step, and sequences at once, as given or the engine's default; vLLM refuses more of these than those.
 
-    So its default of either gives way to what is given of the other. Raises a ValueError where neither can.
+    So its default of either gives way to what is given of the other; both are refused before (`refuse_batching`).
 
     Source: vLLM 0.5 to 0.33, `SchedulerConfig` ("max_num_batched_tokens must be greater than or equal to max_num_seqs")
     """
@@ -266,11 +266,6 @@ def _batching(ledger: Ledger, name: EngineName, gpu: Gpu, version: int) -> tuple
     least = ledger.take("max_num_seqs", most, quiet=True) if ledger.given("max_num_seqs") else 0
     tokens = int(ledger.take("max_num_batched_tokens", max(step, least), quiet=True))
     sequences = int(ledger.take("max_num_seqs", min(most, tokens), quiet=True))
-    if sequences > tokens:
-        raise ValueError(
-            f"vLLM refuses max_num_seqs={sequences}, more than max_num_batched_tokens={tokens}; take fewer sequences, "
-            "or steps of as many tokens"
-        )
     return tokens, sequences
 
 
