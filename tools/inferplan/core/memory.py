@@ -7,7 +7,7 @@ from math import ceil
 
 from inferplan.core.architecture import Architecture
 from inferplan.core.gguf.mixes import BASE
-from inferplan.core.gguf.sizes import Stored, stored_in
+from inferplan.core.gguf.sizes import stored_in
 from inferplan.core.layers.cache_parts import Cached
 from inferplan.core.model import Model, NativeBits
 from inferplan.core.parameters import Parameters
@@ -64,23 +64,26 @@ def class_bits(model: Model, precision: Precision) -> NativeBits:
     elif own := model.own_bits(precision.id):
         return own
     elif mixed := _mixed(model, precision):
-        return NativeBits(
-            mixers=mixed.bits("attention", "linear_attention"),
-            ffn=mixed.bits("dense_ffn", "shared_experts"),
-            routed_experts=mixed.bits("routed_experts"),
-            lookup=mixed.embedding,
-            output_head=mixed.output_head,
-            embedding=mixed.embedding,
-        )
+        return mixed
     else:
         linear, rest = precision.bits_per_weight, precision.rest_bits
     return NativeBits(mixers=linear, ffn=linear, routed_experts=linear, lookup=rest, output_head=rest, embedding=rest)
 
 
-def _mixed(model: Model, precision: Precision) -> Stored | None:
-    """What a mix of GGUF takes of a checkpoint; None of a size class and in other formats."""
-    is_mixed = precision.id in BASE and not model.is_size_class
-    return stored_in(model.architecture, precision.id) if is_mixed else None
+@lru_cache(maxsize=1024)
+def _mixed(model: Model, precision: Precision) -> NativeBits | None:
+    """The mean bits that a mix of GGUF has in each class of a checkpoint; None of a size class and in other formats."""
+    if precision.id not in BASE or model.is_size_class:
+        return None
+    mixed = stored_in(model.architecture, precision.id)
+    return NativeBits(
+        mixers=mixed.bits("attention", "linear_attention"),
+        ffn=mixed.bits("dense_ffn", "shared_experts"),
+        routed_experts=mixed.bits("routed_experts"),
+        lookup=mixed.embedding,
+        output_head=mixed.output_head,
+        embedding=mixed.embedding,
+    )
 
 
 def plain_bits(model: Model, precision: Precision) -> float:

@@ -57,6 +57,7 @@ def head_bytes(model: Model, precision: Precision) -> float:
     return (parts.output_head or parts.embedding) * head_bits(model, precision) / BITS_PER_BYTE
 
 
+@lru_cache(maxsize=1024)
 def layer_weights(model: Model, precision: Precision) -> tuple[float, ...]:
     """The weights of every layer, in the order of the forward pass. [B]"""
     return tuple(sum(layer.values()) for layer in layer_classes(model, precision))
