@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from inferplan.catalog.formats import KV_FORMATS
+from inferplan.core.precision import REST_BITS
 from inferplan.tools._assumptions import Ledger
 from inferplan.tools._overrides import parse_overrides
 from inferplan.tools._settings import TAKEN, Setting, settings
@@ -158,8 +159,9 @@ def test_a_name_that_is_no_choice_is_answered_with_those_that_are_and_the_neares
 
 
 def test_the_caches_to_choose_from_are_those_of_the_engines_that_are_planned_with() -> None:
+    """Those that any weights can have: FP32 is kept beside weights in FP32 alone, which have it unasked."""
     setting, planned = settings()["kv_precision"], set(settings()["engine"].choices)
-    kept = [form.id for form in KV_FORMATS.values() if planned & set(form.stored_by)]
+    kept = [form.id for form in KV_FORMATS.values() if planned & set(form.stored_by) and form.bits <= REST_BITS]
     assert list(setting.choices) == kept
     assert set(setting.elsewhere) == set(KV_FORMATS) - set(kept)
     assert setting.default is None

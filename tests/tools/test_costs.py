@@ -150,7 +150,7 @@ class TestSizing:
         assert assumed(small)["kv_precision"] == "fp8"
 
     def test_a_cache_that_the_engine_does_not_keep_is_refused_with_those_that_it_keeps(self) -> None:
-        with pytest.raises(ValidationError, match="no latents in INT8; take kv_precision fp32, fp16, bf16 or fp8"):
+        with pytest.raises(ValidationError, match="no latents in INT8; take kv_precision fp16, bf16 or fp8"):
             ask(model="deepseek v3", gpu="h200", overrides="kv_precision=int8")
         with pytest.raises(ValidationError, match=r"does not take q8_0 here: llama\.cpp alone keeps it"):
             ask(overrides="kv_precision=q8_0")

@@ -265,10 +265,7 @@ def test_where_the_engine_is_an_argument_the_override_is_told_so() -> None:
         ),
         (
             {"kv_precision": "int8"},
-            (
-                "TensorRT-LLM keeps no KV cache in INT8; take kv_precision fp32, fp16, bf16 or fp8, "
-                'or overrides="engine=vllm"'
-            ),
+            ('TensorRT-LLM keeps no KV cache in INT8; take kv_precision fp16, bf16 or fp8, or overrides="engine=vllm"'),
         ),
     ],
 )

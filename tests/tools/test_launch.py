@@ -452,7 +452,7 @@ def test_an_int8_cache_is_refused_before_the_version_that_keeps_one(tool: Any) -
     load = {"model": "llama 3.3 70b", "precision": "fp8", "kv_precision": "int8"}
     with pytest.raises(ValueError, match=r"vLLM 0\.19 keeps no KV cache in INT8") as said:
         tool.ask({**load, "overrides": "engine_version=0.19"})
-    assert 'take kv_precision fp32, fp16, bf16 or fp8, or overrides="engine_version=0.20"' in str(said.value)
+    assert 'take kv_precision fp16, bf16 or fp8, or overrides="engine_version=0.20"' in str(said.value)
     tool.ask({**load, "overrides": "engine_version=0.20"})
 
 

@@ -575,27 +575,42 @@ def test_that_vllm_loads_nf4_through_a_plugin_is_said_from_0_28_on() -> None:
         (
             "plan_parallelism",
             {"model": "70B", "kv_precision": "q8_0"},
-            "vLLM keeps no KV cache in Q8_0; take kv_precision fp32, fp16, bf16, fp8 or int8",
+            "vLLM keeps no KV cache in Q8_0; take kv_precision fp16, bf16, fp8 or int8",
         ),
         (
             "run_preset",
             {"preset": "team", "kv_precision": "q4_0"},
-            "vLLM keeps no KV cache in Q4_0; take kv_precision fp32, fp16, bf16, fp8 or int8",
+            "vLLM keeps no KV cache in Q4_0; take kv_precision fp16, bf16, fp8 or int8",
         ),
         (
             "estimate_vram",
             {"model": "deepseek r1", "kv_precision": "int8"},
-            "vLLM 0.28 keeps no latents in INT8; take kv_precision fp32, fp16, bf16 or fp8",
+            "vLLM 0.28 keeps no latents in INT8; take kv_precision fp16, bf16 or fp8",
         ),
         (
             "estimate_vram",
             {"model": "glm-5.3 flash", "kv_precision": "fp8"},
-            "vLLM 0.30 is not known to keep the KV cache of GLM 5.3 Flash in FP8; take kv_precision fp32, fp16 or bf16",
+            "vLLM 0.30 is not known to keep the KV cache of GLM 5.3 Flash in FP8; take kv_precision fp16 or bf16",
+        ),
+        (
+            "estimate_vram",
+            {"model": "70B", "kv_precision": "fp32"},
+            "keeps no KV cache of FP16 weights in FP32; take kv_precision fp16, bf16, fp8 or int8, or engine llama.cpp",
+        ),
+        (
+            "run_preset",
+            {"preset": "enterprise", "precision": "fp8", "kv_precision": "fp32", "overrides": "engine=sglang"},
+            "SGLang 0.5 keeps no KV cache of FP8 weights in FP32; take kv_precision fp16, bf16 or fp8",
+        ),
+        (
+            "compare_quantization",
+            {"model": "70B", "overrides": "kv_precision=fp32"},
+            "weights in FP32 have it unasked, of other weights llama.cpp alone keeps it; leave it out",
         ),
         (
             "plan_parallelism",
             {"model": "70B", "gpu": "any", "kv_precision": "int8", "overrides": "engine_version=0.19"},
-            "vLLM 0.19 keeps no KV cache in INT8; take kv_precision fp32, fp16, bf16 or fp8",
+            "vLLM 0.19 keeps no KV cache in INT8; take kv_precision fp16, bf16 or fp8",
         ),
     ],
 )

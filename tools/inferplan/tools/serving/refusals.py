@@ -20,6 +20,9 @@ from inferplan.tools.serving.settings import default_version
 POOLED_IN_16_BIT = frozenset(("vllm", "sglang", "tensorrt-llm"))
 """Engines that stop at an 8-bit cache of GLM-5.3-Flash: sgl-project/sglang 36830, TensorRT-LLM pull request 19136,
 vllm-project/vllm 55221 and 57713 (on Hopper; on Blackwell its recipe asks for one, of a layout that no log shows)."""
+CACHED_AS_COMPUTED = frozenset(("vllm", "sglang", "tensorrt-llm"))
+"""Engines whose flags take no wider element of the KV cache than the model computes in: vLLM's CacheConfig and SGLang's
+server arguments know none of 32 bit, which is what "auto" gives a model in FP32."""
 NAMED = 3
 """Formats named as a way out."""
 NEAR = 1.2
@@ -56,7 +59,8 @@ def refuse_cache(on: Serving, kv_precision: str | None, *, engines: bool = False
     if kv_precision is None or (said := _no_cache(on, asked := KV_FORMATS[kv_precision])) is None:
         return
     kept = [one.id for one in KV_FORMATS.values() if _no_cache(on, one) is None]
-    ways, others = [f"kv_precision {words.join(kept, last='or')}"], [*asked.stored_by]
+    ways = [f"kv_precision {words.join(kept, last='or')}"]
+    others = [name for name in asked.stored_by if not _is_wider(asked, on, name)]
     if on.engine.name in others and on.engine.version < asked.since:
         ways.append(f'overrides="engine_version={_shown(asked.since)}"')
     elif on.engine.name not in others and (offered := offered_engines(others, engines=engines)):
@@ -69,6 +73,8 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if not asked.is_kept_by(on.engine.name, on.engine.version):
         known = on.engine.name in asked.stored_by
         return f"{on.engine_name if known else catalog.ENGINES[on.engine.name].title} keeps no KV cache"
+    if _is_wider(asked, on, on.engine.name):
+        return f"{on.engine_name} keeps no KV cache of {on.precision.title} weights"
     if on.engine.name == "vllm" and is_compressed(on.model.architecture) and asked.bits != BITS_PER_BYTE:
         return f"{on.engine_name} keeps no compressed keys"
     mixers = [mixer for _, mixer in on.model.architecture.mixers]
@@ -78,6 +84,11 @@ def _no_cache(on: Serving, asked: KvFormat) -> str | None:
     if asked.head_scale_bytes and any(part.heads is None for mixer in mixers for part in mixer.cached):
         return f"{on.engine_name} keeps no latents"
     return None
+
+
+def _is_wider(asked: KvFormat, on: Serving, engine: str) -> bool:
+    """Whether a format has more bits than an engine keeps beside weights in the format asked for."""
+    return engine in CACHED_AS_COMPUTED and asked.bits > BITS_PER_BYTE * on.precision.element_bytes
 
 
 def _shown(version: int) -> str:
