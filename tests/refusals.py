@@ -1,5 +1,6 @@
 """Which combinations of engine, GPU and format have an answer."""
 
+from collections.abc import Mapping
 from typing import cast
 
 from inferplan.catalog.engines import refusal
@@ -19,11 +20,13 @@ def runs(gpu: object, precision: object, engine: object = "vllm") -> bool:
     return refusal(name, GPUS[str(gpu)], FORMATS[str(precision)], version=NEWEST) is None
 
 
-def keeps(model: object, kv_precision: object) -> bool:
-    """Whether vLLM's newest version is not known to refuse the cache of a model in a format, None being its own."""
-    if kv_precision is None:
+def keeps(asked: Mapping[str, object]) -> bool:
+    """Whether vLLM's newest version is not known to refuse the cache that a question asks for, none being its own."""
+    if "kv_precision" not in asked:
         return True
-    architecture, form = MODELS[str(model)].architecture, KV_FORMATS[str(kv_precision)]
+    architecture, form = MODELS[str(asked["model"])].architecture, KV_FORMATS[str(asked["kv_precision"])]
+    if form.id == "fp32" and asked["precision"] != "fp32":
+        return False
     parts = [part for _, mixer in architecture.mixers for part in mixer.cached]
     if any(part.what == "compressed keys" for part in parts):
         return form.id == "fp8"

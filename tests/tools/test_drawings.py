@@ -36,7 +36,7 @@ VRAM_CASE = st.fixed_dictionaries(
         "kv_precision": st.sampled_from([id_ for id_, form in KV_FORMATS.items() if "vllm" in form.stored_by]),
         "overrides": st.sampled_from(["gpus_per_node=1", "gpus_per_node=576", "gpus_per_node=5"]),
     },
-).filter(lambda case: runs(case["gpu"], case["precision"]) and keeps(case["model"], case.get("kv_precision")))
+).filter(lambda case: runs(case["gpu"], case["precision"]) and keeps(case))
 PLAN_CASE = st.builds(
     lambda case, more: case | more,
     VRAM_CASE,

@@ -521,7 +521,7 @@ ANY_QUESTION = st.fixed_dictionaries(
         "input_tokens": st.integers(1, 1),
         "compliance_required": st.booleans(),
     },
-).filter(lambda asked: runs(asked["gpu"], asked["precision"]) and keeps(asked["model"], asked.get("kv_precision")))
+).filter(lambda asked: runs(asked["gpu"], asked["precision"]) and keeps(asked))
 
 
 @given(question=ANY_QUESTION)
