@@ -42,7 +42,7 @@ def test_every_build_is_of_a_catalogued_model_in_a_known_format_and_says_where_t
     assert row.model in MODELS
     assert not MODELS[row.model].is_size_class
     assert row.precision in FORMATS
-    assert row.checked <= date(2026, 11, 26)
+    assert row.checked <= date(2026, 11, 28)
     assert (MODELS[row.model].build(row.precision) == row.build()) is not row.apart
 
 
@@ -208,6 +208,27 @@ def test_what_a_build_in_fp8_quantises_follows_from_its_scales(
     assert row.bits.ffn == pytest.approx(means[row.model], abs=1e-4)
     if "Llama-4" in id_:
         assert row.bits.routed_experts == pytest.approx(8 + scale, abs=1e-4)
+
+
+def test_qwen3_8_flash_next_has_fp8_in_its_experts_and_its_table_alone() -> None:
+    """172.76 GiB in 152,089 tensors, 114.86 and 47.68 GiB of experts and table; in BF16 1,658 (PocketLLM PR 102).
+
+    Its 48 layers and the one that predicts a further token have 512 experts of three matrices, each with its scales,
+    which are two tensors a layer in BF16; the table has one scale: no other tensor has any.
+    """
+    matrices = 49 * 512 * 3
+    assert 152_089 - 2 * matrices - 1 == 1_658 - 49 * 2
+    model, row = MODELS["Qwen/Qwen3.8-Flash-Next"], ROWS["Qwen/Qwen3.8-Flash-Next-FP8"]
+    extra = model.architecture.multi_token
+    assert extra
+    assert (row.bits.mixers, row.bits.ffn, row.bits.output_head) == (16, 16, 16)
+    found = weights(model, FORMATS["fp8"])
+    further = 512 * 3 * 2560 * 640
+    assert found.lookup / GIB == pytest.approx(47.68, abs=0.005)
+    assert (found.routed_experts + further * row.bits.routed_experts / 8) / GIB == pytest.approx(114.86, abs=0.005)
+    rest = 2 * (extra.params - further) + further * row.bits.routed_experts / 8
+    assert (found.total + vision_bytes(model) + rest) / GIB == pytest.approx(172.76, abs=0.01)
+    assert multi_token_bytes(model, FORMATS["fp8"]) == pytest.approx(rest, rel=0.04)
 
 
 def test_a_build_that_stands_apart_changes_nothing_of_its_model() -> None:

@@ -132,10 +132,12 @@ def weights(model: Model, precision: Precision) -> WeightBytes:
 def multi_token_bytes(model: Model, precision: Precision) -> float:
     """Parameters of the multi-token-prediction layers × the format's bits / 8; 0 where there are none. [B]
 
-    They are loaded for speculative decoding alone, and are in no other figure. Published builds leave them in 16 bit.
+    They are loaded for speculative decoding alone, and are in no other figure. Builds in FP4 leave them in 16 bit; the
+    one build in FP8 that has such a layer (Qwen3.8 Flash Next) leaves a thirtieth of it.
     """
     extra = model.architecture.multi_token
-    bits = REST_BITS if model.build(precision.id) else precision.bits_per_weight
+    leaves_it = model.build(precision.id) is not None and precision.nominal_bits < BITS_PER_BYTE
+    bits = REST_BITS if leaves_it else precision.bits_per_weight
     return extra.params * bits / BITS_PER_BYTE if extra else 0.0
 
 
