@@ -100,11 +100,20 @@ class TestActiveParameters:
         """OpenAI's model card: 3.6B and 5.1B active parameters; the embedding is 0.58B more."""
         answer = ask(moe_model=model)
         assert f" %; {makers} without the input embedding, which is looked up). " in answer.summary
-        assert answer.moe.active_params - 201_088 * 2880 == pytest.approx(float(makers[:-1]) * 1e9, rel=0.02)
+        multiplied = answer.moe.active_params - 201_088 * 2880
+        assert multiplied == pytest.approx(float(makers[:-1]) * 1e9, rel=0.02)
+        assert answer.moe.gflop_per_token == pytest.approx(2e-9 * multiplied, abs=1e-3)
+        assert answer.compute_ratio == pytest.approx(multiplied / 70e9, abs=1e-6)
+        assert f"/ 70.0 B, input embeddings left out = {multiplied / 70e9:.4f}" in "\n".join(answer.formula)
 
     @pytest.mark.parametrize("model", ["deepseek v3", "granite 4.0 h tiny", "745B MoE"])
     def test_a_small_or_a_tied_embedding_is_not_told_apart(self, model: str) -> None:
         assert "looked up" not in ask(moe_model=model).summary
+
+    @pytest.mark.parametrize(("model", "looked_up"), [("granite 4.0 h tiny", 0), ("deepseek v3", 129_280 * 7168)])
+    def test_an_embedding_is_multiplied_where_it_is_the_head_too(self, model: str, looked_up: int) -> None:
+        side = ask(moe_model=model).moe
+        assert side.gflop_per_token == pytest.approx(2e-9 * (side.active_params - looked_up), abs=1e-3)
 
 
 class TestFormatsOfReleases:
@@ -360,6 +369,6 @@ class TestWords:
 
 
 def test_models_of_nearly_the_same_size_are_told_apart() -> None:
-    """70.6 billion parameters were 1x those of 70 billion, beside 1 % more compute."""
+    """70.6 billion parameters were 1x those of 70 billion; 1.05 of them are an embedding, which is looked up."""
     answer = TOOL.ask({"moe_model": "llama 3.3 70b"})
-    assert "takes 1 % more compute per token with 1.01x the parameters" in answer.summary
+    assert "takes 1 % less compute per token despite 1.01x the parameters" in answer.summary

@@ -48,7 +48,7 @@ class Contestant(Part):
     total_params: int
     active_params: int = Field(description="Input embedding and output head counted.")
     active_percent: float
-    gflop_per_token: float = Field(description="2 x active parameters, at every batch.")
+    gflop_per_token: float = Field(description="2 x active parameters, but an embedding that is looked up.")
     experts: int = Field(exclude_if=_none, description="Routed experts per layer.")
     active_experts: int = Field(exclude_if=_none)
     memory_gb: float

@@ -63,9 +63,14 @@ class Side:
         return price_of_million(self.on, self.rent)
 
     @property
+    def multiplied(self) -> int:
+        """The parameters that a token is multiplied with: the active ones, but an embedding that is looked up."""
+        return self.model.active_params - (self.model.parameters.embedding if self._looks_up else 0)
+
+    @property
     def flop_per_token(self) -> float:
-        """2 × active parameters: compute of one token without attention over the context. [FLOP]"""
-        return FLOP_PER_PARAMETER * self.model.active_params
+        """2 × those multiplied: compute of one token without attention over the context. [FLOP]"""
+        return FLOP_PER_PARAMETER * self.multiplied
 
     def touched(self, batch: int) -> float | None:
         """Distinct experts per layer that a decode step reads, in the mean; None of a dense model. [experts]"""
@@ -76,12 +81,16 @@ class Side:
 
     @property
     def gathered(self) -> float:
-        """The embedding of a checkpoint with a head of its own: a step gathers a row a token, and reads no more. [B]
+        """An embedding that is looked up: a step gathers a row a token, and reads no more. [B]"""
+        return self.on.weights.embedding if self._looks_up else 0.0
 
-        A tied embedding is read as the head; of a size class all weights count as read, as in the guide.
+    @property
+    def _looks_up(self) -> bool:
+        """Whether the input embedding is looked up alone: a checkpoint's with a head of its own.
+
+        A tied embedding is multiplied as the head; of a size class all parameters count, as in the guide.
         """
-        stored = self.on.weights
-        return stored.embedding if stored.output_head and not self.model.is_size_class else 0.0
+        return bool(self.model.parameters.output_head) and not self.model.is_size_class
 
     def read(self, batch: int) -> float:
         """Weights that a decode step over `batch` sequences reads. [B]"""
@@ -97,9 +106,7 @@ class Side:
 
 def compute_ratio(dense: Side, moe: Side) -> float:
     """Compute per token of the second model over that of the first. [ratio]"""
-    return sparsity.compute_ratio(
-        active_params=moe.model.active_params, reference_active_params=dense.model.active_params
-    )
+    return sparsity.compute_ratio(active_params=moe.multiplied, reference_active_params=dense.multiplied)
 
 
 def crossover(dense: Side, moe: Side) -> int | None:
@@ -144,19 +151,18 @@ def _introduced(side: Side) -> str:
     return (
         f"{_named(model)} routes each token to {experts.active} of {experts.experts} experts per layer: "
         f"{words.params(model.active_params)} of its {total} parameters compute it ({100 * side.active_share:.1f} %"
-        f"{_looked_up(model)})."
+        f"{_looked_up(side)})."
     )
 
 
-def _looked_up(model: Model) -> str:
+def _looked_up(side: Side) -> str:
     """The active parameters as makers count them who leave out the input embedding, where that is much of them.
 
     A token looks its row up; an embedding that is the output head too is multiplied. OpenAI says 3.6 B of gpt-oss 20B.
     """
-    active, embedding = model.active_params, model.parameters.embedding
-    if model.is_size_class or not model.parameters.output_head or embedding < MUCH_OF_IT * active:
+    if side.model.active_params - side.multiplied < MUCH_OF_IT * side.model.active_params:
         return ""
-    return f"; {words.params(active - embedding)} without the input embedding, which is looked up"
+    return f"; {words.params(side.multiplied)} without the input embedding, which is looked up"
 
 
 def _named(model: Model) -> str:
@@ -257,8 +263,10 @@ def formula(dense: Side, moe: Side) -> Iterator[str]:
                 f"{shown_id(side.model)}: {always / GIGA:,.1f} B always + {experts.active}/{experts.experts} x "
                 f"{routed / GIGA:,.1f} B routed = {side.model.active_params / GIGA:,.1f} B active"
             )
-    active = [side.model.active_params / GIGA for side in (moe, dense)]
-    yield f"compute ratio = {active[0]:,.1f} / {active[1]:,.1f} B = {active[0] / active[1]:.4f}"
+    multiplied = [side.multiplied for side in (moe, dense)]
+    apart = ", input embeddings left out" if multiplied != [side.model.active_params for side in (moe, dense)] else ""
+    first, second = (params / GIGA for params in multiplied)
+    yield f"compute ratio = {first:,.1f} / {second:,.1f} B{apart} = {first / second:.4f}"
     weigh = [side.on.weights.total / GB for side in (moe, dense)]
     yield f"memory ratio = {weigh[0]:,.1f} / {weigh[1]:,.1f} GB = {weigh[0] / weigh[1]:.2f}"
     if routed := moe.experts or dense.experts:
