@@ -30,6 +30,8 @@ cohere2: hidden_size=8192 intermediate_size=22528 max_position_embeddings=8192 n
     num_hidden_layers=40 sliding_window=4096 vocab_size=256000
 cwm: head_dim=128 hidden_size=6144 intermediate_size=21504 max_position_embeddings=131072 num_attention_heads=48
     num_hidden_layers=64 num_key_value_heads=8 sliding_window=8192 vocab_size=128256
+deepseek_ocr2_text: hidden_size=4096 intermediate_size=11008 max_position_embeddings=2048 moe_intermediate_size=1407
+    n_routed_experts=64 n_shared_experts=2 num_attention_heads=32 num_hidden_layers=32 vocab_size=102400
 deepseek_v2: hidden_size=4096 intermediate_size=11008 kv_lora_rank=512 max_position_embeddings=2048
     moe_intermediate_size=1407 n_routed_experts=64 n_shared_experts=2 num_attention_heads=32 num_hidden_layers=32
     q_lora_rank=1536 qk_nope_head_dim=128 qk_rope_head_dim=64 v_head_dim=128 vocab_size=102400
@@ -99,6 +101,8 @@ glm5_next_text: first_k_dense_replace=3 hc_mult=4 hidden_size=4096 index_head_di
     linear_num_heads=64 max_position_embeddings=1048576 moe_intermediate_size=2048 n_routed_experts=288
     n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8 num_hidden_layers=45 num_local_experts=288
     q_lora_rank=1536 qk_nope_head_dim=256 qk_rope_head_dim=0 v_head_dim=256 vocab_size=154880
+glm_ocr_text: hidden_size=1024 intermediate_size=4096 max_position_embeddings=131072 num_attention_heads=16
+    num_hidden_layers=16 num_key_value_heads=8 vocab_size=59392
 glm_moe_dsa: first_k_dense_replace=3 hidden_size=6144 index_head_dim=128 index_n_heads=32 index_topk=2048
     intermediate_size=12288 kv_lora_rank=512 max_position_embeddings=202752 moe_intermediate_size=2048
     n_routed_experts=256 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8 num_hidden_layers=78

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from inferplan.catalog.hugging_face.families import chatglm, gemma3n, gemma4, minicpm3, mllama, nemotron_nas
 from inferplan.catalog.hugging_face.families import early_decoders as early
-from inferplan.catalog.hugging_face.families import gemma3n, gemma4, minicpm3, mllama, nemotron_nas
 from inferplan.catalog.hugging_face.families.family import Family, always
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers
 from inferplan.catalog.hugging_face.layers.heads import (
@@ -69,6 +69,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
         tied=True,
         extras=early.bloom_extras,
     ),
+    "chatglm": chatglm.FAMILY,
     "cohere": Family(mixers=AttentionLayers(heads=_LAYER_NORM_QK), norms=1, tied=True),
     "cohere2": Family(mixers=AttentionLayers(heads=BIAS_FLAG, windows=one_full_in(4)), norms=1, tied=True),
     "cwm": Family(mixers=AttentionLayers(windows=first_full_in_four), blocks=DenseLayers(bias="mlp_bias")),
@@ -108,6 +109,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "glm": Family(mixers=AttentionLayers(heads=QKV_BIAS_FLAG)),
     "glm4": Family(mixers=AttentionLayers(heads=QKV_BIAS_FLAG), norms=4),
     "glm4v_text": Family(mixers=AttentionLayers(heads=Heads(qkv_bias=True)), norms=4),
+    "glm_ocr_text": Family(mixers=AttentionLayers(), norms=4, multi_token=MultiTokenLayers(norms=7, embeddings=2)),
     "gpt2": Family(
         refused=("add_cross_attention",),
         mixers=AttentionLayers(heads=FUSED_BIASED),

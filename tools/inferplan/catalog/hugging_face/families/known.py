@@ -14,6 +14,7 @@ _FAMILIES: Mapping[str, Family] = {**DENSE_FAMILIES, **MOE_FAMILIES, **LATENT_FA
 _ALIASES: Mapping[str, str] = {
     "bailing_moe": "bailing_moe_v2",
     "deci": "nemotron-nas",
+    "deepseek_ocr2_text": "deepseek",
     "deepseek_ref": "deepseek_v4",
     "ernie4_5_vl_moe_text": "ernie4_5_moe_vl",
     "exaone4_5_text": "exaone4",
@@ -30,6 +31,7 @@ _ALIASES: Mapping[str, str] = {
     "minimax_m3_vl_text": "minimax_m3",
     "minimax_text_01": "minimax",
     "mimo_v2": "mimo_v2_flash",
+    "paddleocr_vl_text": "ernie4_5",
     "phi4_multimodal": "phi3",
     "phi4mm": "phi3",
     "qwen2_5_omni_text": "qwen2",

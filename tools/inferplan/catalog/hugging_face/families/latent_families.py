@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from inferplan.catalog.hugging_face.families import (
     axk2,
+    deepseek_v2,
     deepseek_v4,
     deepseek_v41,
     hy_v4,
@@ -20,7 +21,7 @@ from inferplan.catalog.hugging_face.layers.multi_token import MultiTokenLayers
 LATENT_FAMILIES: Mapping[str, Family] = {
     "axk1": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, norms=3),
     "axk2": Family(mixers=axk2.mixers, blocks=DEEPSEEK_EXPERTS, extras=axk2.extras),
-    "deepseek_v2": Family(refused=("mlp_bias",), mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS),
+    "deepseek_v2": Family(refused=("mlp_bias",), mixers=deepseek_v2.mixers, blocks=DEEPSEEK_EXPERTS),
     "deepseek_v3": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
     "deepseek_v32": Family(mixers=MlaLayers(indexer=True), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
     "deepseek_v4": Family(

@@ -22,7 +22,7 @@ from inferplan.catalog.hugging_face.layers.expert_layers import (
     from_start_to_end,
     sparse_step,
 )
-from inferplan.catalog.hugging_face.layers.ffn import DenseLayers, MoeLayers
+from inferplan.catalog.hugging_face.layers.ffn import Blocks, DenseLayers, MoeLayers
 from inferplan.catalog.hugging_face.layers.heads import (
     BIAS_FLAG,
     QK_NORM,
@@ -42,6 +42,7 @@ from inferplan.catalog.hugging_face.layers.windows import (
     local_global,
     one_full_in,
 )
+from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
 
 AFTER_FIRST_K = after_dense("first_k_dense_replace")
 DEEPSEEK_EXPERTS = MoeLayers(
@@ -62,6 +63,13 @@ QWEN2_EXPERTS = replace(QWEN_SHARED_EXPERT, where=sparse_step)
 _SHARED_BY_COUNT = MoeLayers(count=("num_experts",), shared_experts=("num_shared_experts",), where=AFTER_FIRST_K)
 _MIXTRAL_EXPERTS = MoeLayers(count=("num_local_experts",), width=("intermediate_size",))
 _LOCAL_OR_NUM = ("num_local_experts", "num_experts")
+
+
+def _minicpm_blocks(keys: Keys) -> Blocks:
+    """Dense blocks; experts in every layer where there are any. Source: vLLM 0.33, `MiniCPMDecoderLayer`."""
+    experts = keys.optional("num_experts", high=LARGEST_COUNT)
+    return replace(_MIXTRAL_EXPERTS, count=("num_experts",))(keys) if experts else DenseLayers()(keys)
+
 
 MOE_FAMILIES: Mapping[str, Family] = {
     "afmoe": Family(
@@ -174,6 +182,9 @@ MOE_FAMILIES: Mapping[str, Family] = {
     "mimo_v2_flash": Family(
         mixers=mimo_v2.mixers,
         blocks=MoeLayers(count=("n_routed_experts",), shared_experts=("n_shared_experts",), where=by_frequency),
+    ),
+    "minicpm": Family(
+        refused=("attention_bias", "mlp_bias"), mixers=AttentionLayers(), blocks=_minicpm_blocks, tied=True
     ),
     "minimax_m2": Family(mixers=AttentionLayers(heads=Heads(qk_norm="full_width")), blocks=_MIXTRAL_EXPERTS),
     "minimax_m3": Family(

@@ -19,10 +19,14 @@ NO_CLASS = frozenset(
         "internvl_chat",
         "mimo",
         "mimo_v2",
+        "minicpm",
+        "minicpmo",
+        "minicpmv",
         "minimax_m1",
         "minimax_m3",
         "minimax_text_01",
         "nemotron-nas",
+        "phi3_v",
         "phi4mm",
         "yi",
     }
@@ -35,6 +39,7 @@ has them; without the flag `AutoConfig` stops there ("requires you to execute th
 TRUSTED = frozenset(
     {
         "bailing_hybrid",
+        "chatglm",
         "hunyuan_v1_moe",
         "iquestcoder",
         "kimi_k2",

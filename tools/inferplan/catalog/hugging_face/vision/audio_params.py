@@ -54,17 +54,28 @@ def _qwen2_5_omni(audio: Keys, _hidden: int) -> int:
     )
 
 
+def _whisper(audio: Keys, *, width: int, inner: int, layers: int, mels: int) -> int:
+    """Whisper's encoder, whose keys have no bias, with its positions. Source: transformers, `WhisperEncoder`."""
+    ends = size(audio, "max_source_positions", default=1500) * width + 2 * width
+    return layers * _whisper_layer(width, inner) + _whisper_convolutions(width, mels) + ends
+
+
 def _qwen2_audio(audio: Keys, hidden: int) -> int:
-    """Whisper's encoder, whose keys have no bias, with its positions, and one matrix.
+    """Whisper's encoder and one matrix.
 
     Source: transformers 5.24, `Qwen2AudioEncoder`, `Qwen2AudioMultiModalProjector`.
     """
     width, inner = size(audio, "d_model", default=1280), size(audio, "encoder_ffn_dim", default=5120)
-    heard = _whisper_convolutions(width, size(audio, "num_mel_bins", default=128))
-    ends = size(audio, "max_source_positions", default=1500) * width + 2 * width
-    return (
-        size(audio, "encoder_layers", default=32) * _whisper_layer(width, inner) + heard + ends + (width + 1) * hidden
-    )
+    layers, mels = size(audio, "encoder_layers", default=32), size(audio, "num_mel_bins", default=128)
+    return _whisper(audio, width=width, inner=inner, layers=layers, mels=mels) + (width + 1) * hidden
+
+
+def _minicpmo(audio: Keys, hidden: int) -> int:
+    """Whisper's encoder with the defaults of its class, and two matrices. Source: vLLM 0.33, minicpmo.py."""
+    width, inner = size(audio, "d_model", default=384), size(audio, "encoder_ffn_dim", default=1536)
+    layers, mels = size(audio, "encoder_layers", default=4), size(audio, "num_mel_bins", default=80)
+    encoder = _whisper(audio, width=width, inner=inner, layers=layers, mels=mels)
+    return encoder + (inner // 4 + 1 + hidden + 1) * hidden
 
 
 def _gemma4_unified(audio: Keys, hidden: int) -> int:
@@ -78,10 +89,8 @@ def _voxtral(audio: Keys, hidden: int) -> int:
     Source: transformers 5.24, `VoxtralEncoder`, `VoxtralMultiModalProjector`.
     """
     width, inner = size(audio, "hidden_size", "d_model", default=1280), size(audio, "intermediate_size", default=5120)
-    heard = _whisper_convolutions(width, size(audio, "num_mel_bins", default=128))
-    ends = size(audio, "max_source_positions", default=1500) * width + 2 * width
-    layers = size(audio, "num_hidden_layers", default=32) * _whisper_layer(width, inner)
-    return layers + heard + ends + (inner + hidden) * hidden
+    layers, mels = size(audio, "num_hidden_layers", default=32), size(audio, "num_mel_bins", default=128)
+    return _whisper(audio, width=width, inner=inner, layers=layers, mels=mels) + (inner + hidden) * hidden
 
 
 def _phi4(audio: Keys, hidden: int) -> int:
@@ -153,6 +162,7 @@ AUDIO_TOWERS: Mapping[str, Callable[[Keys, int], int]] = {
     "apertus1p5": _wavtokenizer,
     "gemma4_unified": _gemma4_unified,
     "inkling_mm_model": _inkling,
+    "minicpmo": _minicpmo,
     "phi4_multimodal": _phi4,
     "phi4mm": _phi4,
     "qwen2_5_omni_thinker": _qwen2_5_omni,

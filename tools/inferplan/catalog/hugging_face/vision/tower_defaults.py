@@ -29,11 +29,18 @@ _ERNIE = {
 _PHI4 = {
     "hidden_size": 1152, "image_size": 448, "intermediate_size": 4304, "num_hidden_layers": 27, "patch_size": 14,
 }  # fmt: skip
+_SIGLIP = {
+    "hidden_size": 1152, "image_size": 384, "intermediate_size": 4304, "num_hidden_layers": 27, "patch_size": 14,
+}  # fmt: skip
+_MINICPMV = {
+    "hidden_size": 768, "image_size": 224, "intermediate_size": 3072, "num_hidden_layers": 12, "patch_size": 16,
+}  # fmt: skip
 VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "apertus1p5": {
         "base_channels": 256, "codebook_size": 131072, "embed_dim": 256, "in_channels": 3, "latent_channels": 256,
         "num_res_blocks": 4,
     },
+    "deepseek_vl_v2": _SIGLIP,
     "ernie4_5_moe_vl": _ERNIE,
     "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
     "cosmos3_omni": {**_QWEN3, "out_hidden_size": 3584},
@@ -45,6 +52,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "glm5_next": {
         "depth": 24, "hidden_size": 1024, "in_channels": 3, "intermediate_size": 4096, "out_hidden_size": 1536,
         "patch_size": 14, "projection_intermediate_size": 10240, "spatial_merge_size": 2, "temporal_patch_size": 2,
+    },
+    "glm_ocr": {
+        "depth": 24, "hidden_size": 1024, "in_channels": 3, "intermediate_size": 4096, "out_hidden_size": 1536,
+        "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
     },
     "gemma4_unified": {
         "mm_embed_dim": 3840, "mm_posemb_size": 1120, "output_proj_dims": 3840, "patch_size": 16,
@@ -63,13 +74,19 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "llava": _CLIP,
     "llava_next": _CLIP,
     "lighton_ocr": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
+    "minicpmo": _MINICPMV,
+    "minicpmv": _MINICPMV,
     "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
     "mistral_large4": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 30, "patch_size": 14},
     "muse_glimmer": {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
         "pos_emb_height": 32, "pos_emb_width": 32,
     },
+    "paddleocr_vl": {**_SIGLIP, "spatial_merge_size": 2},
     "paligemma": {**_CLIP, "patch_size": 16},
+    "phi3_v": {
+        "hidden_size": 1024, "image_size": 336, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 14,
+    },
     "phi4_multimodal": _PHI4,
     "phi4mm": _PHI4,
     "qwen2_5_omni_thinker": _QWEN2_5,

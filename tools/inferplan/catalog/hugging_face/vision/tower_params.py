@@ -210,19 +210,43 @@ def _clip(vision: Keys, root: Keys, hidden: int) -> int:
     return _vit_with_class(vision) + size(vision, "hidden_size") * hidden + hidden**2 + 2 * hidden + newline
 
 
-def _glm5_next(vision: Keys, _root: Keys, hidden: int) -> int:
-    """Patches are merged by a convolution and go through a gated block as wide as the decoder.
+def _glm(projection: Callable[[Keys, int], int]) -> Callable[[Keys, Keys, int], int]:
+    """Patches are merged by a convolution and go through a gated block, whose width is the `projection`.
 
-    Source: transformers 5.24, `Glm5NextVisionModel`, `Glm5NextVisionPatchMerger`.
+    Source: transformers 5.24, `GlmOcrVisionModel`, `Glm5NextVisionModel`, `Glm5NextVisionPatchMerger`.
     """
-    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
-    biased = vision.flag("attention_bias", default=True)
-    heads = size(vision, "num_heads", "num_attention_heads", default=16)
-    layer = _layer(width, size(vision, "intermediate_size"), bias=biased, gated=True, norm=1)
-    ends = (video_patch_values(vision, "in_channels") + 2) * width
-    merging = (width * merged_patches(vision) + 1) * out
-    merger = (out + 2 + 3 * size(vision, "projection_intermediate_size")) * out
-    return size(vision, "depth", "num_hidden_layers") * (layer + 2 * (width // heads)) + ends + merging + merger
+
+    def params(vision: Keys, _root: Keys, hidden: int) -> int:
+        width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+        biased = vision.flag("attention_bias", default=True)
+        heads = size(vision, "num_heads", "num_attention_heads", default=16)
+        layer = _layer(width, size(vision, "intermediate_size"), bias=biased, gated=True, norm=1)
+        ends = (video_patch_values(vision, "in_channels") + 2) * width
+        merging = (width * merged_patches(vision) + 1) * out
+        merger = (out + 2 + 3 * projection(vision, out)) * out
+        return size(vision, "depth", "num_hidden_layers") * (layer + 2 * (width // heads)) + ends + merging + merger
+
+    return params
+
+
+def _stated_projection(vision: Keys, _out: int) -> int:
+    """As the config says. [elements]"""
+    return size(vision, "projection_intermediate_size")
+
+
+def _projection_by_colours(vision: Keys, out: int) -> int:
+    """The width of the output × the colours of a picture. [elements]"""
+    return out * size(vision, "in_channels")
+
+
+def _paddleocr(vision: Keys, _root: Keys, hidden: int) -> int:
+    """SigLIP without its head, a norm, and two matrices behind a square of patches merged into one.
+
+    Source: transformers 5.24, `PaddleOCRVisionModel`, `PaddleOCRProjector`; vLLM 0.33, paddleocr_vl.py, which leaves
+    the head and the table of packed positions in the checkpoint.
+    """
+    width = size(vision, "hidden_size")
+    return _siglip(vision, head=False) + 2 * width + _merger(width * merged_patches(vision), hidden)
 
 
 def _llama4(vision: Keys, _root: Keys, hidden: int) -> int:
@@ -233,11 +257,14 @@ def _llama4(vision: Keys, _root: Keys, hidden: int) -> int:
     return tower + adapter + size(vision, "vision_output_dim", default=last) * hidden
 
 
-def _vit_with_class(vision: Keys) -> int:
-    """A vision transformer of images of one size, with a class token and two norms at its ends. [parameters]"""
+def _vit_with_class(vision: Keys, *, unused: int = 0) -> int:
+    """A vision transformer of images of one size, with a class token and two norms at its ends. [parameters]
+
+    Without `unused` last layers, which leave it no last norm.
+    """
     width, inner = size(vision, "hidden_size"), size(vision, "intermediate_size")
-    layers = size(vision, "num_hidden_layers") * _layer(width, inner)
-    return layers + (patch_values(vision) + 1 + image_patches(vision) + 1 + 4) * width
+    layers = (size(vision, "num_hidden_layers") - unused) * _layer(width, inner)
+    return layers + (patch_values(vision) + 1 + image_patches(vision) + 1 + (2 if unused else 4)) * width
 
 
 def _moonvit(vision: Keys, _root: Keys, hidden: int) -> int:
@@ -303,18 +330,90 @@ _FOLDED = {
     "steps": (4, "num_hidden_layers", "n_layers"),
 }
 
+
+def _phi3_v(vision: Keys, root: Keys, hidden: int) -> int:
+    """CLIP without its last layer, two vectors that end lines and images, and two matrices behind four patches in one.
+
+    Source: vLLM 0.33, phi3v.py, `Phi3HDImageEmbedding`.
+    """
+    if vision.values.get("layer_idx", USUAL_FEATURES) != USUAL_FEATURES:
+        vision.keep("layer_idx", "other", None)
+        root.notes[UNCOUNTED] = None
+        return 0
+    merged = 4 * size(vision, "hidden_size")
+    return _vit_with_class(vision, unused=1) + 2 * merged + (merged + 1 + hidden + 1) * hidden
+
+
+USUAL_FEATURES = -2
+"""The layer whose output is used, counted from the end."""
+
+
+def _minicpmv(vision: Keys, root: Keys, hidden: int) -> int:
+    """SigLIP with its last norm but without a head, and queries that attend to its patches.
+
+    Source: vLLM 0.33, minicpmv.py, `MiniCPMV2_5` and later, `BaseResampler`; the published total of MiniCPM-V 2.6.
+    """
+    width, queries = size(vision, "hidden_size"), size(root, "query_num", default=64)
+    layer = _layer(width, size(vision, "intermediate_size"))
+    dropped = layer if root.flag("drop_vision_last_layer", default=True) else 0
+    projected = width * hidden if width != hidden else 0
+    resampler = queries * hidden + projected + 4 * (hidden + 1) * hidden + 3 * 2 * hidden + hidden**2
+    return _siglip(vision, head=False) - dropped + resampler
+
+
+def _deepseek_vl_v2(vision: Keys, root: Keys, _hidden: int) -> int:
+    """SigLIP with its head, or SAM and CLIP of fixed sizes (DeepSeek-OCR); a projector, and two vectors.
+
+    Source: vLLM 0.33, deepseek_vl2.py, deepseek_ocr.py; the published `total_size` of DeepSeek-OCR.
+    """
+    name, projector = vision.text("model_name"), root.child("projector_config", defaults={})
+    tower = SAM_AND_CLIP if name == "deeplip_b_l" else 0
+    if name is None or "so400m" in name:
+        tower = _siglip(vision, head=True)
+    if not tower or projector is None:
+        vision.keep("model_name", name, None)
+        root.notes[UNCOUNTED] = None
+        return 0
+    vision.keep("model_name", name if tower == SAM_AND_CLIP else None, None)
+    return tower + _projector(projector) + 2 * size(projector, "n_embed", default=2048)
+
+
+def _projector(projector: Keys) -> int:
+    """One matrix, or `depth` of them behind a square of patches merged into one, with biases. [parameters]
+
+    Source: vLLM 0.33, deepseek_vl2.py, `MlpProjector`.
+    """
+    inputs, out = size(projector, "input_dim", default=1152), size(projector, "n_embed", default=2048)
+    kind = projector.word("projector_type", allowed=("linear", "downsample_mlp_gelu"), default="downsample_mlp_gelu")
+    if kind == "linear":
+        return (inputs + 1) * out
+    merged = inputs * size(projector, "downsample_ratio", default=2) ** 2
+    inner = out * size(projector, "mlp_ratio", default=1)
+    between = (size(projector, "depth", default=2) - 2) * (inner + 1) * inner
+    return (merged + 1) * inner + between + (inner + 1) * out
+
+
+SAM_AND_CLIP = 95_569_152 + 303_177_728
+"""SAM's ViT-B with two convolutions behind it, and CLIP's ViT-L of 224 pixels with its embedding of patches.
+
+Source: vLLM 0.33, deepencoder.py, `build_sam_vit_b`, and deepseek_ocr.py, `DeepCLIPVisionTransformer`.
+"""
+
+
 TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "cosmos3_omni": _qwen3,
     "paligemma": _paligemma,
     "lighton_ocr": _pixtral,
     "apertus1p5": _apertus1p5,
     "deepseek_v41": _deepseek_v41,
+    "deepseek_vl_v2": _deepseek_vl_v2,
     "ernie4_5_moe_vl": _ernie,
     "ernie4_5_vl_moe": _ernie,
     "gemma3": _gemma3,
     "gemma4": _gemma4,
     "gemma4_unified": _gemma4_unified,
-    "glm5_next": _glm5_next,
+    "glm5_next": _glm(_stated_projection),
+    "glm_ocr": _glm(_projection_by_colours),
     "hunyuan_vl": _hunyuan,
     "hyperclovax_vision_v2": _hyperclovax,
     "inkling_mm_model": _inkling,
@@ -322,9 +421,13 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "llama4": _llama4,
     "llava": _clip,
     "llava_next": _clip,
+    "minicpmo": _minicpmv,
+    "minicpmv": _minicpmv,
     "mistral3": _pixtral,
     "mistral_large4": _pixtral,
     "muse_glimmer": _muse_glimmer,
+    "paddleocr_vl": _paddleocr,
+    "phi3_v": _phi3_v,
     "phi4_multimodal": _phi4(unused=0),
     "phi4mm": _phi4(unused=1),
     "qwen2_5_omni_thinker": _qwen2_5,
