@@ -106,6 +106,9 @@ class LayerGroup:
         return 1 if self.joined else len(self.mixers) + (self.ffn is not None)
 
 
+ANY_CONTEXT = 10**9
+"""The longest context of a model that has none: no context is longer. [tokens]"""
+
 StageCopies = Literal["none", "embedding", "all"]
 """What vLLM builds on every pipeline stage: neither embedding nor output head, the embedding, or both."""
 DraftMethod = Literal["mtp", "dspark"]
@@ -206,6 +209,11 @@ class Architecture:
         if not isinstance(first, Attention) or not first.is_plain:
             return None
         return first if all(group.mixers == (first,) for group in self.groups) else None
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether any layer caches something of each token."""
+        return any(mixer.cached for _, mixer in self.mixers)
 
     @property
     def has_states(self) -> bool:

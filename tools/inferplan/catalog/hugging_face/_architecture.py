@@ -11,7 +11,7 @@ from inferplan.catalog.hugging_face.layers.rope import max_positions, rope_table
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.reading.sizes import hidden_of
 from inferplan.catalog.hugging_face.vision.tower import vision_of
-from inferplan.core.architecture import Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer
+from inferplan.core.architecture import ANY_CONTEXT, Architecture, DenseFfn, ExpertFfn, LayerGroup, Mixer
 from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.latent_attention import Latent
@@ -58,7 +58,7 @@ def layers_in(body: Keys, type_: str) -> Layers:
             body.unsupported(flag, "no published model of this family has it")
     layers: list[Layer] = list(zip(family.mixers(body), family.blocks(body), strict=False))
     body.integer("vocab_size")
-    max_positions(body)
+    _max_positions(body, family)
     norms = family.norms if isinstance(family.norms, int) else family.norms(body)
     counts = Counter(layers)
     numbers = {layer: number for number, layer in enumerate(counts)}
@@ -85,7 +85,7 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
         vocab=body.integer("vocab_size"),
         groups=layers.groups,
         order=layers.order,
-        max_positions=max_positions(body),
+        max_positions=_max_positions(body, family),
         tied_embeddings=_tied(root, body, family),
         head_rows=_head_rows(body, family),
         head_bias=trait_of(body, family.head_bias),
@@ -109,6 +109,11 @@ def architecture_of(root: Keys, body: Keys, type_: str, layers: Layers) -> Archi
         vision_params=vision_params,
         vision=vision,
     )
+
+
+def _max_positions(body: Keys, family: Family) -> int:
+    """The longest context of the config, or of any model where the family has none. [tokens]"""
+    return ANY_CONTEXT if family.any_context else max_positions(body)
 
 
 def _tied(root: Keys, body: Keys, family: Family) -> bool:

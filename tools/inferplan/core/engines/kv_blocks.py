@@ -148,9 +148,9 @@ class Blocks:
 def cut(architecture: Architecture, layout: Layout, *, kv_bits: float, engine: Engine) -> Blocks:
     """The blocks of one rank of the pipeline stage with most layers.
 
-    One kind of layer: a block holds its tokens in all layers. Several kinds: groups of equally many layers, each with
-    blocks of its own, all of the same bytes (see `_group_size`). Beside recurrent states a block of attention grows to
-    the size of a state.
+    One kind of layer: a block holds its tokens, or the state of a sequence, in all layers. Several kinds: groups of
+    equally many layers, each with blocks of its own, all of the same bytes (see `_group_size`). Beside recurrent states
+    a block of attention grows to the size of a state.
 
     Source: vLLM, vllm/v1/core/kv_cache_utils.py, `get_kv_cache_groups`.
     """

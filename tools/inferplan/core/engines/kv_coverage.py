@@ -23,6 +23,11 @@ FIRST_READ = 28
 Source: vLLM 0.28 and 0.33, vllm/v1/kv_cache_interface.py, `AttentionSpec.state_content_size_bytes`, and
 `UniformTypeKVCacheSpecs`: index keys are full attention of one vector a token, in one group with keys and values.
 """
+FIRST_STATES_ALONE = 28
+"""The first vLLM (0.28) whose pages for layers that all keep states, and nothing else, were read.
+
+Source: vLLM 0.28, vllm/v1/core/kv_cache_utils.py, and 0.33, v1/core/kv_cache_planning.py: one group, a page a sequence.
+"""
 LAST_LIGHTNING = 23
 """The last vLLM (0.23) that serves lightning attention."""
 
@@ -40,8 +45,8 @@ def not_modelled(architecture: Architecture, *, version: int) -> str | None:
         return "states beside a windowed cache or index keys: vLLM's pages for that mix are not modelled"
     if not states and any(pools_index_keys(mixer) for _, mixer in architecture.mixers):
         return "pooled index keys: vLLM's layout of them without states is not modelled"
-    if not any(mixer.cached for _, mixer in architecture.mixers):
-        return "no layer keeps keys and values: vLLM's pages for states alone are not modelled"
+    if not architecture.has_cache and version < FIRST_STATES_ALONE:
+        return f"no layer keeps keys and values: vLLM's pages for states alone are known since 0.{FIRST_STATES_ALONE}"
     return _odd_pages(architecture)
 
 
@@ -109,7 +114,7 @@ def is_read_alone(architecture: Architecture) -> bool:
     >>> [is_read_alone(MODELS[id_].architecture) for id_ in ("MiniMaxAI/MiniMax-M3", "XiaomiMiMo/MiMo-V2-Flash")]
     [True, False]
     """
-    return picks_pages(architecture)
+    return picks_pages(architecture) or not architecture.has_cache
 
 
 def picks_pages(architecture: Architecture) -> bool:

@@ -118,7 +118,7 @@ def _width(architecture: Architecture) -> int:
     """The widest feed-forward block, where active experts count side by side. [elements]"""
     experts = architecture.experts
     routed = experts.active * experts.intermediate if experts else 0
-    return max(routed, *(group.ffn.dense_width for group in architecture.groups if group.ffn))
+    return max([routed, *(group.ffn.dense_width for group in architecture.groups if group.ffn)])
 
 
 def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
@@ -221,6 +221,8 @@ def _layer_cache(group: LayerGroup, *, ahead: int | None, context: int, kv_bits:
 
 def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
     """Why llama.cpp's cache of this architecture cannot be computed, as a clause; None where it can."""
+    if not architecture.has_cache:
+        return "no layer keeps keys and values: llama.cpp's compute buffer for states alone is not modelled"
     reasons = (_reason(mixer) for _, mixer in architecture.mixers)
     return next((reason for reason in reasons if reason), None)
 

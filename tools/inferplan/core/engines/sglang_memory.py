@@ -256,13 +256,10 @@ def _part_bytes(mixer: Mixer, part: Cached, *, tp: int, kv_bits: float) -> float
 
 def not_modelled(architecture: Architecture, _engine: Engine) -> str | None:
     """Why SGLang's cache of this architecture cannot be computed, as a clause; None where it can."""
-    reasons = (_reason(mixer) for _, mixer in architecture.mixers)
-    found = next((reason for reason in reasons if reason), None)
-    if found:
-        return found
-    if not any(mixer.cached for _, mixer in architecture.mixers):
+    if not architecture.has_cache:
         return "no layer keeps keys and values: SGLang's pool for states alone is not modelled"
-    return None
+    reasons = (_reason(mixer) for _, mixer in architecture.mixers)
+    return next((reason for reason in reasons if reason), None)
 
 
 def _reason(mixer: Mixer) -> str | None:

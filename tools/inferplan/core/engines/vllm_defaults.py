@@ -70,13 +70,13 @@ def default_batching(gpu: Gpu, version: int) -> tuple[int, int]:
 
 
 def default_prefix_caching(architecture: Architecture, engine_version: int = NEWEST) -> bool:
-    """Whether prefix caching is on by default: always, but with recurrent states only since 0.28.
+    """Whether prefix caching is on by default: always, but with recurrent states only since 0.28, and alone never.
 
     Source: vLLM 0.11, vllm/model_executor/models/config.py, `MambaModelConfig` (off beside states); 0.14 to 0.24,
     vllm/config/model.py, `is_prefix_caching_supported`; 0.26 to 0.33, vllm/engine/arg_utils.py,
     `_set_default_chunked_prefill_and_prefix_caching_args`.
     """
-    return engine_version >= 28 or not architecture.has_states
+    return architecture.has_cache and (engine_version >= 28 or not architecture.has_states)
 
 
 def default_latent_scales(gpu: Gpu, engine_version: int = NEWEST) -> bool:

@@ -47,7 +47,7 @@ COMPRESSED = "vLLM's source; in 4 published logs of V4-Flash KV pools were 3 GiB
 RAN_OUT = "; one start on 4 x H800 ran out at the default share: set memory_utilization lower"
 """What is known of its second model runner, whose graphs are outside the share. Source: vLLM's issue 54677."""
 READ_ALONE = "its KV cache is cut as in vLLM's source; no published log was held against it"
-"""Of every index key beside keys and values."""
+"""Of every index key beside keys and values, and of states alone."""
 IN_HOST = "tables of n-grams, which vLLM reads from the host's memory: they are no part of the weights on GPUs"
 TEXT_ALONE = "image_inputs=0 leaves it out"
 NO_IMAGES = """--limit-mm-per-prompt '{"image":0,"video":0}' avoids it"""

@@ -239,7 +239,7 @@ class Fit:
         return Busiest(
             layout=layout,
             memory=self.on.capacity(layout, self.need.context).memory,
-            wanted=users * self.on.session_bytes(layout, self.need.context),
+            wanted=0.0 if self.on.not_modelled else users * self.on.session_bytes(layout, self.need.context),
         )
 
     @property

@@ -64,6 +64,10 @@ exaone4: hidden_size=4096 intermediate_size=16384 max_position_embeddings=2048 n
 exaone_moe: first_k_dense_replace=1 hidden_size=4096 intermediate_size=16384 max_position_embeddings=2048
     moe_intermediate_size=1024 num_attention_heads=32 num_experts=64 num_experts_per_tok=8 num_hidden_layers=32
     num_shared_experts=1 sliding_window=4096 vocab_size=102400
+falcon_mamba: conv_kernel=4 expand=2 hidden_size=768 num_hidden_layers=32 state_size=16 vocab_size=50280
+mamba: conv_kernel=4 expand=2 hidden_size=768 num_hidden_layers=32 state_size=16 vocab_size=50280
+mamba2: conv_kernel=4 expand=2 head_dim=64 hidden_size=4096 n_groups=8 num_heads=128 num_hidden_layers=64
+    state_size=128 vocab_size=32768
 falcon: hidden_size=4544 max_position_embeddings=2048 num_attention_heads=71 num_hidden_layers=32 vocab_size=65024
 falcon_h1: hidden_size=4096 intermediate_size=14336 mamba_d_ssm=1024 mamba_d_state=256 mamba_n_heads=128
     max_position_embeddings=8192 num_attention_heads=32 num_hidden_layers=32 num_key_value_heads=8 vocab_size=128000

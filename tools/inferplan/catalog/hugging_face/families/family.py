@@ -53,9 +53,10 @@ class Family:
     A trait is a value, or the name of the flag that decides, or a reader of the config. `norms` are those of one layer;
     with `joined`, both blocks of a layer read the same input, and their outputs are summed before the all-reduce.
     `tied` (embedding and output head are one tensor) and `state_bytes` (of an element of recurrent states) hold where
-    the config does not say. `local_rope`: windowed layers rotate by another base than full ones. Flags in `refused`
-    change the tensors in ways that no published model has. `head_rows` is the key of how many tokens the output head
-    has rows for, where that may differ from the vocabulary.
+    the config does not say. `local_rope`: windowed layers rotate by another base than full ones. With `any_context` no
+    config says a longest context, as positions are not encoded. Flags in `refused` change the tensors in ways that no
+    published model has. `head_rows` is the key of how many tokens the output head has rows for, where that may differ
+    from the vocabulary.
     """
 
     mixers: Callable[[Keys], Mixers]
@@ -69,6 +70,7 @@ class Family:
     tied: bool = False
     state_bytes: int | Callable[[Keys], int] = 2
     local_rope: bool = False
+    any_context: bool = False
     refused: tuple[str, ...] = ()
     extras: Callable[[Keys], Extras] = no_extras
     multi_token: MultiTokenReader | None = None

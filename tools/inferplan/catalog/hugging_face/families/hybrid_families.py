@@ -11,6 +11,7 @@ from inferplan.catalog.hugging_face.families import (
     kimi_linear,
     lfm2,
     ling,
+    mamba,
     minimax,
     nemotron_h,
     qwen4_exp,
@@ -62,6 +63,7 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
     "kimi_linear": Family(
         mixers=kimi_linear.mixers, blocks=kimi_linear.blocks, state_bytes=4, extras=kimi_linear.extras
     ),
+    "falcon_mamba": mamba.FIRST,
     "lfm2": Family(mixers=lfm2.mixers, blocks=lfm2.blocks, tied=True),
     "lfm2_moe": Family(
         mixers=lfm2.mixers,
@@ -71,6 +73,8 @@ HYBRID_FAMILIES: Mapping[str, Family] = {
         tied=True,
     ),
     "lfm3": Family(mixers=lfm2.with_windows, norms=lfm2.sandwich_norms, tied=True, local_rope=True),
+    "mamba": mamba.FIRST,
+    "mamba2": mamba.SECOND,
     "minimax": Family(
         mixers=minimax.lightning,
         blocks=MoeLayers(count=("num_local_experts",), width=("intermediate_size",)),

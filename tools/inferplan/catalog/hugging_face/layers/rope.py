@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import cast
 
 from inferplan.catalog.hugging_face.reading.keys import Keys
-from inferplan.catalog.hugging_face.reading.sizes import LONGEST_CONTEXT, context_of
+from inferplan.catalog.hugging_face.reading.sizes import context_of
+from inferplan.core.architecture import ANY_CONTEXT
 
 KINDS = (
     "default", "linear", "dynamic", "yarn", "longrope", "su", "llama3", "mrope", "proportional", "deepseek_yarn",
@@ -67,8 +68,8 @@ def max_positions(keys: Keys) -> int:
     context, scaling = context_of(keys), _scaling(keys)
     if scaling is None or _kind(scaling) != "yarn":
         return context
-    original = scaling.integer("original_max_position_embeddings", default=context, high=LONGEST_CONTEXT)
-    return max(context, min(LONGEST_CONTEXT, round(original * _factor(scaling))))
+    original = scaling.integer("original_max_position_embeddings", default=context, high=ANY_CONTEXT)
+    return max(context, min(ANY_CONTEXT, round(original * _factor(scaling))))
 
 
 def rotary_dim(keys: Keys, type_: str, rope_dim: int) -> int | None:

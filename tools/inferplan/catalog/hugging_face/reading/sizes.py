@@ -3,6 +3,7 @@
 from typing import cast
 
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, MOST_LAYERS, Keys
+from inferplan.core.architecture import ANY_CONTEXT
 
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
@@ -22,9 +23,6 @@ STATED = frozenset({*HIDDEN, *LAYERS, *HEADS, "vocab_size", "intermediate_size"}
 TEXT_CONFIGS = ("text_config", "llm_config", "language_config")
 """Where multimodal configs keep that of their text decoder; older ones have its keys beside their own."""
 
-LONGEST_CONTEXT = 10**9
-"""No context is longer. [tokens]"""
-
 
 def layers_of(keys: Keys) -> int:
     """The number of decoder layers."""
@@ -43,7 +41,7 @@ def heads_of(keys: Keys) -> int:
 
 def context_of(keys: Keys) -> int:
     """The longest context that the model was trained for, before any scaling of positions. [tokens]"""
-    return keys.integer(*CONTEXT, high=LONGEST_CONTEXT)
+    return keys.integer(*CONTEXT, high=ANY_CONTEXT)
 
 
 def cut_to_decoder(keys: Keys, key: str, layers: int) -> None:
