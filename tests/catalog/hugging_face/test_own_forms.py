@@ -58,6 +58,7 @@ PHI_3_VISION: Config = {
     "vocab_size": 32064,
 }
 DEEPSEEK_OCR: Config = {
+    "architectures": ["DeepseekOCRForCausalLM"],
     "model_type": "deepseek_vl_v2",
     "language_config": {
         "first_k_dense_replace": 1,
@@ -137,6 +138,57 @@ GLM_OCR: Config = {
     },
     "vision_config": {},
 }
+
+
+DOTS_OCR: Config = {
+    "model_type": "dots_ocr",
+    "hidden_size": 1536,
+    "intermediate_size": 8960,
+    "max_position_embeddings": 131072,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 28,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": False,
+    "vision_config": {},
+    "vocab_size": 151936,
+}
+MOLMO: Config = {
+    "model_type": "molmo2",
+    "adapter_config": {"intermediate_size": 12288, "text_hidden_size": 4096, "vit_layers": [-3, -9]},
+    "text_config": {
+        "model_type": "molmo2_text",
+        "additional_vocab_size": 128,
+        "head_dim": 128,
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "max_position_embeddings": 36864,
+        "num_attention_heads": 32,
+        "num_hidden_layers": 36,
+        "num_key_value_heads": 8,
+        "qk_norm_type": "qwen3",
+        "qkv_bias": False,
+        "vocab_size": 151936,
+    },
+    "vit_config": {"hidden_size": 1152, "image_num_pos": 729, "image_patch_size": 14, "num_hidden_layers": 27},
+}
+HY4_VL: Config = {"model_type": "hy_v4_vl", "text_config": {"model_type": "hy_v4_vl_text"}, "vision_config": {}}
+DEEPSEEK_OCR_2: Config = {
+    "model_type": "deepseek_ocr2",
+    "text_config": {
+        **{key: value for key, value in DEEPSEEK_OCR["language_config"].items() if "dim" not in key},
+        "model_type": "deepseek_ocr2_text",
+    },
+    "vision_config": {
+        "encoder_config": {
+            "hidden_size": 896,
+            "intermediate_size": 4864,
+            "num_attention_heads": 14,
+            "num_hidden_layers": 24,
+            "num_key_value_heads": 2,
+        },
+        "sam_config": {"downsample_channels": [512, 896], "hidden_size": 768},
+    },
+}
 COUNTED: dict[str, tuple[Config, int, int]] = {
     "ChatGLM3 6B": ({**CHATGLM, "num_layers": 28, "padded_vocab_size": 65024}, 6_243_584_000, 0),
     "DeepSeek-OCR, half of its total_size": (DEEPSEEK_OCR, 2_934_734_080, 6_672_212_480 // 2 - 2_934_734_080),
@@ -154,6 +206,10 @@ COUNTED: dict[str, tuple[Config, int, int]] = {
         3_821_079_552,
         4_146_621_440 - 3_821_079_552 - LARGE_CLIP_LAYER - 2 * 1024,
     ),
+    "DeepSeek-OCR 2, as transformers builds it": (DEEPSEEK_OCR_2, 2_934_734_080, 3_389_119_360 - 2_934_734_080),
+    "dots.ocr, as vLLM builds it": (DOTS_OCR, 1_777_088_000, 1_262_091_264),
+    "Hy4 VL, as transformers builds it": (HY4_VL, 769_907_389_085, 1_235_126_784),
+    "Molmo 2 8B, as transformers builds it": (MOLMO, 8_191_259_648, 470_443_472),
 }
 
 
@@ -240,16 +296,60 @@ def test_deepseek_ocr_caches_keys_and_values_where_other_models_of_its_type_cach
 
 def test_deepseek_vl2_sees_with_siglip_and_a_square_of_its_patches() -> None:
     """timm's vit_so400m_patch14_siglip_384 has 428,225,600 parameters; two matrices from 4 × 1152 to 2048."""
-    tower = {"vision_config": {"model_name": "siglip_so400m_patch14_384"}, "projector_config": {}}
+    tower = {"architectures": ["DeepseekVLV2ForCausalLM"], "vision_config": {"width": 1152}, "projector_config": {}}
     seen = read({**DEEPSEEK_OCR, **tower}).model.architecture.vision_params
     assert seen == 428_225_600 + (4 * 1152 + 1) * 2048 + 2049 * 2048 + 2 * 2048
 
 
-def test_a_tower_of_deepseek_vl2_that_is_not_known_is_left_out_with_a_note() -> None:
-    one = read({**DEEPSEEK_OCR, "vision_config": {"model_name": "another"}})
+def test_deepseek_ocr_2_has_the_same_tower_in_both_of_its_forms() -> None:
+    """vLLM 0.33 tells the checkpoint from others of its type by its class."""
+    projector = {"input_dim": 896, "n_embed": 1280, "projector_type": "linear"}
+    own = {**DEEPSEEK_OCR, "architectures": ["DeepseekOCR2ForCausalLM"], "projector_config": projector}
+    forms = [read(config).model.architecture for config in (own, DEEPSEEK_OCR_2)]
+    assert forms[0].vision_params == forms[1].vision_params
+    assert [kv_bytes_per_token(one, kv_bits=16) for one in forms] == [12 * 2 * 1280 * 2] * 2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {**DEEPSEEK_OCR, "projector_config": None},
+        {**DEEPSEEK_OCR_2, "vision_config": {"encoder_config": {}, "sam_config": {"hidden_size": 1024}}},
+        {**MOLMO, "adapter_config": None, "vision_config": {}},
+    ],
+)
+def test_a_tower_that_is_not_known_is_left_out_with_a_note(config: Config) -> None:
+    one = read(config)
     assert one.model.architecture.vision_params == 0
     assert one.notes == ("The vision tower that stands beside the text decoder is not counted.",)
     assert described(one.model.id).notes == one.notes
+
+
+def test_molmo_2_has_olmos_norms_or_those_of_qwen3_and_further_rows_of_embedding() -> None:
+    """transformers 5.24, `Molmo2TextAttention`; norms of all heads have 32 and 8 times those of one."""
+
+    def params(**changed: Any) -> int:
+        return read({**MOLMO, "text_config": {**MOLMO["text_config"], **changed}}).model.total_params
+
+    usual = params()
+    assert params(qk_norm_type="olmo") - usual == 36 * (31 + 7) * 128
+    assert params(qkv_bias=True) - usual == 36 * (32 + 2 * 8) * 128
+    assert usual - params(additional_vocab_size=0) == 128 * 4096
+
+
+def test_molmo_2s_encoder_ends_with_the_last_layer_that_is_read() -> None:
+    usual = read(MOLMO).model.architecture.vision_params
+    later = {**MOLMO["adapter_config"], "vit_layers": [-1, -9]}
+    assert read({**MOLMO, "adapter_config": later}).model.architecture.vision_params - usual == 2 * SIGLIP_LAYER
+
+
+def test_granite_4_visions_decoder_is_granites_and_its_tower_is_left_out_with_a_note() -> None:
+    """3,659,737,600 parameters of the decoder as transformers 5.24 builds it."""
+    sizes = {"hidden_size": 2560, "intermediate_size": 8192, "num_attention_heads": 40, "num_hidden_layers": 40}
+    text = {"model_type": "granite4_vision_text", "num_key_value_heads": 8, "vocab_size": 100352, **sizes}
+    one = read({"model_type": "granite4_vision", "text_config": text, "vision_config": {}})
+    assert one.model.total_params == 3_659_737_600
+    assert one.notes == ("The vision tower that stands beside the text decoder is not counted.",)
 
 
 def test_another_layer_of_phi_3_visions_encoder_is_left_out_with_a_note() -> None:
@@ -267,7 +367,7 @@ def test_chatglm_shares_key_heads_where_it_says_so_and_rotates_half_of_each() ->
     assert shared.max_positions == 131072
 
 
-@pytest.mark.parametrize("config", [MINICPM_V, MINICPM, PHI_3_VISION, CHATGLM])
+@pytest.mark.parametrize("config", [MINICPM_V, MINICPM, PHI_3_VISION, CHATGLM, DOTS_OCR])
 def test_code_of_these_checkpoints_has_to_be_trusted(config: Config) -> None:
     brought = {**config, "auto_map": {"AutoConfig": "configuration_own.OwnConfig"}}
     assert read(brought).model.remote_code

@@ -4,10 +4,11 @@ from inferplan.catalog.hugging_face._thinker import thinking
 from inferplan.catalog.hugging_face.families.chatglm import with_usual_names
 from inferplan.catalog.hugging_face.families.inkling import with_drafting
 from inferplan.catalog.hugging_face.families.minicpmv import with_decoder
+from inferplan.catalog.hugging_face.families.molmo2 import with_encoder
 from inferplan.catalog.hugging_face.families.phi3_v import with_tower
 from inferplan.catalog.hugging_face.families.phi4mm import with_towers
 
-_FORMS = (thinking, with_towers, with_tower, with_decoder, with_usual_names, with_drafting)
+_FORMS = (thinking, with_towers, with_tower, with_decoder, with_encoder, with_usual_names, with_drafting)
 """What brings a config into its usual form, each one type's."""
 
 

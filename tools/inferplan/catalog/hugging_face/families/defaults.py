@@ -148,6 +148,10 @@ hy_v4: first_k_dense_replace=1 hc_mult=4 hidden_size=2816 index_head_dim=128 ind
     intermediate_size=6912 kv_lora_rank=512 max_position_embeddings=262144 moe_intermediate_size=768
     n_routed_experts=256 n_shared_experts=1 num_attention_heads=32 num_experts_per_tok=8 num_hidden_layers=34
     num_local_experts=256 q_lora_rank=1536 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=120832
+hy_v4_vl_text: first_k_dense_replace=1 hc_mult=4 hidden_size=6144 index_head_dim=128 index_n_heads=32
+    index_topk=2048 intermediate_size=18432 kv_lora_rank=512 max_position_embeddings=262144 moe_intermediate_size=2048
+    n_routed_experts=256 n_shared_experts=1 num_attention_heads=64 num_experts_per_tok=8 num_hidden_layers=78
+    num_local_experts=256 q_lora_rank=2048 qk_nope_head_dim=192 qk_rope_head_dim=64 v_head_dim=256 vocab_size=120832
 inkling_text: conv_kernel_size=4 d_rel=16 head_dim=128 hidden_size=6144 intermediate_size=24576
     max_position_embeddings=131072 moe_intermediate_size=3072 n_routed_experts=256 n_shared_experts=2
     num_attention_heads=64 num_experts_per_tok=6 num_hidden_layers=66 num_key_value_heads=8 num_local_experts=256
@@ -218,6 +222,8 @@ mixtral: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072
     num_experts_per_tok=2 num_hidden_layers=32 num_key_value_heads=8 num_local_experts=8 vocab_size=32000
 mllama_text_model: hidden_size=4096 intermediate_size=14336 max_position_embeddings=131072 num_attention_heads=32
     num_hidden_layers=40 num_key_value_heads=8 vocab_size=128256
+molmo2_text: head_dim=128 hidden_size=4096 intermediate_size=12288 max_position_embeddings=36864
+    num_attention_heads=32 num_hidden_layers=36 num_key_value_heads=8 vocab_size=151936
 muse_glimmer_text: head_dim=128 hidden_size=6656 intermediate_size=19968 max_position_embeddings=131072
     num_attention_heads=32 num_hidden_layers=52 num_key_value_heads=2 sliding_window=2048 vocab_size=202048
 nemotron: hidden_size=6144 intermediate_size=24576 max_position_embeddings=4096 num_attention_heads=48

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from inferplan.catalog.hugging_face.families import chatglm, gemma3n, gemma4, minicpm3, mllama, nemotron_nas
+from inferplan.catalog.hugging_face.families import chatglm, gemma3n, gemma4, minicpm3, mllama, molmo2, nemotron_nas
 from inferplan.catalog.hugging_face.families import early_decoders as early
 from inferplan.catalog.hugging_face.families.family import Family, always
 from inferplan.catalog.hugging_face.layers.ffn import DenseLayers
@@ -162,6 +162,7 @@ DENSE_FAMILIES: Mapping[str, Family] = {
     "ministral3": Family(mixers=AttentionLayers(windows=full_unless_listed)),
     "mistral": Family(mixers=AttentionLayers(windows=every_layer)),
     "mllama_text_model": Family(mixers=mllama.mixers, extras=mllama.extras),
+    "molmo2_text": Family(mixers=molmo2.mixers, extras=molmo2.extras),
     "muse_glimmer_text": Family(
         refused=("attention_bias",),
         mixers=AttentionLayers(heads=Heads(output_gate=True), windows=one_full_in_four_from_last),

@@ -11,6 +11,7 @@ NO_CLASS = frozenset(
         "bailing_moe",
         "bailing_moe_v2",
         "deci",
+        "dots_ocr",
         "deepseek",
         "ernie4_5_moe_vl",
         "exaone",

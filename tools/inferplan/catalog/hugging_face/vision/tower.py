@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.vision.audio_params import AUDIO_TOWERS
 from inferplan.catalog.hugging_face.vision.encoders import encoder_of
+from inferplan.catalog.hugging_face.vision.forms import UNCOUNTED
 from inferplan.catalog.hugging_face.vision.tower_defaults import VISION_DEFAULTS
-from inferplan.catalog.hugging_face.vision.tower_params import TOWERS, UNCOUNTED
+from inferplan.catalog.hugging_face.vision.tower_params import TOWERS
 from inferplan.core.layers.vision import VisionTower
 
 CONFIG, AUDIO = "vision_config", "audio_config"

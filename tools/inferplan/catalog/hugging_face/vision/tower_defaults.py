@@ -41,6 +41,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "num_res_blocks": 4,
     },
     "deepseek_vl_v2": _SIGLIP,
+    "dots_ocr": {
+        "embed_dim": 1536, "hidden_size": 1536, "intermediate_size": 4224, "num_hidden_layers": 42, "patch_size": 14,
+        "spatial_merge_size": 2,
+    },
     "ernie4_5_moe_vl": _ERNIE,
     "ernie4_5_vl_moe": {**_ERNIE, "intermediate_size": 5120},
     "cosmos3_omni": {**_QWEN3, "out_hidden_size": 3584},
@@ -65,6 +69,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "hidden_size": 1152, "intermediate_size": 4304, "max_image_size": 2048, "num_hidden_layers": 27,
         "patch_size": 16, "spatial_merge_size": 2,
     },
+    "hy_v4_vl": {
+        "hidden_size": 1536, "intermediate_size": 6144, "max_image_size": 2048, "num_hidden_layers": 40,
+        "out_hidden_size": 6144, "patch_size": 16, "spatial_merge_size": 2,
+    },
     "hyperclovax_vision_v2": _QWEN2_5,
     "kimi_k25": {"patch_size": 14},
     "llama4": {
@@ -78,6 +86,10 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "minicpmv": _MINICPMV,
     "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
     "mistral_large4": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 30, "patch_size": 14},
+    "molmo2": {
+        "hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 25, "num_position_embeddings": 729,
+        "patch_size": 14,
+    },
     "muse_glimmer": {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 50, "patch_size": 14, "patch_temporal": 2,
         "pos_emb_height": 32, "pos_emb_width": 32,

@@ -7,28 +7,16 @@ text decoder.
 from collections.abc import Callable, Mapping
 
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
+from inferplan.catalog.hugging_face.vision import checkpoint_towers as checkpoints
+from inferplan.catalog.hugging_face.vision.forms import layer_params, merger, siglip, uncounted, vit_with_class
 from inferplan.catalog.hugging_face.vision.sizes import (
     embedded_values,
-    image_patches,
     merged_patches,
     patch_values,
     refuse_others,
     size,
     video_patch_values,
 )
-
-UNCOUNTED = "The vision tower that stands beside the text decoder is not counted."
-
-
-def _layer(width: int, inner: int, *, bias: bool = True, gated: bool = False, norm: int = 2) -> int:
-    """Four square matrices, a feed-forward block and two norms of `norm` × width. [parameters]"""
-    biases = 4 * width + (2 if gated else 1) * inner + width if bias else 0
-    return 4 * width**2 + (3 if gated else 2) * width * inner + biases + 2 * norm * width
-
-
-def _merger(merged: int, out: int) -> int:
-    """Two matrices with biases, after a few patches are merged into one. [parameters]"""
-    return merged**2 + merged + merged * out + out
 
 
 def _qwen3(vision: Keys, _root: Keys, hidden: int) -> int:
@@ -39,9 +27,9 @@ def _qwen3(vision: Keys, _root: Keys, hidden: int) -> int:
     depth = size(vision, "depth")
     deep = vision.layer_numbers("deepstack_visual_indexes", depth) or frozenset()
     vision.keep("deepstack_visual_indexes", sorted(deep), [])
-    layers = depth * _layer(width, size(vision, "intermediate_size"))
+    layers = depth * layer_params(width, size(vision, "intermediate_size"))
     ends = (patch + 1 + size(vision, "num_position_embeddings") + 2) * width
-    return layers + ends + _merger(merged, out) + len(deep) * (2 * merged + _merger(merged, out))
+    return layers + ends + merger(merged, out) + len(deep) * (2 * merged + merger(merged, out))
 
 
 def _qwen2_5(vision: Keys, _root: Keys, hidden: int) -> int:
@@ -49,8 +37,8 @@ def _qwen2_5(vision: Keys, _root: Keys, hidden: int) -> int:
     width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
     merged = width * merged_patches(vision)
     patch = video_patch_values(vision, "in_channels", "in_chans")
-    layer = _layer(width, size(vision, "intermediate_size"), gated=True, norm=1)
-    return size(vision, "depth") * layer + (patch + 1) * width + _merger(merged, out)
+    layer = layer_params(width, size(vision, "intermediate_size"), gated=True, norm=1)
+    return size(vision, "depth") * layer + (patch + 1) * width + merger(merged, out)
 
 
 def _qwen2(vision: Keys, _root: Keys, hidden: int) -> int:
@@ -58,33 +46,22 @@ def _qwen2(vision: Keys, _root: Keys, hidden: int) -> int:
     width = size(vision, "embed_dim")
     merged = width * merged_patches(vision)
     patch = video_patch_values(vision, "in_channels", "in_chans")
-    layer = _layer(width, size(vision, "mlp_ratio") * width)
+    layer = layer_params(width, size(vision, "mlp_ratio") * width)
     layers = size(vision, "depth") * layer
-    return layers + (patch + 2) * width + _merger(merged, size(vision, "hidden_size", default=hidden))
-
-
-def _siglip(vision: Keys, *, head: bool, unused: int = 0) -> int:
-    """SigLIP with its last norm, and with a `head` that pools; without `unused` last layers, which leave it no norm.
-
-    Source: transformers, `SiglipVisionModel`.
-    """
-    width, depth = size(vision, "hidden_size"), size(vision, "num_hidden_layers") - unused
-    layer = _layer(width, size(vision, "intermediate_size"))
-    ends = (patch_values(vision) + 1 + image_patches(vision) + (0 if unused else 2)) * width
-    return depth * layer + ends + (layer - width if head else 0)
+    return layers + (patch + 2) * width + merger(merged, size(vision, "hidden_size", default=hidden))
 
 
 def _gemma3(vision: Keys, _root: Keys, hidden: int) -> int:
     """SigLIP, a norm and one matrix. Source: transformers, `Gemma3MultiModalProjector`."""
     head = vision.flag("vision_use_head", default=True)
-    return _siglip(vision, head=head) + size(vision, "hidden_size") * (1 + hidden)
+    return siglip(vision, head=head) + size(vision, "hidden_size") * (1 + hidden)
 
 
 def _paligemma(vision: Keys, root: Keys, _hidden: int) -> int:
     """SigLIP and one matrix. Source: transformers, `PaliGemmaMultiModalProjector`."""
     head = vision.flag("vision_use_head", default=True)
     out = root.integer("projection_dim", default=2048, high=LARGEST_COUNT)
-    return _siglip(vision, head=head) + (size(vision, "hidden_size") + 1) * out
+    return siglip(vision, head=head) + (size(vision, "hidden_size") + 1) * out
 
 
 def _phi4(unused: int) -> Callable[[Keys, Keys, int], int]:
@@ -94,7 +71,7 @@ def _phi4(unused: int) -> Callable[[Keys, Keys, int], int]:
     """
 
     def params(vision: Keys, _root: Keys, hidden: int) -> int:
-        tower = _siglip(vision, head=not unused, unused=unused)
+        tower = siglip(vision, head=not unused, unused=unused)
         return tower + size(vision, "hidden_size") * (2 + hidden) + (hidden + 2) * hidden
 
     return params
@@ -106,7 +83,7 @@ def _hunyuan(vision: Keys, _root: Keys, hidden: int) -> int:
     Source: transformers 5.24, `HunYuanVLVisionTransformer`, `HunYuanVLVisionPatchMerger`.
     """
     width, merge = size(vision, "hidden_size"), merged_patches(vision)
-    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    layers = size(vision, "num_hidden_layers") * layer_params(width, size(vision, "intermediate_size"))
     rows = (size(vision, "max_image_size") // size(vision, "patch_size")) ** 2 + 1
     merging = (width * merge + 1) * 2 * width + (2 * width + 1) * 4 * width + (4 * width + 1) * hidden
     return layers + (patch_values(vision) + 1 + rows) * width + merging + (4 + 1) * width + (3 + 1) * hidden
@@ -155,8 +132,7 @@ def _square(inputs: int, outputs: int) -> int:
 def _gemma4(vision: Keys, root: Keys, hidden: int) -> int:
     """Source: transformers, `Gemma4VisionModel`, `Gemma4MultimodalEmbedder`; positions are two tables."""
     if vision.flag("use_clipped_linears"):
-        root.notes[UNCOUNTED] = None
-        return 0
+        return uncounted(root)
     width, heads = size(vision, "hidden_size"), size(vision, "num_attention_heads")
     head_dim = size(vision, "head_dim")
     attention = (heads + size(vision, "num_key_value_heads", default=heads)) * 2 * head_dim * width
@@ -185,7 +161,7 @@ def _muse_glimmer(vision: Keys, root: Keys, hidden: int) -> int:
     width = size(vision, "hidden_size")
     positions = size(vision, "pos_emb_height") * size(vision, "pos_emb_width")
     values = size(vision, "patch_temporal") * patch_values(vision)
-    layers = size(vision, "num_hidden_layers") * _layer(width, size(vision, "intermediate_size"))
+    layers = size(vision, "num_hidden_layers") * layer_params(width, size(vision, "intermediate_size"))
     merged, inner = size(root, "out_hidden_size", default=6144), size(root, "projector_hidden_size", default=4096)
     return layers + (values + positions + 4) * width + (merged + inner + hidden) * inner
 
@@ -193,7 +169,7 @@ def _muse_glimmer(vision: Keys, root: Keys, hidden: int) -> int:
 def _pixtral(vision: Keys, root: Keys, hidden: int) -> int:
     """Source: transformers, `PixtralVisionModel`, `Mistral3MultiModalProjector`."""
     width, merge = size(vision, "hidden_size"), size(root, "spatial_merge_size", default=2)
-    layer = _layer(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1)
+    layer = layer_params(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1)
     ends = (patch_values(vision) + 1) * width
     bias = 2 * hidden if root.flag("multimodal_projector_bias") else 0
     projector = width + (width * merge) ** 2 + width * hidden + hidden**2 + bias
@@ -203,11 +179,10 @@ def _pixtral(vision: Keys, root: Keys, hidden: int) -> int:
 def _clip(vision: Keys, root: Keys, hidden: int) -> int:
     """CLIP and two matrices. Source: transformers, `CLIPVisionModel`, `LlavaMultiModalProjector`."""
     if vision.text("model_type") not in (None, "clip_vision_model"):
-        root.notes[UNCOUNTED] = None
         vision.keep("model_type", "other", None)
-        return 0
+        return uncounted(root)
     newline = hidden if root.text("model_type") == "llava_next" else 0
-    return _vit_with_class(vision) + size(vision, "hidden_size") * hidden + hidden**2 + 2 * hidden + newline
+    return vit_with_class(vision) + size(vision, "hidden_size") * hidden + hidden**2 + 2 * hidden + newline
 
 
 def _glm(projection: Callable[[Keys, int], int]) -> Callable[[Keys, Keys, int], int]:
@@ -220,7 +195,7 @@ def _glm(projection: Callable[[Keys, int], int]) -> Callable[[Keys, Keys, int], 
         width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
         biased = vision.flag("attention_bias", default=True)
         heads = size(vision, "num_heads", "num_attention_heads", default=16)
-        layer = _layer(width, size(vision, "intermediate_size"), bias=biased, gated=True, norm=1)
+        layer = layer_params(width, size(vision, "intermediate_size"), bias=biased, gated=True, norm=1)
         ends = (video_patch_values(vision, "in_channels") + 2) * width
         merging = (width * merged_patches(vision) + 1) * out
         merger = (out + 2 + 3 * projection(vision, out)) * out
@@ -239,42 +214,22 @@ def _projection_by_colours(vision: Keys, out: int) -> int:
     return out * size(vision, "in_channels")
 
 
-def _paddleocr(vision: Keys, _root: Keys, hidden: int) -> int:
-    """SigLIP without its head, a norm, and two matrices behind a square of patches merged into one.
-
-    Source: transformers 5.24, `PaddleOCRVisionModel`, `PaddleOCRProjector`; vLLM 0.33, paddleocr_vl.py, which leaves
-    the head and the table of packed positions in the checkpoint.
-    """
-    width = size(vision, "hidden_size")
-    return _siglip(vision, head=False) + 2 * width + _merger(width * merged_patches(vision), hidden)
-
-
 def _llama4(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: transformers, `Llama4VisionModel`, `Llama4MultiModalProjector`."""
-    tower, inner = _vit_with_class(vision), size(vision, "intermediate_size")
+    tower, inner = vit_with_class(vision), size(vision, "intermediate_size")
     first, last = size(vision, "projector_input_dim"), size(vision, "projector_output_dim")
     adapter = inner * first + first * last
     return tower + adapter + size(vision, "vision_output_dim", default=last) * hidden
-
-
-def _vit_with_class(vision: Keys, *, unused: int = 0) -> int:
-    """A vision transformer of images of one size, with a class token and two norms at its ends. [parameters]
-
-    Without `unused` last layers, which leave it no last norm.
-    """
-    width, inner = size(vision, "hidden_size"), size(vision, "intermediate_size")
-    layers = (size(vision, "num_hidden_layers") - unused) * _layer(width, inner)
-    return layers + (patch_values(vision) + 1 + image_patches(vision) + 1 + (2 if unused else 4)) * width
 
 
 def _moonvit(vision: Keys, _root: Keys, hidden: int) -> int:
     """Source: Kimi-K2.5 modeling_kimi_k25.py, `MoonViT3dPretrainedModel`, `PatchMergerMLP`."""
     width = size(vision, "vt_hidden_size", "hidden_size")
     layers = size(vision, "vt_num_hidden_layers", "num_hidden_layers")
-    layer = _layer(width, size(vision, "vt_intermediate_size", "intermediate_size"))
+    layer = layer_params(width, size(vision, "vt_intermediate_size", "intermediate_size"))
     rows = size(vision, "init_pos_emb_height", default=64) * size(vision, "init_pos_emb_width", default=64)
     ends = (patch_values(vision) + 1 + rows + 2) * width
-    return layers * layer + ends + 2 * width + _merger(4 * width, size(vision, "text_hidden_size", default=hidden))
+    return layers * layer + ends + 2 * width + merger(4 * width, size(vision, "text_hidden_size", default=hidden))
 
 
 def _ernie(vision: Keys, root: Keys, hidden: int) -> int:
@@ -284,11 +239,11 @@ def _ernie(vision: Keys, root: Keys, hidden: int) -> int:
     """
     width = size(vision, "embed_dim", "hidden_size")
     inner = size(vision, "mlp_ratio", default=4) * width
-    layers = size(vision, "depth") * _layer(width, size(vision, "intermediate_size", default=inner))
+    layers = size(vision, "depth") * layer_params(width, size(vision, "intermediate_size", default=inner))
     ends = (size(vision, "in_channels") * size(vision, "patch_size") ** 2 + 2) * width
     frames = size(root if root.has("temporal_conv_size") else vision, "temporal_conv_size", "temporal_merge_size")
     merged = width * merged_patches(vision)
-    resampler = 2 * _merger(merged, merged) + (frames - 1) * merged**2 + 4 * merged + (merged + 2) * hidden
+    resampler = 2 * merger(merged, merged) + (frames - 1) * merged**2 + 4 * merged + (merged + 2) * hidden
     return layers + ends + resampler
 
 
@@ -299,7 +254,7 @@ def _deepseek_v41(vision: Keys, _root: Keys, hidden: int) -> int:
     """
     width = size(vision, "hidden_size")
     biases = 4 * width
-    layer = _layer(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1) + biases
+    layer = layer_params(width, size(vision, "intermediate_size"), bias=False, gated=True, norm=1) + biases
     ends = (patch_values(vision) + 2) * width
     return size(vision, "num_hidden_layers") * layer + ends + _aligner(vision, width, hidden) + 3 * hidden
 
@@ -317,8 +272,7 @@ def _inkling(vision: Keys, root: Keys, hidden: int) -> int:
     """
     given = {key: size(vision, *names, default=usual) for key, (usual, *names) in _FOLDED.items()}
     if given != {key: usual for key, (usual, *_) in _FOLDED.items()}:
-        root.notes[UNCOUNTED] = None
-        return 0
+        return uncounted(root)
     steps = ((75, 128), (512, 320), (5120, 4800), (9600, hidden))
     return sum((inputs + 1) * outputs for inputs, outputs in steps)
 
@@ -330,83 +284,15 @@ _FOLDED = {
     "steps": (4, "num_hidden_layers", "n_layers"),
 }
 
-
-def _phi3_v(vision: Keys, root: Keys, hidden: int) -> int:
-    """CLIP without its last layer, two vectors that end lines and images, and two matrices behind four patches in one.
-
-    Source: vLLM 0.33, phi3v.py, `Phi3HDImageEmbedding`.
-    """
-    if vision.values.get("layer_idx", USUAL_FEATURES) != USUAL_FEATURES:
-        vision.keep("layer_idx", "other", None)
-        root.notes[UNCOUNTED] = None
-        return 0
-    merged = 4 * size(vision, "hidden_size")
-    return _vit_with_class(vision, unused=1) + 2 * merged + (merged + 1 + hidden + 1) * hidden
-
-
-USUAL_FEATURES = -2
-"""The layer whose output is used, counted from the end."""
-
-
-def _minicpmv(vision: Keys, root: Keys, hidden: int) -> int:
-    """SigLIP with its last norm but without a head, and queries that attend to its patches.
-
-    Source: vLLM 0.33, minicpmv.py, `MiniCPMV2_5` and later, `BaseResampler`; the published total of MiniCPM-V 2.6.
-    """
-    width, queries = size(vision, "hidden_size"), size(root, "query_num", default=64)
-    layer = _layer(width, size(vision, "intermediate_size"))
-    dropped = layer if root.flag("drop_vision_last_layer", default=True) else 0
-    projected = width * hidden if width != hidden else 0
-    resampler = queries * hidden + projected + 4 * (hidden + 1) * hidden + 3 * 2 * hidden + hidden**2
-    return _siglip(vision, head=False) - dropped + resampler
-
-
-def _deepseek_vl_v2(vision: Keys, root: Keys, _hidden: int) -> int:
-    """SigLIP with its head, or SAM and CLIP of fixed sizes (DeepSeek-OCR); a projector, and two vectors.
-
-    Source: vLLM 0.33, deepseek_vl2.py, deepseek_ocr.py; the published `total_size` of DeepSeek-OCR.
-    """
-    name, projector = vision.text("model_name"), root.child("projector_config", defaults={})
-    tower = SAM_AND_CLIP if name == "deeplip_b_l" else 0
-    if name is None or "so400m" in name:
-        tower = _siglip(vision, head=True)
-    if not tower or projector is None:
-        vision.keep("model_name", name, None)
-        root.notes[UNCOUNTED] = None
-        return 0
-    vision.keep("model_name", name if tower == SAM_AND_CLIP else None, None)
-    return tower + _projector(projector) + 2 * size(projector, "n_embed", default=2048)
-
-
-def _projector(projector: Keys) -> int:
-    """One matrix, or `depth` of them behind a square of patches merged into one, with biases. [parameters]
-
-    Source: vLLM 0.33, deepseek_vl2.py, `MlpProjector`.
-    """
-    inputs, out = size(projector, "input_dim", default=1152), size(projector, "n_embed", default=2048)
-    kind = projector.word("projector_type", allowed=("linear", "downsample_mlp_gelu"), default="downsample_mlp_gelu")
-    if kind == "linear":
-        return (inputs + 1) * out
-    merged = inputs * size(projector, "downsample_ratio", default=2) ** 2
-    inner = out * size(projector, "mlp_ratio", default=1)
-    between = (size(projector, "depth", default=2) - 2) * (inner + 1) * inner
-    return (merged + 1) * inner + between + (inner + 1) * out
-
-
-SAM_AND_CLIP = 95_569_152 + 303_177_728
-"""SAM's ViT-B with two convolutions behind it, and CLIP's ViT-L of 224 pixels with its embedding of patches.
-
-Source: vLLM 0.33, deepencoder.py, `build_sam_vit_b`, and deepseek_ocr.py, `DeepCLIPVisionTransformer`.
-"""
-
-
 TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "cosmos3_omni": _qwen3,
     "paligemma": _paligemma,
     "lighton_ocr": _pixtral,
     "apertus1p5": _apertus1p5,
     "deepseek_v41": _deepseek_v41,
-    "deepseek_vl_v2": _deepseek_vl_v2,
+    "deepseek_ocr2": checkpoints.deepseek_ocr2,
+    "deepseek_vl_v2": checkpoints.deepseek_vl_v2,
+    "dots_ocr": checkpoints.dots_ocr,
     "ernie4_5_moe_vl": _ernie,
     "ernie4_5_vl_moe": _ernie,
     "gemma3": _gemma3,
@@ -415,19 +301,21 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "glm5_next": _glm(_stated_projection),
     "glm_ocr": _glm(_projection_by_colours),
     "hunyuan_vl": _hunyuan,
+    "hy_v4_vl": checkpoints.hy_v4_vl,
     "hyperclovax_vision_v2": _hyperclovax,
     "inkling_mm_model": _inkling,
     "kimi_k25": _moonvit,
     "llama4": _llama4,
     "llava": _clip,
     "llava_next": _clip,
-    "minicpmo": _minicpmv,
-    "minicpmv": _minicpmv,
+    "minicpmo": checkpoints.minicpmv,
+    "minicpmv": checkpoints.minicpmv,
     "mistral3": _pixtral,
     "mistral_large4": _pixtral,
+    "molmo2": checkpoints.molmo2,
     "muse_glimmer": _muse_glimmer,
-    "paddleocr_vl": _paddleocr,
-    "phi3_v": _phi3_v,
+    "paddleocr_vl": checkpoints.paddleocr,
+    "phi3_v": checkpoints.phi3_v,
     "phi4_multimodal": _phi4(unused=0),
     "phi4mm": _phi4(unused=1),
     "qwen2_5_omni_thinker": _qwen2_5,
