@@ -102,6 +102,8 @@ def _reason(mixer: Mixer, *, version: int) -> str | None:
         return f"lightning attention: vLLM serves it only up to 0.{LAST_LIGHTNING}"
     if version < (first := first_pooled(mixer)):
         return f"pooled index keys: vLLM serves them since 0.{first}"
+    if isinstance(mixer, Latent) and mixer.window:
+        return "latents of a window (dots3): vLLM's pages for them are not modelled"
     if isinstance(mixer, Latent) and mixer.reuses_cache:
         return "layers that read the latents of others (Mistral Large 4): vLLM has no class for them up to 0.33"
     return _attention_reason(mixer, version=version) if isinstance(mixer, Attention) else None

@@ -20,6 +20,7 @@ from inferplan.core.engines.rank_memory import Holding, RankMemory
 from inferplan.core.hardware import Gpu
 from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.compressed_attention import Compressed
+from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -231,12 +232,19 @@ def _reason(mixer: Mixer) -> str | None:
     """Why the cache of one mixer cannot be computed, None where it can."""
     if isinstance(mixer, Compressed):
         return "compressed keys (DeepSeek-V4): llama.cpp's layout of them is not modelled"
+    if isinstance(mixer, Latent) and mixer.window:
+        return "latents of a window (dots3): llama.cpp's cache of them is not modelled"
     if getattr(mixer, "indexer", None):
         return "index keys: their scores grow llama.cpp's compute buffer with the context, which is not modelled"
-    if isinstance(mixer, Attention) and mixer.cross:
+    return _attention_reason(mixer) if isinstance(mixer, Attention) else None
+
+
+def _attention_reason(attention: Attention) -> str | None:
+    """Why the cache of attention with KV heads cannot be computed, None where it can."""
+    if attention.cross:
         return "cross-attention to an image: llama.cpp's cache of it is not modelled"
-    if isinstance(mixer, Attention) and mixer.expands:
+    if attention.expands:
         return "keys and values made of a latent: llama.cpp's cache of them is not modelled"
-    if isinstance(mixer, Attention) and mixer.convolution_state:
+    if attention.convolution_state:
         return "convolutions on keys and values: llama.cpp's state for them is not modelled"
     return None

@@ -268,6 +268,8 @@ def _reason(mixer: Mixer) -> str | None:
         return "compressed keys (DeepSeek-V4): SGLang's four pools for them are not modelled"
     if isinstance(mixer, Mamba1 | Lightning):
         return "Mamba-1 and lightning attention of this kind: SGLang 0.5.23 does not serve them"
+    if isinstance(mixer, Latent) and mixer.window:
+        return "latents of a window (dots3): SGLang's pool for them is not modelled"
     if isinstance(mixer, Latent) and mixer.reuses_cache:
         return "layers that read the latents of others: SGLang 0.5.23 has no class for them"
     return _attention_reason(mixer) if isinstance(mixer, Attention) else None

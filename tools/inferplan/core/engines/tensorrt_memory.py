@@ -166,6 +166,8 @@ def _reason(mixer: Mixer) -> str | None:
     if isinstance(mixer, Compressed):
         return "compressed keys (DeepSeek-V4): TensorRT-LLM's layout of them is not modelled"
     if isinstance(mixer, Latent):
+        if mixer.window:
+            return "latents of a window: TensorRT-LLM's layout of them is not modelled"
         if mixer.reuses_cache:
             return "layers that share a latent: whether TensorRT-LLM allocates one for each is not known"
         pooled = mixer.indexer and mixer.indexer.compress > 1

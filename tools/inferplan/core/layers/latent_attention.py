@@ -13,8 +13,9 @@ class Latent:
     """Multi-head latent attention (MLA): one latent of `kv_rank` and one rotary key of `rope_dim` for all heads.
 
     A head's query has `nope_dim` elements without rotation and `rope_dim` with; queries are projected through a latent
-    of `query_rank`, or directly where that is None. A layer that `reuses_cache` reads the latent of an earlier one, and
-    makes none (Mistral Large 4). `extra_params` are tensors of a family beyond this form.
+    of `query_rank`, or directly where that is None. With a `window` only the latents of so many tokens are kept.
+    A layer that `reuses_cache` reads the latent of an earlier one, and makes none (Mistral Large 4). `extra_params` are
+    tensors of a family beyond this form.
     """
 
     heads: int
@@ -27,6 +28,7 @@ class Latent:
     head_gate: bool = False
     sinks: bool = False
     indexer: Indexer | None = None
+    window: int | None = None
     reuses_cache: bool = False
     extra_params: int = 0
 
@@ -58,6 +60,7 @@ class Latent:
         latent = Cached(
             what="latent",
             elements=self.kv_rank + self.rope_dim,
+            window=self.window,
             read=self.indexer.top if self.indexer else None,
             flops=2 * self.heads * (2 * self.kv_rank + self.rope_dim),
             prefill_flops=None if self.indexer else expanded,

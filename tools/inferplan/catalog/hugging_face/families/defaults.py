@@ -47,6 +47,11 @@ deepseek_v4: hc_mult=4 head_dim=512 hidden_size=4096 index_head_dim=128 index_n_
     max_position_embeddings=1048576 moe_intermediate_size=2048 n_routed_experts=256 n_shared_experts=1
     num_attention_heads=64 num_experts_per_tok=6 num_hidden_layers=43 num_key_value_heads=1 o_groups=8 o_lora_rank=1024
     q_lora_rank=1024 sliding_window=128 vocab_size=129280
+dots3_note_text: first_k_dense_replace=1 hidden_size=5120 index_head_dim=128 index_n_heads=64 index_topk=2048
+    intermediate_size=13824 kv_lora_rank=512 max_position_embeddings=524288 moe_intermediate_size=1536
+    n_routed_experts=256 n_shared_experts=1 num_attention_heads=128 num_experts_per_tok=8 num_hidden_layers=46
+    num_local_experts=256 q_lora_rank=1024 qk_nope_head_dim=128 qk_rope_head_dim=64
+    shared_experts_intermediate_size=1536 v_head_dim=128 vocab_size=152064
 dots1: hidden_size=4608 intermediate_size=10944 max_position_embeddings=2048 max_window_layers=62
     moe_intermediate_size=1408 num_attention_heads=32 num_hidden_layers=62 sliding_window=4096 vocab_size=152064
 ernie4_5: head_dim=128 hidden_size=1024 intermediate_size=3072 max_position_embeddings=131072 num_attention_heads=16

@@ -8,6 +8,7 @@ from inferplan.catalog.hugging_face.families import (
     deepseek_v2,
     deepseek_v4,
     deepseek_v41,
+    dots3,
     hy_v4,
     longcat_flash,
     mistral_large4,
@@ -37,6 +38,13 @@ LATENT_FAMILIES: Mapping[str, Family] = {
         blocks=DEEPSEEK_EXPERTS,
         extras=deepseek_v41.extras,
         multi_token=deepseek_v41.drafting,
+    ),
+    "dots3_note_text": Family(
+        refused=("attention_bias", "mlp_bias"),
+        mixers=dots3.mixers,
+        blocks=replace(
+            DEEPSEEK_EXPERTS, shared_each=("shared_experts_intermediate_size", "moe_shared_expert_intermediate_size")
+        ),
     ),
     "glm4_moe_lite": Family(mixers=MlaLayers(), blocks=DEEPSEEK_EXPERTS, multi_token=DEEPSEEK_MTP),
     "glm_moe_dsa": Family(

@@ -12,6 +12,7 @@ TEXT_DECODERS: Mapping[str, str] = {
     "deepseek_vl": "llama",
     "deepseek_vl_hybrid": "llama",
     "deepseek_vl_v2": "deepseek_v2",
+    "dots3_note": "dots3_note_text",
     "dots_ocr": "qwen2",
     "ernie4_5_moe_vl": "ernie4_5_moe_vl",
     "ernie4_5_vl_moe": "ernie4_5_vl_moe_text",
