@@ -98,6 +98,15 @@ QWEN_TEXT: Config = {
     "tie_word_embeddings": True,
     "vocab_size": 151936,
 }
+GLM_TEXT: Config = {
+    "hidden_size": 4096,
+    "intermediate_size": 13696,
+    "max_position_embeddings": 32768,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 40,
+    "num_key_value_heads": 2,
+    "vocab_size": 151552,
+}
 GEMMA_TEXT: Config = {
     "model_type": "gemma",
     "hidden_size": 2048,
@@ -118,6 +127,10 @@ SIGLIP: Config = {
 PIXTRAL: Config = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 14}
 COUNTED: dict[str, tuple[Config, int, int]] = {
     "Apertus 1.5": ({**wrapped("apertus1p5"), "audio_config": {}}, 8_091_086_912, 226_457_088),
+    **{
+        f"{type_}, on GLM-4 9B": (wrapped(type_, **GLM_TEXT, model_type="glm4v_text"), 9_400_279_040, 892_498_432)
+        for type_ in ("glm4v", "glm46v", "glmga")
+    },
     "HunyuanOCR": (wrapped("hunyuan_vl", **OCR_TEXT), 539_010_048, 457_198_064),
     "HyperCLOVA X, untied": (
         wrapped("hyperclovax_vision_v2", **CLOVA_TEXT),

@@ -35,6 +35,10 @@ _SIGLIP = {
 _MINICPMV = {
     "hidden_size": 768, "image_size": 224, "intermediate_size": 3072, "num_hidden_layers": 12, "patch_size": 16,
 }  # fmt: skip
+_GLM4V = {
+    "depth": 24, "hidden_size": 1536, "image_size": 336, "in_channels": 3, "intermediate_size": 13696,
+    "out_hidden_size": 4096, "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
+}  # fmt: skip
 VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "apertus1p5": {
         "base_channels": 256, "codebook_size": 131072, "embed_dim": 256, "in_channels": 3, "latent_channels": 256,
@@ -57,10 +61,14 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
         "depth": 24, "hidden_size": 1024, "in_channels": 3, "intermediate_size": 4096, "out_hidden_size": 1536,
         "patch_size": 14, "projection_intermediate_size": 10240, "spatial_merge_size": 2, "temporal_patch_size": 2,
     },
+    "glm46v": _GLM4V,
+    "glm4v": _GLM4V,
+    "glm4v_moe": _GLM4V,
     "glm_ocr": {
         "depth": 24, "hidden_size": 1024, "in_channels": 3, "intermediate_size": 4096, "out_hidden_size": 1536,
         "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2,
     },
+    "glmga": _GLM4V,
     "gemma4_unified": {
         "mm_embed_dim": 3840, "mm_posemb_size": 1120, "output_proj_dims": 3840, "patch_size": 16,
         "pooling_kernel_size": 3,

@@ -11,6 +11,7 @@ from inferplan.catalog.hugging_face.vision import checkpoint_towers as checkpoin
 from inferplan.catalog.hugging_face.vision.forms import layer_params, merger, siglip, uncounted, vit_with_class
 from inferplan.catalog.hugging_face.vision.sizes import (
     embedded_values,
+    image_patches,
     merged_patches,
     patch_values,
     refuse_others,
@@ -197,11 +198,27 @@ def _glm(projection: Callable[[Keys, int], int]) -> Callable[[Keys, Keys, int], 
         heads = size(vision, "num_heads", "num_attention_heads", default=16)
         layer = layer_params(width, size(vision, "intermediate_size"), bias=biased, gated=True, norm=1)
         ends = (video_patch_values(vision, "in_channels") + 2) * width
-        merging = (width * merged_patches(vision) + 1) * out
-        merger = (out + 2 + 3 * projection(vision, out)) * out
-        return size(vision, "depth", "num_hidden_layers") * (layer + 2 * (width // heads)) + ends + merging + merger
+        layers = size(vision, "depth", "num_hidden_layers") * (layer + 2 * (width // heads))
+        return layers + ends + _glm_merger(width * merged_patches(vision), out, projection(vision, out))
 
     return params
+
+
+def _glm4v(vision: Keys, _root: Keys, hidden: int) -> int:
+    """Learned positions and a further norm; blocks as wide inside as the decoder, the merger's as the config says.
+
+    Source: transformers 5.24, `Glm4vVisionModel`, `Glm4vVisionPatchMerger`, `Glm4vVisionAttention`.
+    """
+    width, out = size(vision, "hidden_size"), size(vision, "out_hidden_size", default=hidden)
+    biases = 3 * width if vision.flag("attention_bias") else 0
+    layers = size(vision, "depth") * (layer_params(width, out, bias=False, gated=True, norm=1) + biases)
+    ends = (video_patch_values(vision, "in_channels") + 1 + image_patches(vision) + 2) * width
+    return layers + ends + _glm_merger(width * merged_patches(vision), out, size(vision, "intermediate_size"))
+
+
+def _glm_merger(merged: int, out: int, inner: int) -> int:
+    """A convolution that merges patches, a matrix with a norm, and a gated block. [parameters]"""
+    return (merged + 1) * out + (out + 2 + 3 * inner) * out
 
 
 def _stated_projection(vision: Keys, _out: int) -> int:
@@ -298,8 +315,12 @@ TOWERS: Mapping[str, Callable[[Keys, Keys, int], int]] = {
     "gemma3": _gemma3,
     "gemma4": _gemma4,
     "gemma4_unified": _gemma4_unified,
+    "glm46v": _glm4v,
+    "glm4v": _glm4v,
+    "glm4v_moe": _glm4v,
     "glm5_next": _glm(_stated_projection),
     "glm_ocr": _glm(_projection_by_colours),
+    "glmga": _glm4v,
     "hunyuan_vl": _hunyuan,
     "hy_v4_vl": checkpoints.hy_v4_vl,
     "hyperclovax_vision_v2": _hyperclovax,
