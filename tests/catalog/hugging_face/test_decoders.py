@@ -137,10 +137,6 @@ WRAPPED: dict[str, Config] = {
         "model_type": "exaone4_5",
         "text_config": published("exaone-4.0-32b", max_position_embeddings=262144, vocab_size=153600),
     },
-    "zai-org/GLM-4.1V-9B-Thinking": {
-        "model_type": "glm4v",
-        "text_config": published("glm-4-9b", model_type="glm4v_text", max_position_embeddings=65536),
-    },
     "LiquidAI/LFM2.5-VL-1.6B": {"model_type": "lfm2_vl", "text_config": published("lfm2-1.2b")},
     "internlm/Intern-S1": {
         "model_type": "interns1",
@@ -166,6 +162,21 @@ def test_a_decoder_beside_a_tower_is_read_and_the_tower_said_not_to_be_counted(i
     assert whole.model.architecture == replace(other, vision_params=0, multi_token=None)
     assert "The vision tower that stands beside the text decoder is not counted." in whole.notes
     assert described(whole.model.id).model.architecture == whole.model.architecture
+
+
+def test_glm_4_1v_is_read_with_its_tower() -> None:
+    text = published("glm-4-9b", model_type="glm4v_text", max_position_embeddings=65536)
+    whole = described(json.dumps({"model_type": "glm4v", "text_config": text, "vision_config": {"depth": 24}}))
+    assert whole.model.architecture == MODELS["zai-org/GLM-4.1V-9B-Thinking"].architecture
+    assert whole.notes == ()
+
+
+@pytest.mark.parametrize("id_", ["zai-org/GLM-4.5V", "zai-org/GLM-4.6V"])
+def test_the_tower_of_glms_mixtures_merges_patches_in_a_narrower_block(id_: str) -> None:
+    text = published("glm-4.5-air", model_type="glm4v_moe_text")
+    config = {"model_type": "glm4v_moe", "text_config": text, "vision_config": {"intermediate_size": 10944}}
+    found = described(json.dumps(config)).model.architecture.vision_params
+    assert found == MODELS[id_].architecture.vision_params
 
 
 def test_a_dense_layer_in_front_is_full_and_the_others_follow_in_fours() -> None:

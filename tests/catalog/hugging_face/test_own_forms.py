@@ -47,6 +47,17 @@ MINICPM_V: Config = {
     "slice_config": {"max_slice_nums": 9, "model_type": "minicpmv"},
     "vision_config": SIGLIP,
 }
+MINICPM_V_4_5: Config = {
+    **MINICPM_V,
+    "version": 4.5,
+    "head_dim": 128,
+    "hidden_size": 4096,
+    "intermediate_size": 12288,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 36,
+    "num_key_value_heads": 8,
+    "vocab_size": 151748,
+}
 PHI_3_VISION: Config = {
     "model_type": "phi3_v",
     "hidden_size": 3072,
@@ -195,6 +206,7 @@ COUNTED: dict[str, tuple[Config, int, int]] = {
     "GLM-4 9B": (CHATGLM, 9_399_951_360, 0),
     "GLM-OCR, as transformers builds it": (GLM_OCR, 673_285_632, 434_120_192),
     "MiniCPM 2B": (MINICPM, 2_724_880_896, 0),
+    "MiniCPM-V 4.5, of 8,695,895,280": (MINICPM_V_4_5, 8_189_195_264, 506_700_016),
     "MiniCPM-V 2.6": (MINICPM_V, 7_612_763_648, 8_099_175_152 - 7_612_763_648),
     "PaddleOCR-VL, without SigLIP's head and a table": (
         PADDLE_OCR,
