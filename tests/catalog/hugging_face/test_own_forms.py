@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from configs import problem
-from inferplan.catalog.hugging_face.config import Described, described
+from inferplan.catalog.hugging_face.config import Described, described, known_model_types
+from inferplan.catalog.models import MODELS
 from inferplan.core.layers.attention import Attention
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.memory import kv_bytes_per_token
@@ -117,6 +118,16 @@ MINICPM: Config = {
     "num_attention_heads": 36,
     "num_hidden_layers": 40,
     "vocab_size": 122753,
+}
+MINICPM_4_8B: Config = {
+    "hidden_size": 4096,
+    "intermediate_size": 16384,
+    "max_position_embeddings": 32768,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 2,
+    "tie_word_embeddings": False,
+    "vocab_size": 73448,
 }
 PADDLE_OCR: Config = {
     "model_type": "paddleocr_vl",
@@ -384,3 +395,31 @@ def test_code_of_these_checkpoints_has_to_be_trusted(config: Config) -> None:
     brought = {**config, "auto_map": {"AutoConfig": "configuration_own.OwnConfig"}}
     assert read(brought).model.remote_code
     assert not read(config).model.remote_code
+
+
+@pytest.mark.parametrize(
+    ("config", "id_"),
+    [
+        (DOTS_OCR, "rednote-hilab/dots.ocr"),
+        (DEEPSEEK_OCR, "deepseek-ai/DeepSeek-OCR"),
+        ({**MINICPM, **MINICPM_4_8B}, "openbmb/MiniCPM4-8B"),
+    ],
+)
+def test_a_config_describes_what_the_catalogue_has_of_its_model(config: Config, id_: str) -> None:
+    assert read(config).model.architecture == MODELS[id_].architecture
+
+
+@pytest.mark.parametrize(
+    ("type_", "reason"),
+    [
+        ("bamba", "vLLM serves it up to 0.23 alone"),
+        ("mpt", "vLLM serves it up to 0.28 alone"),
+        ("unlimited_ocr", "a window beside all tokens of the prompt"),
+        ("voxtral_realtime", "the keys and values that its audio encoder caches"),
+        ("zamba2", "blocks of attention that several layers share"),
+    ],
+)
+def test_a_type_that_people_serve_and_that_is_not_read_is_refused_with_why(type_: str, reason: str) -> None:
+    assert type_ not in known_model_types()
+    for config in ({"model_type": type_}, {"model_type": type_, "text_config": {}}):
+        assert f'model_type "{type_}" is not read: {reason}' in problem(config)

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 
 from inferplan.catalog._json import quoted
 from inferplan.catalog.hugging_face.families.known import KNOWN_TYPES, defaults_of
+from inferplan.catalog.hugging_face.families.unread import UNREAD
 from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.reading.problems import ConfigProblem, listed
 from inferplan.catalog.hugging_face.reading.sizes import STATED, TEXT_CONFIGS
@@ -50,9 +51,11 @@ def _type(keys: Keys, default: str | None = None) -> str:
 
 
 def _known(type_: str) -> str:
-    """The type of a text decoder; raises `ConfigProblem`, which names the nearest types, where it is not known."""
+    """The type of a text decoder; raises `ConfigProblem` where it is not read, with why or with the nearest types."""
     if type_ in KNOWN_TYPES:
         return type_
+    if reason := UNREAD.get(type_):
+        raise ConfigProblem(f"config.json: model_type {quoted(type_)} is not read: {reason}")
     known = known_model_types()
     near = get_close_matches(type_[:60].lower(), known, n=3, cutoff=0.4) or ["llama", "qwen3_moe"]
     names = listed((f'"{one}"' for one in near), "or")
