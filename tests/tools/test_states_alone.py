@@ -120,9 +120,10 @@ def test_a_plan_takes_any_context_and_says_that_no_log_was_held_against_it() -> 
     assert plan.max_concurrent_users == 1024
     assert "--max-model-len 10000000" in (plan.launch or "")
     assert any("no published log was held against it" in one.why for one in plan.assumptions)
-    said = ask(FALCON_MAMBA, gpu="h100-sxm").summary
-    assert "or 1 at any length" in said
-    assert "trained for" not in said
+    sized = ask(FALCON_MAMBA, gpu="h100-sxm")
+    assert "or 1 at any length" in sized.summary
+    assert "trained for" not in sized.summary
+    assert h100(sized).longest_context is None
 
 
 def test_a_preset_answers_for_states_alone() -> None:

@@ -6,6 +6,7 @@ from itertools import chain
 from math import ceil, inf
 
 from inferplan.core import memory
+from inferplan.core.architecture import ANY_CONTEXT
 from inferplan.core.bracket import last_within
 from inferplan.core.engines.kv_blocks import BLOCK_TOKENS
 from inferplan.core.engines.rank_memory import RankMemory
@@ -181,6 +182,11 @@ class Fit:
     def longest(self) -> int:
         """The longest context at which the same deployment takes all users; 0 where there is none. [tokens]"""
         return longest_context(self.on, self.placed.layout, self.need) if self.placed else 0
+
+    @property
+    def any_length(self) -> bool:
+        """Whether the same deployment takes all users at any context, as states do not grow."""
+        return self.longest >= ANY_CONTEXT
 
     @property
     def spare(self) -> int:

@@ -112,7 +112,7 @@ def detailed(one: Fit) -> dict[str, Any]:
     return {
         "users_by_memory": one.by_memory if one.waits else None,
         "users_at_half": None if left_out else one.half_users,
-        "longest_context": None if left_out else one.longest,
+        "longest_context": None if left_out or one.any_length else one.longest,
         "shortfall_gib_per_gpu": None if one.is_enough else rounded(one.tightest.shortfall, GIB),
     }
 

@@ -6,7 +6,6 @@ from inferplan.catalog.asked_gpus import gpu_of
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.catalog.models import MODELS
 from inferplan.core import memory
-from inferplan.core.architecture import ANY_CONTEXT
 from inferplan.core.engines import llamacpp_offload
 from inferplan.core.speed.load import Load
 from inferplan.tools import _words as words
@@ -154,7 +153,7 @@ def _longest(need: Need, here: Fit) -> str:
     """`, or 200 users up to 9,216 tokens`: the longest context for these users, if any is; else empty."""
     if here.longest <= need.context:
         return ""
-    if here.longest >= ANY_CONTEXT:
+    if here.any_length:
         return f", or {need.users:,} at any length"
     return f", or {need.users:,} up to {here.longest:,} tokens"
 
