@@ -9,11 +9,13 @@ from statistics import mean, median
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as runs
 from hypothesis import strategies as st
 
 from data_files import DATA, memory_cases
 from inferplan.core.parallelism import Layout
+from inferplan.tools._settings import settings
 from inferplan.tools.validation.memory_cases import MemoryCase, Setup, catalogued
 from inferplan.tools.validation.memory_validation import QUANTITIES, UNITS, predict, validate
 from inferplan.tools.validation.report import Errors, Outcome, Report, Unit, percentile
@@ -527,6 +529,49 @@ def test_decode_context_parallelism_multiplies_the_tokens_of_a_case() -> None:
     assert two.predicted["kv_cache_tokens"] == 2 * one.predicted["kv_cache_tokens"]
 
 
+DRAFTER: Case = {
+    "id": "drafts",
+    "engine": "vllm",
+    "engine_version": "0.24.0",
+    "model": "Qwen/Qwen3.6-27B-FP8",
+    "weight_format": "fp8",
+    "kv_dtype": "fp8",
+    "gpu": "H200",
+    "tp": 1,
+    "gpu_memory_utilization": 0.9,
+    "max_model_len": 262_144,
+    "max_num_seqs": 2,
+    "max_num_batched_tokens": 8192,
+}
+
+
+@pytest.mark.parametrize("name", ["speculative_tokens", "num_speculative_tokens"])
+def test_a_start_that_drafts_loads_the_predictor_and_has_fewer_tokens(name: str) -> None:
+    """Qwen3.6 27B's predictor: 424,699,392 parameters in FP8, a scale for each 128 x 128; by our name and vLLM's."""
+    plain, silent, drafting = validate([DRAFTER, DRAFTER | {name: 0}, DRAFTER | {name: 3}]).outcomes
+    assert plain.predicted == silent.predicted
+    more = float(drafting.predicted["weights_gib_per_gpu"]) - float(plain.predicted["weights_gib_per_gpu"])
+    assert more == pytest.approx(424_699_392 / 2**30, rel=0.001)
+    assert drafting.predicted["kv_cache_gib_per_gpu"] <= float(plain.predicted["kv_cache_gib_per_gpu"]) - more
+    assert drafting.predicted["kv_bytes_per_token"] >= 17 / 16 * float(plain.predicted["kv_bytes_per_token"])
+    assert drafting.predicted["kv_cache_tokens"] < 16 / 17 * float(plain.predicted["kv_cache_tokens"])
+
+
+def test_cases_may_draft_as_many_tokens_as_answers_do() -> None:
+    setting = settings()["speculative_tokens"]
+    outside = validate([DRAFTER | {"speculative_tokens": int(n)} for n in (setting.low - 1, setting.high + 1)])
+    inside = validate([DRAFTER | {"speculative_tokens": int(n)} for n in (setting.low, setting.high)])
+    assert all(one.skipped for one in outside.outcomes)
+    assert not any(one.skipped for one in inside.outcomes)
+
+
+def test_the_first_of_several_stages_prints_no_predictor() -> None:
+    """It is on the last one."""
+    staged = DRAFTER | {"pp": 2}
+    plain, drafting = validate([staged, staged | {"speculative_tokens": 3}]).outcomes
+    assert drafting.predicted["weights_gib_per_gpu"] == plain.predicted["weights_gib_per_gpu"]
+
+
 @pytest.mark.parametrize(("name", "share"), [("mem_fraction_static", 0.5), ("free_gpu_mem_fraction", 0.5)])
 def test_other_engines_name_their_share_otherwise(name: str, share: float) -> None:
     setup = Setup(MemoryCase.model_validate(LLAMA | {"extra": {name: share}}))
@@ -664,6 +709,10 @@ def test_what_a_case_leaves_open_is_said(changes: Case, quantity: str, said: str
         (LLAMA | {"architecture": LLAMA["architecture"] | {"heads": 8}}, "`architecture.heads` is not known"),
         (LLAMA | {"architecture": LLAMA["architecture"] | {"L": 10**9}}, "`architecture.L` should be less than"),
         (LLAMA | {"architecture": LLAMA["architecture"] | {"a\nb": 8}}, "`architecture.a\\nb` is not known"),
+        (LLAMA | {"speculative_tokens": -1}, "`speculative_tokens` should be greater than or equal to 0"),
+        (LLAMA | {"speculative_tokens": 17}, "`speculative_tokens` should be less than or equal to 16"),
+        (LLAMA | {"speculative_tokens": 2.5}, "`speculative_tokens` should be a valid integer"),
+        (LLAMA | {"num_speculative_tokens": "3"}, "`num_speculative_tokens` should be a valid integer"),
         (LLAMA | {"extra": {"gpu_total_gib": -5}}, "`extra.gpu_total_gib` should be greater than 0"),
         (LLAMA | {"extra": {"gpu_total_gib": float("inf")}}, "`extra.gpu_total_gib` should be"),
         (LLAMA | {"measured": [14.99]}, "`measured` should be"),
@@ -755,7 +804,7 @@ def assert_sound(one: Report) -> None:
     json.dumps(one.structured(), allow_nan=False)
 
 
-@settings(max_examples=400)
+@runs(max_examples=400)
 @given(case=mutants())
 def test_no_case_breaks_the_report(case: object) -> None:
     assert_sound(validate([case]))

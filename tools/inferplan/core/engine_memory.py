@@ -72,8 +72,11 @@ def stored_for(model: Model, engine: EngineName) -> Model:
 
 
 def rank_memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine: Engine) -> RankMemory:
-    """Where the memory of the busiest GPU goes, by the rules of the engine."""
-    return RULES[engine.name].memory(model, precision, gpu, layout, as_run(engine, precision))
+    """Where the memory of the busiest GPU goes, by the rules of the engine, what drafts tokens included."""
+    memory = RULES[engine.name].memory(model, precision, gpu, layout, as_run(engine, precision))
+    if not engine.drafts:
+        return memory
+    return replace(memory, weights=memory.weights + draft_bytes(model, precision, layout))
 
 
 class Capacity(NamedTuple):
@@ -187,8 +190,6 @@ def _pool_as_asked(
 ) -> Pool:
     """The KV pool with `max_num_seqs` as it is."""
     memory, reason = rank_memory(model, precision, gpu, replica, engine), _not_modelled(model, gpu, engine)
-    if engine.drafts:
-        memory = replace(memory, weights=memory.weights + draft_bytes(model, precision, replica))
     on = (_cached(model, engine), replica, as_run(engine, precision), memory.pool)
     return Pool(
         memory=memory,
@@ -246,11 +247,11 @@ def capacity(
 
 def session_bytes(model: Model, layout: Layout, engine: Engine, *, context: int, kv_bits: float) -> float:
     """The KV cache of one session of `context` tokens on one GPU, with whole blocks and padding. [B]"""
-    return ENDLESS / _endless(model, layout, engine, kv_bits).concurrency(context)
+    return ENDLESS / endless(model, layout, engine, kv_bits=kv_bits).concurrency(context)
 
 
 @lru_cache(maxsize=4096)
-def _endless(model: Model, layout: Layout, engine: Engine, kv_bits: float) -> Holding:
+def endless(model: Model, layout: Layout, engine: Engine, *, kv_bits: float) -> Holding:
     """What a pool of `ENDLESS` bytes holds."""
     return RULES[engine.name].holding(_cached(model, engine), layout, engine, ENDLESS, kv_bits=kv_bits)
 

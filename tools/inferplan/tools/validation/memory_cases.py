@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS, KvFormat
@@ -45,6 +45,10 @@ Text = Annotated[str, Field(strict=True, max_length=200), AfterValidator(printab
 Degree = Annotated[int, Field(strict=True, ge=1, le=1024)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
 Flag = Annotated[bool, Field(strict=True)]
+DRAFTED_AS = ("speculative_tokens", "num_speculative_tokens")
+"""How cases name the tokens that are drafted a step: as answers take them, or as vLLM does."""
+Drafted = Annotated[int, Field(strict=True, ge=0, le=16)]
+"""Tokens drafted a step, within the bounds of the setting. [tokens]"""
 
 
 class Extra(BaseModel):
@@ -70,7 +74,11 @@ class Extra(BaseModel):
 
 
 class MemoryCase(BaseModel):
-    """One measurement with its configuration; None is what its source does not state."""
+    """One measurement with its configuration; None is what its source does not state.
+
+    `speculative_tokens` are drafted a step (vLLM's num_speculative_tokens, SGLang's --speculative-num-steps) by the
+    model's own predictor; None and 0 are a start that does not draft.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -90,6 +98,7 @@ class MemoryCase(BaseModel):
     max_num_batched_tokens: Size | None = None
     enforce_eager: Flag | None = None
     prefix_caching: Flag | None = None
+    speculative_tokens: Drafted | None = Field(default=None, validation_alias=AliasChoices(*DRAFTED_AS))
     architecture: ShortForm | None = None
     extra: Extra | None = None
     measured: Mapping[str, Any] | None = None
@@ -257,6 +266,7 @@ class Setup:
             keeps_max_num_seqs=True,
             first_runner=self.extra.first_runner is True,
             first_start=self.extra.first_start is True,
+            drafts=self.case.speculative_tokens or 0,
         )
 
     def overheads_known(self) -> None:

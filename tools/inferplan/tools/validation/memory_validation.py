@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from inferplan.core import engine_memory, memory
-from inferplan.core.engine_memory import ENDLESS, RULES, Capacity
+from inferplan.core.engine_memory import ENDLESS, Capacity
 from inferplan.core.engines import llamacpp_memory, vllm_buffers, vllm_memory
 from inferplan.core.engines.adapters import adapter_stages
+from inferplan.core.engines.drafts import draft_bytes
 from inferplan.core.engines.rank_memory import RankMemory
 from inferplan.core.engines.rank_weights import stage_weights
 from inferplan.core.engines.vllm_defaults import LAST_OF_THE_FIRST_ENGINE, is_compiled, is_compressed
@@ -45,7 +46,10 @@ def predict(case: MemoryCase) -> Prediction:
 
 
 def _weights(setup: Setup) -> float:
-    """Weights on the first GPU, which prints them, with the adapters' buffers as vLLM counts them. [GiB]"""
+    """Weights on the first GPU, which prints them, with adapters' buffers and the draft as vLLM counts them. [GiB]
+
+    The draft is on the last stage.
+    """
     setup.loaded_alone()
     if any(isinstance(mixer, Latent) and mixer.indexer for _, mixer in setup.model.architecture.mixers):
         raise CannotPredict("one published log of a model with an indexer was 6 % above what its tensors take")
@@ -55,7 +59,8 @@ def _weights(setup: Setup) -> float:
     engine = setup.engine(gpu=gpu)
     on = (setup.model, setup.precision, setup.layout)
     loaded = stage_weights(*on, vllm_memory.loader(gpu, engine))[0]
-    return (loaded + (adapter_stages(*on, engine)[0] if engine.adapters else 0)) / GIB
+    drafting = draft_bytes(*on) if engine.drafts and setup.layout.pp == 1 else 0
+    return (loaded + drafting + (adapter_stages(*on, engine)[0] if engine.adapters else 0)) / GIB
 
 
 def _rank(setup: Setup) -> RankMemory:
@@ -127,7 +132,7 @@ def _kv_bytes_per_token(setup: Setup) -> float:
     reason = engine_memory.cache_not_modelled(setup.model, engine)
     if reason:
         raise CannotPredict(reason)
-    holding = RULES[engine.name].holding(setup.model, setup.layout, engine, ENDLESS, kv_bits=setup.kv_bits)
+    holding = engine_memory.endless(setup.model, setup.layout, engine, kv_bits=setup.kv_bits)
     tokens = holding.tokens(setup.context)
     if not tokens:
         raise CannotPredict("a token takes more than any GPU has")
