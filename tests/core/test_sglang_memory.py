@@ -11,7 +11,7 @@ from inferplan.catalog.formats import FORMATS
 from inferplan.catalog.gpus import GPUS
 from inferplan.catalog.models import MODELS
 from inferplan.core.engine import Engine
-from inferplan.core.engine_memory import pools
+from inferplan.core.engine_memory import pools, rank_memory
 from inferplan.core.engines.rank_memory import Held, RankMemory
 from inferplan.core.engines.sglang_defaults import (
     captures_prefill,
@@ -25,6 +25,7 @@ from inferplan.core.engines.sglang_defaults import (
 from inferplan.core.engines.sglang_memory import (
     BUFFERS,
     IMAGE_CACHE,
+    draft_copies,
     forward_peak,
     holding,
     memory,
@@ -539,3 +540,19 @@ def test_the_table_of_requests_comes_out_of_the_reserve_and_not_out_of_the_pool(
     assert long.memory.outside - short.memory.outside == pytest.approx(
         request_table(4096, 40_960) - request_table(4096, 4096)
     )
+
+
+@pytest.mark.parametrize(("tp", "in_all"), [(1, 5.18), (2, 2.57)])
+def test_what_drafts_takes_its_copies_of_embedding_and_head_out_of_the_pool(tp: int, in_all: float) -> None:
+    """Logged on loading it: 5.18 GB on one GPU (pull request 35996), 2.57 GB on each of two (32468)."""
+    qwen, fp8, layout = MODELS["Qwen/Qwen3.6-27B"], FORMATS["fp8"], Layout(tp=tp)
+    plain, drafting = (replace(ENGINE, drafts=drafts) for drafts in (0, 3))
+    before, since = (rank_memory(qwen, fp8, GPUS["h100-sxm"], layout, one) for one in (plain, drafting))
+    assert draft_copies(qwen, layout) == 2 * 2 * 248_320 * 5120 / tp
+    more = since.weights + since.non_torch - before.weights - before.non_torch
+    assert more / GIB == pytest.approx(in_all, abs=0.06)
+
+
+def test_a_head_of_another_checkpoint_brings_an_embedding_alone() -> None:
+    llama = MODELS["meta-llama/Llama-3.1-8B-Instruct"]
+    assert draft_copies(llama, Layout(tp=2)) == 2 * 128_256 * 4096 / 2

@@ -38,6 +38,18 @@ def test_the_newer_sampler_grows_with_the_element_of_the_logits(version: int, el
     assert peak == pytest.approx(per_logit * 1024 * 128_256 + element * 8192 * 8192)
 
 
+def test_the_first_runner_tries_out_rejection_of_one_draft_for_each_sequence() -> None:
+    """Three more logits of 2 B and two of 4 B, of 1,024 sequences; the second runner tries out none."""
+    shape = dense(ffn=100)
+    first, second = (
+        [activation_peak(shape, replace(engine(version=version), drafts=n), tp=1) for n in (0, 1, 3)]
+        for version in (21, 29)
+    )
+    assert first[1] - first[0] == (3 * 2 + 2 * 4) * 1024 * 128_256
+    assert first[2] == first[1]
+    assert len(set(second)) == 1
+
+
 def test_a_stage_that_does_not_sample_peaks_in_its_forward_pass() -> None:
     """2 B x 8,192 x (3 x 28,672 / 8 + 4 x 8,192)."""
     peak = activation_peak(dense(), engine(version=21), tp=8, samples=False)

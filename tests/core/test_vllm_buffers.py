@@ -109,6 +109,30 @@ def test_without_the_image_encoder_no_rows_are_kept_for_what_it_sees() -> None:
     assert unseen == COUNTS * 256 * 262_208
 
 
+@pytest.mark.parametrize(
+    ("id_", "version", "held"),
+    [
+        ("Qwen/Qwen3.6-27B", 26, 0),
+        ("Qwen/Qwen3.6-27B", 28, 2),
+        ("Qwen/Qwen3-8B", 26, 0),
+        ("Qwen/Qwen3-8B", 28, 1),
+        ("Qwen/Qwen3.6-27B", 30, 2),
+        ("Qwen/Qwen3-30B-A3B", 30, 1),
+    ],
+)
+def test_since_0_27_what_drafts_holds_the_states_of_a_step_and_where_it_is_given_them_its_embeddings(
+    id_: str, version: int, held: int
+) -> None:
+    """The first runner gives it embeddings, the second one where the model sees images; 2 B x 8,192 x hidden each."""
+    shape, told = MODELS[id_].architecture, engine(version=version, sequences=256, tokens=8192)
+    plain, drafting = (runner_buffers(shape, replace(told, drafts=drafts), element=2) for drafts in (0, 3))
+    assert drafting - plain == held * 2 * 8192 * shape.hidden
+    plain, drafting = (
+        runner_buffers(shape, replace(told, drafts=drafts), element=2, samples=False) for drafts in (0, 3)
+    )
+    assert drafting == plain
+
+
 def test_only_the_last_stage_keeps_counts_of_what_it_sampled() -> None:
     """Qwen3 32B in two stages on 0.27: 0.62 GiB."""
     told = engine(version=27, sequences=1024, tokens=8192)
@@ -131,6 +155,14 @@ def test_graphs_are_captured_by_pieces_to_512_tokens_and_whole_for_decode_since_
 ) -> None:
     """1, 2, 4, 31 steps of 8 below 256, 17 steps of 16 to 512, or 33 of 8 up to 0.11; whole ones to `max_num_seqs`."""
     assert captured_graphs(engine(version=version, sequences=sequences)) == graphs
+
+
+@pytest.mark.parametrize(("sequences", "drafts", "graphs"), [(2, 3, 3 + 2), (2, 5, 4 + 2), (1024, 3, 49 + 49)])
+def test_graphs_have_multiples_of_the_tokens_that_a_drafting_sequence_has_in_a_step(
+    sequences: int, drafts: int, graphs: int
+) -> None:
+    """Two sequences with 3 drafts, vLLM 0.24: "PIECEWISE=3 (largest=16), FULL=2 (largest=8)", which are 4, 8 and 16."""
+    assert captured_graphs(replace(engine(version=24, sequences=sequences), drafts=drafts)) == graphs
 
 
 @pytest.mark.parametrize(

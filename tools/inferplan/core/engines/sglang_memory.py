@@ -29,7 +29,7 @@ from inferplan.core.layers.cache_parts import Cached
 from inferplan.core.layers.compressed_attention import Compressed
 from inferplan.core.layers.latent_attention import Latent
 from inferplan.core.layers.recurrence import Lightning, Mamba1, ShortConv
-from inferplan.core.memory import CONVOLUTION_BYTES
+from inferplan.core.memory import CONVOLUTION_BYTES, HALF_BYTES
 from inferplan.core.model import Model
 from inferplan.core.parallelism import Layout
 from inferplan.core.precision import BITS_PER_BYTE, Precision
@@ -124,9 +124,25 @@ def memory(model: Model, precision: Precision, gpu: Gpu, layout: Layout, engine:
         budget=share * (gpu.engine_memory - taken),
         weights=rank_weights(model, precision, layout),
         adapters=max(adapter_stages(model, precision, layout, engine)) if engine.adapters else 0.0,
-        non_torch=BUFFERS + (IMAGE_CACHE if architecture.vision_params else 0),
+        non_torch=BUFFERS
+        + (IMAGE_CACHE if architecture.vision_params else 0)
+        + (draft_copies(model, layout) if engine.drafts else 0),
         outside=taken + forward_peak(architecture, layout, engine) + graphs,
     )
+
+
+def draft_copies(model: Model, layout: Layout) -> float:
+    """Embedding and output head in 16 bit / tp, which a draft loads and drops again once the pool is sized. [B]
+
+    A model's own layers have both, or one where they are tied; another layer, as EAGLE's heads are, the embedding.
+
+    Limits: the smaller head that EAGLE's have of their own is not counted. Of Qwen3.6 27B in FP8 on one GPU a log has
+    5.18 GiB for layer and copies, where 5.13 are counted.
+    Source: SGLang 0.5.23, srt/speculative/eagle_worker_v2.py, `alloc_memory_pool`, `init_lm_head`; pull request 35996.
+    """
+    parts = model.parameters
+    head = parts.output_head if model.architecture.multi_token else 0
+    return (parts.embedding + head) * HALF_BYTES / layout.tp
 
 
 def holding(model: Model, layout: Layout, engine: Engine, pool: float, *, kv_bits: float) -> Holding:

@@ -172,15 +172,20 @@ def _sampler_peak(architecture: Architecture, engine: Engine, *, element: int) -
 
     s is 38.4 B up to 0.16 (a full sort), then 12.75 B and the logit itself (Triton's top-k and top-p; FlashInfer
     samples since 0.21, but Triton's kernel is still profiled). The second model runner profiles with the logits alone,
-    up to 0.27 with a copy in fp32, and since 0.33 with three.
+    up to 0.27 with a copy in fp32, and since 0.33 with three. With drafts the first one also tries out the sampler that
+    rejects them, on one draft for each sequence: meanwhile it holds the logits of token and draft and the token's once
+    more, and of either a copy in fp32. The second one tries out no drafts.
 
     Limits: before 0.12 s was 11 B where FlashInfer was installed, which no configuration says. Of the three copies an
-    L4 showed about two (pull request 57926: the pool of Qwen2.5 0.5B fell by 7.1 B a logit).
+    L4 showed about two (pull request 57926: the pool of Qwen2.5 0.5B fell by 7.1 B a logit). No log with drafts and
+    many sequences was found; the largest known has two, whose peak is the forward pass.
     Source: published logs; vLLM, vllm/v1/worker/gpu_model_runner.py and vllm/v1/worker/gpu/model_runner.py,
-    `_dummy_sampler_run`, and vllm/v1/worker/gpu/sample/sampler.py; FlashInfer 0.7.2,
-    `top_k_top_p_sampling_from_logits`.
+    `_dummy_sampler_run`, vllm/v1/sample/rejection_sampler.py (0.28), and vllm/v1/worker/gpu/sample/sampler.py;
+    FlashInfer 0.7.2, `top_k_top_p_sampling_from_logits`.
     """
     per_logit = 38.4 if engine.version <= 16 else 12.75 + element
+    if engine.drafts:
+        per_logit += 3 * element + 2 * LOGIT_BYTES
     if is_on_second_runner(architecture, engine):
         copied = LOGIT_BYTES if engine.version <= LAST_COPIED_LOGITS else 0
         per_logit = element + (FULL_SAMPLER_LOGIT if engine.version >= FIRST_FULL_SAMPLER else copied)

@@ -116,12 +116,14 @@ def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, 
     """What the model runner allocates before the profile run, which is counted since 0.27. [B]
 
     The second runner: sequences × vocabulary × (4 B of counts + 1 bit of prompt + 1 bit of grammar) on the stage that
-    `samples`, and for images element × batched tokens × hidden. The first runner: the latter for all models.
+    `samples`, and for images element × batched tokens × hidden. The first runner: the latter for all models. What
+    drafts has, on the stage that samples, the hidden states of a step, and its embeddings where the runner keeps those.
 
     Limits: block tables, up to 64 MiB, are left out, and what compilation leaves outside PyTorch in a first start (see
     `vllm_activation.tuning_peak`).
     Source: vLLM 0.27 to 0.33, vllm/utils/mem_utils.py, `memory_profiling`; vllm/v1/worker/gpu/sample/penalties.py,
-    `PenaltiesState`; vllm/v1/worker/gpu/structured_outputs.py; vllm/v1/worker/gpu_model_runner.py, `inputs_embeds`.
+    `PenaltiesState`; vllm/v1/worker/gpu/structured_outputs.py; vllm/v1/worker/gpu_model_runner.py, `inputs_embeds`;
+    vllm/v1/spec_decode/llm_base_proposer.py and vllm/v1/worker/gpu/spec_decode, `hidden_states`, `inputs_embeds`.
 
     >>> from inferplan.catalog.models import MODELS
     >>> qwen = MODELS["Qwen/Qwen3-32B"].architecture
@@ -131,11 +133,13 @@ def runner_buffers(architecture: Architecture, engine: Engine, *, element: int, 
     """
     if engine.version < FIRST_ASKED_DRIVER:
         return 0.0
-    embeddings = element * engine.max_num_batched_tokens * architecture.hidden
-    if not is_on_second_runner(architecture, engine):
+    second = is_on_second_runner(architecture, engine)
+    states = element * engine.max_num_batched_tokens * architecture.hidden
+    embeddings = states if not second or (architecture.vision_params and engine.images) else 0.0
+    if not samples:
         return embeddings
-    counts = COUNTED_LOGIT * engine.max_num_seqs * architecture.logits if samples else 0.0
-    return counts + (embeddings if architecture.vision_params and engine.images else 0.0)
+    counts = COUNTED_LOGIT * engine.max_num_seqs * architecture.logits if second else 0.0
+    return counts + embeddings + (states + embeddings if engine.drafts else 0.0)
 
 
 def exchange_buffers(architecture: Architecture, gpu: Gpu, layout: Layout) -> float:
@@ -164,17 +168,23 @@ def largest_graph(gpu: Gpu, engine_version: int = NEWEST) -> int:
 def captured_graphs(engine: Engine, largest: int = 512) -> int:
     """CUDA graphs: piecewise up to min(largest, 2 × max_num_seqs) tokens, and full ones for decode since 0.11. [graphs]
 
-    Sizes are 1, 2, 4, every 8 up to 256 and every 16 beyond, or every 8 in versions up to 0.11.
+    Sizes are 1, 2, 4, every 8 up to 256 and every 16 beyond, or every 8 in versions up to 0.11. A sequence that is
+    drafted for has 1 + `drafts` tokens in a step, of which sizes are multiples.
 
-    Source: vLLM 0.14 to 0.28, vllm/config/vllm.py, and 0.10 and 0.11, vllm/config/__init__.py, `_set_cudagraph_sizes`.
+    Limits: since 0.30 drafts add sizes for numbers of sequences, which are not counted. FlashInfer verifies drafts
+    without full graphs on GPUs other than datacenter Blackwell, and then no size is rounded: of two sequences with 3
+    drafts vLLM 0.20 to 0.24 printed 3 piecewise and 2 full graphs, or 5 piecewise ones; with 5 drafts 6.
+    Source: vLLM 0.14 to 0.28, vllm/config/vllm.py, and 0.10 and 0.11, vllm/config/__init__.py, `_set_cudagraph_sizes`;
+    0.28, vllm/config/compilation.py, `adjust_cudagraph_sizes_for_spec_decode`, and vllm/v1/cudagraph_dispatcher.py.
 
     >>> captured_graphs(Engine(version=19, max_num_seqs=1024, max_num_batched_tokens=8192))
     102
     """
-    most = min(largest, 2 * engine.max_num_seqs)
-    step = 8 if engine.version <= 11 else 16
-    sizes = [size for size in (1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, step)) if size <= most]
-    full = [size for size in sizes if size <= engine.max_num_seqs] if engine.version >= 11 else []
+    each, step = 1 + engine.drafts, 8 if engine.version <= 11 else 16
+    most = min(largest, 2 * each * engine.max_num_seqs)
+    rounded = {each * ceil(size / each) for size in (1, 2, 4, *range(8, 256, 8), *range(256, largest + 1, step))}
+    sizes = [size for size in rounded if size <= most]
+    full = [size for size in sizes if size <= each * engine.max_num_seqs] if engine.version >= 11 else []
     return len(sizes) + len(full)
 
 
