@@ -284,6 +284,9 @@ UNLIKE = {
     "4090-wsl-qwen25-vl-7b": 5.5,
     "a100pcie-qwen35-08b-serve": 3.6,
     "a100pcie-qwen35-08b": 3.1,
+    "2x3090-qwen38-27b-mtp3": 6.3,
+    "2x3090-qwen38-27b-mtp3-rig": 5.4,
+    "5090-qwen36-27b-nvfp4-mtp3": 3.4,
 }
 """Pools that are more than 2.5 % off, in percent: all but the A10G's too large.
 
@@ -292,7 +295,9 @@ two stages is likely a first start, whose last stage has less. Qwen2.5 7B on an 
 AWQ 0.41 of 14.4, 0.29 of them graphs. A GB10 shares its memory with the system: two first starts had 5.5 and 7.1 GiB
 less. GLM-5.3-Flash on 8 H100 loads 0.8 GiB more than is said, and has 0.9 less for reasons that are not known. Two
 first starts of Qwen3.5 0.8B on an A100 had 2.2 GiB less of 69 and 64, held beside PyTorch's; Qwen2.5-VL 7B under
-Windows 0.18 of 3.5.
+Windows 0.18 of 3.5. Of those that draft, two pairs of RTX 3090 on 0.27 had 0.3 GiB less of 4.8: for GPUs without FP8
+Marlin's kernels keep a 16-bit scale for 128 weights, not for 128 x 128, some 0.18 GiB here, which is not counted since
+no build says which weights share one. One RTX 5090 had 0.13 less of 3.9, of which 0.06 are graphs.
 """
 BESIDE = {
     AWQ_KERNELS: 1.8,
@@ -312,7 +317,7 @@ laptop 0.10 (0.30).
 
 @pytest.mark.parametrize(
     ("quantity", "least", "worst"),
-    [("weights_gib_per_gpu", 49, 0.74), ("kv_cache_gib_per_gpu", 35, 2.45), ("kv_cache_tokens", 39, 2.47)],
+    [("weights_gib_per_gpu", 49, 0.74), ("kv_cache_gib_per_gpu", 37, 2.45), ("kv_cache_tokens", 41, 2.47)],
 )
 def test_logs_that_were_found_when_all_rules_stood_are_predicted(quantity: str, least: int, worst: float) -> None:
     """Starts of vLLM 0.10 to 0.31 on H100, H200, L40S, L4, GH200, A100, A40, MI300X and RTX cards: in percent.
@@ -337,6 +342,37 @@ def test_what_the_rules_miss_of_the_logs_found_late_is_known_by_name() -> None:
     assert {id_: size for id_, size in pools.items() if size > 2.5} == pytest.approx(UNLIKE, abs=0.1)
     assert {id_: found["weights_gib_per_gpu"][id_] for id_ in BESIDE} == pytest.approx(BESIDE, abs=0.05)
     assert not any(found["fits"].values())
+
+
+DRAFTING = [case for case in LATE if case.get("speculative_tokens")]
+
+
+def test_starts_that_draft_are_as_far_off_as_the_evidence_says() -> None:
+    """Qwen3.6 and 3.8 27B with 3 tokens of their own layer each (vLLM 0.24 to 0.27): signed, in percent.
+
+    Taken for starts without drafts, their tokens would be 13 to 26 % too many.
+    """
+    quantities = ("kv_cache_gib_per_gpu", "kv_cache_tokens", "max_concurrency", "activation_peak_gib")
+
+    def off(cases: list[Case]) -> dict[str, list[float]]:
+        outcomes = {one.id: one.predicted for one in validate(cases).outcomes}
+        return {
+            name: [
+                100 * (outcomes[case["id"]][name] / case["measured"][name] - 1)
+                for case in cases
+                if name in case["measured"]
+            ]
+            for name in quantities
+        }
+
+    assert off(DRAFTING) == {
+        "kv_cache_gib_per_gpu": pytest.approx([-0.6, 6.3, -1.9, 3.4], abs=0.1),
+        "kv_cache_tokens": pytest.approx([-0.5, 5.4, -1.8], abs=0.1),
+        "max_concurrency": pytest.approx([-0.9, 5.8, -1.8], abs=0.1),
+        "activation_peak_gib": pytest.approx([-0.5], abs=0.1),
+    }
+    plain = off([case | {"speculative_tokens": 0} for case in DRAFTING])
+    assert plain["kv_cache_tokens"] == pytest.approx([14.9, 25.7, 12.6], abs=0.1)
 
 
 def test_first_starts_have_what_they_tried_kernels_out_on_less() -> None:
