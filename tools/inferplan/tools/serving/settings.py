@@ -220,8 +220,8 @@ def _hit_rate(ledger: Ledger, engine: Engine) -> float:
 
 UNCACHED = "no prefix is cached here; prefix_caching=1 has it so"
 """Why a share that the caller gives is not taken."""
-OWN_DRAFT = "its own predictor; not held against published runs"
-FOREIGN_DRAFT = "assumed: one further layer; not held against published runs"
+OWN_DRAFT = "its own predictor; three published runs, on AMD, gained a fifth to a quarter less"
+FOREIGN_DRAFT = "assumed: one further layer; published runs of vLLM gained as much within 8 %, of SGLang less"
 
 
 def _engine(ledger: Ledger, name: EngineName, model: Model, gpu: Gpu) -> Engine:

@@ -158,7 +158,7 @@ class SpeedSetup(StatedRun):
 
     @cached_property
     def _engine(self) -> Engine:
-        """The engine by its defaults, with the adapters stated."""
+        """The engine by its defaults, with the adapters and drafts stated."""
         return Engine(
             name=self.server,
             version=NEWEST,
@@ -166,6 +166,7 @@ class SpeedSetup(StatedRun):
             max_num_batched_tokens=RULES[self.server].default_batching(self.gpu, NEWEST)[0],
             adapters=self.row.lora_adapters or 0,
             adapter_rank=self.row.lora_rank or 1,
+            drafts=self.row.speculative_tokens or 0,
             prefix_caching=not self._scripted,
             memory_utilization=harnesses.static_share(self.precision, tp=self.row.tp) if self._scripted else None,
         )

@@ -5,13 +5,14 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import RULES
+from inferplan.core.engines.drafts import draft_share
 from inferplan.core.engines.vllm_defaults import NEWEST
 from inferplan.core.hardware import Gpu
 from inferplan.core.model import Model
@@ -19,11 +20,13 @@ from inferplan.core.precision import Precision
 from inferplan.core.serving_laws import AT_ONCE, Options
 from inferplan.core.speed.efficiency import Efficiency, Kind, Runner, efficiency, kind_of
 from inferplan.tools.validation.harnesses import CACHED_IN_FP8, RANDOM_LENGTHS
-from inferplan.tools.validation.memory_cases import Text, catalogued
+from inferplan.tools.validation.memory_cases import DRAFTED_AS, Drafted, Text, catalogued
 from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
 
 FEW_BITS = 8
+HALVINGS = 40
+"""Of a share between 0 and 1, until it is exact."""
 Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
 Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 
@@ -32,7 +35,8 @@ class SpeedRow(BaseModel):
     """One measurement with its configuration; None is what its source does not state.
 
     `depth` tokens are cached before a prompt; `ubatch` tokens are computed in one step. Each request has one of
-    `lora_adapters`, in buffers of `lora_rank`.
+    `lora_adapters`, in buffers of `lora_rank`. Of `speculative_tokens` drafted a step as many are accepted that a step
+    has `acceptance_length` tokens, its own included, as engines print.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
@@ -59,6 +63,8 @@ class SpeedRow(BaseModel):
     ubatch: Degree | None = None
     lora_adapters: Degree | None = None
     lora_rank: Degree | None = None
+    speculative_tokens: Drafted | None = Field(default=None, validation_alias=AliasChoices(*DRAFTED_AS))
+    acceptance_length: Number | None = None
     scenario: Text
     measured: Mapping[str, Any] | None = None
     note: str = ""
@@ -189,8 +195,28 @@ class StatedRun:
         """Chunked prefill as the engine's default or as stated, after what is cached."""
         usual = RULES[self.server].default_batching(self.gpu, NEWEST)[0]
         depth, (prompt, _) = self.row.depth or 0, self.lengths
-        return Options(
+        plain = Options(
             step_tokens=self.row.ubatch or usual,
             at_once=AT_ONCE.get(self.server, 1),
             hit_rate=depth / prompt if depth else 0.0,
         )
+        drafted = self.row.speculative_tokens
+        if not drafted:
+            return plain
+        return replace(
+            plain, drafted=drafted, acceptance=self._acceptance(drafted), draft_share=draft_share(self.model)
+        )
+
+    def _acceptance(self, drafted: int) -> float:
+        """The share of drafts accepted, where all before were, with which a step has the stated tokens in the mean."""
+        tokens = self.row.acceptance_length
+        if tokens is None:
+            raise CannotPredict("`acceptance_length`, the mean tokens of a step that engines print, is not stated")
+        if not 1 <= tokens <= 1 + drafted:
+            raise CannotPredict(f"`acceptance_length` has to be from 1 to {1 + drafted}, the drafts and a token more")
+        low, high = 0.0, 1.0
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            short = Options(drafted=drafted, acceptance=middle).tokens_per_step < tokens
+            low, high = (middle, high) if short else (low, middle)
+        return high

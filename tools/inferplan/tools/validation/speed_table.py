@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 from inferplan.tools.validation.speed_validation import QUANTITIES
 
-WHOLE = ("gpu_count", "tp", "pp", "dp", "ep", "ubatch")
+WHOLE = ("gpu_count", "tp", "pp", "dp", "ep", "ubatch", "speculative_tokens", "num_speculative_tokens")
 """Columns of whole numbers."""
-DECIMAL = ("isl", "osl", "concurrency_or_batch", "requests", *QUANTITIES)
+DECIMAL = ("isl", "osl", "concurrency_or_batch", "requests", "acceptance_length", *QUANTITIES)
 """Columns of decimal numbers."""
 _ADDRESS = re.compile(r"^# (\d+): (.*)$", re.MULTILINE)
 

@@ -9,7 +9,7 @@ from inferplan.core.performance import forward_pass
 from inferplan.core.serving_laws import Service, pipelined, prefill_pass, static_batch
 from inferplan.core.speed.pass_amounts import Batch
 from inferplan.core.units import MILLI
-from inferplan.tools.validation.report import Outcome, Report, Unit, is_figure, outcomes
+from inferplan.tools.validation.report import CannotPredict, Outcome, Report, Unit, is_figure, outcomes
 from inferplan.tools.validation.speed_cases import SpeedSetup
 from inferplan.tools.validation.speed_names import limits
 from inferplan.tools.validation.speed_rows import SpeedRow
@@ -22,6 +22,9 @@ MEAN_OF_P99 = 0.8
 """Mean over P99 of TPOT, assumed where only P99 is limited."""
 STATIC = frozenset({"offline", "latency"})
 """Scenarios in which a stated batch starts and ends together."""
+
+ALONE = frozenset({"static batch", "batch 1"})
+"""Regimes whose laws know one token a step."""
 
 
 def regime(row: SpeedRow) -> str:
@@ -40,6 +43,8 @@ def regime(row: SpeedRow) -> str:
 def predict(setup: SpeedSetup) -> dict[str, float]:
     """Every quantity that the regime of a row has. Raises `CannotPredict` where its configuration is not known."""
     kind = regime(setup.row)
+    if setup.row.speculative_tokens and kind in ALONE:
+        raise CannotPredict(f'drafts are not predicted of a {kind}: `scenario` has to be "server"')
     if kind == "batch 1":
         return _batch_1(setup)
     if kind == "static batch":
