@@ -12,9 +12,12 @@ import pytest
 from configs import problem
 from inferplan.catalog.hugging_face.config import described
 from inferplan.core.memory import kv_bytes_per_token, kv_cache_bytes, state_bytes
+from inferplan.core.parallelism import Layout
 from inferplan.core.units import GIB
+from inferplan.tools._assumptions import Ledger
 from inferplan.tools.parallelism import TOOL as PLAN
 from inferplan.tools.preset import TOOL as PRESET
+from inferplan.tools.serving.settings import serving
 from inferplan.tools.vram import TOOL as VRAM
 from inferplan.tools.vram import HardwareRow, VramAnswer
 
@@ -124,6 +127,15 @@ def test_a_plan_takes_any_context_and_says_that_no_log_was_held_against_it() -> 
     assert "or 1 at any length" in sized.summary
     assert "trained for" not in sized.summary
     assert h100(sized).longest_context is None
+
+
+@pytest.mark.parametrize(("config", "is_staged"), [(MAMBA, True), (FALCON_MAMBA, True), (CODESTRAL, False)])
+def test_vllm_splits_mamba_into_stages_and_mamba_2_not(config: Config, *, is_staged: bool) -> None:
+    """vLLM 0.28 to 0.33: of the two classes, MambaForCausalLM alone is `SupportsPP`."""
+    id_ = described(json.dumps(config)).model.id
+    on = serving(Ledger({}), model=id_, precision="bf16", gpu="h100-sxm")
+    assert on.starts(Layout(pp=2)) == is_staged
+    assert bool(list(on.any_stages(8))) == is_staged
 
 
 def test_a_preset_answers_for_states_alone() -> None:

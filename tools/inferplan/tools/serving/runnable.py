@@ -8,6 +8,7 @@ from inferplan.core.architecture import DenseFfn
 from inferplan.core.engines.adapters import can_share_out
 from inferplan.core.engines.vllm_defaults import is_compressed
 from inferplan.core.layers.latent_attention import Latent
+from inferplan.core.layers.recurrence import Mamba2
 from inferplan.core.parallelism import Layout
 from inferplan.tools.serving.lookups import degrees_of
 from inferplan.tools.serving.target import Target
@@ -85,10 +86,12 @@ class Runnable(Target):
     def starts(self, layout: Layout) -> bool:
         """Whether the engine can place the stages: SGLang only as many on each node, others anywhere.
 
-        vLLM has none of a model whose layers look n-grams of tokens up, which later stages do not receive.
+        vLLM has none of a model whose layers look n-grams of tokens up, which later stages do not receive, nor of
+        Mamba-2 alone.
 
         Source: SGLang 0.5.23, entrypoints/engine.py (`pp_size_per_node`) and arg_groups/validation_hook.py; vLLM 0.29
-        to 0.33, model_executor/models/config.py ("N-gram PLE embedding requires pipeline_parallel_size=1").
+        to 0.33, model_executor/models/config.py ("N-gram PLE embedding requires pipeline_parallel_size=1"); 0.28 to
+        0.33, models/mamba2.py, whose class is no `SupportsPP` (mamba.py's is).
         """
         if self.is_unstaged and layout.pp > 1:
             return False
@@ -98,7 +101,9 @@ class Runnable(Target):
     def is_unstaged(self) -> bool:
         """Whether the engine cannot split the model into stages at all."""
         architecture = self.model.architecture
-        return self.engine.name == "vllm" and architecture.ngram_layers > 0 and not is_compressed(architecture)
+        looks_up = architecture.ngram_layers > 0 and not is_compressed(architecture)
+        is_mamba2 = not architecture.has_cache and all(isinstance(one, Mamba2) for _, one in architecture.mixers)
+        return self.engine.name == "vllm" and (looks_up or is_mamba2)
 
     def shared(self, most: int) -> list[Layout]:
         """Replicas whose tensor groups share experts, on at most `most` GPUs, smallest first; none of a dense model."""
