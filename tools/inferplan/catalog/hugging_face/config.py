@@ -13,6 +13,7 @@ from inferplan.catalog.hugging_face._architecture import architecture_of, layers
 from inferplan.catalog.hugging_face._own_forms import in_usual_form
 from inferplan.catalog.hugging_face._text_decoder import known_model_types, text_decoder
 from inferplan.catalog.hugging_face._thinker import note_speaking
+from inferplan.catalog.hugging_face.families.first_versions import first_vllm
 from inferplan.catalog.hugging_face.families.lora import adapted
 from inferplan.catalog.hugging_face.families.remote_code import needs_remote_code
 from inferplan.catalog.hugging_face.layers.multi_token import NUM_MTP, NUM_MTP_LAYERS, NUM_NEXTN
@@ -66,6 +67,7 @@ def read(config: dict[str, object]) -> Described:
     named = title(root, params)
     problems.raise_any()
     _check_size(params)
+    types = (type_, str(root.values.get("model_type")))
     uncounted, remote_code = tuple(_uncounted(root, body, architecture)), needs_remote_code(root)
     model = Model(
         id=json.dumps(root.read, sort_keys=True, separators=(",", ":")),
@@ -77,7 +79,8 @@ def read(config: dict[str, object]) -> Described:
         weight_block=released.block,
         remote_code=remote_code,
         needs_bf16=root.values.get("model_type") in OVERFLOWING,
-        lora=adapted(type_, str(root.values.get("model_type"))),
+        lora=adapted(*types),
+        vllm_since=first_vllm(*types),
     )
     return Described(model=model, notes=(*root.notes, *uncounted))
 
