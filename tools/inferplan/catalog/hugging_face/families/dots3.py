@@ -3,21 +3,21 @@
 Source: transformers 5.24, `Dots3NoteTextConfig`, `Dots3NoteTextAttention`, `Dots3NoteTextIndexer`.
 """
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 
 from inferplan.catalog.hugging_face.layers.heads import Mixers
 from inferplan.catalog.hugging_face.layers.latent import indexer, latent
 from inferplan.catalog.hugging_face.layers.windows import FULL, SLIDING
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
+from inferplan.catalog.hugging_face.reading.per_layer import PER_LAYER, gather
 from inferplan.catalog.hugging_face.reading.sizes import layers_of
 from inferplan.core.layers.latent_attention import Latent
 
 INDEXED = "indexed_attention"
 """A word of `layer_types`; the checkpoint has "full_attention" in its place, unless `use_dsa` is off."""
-PER_LAYER, OWN = "per_layer_config", "swa_"
-"""Where transformers saves what sliding layers have of their own, and what the checkpoint writes before its keys."""
+OWN = "swa_"
+"""What the checkpoint writes before the keys of its sliding layers."""
 _SLIDING: Mapping[str, int] = {
     "num_attention_heads": 64,
     "q_lora_rank": 1024,
@@ -29,12 +29,13 @@ _SLIDING: Mapping[str, int] = {
 """What the keys of sliding layers mean where they are missing."""
 _FOLLOWING = ("num_key_value_heads", "qk_rope_head_dim")
 """Further ones, which follow: all heads have keys of their own, and what rotates is the rest of a head."""
+_OWN = {name: OWN + name for name in (*_SLIDING, *_FOLLOWING)}
 
 
 def mixers(keys: Keys) -> Mixers:
     """A window in three layers of four but in the first, by default."""
     kinds = _kinds(keys, layers_of(keys))
-    _gather(keys, {number for number, kind in enumerate(kinds) if kind == SLIDING})
+    gather(keys, {number for number, kind in enumerate(kinds) if kind == SLIDING}, _OWN, kind="sliding")
     full = _gated(latent(keys))
     found = {FULL: full}
     if INDEXED in kinds:
@@ -53,22 +54,6 @@ def _kinds(keys: Keys, layers: int) -> tuple[str, ...]:
         return kinds
     old, new = (FULL, INDEXED) if keys.flag("use_dsa", default=True) else (INDEXED, FULL)
     return tuple(new if kind == old else kind for kind in kinds)
-
-
-def _gather(keys: Keys, sliding: Set[int]) -> None:
-    """Read what transformers saves of sliding layers (`per_layer_config`) under the keys of the checkpoint."""
-    given = keys.values.get(PER_LAYER)
-    if not isinstance(given, dict) or not given:
-        return
-    listed = cast("Mapping[str, object]", given)
-    (first, *others) = listed.values()
-    said = cast("Mapping[str, object]", first) if isinstance(first, dict) else {"": first}
-    numbers = {int(number) for number in listed if number.isdecimal()}
-    if numbers != sliding or any(one != first for one in others) or not set(said) <= {*_SLIDING, *_FOLLOWING}:
-        keys.refuse(PER_LAYER, "says more than the sizes that all sliding layers share")
-        return
-    for name, value in said.items():
-        keys.substitute(OWN + name, value)
 
 
 def _sliding(keys: Keys) -> Latent:

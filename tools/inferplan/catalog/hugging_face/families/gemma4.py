@@ -1,20 +1,19 @@
 """Gemma 4: wider heads in full layers, layers that share keys, per-layer embeddings, experts beside a dense block."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
 
 from inferplan.catalog.hugging_face.families.family import NO_EXTRAS, Extras
 from inferplan.catalog.hugging_face.layers.ffn import Blocks
 from inferplan.catalog.hugging_face.layers.heads import QK_NORM, Mixers, kv_heads_of
 from inferplan.catalog.hugging_face.layers.windows import FULL, SLIDING
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, Keys
+from inferplan.catalog.hugging_face.reading.per_layer import gather
 from inferplan.catalog.hugging_face.reading.sizes import hidden_of, layers_of
 from inferplan.core.architecture import DenseFfn, ExpertFfn
 from inferplan.core.layers.attention import Attention
 
 GLOBAL_KV_HEADS = "num_global_key_value_heads"
-PER_LAYER = "per_layer_config"
 OF_FULL_LAYERS: Mapping[str, str] = {"head_dim": "global_head_dim", "num_key_value_heads": GLOBAL_KV_HEADS}
 """What `per_layer_config` may say of the full layers, by the keys that say so of all of them."""
 
@@ -24,28 +23,12 @@ def mixers(keys: Keys) -> Mixers:
     layers, one = layers_of(keys), QK_NORM.read(keys)
     default = [FULL if (number + 1) % 6 == 0 or number == layers - 1 else SLIDING for number in range(layers)]
     kinds = keys.per_layer("layer_types", layers, allowed=(FULL, SLIDING), default=default)
-    _gather(keys, {number for number, kind in enumerate(kinds) if kind == FULL})
+    gather(keys, {number for number, kind in enumerate(kinds) if kind == FULL}, OF_FULL_LAYERS, kind="full")
     full = _full(keys, one)
     sliding = replace(one, window=keys.integer("sliding_window"))
     cached = layers_with_cache(keys, layers)
     found = (full if kind == FULL else sliding for kind in kinds)
     return [(replace(layer, reuses_cache=number >= cached),) for number, layer in enumerate(found)]
-
-
-def _gather(keys: Keys, full: Set[int]) -> None:
-    """Read `per_layer_config`, as transformers saves what full layers have of their own, under the keys it replaces."""
-    given = keys.values.get(PER_LAYER)
-    if not isinstance(given, dict) or not given:
-        return
-    listed = cast("Mapping[str, object]", given)
-    (first, *others) = listed.values()
-    said = cast("Mapping[str, object]", first) if isinstance(first, dict) else {"": first}
-    numbers = {int(number) for number in listed if number.isdecimal()}
-    if numbers != full or any(one != first for one in others) or not set(said) <= set(OF_FULL_LAYERS):
-        keys.refuse(PER_LAYER, "says more than the head_dim and num_key_value_heads that all full layers share")
-        return
-    for name, value in said.items():
-        keys.substitute(OF_FULL_LAYERS[name], value)
 
 
 def _full(keys: Keys, one: Attention) -> Attention:
