@@ -93,7 +93,7 @@ class Runnable(Target):
         to 0.33, model_executor/models/config.py ("N-gram PLE embedding requires pipeline_parallel_size=1"); 0.28 to
         0.33, models/mamba2.py, whose class is no `SupportsPP` (mamba.py's is).
         """
-        if self.is_unstaged and layout.pp > 1:
+        if layout.pp > 1 and self.is_unstaged:
             return False
         return self.engine.name != "sglang" or placement.is_even(layout, node_size=self.node_size)
 
@@ -102,7 +102,8 @@ class Runnable(Target):
         """Whether the engine cannot split the model into stages at all."""
         architecture = self.model.architecture
         looks_up = architecture.ngram_layers > 0 and not is_compressed(architecture)
-        is_mamba2 = not architecture.has_cache and all(isinstance(one, Mamba2) for _, one in architecture.mixers)
+        (_, first), *_ = architecture.mixers or ((0, None),)
+        is_mamba2 = isinstance(first, Mamba2) and not architecture.has_cache
         return self.engine.name == "vllm" and (looks_up or is_mamba2)
 
     def shared(self, most: int) -> list[Layout]:
