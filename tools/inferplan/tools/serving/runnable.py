@@ -102,8 +102,8 @@ class Runnable(Target):
         """Whether the engine cannot split the model into stages at all."""
         architecture = self.model.architecture
         looks_up = architecture.ngram_layers > 0 and not is_compressed(architecture)
-        (_, first), *_ = architecture.mixers or ((0, None),)
-        is_mamba2 = isinstance(first, Mamba2) and not architecture.has_cache
+        mixers = architecture.mixers
+        is_mamba2 = bool(mixers) and all(isinstance(one, Mamba2) for _, one in mixers)
         return self.engine.name == "vllm" and (looks_up or is_mamba2)
 
     def shared(self, most: int) -> list[Layout]:

@@ -10,6 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from inferplan.catalog._shelf import UnknownName
 from inferplan.catalog.formats import FORMATS, KV_FORMATS
 from inferplan.core import engine_memory
+from inferplan.core.bracket import crossing
 from inferplan.core.engine import EngineName
 from inferplan.core.engine_memory import RULES
 from inferplan.core.engines.drafts import draft_share
@@ -25,8 +26,6 @@ from inferplan.tools.validation.report import CannotPredict
 from inferplan.tools.validation.speed_names import FORMAT_NAMES, RUNNERS, gpu_of, limits
 
 FEW_BITS = 8
-HALVINGS = 40
-"""Of a share between 0 and 1, until it is exact."""
 Number = Annotated[float, Field(strict=True, ge=0, le=10**9)]
 Degree = Annotated[int, Field(strict=True, ge=0, le=100_000)]
 
@@ -214,9 +213,4 @@ class StatedRun:
             raise CannotPredict("`acceptance_length`, the mean tokens of a step that engines print, is not stated")
         if not 1 <= tokens <= 1 + drafted:
             raise CannotPredict(f"`acceptance_length` has to be from 1 to {1 + drafted}, the drafts and a token more")
-        low, high = 0.0, 1.0
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            short = Options(drafted=drafted, acceptance=middle).tokens_per_step < tokens
-            low, high = (middle, high) if short else (low, middle)
-        return high
+        return crossing(lambda share: tokens - Options(drafted=drafted, acceptance=share).tokens_per_step, 0.0, 1.0)

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 
+from inferplan.tools.validation.memory_cases import DRAFTED_AS
 from inferplan.tools.validation.speed_validation import QUANTITIES
 
-WHOLE = ("gpu_count", "tp", "pp", "dp", "ep", "ubatch", "speculative_tokens", "num_speculative_tokens")
+WHOLE = ("gpu_count", "tp", "pp", "dp", "ep", "ubatch", *DRAFTED_AS)
 """Columns of whole numbers."""
 DECIMAL = ("isl", "osl", "concurrency_or_batch", "requests", "acceptance_length", *QUANTITIES)
 """Columns of decimal numbers."""

@@ -1,9 +1,7 @@
 """Jamba: Mamba, and attention at a fixed period of layers."""
 
-from math import ceil
-
 from inferplan.catalog.hugging_face.layers.heads import Heads, Mixers
-from inferplan.catalog.hugging_face.layers.recurrent import refuse_biases
+from inferplan.catalog.hugging_face.layers.recurrent import refuse_biases, step_rank
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, LARGEST_FACTOR, MOST_LAYERS, Keys
 from inferplan.catalog.hugging_face.reading.sizes import hidden_of, layers_of
 from inferplan.core.layers.recurrence import Mamba1
@@ -22,14 +20,11 @@ def mixers(keys: Keys) -> Mixers:
 
 
 def _mamba(keys: Keys, hidden: int) -> Mamba1:
-    """The Mamba of one layer; by default the rank of its time steps is hidden / 16."""
-    rank = ceil(hidden / 16)
-    if keys.values.get("mamba_dt_rank") != "auto":
-        rank = keys.integer("mamba_dt_rank", default=rank)
+    """The Mamba of one layer."""
     refuse_biases(keys, "mamba_proj_bias")
     return Mamba1(
         width=keys.integer("mamba_expand", high=LARGEST_FACTOR) * hidden,
         state_dim=keys.integer("mamba_d_state", high=LARGEST_COUNT),
         convolution=keys.integer("mamba_d_conv", high=LARGEST_FACTOR),
-        step_rank=rank,
+        step_rank=step_rank(keys, "mamba_dt_rank"),
     )

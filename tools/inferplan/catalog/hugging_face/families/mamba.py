@@ -3,12 +3,10 @@
 Source: transformers 5.24, `MambaConfig`, `MambaMixer`, `FalconMambaMixer`, `Mamba2Mixer`.
 """
 
-from math import ceil
-
 from inferplan.catalog.hugging_face.families.family import Family
 from inferplan.catalog.hugging_face.layers.ffn import Blocks
 from inferplan.catalog.hugging_face.layers.heads import Mixers
-from inferplan.catalog.hugging_face.layers.recurrent import refuse_biases
+from inferplan.catalog.hugging_face.layers.recurrent import refuse_biases, step_rank
 from inferplan.catalog.hugging_face.reading.keys import LARGEST_COUNT, LARGEST_FACTOR, Keys
 from inferplan.catalog.hugging_face.reading.sizes import hidden_of, layers_of
 from inferplan.core.layers.recurrence import Mamba1, Mamba2
@@ -18,14 +16,11 @@ def _first(keys: Keys) -> Mixers:
     """Mamba in every layer; `intermediate_size` goes before `expand`, which Falcon Mamba's config has otherwise."""
     _check_biases(keys)
     hidden = hidden_of(keys)
-    rank = ceil(hidden / 16)
-    if keys.values.get("time_step_rank") != "auto":
-        rank = keys.integer("time_step_rank", default=rank)
     one = Mamba1(
         width=keys.integer("intermediate_size", default=keys.integer("expand", high=LARGEST_FACTOR) * hidden),
         state_dim=keys.integer("state_size", high=LARGEST_COUNT),
         convolution=keys.integer("conv_kernel", high=LARGEST_FACTOR),
-        step_rank=rank,
+        step_rank=step_rank(keys, "time_step_rank"),
         norms=False,
     )
     return [(one,)] * layers_of(keys)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from inferplan.catalog.hugging_face.layers.heads import Heads, Mixers
 from inferplan.catalog.hugging_face.layers.windows import FULL
@@ -64,6 +65,12 @@ def mamba2(keys: Keys) -> Mamba2:
         state_dim=keys.integer("mamba_d_state", high=LARGEST_COUNT),
         convolution=keys.integer("mamba_d_conv", default=4, high=LARGEST_FACTOR),
     )
+
+
+def step_rank(keys: Keys, key: str) -> int:
+    """The rank of the time steps of Mamba: a sixteenth of the hidden width, unless the config says a number."""
+    usual = ceil(hidden_of(keys) / 16)
+    return usual if keys.values.get(key) == "auto" else keys.integer(key, default=usual)
 
 
 def refuse_biases(keys: Keys, *flags: str) -> None:

@@ -9,6 +9,9 @@ from inferplan.catalog.hugging_face.reading.keys import Keys
 from inferplan.catalog.hugging_face.vision.forms import layer_params, merger, siglip, uncounted, vit_with_class
 from inferplan.catalog.hugging_face.vision.sizes import merged_patches, patch_values, size
 
+USUAL_FEATURES = -2
+"""The layer whose output Phi-3-Vision uses, counted from the end."""
+
 
 def paddleocr(vision: Keys, _root: Keys, hidden: int) -> int:
     """SigLIP without its head, a norm, and two matrices behind a square of patches merged into one.
@@ -43,10 +46,6 @@ def minicpmv(vision: Keys, root: Keys, hidden: int) -> int:
     projected = width * hidden if width != hidden else 0
     resampler = queries * hidden + projected + 4 * (hidden + 1) * hidden + 3 * 2 * hidden + hidden**2
     return siglip(vision, head=False) - dropped + resampler
-
-
-USUAL_FEATURES = -2
-"""The layer whose output is used, counted from the end."""
 
 
 def dots_ocr(vision: Keys, _root: Keys, _hidden: int) -> int:

@@ -26,14 +26,8 @@ _ERNIE = {
     "depth": 32, "hidden_size": 1280, "in_channels": 3, "patch_size": 14, "spatial_merge_size": 2,
     "temporal_merge_size": 2,
 }  # fmt: skip
-_PHI4 = {
-    "hidden_size": 1152, "image_size": 448, "intermediate_size": 4304, "num_hidden_layers": 27, "patch_size": 14,
-}  # fmt: skip
 _SIGLIP = {
     "hidden_size": 1152, "image_size": 384, "intermediate_size": 4304, "num_hidden_layers": 27, "patch_size": 14,
-}  # fmt: skip
-_MINICPMV = {
-    "hidden_size": 768, "image_size": 224, "intermediate_size": 3072, "num_hidden_layers": 12, "patch_size": 16,
 }  # fmt: skip
 _GLM4V = {
     "depth": 24, "hidden_size": 1536, "image_size": 336, "in_channels": 3, "intermediate_size": 13696,
@@ -90,8 +84,8 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "llava": _CLIP,
     "llava_next": _CLIP,
     "lighton_ocr": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
-    "minicpmo": _MINICPMV,
-    "minicpmv": _MINICPMV,
+    "minicpmo": {**_CLIP, "patch_size": 16},
+    "minicpmv": {**_CLIP, "patch_size": 16},
     "mistral3": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 16},
     "mistral_large4": {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 30, "patch_size": 14},
     "molmo2": {
@@ -107,8 +101,8 @@ VISION_DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "phi3_v": {
         "hidden_size": 1024, "image_size": 336, "intermediate_size": 4096, "num_hidden_layers": 24, "patch_size": 14,
     },
-    "phi4_multimodal": _PHI4,
-    "phi4mm": _PHI4,
+    "phi4_multimodal": {**_SIGLIP, "image_size": 448},
+    "phi4mm": {**_SIGLIP, "image_size": 448},
     "qwen2_5_omni_thinker": _QWEN2_5,
     "qwen2_5_vl": _QWEN2_5,
     "qwen2_vl": {
